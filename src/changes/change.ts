@@ -1,0 +1,55 @@
+import type { Bytes } from '../bytes.js';
+import type { Stat } from '../kernel/kernel.js';
+
+export type ChangeKind = 'add' | 'modify' | 'delete' | 'type' | 'metadata' | 'rename';
+export type FileType = 'file' | 'dir' | 'symlink' | 'fifo' | 'socket' | 'char' | 'block';
+/** `normal`; `later` runs code later; `control` runs on the host without further action */
+export type RiskClass = 'normal' | 'later' | 'control';
+export type Verdict = 'commit' | 'discard' | 'escalate';
+export type Conflict = 'changed' | 'deleted' | 'created' | 'type' | 'parent' | 'permission' | 'uncaptured';
+
+/** Where the agent's version of a path lies. */
+export interface LayerRef {
+  /** index into `SandboxRecord.layers` */
+  readonly layer: number;
+  /** relative to the layer's upper directory */
+  readonly path: Bytes;
+}
+
+/** One difference of a view against the base as it is now. */
+export interface Change {
+  /** absolute path in the view and on the host */
+  readonly path: Bytes;
+  readonly kind: ChangeKind;
+  /** `rename` only: the old absolute path */
+  readonly from: Bytes | null;
+  /** type after the change; before it for a deletion */
+  readonly type: FileType;
+  /** type before, when it differs (`kind: type`) */
+  readonly oldType: FileType | null;
+  /** the agent's version; null for a deletion */
+  readonly upper: Stat | null;
+  /** the host's version now; null when there is none */
+  readonly base: Stat | null;
+  readonly at: LayerRef;
+  /** a directory of the agent that replaces the host's of the same name instead of merging with it */
+  readonly opaque: boolean;
+  /** hidden by an opaque or replaced ancestor, or below a deleted directory */
+  readonly implied: boolean;
+  readonly target: Bytes | null;
+  /** which metadata differ, for `modify` and `metadata` */
+  readonly meta: readonly ('mode' | 'owner' | 'xattr' | 'acl')[];
+  /** content differs */
+  readonly content: boolean;
+}
+
+/** A change with everything that was decided of it. */
+export interface JudgedChange extends Change {
+  readonly class: RiskClass;
+  /** why the class is not normal, e.g. `git hook` */
+  readonly reason: string | null;
+  readonly conflict: Conflict | null;
+  /** null until a policy judged it */
+  readonly verdict: Verdict | null;
+  readonly rule: string | null;
+}

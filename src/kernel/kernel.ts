@@ -1,0 +1,125 @@
+import type { Bytes } from '../bytes.js';
+
+/** An open file descriptor of this process. `AT_FDCWD` (-100) means the working directory. */
+export type Fd = number;
+
+export const AT_FDCWD: Fd = -100;
+
+/** A file's identity and metadata, never following a symlink. Times are ns since the epoch. */
+export interface Stat {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  /** type and permission bits, as `st_mode` */
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdev: bigint;
+  readonly size: number;
+  /** 512-byte blocks in use */
+  readonly blocks: number;
+  readonly atimeNs: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  /** 0n where the filesystem has none */
+  readonly btimeNs: bigint;
+}
+
+export interface Xattr {
+  readonly name: Bytes;
+  readonly value: Buffer;
+}
+
+/** How a relative path may be resolved (openat2 `resolve` bits). */
+export const RESOLVE = { noXdev: 0x01, noMagiclinks: 0x02, noSymlinks: 0x04, beneath: 0x08 } as const;
+
+/** renameat2 flags. */
+export const RENAME = { replace: 0, noReplace: 1, exchange: 2 } as const;
+
+/**
+ * One entry of a layer walk, decoded from the packed buffer. `base` is the
+ * same path on the host as it is now, null when there is none.
+ */
+export interface WalkEntry {
+  /** relative to the walked directory, `a/b`; the root itself is '' */
+  readonly path: Bytes;
+  readonly upper: Stat;
+  readonly base: Stat | null;
+  /** char 0:0: the base entry is deleted */
+  readonly whiteout: boolean;
+  /** the directory hides everything the base has below it */
+  readonly opaque: boolean;
+  /** the entry was copied up from the base (the overlay's origin mark) */
+  readonly copiedUp: boolean;
+  /** both are regular with equal size and bytes, or symlinks with equal targets; null when not compared */
+  readonly sameContent: boolean | null;
+  /** xattrs other than the overlay's own and ACLs are equal on both sides; null when not compared */
+  readonly sameXattrs: boolean | null;
+  /** symlink target of the upper, null for other types */
+  readonly target: Bytes | null;
+}
+
+export interface WalkOptions {
+  /** overlay xattr family of the layer */
+  readonly family: 'user' | 'trusted';
+  /** compare contents of regular files of equal size */
+  readonly compare: boolean;
+}
+
+/**
+ * The system calls that Node's `fs` lacks: the only way core code touches the
+ * kernel beyond reading and writing fds it holds, and the seam that tests
+ * replace. All are synchronous, retry EINTR, never follow a symlink in the
+ * last component, and throw `KernelError`.
+ */
+export interface Kernel {
+  /** openat2; O_CLOEXEC is always added */
+  open(at: Fd, path: Bytes, flags: number, mode?: number, resolve?: number): Fd;
+  close(fd: Fd): void;
+  /** statx; name '' is `at` itself */
+  stat(at: Fd, name: Bytes): Stat;
+  /** null on ENOENT and ENOTDIR */
+  statOrNull(at: Fd, name: Bytes): Stat | null;
+  /** names in a directory fd, without . and .., in directory order */
+  list(fd: Fd): Bytes[];
+  readlink(at: Fd, name: Bytes): Bytes;
+  mkdir(at: Fd, name: Bytes, mode: number): void;
+  symlink(target: Bytes, at: Fd, name: Bytes): void;
+  link(oldAt: Fd, oldName: Bytes, newAt: Fd, newName: Bytes): void;
+  /** FIFO or whiteout (mode S_IFCHR, dev 0) */
+  mknod(at: Fd, name: Bytes, mode: number, dev: number): void;
+  unlink(at: Fd, name: Bytes): void;
+  rmdir(at: Fd, name: Bytes): void;
+  rename(oldAt: Fd, oldName: Bytes, newAt: Fd, newName: Bytes, flags: number): void;
+  chmod(at: Fd, name: Bytes, mode: number): void;
+  chown(at: Fd, name: Bytes, uid: number, gid: number): void;
+  utimes(at: Fd, name: Bytes, atimeNs: bigint, mtimeNs: bigint): void;
+  /** all xattrs incl. POSIX ACLs, sorted by name; [] where unsupported */
+  xattrs(at: Fd, name: Bytes): Xattr[];
+  setXattr(at: Fd, name: Bytes, key: Bytes, value: Buffer): void;
+  removeXattr(at: Fd, name: Bytes, key: Bytes): void;
+  /** whole content of src into the empty dst: FICLONE, else copy that keeps holes */
+  copy(src: Fd, dst: Fd): 'reflink' | 'copy';
+  /** true when both regular files have the same bytes */
+  sameBytes(a: Fd, b: Fd): boolean;
+  fsync(fd: Fd): void;
+  syncfs(fd: Fd): void;
+  /** false when it would block; `wait` blocks instead */
+  flock(fd: Fd, kind: 'exclusive' | 'shared' | 'unlock', wait: boolean): boolean;
+  /** pre-order walk of a layer against the host, parents before children */
+  walk(upper: Fd, base: Fd | null, options: WalkOptions): Iterable<WalkEntry>;
+}
+
+/** Shaped like Node's own system errors. */
+export class KernelError extends Error {
+  override readonly name = 'KernelError';
+  constructor(
+    readonly code: string,
+    readonly errno: number,
+    readonly syscall: string,
+    readonly path: Bytes | null,
+    text: string,
+  ) {
+    super(text);
+  }
+}

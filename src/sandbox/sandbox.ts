@@ -1,0 +1,46 @@
+import type { Bytes } from '../bytes.js';
+
+export type SandboxState = 'starting' | 'running' | 'stopped' | 'unclean' | 'committed' | 'discarded';
+
+/** What the sandbox wrote over one host directory. */
+export interface Layer {
+  readonly id: number;
+  /** the host directory it lies over, absolute */
+  readonly base: Bytes;
+  /** absolute directory that holds `upper/`, `work/` and perhaps `shim/` */
+  readonly dir: Bytes;
+  readonly family: 'user' | 'trusted';
+  /** paths below `base` (relative) that other mounts cover: not part of this layer */
+  readonly covered: readonly Bytes[];
+  /** lower is a stand-in (`dir/skeleton`) because the host directory has mounts below it */
+  readonly skeleton: boolean;
+}
+
+/** `sandbox.json`, version 1. Byte paths are stored as in docs/store.md. */
+export interface SandboxRecord {
+  readonly version: 1;
+  readonly tag: string;
+  readonly state: SandboxState;
+  readonly mode: 'user' | 'root';
+  readonly argv: readonly Bytes[];
+  readonly cwd: Bytes;
+  /** ISO 8601 UTC */
+  readonly created: string;
+  readonly started: string;
+  readonly stopped: string | null;
+  /** ctime in ns of the marker made at the first start: a base object whose ctime is at or after it is host-changed */
+  readonly t0: bigint;
+  /** /proc/sys/kernel/random/boot_id at start */
+  readonly bootId: string;
+  readonly layers: readonly Layer[];
+  /** host pid and start time (field 22 of /proc/PID/stat) of the running driver and init */
+  readonly driver: { readonly pid: number; readonly start: string } | null;
+  readonly init: { readonly pid: number; readonly start: string } | null;
+  readonly exit: { readonly code: number } | { readonly signal: number } | null;
+  /** what is not enforced, by name */
+  readonly degraded: readonly { readonly name: string; readonly why: string }[];
+  readonly net: 'off' | 'allow' | 'ask' | 'deny';
+  /** mounts that are read-only, private, hidden or skipped in the view, for `status` */
+  readonly mounts: readonly { readonly path: Bytes; readonly decision: string; readonly why: string }[];
+  readonly durable: boolean;
+}

@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // The sandbox tests mount and fork; two workers keep a two-core machine honest.
+    maxWorkers: 2,
+  },
+});
