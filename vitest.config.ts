@@ -1,5 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
+const report = process.env['AGENTFW_TEST_REPORT'];
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
@@ -7,5 +9,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // The sandbox tests mount and fork; two workers keep a two-core machine honest.
     maxWorkers: 2,
+    reporters: report === undefined ? ['default'] : ['default', 'json'],
+    ...(report === undefined ? {} : { outputFile: { json: report } }),
   },
 });
