@@ -1,0 +1,43 @@
+/**
+ * The one error that core code throws for people. `ui/error.ts` prints it:
+ * `Error: message` / `Caused by: cause` / `Hint: hint`, and its code in JSON.
+ */
+export type ErrorCode = `AFW_${string}`;
+
+/** 1 failed or refused · 2 usage · 3 needs a decision · 70 internal · 125–127 before an agent starts */
+export type FailureStatus = 1 | 2 | 3 | 70 | 125 | 126 | 127;
+
+export interface ErrorOptions {
+  /** one thing to do about it */
+  readonly hint?: string;
+  readonly cause?: unknown;
+  /** default 1 */
+  readonly status?: FailureStatus;
+}
+
+export class AgentfwError extends Error {
+  override readonly name = 'AgentfwError';
+  readonly hint: string | null;
+  readonly status: FailureStatus;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options: ErrorOptions = {},
+  ) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.hint = options.hint ?? null;
+    this.status = options.status ?? 1;
+  }
+}
+
+/** The errno name of a failed system call (Node's or ours), else null. */
+export function errnoOf(error: unknown): string | null {
+  if (!(error instanceof Error) || !('code' in error)) return null;
+  return typeof error.code === 'string' ? error.code : null;
+}
+
+/** A command line that can't be meant: exit status 2. */
+export function usageError(message: string, hint?: string): AgentfwError {
+  return new AgentfwError('AFW_USAGE', message, hint === undefined ? { status: 2 } : { status: 2, hint });
+}

@@ -1,0 +1,62 @@
+import type { Bytes } from './bytes.js';
+import { fromText, isText, toBuffer, toText } from './bytes.js';
+
+/** Typed access to parsed JSON of our own making. Each function throws `FieldError` naming the field. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** Bytes in JSON: text where they are UTF-8, else base64 in an object. */
+export type JsonBytes = string | { readonly base64: string };
+
+export class FieldError extends Error {
+  override readonly name = 'FieldError';
+  constructor(field: string, expected: string) {
+    super(`"${field}" is not ${expected}`);
+  }
+}
+
+export function encodeBytes(bytes: Bytes): JsonBytes {
+  return isText(bytes) ? toText(bytes) : { base64: toBuffer(bytes).toString('base64') };
+}
+
+export function objectField(value: unknown, name: string): Fields {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
+  throw new FieldError(name, 'an object');
+}
+
+export function listField(value: unknown, name: string): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new FieldError(name, 'a list');
+}
+
+export function textField(value: unknown, name: string): string {
+  if (typeof value === 'string') return value;
+  throw new FieldError(name, 'a string');
+}
+
+export function numberField(value: unknown, name: string): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
+  throw new FieldError(name, 'a whole number');
+}
+
+export function flagField(value: unknown, name: string): boolean {
+  if (typeof value === 'boolean') return value;
+  throw new FieldError(name, 'true or false');
+}
+
+/** A bigint, stored as decimal digits. */
+export function bigintField(value: unknown, name: string): bigint {
+  if (typeof value === 'string' && /^-?[0-9]{1,30}$/.test(value)) return BigInt(value);
+  throw new FieldError(name, 'digits');
+}
+
+export function wordField<W extends string>(value: unknown, name: string, words: readonly W[]): W {
+  const found = words.find((word) => word === value);
+  if (found !== undefined) return found;
+  throw new FieldError(name, `one of ${words.join(', ')}`);
+}
+
+export function bytesField(value: unknown, name: string): Bytes {
+  if (typeof value === 'string') return fromText(value);
+  const { base64 } = objectField(value, name);
+  return Buffer.from(textField(base64, name), 'base64').toString('latin1') as Bytes;
+}

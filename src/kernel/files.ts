@@ -1,0 +1,45 @@
+import { constants, readFileSync, writeSync } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { nameOf, parentOf } from '../bytes.js';
+import { AT_FDCWD, RENAME, type Kernel } from './kernel.js';
+
+/** The whole of a regular file; null when there is none. A symlink is an error. */
+export function readWhole(kernel: Kernel, path: Bytes): Buffer | null {
+  if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
+  const fd = kernel.open(AT_FDCWD, path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    return readFileSync(fd);
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+/**
+ * Replaces a file so that after a crash it has the old bytes or the new ones:
+ * temporary file, fsync, rename, fsync of the directory.
+ */
+export function replaceFile(kernel: Kernel, path: Bytes, content: string | Uint8Array): void {
+  const name = nameOf(path);
+  const dir = kernel.open(AT_FDCWD, parentOf(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    const temporary = `.${name}.new` as Bytes;
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+    const fd = kernel.open(dir, temporary, flags, 0o600);
+    try {
+      writeAll(fd, content);
+      kernel.fsync(fd);
+    } finally {
+      kernel.close(fd);
+    }
+    kernel.rename(dir, temporary, dir, name, RENAME.replace);
+    kernel.fsync(dir);
+  } finally {
+    kernel.close(dir);
+  }
+}
+
+/** Writes all of it; a short write goes on where it stopped. */
+export function writeAll(fd: number, content: string | Uint8Array): void {
+  const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+}

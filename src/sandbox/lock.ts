@@ -1,0 +1,70 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { AT_FDCWD, type Fd, type Kernel } from '../kernel/kernel.js';
+
+/**
+ * A lock held by this process. The kernel drops it when the process ends,
+ * however it ends, so no lock is ever stale.
+ */
+export interface Lock {
+  readonly fd: Fd;
+  readonly release: () => void;
+}
+
+const TRIES = 6;
+const PAUSE_MS = 5;
+
+/**
+ * Takes the lock file at once, or returns null because another process holds
+ * it. A look at a lock (`isLocked`) takes it shared for microseconds, so a
+ * refusal is tried again a few times before it is believed.
+ */
+export function tryLock(kernel: Kernel, file: Bytes): Lock | null {
+  const fd = openLockFile(kernel, file);
+  for (let left = TRIES; left > 0; left -= 1) {
+    if (kernel.flock(fd, 'exclusive', false)) return held(kernel, fd);
+    pause();
+  }
+  kernel.close(fd);
+  return null;
+}
+
+/** Waits for the lock; `onWait` is called once if that takes time, to tell the user. */
+export function waitLock(kernel: Kernel, file: Bytes, onWait: () => void): Lock {
+  const lock = tryLock(kernel, file);
+  if (lock !== null) return lock;
+  onWait();
+  const fd = openLockFile(kernel, file);
+  kernel.flock(fd, 'exclusive', true);
+  return held(kernel, fd);
+}
+
+/** True while another process holds the lock. A missing file is not locked. */
+export function isLocked(kernel: Kernel, file: Bytes): boolean {
+  if (kernel.statOrNull(AT_FDCWD, file) === null) return false;
+  const fd = kernel.open(AT_FDCWD, file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    return !kernel.flock(fd, 'shared', false);
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+function openLockFile(kernel: Kernel, file: Bytes): Fd {
+  return kernel.open(AT_FDCWD, file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+}
+
+function held(kernel: Kernel, fd: Fd): Lock {
+  let open = true;
+  return {
+    fd,
+    release: () => {
+      if (open) kernel.close(fd);
+      open = false;
+    },
+  };
+}
+
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+}

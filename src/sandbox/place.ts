@@ -1,0 +1,131 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { fromText, joinBytes, toText } from '../bytes.js';
+import type { Context } from '../context.js';
+import { AgentfwError, usageError } from '../errors.js';
+import { readWhole, replaceFile } from '../kernel/files.js';
+import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
+
+/** First line of the file `format` in the store. */
+const FORMAT = 'agentfw store 1\n';
+
+/** Where the store is: $AGENTFW_STATE_DIR, else $XDG_STATE_HOME/agentfw, else ~/.local/state/agentfw. */
+export function storePath(env: Context['env']): Bytes {
+  const own = env['AGENTFW_STATE_DIR'];
+  if (own !== undefined && own !== '') {
+    if (!own.startsWith('/')) throw usageError('AGENTFW_STATE_DIR must be an absolute path.');
+    return normal(fromText(own));
+  }
+  const xdg = env['XDG_STATE_HOME'];
+  if (xdg?.startsWith('/') === true) return normal(fromText(`${xdg}/agentfw`));
+  const home = env['HOME'];
+  if (home?.startsWith('/') !== true) {
+    throw new AgentfwError('AFW_STORE_PLACE', 'No place for the store: HOME is not set.', {
+      hint: 'Set AGENTFW_STATE_DIR to a directory of yours',
+    });
+  }
+  return normal(fromText(`${home}/.local/state/agentfw`));
+}
+
+/**
+ * Makes sure that the store is a private directory of this user and that
+ * nobody else chose where it lies, and returns its real path. What is missing
+ * is made with mode 0700.
+ */
+export function secureStore(context: Context, path: Bytes): Bytes {
+  const { kernel, uid } = context;
+  const real = walkTo(kernel, path, uid);
+  const stat = kernel.stat(AT_FDCWD, real);
+  if (stat.uid !== uid) throw foreign(real, `it belongs to uid ${stat.uid}`);
+  const format = readWhole(kernel, joinBytes(real, 'format' as Bytes))?.toString('latin1');
+  if (format === undefined) claim(kernel, real);
+  else if (format !== FORMAT) throw otherFormat(real, format);
+  if ((stat.mode & 0o077) !== 0) kernel.chmod(AT_FDCWD, real, 0o700);
+  return real;
+}
+
+/** Marks an empty directory as a store; one that holds something else is left alone. */
+function claim(kernel: Kernel, dir: Bytes): void {
+  const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  const names = kernel.list(fd);
+  kernel.close(fd);
+  if (names.some((name) => !OURS.has(name))) {
+    throw new AgentfwError('AFW_STORE_PLACE', `Refusing to use ${toText(dir)} as the store: it holds other files.`, {
+      hint: 'Set AGENTFW_STATE_DIR to a new or an empty directory',
+    });
+  }
+  for (const name of ['sandboxes', 'commits', 'trash'] as Bytes[]) {
+    if (!names.includes(name)) makeDir(kernel, joinBytes(dir, name));
+  }
+  replaceFile(kernel, joinBytes(dir, 'format' as Bytes), FORMAT);
+}
+
+/** What an interrupted `claim` may have left. */
+const OURS: ReadonlySet<string> = new Set(['sandboxes', 'commits', 'trash', '.format.new']);
+
+/** Walks the path by hand, because who owns each symlink decides whether it may be followed. */
+function walkTo(kernel: Kernel, path: Bytes, uid: number): Bytes {
+  const left = path.split('/').filter((part) => part !== '') as Bytes[];
+  let here = '/' as Bytes;
+  for (let links = 0; left.length > 0; ) {
+    const name = left.shift() as Bytes;
+    if (name === '..') {
+      here = here.slice(0, Math.max(here.lastIndexOf('/'), 1)) as Bytes;
+      continue;
+    }
+    const next = joinBytes(here, name);
+    const stat = kernel.statOrNull(AT_FDCWD, next) ?? makeDir(kernel, next);
+    if ((stat.mode & constants.S_IFMT) === constants.S_IFLNK) {
+      links += 1;
+      if (stat.uid !== uid && stat.uid !== 0) throw foreign(path, `${toText(next)} is a symlink of uid ${stat.uid}`);
+      if (links > 40) throw foreign(path, 'it has too many symlinks');
+      const target = kernel.readlink(AT_FDCWD, next);
+      if (target.startsWith('/')) here = '/' as Bytes;
+      left.unshift(...(target.split('/').filter((part) => part !== '' && part !== '.') as Bytes[]));
+      continue;
+    }
+    checkDir(stat, next, path);
+    here = next;
+  }
+  return here;
+}
+
+function checkDir(stat: Stat, dir: Bytes, path: Bytes): void {
+  if ((stat.mode & constants.S_IFMT) !== constants.S_IFDIR) throw foreign(path, `${toText(dir)} is no directory`);
+  if ((stat.mode & 0o1002) === 0o0002) throw foreign(path, `everybody can replace what is in ${toText(dir)}`);
+}
+
+function makeDir(kernel: Kernel, dir: Bytes): Stat {
+  try {
+    kernel.mkdir(AT_FDCWD, dir, 0o700);
+  } catch (cause) {
+    throw new AgentfwError('AFW_STORE_PLACE', `Can't make the store's directory ${toText(dir)}`, {
+      cause,
+      hint: 'Set AGENTFW_STATE_DIR to a directory where you can write',
+    });
+  }
+  return kernel.stat(AT_FDCWD, dir);
+}
+
+function foreign(path: Bytes, why: string): AgentfwError {
+  return new AgentfwError('AFW_STORE_PLACE', `Refusing to use ${toText(path)} as the store: ${why}.`, {
+    hint: 'Set AGENTFW_STATE_DIR to a directory of yours',
+  });
+}
+
+function otherFormat(path: Bytes, format: string): AgentfwError {
+  const named = format.split('\n')[0]?.slice(0, 60) ?? '';
+  return new AgentfwError(
+    'AFW_STORE_VERSION',
+    `Can't use the store ${toText(path)}: its format is "${named}", and this agentfw reads "${FORMAT.trim()}".`,
+    { hint: 'Use the agentfw that made it, or set AGENTFW_STATE_DIR to another directory' },
+  );
+}
+
+/** Without empty and `.` components. */
+function normal(path: Bytes): Bytes {
+  return `/${path
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/')}` as Bytes;
+}

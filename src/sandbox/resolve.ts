@@ -1,0 +1,99 @@
+import type { Bytes } from '../bytes.js';
+import { fromText, isWithin, joinBytes, toText } from '../bytes.js';
+import { AgentfwError, usageError } from '../errors.js';
+import { AT_FDCWD } from '../kernel/kernel.js';
+import type { SandboxRecord } from './sandbox.js';
+import { hasSandbox, listRecords, readRecord, type Store } from './store.js';
+import { isTag } from './tag.js';
+
+/** The words of `diff`, `commit`, …, before they are told apart. */
+export interface Words {
+  /** `--tag T` */
+  readonly tag: string | null;
+  /** words before `--`: a tag first, perhaps, then paths */
+  readonly words: readonly Bytes[];
+  /** words after `--`: paths */
+  readonly after: readonly Bytes[];
+}
+
+export interface Resolved {
+  readonly record: SandboxRecord;
+  /** absolute, `.` and `..` resolved by words; may hold glob characters */
+  readonly paths: readonly Bytes[];
+}
+
+export interface ResolveOptions {
+  /** refuse when several sandboxes could be meant: `commit --yes` and `discard --yes` */
+  readonly certain: boolean;
+}
+
+/**
+ * Finds the sandbox and the paths. The first word is a tag if such a sandbox
+ * exists, unless a file of that name exists too; without a tag it is the
+ * newest undiscarded sandbox started here or in a directory above.
+ */
+export function resolveTag(store: Store, words: Words, options: ResolveOptions): Resolved {
+  const { cwd } = store.context;
+  if (words.tag !== null) return { record: readRecord(store, words.tag), paths: pathsOf(words.words) };
+  const [first, ...rest] = words.words;
+  if (first !== undefined && isTag(first) && hasSandbox(store, first)) {
+    if (store.kernel.statOrNull(AT_FDCWD, absolutePath(cwd, first)) !== null) {
+      throw usageError(
+        `"${toText(first)}" is a sandbox and a file here.`,
+        `Say which: --tag ${toText(first)} for the sandbox, -- ${toText(first)} for the file`,
+      );
+    }
+    return { record: readRecord(store, first), paths: pathsOf(rest) };
+  }
+  return { record: newestFrom(store, options, first), paths: pathsOf(words.words) };
+
+  function pathsOf(before: readonly Bytes[]): Bytes[] {
+    return [...before, ...words.after].map((path) => absolutePath(cwd, path));
+  }
+}
+
+/** The sandbox of a command that takes only `[TAG]`. */
+export function resolveOnly(store: Store, words: Words, options: ResolveOptions): SandboxRecord {
+  const [first, ...rest] = words.words;
+  if (words.tag !== null) return readRecord(store, words.tag);
+  if (rest.length > 0 || words.after.length > 0) throw usageError('Expected one tag.');
+  return first === undefined ? newestFrom(store, options) : readRecord(store, toText(first));
+}
+
+function newestFrom(store: Store, { certain }: ResolveOptions, word?: Bytes): SandboxRecord {
+  const { cwd } = store.context;
+  const { records } = listRecords(store);
+  const here = records.filter((record) => record.state !== 'discarded' && isWithin(cwd, record.cwd));
+  const [newest] = here;
+  if (newest === undefined) {
+    const which = word !== undefined && isTag(word) ? `no sandbox ${toText(word)}, and ` : '';
+    throw new AgentfwError('AFW_NO_SANDBOX', `There is ${which}no sandbox started in this directory.`, {
+      hint: 'List them all: agentfw list',
+    });
+  }
+  if (certain && here.length > 1) {
+    const tags = here.map((record) => record.tag).join(', ');
+    throw usageError(`Several sandboxes were started here: ${tags}`, 'Name the one you mean');
+  }
+  return newest;
+}
+
+/** Absolute, without `.`, `..` and empty components; what lies on disk is not looked at. */
+export function absolutePath(cwd: Bytes, path: Bytes): Bytes {
+  const parts: string[] = [];
+  for (const part of (path.startsWith('/') ? path : joinBytes(cwd, path)).split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
+  }
+  return `/${parts.join('/')}` as Bytes;
+}
+
+/** `TAG:PATH` of `show`; the path is relative to the current directory. */
+export function splitTagPath(store: Store, word: Bytes): { record: SandboxRecord; path: Bytes } {
+  const colon = word.indexOf(':');
+  if (colon === -1) throw usageError('Expected TAG:PATH.', 'For example: agentfw show fix-login:src/main.c');
+  const tag = word.slice(0, colon) as Bytes;
+  const path = absolutePath(store.context.cwd, word.slice(colon + 1) as Bytes);
+  const none: Words = { tag: null, words: tag === '' ? [] : [fromText(tag)], after: [] };
+  return { record: resolveOnly(store, none, { certain: false }), path };
+}

@@ -1,0 +1,220 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { fromText, joinBytes, toText } from '../bytes.js';
+import type { Context } from '../context.js';
+import { AgentfwError, errnoOf } from '../errors.js';
+import { readWhole, replaceFile } from '../kernel/files.js';
+import { AT_FDCWD, RENAME, type Kernel } from '../kernel/kernel.js';
+import { isLocked, tryLock, waitLock, type Lock } from './lock.js';
+import { secureStore, storePath } from './place.js';
+import { decodeRecord, encodeRecord } from './record.js';
+import type { SandboxRecord } from './sandbox.js';
+import { checkTag, isTag, tagFor } from './tag.js';
+
+export type { Lock } from './lock.js';
+
+/** An opened store. docs/store.md describes each file in it. */
+export interface Store {
+  readonly context: Context;
+  readonly kernel: Kernel;
+  /** real path, without symlinks */
+  readonly dir: Bytes;
+}
+
+/** What a new sandbox is made from; the rest of its record starts empty. */
+export interface NewSandbox {
+  /** null: made from the agent's name */
+  readonly tag: string | null;
+  readonly argv: readonly Bytes[];
+  readonly cwd: Bytes;
+  readonly mode: SandboxRecord['mode'];
+  readonly net: SandboxRecord['net'];
+  readonly durable: boolean;
+}
+
+export interface CreatedSandbox {
+  /** state `starting`, no layers yet */
+  readonly record: SandboxRecord;
+  readonly dir: Bytes;
+  /** the `running` lock, already held */
+  readonly running: Lock;
+}
+
+/** Sandboxes newest first, and those whose record can't be read. */
+export interface Listing {
+  readonly records: readonly SandboxRecord[];
+  readonly broken: readonly { readonly tag: string; readonly error: unknown }[];
+}
+
+/** Opens the store, making it at first use. Refuses one that others could have chosen or can write. */
+export function openStore(context: Context): Store {
+  const dir = secureStore(context, storePath(context.env));
+  return { context, kernel: context.kernel, dir };
+}
+
+export function sandboxDir(store: Store, tag: string): Bytes {
+  return joinBytes(storeRoom(store, 'sandboxes'), fromText(checkTag(tag)));
+}
+
+/** One of the store's three rooms. */
+export function storeRoom(store: Store, room: 'sandboxes' | 'commits' | 'trash'): Bytes {
+  return joinBytes(store.dir, room as Bytes);
+}
+
+/** A directory for layer `id` beside the store's other files of the sandbox. */
+export function layerDir(store: Store, tag: string, id: number): Bytes {
+  return `${sandboxDir(store, tag)}/layers/${id}` as Bytes;
+}
+
+/**
+ * A directory for layer `id` on the filesystem of `mountRoot`. The random part
+ * keeps a new sandbox apart from a discarded one of the same tag whose layers
+ * are still being removed.
+ */
+export function foreignLayerDir(store: Store, mountRoot: Bytes, tag: string, id: number): Bytes {
+  const unique = store.context.random(6).toString('hex');
+  const root = joinBytes(mountRoot, `.agentfw-${store.context.uid}` as Bytes);
+  return `${root}/${checkTag(tag)}.${unique}/${id}` as Bytes;
+}
+
+/** A tag for an agent that no sandbox has. */
+export function newTag(store: Store, agent: Bytes): string {
+  for (;;) {
+    const tag = tagFor(agent, store.context.random);
+    if (isTag(tag) && !hasSandbox(store, tag)) return tag;
+  }
+}
+
+export function hasSandbox(store: Store, tag: string): boolean {
+  return isTag(tag) && store.kernel.statOrNull(AT_FDCWD, sandboxDir(store, tag)) !== null;
+}
+
+/**
+ * Makes a sandbox whole before it gets its name, so that no crash leaves half
+ * of one, and returns it with its `running` lock held.
+ */
+export function createSandbox(store: Store, made: NewSandbox): CreatedSandbox {
+  const tag = made.tag === null ? newTag(store, made.argv[0] ?? ('' as Bytes)) : checkTag(made.tag);
+  const { kernel } = store;
+  const room = storeRoom(store, 'sandboxes');
+  const draft = joinBytes(room, `.new-${store.context.random(8).toString('hex')}` as Bytes);
+  kernel.mkdir(AT_FDCWD, draft, 0o700);
+  for (const name of ['layers', 'base', 'private'] as Bytes[]) kernel.mkdir(AT_FDCWD, joinBytes(draft, name), 0o700);
+  const running = tryLock(kernel, joinBytes(draft, RUNNING));
+  if (running === null) throw new Error('a new lock is held by another process');
+  const record = recordFor(store, made, tag, markStart(kernel, draft));
+  replaceFile(kernel, joinBytes(draft, RECORD), encodeRecord(record));
+  try {
+    kernel.rename(AT_FDCWD, draft, AT_FDCWD, joinBytes(room, fromText(tag)), RENAME.noReplace);
+  } catch (error) {
+    running.release();
+    if (errnoOf(error) === 'EEXIST') throw tagTaken(tag);
+    throw error;
+  }
+  syncDir(kernel, room);
+  return { record, dir: sandboxDir(store, tag), running };
+}
+
+const RECORD = 'sandbox.json' as Bytes;
+const RUNNING = 'running.lock' as Bytes;
+const COMMIT = 'commit.lock' as Bytes;
+
+/** Makes the marker whose ctime is T0: the kernel's own clock, as for every file of the base. */
+function markStart(kernel: Kernel, dir: Bytes): bigint {
+  const path = joinBytes(dir, 't0' as Bytes);
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  kernel.close(kernel.open(AT_FDCWD, path, flags, 0o600));
+  return kernel.stat(AT_FDCWD, path).ctimeNs;
+}
+
+function recordFor(store: Store, made: NewSandbox, tag: string, t0: bigint): SandboxRecord {
+  const now = store.context.now().toISOString();
+  const { argv, cwd, mode, net, durable } = made;
+  return {
+    ...{ version: 1, tag, state: 'starting', mode, argv, cwd, created: now, started: now, stopped: null, t0 },
+    ...{ bootId: store.context.bootId(), layers: [], driver: null, init: null, exit: null, degraded: [], net },
+    ...{ mounts: [], durable },
+  };
+}
+
+function tagTaken(tag: string): AgentfwError {
+  return new AgentfwError('AFW_TAG_TAKEN', `There is a sandbox ${tag} already.`, {
+    status: 2,
+    hint: `Choose another --tag, or run again in it: agentfw run --in ${tag} -- AGENT`,
+  });
+}
+
+function syncDir(kernel: Kernel, dir: Bytes): void {
+  const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  kernel.fsync(fd);
+  kernel.close(fd);
+}
+
+/** The record with its state as of now: a run that died counts as stopped, or unclean after a machine crash. */
+export function readRecord(store: Store, tag: string): SandboxRecord {
+  const file = joinBytes(sandboxDir(store, tag), RECORD);
+  const text = readWhole(store.kernel, file);
+  if (text === null) throw noSandbox(tag);
+  return settled(store, decodeRecord(text.toString('utf8'), toText(file)));
+}
+
+/** Replaces the record durably. Call it only with one of the sandbox's locks held. */
+export function writeRecord(store: Store, record: SandboxRecord): void {
+  replaceFile(store.kernel, joinBytes(sandboxDir(store, record.tag), RECORD), encodeRecord(record));
+}
+
+function settled(store: Store, record: SandboxRecord): SandboxRecord {
+  if (record.state !== 'running' && record.state !== 'starting') return record;
+  if (isLocked(store.kernel, joinBytes(sandboxDir(store, record.tag), RUNNING))) return record;
+  const crashed = record.bootId !== store.context.bootId() && !record.durable;
+  return { ...record, state: crashed ? 'unclean' : 'stopped', driver: null, init: null };
+}
+
+/** The lock that a run holds from before its start until its end. */
+export function lockRunning(store: Store, tag: string): Lock {
+  readRecord(store, tag);
+  const file = joinBytes(sandboxDir(store, tag), RUNNING);
+  const lock = tryLock(store.kernel, file);
+  if (lock !== null) return stillThere(store, tag, file, lock);
+  throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is running.`, {
+    hint: `End it first: agentfw kill ${tag}`,
+  });
+}
+
+/** The lock of commit, discard and undo. Waits for the holder; `onWait` tells the user. */
+export function lockCommit(store: Store, tag: string, onWait: () => void): Lock {
+  readRecord(store, tag);
+  const file = joinBytes(sandboxDir(store, tag), COMMIT);
+  return stillThere(store, tag, file, waitLock(store.kernel, file, onWait));
+}
+
+/** The sandbox may have been discarded while we waited: then what we hold is a lock in the trash. */
+function stillThere(store: Store, tag: string, file: Bytes, lock: Lock): Lock {
+  const now = store.kernel.statOrNull(AT_FDCWD, file);
+  const ours = store.kernel.stat(lock.fd, '' as Bytes);
+  if (now !== null && now.ino === ours.ino && now.dev === ours.dev) return lock;
+  lock.release();
+  throw noSandbox(tag);
+}
+
+function noSandbox(tag: string): AgentfwError {
+  return new AgentfwError('AFW_NO_SANDBOX', `There is no sandbox ${tag}`, { hint: 'List them: agentfw list' });
+}
+
+export function listRecords(store: Store): Listing {
+  const records: SandboxRecord[] = [];
+  const broken: { tag: string; error: unknown }[] = [];
+  const room = store.kernel.open(AT_FDCWD, storeRoom(store, 'sandboxes'), constants.O_RDONLY | constants.O_DIRECTORY);
+  const tags = store.kernel.list(room).filter(isTag);
+  store.kernel.close(room);
+  for (const tag of tags) {
+    try {
+      records.push(readRecord(store, tag));
+    } catch (error) {
+      // Discarded between the listing and the reading: gone, not broken.
+      if (hasSandbox(store, tag)) broken.push({ tag, error });
+    }
+  }
+  records.sort((a, b) => (a.created < b.created ? 1 : a.created > b.created ? -1 : a.tag < b.tag ? -1 : 1));
+  return { records, broken };
+}
