@@ -1,0 +1,65 @@
+/** A second real agent, over the other API: `@openai/codex`. */
+import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { codex } from '../helpers/agents.js';
+import { startModelServer, type ModelServer } from '../helpers/model-server.js';
+import { needs } from '../helpers/needs.js';
+import { createArea, identities, jsonOf, type Area } from '../helpers/sandbox.js';
+
+const agent = codex();
+
+for (const identity of identities()) {
+  needs('codex', 'userns', 'overlay').describe(`codex ${agent?.version ?? ''} as ${identity.name}`, () => {
+    let area: Area;
+    let model: ModelServer;
+    beforeAll(async () => {
+      area = createArea(identity);
+      model = await startModelServer({
+        closing: 'All done.',
+        calls: [{ name: 'exec_command', input: { cmd: "echo new > new.txt; rm gone.txt; sed -i 's/two/deux/' edit.txt" } }],
+      });
+      const config = [
+        'model = "scripted"', 'model_provider = "scripted"', '[model_providers.scripted]', 'name = "scripted"',
+        `base_url = "${model.url}/v1"`, 'env_key = "SCRIPTED_KEY"', 'wire_api = "responses"', '',
+      ].join('\n');
+      mkdirSync(join(area.home, '.codex'));
+      write(area, join(area.project, 'edit.txt'), 'one\ntwo\n');
+      write(area, join(area.project, 'gone.txt'), 'to be deleted\n');
+      write(area, join(area.home, '.codex/config.toml'), config);
+      chownSync(join(area.home, '.codex'), identity.uid, identity.gid);
+    });
+    afterAll(async () => {
+      await model.close();
+      await area.remove();
+    });
+
+    needs('codex').test('its edits stay in the sandbox until they are committed', async () => {
+      const run = await area.cli([
+        'run', '--tag', 'codex', '--net', 'allow', '--share', agent?.prefix ?? '', '--env', 'SCRIPTED_KEY=scripted-key', '--',
+        agent?.program ?? '', 'exec', '--skip-git-repo-check', '--dangerously-bypass-approvals-and-sandbox', 'Do the edits.',
+      ]);
+
+      expect(run.status, run.stdout + run.stderr).toBe(0);
+      expect(run.stdout).toContain('All done.');
+      expect(model.results()).toHaveLength(1);
+      expect(readFileSync(join(area.project, 'edit.txt'), 'utf8')).toBe('one\ntwo\n');
+
+      const diff = jsonOf<{ readonly changes: readonly { readonly path: string; readonly kind: string }[] }>(
+        await area.cli(['diff', '--tag', 'codex', '--json', '--', '.']),
+      );
+      expect(diff.changes.map(({ kind, path }) => `${kind} ${path.slice(area.project.length + 1)}`).sort())
+        .toEqual(['add new.txt', 'delete gone.txt', 'modify edit.txt']);
+
+      const commit = await area.cli(['commit', '--tag', 'codex', '--yes', '--', '.']);
+      expect(commit.status, commit.stdout + commit.stderr).toBe(0);
+      expect(readFileSync(join(area.project, 'edit.txt'), 'utf8')).toBe('one\ndeux\n');
+      expect(readFileSync(join(area.project, 'new.txt'), 'utf8')).toBe('new\n');
+    });
+  });
+}
+
+function write(area: Area, path: string, text: string): void {
+  writeFileSync(path, text);
+  chownSync(path, area.identity.uid, area.identity.gid);
+}

@@ -1,0 +1,74 @@
+/**
+ * Real agents from npm, each installed into a prefix of its own that is kept
+ * in the temporary directory and keyed by version. The registry is whatever
+ * the user's npm configuration says. Packages that ship a native binary are
+ * run by that binary, so Node's version doesn't matter.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { report } from './needs.js';
+
+export interface Agent {
+  /** the directory to share with a sandbox */
+  readonly prefix: string;
+  readonly program: string;
+  readonly version: string;
+}
+
+interface Package {
+  readonly need: 'claude' | 'codex';
+  readonly name: string;
+  readonly version: string;
+  readonly program: string;
+}
+
+export function claude(): Agent | null {
+  const version = process.env['AGENTFW_CLAUDE_VERSION'] ?? '2.1.331';
+  return install({
+    need: 'claude', name: '@anthropic-ai/claude-code', version,
+    program: `node_modules/@anthropic-ai/claude-code-linux-${process.arch}/claude`,
+  });
+}
+
+export function codex(): Agent | null {
+  const triple = process.arch === 'arm64' ? 'aarch64-unknown-linux-musl' : 'x86_64-unknown-linux-musl';
+  const version = process.env['AGENTFW_CODEX_VERSION'] ?? '0.169.0';
+  return install({
+    need: 'codex', name: '@openai/codex', version,
+    program: `node_modules/@openai/codex-linux-${process.arch}/vendor/${triple}/bin/codex`,
+  });
+}
+
+/** null when it can't be had; the reason then goes to `needs`. */
+function install({ need, name, version, program }: Package): Agent | null {
+  const cache = join(tmpdir(), `agentfw-test-agents-${process.getuid?.() ?? 0}`);
+  const prefix = join(cache, `${need}-${version}`);
+  const agent = { prefix, program: join(prefix, program), version };
+  const reason = ready(cache) ?? (existsSync(agent.program) ? null : fetchPackage(`${name}@${version}`, prefix));
+  const missing = reason ?? (existsSync(agent.program) ? null : `${name}@${version} has no ${program}`);
+  report(need, missing);
+  return missing === null ? agent : null;
+}
+
+/** A name in a shared directory is ours only if nobody else made it. */
+function ready(cache: string): string | null {
+  mkdirSync(cache, { recursive: true, mode: 0o755 });
+  const found = lstatSync(cache);
+  return found.isDirectory() && found.uid === process.getuid?.() ? null : `${cache} belongs to another user`;
+}
+
+function fetchPackage(what: string, prefix: string): string | null {
+  const fresh = `${prefix}.${process.pid}`;
+  mkdirSync(fresh, { mode: 0o755 });
+  const npm = spawnSync(
+    'npm', ['install', '--prefix', fresh, '--no-audit', '--no-fund', '--no-save', '--ignore-scripts', what],
+    { cwd: fresh, encoding: 'utf8', timeout: 280_000 },
+  );
+  if (npm.status === 0 && !existsSync(prefix)) renameSync(fresh, prefix);
+  rmSync(fresh, { recursive: true, force: true });
+  if (npm.status === 0) return null;
+  const line = npm.stderr?.split('\n').find((text) => text.includes('npm error')) ?? npm.error?.message ?? '';
+  return `npm could not install ${what} (${line.replace(/^npm error\s*/, '')})`;
+}

@@ -1,0 +1,102 @@
+/**
+ * Named prerequisites of tests. A missing one skips with its reason in the
+ * title; when AGENTFW_REQUIRE (a comma list) names it, the tests fail instead.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { describe, test } from 'vitest';
+
+export type Prerequisite =
+  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'claude' | 'codex';
+
+/** An id that no account on a usual machine has. */
+export const spareId = 64_123;
+
+type Probe = () => string | null;
+
+const probes: Record<Exclude<Prerequisite, 'claude' | 'codex'>, Probe> = {
+  root: () => (process.getuid?.() === 0 ? null : 'not running as root'),
+  userns: () => (asPlainUser(['unshare', '--user', '--map-current-user', 'true']) ? null : 'user namespaces are refused'),
+  overlay: () => (asPlainUser(['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', overlayScript])
+    ? null
+    : 'no overlay mount in a user namespace'),
+  loop: () => (process.getuid?.() === 0 && existsSync('/dev/loop-control') && has('mkfs.ext4') ? null : 'no loop mounts (needs root)'),
+  python: () => (run(['/usr/bin/python3', '-c', 'import ctypes, mmap, sqlite3']) ? null : 'no /usr/bin/python3'),
+  git: () => program('git'),
+  tmux: () => program('tmux'),
+  vim: () => program('vim'),
+  less: () => program('less'),
+  setpriv: () => program('setpriv'),
+  gcc: () => program('gcc'),
+};
+
+const overlayScript = [
+  'd=$(mktemp -d)', 'mount -t tmpfs none "$d"', 'mkdir "$d/l" "$d/u" "$d/w" "$d/m"',
+  'mount -t overlay none -o "userxattr,lowerdir=$d/l,upperdir=$d/u,workdir=$d/w" "$d/m"',
+  's=$?', 'umount "$d/m"; umount "$d"; rmdir "$d"', 'exit $s',
+].join('\n');
+
+/** Prerequisites whose state is learnt at run time (an installed agent). */
+const found = new Map<Prerequisite, string | null>();
+
+/** Record that `name` is there (`null`) or why it is not. */
+export function report(name: Prerequisite, reason: string | null): void {
+  found.set(name, reason);
+}
+
+export interface Gated {
+  readonly test: (title: string, body: () => void | Promise<void>, timeout?: number) => void;
+  readonly describe: (title: string, body: () => void) => void;
+}
+
+/** `needs('userns', 'overlay').test('…', () => …)` */
+export function needs(...names: readonly Prerequisite[]): Gated {
+  const missing = names.flatMap((name) => {
+    const reason = reasonOf(name);
+    return reason === null ? [] : [{ name, reason }];
+  });
+  if (missing.length === 0) return { test: (title, body, timeout) => void test(title, body, timeout), describe };
+
+  const text = missing.map(({ name, reason }) => `${name}: ${reason}`).join('; ');
+  if (!missing.some(({ name }) => required(name))) {
+    return {
+      test: (title) => test.skip(`${title} (skipped, needs ${text})`, () => undefined),
+      describe: (title, body) => describe.skip(`${title} (skipped, needs ${text})`, body),
+    };
+  }
+  const fail = (title: string): void => test(title, () => {
+    throw new Error(`AGENTFW_REQUIRE names a prerequisite that is missing: ${text}`);
+  });
+  return { test: fail, describe: fail };
+}
+
+/** True when AGENTFW_REQUIRE names it. */
+export function required(name: Prerequisite): boolean {
+  return (process.env['AGENTFW_REQUIRE'] ?? '').split(',').map((word) => word.trim()).includes(name);
+}
+
+function reasonOf(name: Prerequisite): string | null {
+  const known = found.get(name);
+  if (known !== undefined) return known;
+  const reason = name === 'claude' || name === 'codex' ? 'not installed' : probes[name]();
+  found.set(name, reason);
+  return reason;
+}
+
+function program(name: string): string | null {
+  return has(name) ? null : `no ${name} in PATH`;
+}
+
+function has(name: string): boolean {
+  return run(['sh', '-c', 'command -v "$1"', 'sh', name]);
+}
+
+function run(argv: readonly [string, ...string[]]): boolean {
+  return spawnSync(argv[0], argv.slice(1), { stdio: 'ignore', timeout: 20_000, cwd: '/' }).status === 0;
+}
+
+function asPlainUser(argv: readonly [string, ...string[]]): boolean {
+  if (process.getuid?.() !== 0) return run(argv);
+  const id = String(spareId);
+  return run(['setpriv', '--reuid', id, '--regid', id, '--clear-groups', '--', ...argv]);
+}
