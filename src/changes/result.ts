@@ -1,0 +1,55 @@
+import type { Bytes } from '../bytes.js';
+import type { ChangeKind, Conflict, FileType } from './change.js';
+
+/** A path that landed. */
+export interface Landed {
+  readonly path: Bytes;
+  readonly kind: ChangeKind;
+  readonly type: FileType;
+  /** bits and capabilities that were taken off: `setuid`, `setgid`, `capabilities` */
+  readonly stripped: readonly string[];
+}
+
+/** A selected path that did not land, and is still a change of the sandbox. */
+export interface Refused {
+  readonly path: Bytes;
+  /**
+   * `conflict` the host's version is not what the agent started from;
+   * `permission` the caller may not; `special` a device, socket or unasked FIFO;
+   * `failed` any other error of the kernel; `with` a path that it belongs to was refused
+   */
+  readonly why: 'conflict' | 'permission' | 'special' | 'failed' | 'with';
+  readonly conflict: Conflict | null;
+  /** errno name, when the kernel refused */
+  readonly code: string | null;
+  /** for people */
+  readonly text: string;
+}
+
+export interface Counts {
+  readonly add: number;
+  readonly modify: number;
+  readonly delete: number;
+  readonly type: number;
+  readonly metadata: number;
+}
+
+/** What a commit or an undo did. */
+export interface CommitResult {
+  /** null when nothing was to be done */
+  readonly id: string | null;
+  /** `rolled-back`: an error such as ENOSPC; the host is as it was */
+  readonly state: 'landed' | 'rolled-back' | 'nothing';
+  readonly digest: string;
+  readonly landed: readonly Landed[];
+  readonly refused: readonly Refused[];
+  readonly counts: Counts;
+  /** why it was rolled back */
+  readonly error: { readonly code: string; readonly path: Bytes | null; readonly text: string } | null;
+}
+
+/** Exit status of the command: 3 beats 1 beats 0. */
+export function commitStatus(result: Pick<CommitResult, 'state' | 'refused'>): 0 | 1 | 3 {
+  if (result.refused.some((refused) => refused.why === 'conflict')) return 3;
+  return result.state === 'rolled-back' || result.refused.length > 0 ? 1 : 0;
+}
