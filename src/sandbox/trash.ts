@@ -1,0 +1,118 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { fromText, isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
+import { AT_FDCWD, RENAME, type Fd } from '../kernel/kernel.js';
+import { readWhole } from '../kernel/files.js';
+import { removeTree, type Leftover } from '../kernel/remove.js';
+import { tryLock } from './lock.js';
+import { decodeRecord } from './record.js';
+import type { SandboxRecord } from './sandbox.js';
+import { sandboxDir, storeRoom, type Store } from './store.js';
+
+/**
+ * Moves a sandbox out of sight with one rename; its layers on other
+ * filesystems are named by the record that moves along. The caller holds both
+ * locks. Removing the bytes is the sweeper's work.
+ */
+export function trashSandbox(store: Store, record: SandboxRecord): void {
+  moveToTrash(store, sandboxDir(store, record.tag));
+}
+
+/** Moves a file or directory of the store's filesystem into the trash, durably. */
+export function moveToTrash(store: Store, path: Bytes): void {
+  const { kernel } = store;
+  const trash = openRoom(store, 'trash');
+  const from = kernel.open(AT_FDCWD, parentOf(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    const name = `${nameOf(path).slice(0, 80)}.${store.context.random(8).toString('hex')}` as Bytes;
+    kernel.rename(from, nameOf(path), trash, name, RENAME.noReplace);
+    kernel.fsync(trash);
+    kernel.fsync(from);
+  } finally {
+    kernel.close(from);
+    kernel.close(trash);
+  }
+}
+
+/** True when a sweeper has something to do. */
+export function hasTrash(store: Store): boolean {
+  const trash = openRoom(store, 'trash');
+  try {
+    return store.kernel.list(trash).some((name) => !KEPT.test(name));
+  } finally {
+    store.kernel.close(trash);
+  }
+}
+
+/** `.sweep.lock`, and what an earlier sweep could not remove: only `prune` tries that again. */
+const KEPT = /^(\.sweep\.lock$|stuck\.)/;
+
+/**
+ * Removes all that is in the trash. One sweeper works at a time; it can be
+ * killed at any moment, and the next one goes on.
+ */
+export function sweepTrash(store: Store, options: { readonly stuckToo: boolean }): readonly Leftover[] {
+  const lock = tryLock(store.kernel, joinBytes(storeRoom(store, 'trash'), '.sweep.lock' as Bytes));
+  if (lock === null) return [];
+  const trash = openRoom(store, 'trash');
+  try {
+    const leftovers: Leftover[] = [];
+    for (const name of store.kernel.list(trash)) {
+      if (options.stuckToo ? name === '.sweep.lock' : KEPT.test(name)) continue;
+      const left = removeEntry(store, trash, name);
+      if (left === null) continue;
+      leftovers.push(left);
+      if (!name.startsWith('stuck.')) {
+        store.kernel.rename(trash, name, trash, `stuck.${name}` as Bytes, RENAME.noReplace);
+      }
+    }
+    return leftovers;
+  } finally {
+    store.kernel.close(trash);
+    lock.release();
+  }
+}
+
+/** First the layers that lie elsewhere, last the record that names them. */
+function removeEntry(store: Store, trash: Fd, name: Bytes): Leftover | null {
+  try {
+    for (const dir of foreignDirs(store, name)) {
+      const left = removeForeign(store, dir);
+      if (left !== null) return left;
+    }
+    return removeTree(store.kernel, trash, name);
+  } catch (error) {
+    return { count: 1, first: error };
+  }
+}
+
+/** Layer directories of a trashed sandbox outside the store, only where agentfw itself puts them. */
+function foreignDirs(store: Store, name: Bytes): Bytes[] {
+  const file = joinBytes(joinBytes(storeRoom(store, 'trash'), name), 'sandbox.json' as Bytes);
+  const text = readWhole(store.kernel, file);
+  if (text === null) return [];
+  const room = fromText(`.agentfw-${store.context.uid}`);
+  return decodeRecord(text.toString('utf8'), 'sandbox.json')
+    .layers.map((layer) => layer.dir)
+    .filter((dir) => !isWithin(dir, store.dir) && nameOf(parentOf(parentOf(dir))) === room);
+}
+
+/** Removes one layer directory and then the sandbox's directory around it, if that was the last. */
+function removeForeign(store: Store, dir: Bytes): Leftover | null {
+  const { kernel } = store;
+  const around = parentOf(dir);
+  if (kernel.statOrNull(AT_FDCWD, around) === null) return null;
+  const at = kernel.open(AT_FDCWD, around, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    const left = removeTree(kernel, at, nameOf(dir));
+    if (left !== null || kernel.list(at).length > 0) return left;
+  } finally {
+    kernel.close(at);
+  }
+  kernel.rmdir(AT_FDCWD, around);
+  return null;
+}
+
+function openRoom(store: Store, room: 'sandboxes' | 'trash'): Fd {
+  return store.kernel.open(AT_FDCWD, storeRoom(store, room), constants.O_RDONLY | constants.O_DIRECTORY);
+}
