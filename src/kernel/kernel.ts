@@ -55,6 +55,10 @@ export interface WalkEntry {
   readonly sameContent: boolean | null;
   /** xattrs other than the overlay's own and ACLs are equal on both sides; null when not compared */
   readonly sameXattrs: boolean | null;
+  /** POSIX ACLs are equal on both sides; null when not compared */
+  readonly sameAcl: boolean | null;
+  /** a renamed directory of the base (trusted family only): the path it had there; `base` is that directory */
+  readonly redirect: Bytes | null;
   /** symlink target of the upper, null for other types */
   readonly target: Bytes | null;
 }
@@ -64,6 +68,12 @@ export interface WalkOptions {
   readonly family: 'user' | 'trusted';
   /** compare contents of regular files of equal size */
   readonly compare: boolean;
+  /**
+   * What to do with a directory that its owner can't read: throw (the default),
+   * yield it without children, or lend the permission for the time of the walk
+   * (layers only: that changes the directory's mode for the moment).
+   */
+  readonly unreadable?: 'fail' | 'skip' | 'unlock';
 }
 
 /**

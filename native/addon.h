@@ -1,0 +1,18 @@
+// What each subject adds to the exports.
+#pragma once
+
+#include <napi.h>
+
+namespace agentfw {
+
+void exportOpen(Napi::Env env, Napi::Object exports);
+void exportStat(Napi::Env env, Napi::Object exports);
+void exportNode(Napi::Env env, Napi::Object exports);
+void exportRename(Napi::Env env, Napi::Object exports);
+void exportMeta(Napi::Env env, Napi::Object exports);
+void exportXattr(Napi::Env env, Napi::Object exports);
+void exportCopy(Napi::Env env, Napi::Object exports);
+void exportSync(Napi::Env env, Napi::Object exports);
+void exportWalk(Napi::Env env, Napi::Object exports);
+
+} // namespace agentfw

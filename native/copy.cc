@@ -1,0 +1,172 @@
+// Whole contents: clone, copy that keeps holes, comparison that skips them.
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "addon.h"
+#include "content.h"
+#include "value.h"
+
+namespace agentfw {
+
+static const size_t BLOCK = 128 * 1024;
+
+// Where data begins at or after `from`; `size` when only a hole is left. A
+// filesystem without holes answers EINVAL: then all is data.
+static off_t dataFrom(int fd, off_t from, off_t size)
+{
+	off_t at = lseek(fd, from, SEEK_DATA);
+	if (at >= 0)
+		return std::min(at, size);
+	return errno == ENXIO ? size : from;
+}
+
+static off_t holeFrom(int fd, off_t from, off_t size)
+{
+	off_t at = lseek(fd, from, SEEK_HOLE);
+	return at > from ? std::min(at, size) : size;
+}
+
+// Reads until the block is full or the file ends.
+static ssize_t readFull(int fd, char *out, size_t size, off_t at)
+{
+	size_t done = 0;
+	while (done < size) {
+		ssize_t count = retry([&] {
+			return pread(fd, out + done, size - done, at + done);
+		});
+		if (count < 0)
+			return -1;
+		if (count == 0)
+			break;
+		done += count;
+	}
+	return done;
+}
+
+int sameContent(int a, int b)
+{
+	struct stat left, right;
+	if (fstat(a, &left) < 0 || fstat(b, &right) < 0)
+		return -1;
+	if (left.st_size != right.st_size)
+		return 0;
+	bool sparse = left.st_size > (off_t)BLOCK &&
+		      (left.st_blocks * 512 < left.st_size ||
+		       right.st_blocks * 512 < right.st_size);
+	size_t size = std::min<size_t>(BLOCK, left.st_size);
+	std::unique_ptr<char[]> memory(new char[2 * size + 1]);
+	char *first = memory.get(), *second = first + size;
+	for (off_t at = 0; at < left.st_size;) {
+		if (sparse)
+			at = std::min(dataFrom(a, at, left.st_size),
+				      dataFrom(b, at, left.st_size));
+		ssize_t have = readFull(a, first, size, at);
+		ssize_t want = have < 0 ? -1 : readFull(b, second, size, at);
+		if (have < 0 || want < 0)
+			return -1;
+		if (have != want || memcmp(first, second, have))
+			return 0;
+		if (have < (ssize_t)size)
+			break;
+		at += have;
+	}
+	return 1;
+}
+
+static int writeFull(int fd, const char *data, size_t size, off_t at)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t count = retry([&] {
+			return pwrite(fd, data + done, size - done, at + done);
+		});
+		if (count < 0)
+			return -1;
+		done += count;
+	}
+	return 0;
+}
+
+static int copyByHand(int src, int dst, off_t at, off_t end)
+{
+	std::unique_ptr<char[]> memory(new char[BLOCK]);
+	while (at < end) {
+		size_t size = std::min<off_t>(BLOCK, end - at);
+		ssize_t have = readFull(src, memory.get(), size, at);
+		if (have < 0 || writeFull(dst, memory.get(), have, at) < 0)
+			return -1;
+		if (have == 0)
+			return 0;
+		at += have;
+	}
+	return 0;
+}
+
+// Errors that mean "not between these two files", not "the copy failed".
+static bool cannotOffload(int error)
+{
+	return error == EXDEV || error == EINVAL || error == ENOSYS ||
+	       error == EOPNOTSUPP || error == EPERM || error == EBADF;
+}
+
+static int copyRange(int src, int dst, off_t at, off_t end)
+{
+	while (at < end) {
+		off_t in = at, out = at;
+		ssize_t count = retry([&] {
+			return copy_file_range(src, &in, dst, &out, end - at, 0);
+		});
+		if (count < 0 && !cannotOffload(errno))
+			return -1;
+		// Some filesystems report 0 although there is more (before 5.19).
+		if (count <= 0)
+			return copyByHand(src, dst, at, end);
+		at += count;
+	}
+	return 0;
+}
+
+// 0 cloned, 1 copied, -1 and errno.
+static int copyContent(int src, int dst)
+{
+	if (ioctl(dst, FICLONE, src) == 0)
+		return 0;
+	struct stat status;
+	if (fstat(src, &status) < 0)
+		return -1;
+	for (off_t at = 0; at < status.st_size;) {
+		at = dataFrom(src, at, status.st_size);
+		off_t end = holeFrom(src, at, status.st_size);
+		if (copyRange(src, dst, at, end) < 0)
+			return -1;
+		at = end;
+	}
+	return ftruncate(dst, status.st_size) < 0 ? -1 : 1;
+}
+
+static Napi::Value Copy(const Napi::CallbackInfo &info)
+{
+	return resultOut(info.Env(),
+			 copyContent(intArg(info, 0), intArg(info, 1)));
+}
+
+static Napi::Value SameBytes(const Napi::CallbackInfo &info)
+{
+	return resultOut(info.Env(),
+			 sameContent(intArg(info, 0), intArg(info, 1)));
+}
+
+void exportCopy(Napi::Env env, Napi::Object exports)
+{
+	exports.Set("copy", Napi::Function::New<Copy>(env));
+	exports.Set("sameBytes", Napi::Function::New<SameBytes>(env));
+}
+
+} // namespace agentfw

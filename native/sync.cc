@@ -1,0 +1,46 @@
+// Locks, durability, and what an errno is called.
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "addon.h"
+#include "value.h"
+
+namespace agentfw {
+
+static Napi::Value Fsync(const Napi::CallbackInfo &info)
+{
+	int fd = intArg(info, 0);
+	return resultOut(info.Env(), retry([&] { return fsync(fd); }));
+}
+
+static Napi::Value Syncfs(const Napi::CallbackInfo &info)
+{
+	int fd = intArg(info, 0);
+	return resultOut(info.Env(), retry([&] { return syncfs(fd); }));
+}
+
+static Napi::Value Flock(const Napi::CallbackInfo &info)
+{
+	int fd = intArg(info, 0), operation = intArg(info, 1);
+	return resultOut(info.Env(), retry([&] { return flock(fd, operation); }));
+}
+
+static Napi::Value ErrorText(const Napi::CallbackInfo &info)
+{
+	char space[128];
+	const char *text = strerror_r(intArg(info, 0), space, sizeof space);
+	return bytesOut(info.Env(), text, strlen(text));
+}
+
+void exportSync(Napi::Env env, Napi::Object exports)
+{
+	exports.Set("fsync", Napi::Function::New<Fsync>(env));
+	exports.Set("syncfs", Napi::Function::New<Syncfs>(env));
+	exports.Set("flock", Napi::Function::New<Flock>(env));
+	exports.Set("errorText", Napi::Function::New<ErrorText>(env));
+}
+
+} // namespace agentfw

@@ -1,0 +1,29 @@
+// Between JavaScript values and C: byte strings are latin1, failures are
+// negative errno numbers. TypeScript has checked all types before we are called.
+#pragma once
+
+#include <napi.h>
+
+#include <string>
+
+namespace agentfw {
+
+int intArg(const Napi::CallbackInfo &info, size_t index);
+int64_t wideArg(const Napi::CallbackInfo &info, size_t index);
+std::string bytesArg(const Napi::CallbackInfo &info, size_t index);
+Napi::Value bytesOut(Napi::Env env, const char *data, size_t length);
+
+// The result of a system call: its value, or -errno.
+Napi::Value resultOut(Napi::Env env, long result);
+
+// Repeats a system call that a signal interrupted.
+template <typename Call> long retry(Call call)
+{
+	long result;
+	do
+		result = call();
+	while (result == -1 && errno == EINTR);
+	return result;
+}
+
+} // namespace agentfw

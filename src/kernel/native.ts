@@ -1,0 +1,166 @@
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { Bytes } from '../bytes.js';
+import { type Fd, type Kernel, KernelError, type WalkEntry, type WalkOptions, type Xattr } from './kernel.js';
+import { entriesIn, STAT_WORDS, statAt, viewOf } from './packed.js';
+
+/** An opaque handle of the addon. */
+type WalkHandle = object;
+
+/** What native/addon.cc exports. A number below zero is -errno. */
+interface Addon {
+  open(at: number, path: string, flags: number, mode: number, resolve: number): number;
+  close(fd: number): number;
+  stat(at: number, name: string, words: BigUint64Array): number;
+  list(fd: number): string | number;
+  readlink(at: number, name: string): string | number;
+  mkdir(at: number, name: string, mode: number): number;
+  symlink(target: string, at: number, name: string): number;
+  link(oldAt: number, oldName: string, newAt: number, newName: string): number;
+  mknod(at: number, name: string, mode: number, dev: number): number;
+  unlink(at: number, name: string): number;
+  rmdir(at: number, name: string): number;
+  rename(oldAt: number, oldName: string, newAt: number, newName: string, flags: number): number;
+  chmod(at: number, name: string, mode: number): number;
+  chown(at: number, name: string, uid: number, gid: number): number;
+  utimes(at: number, name: string, atimeNs: bigint, mtimeNs: bigint): number;
+  listXattrs(at: number, name: string): string | number;
+  getXattr(at: number, name: string, key: string): Buffer | number;
+  setXattr(at: number, name: string, key: string, value: Buffer): number;
+  removeXattr(at: number, name: string, key: string): number;
+  copy(src: number, dst: number): number;
+  sameBytes(a: number, b: number): number;
+  fsync(fd: number): number;
+  syncfs(fd: number): number;
+  flock(fd: number, operation: number): number;
+  errorText(errno: number): string;
+  walkOpen(upper: number, base: number, bits: number): WalkHandle | number;
+  walkNext(walk: WalkHandle): ArrayBuffer | number;
+  walkFailedPath(walk: WalkHandle): string;
+  walkClose(walk: WalkHandle): void;
+}
+
+const addon = loadAddon();
+
+function loadAddon(): Addon {
+  const file = fileURLToPath(new URL('../../build/Release/agentfw.node', import.meta.url));
+  try {
+    return createRequire(import.meta.url)(file) as Addon;
+  } catch (cause) {
+    // Any other failure (wrong Node ABI, missing library) speaks for itself.
+    if ((cause as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw cause;
+    throw new Error(`the native addon is not built (looked for ${file}): run \`npm run build\``, { cause });
+  }
+}
+
+/** Names by number, from Node's table; where two share one, the name Node's own errors use. */
+const CODES = new Map<number, string>([
+  ...Object.entries(constants.errno).map(([code, errno]) => [errno, code] as const),
+  [constants.errno.EAGAIN, 'EAGAIN'],
+  [constants.errno.ENOTSUP, 'ENOTSUP'],
+  // Node's table stops short of these, which filesystems do report.
+  [116, 'ESTALE'],
+  [117, 'EUCLEAN'],
+]);
+
+function failure(errno: number, syscall: string, path: Bytes | null): KernelError {
+  const code = CODES.get(errno) ?? `E${errno}`;
+  const where = path === null ? '' : ` '${Buffer.from(path, 'latin1').toString('utf8')}'`;
+  return new KernelError(code, errno, syscall, path, `${code}: ${addon.errorText(errno)}, ${syscall}${where}`);
+}
+
+/** The value of a call, or its error thrown. */
+function check<T>(result: T | number, syscall: string, path: Bytes | null): T {
+  if (typeof result === 'number' && result < 0) throw failure(-result, syscall, path);
+  return result as T;
+}
+
+function stringsIn(packed: string): Bytes[] {
+  // Each is ended by a NUL, so the last piece is empty.
+  return packed.split('\0').slice(0, -1) as Bytes[];
+}
+
+// Filled by each stat and decoded at once; calls are synchronous.
+const statWords = new BigUint64Array(STAT_WORDS);
+const statView = viewOf(statWords.buffer);
+
+const LOCK = { shared: 1, exclusive: 2, dontWait: 4, unlock: 8 } as const;
+const UNREADABLE = { fail: 0, skip: 1, unlock: 2 } as const;
+
+/** Sorted by name, as the order of listxattr is the filesystem's. */
+function xattrs(at: Fd, name: Bytes): Xattr[] {
+  const keys = stringsIn(check(addon.listXattrs(at, name), 'listxattr', name));
+  const found: Xattr[] = [];
+  for (const key of keys.sort()) {
+    const value = addon.getXattr(at, name, key);
+    // Removed since it was listed (or, on btrfs, listed but not for us).
+    if (value === -constants.errno.ENODATA) continue;
+    found.push({ name: key, value: check<Buffer>(value, 'getxattr', name) });
+  }
+  return found;
+}
+
+function* walk(upper: Fd, base: Fd | null, options: WalkOptions): Generator<WalkEntry> {
+  const bits =
+    (options.family === 'trusted' ? 1 : 0) |
+    (options.compare ? 2 : 0) |
+    (UNREADABLE[options.unreadable ?? 'fail'] << 2);
+  const handle = check<WalkHandle>(addon.walkOpen(upper, base ?? -1, bits), 'walk', null);
+  try {
+    const parents: Bytes[] = [];
+    for (;;) {
+      const chunk = addon.walkNext(handle);
+      if (typeof chunk === 'number') {
+        check(chunk, 'walk', addon.walkFailedPath(handle) as Bytes);
+        return;
+      }
+      yield* entriesIn(chunk, parents);
+    }
+  } finally {
+    addon.walkClose(handle);
+  }
+}
+
+/** Linux, by way of the addon. */
+export const native: Kernel = {
+  open: (at, path, flags, mode = 0, resolve = 0) => check(addon.open(at, path, flags, mode, resolve), 'openat2', path),
+  close: (fd) => void check(addon.close(fd), 'close', null),
+  stat(at, name) {
+    check(addon.stat(at, name, statWords), 'statx', name);
+    return statAt(statView, 0);
+  },
+  statOrNull(at, name) {
+    const result = addon.stat(at, name, statWords);
+    if (result === -constants.errno.ENOENT || result === -constants.errno.ENOTDIR) return null;
+    check(result, 'statx', name);
+    return statAt(statView, 0);
+  },
+  list: (fd) => stringsIn(check(addon.list(fd), 'getdents64', null)),
+  readlink: (at, name) => check<string>(addon.readlink(at, name), 'readlinkat', name) as Bytes,
+  mkdir: (at, name, mode) => void check(addon.mkdir(at, name, mode), 'mkdirat', name),
+  symlink: (target, at, name) => void check(addon.symlink(target, at, name), 'symlinkat', name),
+  link: (oldAt, oldName, newAt, newName) => void check(addon.link(oldAt, oldName, newAt, newName), 'linkat', newName),
+  mknod: (at, name, mode, dev) => void check(addon.mknod(at, name, mode, dev), 'mknodat', name),
+  unlink: (at, name) => void check(addon.unlink(at, name), 'unlinkat', name),
+  rmdir: (at, name) => void check(addon.rmdir(at, name), 'unlinkat', name),
+  rename: (oldAt, oldName, newAt, newName, flags) =>
+    void check(addon.rename(oldAt, oldName, newAt, newName, flags), 'renameat2', newName),
+  chmod: (at, name, mode) => void check(addon.chmod(at, name, mode), 'fchmodat2', name),
+  chown: (at, name, uid, gid) => void check(addon.chown(at, name, uid, gid), 'fchownat', name),
+  utimes: (at, name, atimeNs, mtimeNs) => void check(addon.utimes(at, name, atimeNs, mtimeNs), 'utimensat', name),
+  xattrs,
+  setXattr: (at, name, key, value) => void check(addon.setXattr(at, name, key, value), 'setxattr', name),
+  removeXattr: (at, name, key) => void check(addon.removeXattr(at, name, key), 'removexattr', name),
+  copy: (src, dst) => (check<number>(addon.copy(src, dst), 'copy_file_range', null) === 0 ? 'reflink' : 'copy'),
+  sameBytes: (a, b) => check<number>(addon.sameBytes(a, b), 'read', null) === 1,
+  fsync: (fd) => void check(addon.fsync(fd), 'fsync', null),
+  syncfs: (fd) => void check(addon.syncfs(fd), 'syncfs', null),
+  flock(fd, kind, wait) {
+    const result = addon.flock(fd, LOCK[kind] | (wait ? 0 : LOCK.dontWait));
+    if (!wait && result === -constants.errno.EAGAIN) return false;
+    check(result, 'flock', null);
+    return true;
+  },
+  walk,
+};
