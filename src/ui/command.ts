@@ -1,0 +1,114 @@
+import { Command } from '@oclif/core/command';
+import { boolean } from '@oclif/core/flags';
+import type { FlagInput, InferredFlags } from '@oclif/core/interfaces';
+import { parse } from '@oclif/core/parser';
+import { decodeWord } from '../argv.js';
+import type { Bytes } from '../bytes.js';
+import { usageError, type FailureStatus } from '../errors.js';
+import { suggest } from '../policy/suggest.js';
+import type { Words } from '../sandbox/resolve.js';
+import { hasTrash } from '../sandbox/trash.js';
+import { openStore, type Store } from '../sandbox/store.js';
+import { errorJson, renderError, reportOf } from './error.js';
+import { makePrinter, type Printer } from './print.js';
+
+/** Flags that nearly every command has. */
+export const common = {
+  json: boolean({ description: 'print one JSON object instead of text' }),
+  'no-color': boolean({ description: 'never colour the output' }),
+};
+
+/** What the parser made of a command's own words. */
+export interface Line<F> {
+  readonly flags: F;
+  /** words before `--` that are no flags */
+  readonly words: readonly Bytes[];
+  /** words after `--`, or the agent's */
+  readonly after: readonly Bytes[];
+}
+
+/** What a command class must state. */
+interface CommandClass<I extends FlagInput> {
+  readonly id: string;
+  readonly flags: I;
+  /** flags of the contract that this version doesn't have yet: refused by name */
+  readonly unbuilt?: readonly string[];
+}
+
+/**
+ * The frame around each command: its words parsed, its errors printed in one
+ * form, its exit status set, and the trash swept when there is any.
+ */
+export abstract class AgentfwCommand extends Command {
+  static override strict = false;
+  /** Status of a failure, when it isn't the error's own: `run` answers 125 before its agent starts. */
+  protected readonly failure: FailureStatus | null = null;
+  /** words that never go through the parser */
+  after: readonly Bytes[] = [];
+  protected printer: Printer = makePrinter({ color: !this.argv.includes('--no-color') });
+  private opened: Store | null = null;
+
+  /** Returns the exit status. */
+  protected abstract main(): Promise<number>;
+
+  override async run(): Promise<void> {
+    try {
+      process.exitCode = await this.main();
+    } catch (error) {
+      process.exitCode = await this.report(error);
+    }
+    if (this.opened !== null && hasTrash(this.opened)) {
+      (await import('../kernel/background.js')).startSweeper(this.opened.dir);
+    }
+  }
+
+  protected async store(): Promise<Store> {
+    // Loaded late, because it loads the addon, which generating the manifest must not need.
+    const { processContext } = await import('./context.js');
+    this.opened ??= openStore(processContext());
+    return this.opened;
+  }
+
+  protected async line<I extends FlagInput>(command: CommandClass<I>): Promise<Line<InferredFlags<I>>> {
+    refuseUnbuilt(command, this.argv);
+    try {
+      const { flags, argv } = await parse(this.argv, { args: {}, flags: command.flags, strict: false });
+      return { flags: flags as InferredFlags<I>, words: (argv as string[]).map(decodeWord), after: this.after };
+    } catch (error) {
+      throw flagError(command, error);
+    }
+  }
+
+  private async report(error: unknown): Promise<number> {
+    const report = reportOf(error);
+    if (this.argv.includes('--json')) await this.printer.json(errorJson(report));
+    else this.printer.say(renderError(report, this.printer.paintErr));
+    if (process.env['AGENTFW_DEBUG'] === '1' && error instanceof Error) this.printer.say(error.stack ?? '');
+    const own = report.status === 126 || report.status === 127;
+    return this.failure === null || own ? report.status : this.failure;
+  }
+}
+
+/** The words of a command that takes `[TAG] [PATH…]` and `--tag T`. */
+export function wordsOf(line: Line<{ readonly tag?: string | undefined }>): Words {
+  return { tag: line.flags.tag ?? null, words: line.words, after: line.after };
+}
+
+function refuseUnbuilt(command: CommandClass<FlagInput>, argv: readonly string[]): void {
+  for (const word of argv) {
+    const flag = word.split('=')[0] ?? '';
+    if (command.unbuilt?.includes(flag.replace(/^--/, '')) === true && flag.startsWith('--')) {
+      throw usageError(`${flag} is not built yet.`, 'Leave it out; this version has no substitute for it');
+    }
+  }
+}
+
+/** The parser's complaint in our form, with the nearest flag. */
+function flagError(command: CommandClass<FlagInput>, error: unknown): unknown {
+  if (!(error instanceof Error) || !('oclif' in error)) return error;
+  const [first = ''] = error.message.split('\nSee more help');
+  const unknown = /^Nonexistent flag: --([^\s=]+)/.exec(first)?.[1];
+  const near = unknown === undefined ? null : suggest(unknown, Object.keys(command.flags));
+  const text = unknown === undefined ? first.replaceAll('\n', ' ').trim() : `There is no flag --${unknown}`;
+  return usageError(text, near === null ? `See agentfw ${command.id} --help` : `Did you mean --${near}?`);
+}

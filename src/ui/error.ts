@@ -1,0 +1,54 @@
+import { AgentfwError, errnoOf } from '../errors.js';
+import { escapeForTerminal } from './escape.js';
+import type { Paint } from './print.js';
+
+/** An error as both people and programs get it. */
+export interface ErrorReport {
+  readonly code: string;
+  readonly message: string;
+  readonly causes: readonly string[];
+  readonly hint: string | null;
+  readonly status: number;
+}
+
+/** Any thrown value as a report: ours as it is, a system error by its errno, the rest as internal. */
+export function reportOf(error: unknown): ErrorReport {
+  if (error instanceof AgentfwError) {
+    return { code: error.code, message: error.message, causes: causesOf(error.cause), hint: error.hint, status: error.status };
+  }
+  const errno = errnoOf(error);
+  if (error instanceof Error && errno !== null && /^E[A-Z0-9]+$/.test(errno)) {
+    return { code: 'AFW_SYSTEM', message: error.message, causes: causesOf(error.cause), hint: null, status: 1 };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    code: 'AFW_INTERNAL',
+    message: `Internal error: ${message}`,
+    causes: error instanceof Error ? causesOf(error.cause) : [],
+    hint: 'Please report it, with what AGENTFW_DEBUG=1 adds and the output of agentfw doctor --json',
+    status: 70,
+  };
+}
+
+function causesOf(cause: unknown): string[] {
+  const causes: string[] = [];
+  for (let next = cause; next !== undefined && next !== null && causes.length < 8; ) {
+    causes.push(next instanceof Error ? next.message : String(next));
+    next = next instanceof Error ? next.cause : undefined;
+  }
+  return causes;
+}
+
+/** `Error:` / `Caused by:` / `Hint:`, without a final newline. */
+export function renderError(report: ErrorReport, paint: Paint): string {
+  const lines = [`${paint('red', 'Error:')} ${escapeForTerminal(report.message)}`];
+  for (const cause of report.causes) lines.push(`Caused by: ${escapeForTerminal(cause)}`);
+  if (report.hint !== null) lines.push(`${paint('cyan', 'Hint:')} ${escapeForTerminal(report.hint)}`);
+  return lines.join('\n');
+}
+
+/** The JSON twin: `{"version":1,"error":{…}}`. */
+export function errorJson(report: ErrorReport): object {
+  const { code, message, causes, hint } = report;
+  return { version: 1, error: { code, message, causes, hint } };
+}

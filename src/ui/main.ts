@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import { exactWords, routeOf } from '../argv.js';
+import { usageError } from '../errors.js';
+import { suggest } from '../policy/suggest.js';
+import type { AgentfwCommand } from './command.js';
+import { renderError, reportOf } from './error.js';
+import { makePrinter } from './print.js';
+
+type CommandModule = { readonly default: new (argv: string[], config: never) => AgentfwCommand };
+
+/** Each command is its own chunk of the bundle, loaded when it is asked for. */
+export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
+  list: () => import('../commands/list.js'),
+};
+
+/** Runs one command line. `root` is the package's directory, for oclif's help. */
+export async function main(argv: readonly string[], root: string): Promise<void> {
+  const route = routeOf(exactWords(argv, () => readFileSync('/proc/self/cmdline')));
+  if (route.kind === 'oclif') return askOclif(route.argv, root);
+  const load = COMMANDS[route.id];
+  if (load === undefined) return refuse(route.id);
+  const { default: Command } = await load();
+  const command = new Command([...route.argv], { bin: 'agentfw' } as never);
+  command.after = route.after;
+  await command.run();
+}
+
+/** Help and the version come from oclif and its manifest; no command is loaded for them. */
+async function askOclif(argv: readonly string[], root: string): Promise<void> {
+  const [first = ''] = argv;
+  if (first.startsWith('-') ? first !== '--help' && first !== '--version' : COMMANDS[first] === undefined) {
+    return refuse(first);
+  }
+  const { run } = await import('@oclif/core/run');
+  await run([...argv], { root, devPlugins: false, userPlugins: false });
+}
+
+function refuse(word: string): void {
+  const near = suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
+  const error = usageError(`There is no command ${word}`, near === null ? 'See agentfw --help' : `Did you mean ${near}?`);
+  const printer = makePrinter({ color: true });
+  printer.say(renderError(reportOf(error), printer.paintErr));
+  process.exitCode = 2;
+}
+
