@@ -21,22 +21,27 @@ const PAUSE_MS = 5;
  */
 export function tryLock(kernel: Kernel, file: Bytes): Lock | null {
   const fd = openLockFile(kernel, file);
-  for (let left = TRIES; left > 0; left -= 1) {
-    if (kernel.flock(fd, 'exclusive', false)) return held(kernel, fd);
-    pause();
-  }
+  if (took(kernel, fd)) return held(kernel, fd);
   kernel.close(fd);
   return null;
 }
 
 /** Waits for the lock; `onWait` is called once if that takes time, to tell the user. */
 export function waitLock(kernel: Kernel, file: Bytes, onWait: () => void): Lock {
-  const lock = tryLock(kernel, file);
-  if (lock !== null) return lock;
-  onWait();
   const fd = openLockFile(kernel, file);
-  kernel.flock(fd, 'exclusive', true);
+  if (!took(kernel, fd)) {
+    onWait();
+    kernel.flock(fd, 'exclusive', true);
+  }
   return held(kernel, fd);
+}
+
+function took(kernel: Kernel, fd: Fd): boolean {
+  for (let left = TRIES; left > 0; left -= 1) {
+    if (kernel.flock(fd, 'exclusive', false)) return true;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+  }
+  return false;
 }
 
 /** True while another process holds the lock. A missing file is not locked. */
@@ -63,8 +68,4 @@ function held(kernel: Kernel, fd: Fd): Lock {
       open = false;
     },
   };
-}
-
-function pause(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
 }

@@ -97,7 +97,8 @@ export function createSandbox(store: Store, made: NewSandbox): CreatedSandbox {
   const tag = made.tag === null ? newTag(store, made.argv[0] ?? ('' as Bytes)) : checkTag(made.tag);
   const { kernel } = store;
   const room = storeRoom(store, 'sandboxes');
-  const draft = joinBytes(room, `.new-${store.context.random(8).toString('hex')}` as Bytes);
+  if (hasSandbox(store, tag)) throw tagTaken(tag);
+  const draft = joinBytes(room, `${DRAFT}${store.context.random(8).toString('hex')}` as Bytes);
   kernel.mkdir(AT_FDCWD, draft, 0o700);
   for (const name of ['layers', 'base', 'private'] as Bytes[]) kernel.mkdir(AT_FDCWD, joinBytes(draft, name), 0o700);
   const running = tryLock(kernel, joinBytes(draft, RUNNING));
@@ -115,6 +116,8 @@ export function createSandbox(store: Store, made: NewSandbox): CreatedSandbox {
   return { record, dir: sandboxDir(store, tag), running };
 }
 
+/** Name of a sandbox that is being made; one left by a crash is swept with the trash. */
+export const DRAFT = '.new-';
 const RECORD = 'sandbox.json' as Bytes;
 const RUNNING = 'running.lock' as Bytes;
 const COMMIT = 'commit.lock' as Bytes;

@@ -7,7 +7,7 @@ import { removeTree, type Leftover } from '../kernel/remove.js';
 import { tryLock } from './lock.js';
 import { decodeRecord } from './record.js';
 import type { SandboxRecord } from './sandbox.js';
-import { sandboxDir, storeRoom, type Store } from './store.js';
+import { DRAFT, sandboxDir, storeRoom, type Store } from './store.js';
 
 /**
  * Moves a sandbox out of sight with one rename; its layers on other
@@ -57,6 +57,7 @@ export function sweepTrash(store: Store, options: { readonly stuckToo: boolean }
   const trash = openRoom(store, 'trash');
   try {
     const leftovers: Leftover[] = [];
+    sweepDrafts(store);
     for (const name of store.kernel.list(trash)) {
       if (options.stuckToo ? name === '.sweep.lock' : KEPT.test(name)) continue;
       const left = removeEntry(store, trash, name);
@@ -71,6 +72,19 @@ export function sweepTrash(store: Store, options: { readonly stuckToo: boolean }
     store.kernel.close(trash);
     lock.release();
   }
+}
+
+const HOUR_NS = 3_600_000_000_000n;
+
+/** Sandboxes that a crash left half made. One that is being made is younger. */
+function sweepDrafts(store: Store): void {
+  const now = BigInt(store.context.now().getTime()) * 1_000_000n;
+  const room = openRoom(store, 'sandboxes');
+  for (const name of store.kernel.list(room)) {
+    if (!name.startsWith(DRAFT) || now - store.kernel.stat(room, name).mtimeNs < HOUR_NS) continue;
+    removeTree(store.kernel, room, name);
+  }
+  store.kernel.close(room);
 }
 
 /** First the layers that lie elsewhere, last the record that names them. */

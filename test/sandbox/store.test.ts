@@ -1,0 +1,394 @@
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import fc from 'fast-check';
+import { afterEach, describe, expect, test } from 'vitest';
+import { fromText, type Bytes } from '../../src/bytes.js';
+import type { AgentfwError } from '../../src/errors.js';
+import { removeTree } from '../../src/kernel/remove.js';
+import { AT_FDCWD } from '../../src/kernel/kernel.js';
+import { decodeRecord, encodeRecord } from '../../src/sandbox/record.js';
+import { absolutePath, resolveTag } from '../../src/sandbox/resolve.js';
+import type { SandboxRecord } from '../../src/sandbox/sandbox.js';
+import {
+  createSandbox, foreignLayerDir, listRecords, lockCommit, lockRunning, openStore, readRecord, sandboxDir, writeRecord,
+  type Lock, type Store,
+} from '../../src/sandbox/store.js';
+import { isTag, tagFor } from '../../src/sandbox/tag.js';
+import { hasTrash, sweepTrash, trashSandbox } from '../../src/sandbox/trash.js';
+import { testContext } from '../helpers/context.js';
+import { tempDir } from '../kernel/temp.js';
+
+const root = process.getuid?.() === 0;
+const locks: Lock[] = [];
+
+afterEach(() => {
+  for (const lock of locks.splice(0)) lock.release();
+});
+
+function storeIn(dir: string, cwd?: string): Store {
+  return openStore(testContext({ AGENTFW_STATE_DIR: `${dir}/state` }, cwd));
+}
+
+function make(store: Store, tag: string | null, cwd = '/work'): SandboxRecord {
+  const { record, running } = createSandbox(store, {
+    ...{ tag, argv: [fromText('claude')], cwd: fromText(cwd), mode: 'user', net: 'allow', durable: false },
+  });
+  locks.push(running);
+  return record;
+}
+
+function codeOf(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    return (error as AgentfwError).code;
+  }
+  return 'no error';
+}
+
+describe('openStore', () => {
+  test('takes `AGENTFW_STATE_DIR`, then `XDG_STATE_HOME`, then `HOME`', () => {
+    const dir = tempDir();
+
+    expect(openStore(testContext({ AGENTFW_STATE_DIR: `${dir}/a/b`, HOME: dir })).dir).toBe(`${dir}/a/b`);
+    expect(openStore(testContext({ XDG_STATE_HOME: `${dir}/x`, HOME: dir })).dir).toBe(`${dir}/x/agentfw`);
+    expect(openStore(testContext({ XDG_STATE_HOME: 'relative', HOME: dir })).dir).toBe(`${dir}/.local/state/agentfw`);
+    expect(codeOf(() => openStore(testContext({ AGENTFW_STATE_DIR: 'relative' })))).toBe('AFW_USAGE');
+    expect(codeOf(() => openStore(testContext({})))).toBe('AFW_STORE_PLACE');
+  });
+
+  test('makes it with mode 0700, and closes one that was opened up', () => {
+    const dir = tempDir();
+    storeIn(dir);
+    chmodSync(`${dir}/state`, 0o755);
+
+    storeIn(dir);
+
+    expect(statSync(`${dir}/state`).mode & 0o7777).toBe(0o700);
+    expect(readFileSync(`${dir}/state/format`, 'utf8')).toBe('agentfw store 1\n');
+  });
+
+  test('refuses a directory that holds other files, and leaves it as it is', () => {
+    const dir = tempDir();
+    mkdirSync(`${dir}/state`, { mode: 0o755 });
+    writeFileSync(`${dir}/state/thesis.tex`, '');
+
+    expect(codeOf(() => storeIn(dir))).toBe('AFW_STORE_PLACE');
+    expect(readdirSync(`${dir}/state`)).toEqual(['thesis.tex']);
+    expect(statSync(`${dir}/state`).mode & 0o777).toBe(0o755);
+  });
+
+  test('refuses another format by its name', () => {
+    const dir = tempDir();
+    storeIn(dir);
+    writeFileSync(`${dir}/state/format`, 'agentfw store 9\n');
+
+    expect(() => storeIn(dir)).toThrow(/"agentfw store 9"/);
+  });
+
+  test.runIf(root)('RS04: refuses a store that belongs to another user', () => {
+    const dir = tempDir();
+    storeIn(dir);
+    chownSync(`${dir}/state`, 1234, 1234);
+
+    expect(codeOf(() => storeIn(dir))).toBe('AFW_STORE_PLACE');
+  });
+
+  test.runIf(root)('RS04: refuses a store reached by another user’s symlink', () => {
+    const dir = tempDir();
+    mkdirSync(`${dir}/real`);
+    symlinkSync('real', `${dir}/link`);
+    spawnSync('chown', ['-h', '1234', `${dir}/link`]);
+
+    expect(codeOf(() => openStore(testContext({ AGENTFW_STATE_DIR: `${dir}/link/state` })))).toBe('AFW_STORE_PLACE');
+    expect(existsSync(`${dir}/real/state`)).toBe(false);
+  });
+
+  test('RS04: refuses a directory on the way that everybody can write', () => {
+    const dir = tempDir();
+    mkdirSync(`${dir}/open`);
+    chmodSync(`${dir}/open`, 0o777);
+
+    expect(codeOf(() => openStore(testContext({ AGENTFW_STATE_DIR: `${dir}/open/state` })))).toBe('AFW_STORE_PLACE');
+  });
+
+  test('follows the user’s own symlinks to the real place', () => {
+    const dir = tempDir();
+    mkdirSync(`${dir}/real/deep`, { recursive: true });
+    symlinkSync('real/deep', `${dir}/link`);
+    symlinkSync(`${dir}/link/..`, `${dir}/back`);
+
+    expect(openStore(testContext({ AGENTFW_STATE_DIR: `${dir}/link/s` })).dir).toBe(`${dir}/real/deep/s`);
+    expect(openStore(testContext({ AGENTFW_STATE_DIR: `${dir}/back/s` })).dir).toBe(`${dir}/real/s`);
+  });
+});
+
+describe('createSandbox', () => {
+  test('makes a whole sandbox with its lock held', () => {
+    const store = storeIn(tempDir());
+
+    const record = make(store, 'fix-login');
+
+    expect(readdirSync(sandboxDir(store, 'fix-login')).sort()).toEqual(['base', 'layers', 'private', 'running.lock', 'sandbox.json', 't0']);
+    expect(record).toMatchObject({ tag: 'fix-login', state: 'starting', created: '2026-01-02T03:04:05.000Z', bootId: 'boot-1' });
+    expect(record.t0).toBe(statSync(`${store.dir}/sandboxes/fix-login/t0`, { bigint: true }).ctimeNs);
+    expect(readRecord(store, 'fix-login')).toEqual(record);
+    expect(codeOf(() => lockRunning(store, 'fix-login'))).toBe('AFW_RUNNING');
+  });
+
+  test('refuses a tag that is taken, and leaves no draft', () => {
+    const store = storeIn(tempDir());
+    make(store, 'a');
+
+    expect(codeOf(() => make(store, 'a'))).toBe('AFW_TAG_TAKEN');
+    expect(readdirSync(`${store.dir}/sandboxes`)).toEqual(['a']);
+  });
+
+  test('names a sandbox by its agent', () => {
+    const store = storeIn(tempDir());
+
+    expect(make(store, null).tag).toMatch(/^claude-[a-z]{4}$/);
+    expect(isTag(make(store, null).tag)).toBe(true);
+  });
+});
+
+describe('a record', () => {
+  const bytes = fc.uint8Array({ maxLength: 9 }).map((raw) => Buffer.from(raw).toString('latin1') as Bytes);
+  const record = fc.record<SandboxRecord>({
+    version: fc.constant(1), tag: fc.constant('t'), state: fc.constantFrom('stopped', 'unclean'), mode: fc.constantFrom('user', 'root'),
+    argv: fc.array(bytes), cwd: bytes, created: fc.string(), started: fc.string(), stopped: fc.option(fc.string()),
+    t0: fc.bigInt({ min: 0n, max: 1n << 63n }), bootId: fc.string(),
+    layers: fc.array(fc.record({
+      id: fc.nat(), base: bytes, dir: bytes, family: fc.constantFrom('user' as const, 'trusted' as const), covered: fc.array(bytes), skeleton: fc.boolean(),
+    })),
+    driver: fc.option(fc.record({ pid: fc.nat(), start: fc.string() })), init: fc.option(fc.record({ pid: fc.nat(), start: fc.string() })),
+    exit: fc.oneof(fc.constant(null), fc.record({ code: fc.nat(255) }), fc.record({ signal: fc.nat(64) })),
+    degraded: fc.array(fc.record({ name: fc.string(), why: fc.string() })), net: fc.constantFrom('off', 'allow', 'ask', 'deny'),
+    mounts: fc.array(fc.record({ path: bytes, decision: fc.string(), why: fc.string() })), durable: fc.boolean(),
+  });
+
+  test('comes back from its text, byte for byte', () => {
+    fc.assert(fc.property(record, (value) => {
+      expect(decodeRecord(encodeRecord(value), 'x')).toEqual(value);
+    }));
+  });
+
+  test.each([
+    ['{', 'AFW_STORE_RECORD'],
+    ['[]', 'AFW_STORE_RECORD'],
+    ['{"version":2}', 'AFW_STORE_VERSION'],
+    ['{"version":1,"tag":7}', 'AFW_STORE_RECORD'],
+  ])('is refused when it is %s', (text, code) => {
+    expect(codeOf(() => decodeRecord(text, 'sandbox.json'))).toBe(code);
+  });
+
+  test('of a run that died counts as `stopped`, or `unclean` after a machine crash', () => {
+    const store = storeIn(tempDir());
+    const running: SandboxRecord = { ...make(store, 'a'), state: 'running' };
+    writeRecord(store, running);
+    expect(readRecord(store, 'a').state).toBe('running');
+
+    locks.pop()?.release();
+    expect(readRecord(store, 'a').state).toBe('stopped');
+
+    writeRecord(store, { ...running, bootId: 'boot-0' });
+    expect(readRecord(store, 'a').state).toBe('unclean');
+
+    writeRecord(store, { ...running, bootId: 'boot-0', durable: true });
+    expect(readRecord(store, 'a').state).toBe('stopped');
+  });
+
+  test('that can’t be read is listed as broken and hides no other', () => {
+    const store = storeIn(tempDir());
+    make(store, 'good');
+    make(store, 'bad');
+    writeFileSync(`${store.dir}/sandboxes/bad/sandbox.json`, '');
+
+    const { records, broken } = listRecords(store);
+
+    expect(records.map(({ tag }) => tag)).toEqual(['good']);
+    expect(broken.map(({ tag }) => tag)).toEqual(['bad']);
+  });
+});
+
+describe('locks', () => {
+  test('of a killed process are free at once', async () => {
+    const store = storeIn(tempDir());
+    make(store, 'a');
+    locks.pop()?.release();
+    const lock = `${store.dir}/sandboxes/a/running.lock`;
+    const holder = spawn('flock', [lock, 'sleep', '600'], { stdio: 'ignore', detached: true });
+    while (codeOf(() => lockRunning(store, 'a').release()) !== 'AFW_RUNNING') await new Promise((go) => setTimeout(go, 5));
+
+    process.kill(-(holder.pid ?? 0), 'SIGKILL');
+    await new Promise((ended) => holder.on('exit', ended));
+
+    lockRunning(store, 'a').release();
+  });
+
+  test('tell the user when they wait, and notice a sandbox that went away meanwhile', () => {
+    const store = storeIn(tempDir());
+    const record = make(store, 'a');
+    const lock = `${store.dir}/sandboxes/a/commit.lock`;
+    const said: string[] = [];
+    const holder = spawn('flock', [lock, 'sleep', '0.2'], { stdio: 'ignore' });
+    while (holder.pid === undefined || spawnSync('flock', ['-n', lock, 'true']).status === 0);
+
+    const code = codeOf(() =>
+      lockCommit(store, 'a', () => {
+        said.push('waits');
+        trashSandbox(store, record);
+      }),
+    );
+
+    expect(said).toEqual(['waits']);
+    expect(code).toBe('AFW_NO_SANDBOX');
+  });
+});
+
+describe('the trash', () => {
+  /** What overlayfs leaves: a work directory of mode 000, and directories the agent closed. */
+  function fill(dir: string): void {
+    mkdirSync(`${dir}/work/work`, { recursive: true });
+    mkdirSync(`${dir}/upper/closed/in`, { recursive: true });
+    writeFileSync(`${dir}/upper/closed/in/file`, 'x');
+    symlinkSync('/', `${dir}/upper/root`);
+    chmodSync(`${dir}/upper/closed`, 0o500);
+    chmodSync(`${dir}/work/work`, 0);
+  }
+
+  test('takes a sandbox with one rename and is emptied later', () => {
+    const store = storeIn(tempDir());
+    const record = make(store, 'a');
+    fill(`${store.dir}/sandboxes/a/layers/0`);
+
+    trashSandbox(store, record);
+
+    expect(listRecords(store).records).toEqual([]);
+    expect(hasTrash(store)).toBe(true);
+    expect(sweepTrash(store, { stuckToo: false })).toEqual([]);
+    expect(hasTrash(store)).toBe(false);
+    expect(readdirSync(`${store.dir}/trash`)).toEqual(['.sweep.lock']);
+  });
+
+  test('removes layers on other filesystems too, and keeps a new sandbox of the same tag', () => {
+    const dir = tempDir();
+    const store = storeIn(dir);
+    const layer = (record: SandboxRecord): SandboxRecord => {
+      const place = foreignLayerDir(store, fromText(`${dir}/disk`), record.tag, 0);
+      fill(place);
+      const one = { id: 0, base: fromText('/'), dir: place, family: 'user' as const, covered: [], skeleton: false };
+      const changed = { ...record, layers: [one] };
+      writeRecord(store, changed);
+      return changed;
+    };
+    const old = layer(make(store, 'a'));
+    trashSandbox(store, old);
+    const young = layer(make(store, 'a'));
+
+    expect(sweepTrash(store, { stuckToo: false })).toEqual([]);
+
+    expect(existsSync(old.layers[0]?.dir ?? '')).toBe(false);
+    expect(existsSync(young.layers[0]?.dir ?? '')).toBe(true);
+  });
+
+  test('never removes a directory that agentfw did not make', () => {
+    const dir = tempDir();
+    const store = storeIn(dir);
+    mkdirSync(`${dir}/precious/0`, { recursive: true });
+    const one = { id: 0, base: fromText('/'), dir: fromText(`${dir}/precious/0`), family: 'user' as const, covered: [], skeleton: false };
+    const record = { ...make(store, 'a'), layers: [one] };
+    writeRecord(store, record);
+    trashSandbox(store, record);
+
+    sweepTrash(store, { stuckToo: false });
+
+    expect(existsSync(`${dir}/precious/0`)).toBe(true);
+  });
+
+  test('goes on where a killed sweep stopped', () => {
+    const store = storeIn(tempDir());
+    trashSandbox(store, make(store, 'a'));
+    spawnSync('find', [`${store.dir}/trash`, '-name', 'layers', '-delete']);
+
+    sweepTrash(store, { stuckToo: false });
+
+    expect(hasTrash(store)).toBe(false);
+  });
+
+  test('removes trees of any depth, whatever their modes', () => {
+    const dir = tempDir();
+    const made = spawnSync('python3', ['-c', `
+import os
+os.chdir(${JSON.stringify(dir)}); os.mkdir('t'); os.chdir('t')
+for i in range(3000):
+    os.mkdir('d' * 60); open('f', 'w').close(); os.chmod('d' * 60, 0o700); os.chdir('d' * 60)
+`]);
+    expect(made.status).toBe(0);
+
+    expect(removeTree(testContext({}).kernel, AT_FDCWD, fromText(`${dir}/t`))).toBe(null);
+    expect(readdirSync(dir)).toEqual([]);
+  });
+});
+
+describe('tags', () => {
+  test.each([
+    ['/usr/bin/claude', /^claude-[a-z]{4}$/],
+    ['./My Agent.py', /^my-agent-[a-z]{4}$/],
+    ['\xff\xfe', /^agent-[a-z]{4}$/],
+    ['', /^agent-[a-z]{4}$/],
+    [`/${'x'.repeat(200)}`, /^x{40}-[a-z]{4}$/],
+  ])('for %j', (agent, form) => {
+    const tag = tagFor(agent as Bytes, (bytes) => Buffer.alloc(bytes, 7));
+
+    expect(tag).toMatch(form);
+    expect(isTag(tag)).toBe(true);
+  });
+
+  test.each(['diff', 'help', '', '.', '..', '-x', 'A', 'a/b', 'a b', 'x'.repeat(64)])('%j is none', (word) => {
+    expect(isTag(word)).toBe(false);
+  });
+});
+
+describe('resolveTag', () => {
+  const loose = { certain: false };
+  const just = (...words: string[]) => ({ tag: null, words: words.map(fromText), after: [] });
+
+  test('takes the newest sandbox of this directory or one above', () => {
+    const dir = tempDir();
+    const store = storeIn(dir, `${dir}/project/src`);
+    writeRecord(store, { ...make(store, 'old', `${dir}/project`), created: '2025-01-01T00:00:00.000Z' });
+    writeRecord(store, { ...make(store, 'new', `${dir}/project/src`), created: '2025-01-02T00:00:00.000Z' });
+    writeRecord(store, { ...make(store, 'other', `${dir}/pro`), created: '2025-01-03T00:00:00.000Z' });
+
+    const { record, paths } = resolveTag(store, just('a.c', '../b'), loose);
+
+    expect(record.tag).toBe('new');
+    expect(paths).toEqual([`${dir}/project/src/a.c`, `${dir}/project/b`]);
+    expect(codeOf(() => resolveTag(store, just(), { certain: true }))).toBe('AFW_USAGE');
+  });
+
+  test('takes the first word as a tag, unless a file has that name', () => {
+    const dir = tempDir();
+    const store = storeIn(dir, dir);
+    make(store, 'fix');
+    expect(resolveTag(store, just('fix', 'x'), loose)).toMatchObject({ record: { tag: 'fix' }, paths: [`${dir}/x`] });
+
+    writeFileSync(`${dir}/fix`, '');
+
+    expect(codeOf(() => resolveTag(store, just('fix'), loose))).toBe('AFW_USAGE');
+    expect(resolveTag(store, { tag: 'fix', words: [fromText('fix')], after: [] }, loose)).toMatchObject({ record: { tag: 'fix' }, paths: [`${dir}/fix`] });
+  });
+
+  test('says that there is none', () => {
+    const dir = tempDir();
+
+    expect(() => resolveTag(storeIn(dir, dir), just('fixx'), loose)).toThrow('no sandbox fixx');
+  });
+});
+
+test('CW22: `absolutePath` resolves `..` by words and never leaves the root', () => {
+  expect(absolutePath(fromText('/a/b'), fromText('../../../etc/./x//y'))).toBe('/etc/x/y');
+  expect(absolutePath(fromText('/a'), fromText('/'))).toBe('/');
+  expect(absolutePath(fromText('/a'), fromText(''))).toBe('/a');
+});
