@@ -5,7 +5,8 @@
 
 namespace agentfw {
 
-// 1 when both hold the same bytes, 0 when not, -1 and errno.
-int sameContent(int a, int b);
+// 1 when both hold the same bytes, 0 when not, -1 and errno. Both are `size`
+// long; `sparse` allows either to have holes, which are then skipped.
+int sameContent(int a, int b, off_t size, bool sparse);
 
 } // namespace agentfw

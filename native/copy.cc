@@ -17,6 +17,7 @@
 namespace agentfw {
 
 static const size_t BLOCK = 128 * 1024;
+static const size_t SMALL = 16 * 1024;
 
 // Where data begins at or after `from`; `size` when only a hole is left. A
 // filesystem without holes answers EINVAL: then all is data.
@@ -51,32 +52,29 @@ static ssize_t readFull(int fd, char *out, size_t size, off_t at)
 	return done;
 }
 
-int sameContent(int a, int b)
+int sameContent(int a, int b, off_t size, bool sparse)
 {
-	struct stat left, right;
-	if (fstat(a, &left) < 0 || fstat(b, &right) < 0)
-		return -1;
-	if (left.st_size != right.st_size)
-		return 0;
-	bool sparse = left.st_size > (off_t)BLOCK &&
-		      (left.st_blocks * 512 < left.st_size ||
-		       right.st_blocks * 512 < right.st_size);
-	size_t size = std::min<size_t>(BLOCK, left.st_size);
-	std::unique_ptr<char[]> memory(new char[2 * size + 1]);
-	char *first = memory.get(), *second = first + size;
-	for (off_t at = 0; at < left.st_size;) {
-		if (sparse)
-			at = std::min(dataFrom(a, at, left.st_size),
-				      dataFrom(b, at, left.st_size));
-		ssize_t have = readFull(a, first, size, at);
-		ssize_t want = have < 0 ? -1 : readFull(b, second, size, at);
-		if (have < 0 || want < 0)
+	// Nearly all files fit on the stack, where no memory has to be had.
+	char small[2 * SMALL];
+	std::unique_ptr<char[]> large;
+	size_t block = std::min<off_t>(size, BLOCK);
+	if (block > SMALL)
+		large.reset(new char[2 * block]);
+	char *first = large ? large.get() : small, *second = first + block;
+	for (off_t at = 0; at < size;) {
+		if (sparse && block == BLOCK)
+			at = std::min(dataFrom(a, at, size),
+				      dataFrom(b, at, size));
+		size_t wanted = std::min<off_t>(block, size - at);
+		ssize_t left = readFull(a, first, wanted, at);
+		ssize_t right = left < 0 ? -1 : readFull(b, second, wanted, at);
+		if (left < 0 || right < 0)
 			return -1;
-		if (have != want || memcmp(first, second, have))
+		if (left != right || memcmp(first, second, left))
 			return 0;
-		if (have < (ssize_t)size)
-			break;
-		at += have;
+		if (left < (ssize_t)wanted)
+			break; // both shrank meanwhile
+		at += left;
 	}
 	return 1;
 }
@@ -159,8 +157,13 @@ static Napi::Value Copy(const Napi::CallbackInfo &info)
 
 static Napi::Value SameBytes(const Napi::CallbackInfo &info)
 {
-	return resultOut(info.Env(),
-			 sameContent(intArg(info, 0), intArg(info, 1)));
+	int a = intArg(info, 0), b = intArg(info, 1);
+	struct stat left, right;
+	if (fstat(a, &left) < 0 || fstat(b, &right) < 0)
+		return resultOut(info.Env(), -1);
+	if (left.st_size != right.st_size)
+		return resultOut(info.Env(), 0);
+	return resultOut(info.Env(), sameContent(a, b, left.st_size, true));
 }
 
 void exportCopy(Napi::Env env, Napi::Object exports)

@@ -53,7 +53,7 @@ static int readMarks(const Place &place, const WalkOptions &options,
 {
 	const char *family = options.trusted ? "trusted.overlay."
 					     : "user.overlay.";
-	std::string names, value;
+	std::string &names = entry.xattrNames, value;
 	if (readXattrNames(place.at, place.name, names) < 0)
 		return -1;
 	for (const char *key = names.data(); key < names.data() + names.size();
@@ -135,13 +135,20 @@ static int openUpper(const Place &place, const WalkOptions &options,
 	return fd;
 }
 
-static int sameFile(const Place &upper, const Place &base,
-		    const WalkOptions &options, const FileStat &stat)
+static bool isSparse(const FileStat &stat)
 {
+	return stat.blocks * 512 < stat.size;
+}
+
+static int sameFile(const Place &upper, const Place &base,
+		    const WalkOptions &options, const Entry &entry)
+{
+	const FileStat &stat = entry.upper;
+	bool sparse = isSparse(stat) || isSparse(entry.base);
 	int a = openUpper(upper, options, stat);
 	int b = a < 0 ? -1 : openToRead(base);
 	// Unreadable means not known to be equal, which is shown as different.
-	int same = b < 0 ? 0 : sameContent(a, b);
+	int same = b < 0 ? 0 : sameContent(a, b, stat.size, sparse);
 	if (a >= 0)
 		close(a);
 	if (b >= 0)
@@ -160,7 +167,7 @@ static int compareContent(const Place &upper, const Place &base,
 	} else if (S_ISREG(entry.upper.mode)) {
 		if (!options.compare)
 			return 0;
-		same = sameFile(upper, base, options, entry.upper);
+		same = sameFile(upper, base, options, entry);
 	} else if (S_ISLNK(entry.upper.mode)) {
 		std::string target;
 		same = readLink(base, target) == 0 && target == entry.target;
@@ -206,9 +213,8 @@ static bool sameAttributes(const Place &a, const std::string &aNames,
 static int compareAttributes(const Place &upper, const Place &base,
 			     Entry &entry)
 {
-	std::string ours, theirs;
-	if (readXattrNames(upper.at, upper.name, ours) < 0)
-		return -1;
+	const std::string &ours = entry.xattrNames;
+	std::string theirs;
 	if (readXattrNames(base.at, base.name, theirs) < 0)
 		return errno == ENOENT || errno == EACCES ? 0 : -1;
 	entry.flags |= XATTRS_COMPARED;

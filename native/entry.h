@@ -50,6 +50,7 @@ struct Entry {
 	uint32_t flags = 0;
 	FileStat upper, base;
 	std::string target, redirect;
+	std::string xattrNames; // of the upper, each ended by a NUL
 };
 
 // Fills the entry from its place in the layer; 0, or -1 and errno (ENOENT:
