@@ -1,0 +1,32 @@
+import { createInterface } from 'node:readline';
+import { usageError } from '../errors.js';
+import type { Printer } from './print.js';
+
+/** Asks for one line on the terminal; null at the end of input or at Ctrl-C. */
+export type AskLine = (prompt: string) => Promise<string | null>;
+
+/** Questions go to stderr, because stdout may be piped while the user looks on. */
+export function terminalLine(): AskLine {
+  return (prompt) =>
+    new Promise((answer) => {
+      const line = createInterface({ input: process.stdin, output: process.stderr });
+      line.on('SIGINT', () => line.close());
+      // Both happen when a line is entered; the first one counts.
+      line.on('close', () => answer(null));
+      line.question(prompt, (text) => {
+        answer(text);
+        line.close();
+      });
+    });
+}
+
+/**
+ * Asks before something is written or lost. Without a terminal nobody can
+ * answer: that is a usage error, and `--yes` is the only way past it.
+ */
+export async function confirm(printer: Printer, question: string, ask: AskLine = terminalLine()): Promise<boolean> {
+  if (!printer.interactive) throw usageError('There is no terminal to ask on.', 'Say --yes to go on without asking');
+  const answer = await ask(`${question} [y/N] `);
+  if (answer === null) printer.say('');
+  return answer !== null && /^y(es)?$/i.test(answer.trim());
+}
