@@ -1,6 +1,5 @@
 // Bundles the compiled product into dist/fast: one chunk per command, so that
-// a command loads what it needs and nothing else. Start-up time is a feature
-// (docs/adr/); scripts/start-up.mjs measures it.
+// a command loads what it needs and nothing else (docs/adr/0006).
 import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
