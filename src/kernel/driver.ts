@@ -1,0 +1,120 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { constants } from 'node:os';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { AgentfwError, errnoOf } from '../errors.js';
+import { numberField, objectField, textField } from '../fields.js';
+import { encodeFrame, frameReader } from './frames.js';
+
+/** What the driver tells; docs/driver-protocol.md. */
+export type DriverEvent =
+  | { readonly event: 'started'; readonly driver: number; readonly init: number; readonly agent: number }
+  | { readonly event: 'degraded'; readonly name: string; readonly why: string }
+  | { readonly event: 'error'; readonly exit: 125 | 126 | 127; readonly code: string; readonly message: string; readonly hint: string | null }
+  | { readonly event: 'stopped' | 'continued' | 'empty' }
+  | { readonly event: 'exit'; readonly code: number }
+  | { readonly event: 'exit'; readonly signal: number };
+
+export type DriverCommand = { readonly do: 'signal'; readonly signal: number } | { readonly do: 'kill' };
+
+export interface Driver {
+  readonly pid: number;
+  readonly send: (command: DriverCommand) => void;
+  /** settles when the driver has ended and its last event was handed over; 128+n for a signal */
+  readonly ended: Promise<number>;
+}
+
+const PROGRAM = fileURLToPath(new URL('../../driver/build/agentfw-driver', import.meta.url));
+
+/**
+ * Starts the driver on the user's own terminal, in the caller's process
+ * group: stdin, stdout and stderr are handed on untouched.
+ */
+export function startDriver(verb: 'run' | 'enter', spec: Buffer, onEvent: (event: DriverEvent) => void): Driver {
+  const child = spawn(PROGRAM, [verb], { stdio: ['inherit', 'inherit', 'inherit', 'pipe', 'pipe'], env: {}, argv0: 'agentfw-driver' });
+  const events = child.stdio[4] as Socket;
+  const read = frameReader((message) => onEvent(parseEvent(message)));
+  const ended = new Promise<number>((resolve, reject) => {
+    child.on('error', (cause) => reject(cannotStart(cause)));
+    child.on('close', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+    events.on('data', (chunk: Buffer) => {
+      try {
+        read(chunk);
+      } catch (error) {
+        child.kill('SIGKILL');
+        reject(error as Error);
+      }
+    });
+  });
+  feed(child, spec);
+  return { pid: child.pid ?? -1, send: (command) => void (events.writable && events.write(encodeFrame(command))), ended };
+}
+
+function feed(child: ChildProcess, spec: Buffer): void {
+  const [, , , input, events] = child.stdio as unknown as Socket[];
+  // A driver that refuses the spec closes early; its error event says why.
+  input!.on('error', () => undefined);
+  events!.on('error', () => undefined);
+  input!.end(spec);
+}
+
+function cannotStart(cause: Error): AgentfwError {
+  const missing = errnoOf(cause) === 'ENOENT';
+  return new AgentfwError('AFW_DRIVER', missing ? 'The driver is not built.' : "Can't start the driver.", {
+    status: 125,
+    cause,
+    hint: missing ? 'Build it: npm run build:driver' : `Is ${PROGRAM} executable by you?`,
+  });
+}
+
+function parseEvent(message: unknown): DriverEvent {
+  const fields = objectField(message, 'the event');
+  const event = textField(fields['event'], 'event');
+  const number = (name: string): number => numberField(fields[name], name);
+  const text = (name: string): string => textField(fields[name], name);
+  switch (event) {
+    case 'started':
+      return { event, driver: number('driver'), init: number('init'), agent: number('agent') };
+    case 'degraded':
+      return { event, name: text('name'), why: text('why') };
+    case 'error': {
+      const exit = number('exit');
+      const hint = fields['hint'];
+      const ours = exit === 126 || exit === 127 ? exit : 125;
+      return { event, exit: ours, code: text('code'), message: text('message'), hint: typeof hint === 'string' ? hint : null };
+    }
+    case 'exit':
+      return fields['signal'] === undefined || fields['signal'] === null ? { event, code: number('code') } : { event, signal: number('signal') };
+    case 'stopped':
+    case 'continued':
+    case 'empty':
+      return { event };
+    default:
+      throw new Error(`the driver sent an unknown event ${JSON.stringify(event)}`);
+  }
+}
+
+/** What a background supervisor tells the command that started it, once. */
+export type Readiness =
+  | { readonly ready: true; readonly tag: string }
+  | { readonly ready: false; readonly status: number };
+
+/**
+ * Starts the same command line again in a session of its own, with `log` as
+ * its output, and waits until it reports on its fd 3 or ends.
+ */
+export function startBackground(self: readonly string[], env: NodeJS.ProcessEnv, log: number): Promise<Readiness> {
+  const [program = '', ...args] = self;
+  const child = spawn(program, args, { detached: true, env, stdio: ['ignore', log, log, 'pipe'] });
+  const report = child.stdio[3] as Socket;
+  return new Promise<Readiness>((resolve, reject) => {
+    report.on('data', frameReader((message) => {
+      const tag = textField(objectField(message, 'the report')['tag'], 'tag');
+      child.unref();
+      report.destroy();
+      resolve({ ready: true, tag });
+    }));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ ready: false, status: code ?? 125 }));
+  });
+}

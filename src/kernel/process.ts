@@ -1,0 +1,53 @@
+import { existsSync, fstatSync, readFileSync } from 'node:fs';
+
+/** The numbered fields of /proc/PID/stat, from the state (field 3) on; null when there is no such process. */
+function statFields(pid: number | 'self'): readonly string[] | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The program's name, in brackets, may hold anything.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return null;
+  }
+}
+
+/** Field 22 of /proc/PID/stat: with it a pid names one process for good. */
+export function startTimeOf(pid: number): string | null {
+  return statFields(pid)?.[19] ?? null;
+}
+
+export function isSameProcess(process: { readonly pid: number; readonly start: string }): boolean {
+  const fields = statFields(process.pid);
+  return fields !== null && fields[19] === process.start && fields[0] !== 'Z' && fields[0] !== 'X';
+}
+
+/** True when fd 0, 1 or 2 is the controlling terminal. */
+export function hasOwnTerminal(): boolean {
+  const terminal = Number(statFields('self')?.[4] ?? 0);
+  return terminal !== 0 && [0, 1, 2].some((fd) => deviceOf(fd) === terminal);
+}
+
+/** True when this process's group has the terminal: then the kernel gives Ctrl-C to the agent as well. */
+export function isForeground(): boolean {
+  const fields = statFields('self');
+  return fields !== null && Number(fields[5]) > 0 && fields[5] === fields[2];
+}
+
+/** True when this process holds CAP_SYS_ADMIN in its user namespace. */
+export function hasSysAdmin(): boolean {
+  const caps = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  return ((BigInt(`0x${caps}`) >> 21n) & 1n) === 1n;
+}
+
+/** True in the first user namespace, or in one that maps all ids: where root is real enough to mount as root. */
+export function hasAllIds(): boolean {
+  return existsSync('/proc/self/uid_map') && /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
+}
+
+function deviceOf(fd: number): number {
+  try {
+    return fstatSync(fd).rdev;
+  } catch {
+    return -1;
+  }
+}

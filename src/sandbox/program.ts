@@ -1,0 +1,67 @@
+import type { Bytes } from '../bytes.js';
+import { fromText, joinBytes, nameOf, parentOf } from '../bytes.js';
+import { hostFacts, readStart } from '../kernel/facts.js';
+
+/** Where the agent's program and the interpreters it names lie: as found and as resolved. */
+export function programPaths(word: Bytes, cwd: Bytes, searchPath: string): readonly Bytes[] {
+  const found = new Set<Bytes>();
+  let next = lookUp(word, cwd, searchPath);
+  for (let depth = 0; next !== null && depth < 4; depth += 1) {
+    const real = hostFacts.realpath(next);
+    found.add(next);
+    if (real === null) break;
+    found.add(real);
+    next = interpreterOf(real, cwd, searchPath);
+  }
+  return [...found];
+}
+
+/** As execvp does: a word with a slash is a path, any other is looked for along PATH. */
+function lookUp(word: Bytes, cwd: Bytes, searchPath: string): Bytes | null {
+  if (word.includes('/')) return absolute(word, cwd);
+  for (const dir of searchPath.split(':')) {
+    const path = joinBytes(absolute(fromText(dir), cwd), word);
+    const real = hostFacts.realpath(path);
+    if (real !== null && hostFacts.lstat(real)?.type === 'file' && hostFacts.searchable(real)) return path;
+  }
+  return null;
+}
+
+/** Normalized as text; the symlinks on the way stay. */
+export function absolute(path: Bytes, cwd: Bytes): Bytes {
+  const parts: string[] = [];
+  for (const part of (path.startsWith('/') ? path : `${cwd}/${path}`).split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
+  }
+  return `/${parts.join('/')}` as Bytes;
+}
+
+/** The program in a `#!` line; for `env NAME` that NAME. */
+function interpreterOf(script: Bytes, cwd: Bytes, searchPath: string): Bytes | null {
+  const start = readStart(script, 256);
+  if (start === null || !start.startsWith('#!')) return null;
+  const words = start.slice(2).split('\n')[0]!.trim().split(/[ \t]+/) as Bytes[];
+  const [program, ...args] = words;
+  if (program === undefined || program === '') return null;
+  const named = nameOf(program) === 'env' ? args.find((word) => !word.startsWith('-') && !word.includes('=')) : undefined;
+  return named === undefined ? absolute(program, cwd) : lookUp(named, cwd, searchPath);
+}
+
+/** The directory of the project around `cwd`: the nearest ancestor with a `.git`, else `cwd` itself. */
+export function projectOf(cwd: Bytes, stopAt: readonly Bytes[]): Bytes {
+  for (let here = cwd; here !== '/' && !stopAt.includes(here); here = parentOf(here)) {
+    if (hostFacts.lstat(joinBytes(here, '.git' as Bytes)) !== null) return here;
+  }
+  return cwd;
+}
+
+/** The git directory that a worktree or a submodule shares with others, outside the project. */
+export function sharedGitDirs(project: Bytes): readonly Bytes[] {
+  const pointer = /^gitdir: (.+)\n?$/.exec(readStart(joinBytes(project, '.git' as Bytes), 4096) ?? '')?.[1];
+  if (pointer === undefined) return [];
+  const gitDir = absolute(pointer as Bytes, project);
+  const common = readStart(joinBytes(gitDir, 'commondir' as Bytes), 4096)?.trimEnd();
+  const dirs = common === undefined ? [gitDir] : [gitDir, absolute(common as Bytes, gitDir)];
+  return dirs.flatMap((dir) => hostFacts.realpath(dir) ?? []);
+}

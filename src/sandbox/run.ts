@@ -1,0 +1,208 @@
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { fromText, joinBytes, toBuffer, toText } from '../bytes.js';
+import type { Context } from '../context.js';
+import { AgentfwError } from '../errors.js';
+import { startBackground, startDriver } from '../kernel/driver.js';
+import { encodeFrame } from '../kernel/frames.js';
+import { startTimeOf } from '../kernel/process.js';
+import type { SandboxRecord } from './sandbox.js';
+import { isReadOnlyAt, modeOf, prepareStart, refuseNested, type Start, type Wanted } from './start.js';
+import { awaitGone, recordStop, removeSandbox } from './stop.js';
+import { createSandbox, lockRunning, newTag, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
+import { supervise, type Outcome } from './supervise.js';
+
+export interface RunOptions extends Wanted {
+  readonly context: Context;
+  /** null: made from the agent's name */
+  readonly tag: string | null;
+  /** `--in TAG`: run again in a stopped sandbox */
+  readonly resume: string | null;
+  /** null: not said, which is `allow` with a warning */
+  readonly net: 'off' | 'allow' | 'ask' | 'deny' | null;
+  readonly rm: boolean;
+  readonly durable: boolean;
+  /** the program and words that started this process, for `--detach` */
+  readonly self: readonly string[];
+  /** one line for people, on stderr; must not touch the flags of the fd that the agent shares */
+  readonly say: (line: string) => void;
+  /** `--detach`: the agent runs, and this command is about to return */
+  readonly onDetached: (tag: string) => void;
+  /** called when the agent's tree has ended and its record is written */
+  readonly onStopped?: (store: Store, record: SandboxRecord) => void | Promise<void>;
+}
+
+/** Tells the background process that it is one, and its tag; never passed to an agent. */
+const BACKGROUND = 'AGENTFW_BACKGROUND';
+const REPORT_FD = 3;
+const OUTPUT = 'output.log' as Bytes;
+
+/**
+ * Runs an agent in a new or a stopped sandbox and returns its status: the
+ * agent's own, 128+n for a signal. Throws `AgentfwError` with 125, 126 or 127
+ * when it never started.
+ */
+export async function runSandbox(options: RunOptions): Promise<number> {
+  const { context } = options;
+  refuseNested();
+  checkNet(options);
+  const background = options.detach ? (context.env[BACKGROUND] ?? null) : null;
+  const store = openStore(context);
+  if (options.detach && background === null) return runInBackground(options, store);
+  const opened = await open(store, { ...options, tag: background ?? options.tag });
+  try {
+    return await runOpened(store, opened, options, background !== null);
+  } finally {
+    opened.running.release();
+  }
+}
+
+function checkNet({ net }: RunOptions): void {
+  if (net !== 'ask' && net !== 'deny') return;
+  throw new AgentfwError('AFW_NET', `--net ${net} is not built yet: there is no network gate.`, {
+    status: 125,
+    hint: 'Use --net off or --net allow',
+  });
+}
+
+interface Opened {
+  readonly record: SandboxRecord;
+  readonly running: Lock;
+  /** made for this run: nothing is lost when it is removed again */
+  readonly fresh: boolean;
+}
+
+async function open(store: Store, options: RunOptions): Promise<Opened> {
+  const { context, argv, durable } = options;
+  const net = options.net === 'off' ? 'off' : 'allow';
+  const mode = modeOf(context);
+  if (options.resume === null) {
+    const made = createSandbox(store, { tag: options.tag, argv, cwd: context.cwd, mode, net, durable });
+    return { record: made.record, running: made.running, fresh: true };
+  }
+  const running = lockRunning(store, options.resume);
+  try {
+    const record = readRecord(store, options.resume);
+    if (record.mode !== mode) throw otherMode(record);
+    if (record.state === 'discarded') throw new AgentfwError('AFW_DISCARDED', `Sandbox ${record.tag} is discarded.`, { status: 125 });
+    if (!(await awaitGone(record))) throw new AgentfwError('AFW_RUNNING', `Sandbox ${record.tag} is still ending.`, { status: 125, hint: 'Try again in a moment' });
+    const started = context.now().toISOString();
+    const again: SandboxRecord = {
+      ...record,
+      ...{ state: 'starting', argv, cwd: context.cwd, started, stopped: null, bootId: context.bootId(), driver: null, init: null },
+      ...{ exit: null, net, durable: record.durable || durable },
+    };
+    return { record: again, running, fresh: false };
+  } catch (error) {
+    running.release();
+    throw error;
+  }
+}
+
+function otherMode(record: SandboxRecord): AgentfwError {
+  return new AgentfwError('AFW_MODE', `Sandbox ${record.tag} was made in ${record.mode} mode: its layers can't be used in the other.`, {
+    status: 125,
+    hint: record.mode === 'root' ? 'Run as root' : 'Run as the user who made it, without root',
+  });
+}
+
+async function runOpened(store: Store, opened: Opened, options: RunOptions, background: boolean): Promise<number> {
+  let record = opened.record;
+  let outcome: Outcome;
+  try {
+    const start = prepareStart(store, record, options);
+    record = start.record;
+    warn(record, options, opened.fresh);
+    outcome = await drive(store, start, (changed) => (record = changed), background);
+  } catch (error) {
+    await giveUp(store, { ...opened, record });
+    throw error;
+  }
+  if (outcome.failure !== null && !outcome.started) {
+    await giveUp(store, { ...opened, record });
+    throw driverError(outcome.failure);
+  }
+  record = recordStop(store, record, outcome);
+  await options.onStopped?.(store, record);
+  if (options.rm) removeSandbox(store, record);
+  return outcome.status;
+}
+
+function warn(record: SandboxRecord, { net, say }: RunOptions, fresh: boolean): void {
+  if (net === null && fresh) say('agentfw: the network is the host\'s own (--net allow); --net off closes it');
+  if (isReadOnlyAt(record) && record.mode === 'user') say(`agentfw: ${toText(record.cwd)} is read-only in the sandbox: you may not write it, or no layer can lie over it`);
+}
+
+async function drive(store: Store, start: Start, keep: (record: SandboxRecord) => void, background: boolean): Promise<Outcome> {
+  let record = start.record;
+  const outcome = await supervise((onEvent) => startDriver('run', start.spec, onEvent), {
+    onStarted: ({ driver, init }) => {
+      record = { ...record, state: 'running', driver: processOf(driver), init: processOf(init) };
+      writeRecord(store, record);
+      keep(record);
+      if (background) {
+        adoptLog(store, record.tag);
+        report(record.tag);
+      }
+    },
+    onDegraded: (name, why) => {
+      record = { ...record, degraded: [...record.degraded, { name, why }] };
+      keep(record);
+    },
+  });
+  return outcome;
+}
+
+function processOf(pid: number): SandboxRecord['driver'] {
+  const start = startTimeOf(pid);
+  return start === null ? null : { pid, start };
+}
+
+/** After a start that came to nothing: a sandbox made for it goes, an older one is stopped as before. */
+async function giveUp(store: Store, { record, fresh }: Opened): Promise<void> {
+  await awaitGone(record);
+  if (fresh) removeSandbox(store, record);
+  else writeRecord(store, { ...record, state: 'stopped', stopped: store.context.now().toISOString(), driver: null, init: null });
+}
+
+export function driverError({ exit, code, message, hint }: NonNullable<Outcome['failure']>): AgentfwError {
+  const text = /[.!?]$/.test(message) ? message : `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+  const word = code.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
+  return new AgentfwError(`AFW_DRIVER_${word}`, text, hint === null ? { status: exit } : { status: exit, hint });
+}
+
+/** `--detach`: the same command line again in a session of its own, with its output in the sandbox's log. */
+async function runInBackground(options: RunOptions, store: Store): Promise<number> {
+  const tag = options.resume ?? options.tag ?? newTag(store, options.argv[0] ?? ('' as Bytes));
+  // A sandbox that is run again goes on with its log; a new one has no directory yet.
+  const file = options.resume === null ? pendingLog(store, tag) : joinBytes(sandboxDir(store, tag), OUTPUT);
+  const log = openSync(toBuffer(file), 'a', 0o600);
+  try {
+    const readiness = await startBackground(options.self, { ...options.context.env, [BACKGROUND]: tag }, log);
+    if (readiness.ready) {
+      options.onDetached(readiness.tag);
+      return 0;
+    }
+    // It said why, where nobody looks.
+    for (const line of readFileSync(toBuffer(file), 'utf8').trimEnd().split('\n')) options.say(line);
+    return readiness.status;
+  } finally {
+    closeSync(log);
+    if (options.resume === null) rmSync(toBuffer(file), { force: true });
+  }
+}
+
+function pendingLog(store: Store, tag: string): Bytes {
+  return joinBytes(store.dir, fromText(`.output-${tag}`));
+}
+
+/** A start that fails leaves its log where the waiting command reads it. */
+function adoptLog(store: Store, tag: string): void {
+  const pending = toBuffer(pendingLog(store, tag));
+  if (existsSync(pending)) renameSync(pending, toBuffer(joinBytes(sandboxDir(store, tag), OUTPUT)));
+}
+
+function report(tag: string): void {
+  writeSync(REPORT_FD, encodeFrame({ tag }));
+  closeSync(REPORT_FD);
+}

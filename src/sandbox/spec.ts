@@ -1,0 +1,94 @@
+import type { Bytes } from '../bytes.js';
+import { toBuffer } from '../bytes.js';
+import type { ViewOp } from '../view/plan.js';
+
+/** Twin of driver/spec.c: what the driver is told. docs/driver-protocol.md has the grammar. */
+export interface Spec {
+  readonly mode: 'user' | 'root';
+  readonly uid: number;
+  readonly gid: number;
+  readonly newroot: Bytes;
+  readonly cwd: Bytes;
+  readonly net: 'off' | 'host' | 'gate';
+  readonly nested: 'allow' | 'deny';
+  readonly tty: boolean;
+  readonly detach: boolean;
+  readonly argv: readonly Bytes[];
+  readonly env: readonly Bytes[];
+  readonly rlimits: readonly { readonly name: string; readonly soft: string; readonly hard: string }[];
+  readonly ops: readonly ViewOp[];
+}
+
+/** What joins a running sandbox: no view is built. */
+export interface EnterSpec extends Omit<Spec, 'newroot' | 'detach' | 'ops'> {
+  readonly target: { readonly pid: number; readonly start: string };
+}
+
+const HEADER = 'agentfw-spec 1';
+
+export function encodeSpec(spec: Spec): Buffer {
+  return encode([
+    ...common(spec),
+    ['newroot', spec.newroot],
+    ['detach', spec.detach ? '1' : '0'],
+    ...process(spec),
+    ...spec.ops.map(opTokens),
+  ]);
+}
+
+export function encodeEnterSpec(spec: EnterSpec): Buffer {
+  return encode([...common(spec), ['target', String(spec.target.pid), spec.target.start], ...process(spec)]);
+}
+
+type Tokens = readonly string[];
+
+function common(spec: Omit<EnterSpec, 'target'>): readonly Tokens[] {
+  return [
+    ['mode', spec.mode],
+    ['ids', String(spec.uid), String(spec.gid)],
+    ['cwd', spec.cwd],
+    ['net', spec.net],
+    ['nested', spec.nested],
+    ['tty', spec.tty ? '1' : '0'],
+  ];
+}
+
+function process(spec: Pick<Spec, 'argv' | 'env' | 'rlimits'>): readonly Tokens[] {
+  return [
+    ...spec.argv.map((word): Tokens => ['arg', word]),
+    ...spec.env.map((entry): Tokens => ['env', entry]),
+    ...spec.rlimits.map((limit): Tokens => ['rlimit', limit.name, limit.soft, limit.hard]),
+  ];
+}
+
+function opTokens(step: ViewOp): Tokens {
+  switch (step.op) {
+    case 'dir':
+      return ['dir', step.dst, octal(step.mode)];
+    case 'symlink':
+      return ['symlink', step.target, step.dst];
+    case 'file':
+      return ['file', step.dst, octal(step.mode), step.content];
+    case 'bind':
+      return ['bind', step.src, step.dst, step.write ? 'rw' : 'ro'];
+    case 'overlay':
+      return ['overlay', step.dst, step.upper, step.work, step.options.join(','), String(step.lowers.length), ...step.lowers];
+    case 'tmpfs':
+      return ['tmpfs', step.dst, octal(step.mode), String(step.size), step.flags.join(',')];
+    default:
+      return [step.op, step.dst];
+  }
+}
+
+function octal(mode: number): string {
+  return (mode & 0o7777).toString(8);
+}
+
+function encode(records: readonly Tokens[]): Buffer {
+  const tokens = [HEADER, ...records.flat(), 'end'];
+  for (const token of tokens) {
+    // A NUL would begin a token of somebody else's choosing.
+    if (token.includes('\0')) throw new Error(`a spec token holds a NUL: ${JSON.stringify(token)}`);
+  }
+  return toBuffer(tokens.map((token) => `${token}\0`).join('') as Bytes);
+}

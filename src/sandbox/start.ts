@@ -1,0 +1,169 @@
+import { userInfo } from 'node:os';
+import type { Bytes } from '../bytes.js';
+import { fromText, isWithin, toText } from '../bytes.js';
+import type { Context } from '../context.js';
+import { AgentfwError } from '../errors.js';
+import { hostFacts, readMountinfo } from '../kernel/facts.js';
+import { hasAllIds, hasOwnTerminal, hasSysAdmin } from '../kernel/process.js';
+import { planView } from '../view/mounts.js';
+import { parseMountinfo } from '../view/mountinfo.js';
+import { PlanError, type PlannedLayer, type ViewOptions, type ViewPlan } from '../view/plan.js';
+import { MARKER } from '../view/private.js';
+import { environmentOf, type EnvironmentOptions } from './environment.js';
+import { prepareView } from './prepare.js';
+import { absolute, programPaths, projectOf, sharedGitDirs } from './program.js';
+import type { Layer, SandboxRecord } from './sandbox.js';
+import { encodeSpec } from './spec.js';
+import { foreignLayerDir, sandboxDir, writeRecord, type Store } from './store.js';
+
+/** What a run is asked to be. Paths may be relative to the working directory. */
+export interface Wanted {
+  readonly argv: readonly Bytes[];
+  readonly hide: readonly Bytes[];
+  readonly passthrough: readonly Bytes[];
+  readonly share: readonly Bytes[];
+  readonly env: EnvironmentOptions['given'];
+  readonly nested: 'allow' | 'deny';
+  readonly detach: boolean;
+}
+
+export interface Start {
+  readonly record: SandboxRecord;
+  readonly spec: Buffer;
+}
+
+const PRIVATE_ROOTS = ['/', '/tmp', '/var/tmp', '/run', '/dev/shm'] as Bytes[];
+
+/** Refuses a run inside a run: a second view over the first would be half of one. */
+export function refuseNested(): void {
+  if (!parseMountinfo(readMountinfo()).some((mount) => mount.point === MARKER)) return;
+  throw new AgentfwError('AFW_NESTED', "Can't run inside a sandbox of agentfw.", {
+    status: 125,
+    hint: 'The agent is confined already: start the program itself',
+  });
+}
+
+/** Root with its rights over mounts builds the view as root; anybody else in a user namespace. */
+export function modeOf(context: Context): 'user' | 'root' {
+  return context.uid === 0 && hasSysAdmin() && hasAllIds() ? 'root' : 'user';
+}
+
+/** Plans the view, makes what it needs in the store, records the layers, and writes the spec. */
+export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted): Start {
+  const account = accountOf(store.context);
+  const env = environmentFor(store.context, wanted.env, { tag: record.tag, cwd: record.cwd }, account);
+  const plan = planOf(store, record, wanted, { account, searchPath: valueIn(env, 'PATH') });
+  const dir = sandboxDir(store, record.tag);
+  const made = prepareView(store.kernel, plan, dir);
+  const planned: SandboxRecord = {
+    ...record,
+    layers: plan.layers.map(bareLayer),
+    mounts: [...plan.mounts, ...plan.paths].filter(({ decision }) => decision !== 'overlay'),
+    degraded: [],
+  };
+  // Before anything is mounted: whatever happens from here on, the layers are known.
+  writeRecord(store, planned);
+  const spec = encodeSpec({
+    ...{ mode: record.mode, ...idsOf(store.context), newroot: made.newroot, cwd: record.cwd, nested: wanted.nested },
+    ...{ net: record.net === 'off' ? 'off' : 'host', tty: hasOwnTerminal() && !wanted.detach, detach: wanted.detach },
+    ...{ argv: wanted.argv, env: env.map(fromText), rlimits: [], ops: plan.ops },
+  });
+  return { record: planned, spec };
+}
+
+interface Surroundings {
+  readonly account: Account;
+  readonly searchPath: string;
+}
+
+function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, searchPath }: Surroundings): ViewPlan {
+  const { context } = store;
+  const { cwd } = record;
+  const project = projectOf(cwd, PRIVATE_ROOTS);
+  const home = hostFacts.realpath(fromText(account.home));
+  const trees = [project, ...sharedGitDirs(project), ...(home === null || home === '/' ? [] : [home])];
+  const here = (path: Bytes): Bytes => absolute(path, context.cwd);
+  const options: ViewOptions = {
+    ...{ mode: record.mode, ...idsOf(context), cwd, home, trees, stateDir: store.dir },
+    ...{ programs: programPaths(wanted.argv[0] ?? ('' as Bytes), cwd, searchPath), durable: record.durable },
+    sandboxDir: sandboxDir(store, record.tag),
+    runtimeDir: runtimeDirOf(context),
+    hide: wanted.hide.map(here),
+    passthrough: wanted.passthrough.map((path) => hostFacts.realpath(here(path)) ?? here(path)),
+    share: wanted.share.map(here),
+    previous: record.layers,
+    foreignLayerDir: foreignPlaces(store, record),
+  };
+  try {
+    return planView(readMountinfo(), options, hostFacts);
+  } catch (error) {
+    if (!(error instanceof PlanError)) throw error;
+    throw new AgentfwError('AFW_VIEW', error.message, { status: 125, hint: error.hint });
+  }
+}
+
+/** All new layers on one mount share the sandbox's directory there. */
+function foreignPlaces(store: Store, record: SandboxRecord): ViewOptions['foreignLayerDir'] {
+  const around = new Map<Bytes, string>();
+  return (mountRoot, id) => {
+    const first = around.get(mountRoot) ?? foreignLayerDir(store, mountRoot, record.tag, id).replace(/\/\d+$/, '');
+    around.set(mountRoot, first);
+    return `${first}/${id}` as Bytes;
+  };
+}
+
+/** Only what the record keeps. */
+function bareLayer({ id, base, dir, family, covered, skeleton }: PlannedLayer): Layer {
+  return { id, base, dir, family, covered, skeleton };
+}
+
+function runtimeDirOf({ env, uid }: Context): Bytes | null {
+  const given = env['XDG_RUNTIME_DIR'];
+  return fromText(given?.startsWith('/') === true ? given : `/run/user/${uid}`);
+}
+
+export function idsOf(context: Context): { readonly uid: number; readonly gid: number } {
+  return { uid: context.uid, gid: process.getgid?.() ?? -1 };
+}
+
+export type Account = EnvironmentOptions['account'];
+
+/** Who runs: from the environment where it says so, else from the account database. */
+export function accountOf({ env, uid }: Context): Account {
+  const known = attempt(() => userInfo());
+  return {
+    name: env['USER'] ?? known?.username ?? `uid${uid}`,
+    home: env['HOME']?.startsWith('/') === true ? env['HOME'] : (known?.homedir ?? '/'),
+    shell: env['SHELL'] ?? known?.shell ?? '/bin/sh',
+  };
+}
+
+/** An account that no database knows is no error. */
+function attempt<T>(ask: () => T): T | null {
+  try {
+    return ask();
+  } catch {
+    return null;
+  }
+}
+
+export function environmentFor(
+  { env }: Context,
+  given: EnvironmentOptions['given'],
+  { tag, cwd }: { readonly tag: string; readonly cwd: Bytes },
+  account: Account,
+): readonly string[] {
+  // The shell's own name for the directory, symlinks and all, as long as it leads there.
+  const named = env['PWD'];
+  const same = named?.startsWith('/') === true && hostFacts.realpath(fromText(named)) === cwd;
+  return environmentOf({ env, given, tag, account, cwd: same ? named : toText(cwd) });
+}
+
+function valueIn(env: readonly string[], name: string): string {
+  return env.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
+}
+
+/** True when the agent can't write its working directory: worth a line before it finds out. */
+export function isReadOnlyAt(record: SandboxRecord): boolean {
+  return !record.layers.some((layer) => isWithin(record.cwd, layer.base));
+}

@@ -1,0 +1,88 @@
+import { constants } from 'node:fs';
+import { startSweeper } from '../kernel/background.js';
+import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
+import { isSameProcess } from '../kernel/process.js';
+import type { SandboxRecord } from './sandbox.js';
+import { lockCommit, readRecord, writeRecord, type Store } from './store.js';
+import type { Outcome } from './supervise.js';
+import { trashSandbox } from './trash.js';
+
+/** Records the end of a run whose tree is gone. Layers that were written without fsync reach the disk first. */
+export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome): SandboxRecord {
+  if (!record.durable && outcome.started) syncLayers(store.kernel, record);
+  const stopped: SandboxRecord = {
+    ...record,
+    state: 'stopped',
+    stopped: store.context.now().toISOString(),
+    driver: null,
+    init: null,
+    exit: outcome.exit,
+  };
+  writeRecord(store, stopped);
+  return stopped;
+}
+
+/** One syncfs per filesystem. */
+export function syncLayers(kernel: Kernel, record: SandboxRecord): void {
+  const done = new Set<bigint>();
+  for (const layer of record.layers) {
+    const stat = kernel.statOrNull(AT_FDCWD, layer.dir);
+    if (stat === null || done.has(stat.dev)) continue;
+    done.add(stat.dev);
+    const fd = kernel.open(AT_FDCWD, layer.dir, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      kernel.syncfs(fd);
+    } finally {
+      kernel.close(fd);
+    }
+  }
+}
+
+/** `--rm`, or a start that came to nothing: the caller holds the running lock. */
+export function removeSandbox(store: Store, record: SandboxRecord): void {
+  const lock = lockCommit(store, record.tag, () => undefined);
+  try {
+    trashSandbox(store, record);
+  } finally {
+    lock.release();
+  }
+  startSweeper(store.dir);
+}
+
+const KILL_WAIT_MS = 10_000;
+const POLL_MS = 10;
+
+/**
+ * Ends a sandbox's tree: pid 1 is killed, and the kernel ends the rest. True
+ * when it ran and is gone now; false when there was nothing to end.
+ */
+export async function killSandbox(store: Store, tag: string): Promise<boolean> {
+  let killed = false;
+  for (let waited = 0; waited < KILL_WAIT_MS; waited += POLL_MS) {
+    const record = readRecord(store, tag);
+    if (record.state !== 'running' && record.state !== 'starting') return killed;
+    for (const target of [record.init, record.driver]) {
+      if (target !== null && isSameProcess(target)) {
+        killed = true;
+        process.kill(target.pid, 'SIGKILL');
+        break;
+      }
+    }
+    await pause();
+  }
+  return killed;
+}
+
+function pause(): Promise<void> {
+  return new Promise((go) => void setTimeout(go, POLL_MS));
+}
+
+/** Waits until an earlier run's tree is gone: it may outlive its supervisor by a moment. */
+export async function awaitGone(record: SandboxRecord): Promise<boolean> {
+  for (let waited = 0; waited < KILL_WAIT_MS; waited += POLL_MS) {
+    const left = [record.driver, record.init].some((target) => target !== null && isSameProcess(target));
+    if (!left) return true;
+    await pause();
+  }
+  return false;
+}

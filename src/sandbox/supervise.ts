@@ -1,0 +1,66 @@
+import { constants } from 'node:os';
+import type { Driver, DriverEvent } from '../kernel/driver.js';
+import { isForeground } from '../kernel/process.js';
+
+/** How a run ended. */
+export interface Outcome {
+  /** our exit status: the agent's, 128+n for a signal, or 125–127 with `failure` */
+  readonly status: number;
+  readonly exit: { readonly code: number } | { readonly signal: number } | null;
+  readonly failure: Extract<DriverEvent, { event: 'error' }> | null;
+  readonly started: boolean;
+}
+
+/** The supervisor's part of a run, told as it happens. */
+export interface Watch {
+  readonly onStarted: (event: Extract<DriverEvent, { event: 'started' }>) => void;
+  readonly onDegraded: (name: string, why: string) => void;
+}
+
+const FORWARDED = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
+/** The kernel gives these to the terminal's whole foreground group, the agent included. */
+const FROM_TERMINAL = ['SIGINT', 'SIGQUIT'] as const;
+
+/**
+ * Stays beside the driver until it ends: hands signals on, keeps what the
+ * driver tells. Stops by Ctrl-Z and continues like any process of the job;
+ * when it dies, the driver sees its channel close and ends the tree.
+ */
+export async function supervise(start: (onEvent: (event: DriverEvent) => void) => Driver, watch: Watch): Promise<Outcome> {
+  let exit: Outcome['exit'] = null;
+  let failure: Outcome['failure'] = null;
+  let started = false;
+  const onEvent = (event: DriverEvent): void => {
+    if (event.event === 'started') {
+      started = true;
+      watch.onStarted(event);
+    } else if (event.event === 'degraded') watch.onDegraded(event.name, event.why);
+    else if (event.event === 'error') failure = event;
+    else if (event.event === 'exit') exit = 'signal' in event ? { signal: event.signal } : { code: event.code };
+  };
+  const driver = start(onEvent);
+  const release = forwardSignals(driver, () => started);
+  try {
+    const status = await driver.ended;
+    const told = failure as Outcome['failure'];
+    return { status: told?.exit ?? status, exit, failure: told, started };
+  } finally {
+    release();
+  }
+}
+
+function forwardSignals(driver: Driver, started: () => boolean): () => void {
+  const send = (signal: NodeJS.Signals): void =>
+    // Before the agent runs there is nobody to ask: the start is called off.
+    driver.send(started() ? { do: 'signal', signal: constants.signals[signal] } : { do: 'kill' });
+  const forward = (signal: NodeJS.Signals): void => send(signal);
+  const unlessForeground = (signal: NodeJS.Signals): void => {
+    if (!isForeground()) send(signal);
+  };
+  for (const signal of FORWARDED) process.on(signal, forward);
+  for (const signal of FROM_TERMINAL) process.on(signal, unlessForeground);
+  return () => {
+    for (const signal of FORWARDED) process.off(signal, forward);
+    for (const signal of FROM_TERMINAL) process.off(signal, unlessForeground);
+  };
+}

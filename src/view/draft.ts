@@ -1,0 +1,150 @@
+import type { Bytes } from '../bytes.js';
+import { isWithin, parentOf } from '../bytes.js';
+import type { MountTable } from './mountinfo.js';
+import { mountsBelow } from './mountinfo.js';
+import type { Decided, Decision, HostFacts, PlannedLayer, PrivateDir, StandIn, ViewOp, ViewOptions } from './plan.js';
+
+/**
+ * What lies at a path of the view and below it: the bare tmpfs that holds the
+ * view together, a layer, the host read-only, a tmpfs or a store directory of
+ * the sandbox's own, the host for writing, or nothing.
+ */
+export type RegionKind = 'bare' | 'overlay' | 'read-only' | 'tmpfs' | 'store' | 'passthrough' | 'hidden';
+
+export interface Region {
+  readonly path: Bytes;
+  readonly kind: RegionKind;
+}
+
+/** A plan in the making. Only the functions of this file and of `layers.ts` change it. */
+export interface Draft {
+  readonly options: ViewOptions;
+  readonly facts: HostFacts;
+  readonly table: MountTable;
+  readonly ops: ViewOp[];
+  readonly layers: PlannedLayer[];
+  readonly privateDirs: PrivateDir[];
+  readonly standIns: StandIn[];
+  readonly decided: Map<number, Decided>;
+  readonly paths: Decided[];
+  readonly regions: Map<Bytes, Region>;
+  /** directories made by `dir` */
+  readonly made: Set<Bytes>;
+  /** directories that the sandbox has of its own; a name in the store, or null for one in memory */
+  readonly privateRoots: { readonly path: Bytes; readonly name: string | null }[];
+}
+
+export function newDraft(table: MountTable, options: ViewOptions, facts: HostFacts): Draft {
+  return {
+    ...{ options, facts, table, ops: [], layers: [], privateDirs: [], standIns: [] },
+    ...{ decided: new Map(), paths: [], regions: new Map(), made: new Set(), privateRoots: [] },
+  };
+}
+
+/** Records what happens at a path; a mount's first decision stands. */
+export function decide(draft: Draft, path: Bytes, decision: Decision, why: string): void {
+  const mount = draft.table.at.get(path);
+  if (mount === undefined) draft.paths.push({ path, decision, why });
+  else if (!draft.decided.has(mount.id)) draft.decided.set(mount.id, { path, decision, why });
+}
+
+/** The same for the mounts below it that nobody decided on. */
+export function decideBelow(draft: Draft, path: Bytes, decision: Decision, why: string): void {
+  for (const mount of mountsBelow(draft.table, path)) {
+    if (!draft.decided.has(mount.id)) draft.decided.set(mount.id, { path: mount.point, decision, why });
+  }
+}
+
+/** The region that a path of the view lies in, so far. */
+export function regionOf(draft: Draft, path: Bytes): Region {
+  for (let here = path; ; here = parentOf(here)) {
+    const region = draft.regions.get(here);
+    if (region !== undefined) return region;
+    if (here === '/') return { path: here, kind: 'bare' };
+  }
+}
+
+export function setRegion(draft: Draft, path: Bytes, kind: RegionKind): void {
+  for (const below of draft.regions.keys()) {
+    if (below !== path && isWithin(below, path)) draft.regions.delete(below);
+  }
+  draft.regions.set(path, { path, kind });
+}
+
+/** True where the view shows nothing of the host. */
+export function isPrivate(region: Region): boolean {
+  return region.kind === 'tmpfs' || region.kind === 'store' || region.kind === 'hidden';
+}
+
+/**
+ * Makes sure that something can be mounted on `path`: in a tmpfs of the view
+ * by `dir` steps, in a store directory by a mount point made before the
+ * start. Anywhere else the host has the path.
+ */
+export function ensurePoint(draft: Draft, path: Bytes, kind: 'dir' | 'file'): void {
+  if (path === '/') return;
+  const region = regionOf(draft, parentOf(path));
+  if (region.kind === 'store') return ensureInside(draft, region.path, path, kind);
+  if (region.kind !== 'bare' && region.kind !== 'tmpfs') return;
+  // A bind makes its own mount point in a tmpfs, but not the directories above it.
+  for (const dir of ancestors(region.path, kind === 'dir' ? path : parentOf(path))) makeDir(draft, dir);
+}
+
+export function makeDir(draft: Draft, path: Bytes, mode?: number): void {
+  if (draft.made.has(path) || draft.regions.has(path)) return;
+  draft.made.add(path);
+  draft.ops.push({ op: 'dir', dst: path, mode: mode ?? draft.facts.lstat(path)?.mode ?? 0o755 });
+}
+
+/** Directories strictly below `from` down to `to`. */
+export function ancestors(from: Bytes, to: Bytes): readonly Bytes[] {
+  const found: Bytes[] = [];
+  for (let here = to; here !== from && here !== '/'; here = parentOf(here)) found.unshift(here);
+  return found;
+}
+
+/** `path` as seen from `root`, which it lies in. */
+export function relativeTo(path: Bytes, root: Bytes): Bytes {
+  return (path === root ? '' : root === '/' ? path.slice(1) : path.slice(root.length + 1)) as Bytes;
+}
+
+function ensureInside(draft: Draft, root: Bytes, path: Bytes, kind: 'dir' | 'file'): void {
+  const index = draft.privateDirs.findIndex((dir) => dir.dst === root);
+  const dir = draft.privateDirs[index];
+  if (dir === undefined) return;
+  const known = new Set(dir.inside.map((entry) => entry.path));
+  const added = ancestors(root, path)
+    .map((point) => ({
+      path: relativeTo(point, root),
+      kind: point === path ? kind : ('dir' as const),
+      mode: draft.facts.lstat(point)?.mode ?? 0o755,
+    }))
+    .filter((entry) => !known.has(entry.path));
+  draft.privateDirs[index] = { ...dir, inside: [...dir.inside, ...added] };
+}
+
+/** A read-only copy of the host's tree at `path`, with what is mounted in it. */
+export function addReadOnly(draft: Draft, path: Bytes, why: string, source: Bytes = path): void {
+  const kind = draft.facts.lstat(path)?.type === 'dir' ? 'dir' : 'file';
+  ensurePoint(draft, path, kind === 'dir' && regionOf(draft, parentOf(path)).kind === 'store' ? 'dir' : 'file');
+  draft.ops.push({ op: 'bind', src: source, dst: path, write: false });
+  setRegion(draft, path, 'read-only');
+  decide(draft, path, 'read-only', why);
+  decideBelow(draft, path, 'read-only', `inside ${path}, which is read-only: ${why}`);
+}
+
+/** An empty directory of the sandbox's own in memory. */
+export function addTmpfs(draft: Draft, path: Bytes, mode: number, options: { size: number; readOnly: boolean }): void {
+  ensurePoint(draft, path, 'dir');
+  draft.ops.push({ op: 'tmpfs', dst: path, mode, size: options.size, flags: options.readOnly ? ['ro'] : [] });
+  setRegion(draft, path, options.readOnly ? 'hidden' : 'tmpfs');
+}
+
+/** A directory of the store, bound for writing. */
+export function addPrivateDir(draft: Draft, dst: Bytes, name: string, mode: number): void {
+  ensurePoint(draft, dst, 'file');
+  const src = `${draft.options.sandboxDir}/private/${name}` as Bytes;
+  draft.privateDirs.push({ name: name as Bytes, dst, mode, inside: [] });
+  draft.ops.push({ op: 'bind', src, dst, write: true });
+  setRegion(draft, dst, 'store');
+}

@@ -1,0 +1,29 @@
+/** Filesystems of the kernel's own making: nothing in them is data, so they are shown read-only. */
+const PSEUDO: ReadonlySet<string> = new Set(
+  ('proc sysfs cgroup cgroup2 devpts devtmpfs mqueue debugfs tracefs securityfs bpf nsfs fusectl configfs ' +
+    'efivarfs pstore binfmt_misc hugetlbfs selinuxfs smackfs rpc_pipefs nfsd resctrl binder functionfs ' +
+    'fuse.lxcfs fuse.portal fuse.gvfsd-fuse fuse.snapfuse autofs').split(' '),
+);
+
+/** The kernel refuses these as a lower: case-folding or "weird" directory entries. */
+const NO_LOWER: ReadonlySet<string> = new Set(
+  'vfat msdos exfat ntfs ntfs3 fuseblk hfs hfsplus cifs smb3 smbfs ncpfs afs coda ecryptfs'.split(' '),
+);
+
+/** These can't hold an upper: no whiteouts, no file types in readdir, or no xattrs. */
+const NO_UPPER: ReadonlySet<string> = new Set(
+  ('overlay aufs nfs nfs4 9p v9fs virtiofs ceph glusterfs squashfs erofs iso9660 udf cramfs romfs ramfs ' +
+    'lustre gfs2 ocfs2 orangefs').split(' '),
+);
+
+export function isPseudo(type: string): boolean {
+  return PSEUDO.has(type);
+}
+
+export function canBeLower(type: string): boolean {
+  return !NO_LOWER.has(type) && !isPseudo(type);
+}
+
+export function canBeUpper(type: string): boolean {
+  return canBeLower(type) && !NO_UPPER.has(type) && !type.startsWith('fuse');
+}

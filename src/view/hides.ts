@@ -1,0 +1,58 @@
+import type { Bytes } from '../bytes.js';
+import { isWithin, joinBytes } from '../bytes.js';
+import type { Mount, MountTable } from './mountinfo.js';
+import { mountOf } from './mountinfo.js';
+import type { HostFacts } from './plan.js';
+
+/**
+ * Every path under which the same object can be reached: bind mounts and
+ * other mounts of its filesystem show it again. What a hide hides must be
+ * hidden under all of them. A mount whose root lies below the object shows a
+ * part of it, and is named as a whole.
+ */
+export function aliasesOf(table: MountTable, path: Bytes): readonly Bytes[] {
+  const home = mountOf(table, path);
+  if (home === null) return [path];
+  const inside = insideFilesystem(home, path);
+  const found = new Set<Bytes>([path]);
+  for (const mount of table.at.values()) {
+    if (mount.device !== home.device) continue;
+    if (isWithin(inside, mount.root)) found.add(outside(mount, inside, table) ?? path);
+    else if (isWithin(mount.root, inside)) found.add(mount.point);
+  }
+  return [...found].sort();
+}
+
+/** A path's place in its filesystem. */
+function insideFilesystem(mount: Mount, path: Bytes): Bytes {
+  const rest = path === mount.point ? '' : mount.point === '/' ? path.slice(1) : path.slice(mount.point.length + 1);
+  return rest === '' ? mount.root : joinBytes(mount.root, rest as Bytes);
+}
+
+/** Where a mount shows a place of its filesystem; null when another mount covers that. */
+function outside(mount: Mount, inside: Bytes, table: MountTable): Bytes | null {
+  const rest = inside === mount.root ? '' : inside.slice(mount.root === '/' ? 1 : mount.root.length + 1);
+  const path = rest === '' ? mount.point : joinBytes(mount.point, rest as Bytes);
+  const seen = mountOf(table, path);
+  return seen?.id === mount.id ? path : null;
+}
+
+/**
+ * The real paths to hide for the paths asked for: a symlink hides what it
+ * leads to, and what lies below another hidden path needs no hide of its own.
+ */
+export function hiddenPaths(table: MountTable, facts: HostFacts, asked: readonly Bytes[]): readonly Bytes[] {
+  const real = asked.flatMap((path) => {
+    const target = facts.realpath(path);
+    return target === null ? [] : aliasesOf(table, target);
+  });
+  const all = [...new Set(real)].sort();
+  return all.filter((path) => !all.some((other) => other !== path && isWithin(path, other)));
+}
+
+/** The directories of foreign layers on each mount, which the store's hide does not reach. */
+export function layerRooms(table: MountTable, facts: HostFacts, uid: number): readonly Bytes[] {
+  return table.points
+    .map((point) => joinBytes(point, `.agentfw-${uid}` as Bytes))
+    .filter((path) => facts.lstat(path)?.type === 'dir');
+}

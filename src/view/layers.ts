@@ -1,0 +1,121 @@
+import type { Bytes } from '../bytes.js';
+import { isWithin, parentOf } from '../bytes.js';
+import type { Layer } from '../sandbox/sandbox.js';
+import type { Draft } from './draft.js';
+import { ancestors, decide, ensurePoint, regionOf, relativeTo, setRegion } from './draft.js';
+import { canBeUpper } from './fstypes.js';
+import { mountOf } from './mountinfo.js';
+import type { OverlayOption, PlannedLayer, SkeletonEntry } from './plan.js';
+import { PlanError } from './plan.js';
+
+/** Shared directories that programs expect to write in, though neither owner nor group can be mapped. */
+const SHARED_DIRS = ['/var/crash', '/var/lock', '/var/local', '/var/mail'] as Bytes[];
+
+/** Lays a layer over the host directory `base`; `skeleton` when mounts below it forbid using the directory itself. */
+export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: readonly SkeletonEntry[] | null = null): void {
+  const place = placeOf(draft, base, skeleton !== null);
+  const stat = draft.facts.lstat(base);
+  const host = stat?.mode ?? 0o755;
+  const layer: PlannedLayer = {
+    ...place,
+    base,
+    family: draft.options.mode === 'root' ? 'trusted' : 'user',
+    covered: [],
+    skeleton: skeleton !== null,
+    // Otherwise the agent could make names here that no commit can land.
+    mode: draft.facts.writable(base) ? host : host & ~0o222,
+    owner: draft.options.mode === 'root' && stat !== null ? { uid: stat.uid, gid: stat.gid } : null,
+    skeletonEntries: skeleton ?? [],
+    shim: skeleton === null ? shimOf(draft, base) : [],
+  };
+  draft.layers.push(layer);
+  ensurePoint(draft, base, 'dir');
+  draft.ops.push({
+    op: 'overlay',
+    dst: base,
+    upper: `${layer.dir}/upper` as Bytes,
+    work: `${layer.dir}/work` as Bytes,
+    options: optionsOf(draft),
+    lowers: [
+      ...(layer.shim.length > 0 ? [`${layer.dir}/shim` as Bytes] : []),
+      skeleton === null ? base : (`${layer.dir}/skeleton` as Bytes),
+    ],
+  });
+  setRegion(draft, base, 'overlay');
+  decide(draft, base, 'overlay', why);
+}
+
+function optionsOf(draft: Draft): readonly OverlayOption[] {
+  const root = draft.options.mode === 'root';
+  return [...(root ? (['trusted', 'redirect'] as const) : (['user'] as const)), ...(draft.options.durable ? [] : (['volatile'] as const))];
+}
+
+/** The layer's number and directory: those of an earlier run over the same base, else new ones. */
+function placeOf(draft: Draft, base: Bytes, skeleton: boolean): Pick<Layer, 'id' | 'dir'> {
+  const { options, layers } = draft;
+  const earlier = options.previous.find((layer) => layer.base === base);
+  if (earlier !== undefined) {
+    if (earlier.skeleton !== skeleton) throw movedMounts(base);
+    return { id: earlier.id, dir: earlier.dir };
+  }
+  const id = 1 + Math.max(-1, ...options.previous.map((layer) => layer.id), ...layers.map((layer) => layer.id));
+  return { id, dir: foreignPlace(draft, base, id) ?? (`${options.sandboxDir}/layers/${id}` as Bytes) };
+}
+
+/**
+ * A directory beside a base on another filesystem, so that a commit is a
+ * rename. Not where the mount is itself the project or the home: a directory
+ * of ours there would lie among the user's files.
+ */
+function foreignPlace(draft: Draft, base: Bytes, id: number): Bytes | null {
+  const { options, facts, table } = draft;
+  const mount = mountOf(table, base);
+  const store = mountOf(table, options.stateDir);
+  if (mount === null || mount === store || mount.readOnly || !canBeUpper(mount.type)) return null;
+  if (mount.point === '/' || options.trees.includes(mount.point)) return null;
+  if (!facts.writable(mount.point) || !facts.searchable(mount.point)) return null;
+  return options.foreignLayerDir(mount.point, id);
+}
+
+/**
+ * Stand-ins for directories that the user can write but whose owner or group
+ * has no id inside: copy-up takes the attributes of the topmost lower, and
+ * those must be ours.
+ */
+function shimOf(draft: Draft, base: Bytes): PlannedLayer['shim'] {
+  const { options, facts } = draft;
+  if (options.mode === 'root') return [];
+  const shim = new Map<Bytes, number>();
+  for (const path of [...SHARED_DIRS, ...options.trees]) {
+    const stat = path !== base && isWithin(path, base) ? facts.lstat(path) : null;
+    if (stat?.type !== 'dir' || (stat.uid === options.uid && stat.gid === options.gid)) continue;
+    if (!facts.writable(path) || facts.realpath(path) !== path) continue;
+    for (const dir of ancestors(base, path)) {
+      const mode = facts.lstat(dir)?.mode ?? 0o755;
+      shim.set(relativeTo(dir, base), facts.writable(dir) ? mode : mode & ~0o222);
+    }
+  }
+  return [...shim].map(([path, mode]) => ({ path, mode }));
+}
+
+/** Layers with what lies over them, and the promise that no earlier layer was left out. */
+export function finishLayers(draft: Draft): readonly PlannedLayer[] {
+  for (const earlier of draft.options.previous) {
+    if (!draft.layers.some((layer) => layer.base === earlier.base)) throw movedMounts(earlier.base);
+  }
+  const points = [...draft.regions.keys()].sort();
+  return draft.layers.map((layer) => ({
+    ...layer,
+    covered: points
+      .filter((point) => point !== layer.base && isWithin(point, layer.base))
+      .filter((point) => regionOf(draft, parentOf(point)).path === layer.base)
+      .map((point) => relativeTo(point, layer.base)),
+  }));
+}
+
+function movedMounts(base: Bytes): PlanError {
+  return new PlanError(
+    `The mounts of this machine have changed: the layer over ${base} can't be laid as before.`,
+    'Mount or unmount as it was, or take the changes over with agentfw commit or agentfw export',
+  );
+}

@@ -1,0 +1,140 @@
+import type { Bytes } from '../bytes.js';
+import type { Layer } from '../sandbox/sandbox.js';
+
+/** One step of building the view; docs/driver-protocol.md says what the driver does with each. */
+export type ViewOp =
+  | { readonly op: 'dir'; readonly dst: Bytes; readonly mode: number }
+  | { readonly op: 'symlink'; readonly target: Bytes; readonly dst: Bytes }
+  | { readonly op: 'file'; readonly dst: Bytes; readonly mode: number; readonly content: Bytes }
+  | { readonly op: 'bind'; readonly src: Bytes; readonly dst: Bytes; readonly write: boolean }
+  | {
+      readonly op: 'overlay';
+      readonly dst: Bytes;
+      readonly upper: Bytes;
+      readonly work: Bytes;
+      readonly options: readonly OverlayOption[];
+      /** topmost first */
+      readonly lowers: readonly Bytes[];
+    }
+  | { readonly op: 'tmpfs'; readonly dst: Bytes; readonly mode: number; readonly size: number; readonly flags: readonly ('ro' | 'noexec')[] }
+  | { readonly op: 'proc' | 'dev' | 'hide' | 'remount-ro'; readonly dst: Bytes };
+
+export type OverlayOption = 'user' | 'trusted' | 'volatile' | 'redirect' | 'nosuid';
+
+/**
+ * What the view shows at a host mount: its content under a layer, the host's
+ * own read-only, something of the sandbox's own, nothing, nothing because it
+ * can't be reached, or the host's own for writing.
+ */
+export type Decision = 'overlay' | 'read-only' | 'private' | 'hide' | 'skip' | 'passthrough';
+
+export interface Decided {
+  readonly path: Bytes;
+  readonly decision: Decision;
+  readonly why: string;
+}
+
+/** A layer and what has to be made for it before the start. */
+export interface PlannedLayer extends Layer {
+  /** mode of the upper directory: the base's, without write bits where the user can't write the base */
+  readonly mode: number;
+  /** owner of the upper directory in root mode; null: whoever makes it */
+  readonly owner: { readonly uid: number; readonly gid: number } | null;
+  /** what stands in for the base's own entries when it has mounts below it */
+  readonly skeletonEntries: readonly SkeletonEntry[];
+  /** directories that are copied to `shim/` because their owner can't be mapped */
+  readonly shim: readonly { readonly path: Bytes; readonly mode: number }[];
+}
+
+export interface SkeletonEntry {
+  readonly name: Bytes;
+  readonly kind: 'dir' | 'symlink' | 'file';
+  readonly mode: number;
+}
+
+/** A directory of the store that becomes writable in the view, and the mount points that it must have inside. */
+export interface PrivateDir {
+  /** below the sandbox's `private/` */
+  readonly name: Bytes;
+  readonly dst: Bytes;
+  readonly mode: number;
+  readonly inside: readonly { readonly path: Bytes; readonly kind: 'dir' | 'file'; readonly mode: number }[];
+}
+
+/** A file or directory of the host that has to be copied so that it belongs to the user. */
+export interface StandIn {
+  readonly from: Bytes;
+  /** below the sandbox's `stand-ins/` */
+  readonly name: Bytes;
+}
+
+export interface ViewPlan {
+  readonly ops: readonly ViewOp[];
+  readonly layers: readonly PlannedLayer[];
+  readonly privateDirs: readonly PrivateDir[];
+  readonly standIns: readonly StandIn[];
+  /** one for every host mount, in the order of mountinfo */
+  readonly mounts: readonly Decided[];
+  /** decisions on paths that are no mount points */
+  readonly paths: readonly Decided[];
+}
+
+/** A host object as far as planning needs it; never follows a symlink. */
+export interface HostStat {
+  readonly type: 'dir' | 'file' | 'symlink' | 'other';
+  /** permission bits */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+}
+
+/** What the planner may ask of the host: answers, no effects. */
+export interface HostFacts {
+  /** null: there is none, or it can't be looked at */
+  readonly lstat: (path: Bytes) => HostStat | null;
+  /** null: it can't be listed */
+  readonly list: (path: Bytes) => readonly Bytes[] | null;
+  readonly readlink: (path: Bytes) => Bytes | null;
+  readonly realpath: (path: Bytes) => Bytes | null;
+  /** the user may write it (access(2), so a read-only filesystem says no) */
+  readonly writable: (path: Bytes) => boolean;
+  /** the user may enter it: a directory that can be searched */
+  readonly searchable: (path: Bytes) => boolean;
+}
+
+export interface ViewOptions {
+  readonly mode: 'user' | 'root';
+  readonly uid: number;
+  readonly gid: number;
+  /** real paths, all of them */
+  readonly cwd: Bytes;
+  readonly home: Bytes | null;
+  /** trees that must be writable where they are, even below a private directory: project, home, git directories */
+  readonly trees: readonly Bytes[];
+  /** where the agent's program lies: as found and as resolved */
+  readonly programs: readonly Bytes[];
+  readonly stateDir: Bytes;
+  /** the sandbox's own directory in the store */
+  readonly sandboxDir: Bytes;
+  readonly runtimeDir: Bytes | null;
+  readonly hide: readonly Bytes[];
+  readonly passthrough: readonly Bytes[];
+  readonly share: readonly Bytes[];
+  readonly durable: boolean;
+  /** layers of an earlier run in this sandbox */
+  readonly previous: readonly Layer[];
+  /** where layer `id` of a base on another filesystem goes, given the root of its mount */
+  readonly foreignLayerDir: (mountRoot: Bytes, id: number) => Bytes;
+}
+
+/** Why no view can be planned; the caller turns it into the user's error. */
+export class PlanError extends Error {
+  override readonly name = 'PlanError';
+  constructor(
+    message: string,
+    readonly hint: string,
+  ) {
+    super(message);
+  }
+}

@@ -1,0 +1,55 @@
+import type { Bytes } from '../bytes.js';
+import { addReadOnly, addTmpfs, decide, decideBelow, isPrivate, regionOf, type Draft } from './draft.js';
+import { addOverlay } from './layers.js';
+import type { Mount } from './mountinfo.js';
+import { isPrivateRoot } from './private.js';
+import { placeFresh, readOnlyReason } from './user.js';
+
+/**
+ * The host's tree as real root: one layer over `/` and one per mount on it.
+ * The kernel leaves mounts out of a lower, so none has to be taken apart, and
+ * new names directly in `/` belong to the first layer.
+ */
+export function placeHostAsRoot(draft: Draft): void {
+  const root = '/' as Bytes;
+  addOverlay(draft, root, 'all that is on no other mount');
+  for (const path of ['/proc', '/dev'] as Bytes[]) {
+    if (draft.facts.lstat(path)?.type === 'dir') placeFresh(draft, path);
+  }
+  for (const point of draft.table.points) {
+    const mount = draft.table.at.get(point)!;
+    if (point !== root && !draft.decided.has(mount.id)) placeMount(draft, mount);
+  }
+}
+
+function placeMount(draft: Draft, mount: Mount): void {
+  const path = mount.point;
+  // The sandbox's own directories come later and decide on what lies below them.
+  if (isPrivateRoot(draft, path) || belowPrivate(draft, path)) return;
+  if (isPrivate(regionOf(draft, path))) return decide(draft, path, 'skip', 'below something that the view does not show');
+  if (mount.type === 'autofs') {
+    decide(draft, path, 'skip', 'an automount point: shown empty, never triggered');
+    addTmpfs(draft, path, 0o555, { size: 4096, readOnly: true });
+    return decideBelow(draft, path, 'skip', `below the automount point ${path}`);
+  }
+  if (draft.facts.lstat(path)?.type !== 'dir') return addReadOnly(draft, path, 'a single file that is a mount');
+  const refusal = readOnlyReason(draft, path);
+  if (refusal === null) return addOverlay(draft, path, 'a mount that can be written');
+  addReadOnly(draft, path, refusal);
+  forgetBelow(draft, mount);
+}
+
+function belowPrivate(draft: Draft, path: Bytes): boolean {
+  for (let here = path as string; here !== ''; here = here.slice(0, here.lastIndexOf('/'))) {
+    if (isPrivateRoot(draft, here as Bytes)) return true;
+  }
+  return false;
+}
+
+/** Each mount below a read-only one still gets its own decision. */
+function forgetBelow(draft: Draft, mount: Mount): void {
+  if (mount.point === '/sys') return;
+  for (const [id, decided] of draft.decided) {
+    if (id !== mount.id && decided.path.startsWith(`${mount.point}/`)) draft.decided.delete(id);
+  }
+}

@@ -1,0 +1,191 @@
+import type { Bytes } from '../bytes.js';
+import { isWithin, joinBytes, parentOf } from '../bytes.js';
+import { addReadOnly, addTmpfs, decide, decideBelow, makeDir, ensurePoint, regionOf, setRegion, type Draft } from './draft.js';
+import { canBeLower, isPseudo } from './fstypes.js';
+import { addOverlay } from './layers.js';
+import { mountOf, mountsBelow, type Mount } from './mountinfo.js';
+import type { SkeletonEntry } from './plan.js';
+import { isPrivateRoot } from './private.js';
+
+/** Trees of the system: the user can write nothing there, so a bind loses nothing and costs a hundredth. */
+const SYSTEM = ['/usr', '/boot', '/efi', '/lib', '/lib32', '/lib64', '/libx32', '/bin', '/sbin', '/etc', '/nix', '/gnu', '/snap'];
+/** Looked at per tree to prove that nothing in it is the user's to write. */
+const PROOF_BUDGET = 64;
+/** A directory with more entries is shown read-only instead of being taken apart. */
+const MAX_CHILDREN = 4096;
+/** Larger files directly in a directory that must be taken apart are bound read-only instead of copied. */
+const MAX_COPIED = 64 * 1024 * 1024;
+
+/** The host's tree without privileges: a bare root, and on it a layer or a read-only bind per subtree. */
+export function placeHost(draft: Draft): void {
+  const root = '/' as Bytes;
+  if (!draft.facts.writable(root)) {
+    // The driver's own: a tmpfs that becomes read-only when the view is complete.
+    setRegion(draft, root, 'bare');
+    draft.made.add(root);
+    decide(draft, root, 'overlay', 'taken apart: its directories have a decision each');
+  }
+  takeApart(draft, root);
+  overReadOnly(draft, '/usr/local' as Bytes);
+}
+
+/** Decides on one directory and everything below it. */
+function place(draft: Draft, path: Bytes): void {
+  if (isPrivateRoot(draft, path)) return;
+  if (path === '/proc' || path === '/dev') return placeFresh(draft, path);
+  const { facts, table } = draft;
+  const own = table.at.get(path);
+  if (own?.type === 'autofs') return placeAutomount(draft, path);
+  const refusal = readOnlyReason(draft, path);
+  if (refusal !== null) return placeReadOnly(draft, path, refusal);
+  if (mountsBelow(table, path).length > 0) return takeApart(draft, path);
+  if (nothingToWrite(draft, path)) return addReadOnly(draft, path, 'nothing in it is yours to write');
+  addOverlay(draft, path, facts.writable(path) ? 'yours to write' : 'something in it may be yours to write');
+}
+
+export function placeFresh(draft: Draft, path: Bytes): void {
+  ensurePoint(draft, path, 'dir');
+  draft.ops.push({ op: path === '/proc' ? 'proc' : 'dev', dst: path });
+  setRegion(draft, path, path === '/proc' ? 'hidden' : 'tmpfs');
+  if (path === '/dev') setRegion(draft, '/dev/shm' as Bytes, 'tmpfs');
+  const why = path === '/proc' ? 'a fresh one for the processes of the sandbox' : 'a minimal one';
+  decide(draft, path, 'private', why);
+  decideBelow(draft, path, 'skip', `below ${path}, which is the sandbox's own`);
+}
+
+/** An automount point is never entered: that would mount something on the host. */
+function placeAutomount(draft: Draft, path: Bytes): void {
+  decide(draft, path, 'skip', 'an automount point: shown empty, never triggered');
+  if (regionOf(draft, parentOf(path)).kind !== 'bare') {
+    addTmpfs(draft, path, 0o555, { size: 4096, readOnly: true });
+    return decideBelow(draft, path, 'skip', `below the automount point ${path}`);
+  }
+  makeDir(draft, path);
+  for (const mount of mountsBelow(draft.table, path)) {
+    if (!draft.decided.has(mount.id)) place(draft, mount.point);
+  }
+}
+
+/** Why a tree can't or needn't have a layer, whatever is in it; null when it can. */
+export function readOnlyReason(draft: Draft, path: Bytes): string | null {
+  const { facts, table } = draft;
+  const mount = mountOf(table, path);
+  if (path === '/sys') return 'the kernel, not data';
+  if (table.at.get(path) !== undefined && isPseudo(mount!.type)) return `${mount!.type} is the kernel, not data`;
+  if (!facts.searchable(path)) return 'you may not enter it';
+  if (mount?.readOnly === true) return 'the host has it read-only';
+  if (mount !== null && !canBeLower(mount.type)) return `${mount.type} can't lie under a layer`;
+  if (SYSTEM.includes(path) && !facts.writable(path)) return 'a system tree that you can not write';
+  return null;
+}
+
+/** Binds a tree; mounts in it that can hold the user's data get their layer on top. */
+function placeReadOnly(draft: Draft, path: Bytes, why: string): void {
+  const inside = mountsBelow(draft.table, path);
+  const entered = draft.facts.searchable(path) && path !== '/sys';
+  const wanted = entered ? inside.filter((mount) => mount.type === 'autofs' || deservesLayer(draft, mount)) : [];
+  const skipped = new Set(wanted.map((mount) => mount.id));
+  addReadOnlyBut(draft, path, why, skipped);
+  for (const mount of wanted) {
+    if (mount.type === 'autofs') placeAutomount(draft, mount.point);
+    else overReadOnly(draft, mount.point);
+  }
+}
+
+function addReadOnlyBut(draft: Draft, path: Bytes, why: string, later: ReadonlySet<number>): void {
+  addReadOnly(draft, path, why);
+  for (const id of later) draft.decided.delete(id);
+}
+
+function deservesLayer(draft: Draft, mount: Mount): boolean {
+  return !mount.readOnly && canBeLower(mount.type) && draft.facts.lstat(mount.point)?.type === 'dir' && !nothingToWrite(draft, mount.point);
+}
+
+/** A layer on top of something read-only, where the user can write below it and no mount forbids it. */
+export function overReadOnly(draft: Draft, path: Bytes): void {
+  const region = regionOf(draft, path);
+  if (region.kind !== 'read-only' || draft.facts.lstat(path)?.type !== 'dir') return;
+  if (nothingToWrite(draft, path)) return decide(draft, path, 'read-only', 'nothing in it is yours to write');
+  if (readOnlyReason(draft, path) === null) {
+    if (mountsBelow(draft.table, path).length === 0) return addOverlay(draft, path, 'something in it may be yours to write');
+    if (draft.facts.writable(path)) return takeApart(draft, path);
+  }
+  decide(draft, path, 'read-only', `inside ${region.path}, and no layer can lie there`);
+}
+
+/** True when a bounded look proves that the user can write nothing in a tree, sockets included. */
+function nothingToWrite(draft: Draft, path: Bytes): boolean {
+  const { facts } = draft;
+  const left: Bytes[] = [path];
+  for (let looked = 0; left.length > 0; looked += 1) {
+    const here = left.pop()!;
+    const stat = facts.lstat(here);
+    if (stat === null || stat.type === 'symlink' || isPrivateRoot(draft, here)) continue;
+    if (looked >= PROOF_BUDGET || facts.writable(here)) return false;
+    if (stat.type !== 'dir' || !facts.searchable(here)) continue;
+    const names = facts.list(here);
+    if (names === null || names.length > PROOF_BUDGET) return false;
+    left.push(...names.map((name) => joinBytes(here, name)));
+  }
+  return true;
+}
+
+/**
+ * The kernel refuses a layer over a directory with mounts below it. So its
+ * entries are placed one by one: in the bare root where the user can't write
+ * the directory, else on a layer over a copy of the directory's own entries.
+ */
+export function takeApart(draft: Draft, path: Bytes): void {
+  const { facts } = draft;
+  const names = facts.list(path);
+  if (names === null || names.length > MAX_CHILDREN) {
+    return addReadOnly(draft, path, names === null ? 'you may not list it, and it has mounts below it' : 'too many entries around a mount');
+  }
+  const children = names.map((name) => joinBytes(path, name)).sort();
+  const bare = !facts.writable(path) && ['bare', 'tmpfs'].includes(regionOf(draft, parentOf(path)).kind);
+  if (bare) {
+    if (path !== '/') makeDir(draft, path);
+    decide(draft, path, 'overlay', 'has mounts below it: its directories have a decision each');
+  } else {
+    const entries = children.flatMap((child) => skeletonEntry(draft, child));
+    addOverlay(draft, path, 'has mounts below it: a layer over a copy of its own entries', entries);
+  }
+  for (const child of children) placeChild(draft, child, bare);
+}
+
+function skeletonEntry(draft: Draft, path: Bytes): readonly SkeletonEntry[] {
+  const stat = draft.facts.lstat(path);
+  if (stat === null || stat.type === 'other') return [];
+  return [{ name: path.slice(path.lastIndexOf('/') + 1) as Bytes, kind: stat.type, mode: stat.mode }];
+}
+
+function placeChild(draft: Draft, path: Bytes, bare: boolean): void {
+  const stat = draft.facts.lstat(path);
+  if (stat === null || stat.type === 'other') return;
+  if (stat.type === 'dir') return place(draft, path);
+  if (stat.type === 'symlink') {
+    const target = bare ? draft.facts.readlink(path) : null;
+    if (target !== null) draft.ops.push({ op: 'symlink', target, dst: path });
+    return;
+  }
+  if (draft.table.at.has(path)) return addReadOnly(draft, path, 'a single file that is a mount');
+  if (bare) addReadOnly(draft, path, 'a single file in a directory that was taken apart');
+  else if (stat.size > MAX_COPIED) addReadOnly(draft, path, 'too large to be copied into a skeleton');
+}
+
+/** Makes a tree of the user's (project, home) writable where it lies, if the host lets the user write it. */
+export function placeTree(draft: Draft, path: Bytes): void {
+  const region = regionOf(draft, path);
+  const stat = draft.facts.lstat(path);
+  if (path === '/' || stat?.type !== 'dir' || region.kind === 'overlay' || region.kind === 'passthrough') return;
+  if (region.kind === 'bare') return;
+  if (region.kind === 'read-only') return overReadOnly(draft, path);
+  if (isWithin(draft.options.stateDir, path) && region.kind === 'hidden') return;
+  const why = 'yours, though it lies below a private directory';
+  const mount = mountOf(draft.table, path);
+  if (readOnlyReason(draft, path) !== null || (mount !== null && !canBeLower(mount.type))) {
+    return addReadOnly(draft, path, readOnlyReason(draft, path) ?? 'can not lie under a layer');
+  }
+  if (mountsBelow(draft.table, path).length > 0 && draft.options.mode === 'user') return takeApart(draft, path);
+  addOverlay(draft, path, why);
+}
