@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const out = `${root}dist/fast`;
 
 // What of oclif only help, colour and stack traces need: loaded from its own package at first use.
-const LATE = /@oclif\/core\/lib\/(help\/(index|util)|config\/\w+|ux\/\w+|errors\/handle|util\/(fs|ids)|module-loader)\.js$/;
+const LATE = /@oclif\/core\/lib\/(help\/(index|util)|config\/\w+|ux\/\w+|errors\/handle|util\/(fs|ids)|module-loader|screen)\.js$/;
 const LATE_PACKAGES = /^(ejs|minimatch|ansis|supports-color|clean-stack|wrap-ansi|indent-string)$/;
 
 /** A stand-in that loads the real module when something of it is used. */

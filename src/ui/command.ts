@@ -90,8 +90,9 @@ export abstract class AgentfwCommand extends Command {
 }
 
 /** The words of a command that takes `[TAG] [PATH…]` and `--tag T`. */
-export function wordsOf(line: Line<{ readonly tag?: string | undefined }>): Words {
-  return { tag: line.flags.tag ?? null, words: line.words, after: line.after };
+export function wordsOf(line: Line<object>): Words {
+  const tag = 'tag' in line.flags && typeof line.flags.tag === 'string' ? line.flags.tag : null;
+  return { tag, words: line.words, after: line.after };
 }
 
 function refuseUnbuilt(command: CommandClass<FlagInput>, argv: readonly string[]): void {

@@ -10,7 +10,9 @@ type CommandModule = { readonly default: new (argv: string[], config: never) => 
 
 /** Each command is its own chunk of the bundle, loaded when it is asked for. */
 export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
+  kill: () => import('../commands/kill.js'),
   list: () => import('../commands/list.js'),
+  run: () => import('../commands/run.js'),
 };
 
 /** Runs one command line. `root` is the package's directory, for oclif's help. */

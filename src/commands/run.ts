@@ -1,0 +1,61 @@
+import { boolean, string } from '@oclif/core/flags';
+import { decodeWord } from '../argv.js';
+import { AgentfwError } from '../errors.js';
+import { absolutePath } from '../sandbox/resolve.js';
+import { runSandbox, type RunOptions } from '../sandbox/run.js';
+import { AgentfwCommand } from '../ui/command.js';
+
+const many = { multiple: true, multipleNonGreedy: true } as const;
+
+export default class Run extends AgentfwCommand {
+  static override id = 'run';
+  static override summary = 'run an agent in a copy-on-write view of this machine';
+  static override description =
+    'Everything from the agent’s name on is the agent’s own, byte for byte; agentfw’s flags come before it. ' +
+    'The exit status is the agent’s, 128+n for a signal; 125, 126 and 127 mean that it never started.';
+  static override usage = ['run [FLAGS] [--] AGENT [ARG...]'];
+  static override examples = ['agentfw run claude', 'agentfw run --tag fix-login --net off -- make test'];
+  static override flags = {
+    tag: string({ description: 'name of the sandbox (default: the agent’s name and four letters)', helpValue: 'TAG' }),
+    in: string({ description: 'run again in a stopped sandbox, with its changes', helpValue: 'TAG', exclusive: ['tag'] }),
+    net: string({ description: 'the network: none but loopback, or the host’s own', options: ['off', 'allow', 'ask', 'deny'] }),
+    rm: boolean({ description: 'discard the sandbox when the agent ends' }),
+    detach: boolean({ description: 'return at once; the sandbox ends with its last process' }),
+    durable: boolean({ description: 'sync each copy-up, so that a machine crash loses nothing (slow)' }),
+    env: string({ description: 'let a variable pass, or set one (can be repeated)', helpValue: 'NAME[=VALUE]', ...many }),
+    hide: string({ description: 'make a path invisible (can be repeated)', helpValue: 'PATH', ...many }),
+    passthrough: string({ description: 'let writes below a directory go to the host (can be repeated)', helpValue: 'DIR', ...many }),
+    share: string({ description: 'show a host path read-only where it would be private (can be repeated)', helpValue: 'PATH', ...many }),
+    'no-color': boolean({ description: 'never colour what agentfw itself says' }),
+  };
+  static unbuilt = (
+    'policy profile publish on-exit accept-degraded no-ask ci report fail-on-escalate memory pids time layer'
+  ).split(' ');
+  protected override readonly failure = 125;
+
+  protected override async main(): Promise<number> {
+    const { flags, after } = await this.line(Run);
+    if (after.length === 0) {
+      throw new AgentfwError('AFW_USAGE', 'Which agent?', { status: 125, hint: 'agentfw run claude, or agentfw run -- sh -c "…"' });
+    }
+    const { processContext } = await import('../ui/context.js');
+    const context = processContext();
+    const paths = (words: readonly string[] | undefined): RunOptions['hide'] =>
+      (words ?? []).map((word) => absolutePath(context.cwd, decodeWord(word)));
+    return runSandbox({
+      ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null },
+      net: (flags.net ?? null) as RunOptions['net'],
+      ...{ rm: flags.rm, detach: flags.detach, durable: flags.durable, nested: 'allow' },
+      ...{ hide: paths(flags.hide), passthrough: paths(flags.passthrough), share: paths(flags.share) },
+      env: (flags.env ?? []).map(variable),
+      self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
+      say: (line) => this.printer.say(line),
+      onDetached: (tag) => this.printer.say(`agentfw: sandbox ${tag} runs in the background; agentfw status ${tag}`),
+    });
+  }
+}
+
+function variable(word: string): RunOptions['env'][number] {
+  const equals = word.indexOf('=');
+  return equals === -1 ? { name: word, value: null } : { name: word.slice(0, equals), value: word.slice(equals + 1) };
+}
