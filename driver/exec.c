@@ -1,0 +1,116 @@
+/* Executes the agent: its own PATH, clean signals, no descriptor but 0-2. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "confine.h"
+#include "sys.h"
+
+static const char *path_of(char **envp)
+{
+	for (; *envp; envp++)
+		if (strncmp(*envp, "PATH=", 5) == 0)
+			return *envp + 5;
+	return "/usr/local/bin:/usr/bin:/bin";
+}
+
+/* As execvp: a file without a known format is a shell script. */
+static void try_exec(const char *path, const struct spec *s)
+{
+	char **argv;
+
+	execve(path, s->argv, s->envp);
+	if (errno != ENOEXEC)
+		return;
+	argv = calloc(s->argc + 2, sizeof(*argv));
+	if (!argv)
+		return;
+	argv[0] = (char *)"/bin/sh";
+	argv[1] = (char *)path;
+	memcpy(argv + 2, s->argv + 1, s->argc * sizeof(*argv));
+	execve(argv[0], argv, s->envp);
+	free(argv);
+	errno = ENOEXEC;
+}
+
+/* Leaves the errno that tells most: a refusal beats an absence. */
+static void search_exec(const struct spec *s, char *tried)
+{
+	const char *path = path_of(s->envp);
+	int best = ENOENT;
+
+	for (;;) {
+		size_t n = strcspn(path, ":");
+
+		if ((size_t)snprintf(tried, PATH_MAX, "%.*s%s%s", (int)n, path,
+				     n ? "/" : "", s->argv[0]) < PATH_MAX) {
+			try_exec(tried, s);
+			if (errno != ENOENT && errno != ENOTDIR)
+				best = errno;
+			if (errno != ENOENT && errno != ENOTDIR &&
+			    errno != EACCES)
+				break;
+			if (errno == ENOENT && access(tried, F_OK) == 0)
+				break; /* its interpreter is what's missing */
+		}
+		if (!path[n])
+			break;
+		path += n + 1;
+	}
+	errno = best;
+}
+
+static int explain(const struct spec *s, const char *tried, struct fault *f)
+{
+	int error = errno;
+	bool there = access(tried, F_OK) == 0;
+
+	errno = error;
+	fault_errno(f, "exec", "can't execute %s", s->argv[0]);
+	if (error == ENOENT && there) {
+		f->exit = EXIT_CANNOT;
+		fault_hint(f, "%s is there, but its interpreter or loader "
+			      "isn't in the view",
+			   tried);
+	} else if (error == ENOENT || error == ENOTDIR) {
+		f->exit = EXIT_MISSING;
+	} else {
+		f->exit = EXIT_CANNOT;
+	}
+	return -1;
+}
+
+/* A fresh program gets default signals; nohup's wish for SIGHUP is kept. */
+static void reset_signals(void)
+{
+	struct sigaction old;
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++) {
+		if (sig == SIGHUP && sigaction(sig, NULL, &old) == 0 &&
+		    old.sa_handler == SIG_IGN)
+			continue;
+		signal(sig, SIG_DFL);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int exec_agent(const struct spec *s, struct fault *f)
+{
+	char tried[PATH_MAX] = "";
+
+	if (sys_close_range(3, K_CLOSE_RANGE_CLOEXEC))
+		return fault_errno(f, "exec", "can't close descriptors");
+	reset_signals();
+	if (strchr(s->argv[0], '/')) {
+		snprintf(tried, sizeof(tried), "%s", s->argv[0]);
+		try_exec(tried, s);
+	} else {
+		search_exec(s, tried);
+	}
+	return explain(s, tried, f);
+}

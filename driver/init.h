@@ -1,0 +1,10 @@
+/* Process 1 of the sandbox. */
+#ifndef AGENTFW_INIT_H
+#define AGENTFW_INIT_H
+
+#include "spec.h"
+
+/* Never returns. `sock`: the message socket to the driver. */
+_Noreturn void init_main(const struct spec *s, int sock, mode_t umask_of_caller);
+
+#endif

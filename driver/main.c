@@ -1,0 +1,212 @@
+/*
+ * agentfw-driver: builds a sandbox from a spec and stays beside it.
+ *
+ * Parse the whole spec, check it, then act, one pass each. See
+ * docs/driver-protocol.md for what comes in and goes out.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "enter.h"
+#include "init.h"
+#include "ns.h"
+#include "probe.h"
+#include "sys.h"
+#include "watch.h"
+
+static int usage(void)
+{
+	fputs("Usage: agentfw-driver run | enter    (spec on fd 3, events on "
+	      "fd 4)\n"
+	      "       agentfw-driver --probe [--dir DIRECTORY]\n"
+	      "       agentfw-driver --version\n",
+	      stderr);
+	return EXIT_SETUP;
+}
+
+/*
+ * Descriptors 0-2 go to the agent. A directory would be a door out of the
+ * view; a missing one would be filled by the next thing that we open.
+ */
+static int check_stdio(struct fault *f)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		struct stat st;
+
+		if (fstat(fd, &st)) {
+			if (open("/dev/null", O_RDWR) != fd)
+				return fault_errno(f, "stdio",
+						   "can't fill descriptor %d",
+						   fd);
+		} else if (S_ISDIR(st.st_mode)) {
+			return fault(f, "stdio",
+				     "descriptor %d is a directory: it would "
+				     "lead out of the view",
+				     fd);
+		}
+	}
+	return 0;
+}
+
+/* The driver must not outlive the supervisor, whose channel is fd 4. */
+static int bind_life(struct fault *f)
+{
+	pid_t parent = getppid();
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+		return fault_errno(f, "driver", "can't follow the supervisor");
+	if (getppid() != parent)
+		return fault(f, "driver", "the supervisor is gone");
+	return 0;
+}
+
+static int check_caller(const struct spec *s, struct fault *f)
+{
+	if (s->uid != getuid() || s->gid != getgid())
+		return fault(f, "spec",
+			     "bad spec: ids %u %u are not the caller's %u %u",
+			     s->uid, s->gid, getuid(), getgid());
+	if (getuid() != geteuid() || getgid() != getegid())
+		return fault(f, "spec", "the driver must not be set-id");
+	if (s->mode == MODE_ROOT && geteuid() != 0)
+		return fault(f, "spec", "mode root needs root");
+#ifndef AGENTFW_GATE
+	if (s->net == NET_GATE)
+		return fault(f, "net", "the gate is not built yet");
+#endif
+	return 0;
+}
+
+static int load_spec(struct spec *s, bool enter, struct fault *f)
+{
+	size_t length;
+	char *bytes;
+
+	if (spec_read(SPEC_FD, &bytes, &length, f) ||
+	    spec_parse(bytes, length, enter, s, f) || check_caller(s, f))
+		return -1;
+	close(SPEC_FD);
+	sys_close_range(s->net == NET_GATE && !enter ? GATE_CHANNEL_FD + 1
+						     : EVENT_FD + 1,
+			0);
+	return 0;
+}
+
+static int start_gate(struct watch *w, struct fault *f)
+{
+#ifdef AGENTFW_GATE
+	struct gate_opts opts = {
+		.user_fd = w->spec->mode == MODE_USER ? NS_FD_USER : -1,
+		.net_fd = NS_FD_NET,
+		.channel = GATE_CHANNEL_FD,
+		.debug_fd = -1,
+	};
+
+	if (w->spec->net != NET_GATE)
+		return 0;
+	if (gate_start(&opts, &w->gate) == 0)
+		return 0;
+	fault(f, "net", "can't start the network gate: %s", w->gate.error);
+	fault_hint(f, "%s", w->gate.hint);
+	return -1;
+#else
+	(void)w, (void)f;
+	return 0;
+#endif
+}
+
+/* The driver's half of the start; init waits for MSG_GO. */
+static int let_init_go(struct watch *w, struct fault *f)
+{
+	const struct spec *s = w->spec;
+
+	if (s->mode == MODE_USER && ns_map_outer(w->child, s, f))
+		return -1;
+	if (ns_hold(w->child, s, f) || start_gate(w, f))
+		return -1;
+	if (msg_send(w->sock, MSG_GO, 0, NULL))
+		return fault_errno(f, "driver", "can't start init");
+	return 0;
+}
+
+static int start_init(struct watch *w, mode_t mask, struct fault *f)
+{
+	static const int yes = 1;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) ||
+	    setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)))
+		return fault_errno(f, "driver", "can't create a socket pair");
+	w->sock = pair[0];
+	w->child = ns_clone(w->spec, f);
+	if (w->child < 0)
+		return -1;
+	if (w->child == 0) {
+		int sock = pair[1];
+
+		close(pair[0]);
+		close(EVENT_FD);
+		close(w->signals);
+		init_main(w->spec, sock, mask);
+	}
+	close(pair[1]);
+	return 0;
+}
+
+/*
+ * Who: the user's own process in the host's namespaces, without privileges
+ * in user mode. When: from the supervisor's spawn until the tree has ended;
+ * it dies with the supervisor, and the tree with it. It reads the spec and
+ * commands of the supervisor, and nothing that the agent wrote.
+ */
+static int run_main(const struct spec *s, mode_t mask)
+{
+	struct watch w = {.spec = s, .sock = -1};
+	struct fault f;
+
+	terminal_open(&w.terminal, s->tty);
+	if (watch_signals(&w, &f) || start_init(&w, mask, &f)) {
+		event_error(&f);
+		return f.exit;
+	}
+	if (let_init_go(&w, &f))
+		return watch_abandon(&w, &f);
+	return watch_run(&w);
+}
+
+static int serve(bool enter)
+{
+	mode_t mask = umask(0);
+	struct stat st;
+	struct spec s;
+	struct fault f;
+
+	if (fstat(EVENT_FD, &st) || !S_ISSOCK(st.st_mode) ||
+	    fcntl(SPEC_FD, F_SETFD, FD_CLOEXEC) ||
+	    fcntl(EVENT_FD, F_SETFD, FD_CLOEXEC))
+		return usage();
+	umask(mask);
+	if (bind_life(&f) || check_stdio(&f) || load_spec(&s, enter, &f)) {
+		event_error(&f);
+		return f.exit;
+	}
+	return enter ? enter_main(&s, mask) : run_main(&s, mask);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && same(argv[1], "run"))
+		return serve(false);
+	if (argc == 2 && same(argv[1], "enter"))
+		return serve(true);
+	if (argc == 2 && same(argv[1], "--version"))
+		return puts(SPEC_HEADER) < 0;
+	if (argc >= 2 && same(argv[1], "--probe"))
+		return probe_main(argc - 2, argv + 2);
+	return usage();
+}

@@ -1,0 +1,93 @@
+/*
+ * The spec: everything the driver is told. Twin of src/sandbox/spec.ts, see
+ * docs/driver-protocol.md. Filled by spec.c, then never changed.
+ */
+#ifndef AGENTFW_SPEC_H
+#define AGENTFW_SPEC_H
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "status.h"
+
+#define SPEC_HEADER "agentfw-spec 1"
+
+enum {
+	SPEC_MAX_BYTES = 16 << 20,
+	SPEC_MAX_TOKENS = 65536,
+	SPEC_MAX_TOKEN = 128 << 10,
+	SPEC_MAX_ARG = 2 << 20,
+	SPEC_MAX_RLIMITS = 16,
+	SPEC_MAX_REQUIRES = 16,
+};
+
+enum mode { MODE_USER, MODE_ROOT };
+enum net { NET_OFF, NET_HOST, NET_GATE };
+
+enum op_kind {
+	OP_DIR, OP_SYMLINK, OP_FILE, OP_BIND, OP_OVERLAY, OP_TMPFS,
+	OP_PROC, OP_DEV, OP_HIDE, OP_REMOUNT_RO,
+};
+
+enum op_flag {
+	FLAG_RO = 1 << 0,
+	FLAG_NOEXEC = 1 << 1,
+	FLAG_NOSUID = 1 << 2,
+	FLAG_VOLATILE = 1 << 3,
+	FLAG_REDIRECT = 1 << 4,
+	FLAG_TRUSTED = 1 << 5, /* xattr family; without it: user */
+};
+
+struct op {
+	enum op_kind kind;
+	unsigned flags;
+	mode_t mode;
+	uint64_t size;
+	const char *dst;
+	const char *src; /* bind source, symlink target, file content */
+	const char *upper, *work;
+	char **lowers; /* topmost first */
+	size_t nlowers;
+};
+
+struct limit {
+	int resource;
+	struct rlimit value;
+};
+
+struct spec {
+	enum mode mode;
+	uid_t uid;
+	gid_t gid;
+	const char *newroot, *cwd, *hostname;
+	enum net net;
+	bool nested, tty, detach;
+	pid_t target;
+	uint64_t target_start;
+
+	char **argv, **envp; /* NULL-terminated */
+	size_t argc, envc;
+	struct limit limits[SPEC_MAX_RLIMITS];
+	size_t nlimits;
+	const char *requires[SPEC_MAX_REQUIRES];
+	size_t nrequires;
+	struct op *ops;
+	size_t nops;
+
+	char *bytes; /* what everything above points into */
+	char **tokens;
+};
+
+/* Reads fd to its end into *bytes. */
+int spec_read(int fd, char **bytes, size_t *length, struct fault *f);
+
+/* Takes the bytes over. `enter`: the spec of `agentfw-driver enter`. */
+int spec_parse(char *bytes, size_t length, bool enter, struct spec *s,
+	       struct fault *f);
+
+void spec_free(struct spec *s);
+
+/* Whether `name` is a protection without which this start must fail. */
+bool spec_requires(const struct spec *s, const char *name);
+
+#endif

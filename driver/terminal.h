@@ -1,0 +1,23 @@
+/* The caller's terminal: who owns its foreground, and stopping with the job. */
+#ifndef AGENTFW_TERMINAL_H
+#define AGENTFW_TERMINAL_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct terminal {
+	int fd;        /* -1: none, or not to be touched */
+	pid_t at_start; /* foreground group when we began */
+	pid_t saved;   /* the agent's, while the job is stopped */
+	bool stopped;  /* by us */
+};
+
+void terminal_open(struct terminal *t, bool wanted);
+/* The agent stopped itself: so does the whole job, as the shell expects. */
+void terminal_stop_job(struct terminal *t);
+/* The job was continued (SIGCONT). True if it was us who had stopped it. */
+bool terminal_continue_job(struct terminal *t);
+/* After the last process: the foreground must not stay with a dead group. */
+void terminal_restore(const struct terminal *t);
+
+#endif
