@@ -1,0 +1,204 @@
+import { describe, expect, test } from 'vitest';
+import { isWithin, type Bytes } from '../../src/bytes.js';
+import type { ViewPlan } from '../../src/view/plan.js';
+import { CASES } from './cases.js';
+import { BASIC, decisions, KERNEL_MOUNTS, plan } from './fake-host.js';
+
+const ROOT = '27 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw';
+
+describe('every mount of a host has its decision', () => {
+  test.each(CASES)('$name', (entry) => {
+    const found = plan(entry);
+
+    expect(decisions(found)).toEqual(entry.expected);
+    expect(found.mounts.every(({ why }) => why !== '')).toBe(true);
+  });
+});
+
+describe('what holds for every plan', () => {
+  test.each(CASES)('layers, writable binds and mount points: $name', (entry) => {
+    const found = plan(entry);
+    const stateDir = entry.options?.stateDir ?? '/home/u/.local/state/agentfw';
+
+    for (const layer of found.layers) {
+      for (const other of found.layers) {
+        if (other !== layer) expect(isWithin(other.dir, layer.dir)).toBe(false);
+        if (other === layer || !isWithin(other.base, layer.base)) continue;
+        expect(layer.covered.some((point) => isWithin(other.base, joined(layer.base, point)))).toBe(true);
+      }
+    }
+    for (const step of found.ops) {
+      if (step.op === 'bind' && step.write) expect(isWithin(step.src, stateDir as Bytes)).toBe(true);
+    }
+    expect(new Set(found.layers.map(({ id }) => id)).size).toBe(found.layers.length);
+    expect(unreachable(found)).toEqual([]);
+  });
+
+  test.each(CASES)('the store is covered last: $name', (entry) => {
+    const found = plan(entry);
+    const stateDir = entry.options?.stateDir ?? '/home/u/.local/state/agentfw';
+    const at = found.ops.findIndex((step) => step.op === 'tmpfs' && step.dst === stateDir);
+
+    expect(at).toBeGreaterThan(0);
+    expect(found.ops.slice(at + 1).filter((step) => 'dst' in step && isWithin(step.dst, stateDir as Bytes))).toEqual([]);
+  });
+});
+
+function joined(base: Bytes, point: Bytes): Bytes {
+  return `${base === '/' ? '' : base}/${point}` as Bytes;
+}
+
+/** Steps whose destination no earlier step (or the host) provides. */
+function unreachable({ ops }: ViewPlan): readonly string[] {
+  const made = new Set<string>(['/']);
+  const shown: string[] = [];
+  const failed: string[] = [];
+  for (const step of ops) {
+    const parent = step.dst.slice(0, step.dst.lastIndexOf('/')) || '/';
+    const below = shown.some((path) => isWithin(step.dst, path as Bytes));
+    const reachable = made.has(step.dst) || made.has(parent) || below;
+    if (!reachable) failed.push(`${step.op} ${step.dst}`);
+    made.add(step.dst);
+    if (step.op === 'bind' || step.op === 'overlay' || step.op === 'dev' || step.op === 'proc') shown.push(step.dst);
+  }
+  return failed;
+}
+
+describe('a plain user', () => {
+  const base = { mountinfo: ROOT + KERNEL_MOUNTS, host: BASIC };
+
+  test('top-level symlinks are kept, and directories that are made have the modes of the host (E15)', () => {
+    const { ops } = plan(base);
+
+    expect(ops).toContainEqual({ op: 'symlink', target: 'usr/bin', dst: '/bin' });
+    expect(ops).toContainEqual({ op: 'symlink', target: 'usr/lib', dst: '/lib' });
+  });
+
+  test('an upper root loses its write bits where the user can not write the base', () => {
+    const { layers } = plan(base);
+
+    expect(layers.map(({ base: path, mode }) => [path, mode.toString(8)])).toEqual([['/home', '555']]);
+  });
+
+  test('a system tree is bound, its writable corner has a layer', () => {
+    const { layers, ops } = plan({ ...base, host: `${BASIC}/usr/local/lib/  2775  me` });
+
+    expect(layers.map(({ base: path }) => path)).toEqual(['/home', '/usr/local']);
+    expect(ops).toContainEqual({ op: 'bind', src: '/usr', dst: '/usr', write: false });
+  });
+
+  test('a socket that the user may write keeps a tree from being bound: a bind would open it', () => {
+    const { layers } = plan({ ...base, host: `${BASIC}/opt/app/control.sock  666` });
+
+    expect(layers.map(({ base: path }) => path)).toContain('/opt');
+  });
+
+  test('the working directory, the home and the program show below a private directory', () => {
+    const { ops, privateDirs } = plan({
+      ...base,
+      host: `${BASIC}
+/tmp/p/proj/  755  me
+/tmp/bin/agent  755  me
+/tmp/agent2  755  me`,
+      options: { cwd: '/tmp/p/proj' as Bytes, trees: ['/tmp/p/proj'] as Bytes[], programs: ['/tmp/bin/agent', '/tmp/agent2'] as Bytes[] },
+    });
+
+    expect(ops.find((step) => step.op === 'overlay' && step.dst === '/tmp/p/proj')).toBeDefined();
+    expect(ops).toContainEqual({ op: 'bind', src: '/tmp/bin', dst: '/tmp/bin', write: false });
+    expect(ops).toContainEqual({ op: 'bind', src: '/tmp/agent2', dst: '/tmp/agent2', write: false });
+    expect(privateDirs.find(({ dst }) => dst === '/tmp')?.inside.map(({ path, kind }) => `${path} ${kind}`)).toEqual([
+      'p dir', 'p/proj dir', 'bin dir', 'agent2 file',
+    ]);
+  });
+
+  test('the real resolv.conf is bound where the link in /etc points', () => {
+    const { ops } = plan({
+      ...base,
+      host: `${BASIC}
+/etc/resolv.conf -> ../run/systemd/resolve/stub-resolv.conf
+/run/systemd/resolve/stub-resolv.conf
+/run/systemd/resolve/io.systemd.Resolve  666`,
+    });
+    const path = '/run/systemd/resolve/stub-resolv.conf';
+
+    expect(ops).toContainEqual({ op: 'dir', dst: '/run/systemd/resolve', mode: 0o755 });
+    expect(ops.filter((step) => step.op === 'bind' && step.dst === path)).toEqual([{ op: 'bind', src: path, dst: path, write: false }]);
+    expect(ops.some((step) => step.dst.endsWith('io.systemd.Resolve'))).toBe(false);
+  });
+
+  test('a directory of an owner that can not be mapped gets a stand-in when it is the project', () => {
+    const { layers } = plan({
+      ...base,
+      host: `${BASIC}/home/shared/team/  2777  other`,
+      options: { cwd: '/home/shared/team' as Bytes, trees: ['/home/shared/team'] as Bytes[] },
+    });
+
+    expect(layers[0]?.shim).toEqual([{ path: 'shared', mode: 0o555 }, { path: 'shared/team', mode: 0o2777 }]);
+  });
+
+  test('a layer over another filesystem lies on it, if the user can write its root', () => {
+    const { layers, ops } = plan({
+      ...base,
+      mountinfo: `${base.mountinfo}\n40 27 254:2 / /data rw,relatime - xfs /dev/vdb rw`,
+      host: `${BASIC}/data/  755  me`,
+    });
+
+    expect(layers.find(({ base: path }) => path === '/data')?.dir).toBe('/data/.agentfw-1000/t.abc/0');
+    expect(ops).toContainEqual({ op: 'tmpfs', dst: '/data/.agentfw-1000', mode: 0o555, size: 4096, flags: ['ro'] });
+  });
+
+  test('an earlier layer is laid again in its place, and a host whose mounts changed is refused', () => {
+    const first = plan(base);
+    const previous = first.layers;
+
+    expect(plan({ ...base, options: { previous } }).layers.map(({ id, dir }) => [id, dir])).toEqual(previous.map(({ id, dir }) => [id, dir]));
+    const changed = `${base.mountinfo}\n40 27 254:2 / /home/u/disk rw,relatime - ext4 /dev/vdb rw`;
+    expect(() => plan({ ...base, mountinfo: changed, host: `${BASIC}/home/u/disk/  755  me`, options: { previous } })).toThrow(/mounts of this machine have changed/);
+  });
+});
+
+describe('what a plan refuses', () => {
+  const base = { mountinfo: ROOT + KERNEL_MOUNTS, host: BASIC };
+
+  test.each([
+    ['a store on an overlay filesystem (E14)', { mountinfo: base.mountinfo.replace('ext4', 'overlay') }, /can't hold layers/],
+    ['a run inside the store', { options: { cwd: '/home/u/.local/state/agentfw' as Bytes } }, /inside the store/],
+    ['a passthrough of a file', { options: { passthrough: ['/etc/passwd'] as Bytes[] } }, /no directory/],
+    ['a passthrough around the store', { options: { passthrough: ['/home/u'] as Bytes[] } }, /the store lies in it/],
+    ['a hide of the working directory', { options: { hide: ['/home/u'] as Bytes[] } }, /working directory lies in it/],
+  ])('%s', (_name, change, message) => {
+    expect(() => plan({ ...base, ...change })).toThrow(message);
+  });
+});
+
+describe('hides', () => {
+  test('hold through every bind alias of the same directory (RD05)', () => {
+    const { ops } = plan({
+      mountinfo: `${ROOT}${KERNEL_MOUNTS}
+40 27 254:1 /home/u /mnt/alias rw,relatime - ext4 /dev/vda1 rw
+41 27 254:1 /home/u/.ssh /mnt/keys rw,relatime - ext4 /dev/vda1 rw`,
+      host: `${BASIC}
+/home/u/.ssh/  700  me
+/mnt/alias/  755  me
+/mnt/alias/.ssh/  700  me
+/mnt/alias/.local/state/agentfw/  700  me
+/mnt/keys/  700  me`,
+      options: { hide: ['/home/u/.ssh'] as Bytes[] },
+    });
+
+    expect(ops.filter(({ op }) => op === 'hide').map(({ dst }) => dst)).toEqual(['/home/u/.ssh', '/mnt/alias/.ssh', '/mnt/keys']);
+    expect(ops.some((step) => step.op === 'tmpfs' && step.dst === '/mnt/alias/.local/state/agentfw')).toBe(true);
+  });
+
+  test('follow a symlink to what it hides', () => {
+    const { ops } = plan({
+      mountinfo: ROOT + KERNEL_MOUNTS,
+      host: `${BASIC}
+/home/u/.env -> secrets/env
+/home/u/secrets/env  600  me`,
+      options: { hide: ['/home/u/.env'] as Bytes[] },
+    });
+
+    expect(ops).toContainEqual({ op: 'hide', dst: '/home/u/secrets/env' });
+  });
+});
