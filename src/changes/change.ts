@@ -21,7 +21,11 @@ export interface Change {
   /** absolute path in the view and on the host */
   readonly path: Bytes;
   readonly kind: ChangeKind;
-  /** `rename` only: the old absolute path */
+  /**
+   * `rename` only: the old absolute path. The scan finds renames of directories
+   * (root mode): then the change of the directory itself is what happens, and
+   * `implied` ones list what moves along unchanged, with `upper` equal to `base`.
+   */
   readonly from: Bytes | null;
   /** type after the change; before it for a deletion */
   readonly type: FileType;
@@ -31,11 +35,19 @@ export interface Change {
   readonly upper: Stat | null;
   /** the host's version now; null when there is none */
   readonly base: Stat | null;
+  /** of an implied change: what implies it, a whiteout or the agent's directory or file above it */
   readonly at: LayerRef;
-  /** a directory of the agent that replaces the host's of the same name instead of merging with it */
+  /** absolute path of `base` when a directory above was renamed; else it is `path` */
+  readonly basePath?: Bytes;
+  /**
+   * A directory of the agent that replaces the host's of the same name instead
+   * of merging with it: `modify` when that hides something of the host's (each
+   * thing is an implied deletion), `metadata` when only its own metadata differ.
+   */
   readonly opaque: boolean;
   /** hidden by an opaque or replaced ancestor, or below a deleted directory */
   readonly implied: boolean;
+  /** of a symlink: its target, before it for a deletion */
   readonly target: Bytes | null;
   /** which metadata differ, for `modify` and `metadata` */
   readonly meta: readonly ('mode' | 'owner' | 'xattr' | 'acl')[];

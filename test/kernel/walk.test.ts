@@ -1,23 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, constants, linkSync, lstatSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, constants, linkSync, lstatSync, mkdirSync, rmSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../src/bytes.js';
 import type { WalkEntry, WalkOptions } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
+import { plant } from './plant.js';
 import { b, openDir, tempDir } from './temp.js';
-
-/** Paths to contents; a path that ends in `/` is a directory, `-> x` a symlink, null a whiteout. */
-function plant(root: string, tree: Record<string, string | null>): void {
-  for (const [path, content] of Object.entries(tree)) {
-    const full = join(root, path);
-    mkdirSync(dirname(full), { recursive: true });
-    if (path.endsWith('/')) mkdirSync(full, { recursive: true });
-    else if (content === null) native.mknod(openDir(dirname(full)), b(path.split('/').pop() ?? ''), constants.S_IFCHR, 0);
-    else if (content.startsWith('-> ')) symlinkSync(content.slice(3), full);
-    else writeFileSync(full, content);
-  }
-}
 
 function sides(upper: Record<string, string | null>, base: Record<string, string | null>): { up: string; down: string } {
   const dir = tempDir();

@@ -1,0 +1,186 @@
+import { isWithin, joinBytes, nameOf, type Bytes } from '../bytes.js';
+import type { Fd, Kernel, WalkEntry } from '../kernel/kernel.js';
+import type { Layer } from '../sandbox/sandbox.js';
+import type { Change, LayerRef } from './change.js';
+import { differenceOf, type Ownership } from './difference.js';
+import { fileTypeOf } from './filetype.js';
+import { type Displaced, impliedBy, type ImpliedInput, targetInBase } from './implied.js';
+import { closeLayer, openLayer } from './layer-dirs.js';
+
+/** What a scan needs of a sandbox's record. */
+export interface ScanInput extends Ownership {
+  readonly kernel: Kernel;
+  readonly layers: readonly Layer[];
+}
+
+/**
+ * The changes of all layers against the host as it is now: layer by layer, in
+ * each the entries by bytes, parents first, then what its deleted, replaced and
+ * renamed directories imply. The base is listed only below those.
+ */
+export function* scan(input: ScanInput): Generator<Change> {
+  for (const [index, layer] of input.layers.entries()) {
+    const dirs = openLayer(input.kernel, layer);
+    try {
+      // A layer that was never mounted has no directory yet.
+      if (dirs.upper !== null) yield* scanLayer(input, layer, index, dirs.upper, dirs.base);
+    } finally {
+      closeLayer(input.kernel, dirs);
+    }
+  }
+}
+
+function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, base: Fd | null): Generator<Change> {
+  const { kernel } = input;
+  const walk: LayerWalk = { input, kernel, layer, index, base, above: [], displaced: [], moved: new Set() };
+  const options = { family: layer.family, compare: true, unreadable: 'unlock' } as const;
+  for (const entry of kernel.walk(upper, base, options)) {
+    if (layer.covered.some((path) => isWithin(entry.path, path))) continue;
+    const change = changeOf(walk, entry);
+    if (change !== null) yield change;
+  }
+  if (base === null) return;
+  // Only now is it known which base directories were renamed and not deleted.
+  const implied: ImpliedInput = { kernel, base, top: layer.base, covered: layer.covered, moved: walk.moved };
+  for (const displaced of walk.displaced) yield* impliedBy(implied, displaced);
+}
+
+interface LayerWalk {
+  readonly input: ScanInput;
+  readonly kernel: Kernel;
+  readonly layer: Layer;
+  readonly index: number;
+  readonly base: Fd | null;
+  /** the directories that the walk is in, outermost first */
+  readonly above: Frame[];
+  readonly displaced: Displaced[];
+  readonly moved: Set<Bytes>;
+}
+
+/** A directory of the layer. */
+interface Frame {
+  readonly path: Bytes;
+  /** where its base is: differs from `path` below a renamed directory */
+  readonly basePath: Bytes;
+  /** it hides what the base has there: opaque, or below such a one */
+  readonly hides: boolean;
+  /** it has the base's directory from elsewhere below it */
+  readonly moved: boolean;
+  /** names that are no business of its listing, see `Displaced.present` */
+  readonly present: Set<Bytes>;
+}
+
+const NOTHING: ReadonlySet<Bytes> = new Set();
+const TOP: Frame = { path: '' as Bytes, basePath: '' as Bytes, hides: false, moved: false, present: new Set() };
+
+/** Null when nothing differs, or when the change is told later by `displaced`. */
+function changeOf(walk: LayerWalk, entry: WalkEntry): Change | null {
+  const parent = enter(walk, entry.path);
+  note(parent, entry);
+  const basePath = entry.redirect ?? (entry.path === '' ? entry.path : joinBytes(parent.basePath, nameOf(entry.path)));
+  if (entry.whiteout) return deletionOf(walk, entry, parent, basePath);
+  const { base } = entry;
+  const type = fileTypeOf(entry.upper);
+  const merges = type === 'dir' && base !== null && fileTypeOf(base) === 'dir';
+  if (type === 'dir') {
+    const hides = merges && entry.redirect === null && (entry.opaque || parent.hides);
+    const moved = merges && !hides && (entry.redirect !== null || parent.moved);
+    walk.above.push({ path: entry.path, basePath, hides, moved, present: new Set() });
+  }
+  if (base === null) return { ...start(walk, entry, basePath), kind: 'add', content: type !== 'dir' };
+  if (fileTypeOf(base) !== type) return replacementOf(walk, entry, basePath);
+  return merges ? directoryOf(walk, entry, basePath) : differing(walk, entry, basePath);
+}
+
+/** Leaves the directories that don't hold `path`; gives the one that does. */
+function enter(walk: LayerWalk, path: Bytes): Frame {
+  for (let top = walk.above.at(-1); top !== undefined; top = walk.above.at(-1)) {
+    if (top.path === '' || path.startsWith(`${top.path}/`)) return top;
+    walk.above.pop();
+  }
+  return TOP;
+}
+
+/**
+ * In an opaque directory whiteouts are noise (E74): without them the listing
+ * tells what is gone. In a moved one they are deletions of their own.
+ */
+function note(parent: Frame, entry: WalkEntry): void {
+  if ((parent.hides && !entry.whiteout) || parent.moved) parent.present.add(nameOf(entry.path));
+}
+
+/** The part that all changes of a layer's entry share; an addition unless the caller says otherwise. */
+function start(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change {
+  const top = walk.layer.base;
+  return {
+    path: joinBelow(top, entry.path),
+    kind: 'add',
+    from: null,
+    type: fileTypeOf(entry.upper),
+    oldType: null,
+    upper: entry.upper,
+    base: entry.base,
+    at: refOf(walk, entry),
+    ...(basePath === entry.path ? {} : { basePath: joinBelow(top, basePath) }),
+    opaque: false,
+    implied: false,
+    target: entry.target,
+    meta: [],
+    content: false,
+  };
+}
+
+function refOf(walk: LayerWalk, entry: WalkEntry): LayerRef {
+  return { layer: walk.index, path: entry.path };
+}
+
+function joinBelow(top: Bytes, path: Bytes): Bytes {
+  return path === '' ? top : joinBytes(top, path);
+}
+
+function deletionOf(walk: LayerWalk, entry: WalkEntry, parent: Frame, basePath: Bytes): Change | null {
+  const { base } = entry;
+  // The host has nothing there either, or the opaque directory's listing tells it.
+  if (base === null || parent.hides || walk.base === null) return null;
+  const type = fileTypeOf(base);
+  const target = targetInBase(walk.kernel, walk.base, basePath, base);
+  const change: Change = { ...start(walk, entry, basePath), kind: 'delete', type, upper: null, target };
+  if (type !== 'dir') return change;
+  const ref = refOf(walk, entry);
+  walk.displaced.push({ how: 'deleted', path: entry.path, basePath, self: change, present: NOTHING, ref });
+  return null;
+}
+
+function replacementOf(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change | null {
+  const oldType = entry.base === null ? null : fileTypeOf(entry.base);
+  const plain = start(walk, entry, basePath);
+  const change: Change = { ...plain, kind: 'type', oldType, content: plain.type !== 'dir' };
+  if (oldType !== 'dir') return change;
+  const ref = refOf(walk, entry);
+  walk.displaced.push({ how: 'replaced', path: entry.path, basePath, self: change, present: NOTHING, ref });
+  return null;
+}
+
+function directoryOf(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change | null {
+  const frame = walk.above.at(-1) ?? TOP;
+  const { meta } = differenceOf(entry, walk.input);
+  const change: Change = { ...start(walk, entry, basePath), kind: 'metadata', meta };
+  const self = meta.length > 0 ? change : null;
+  const displaced = { path: entry.path, basePath, present: frame.present, ref: refOf(walk, entry) };
+  if (entry.redirect !== null) {
+    walk.moved.add(basePath);
+    walk.displaced.push({ ...displaced, how: 'moved', self: null });
+    return { ...change, kind: 'rename', from: joinBelow(walk.layer.base, basePath) };
+  }
+  if (frame.moved) walk.displaced.push({ ...displaced, how: 'moved', self: null });
+  if (!frame.hides) return self;
+  const replaced: Change | null = entry.opaque ? { ...change, kind: 'modify', opaque: true } : null;
+  walk.displaced.push({ ...displaced, how: 'opaque', self: replaced });
+  return entry.opaque ? null : self;
+}
+
+function differing(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change | null {
+  const difference = differenceOf(entry, walk.input);
+  if (!difference.content && difference.meta.length === 0) return null;
+  return { ...start(walk, entry, basePath), kind: difference.content ? 'modify' : 'metadata', ...difference };
+}
