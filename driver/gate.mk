@@ -1,0 +1,39 @@
+# The network gate's objects and its own targets; included by the Makefile.
+
+GATE_SRCS := gate.c gate_chan.c gate_conn.c gate_dial.c gate_dns.c \
+	gate_door.c gate_fd.c gate_harden.c gate_icmp.c gate_json.c \
+	gate_loop.c gate_names.c gate_netd.c gate_pump.c gate_refuse.c \
+	gate_sniff.c gate_udp.c gate_verdict.c netd.c netd_notify.c \
+	netd_setup.c netd_who.c netlink.c netlink_diag.c netlink_nft.c \
+	dns.c tls.c http.c
+GATE_OBJS := $(GATE_SRCS:%.c=build/%.o)
+SRCS += $(GATE_SRCS)
+EXTRA_CFLAGS += -DAGENTFW_GATE
+.DEFAULT_GOAL := all
+GATE_CFLAGS := -std=c17 -O2 -g -fPIE -fstack-protector-strong \
+	-D_FORTIFY_SOURCE=3 -Wall -Wextra -Wformat=2 -Wshadow \
+	-Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Werror
+GATE_SAN := -std=c17 -O1 -g -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer
+GATE_HEADERS := gate.h gate_core.h gate_fd.h gate_json.h netd.h netlink.h \
+	dns.h tls.h http.h
+
+# The gate alone, without the driver: test/gate drives it.
+build/gate-harness: gate_harness.c $(GATE_SRCS) $(GATE_HEADERS)
+	@mkdir -p build
+	$(CC) $(GATE_CFLAGS) -o $@ gate_harness.c $(GATE_SRCS)
+
+build/gate-harness-san: gate_harness.c $(GATE_SRCS) $(GATE_HEADERS)
+	@mkdir -p build
+	$(CC) $(GATE_SAN) -o $@ gate_harness.c $(GATE_SRCS)
+
+build/gate-fuzz: gate_fuzz.c dns.c tls.c http.c gate_json.c $(GATE_HEADERS)
+	@mkdir -p build
+	$(CC) $(GATE_SAN) -o $@ gate_fuzz.c dns.c tls.c http.c gate_json.c
+
+.PHONY: gate-test gate-fuzz
+gate-test: build/gate-harness
+	cd .. && npx vitest run test/gate
+
+gate-fuzz: build/gate-fuzz
+	build/gate-fuzz $(or $(FUZZ_SECONDS),20)

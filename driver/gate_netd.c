@@ -1,0 +1,90 @@
+#define _GNU_SOURCE
+#include "gate_core.h"
+#include "gate_fd.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The gate's half of the talk with netd (netd.h). */
+
+void netd_ask(struct core *g, enum netd_op op, uint64_t id,
+	      const struct sockaddr_in6 *local,
+	      const struct sockaddr_in6 *remote)
+{
+	struct netd_request q = { .op = op, .id = id };
+	int err;
+
+	if (op == NETD_WHO) {
+		if (g->who_tokens == 0)
+			return;
+		g->who_tokens--;
+	}
+	if (local)
+		q.local = *local;
+	if (remote)
+		q.remote = *remote;
+	err = fd_send(g->netd.fd, &q, sizeof(q), NULL, 0);
+	if (err == 0 || op == NETD_WHO)
+		return;
+	if (err != -EAGAIN)
+		gate_fatal(g, "netd is gone");
+	if (op == NETD_STREAM)
+		door_socket_made(g, id, -1, EAGAIN);
+	else if (op == NETD_LISTEN)
+		door_listener_made(g, id, -1, EAGAIN);
+	else
+		udp_socket_made(g, id, -1);
+}
+
+static void who_known(struct core *g, const struct netd_reply *r)
+{
+	struct gj_writer w;
+
+	if (r->pid <= 0)
+		return;
+	gj_begin(&w, "who");
+	gj_put_number(&w, "id", r->id);
+	gj_put_number(&w, "pid", (uint64_t)r->pid);
+	chan_send(g, &w);
+}
+
+static void reply(struct core *g, const struct netd_reply *r, int fd)
+{
+	switch (r->op) {
+	case NETD_STREAM:
+		door_socket_made(g, r->id, fd, r->err);
+		break;
+	case NETD_LISTEN:
+		door_listener_made(g, r->id, fd, r->err);
+		break;
+	case NETD_DGRAM:
+		udp_socket_made(g, r->id, fd);
+		break;
+	case NETD_ARRIVED:
+		if (fd >= 0)
+			door_arrived(g, fd);
+		break;
+	case NETD_WHO:
+		who_known(g, r);
+		break;
+	default:
+		gate_fatal(g, "netd sent an unknown reply");
+	}
+}
+
+void netd_readable(struct core *g)
+{
+	for (int turn = 0; turn < 64; turn++) {
+		struct netd_reply r;
+		int fd = -1;
+		size_t n = 1;
+		ssize_t len = fd_recv(g->netd.fd, &r, sizeof(r), &fd, &n);
+
+		if (len == -EAGAIN)
+			return;
+		if (len != sizeof(r))
+			gate_fatal(g, "netd is gone");
+		reply(g, &r, n == 1 ? fd : -1);
+	}
+}

@@ -1,0 +1,193 @@
+#define _GNU_SOURCE
+#include "gate_core.h"
+#include "http.h"
+#include "tls.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/*
+ * A client's first bytes are held until they are known to say the name that
+ * DNS gave: SNI of a ClientHello, Host of an HTTP request. What agrees is
+ * passed here; everything else is a second question to the supervisor.
+ */
+
+struct first {
+	struct tls_hello tls;
+	struct http_head http;
+};
+
+/* Reads what is there; false when the connection ended. */
+bool sniff_read(struct core *g, struct conn *c)
+{
+	struct side *s = &c->s[0];
+
+	if (!c->head) {
+		c->head = malloc(GATE_HEAD_MAX);
+		if (!c->head) {
+			c->error = ENOMEM;
+			conn_close(g, c, true);
+			return false;
+		}
+	}
+	while (s->rd && !s->eof && c->head_len < GATE_HEAD_MAX) {
+		size_t room = GATE_HEAD_MAX - c->head_len;
+		ssize_t n = recv(s->src.fd, c->head + c->head_len, room,
+				 MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			s->rd = false;
+		} else if (n < 0) {
+			c->error = errno;
+			conn_close(g, c, true);
+			return false;
+		} else if (n == 0) {
+			s->eof = true;
+		} else {
+			c->head_len += (uint32_t)n;
+		}
+	}
+	return true;
+}
+
+/* SPOKE_NOTHING: not enough bytes to tell. */
+static enum spoken classify(const struct conn *c, struct first *f)
+{
+	bool full = c->head_len >= GATE_HEAD_MAX || c->s[0].eof;
+
+	switch (tls_parse((const uint8_t *)c->head, c->head_len, &f->tls)) {
+	case TLS_HELLO:
+		return SPOKE_TLS;
+	case TLS_BAD:
+		return SPOKE_BAD;
+	case TLS_MORE:
+		if (c->head_len > 0)
+			return full ? SPOKE_BAD : SPOKE_NOTHING;
+		break;
+	case TLS_NOT:
+		break;
+	}
+	switch (http_parse(c->head, c->head_len, &f->http)) {
+	case HTTP_HEAD:
+		return SPOKE_HTTP;
+	case HTTP_BAD:
+		return SPOKE_BAD;
+	case HTTP_NOT:
+		return SPOKE_OTHER;
+	case HTTP_MORE:
+		break;
+	}
+	if (!full)
+		return SPOKE_NOTHING;
+	return c->head_len > 0 && http_like(c->head, c->head_len)
+		       ? SPOKE_BAD : SPOKE_OTHER;
+}
+
+static bool same_host(const char *host, const char *name)
+{
+	return host[0] && !strcasecmp(host, name);
+}
+
+/* True when nothing remains to be judged. */
+static bool agrees(const struct conn *c, const struct first *f)
+{
+	const struct http_head *h = &f->http;
+
+	if (c->check != CHECK_MATCH)
+		return false;
+	if (c->spoken == SPOKE_OTHER)
+		return c->expect == EXPECT_ANY;
+	if (!c->name)
+		return false;
+	if (c->spoken == SPOKE_TLS)
+		return c->expect != EXPECT_HTTP && f->tls.has_sni &&
+		       !f->tls.ech && same_host(f->tls.sni, c->name);
+	return c->spoken == SPOKE_HTTP && c->expect != EXPECT_TLS &&
+	       h->has_host && same_host(h->host, c->name) &&
+	       (h->port < 0 || h->port == ntohs(c->dst.sin6_port)) &&
+	       (!h->has_authority || same_host(h->authority, c->name)) &&
+	       strcmp(h->method, "CONNECT") != 0;
+}
+
+static void ask_first(struct core *g, struct conn *c, const struct first *f)
+{
+	static const char *const spoke[] = { "nothing", "other", "tls", "http",
+					     "bad" };
+	bool tls = c->spoken == SPOKE_TLS, http = c->spoken == SPOKE_HTTP;
+	struct gj_writer w;
+
+	c->sniff = SNIFF_ASKED;
+	conn_deadline(g, c, 0);
+	gj_begin(&w, "first");
+	gj_put_number(&w, "id", c->id);
+	gj_put_text(&w, "spoke", spoke[c->spoken]);
+	if (tls) {
+		gj_put_text(&w, "sni", f->tls.has_sni ? f->tls.sni : NULL);
+		gj_put_text(&w, "alpn", f->tls.alpn);
+		gj_put_bool(&w, "ech", f->tls.ech);
+	}
+	if (http) {
+		gj_put_text(&w, "method", f->http.method);
+		gj_put_text(&w, "host", f->http.has_host ? f->http.host : NULL);
+		gj_put_text(&w, "target", f->http.target);
+		gj_put_text(&w, "authority",
+			    f->http.has_authority ? f->http.authority : NULL);
+		if (f->http.port > 0)
+			gj_put_number(&w, "hostPort", (uint64_t)f->http.port);
+	}
+	chan_send(g, &w);
+}
+
+void sniff_step(struct core *g, struct conn *c)
+{
+	struct first f;
+
+	memset(&f, 0, sizeof(f));
+	if (!sniff_read(g, c))
+		return;
+	c->spoken = classify(c, &f);
+	if (c->spoken == SPOKE_NOTHING) {
+		if (!c->deadline && c->head_len > 0)
+			conn_deadline(g, c, GATE_HELLO_MS);
+		return;
+	}
+	if (c->head_len == 0 && c->expect != EXPECT_ANY) {
+		conn_close(g, c, false); /* left without a word */
+		return;
+	}
+	if (c->spoken == SPOKE_TLS)
+		snprintf(c->alpn, sizeof(c->alpn), "%.31s", f.tls.alpn);
+	if (c->spoken == SPOKE_HTTP)
+		snprintf(c->method, sizeof(c->method), "%s", f.http.method);
+	if (agrees(c, &f))
+		sniff_pass(g, c);
+	else
+		ask_first(g, c, &f);
+}
+
+/* The held bytes become the first of the stream. */
+void sniff_pass(struct core *g, struct conn *c)
+{
+	struct flow_dir *d = &c->d[0];
+
+	c->sniff = SNIFF_DONE;
+	if (c->state == CONN_OPEN)
+		conn_deadline(g, c, 0);
+	if (c->head_len > 0) {
+		d->stash = c->head;
+		d->stash_len = c->head_len;
+		d->total += c->head_len;
+		g->stashed += c->head_len;
+		c->head = NULL;
+	}
+	if (c->state != CONN_OPEN)
+		return;
+	pump(g, c, 0);
+	if (!c->dead)
+		pump(g, c, 1);
+}

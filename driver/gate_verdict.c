@@ -1,0 +1,131 @@
+#define _GNU_SOURCE
+#include "gate_core.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The question of a new connection, and the answers to it. */
+
+void conn_ask(struct core *g, struct conn *c)
+{
+	struct gj_writer w;
+	bool fake;
+
+	c->name = names_of(&g->names, &c->dst.sin6_addr, &fake);
+	gj_begin(&w, "conn");
+	gj_put_number(&w, "id", c->id);
+	gj_put_text(&w, "name", c->name);
+	chan_put_endpoint(&w, "ip", "port", &c->dst);
+	/* An address of our range that no name was given: never dialled. */
+	gj_put_bool(&w, "stray", fake && !c->name);
+	/* One of the sandbox's own ports that was forwarded to the host. */
+	gj_put_bool(&w, "forward", gate_own(&c->dst.sin6_addr));
+	chan_send(g, &w);
+	netd_ask(g, NETD_WHO, c->id, &c->peer, &c->dst);
+}
+
+static char *copy_text(const struct gj_object *v, const char *key)
+{
+	const char *text = gj_text(v, key);
+
+	return text ? strndup(text, 1024) : NULL;
+}
+
+static void deny(struct core *g, struct conn *c, const struct gj_object *v)
+{
+	c->denied = true;
+	c->rule = copy_text(v, "rule");
+	c->message = copy_text(v, "message");
+	c->how = copy_text(v, "how");
+	refuse(g, c);
+}
+
+static bool add_address(struct conn *c, const char *text, uint16_t port)
+{
+	struct sockaddr_storage *ss = &c->addr[c->addrs];
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+	} else if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(port);
+	} else {
+		return false;
+	}
+	c->addrs++;
+	return true;
+}
+
+static enum expect expect_of(const char *text)
+{
+	if (text && !strcmp(text, "tls"))
+		return EXPECT_TLS;
+	return text && !strcmp(text, "http") ? EXPECT_HTTP : EXPECT_ANY;
+}
+
+static enum check check_of(const char *text)
+{
+	if (text && !strcmp(text, "never"))
+		return CHECK_NEVER;
+	return text && !strcmp(text, "match") ? CHECK_MATCH : CHECK_ALWAYS;
+}
+
+static bool allowed(const struct gj_object *v)
+{
+	const char *verdict = gj_text(v, "verdict");
+
+	return verdict && !strcmp(verdict, "allow");
+}
+
+/* Whatever is not clearly an allow is a deny. */
+void conn_verdict(struct core *g, const struct gj_object *v)
+{
+	const struct gj_field *addrs = gj_get(v, "addrs", GJ_STRINGS);
+	uint64_t id = 0, port = 0;
+	struct conn *c;
+
+	gj_number(v, "id", &id);
+	c = conn_by_id(g, id);
+	if (!c || c->state != CONN_ASKED)
+		return;
+	if (!gj_number(v, "port", &port))
+		port = ntohs(c->dst.sin6_port);
+	for (size_t i = 0; addrs && i < addrs->count && c->addrs < GATE_ADDRS;
+	     i++)
+		if (!add_address(c, addrs->list[i], (uint16_t)port))
+			c->error = EINVAL;
+	if (!allowed(v) || !c->addrs || c->error || port == 0 ||
+	    port > 65535) {
+		deny(g, c, v);
+		return;
+	}
+	c->expect = expect_of(gj_text(v, "expect"));
+	c->check = check_of(gj_text(v, "check"));
+	if (c->check == CHECK_NEVER)
+		c->sniff = SNIFF_DONE;
+	dial_start(g, c);
+	if (!c->dead && c->sniff == SNIFF_PENDING && c->s[0].rd &&
+	    (c->state == CONN_DIALING || c->state == CONN_OPEN))
+		sniff_step(g, c);
+}
+
+void first_verdict(struct core *g, const struct gj_object *v)
+{
+	uint64_t id = 0;
+	struct conn *c;
+
+	gj_number(v, "id", &id);
+	c = conn_by_id(g, id);
+	if (!c || c->sniff != SNIFF_ASKED)
+		return;
+	if (allowed(v))
+		sniff_pass(g, c);
+	else
+		deny(g, c, v);
+}

@@ -1,0 +1,210 @@
+#define _GNU_SOURCE
+#include "http.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const methods[] = {
+	"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE",
+	"PATCH", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK",
+	"UNLOCK", "REPORT", "SEARCH", "PURGE", "PRI",
+};
+
+/* 1: a known method and a space; 0: a prefix of one; -1: neither. */
+static int method_state(const char *data, size_t len, size_t *method_len)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		size_t n = strlen(methods[i]);
+
+		if (len > n && !memcmp(data, methods[i], n) && data[n] == ' ') {
+			*method_len = n;
+			return 1;
+		}
+	}
+	for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (len <= strlen(methods[i]) && !memcmp(data, methods[i], len))
+			return 0;
+	return -1;
+}
+
+bool http_like(const char *data, size_t len)
+{
+	size_t n;
+
+	return len > 0 && method_state(data, len, &n) == 1;
+}
+
+static void copy_cut(char *to, size_t cap, const char *from, size_t len)
+{
+	if (len >= cap)
+		len = cap - 1;
+	memcpy(to, from, len);
+	to[len] = '\0';
+}
+
+static bool plain(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] == 0x7f)
+			return false;
+	return true;
+}
+
+/* host[:port], lower-cased; IPv6 in brackets keeps them. */
+static bool split_host(const char *text, size_t len, char host[256], int *port)
+{
+	size_t end = 0, i;
+
+	*port = -1;
+	if (len > 0 && text[0] == '[') {
+		const char *close = memchr(text, ']', len);
+
+		if (!close)
+			return false;
+		end = (size_t)(close - text) + 1;
+	} else {
+		while (end < len && text[end] != ':')
+			end++;
+	}
+	if (end == 0 || end >= 256 || !plain(text, len))
+		return false;
+	for (i = 0; i < end; i++)
+		host[i] = (char)(text[i] >= 'A' && text[i] <= 'Z'
+					 ? text[i] + 32 : text[i]);
+	host[end] = '\0';
+	if (end == len)
+		return true;
+	if (text[end] != ':' || len - end > 6)
+		return false;
+	for (i = end + 1, *port = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		*port = *port * 10 + (text[i] - '0');
+	}
+	return *port > 0 && *port < 65536;
+}
+
+/* The authority of "scheme://authority/…" or of a CONNECT target. */
+static bool parse_target(const char *target, size_t len,
+			 struct http_head *head)
+{
+	const char *sep = memmem(target, len, "://", 3);
+	const char *from = target;
+	size_t n = len;
+	int port;
+
+	copy_cut(head->target, sizeof(head->target), target, len);
+	if (len == 0 || !plain(target, len))
+		return false;
+	if (target[0] == '/' || (len == 1 && target[0] == '*'))
+		return true;
+	if (strcmp(head->method, "CONNECT") != 0) {
+		if (!sep)
+			return false;
+		from = sep + 3;
+		n = len - (size_t)(from - target);
+		for (size_t i = 0; i < n; i++)
+			if (strchr("/?#", from[i])) {
+				n = i;
+				break;
+			}
+	}
+	head->has_authority = true;
+	return split_host(from, n, head->authority, &port);
+}
+
+static bool parse_request_line(const char *line, size_t len,
+			       struct http_head *head, size_t method_len)
+{
+	const char *target = line + method_len + 1;
+	const char *end = line + len - 9;	/* " HTTP/1.x" */
+
+	if (len < method_len + 11 || target > end ||
+	    memcmp(end, " HTTP/", 6) || end[7] != '.' ||
+	    (end[6] != '1' && end[6] != '2'))
+		return false;
+	copy_cut(head->method, sizeof(head->method), line, method_len);
+	return parse_target(target, (size_t)(end - target), head);
+}
+
+static bool parse_header(const char *line, size_t len, struct http_head *head)
+{
+	const char *colon = memchr(line, ':', len);
+	size_t name, i;
+
+	if (!colon || colon == line)
+		return false;	/* also catches folded lines without a colon */
+	name = (size_t)(colon - line);
+	for (i = 0; i < len; i++)
+		if (line[i] == '\0' || line[i] == '\r' || line[i] == '\n' ||
+		    (i < name && (line[i] == ' ' || line[i] == '\t')))
+			return false;
+	if (name != 4 || strncasecmp(line, "host", 4) != 0)
+		return true;
+	if (head->has_host)
+		return false;
+	for (i = name + 1; i < len && (line[i] == ' ' || line[i] == '\t'); i++)
+		;
+	while (len > i && (line[len - 1] == ' ' || line[len - 1] == '\t'))
+		len--;
+	head->has_host = true;
+	return split_host(line + i, len - i, head->host, &head->port);
+}
+
+static const char *line_end(const char *from, const char *end)
+{
+	return memmem(from, (size_t)(end - from), "\r\n", 2);
+}
+
+/* No CRLF yet: a bare LF is a line end to some servers and not to others. */
+static enum http_result unfinished(const char *from, const char *end,
+				   size_t len)
+{
+	if (memchr(from, '\n', (size_t)(end - from)))
+		return HTTP_BAD;
+	return len >= HTTP_HEAD_MAX ? HTTP_BAD : HTTP_MORE;
+}
+
+/* The first line ends in " HTTP/x.y" before its line end. */
+static bool versioned(const char *line, const char *eol)
+{
+	return eol - line >= 9 && memcmp(eol - 9, " HTTP/", 6) == 0;
+}
+
+enum http_result http_parse(const char *data, size_t len,
+			    struct http_head *head)
+{
+	const char *at = data, *end = data + len, *eol;
+	size_t method_len = 0;
+	int state;
+
+	memset(head, 0, sizeof(*head));
+	head->port = -1;
+	if (len == 0)
+		return HTTP_MORE;
+	state = method_state(data, len, &method_len);
+	if (state <= 0)
+		return state < 0 ? HTTP_NOT : HTTP_MORE;
+	eol = memchr(at, '\n', len);
+	if (!eol)
+		return len >= HTTP_HEAD_MAX ? HTTP_BAD : HTTP_MORE;
+	if (eol[-1] != '\r')
+		return versioned(at, eol) ? HTTP_BAD : HTTP_NOT;
+	eol--;
+	if (!versioned(at, eol))
+		return HTTP_NOT;
+	if (!parse_request_line(at, (size_t)(eol - at), head, method_len))
+		return HTTP_BAD;
+	for (;;) {
+		at = eol + 2;
+		eol = line_end(at, end);
+		if (!eol)
+			return unfinished(at, end, len);
+		if (eol == at)
+			return HTTP_HEAD;
+		if (!parse_header(at, (size_t)(eol - at), head))
+			return HTTP_BAD;
+	}
+}

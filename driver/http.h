@@ -1,0 +1,33 @@
+#ifndef AGENTFW_HTTP_H
+#define AGENTFW_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The head of an HTTP/1 request is read, never changed. Pure. */
+
+#define HTTP_HEAD_MAX 16384
+
+enum http_result {
+	HTTP_NOT,	/* not an HTTP request */
+	HTTP_MORE,	/* a prefix of one */
+	HTTP_HEAD,
+	HTTP_BAD,	/* ambiguous or malformed: readers would disagree */
+};
+
+struct http_head {
+	char method[16];
+	char host[256];		/* lower case, without the port */
+	int port;		/* of the Host header, -1 when it has none */
+	char authority[256];	/* of an absolute-form or CONNECT target */
+	char target[256];	/* cut when it is longer */
+	bool has_host, has_authority;
+};
+
+enum http_result http_parse(const char *data, size_t len,
+			    struct http_head *head);
+
+/* True when the bytes so far begin like a request (for refusals). */
+bool http_like(const char *data, size_t len);
+
+#endif

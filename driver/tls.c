@@ -1,0 +1,178 @@
+#define _GNU_SOURCE
+#include "tls.h"
+
+#include <string.h>
+
+#define RECORD_HANDSHAKE 0x16
+#define CLIENT_HELLO 1
+#define EXT_SNI 0
+#define EXT_ALPN 16
+#define EXT_ECH 0xfe0d
+#define EXT_ESNI 0xffce
+
+struct reader {
+	const uint8_t *at, *end;
+	bool bad;
+};
+
+static size_t left(const struct reader *r)
+{
+	return (size_t)(r->end - r->at);
+}
+
+static unsigned int get(struct reader *r, size_t bytes)
+{
+	unsigned int value = 0;
+
+	if (left(r) < bytes) {
+		r->bad = true;
+		r->at = r->end;
+		return 0;
+	}
+	while (bytes-- > 0)
+		value = value << 8 | *r->at++;
+	return value;
+}
+
+/* A vector with a length prefix of the given size. */
+static struct reader vector(struct reader *r, size_t prefix)
+{
+	size_t len = get(r, prefix);
+	struct reader v = { .at = r->at, .end = r->at };
+
+	if (left(r) < len) {
+		r->bad = true;
+		r->at = r->end;
+		v.bad = true;
+		return v;
+	}
+	v.end = r->at + len;
+	r->at += len;
+	return v;
+}
+
+/* Exactly one host_name, printable: what servers agree on. */
+static bool parse_sni(struct reader ext, struct tls_hello *hello)
+{
+	struct reader list = vector(&ext, 2), name;
+	size_t i, len;
+
+	if (hello->has_sni || list.bad || left(&ext) || get(&list, 1) != 0)
+		return false;
+	name = vector(&list, 2);
+	len = left(&name);
+	if (list.bad || name.bad || left(&list) || len == 0 ||
+	    len >= sizeof(hello->sni))
+		return false;
+	for (i = 0; i < len; i++)
+		if (name.at[i] <= ' ' || name.at[i] >= 0x7f)
+			return false;
+	memcpy(hello->sni, name.at, len);
+	hello->sni[len] = '\0';
+	hello->has_sni = true;
+	return true;
+}
+
+static bool parse_alpn(struct reader ext, struct tls_hello *hello)
+{
+	struct reader list = vector(&ext, 2);
+	size_t used = 0, i;
+
+	if (list.bad)
+		return false;
+	while (left(&list) > 0) {
+		struct reader proto = vector(&list, 1);
+
+		if (proto.bad || left(&proto) == 0)
+			return false;
+		if (used + left(&proto) + 2 > sizeof(hello->alpn))
+			break;
+		if (used > 0)
+			hello->alpn[used++] = ',';
+		for (i = 0; i < left(&proto); i++) {
+			uint8_t c = proto.at[i];
+
+			hello->alpn[used++] =
+				(char)(c > ' ' && c < 0x7f ? c : '?');
+		}
+	}
+	hello->alpn[used] = '\0';
+	return true;
+}
+
+static bool parse_extensions(struct reader all, struct tls_hello *hello)
+{
+	while (left(&all) > 0) {
+		unsigned int type = get(&all, 2);
+		struct reader ext = vector(&all, 2);
+
+		if (all.bad || ext.bad)
+			return false;
+		if (type == EXT_SNI && !parse_sni(ext, hello))
+			return false;
+		if (type == EXT_ALPN && !parse_alpn(ext, hello))
+			return false;
+		if (type == EXT_ECH || type == EXT_ESNI)
+			hello->ech = true;
+	}
+	return true;
+}
+
+static enum tls_result parse_body(struct reader body, struct tls_hello *hello)
+{
+	struct reader extensions;
+
+	get(&body, 2);				/* legacy version */
+	if (left(&body) < 32)
+		return TLS_BAD;
+	body.at += 32;				/* random */
+	vector(&body, 1);			/* session id */
+	vector(&body, 2);			/* cipher suites */
+	vector(&body, 1);			/* compression methods */
+	if (body.bad)
+		return TLS_BAD;
+	if (left(&body) == 0)
+		return TLS_HELLO;		/* no extensions: no SNI */
+	extensions = vector(&body, 2);
+	if (body.bad || left(&body) || !parse_extensions(extensions, hello))
+		return TLS_BAD;
+	return TLS_HELLO;
+}
+
+enum tls_result tls_parse(const uint8_t *data, size_t len,
+			  struct tls_hello *hello)
+{
+	uint8_t message[TLS_HELLO_MAX];
+	size_t have = 0, want = 4, at = 0;
+
+	memset(hello, 0, sizeof(*hello));
+	if (len < 1)
+		return TLS_MORE;
+	while (have < want) {
+		size_t record;
+
+		if (len > at && data[at] != RECORD_HANDSHAKE)
+			return at == 0 ? TLS_NOT : TLS_BAD;
+		if (len > at + 1 && data[at + 1] != 3)
+			return at == 0 ? TLS_NOT : TLS_BAD;
+		if (len - at < 5)
+			return TLS_MORE;
+		record = (size_t)(data[at + 3] << 8 | data[at + 4]);
+		if (record == 0 || have + record > sizeof(message))
+			return TLS_BAD;
+		if (have == 0 && len - at > 5 && data[at + 5] != CLIENT_HELLO)
+			return TLS_BAD;
+		if (len - at - 5 < record)
+			return TLS_MORE;
+		memcpy(message + have, data + at + 5, record);
+		have += record;
+		at += 5 + record;
+		if (have >= 4)
+			want = 4 + (size_t)(message[1] << 16 |
+					    message[2] << 8 | message[3]);
+		if (want > sizeof(message))
+			return TLS_BAD;
+	}
+	return parse_body((struct reader){ .at = message + 4,
+					   .end = message + want }, hello);
+}
