@@ -1,5 +1,5 @@
-// Bundles the compiled product into dist/fast: one chunk per command, so that
-// a command loads what it needs and nothing else (docs/adr/0006).
+// Bundles the compiled product into dist/fast, so that a command loads what it
+// needs and nothing else (docs/adr/0006).
 import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -33,6 +33,8 @@ const slimOclif = {
     bundle.onLoad({ filter: LATE }, ({ path }) => lateFile(path.split('@oclif/core/lib/').at(-1)));
     bundle.onLoad({ filter: /@oclif\/core\/package\.json$/ }, () => ({ contents: '{}', loader: 'json' }));
     bundle.onResolve({ filter: LATE_PACKAGES }, ({ path }) => ({ path, namespace: 'late' }));
+    bundle.onResolve({ filter: /^node:(os|readline)$/ }, ({ path, importer }) =>
+      importer.includes('@oclif/core/') ? { path, namespace: 'late' } : null);
     bundle.onResolve({ filter: /^debug$/ }, ({ path }) => ({ path, namespace: 'silent' }));
     bundle.onLoad({ filter: /./, namespace: 'late' }, ({ path }) => latePackage(path));
     bundle.onLoad({ filter: /./, namespace: 'silent' }, () => ({
@@ -47,17 +49,17 @@ await build({
   entryPoints: [`${root}dist/ui/main.js`, `${root}dist/ui/sweep.js`],
   outdir: out,
   bundle: true,
-  splitting: true,
-  format: 'esm',
+  format: 'cjs',
   platform: 'node',
   target: 'node20',
   // Flat, because src/kernel/*.ts find the addon and the driver two directories up.
   entryNames: '[name]',
-  chunkNames: '[name]-[hash]',
+  outExtension: { '.js': '.cjs' },
+  define: { 'import.meta.url': '__url' },
   minifySyntax: true,
   legalComments: 'none',
   external: ['@oclif/core/run', '@inquirer/prompts', 'execa', 'tar', 'yaml', 'zod', 'tldts'],
-  banner: { js: "import{createRequire as __createRequire}from'node:module';const __late=__createRequire(import.meta.url),require=__late;" },
+  banner: { js: "const __late = require, __url = require('node:url').pathToFileURL(__filename).href;" },
   plugins: [slimOclif],
   logLevel: 'warning',
 });

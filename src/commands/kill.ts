@@ -21,7 +21,7 @@ export default class Kill extends AgentfwCommand {
     for (const tag of tags) {
       if (await killSandbox(store, tag)) killed.push(tag);
     }
-    if (line.flags.json) await this.printer.json({ version: 1, killed });
+    if (line.flags.json) this.printer.json({ version: 1, killed });
     else if (killed.length === 0) this.printer.say('Nothing was running.');
     else for (const tag of killed) this.printer.say(`Killed ${tag}`);
     return 0;

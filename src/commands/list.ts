@@ -16,7 +16,7 @@ export default class List extends AgentfwCommand {
     const { records, broken } = listRecords(store);
     const now = store.context.now();
     if (records.length === 0) this.printer.say('No sandboxes.');
-    await this.printer.product(
+    this.printer.product(
       table(records.map((record) => [record.tag, record.state, age(record.created, now), showBytes(record.cwd)])),
     );
     for (const { tag, error } of broken) this.printer.warn(`${tag}: ${reportOf(error).message}`);

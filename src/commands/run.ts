@@ -45,7 +45,7 @@ export default class Run extends AgentfwCommand {
     return runSandbox({
       ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null },
       net: (flags.net ?? null) as RunOptions['net'],
-      ...{ rm: flags.rm, detach: flags.detach, durable: flags.durable, nested: 'allow' },
+      ...{ rm: flags.rm ?? false, detach: flags.detach ?? false, durable: flags.durable ?? false, nested: 'allow' },
       ...{ hide: paths(flags.hide), passthrough: paths(flags.passthrough), share: paths(flags.share) },
       env: (flags.env ?? []).map(variable),
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],

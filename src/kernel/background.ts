@@ -5,7 +5,7 @@ import type { Bytes } from '../bytes.js';
 import { isText, toText } from '../bytes.js';
 
 /** In the checkout and when installed: this file and the bundle both lie two directories below the package. */
-const SWEEP = fileURLToPath(new URL('../../dist/fast/sweep.js', import.meta.url));
+const SWEEP = fileURLToPath(new URL('../../dist/fast/sweep.cjs', import.meta.url));
 
 /**
  * Starts the trash's sweeper and returns at once: its own session, no

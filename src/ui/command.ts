@@ -45,17 +45,18 @@ export abstract class AgentfwCommand extends Command {
   protected readonly failure: FailureStatus | null = null;
   /** words that never go through the parser */
   after: readonly Bytes[] = [];
-  protected printer: Printer = makePrinter({ color: !this.argv.includes('--no-color') });
+  protected printer!: Printer;
   private opened: Store | null = null;
 
   /** Returns the exit status. */
   protected abstract main(): Promise<number>;
 
   override async run(): Promise<void> {
+    this.printer = await makePrinter({ color: !this.argv.includes('--no-color') });
     try {
       process.exitCode = await this.main();
     } catch (error) {
-      process.exitCode = await this.report(error);
+      process.exitCode = this.report(error);
     }
     if (this.opened !== null && hasTrash(this.opened)) {
       (await import('../kernel/background.js')).startSweeper(this.opened.dir);
@@ -79,9 +80,9 @@ export abstract class AgentfwCommand extends Command {
     }
   }
 
-  private async report(error: unknown): Promise<number> {
+  private report(error: unknown): number {
     const report = reportOf(error);
-    if (this.argv.includes('--json')) await this.printer.json(errorJson(report));
+    if (this.argv.includes('--json')) this.printer.json(errorJson(report));
     else this.printer.say(renderError(report, this.printer.paintErr));
     if (process.env['AGENTFW_DEBUG'] === '1' && error instanceof Error) this.printer.say(error.stack ?? '');
     const own = report.status === 126 || report.status === 127;

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline';
 import { usageError } from '../errors.js';
 import type { Printer } from './print.js';
 
@@ -7,8 +6,9 @@ export type AskLine = (prompt: string) => Promise<string | null>;
 
 /** Questions go to stderr, because stdout may be piped while the user looks on. */
 export function terminalLine(): AskLine {
-  return (prompt) =>
-    new Promise((answer) => {
+  return async (prompt) => {
+    const { createInterface } = await import('node:readline');
+    return new Promise((answer) => {
       const line = createInterface({ input: process.stdin, output: process.stderr });
       line.on('SIGINT', () => line.close());
       // Both happen when a line is entered; the first one counts.
@@ -18,6 +18,7 @@ export function terminalLine(): AskLine {
         line.close();
       });
     });
+  };
 }
 
 /**

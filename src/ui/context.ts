@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { Context } from '../context.js';
@@ -14,7 +13,7 @@ export function processContext(): Context {
     cwd: workingDirectory(native),
     uid: process.getuid?.() ?? -1,
     now: () => new Date(),
-    random: randomBytes,
+    random: (bytes) => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))),
     bootId: () => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
   };
 }

@@ -37,10 +37,10 @@ async function askOclif(argv: readonly string[], root: string): Promise<void> {
   await run([...argv], { root, devPlugins: false, userPlugins: false });
 }
 
-function refuse(word: string): void {
+async function refuse(word: string): Promise<void> {
   const near = suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
   const error = usageError(`There is no command ${word}`, near === null ? 'See agentfw --help' : `Did you mean ${near}?`);
-  const printer = makePrinter({ color: true });
+  const printer = await makePrinter({ color: true });
   printer.say(renderError(reportOf(error), printer.paintErr));
   process.exitCode = 2;
 }

@@ -1,18 +1,16 @@
-import { once } from 'node:events';
-import { writeSync } from 'node:fs';
-import { isatty } from 'node:tty';
-import { Chalk } from 'chalk';
+import { fstatSync, writeSync } from 'node:fs';
+import { createRequire } from 'node:module';
 
 /**
- * The only way out: `product` goes to stdout and may be piped, `say` and
- * `warn` go to stderr. A reader that goes away (EPIPE) is no error.
+ * The only way out: `product` goes to stdout and may be piped, the rest goes
+ * to stderr. A reader that goes away (EPIPE) is no error.
  */
 export interface Printer {
-  /** the command's product; resolves when the stream takes more */
-  readonly product: (text: string | Uint8Array) => Promise<void>;
+  /** the command's product */
+  readonly product: (text: string | Uint8Array) => void;
   /** one object and a newline on stdout */
-  readonly json: (value: unknown) => Promise<void>;
-  /** status for people, on stderr */
+  readonly json: (value: unknown) => void;
+  /** status for people */
   readonly say: (line: string) => void;
   readonly warn: (line: string) => void;
   /** colour on stdout, and on stderr */
@@ -29,63 +27,71 @@ export type Colour = 'red' | 'green' | 'yellow' | 'cyan' | 'bold' | 'dim';
 export type Paint = (colour: Colour, text: string) => string;
 
 /**
- * The printer of this process. `color: false` is `--no-color`. No stream of
- * Node's is opened before it is written to, because that makes the descriptor
- * non-blocking for an agent that shares it.
+ * The printer of this process. Node's streams are never opened: that would
+ * make the descriptors non-blocking for an agent that shares them, and takes
+ * 8 ms. What is slow to load is loaded when a terminal wants it.
  */
-export function makePrinter(options: { readonly color: boolean }): Printer {
-  const paintErr = paintFor(2, options.color);
-  const product = productWriter();
-  const say = (line: string): void => writeLine(`${line}\n`);
+export async function makePrinter(options: { readonly color: boolean }): Promise<Printer> {
+  const paintErr = await paintFor(2, options.color);
+  const product = writer(1);
+  const status = writer(2);
+  const say = (line: string): void => status(`${line}\n`);
   return {
     product,
     say,
     paintErr,
     json: (value) => product(`${JSON.stringify(value)}\n`),
     warn: (line) => say(`${paintErr('yellow', 'Warning:')} ${line}`),
-    paint: paintFor(1, options.color),
-    columns: Number(process.env['COLUMNS']) || (isatty(1) ? process.stdout.columns : 0) || 80,
-    interactive: isatty(0) && isatty(2),
+    paint: await paintFor(1, options.color),
+    get columns() {
+      return Number(process.env['COLUMNS']) || (isTerminal(1) ? process.stdout.columns : 0) || 80;
+    },
+    get interactive() {
+      return isTerminal(0) && isTerminal(2);
+    },
   };
 }
 
-function productWriter(): Printer['product'] {
+/** Writes at once and whole; to nobody when nobody reads. */
+function writer(fd: number): (text: string | Uint8Array) => void {
   let gone = false;
-  let opened = false;
-  return async (text) => {
-    if (gone || text.length === 0) return;
-    if (!opened) {
-      opened = true;
-      process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EPIPE') throw error;
-        gone = true;
-      });
+  return (text) => {
+    const bytes = typeof text === 'string' ? Buffer.from(text) : text;
+    for (let done = 0; done < bytes.length && !gone; ) {
+      try {
+        done += writeSync(fd, bytes, done);
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        // Another process may have made the descriptor non-blocking: wait for the reader.
+        if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
+        else if (code === 'EPIPE' || (fd === 2 && code === 'EIO')) gone = true;
+        else throw error;
+      }
     }
-    if (!process.stdout.write(text)) await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
   };
-}
-
-/** On stderr at once, whole; to nobody when nobody reads. */
-function writeLine(line: string): void {
-  const bytes = Buffer.from(line);
-  for (let done = 0; done < bytes.length; ) {
-    try {
-      done += writeSync(2, bytes, done);
-    } catch (error) {
-      // Another process may have made the descriptor non-blocking: wait for the reader.
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
-    }
-  }
 }
 
 /** NO_COLOR and `--no-color` win, then FORCE_COLOR, then whether it is a terminal that can. */
-function paintFor(fd: number, wanted: boolean): Paint {
+async function paintFor(fd: number, wanted: boolean): Promise<Paint> {
   const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
   const forced = FORCE_COLOR !== undefined && FORCE_COLOR !== '' && FORCE_COLOR !== '0';
-  const able = isatty(fd) && TERM !== 'dumb' && FORCE_COLOR !== '0';
-  const on = wanted && (NO_COLOR === undefined || NO_COLOR === '') && (forced || able);
+  const on = wanted && (NO_COLOR === undefined || NO_COLOR === '') && (forced || (FORCE_COLOR !== '0' && TERM !== 'dumb' && isTerminal(fd)));
   if (!on) return (_, text) => text;
+  const { Chalk } = await import('chalk');
   const chalk = new Chalk({ level: 1 });
   return (colour, text) => chalk[colour](text);
+}
+
+const MEMORY_DEVICES = 1;
+
+/** `isatty`, without loading Node's tty and net for files, pipes and /dev/null. */
+function isTerminal(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isCharacterDevice() || ((stat.rdev >> 8) & 0xfff) === MEMORY_DEVICES) return false;
+  } catch {
+    return false;
+  }
+  const { isatty } = createRequire(import.meta.url)('node:tty') as typeof import('node:tty');
+  return isatty(fd);
 }

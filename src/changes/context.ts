@@ -1,0 +1,30 @@
+import { ulid } from 'ulid';
+import { fromText, joinBytes, type Bytes } from '../bytes.js';
+import { AT_FDCWD } from '../kernel/kernel.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Store } from '../sandbox/store.js';
+import type { CommitContext, StoreContext } from './store-context.js';
+
+/** What the commit engine needs, from an opened store. */
+export function storeContextOf(store: Store): StoreContext {
+  const { context, kernel, dir } = store;
+  const lock = hostLock(store);
+  return {
+    ...{ kernel, stateDir: dir, now: context.now },
+    randomId: () => ulid(context.now().getTime()).toLowerCase(),
+    ...(lock === null ? {} : { hostLock: lock }),
+  };
+}
+
+export function commitContextOf(store: Store, record: SandboxRecord): CommitContext {
+  return { ...storeContextOf(store), record };
+}
+
+/** All stores of a user share it: two commits at once would see each other's half. Only in a runtime directory that is ours. */
+function hostLock({ context, kernel }: Store): Bytes | null {
+  const runtime = context.env['XDG_RUNTIME_DIR'];
+  if (runtime?.startsWith('/') !== true) return null;
+  const stat = kernel.statOrNull(AT_FDCWD, fromText(runtime));
+  if (stat === null || stat.uid !== context.uid || (stat.mode & 0o022) !== 0) return null;
+  return joinBytes(fromText(runtime), 'agentfw-commit.lock' as Bytes);
+}
