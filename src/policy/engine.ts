@@ -1,0 +1,93 @@
+import { isWithin, fromText, type Bytes } from '../bytes.js';
+import type { CompiledPolicy, CompiledRule } from './compiled.js';
+import { GRANTS, type RuleList } from './document.js';
+import { hostMatches, type Host } from './host.js';
+import { pathMatcher, type PathMatcher } from './match.js';
+import type { PathPattern } from './pattern.js';
+
+/**
+ * Finds the rules of a compiled policy that name a subject, exceptions taken
+ * out. Verdicts are judge.ts's business. Made once per policy.
+ */
+export interface Engine {
+  /** rules of these lists that hold for a path */
+  paths(lists: readonly RuleList[], path: Bytes): CompiledRule[];
+  hosts(lists: readonly RuleList[], host: Host, port: number): CompiledRule[];
+  names(lists: readonly RuleList[], name: string): CompiledRule[];
+  /** the rule covers the directory, but some exception of it may lie below */
+  holdsException(rule: CompiledRule, dir: Bytes): boolean;
+  rules(lists: readonly RuleList[]): readonly CompiledRule[];
+}
+
+const engines = new WeakMap<CompiledPolicy, Engine>();
+
+export function engineOf(policy: CompiledPolicy): Engine {
+  let engine = engines.get(policy);
+  if (engine === undefined) engines.set(policy, (engine = makeEngine(policy.rules)));
+  return engine;
+}
+
+function makeEngine(rules: readonly CompiledRule[]): Engine {
+  const byList = new Map<RuleList, CompiledRule[]>();
+  for (const rule of rules) byList.set(rule.list, [...(byList.get(rule.list) ?? []), rule]);
+  const matchers = new Map<RuleList, PathMatcher<CompiledRule>>();
+  const holes = new Map<CompiledRule, PathMatcher<true>>();
+  const of = (lists: readonly RuleList[]): CompiledRule[] => lists.flatMap((list) => byList.get(list) ?? []);
+  return {
+    paths: (lists, path) => lists.flatMap((list) => {
+      if (!byList.has(list)) return [];
+      const matcher = lazily(matchers, list, () => matcherOf(byList.get(list) ?? [], list));
+      return matcher.all(path).filter((rule) => !isExcepted(rule, path, holes));
+    }),
+    hosts: (lists, host, port) => of(lists).filter((rule) => namesHost(rule, host, port)),
+    names: (lists, name) => of(lists).filter((rule) => matchesAny(rule.subjects.names, name) && !matchesAny(rule.except.names, name)),
+    holdsException: (rule, dir) => rule.except.paths.some((pattern) => {
+      const base = fromText(pattern.base);
+      return isWithin(base, dir) && (base !== dir || pattern.glob !== '');
+    }),
+    rules: of,
+  };
+}
+
+function matcherOf(rules: readonly CompiledRule[], list: RuleList): PathMatcher<CompiledRule> {
+  const entries = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
+  return pathMatcher(entries, GRANTS.has(list) ? 'exact' : 'covering');
+}
+
+/** A hole in what withholds is a grant, and the other way round. */
+function isExcepted(rule: CompiledRule, path: Bytes, holes: Map<CompiledRule, PathMatcher<true>>): boolean {
+  if (rule.except.paths.length === 0) return false;
+  const mode = GRANTS.has(rule.list) ? 'covering' : 'exact';
+  return lazily(holes, rule, () => pathMatcher(rule.except.paths.map((pattern) => [pattern, true]), mode)).all(path).length > 0;
+}
+
+/** Ports that a grant without ports means. */
+const USUAL_PORTS: readonly number[] = [443, 80];
+
+function namesHost(rule: CompiledRule, host: Host, port: number): boolean {
+  const usual = rule.list === 'network.deny' ? 'any' : USUAL_PORTS;
+  const named = rule.subjects.hosts.some((pattern) => {
+    const ports = pattern.ports ?? rule.ports ?? usual;
+    return (ports === 'any' || ports.includes(port)) && hostMatches(pattern, host);
+  });
+  return named && !rule.except.hosts.some((pattern) => {
+    const ports = pattern.ports ?? 'any';
+    return (ports === 'any' || ports.includes(port)) && hostMatches(pattern, host);
+  });
+}
+
+/** Names of variables and sockets: `*` and `?` are the only wildcards. */
+export function matchesAny(patterns: readonly string[], name: string): boolean {
+  return patterns.some((pattern) => pattern === name || (/[*?]/.test(pattern) && nameRegex(pattern).test(name)));
+}
+
+const regexes = new Map<string, RegExp>();
+function nameRegex(pattern: string): RegExp {
+  return lazily(regexes, pattern, () => new RegExp(`^${pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*').replace(/\?/g, '.')}$`, 's'));
+}
+
+function lazily<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
+}

@@ -1,0 +1,56 @@
+/**
+ * The policy room's surface. Callers compile once per run, keep the result as
+ * `policy.json`, and ask the judges; all judges are pure.
+ */
+import { compile, type CompileInput } from './compile.js';
+import type { CompiledPolicy } from './compiled.js';
+import { policyError } from './document.js';
+import { ownSource } from './own.js';
+import { gatherSources, type SourceRequest } from './sources.js';
+
+export type { CompiledPolicy, CompiledRule, Loosening, Origin, Setting } from './compiled.js';
+export { limitOf, settingOf, thresholdOf } from './compiled.js';
+export type { PolicyFlags } from './flags.js';
+export type { SourceRequest } from './sources.js';
+/** What the agent sees and where its writes go. */
+export { judgePath, type PathJudgement } from './judge.js';
+/** One connection: name, port, and the addresses it resolved to. */
+export { judgeHost, type HostJudgement, type HostQuestion } from './judge.js';
+/** One named socket or socket path. */
+export { judgeSocket } from './judge.js';
+/** One change by itself, for `explain`; all of a sandbox together: `judgeChanges`. */
+export { judgeChange, type ChangeFacts, type Judgement } from './judge.js';
+/** Verdicts at the end of a run and in `diff`: rules, directories, thresholds, exit status. */
+export { judgeChanges, type Ending, type Verdicts } from './verdict.js';
+/** The agent's environment with a report of what was dropped; one variable. */
+export { buildEnvironment, judgeEnv, type BuiltEnvironment } from './environment.js';
+/** The hide rules as paths of this machine. */
+export { resolveHides, type Hide, type ResolvedHides, type ResolveOptions } from './resolve.js';
+/** An agent's state file merged by key. */
+export { mergeState, type StateMerge } from './state.js';
+
+export interface PolicyRequest extends SourceRequest {
+  /** host sets of this machine, e.g. `registries` */
+  readonly sets?: CompileInput['sets'];
+}
+
+export interface Compiled {
+  readonly policy: CompiledPolicy;
+  /** for people, on stderr */
+  readonly notes: readonly string[];
+}
+
+/** Finds, reads, checks and compiles all layers. Throws `AgentfwError` (`AFW_POLICY_…`) when one can't be used. */
+export async function compilePolicy(request: PolicyRequest): Promise<Compiled> {
+  const gathered = await gatherSources(request);
+  const { policy, problems } = compile({
+    sources: [ownSource(request), ...gathered.sources],
+    profile: gathered.profile,
+    home: request.home,
+    project: gathered.project,
+    env: request.env,
+    sets: { registries: [], ...request.sets },
+  });
+  if (problems.length > 0) throw policyError(problems);
+  return { policy, notes: gathered.notes };
+}

@@ -1,0 +1,152 @@
+import { fromText, isText, toText, type Bytes } from '../bytes.js';
+import { globSource, type PathPattern } from './pattern.js';
+
+/**
+ * Finds the rules that name a path without trying every rule: literal paths by
+ * hash, `any-depth NAME` rules by name, the few others by expression.
+ *
+ * `exact` matches bytes, for grants. `covering` also matches everything below
+ * what a pattern names, and takes names alike that a case-folding filesystem
+ * takes alike: what withholds is never dodged by `.SSH` or a full-width dot.
+ */
+export type MatchMode = 'exact' | 'covering';
+
+export interface PathMatcher<T> {
+  /** values of all patterns that match, each once, in no particular order */
+  all(path: Bytes): T[];
+}
+
+export interface NameMatcher<T> {
+  /** values of the `any-depth NAME` patterns that match one name */
+  named(name: Bytes): readonly T[];
+}
+
+interface Compiled<T> {
+  readonly value: T;
+  readonly regex: RegExp;
+}
+
+interface Tables<T> {
+  /** literal → whole subtree, and literal → itself only */
+  readonly trees: Map<string, T[]>;
+  readonly leaves: Map<string, T[]>;
+  /** `any-depth NAME` */
+  readonly names: NameTable<T>;
+  readonly treeNames: NameTable<T>;
+  /** expressions on the rest of the path, by the literal directory they start from */
+  readonly globs: Map<string, Compiled<T>[]>;
+}
+
+export function pathMatcher<T>(entries: readonly (readonly [PathPattern, T])[], mode: MatchMode): PathMatcher<T> {
+  const covering = mode === 'covering';
+  const tables = tablesOf(entries, covering);
+  return {
+    all(path) {
+      const found = new Set<T>();
+      const subject = covering ? fold(path) : path;
+      search(tables, subject, found);
+      return [...found];
+    },
+  };
+}
+
+/** The `any-depth NAME` patterns of a list alone, for walking directories. */
+export function nameMatcher<T>(entries: readonly (readonly [PathPattern, T])[]): NameMatcher<T> {
+  const table = nameTable<T>();
+  for (const [pattern, value] of entries) {
+    const name = floatingName(pattern);
+    if (name !== null) addName(table, fold(fromText(name)), value);
+  }
+  return { named: (name) => lookUp(table, fold(name)) };
+}
+
+/** `NAME` of a `any-depth NAME` pattern, else null. */
+export function floatingName(pattern: PathPattern): string | null {
+  if (pattern.base !== '/' || !pattern.glob.startsWith('**/')) return null;
+  const name = pattern.glob.slice(3);
+  return name.includes('/') ? null : name;
+}
+
+const PLAIN = /^[\u0000-\u007f]*$/;
+
+/** One spelling for all that a case-folding filesystem may take for the same name; the number of components stays. */
+export function fold(path: Bytes): string {
+  if (PLAIN.test(path)) return path.toLowerCase();
+  if (!isText(path)) return path.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  return toText(path).split('/').map(foldName).join('/');
+}
+
+function foldName(name: string): string {
+  const folded = name.normalize('NFKC').replace(/\p{Default_Ignorable_Code_Point}/gu, '').toLowerCase().normalize('NFKC');
+  return folded.replaceAll('/', '\u2215');
+}
+
+function tablesOf<T>(entries: readonly (readonly [PathPattern, T])[], covering: boolean): Tables<T> {
+  const tables: Tables<T> = { trees: new Map(), leaves: new Map(), names: nameTable(), treeNames: nameTable(), globs: new Map() };
+  const spell = (text: string): string => (covering ? fold(fromText(text)) : fromText(text));
+  for (const [pattern, value] of entries) {
+    const tree = covering || pattern.tree;
+    const name = floatingName(pattern);
+    if (pattern.glob === '') push(tree ? tables.trees : tables.leaves, spell(pattern.base), value);
+    else if (name !== null) addName(tree ? tables.treeNames : tables.names, spell(name), value);
+    else push(tables.globs, spell(pattern.base), { value, regex: globRegex(spell(pattern.glob), tree) });
+  }
+  return tables;
+}
+
+function search<T>(tables: Tables<T>, path: string, found: Set<T>): void {
+  for (const value of tables.leaves.get(path) ?? []) found.add(value);
+  let end = path.length;
+  while (end >= 0) {
+    const ancestor = end === 0 ? '/' : path.slice(0, end);
+    for (const value of tables.trees.get(ancestor) ?? []) found.add(value);
+    for (const { regex, value } of tables.globs.get(ancestor) ?? []) {
+      if (!found.has(value) && regex.test(path.slice(ancestor === '/' ? 1 : end + 1))) found.add(value);
+    }
+    if (ancestor === '/') break;
+    end = path.lastIndexOf('/', end - 1);
+  }
+  searchNames(tables, path, found);
+}
+
+function searchNames<T>(tables: Tables<T>, path: string, found: Set<T>): void {
+  const names = path.split('/');
+  for (let i = 1; i < names.length; i++) {
+    for (const value of lookUp(tables.treeNames, names[i] ?? '')) found.add(value);
+  }
+  for (const value of lookUp(tables.names, names.at(-1) ?? '')) found.add(value);
+}
+
+function globRegex(glob: string, tree: boolean): RegExp {
+  return new RegExp(`^${globSource(glob)}${tree ? '(?:/.*)?' : ''}$`, 's');
+}
+
+interface NameTable<T> {
+  readonly literal: Map<string, T[]>;
+  readonly globs: Compiled<T>[];
+  /** any of `globs`, made at the first look-up */
+  any: RegExp | null;
+}
+
+function nameTable<T>(): NameTable<T> {
+  return { literal: new Map(), globs: [], any: null };
+}
+
+function addName<T>(table: NameTable<T>, name: string, value: T): void {
+  if (!/[*?[\\]/.test(name)) push(table.literal, name, value);
+  else table.globs.push({ value, regex: globRegex(name, false) });
+}
+
+function lookUp<T>(table: NameTable<T>, name: string): readonly T[] {
+  const literal = table.literal.get(name);
+  if (table.globs.length === 0) return literal ?? [];
+  table.any ??= new RegExp(table.globs.map(({ regex }) => regex.source).join('|'), 's');
+  if (!table.any.test(name)) return literal ?? [];
+  return [...(literal ?? []), ...table.globs.filter(({ regex }) => regex.test(name)).map(({ value }) => value)];
+}
+
+function push<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}

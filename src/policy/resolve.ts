@@ -1,0 +1,194 @@
+import { lstatSync, readdirSync, realpathSync, type BigIntStats } from 'node:fs';
+import { fromBuffer, fromText, isWithin, joinBytes, toBuffer, type Bytes } from '../bytes.js';
+import type { CompiledPolicy, CompiledRule } from './compiled.js';
+import { engineOf, type Engine } from './engine.js';
+import { nameMatcher } from './match.js';
+import type { PathPattern } from './pattern.js';
+import { walk, type Entry } from './walk.js';
+
+/** A path that must not be seen. `absent` ones don't exist now, but would be hidden if they came. */
+export interface Hide {
+  readonly path: Bytes;
+  readonly kind: 'dir' | 'file' | 'symlink' | 'other' | 'absent';
+  readonly rule: string;
+  /** identity, for aliases of the same inode; null when absent */
+  readonly dev: bigint | null;
+  readonly ino: bigint | null;
+}
+
+export interface ResolvedHides {
+  /** sorted by path, none below another */
+  readonly hides: readonly Hide[];
+  /** hidden files that have more names than were found, and links to where nothing is hidden */
+  readonly leaks: readonly { readonly path: Bytes; readonly why: string }[];
+  /** why the search for `**` hides did not see everything, or null */
+  readonly incomplete: string | null;
+  readonly entries: number;
+}
+
+export interface ResolveOptions {
+  /** more trees to search for any-depth hides, beside home and project */
+  readonly roots?: readonly Bytes[];
+  /** directories not entered: network mounts, agentfw's own store */
+  readonly avoid?: readonly Bytes[];
+  readonly limit?: number;
+}
+
+interface Search {
+  readonly engine: Engine;
+  readonly found: Map<Bytes, Hide>;
+  readonly stats: Map<Bytes, BigIntStats>;
+  readonly leaks: { path: Bytes; why: string }[];
+  readonly trees: readonly Bytes[];
+}
+
+/**
+ * The hide rules as paths of this machine, now: literal paths by look-up,
+ * any-depth ones by one bounded walk of the user's trees that keeps out of
+ * heavy directories (`files.skip`).
+ */
+export async function resolveHides(policy: CompiledPolicy, options: ResolveOptions = {}): Promise<ResolvedHides> {
+  const engine = engineOf(policy);
+  const rules = engine.rules(['files.hide']);
+  const patterns = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
+  const trees = topmost([fromText(policy.home), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
+  const search: Search = { engine, found: new Map(), stats: new Map(), leaks: [], trees };
+  for (const [pattern, rule] of patterns) if (!pattern.glob.split('/').includes('**')) lookUp(search, pattern, rule);
+  const names = nameMatcher(patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule)));
+  const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
+  const request = { roots: trees, skip, avoid: new Set(options.avoid ?? []), limit: options.limit ?? 3_000_000 };
+  const visit = (entry: Entry): boolean => {
+    if (names.named(entry.name).length > 0) consider(search, entry.path);
+    return !search.found.has(entry.path);
+  };
+  const walked = await walk({ ...request, visit });
+  await addHardLinks(search, request);
+  return { hides: outermost(search.found), leaks: search.leaks, incomplete: walked.incomplete, entries: walked.entries };
+}
+
+/** Looks a literal path, or one with wildcards in single names, up on disk. */
+function lookUp(search: Search, pattern: PathPattern, rule: CompiledRule): void {
+  let paths = [fromText(pattern.base)];
+  const parts = pattern.glob === '' ? [] : pattern.glob.split('/');
+  for (const part of parts) {
+    const names = nameMatcher([[{ text: part, base: '/', glob: `**/${part}`, tree: false }, true]]);
+    paths = paths.flatMap((dir) => listOf(dir).filter((name) => names.named(name).length > 0).map((name) => joinBytes(dir, name)));
+  }
+  for (const path of paths) {
+    if (parts.length === 0 && statOf(path) === null) search.found.set(path, { path, kind: 'absent', rule: rule.id, dev: null, ino: null });
+    else consider(search, path);
+  }
+}
+
+/** Hides a path that a rule holds for; where an exception may lie below, its children one by one. */
+function consider(search: Search, path: Bytes): void {
+  if (search.found.has(path)) return;
+  const rules = search.engine.paths(['files.hide'], path);
+  const [first] = rules;
+  if (first === undefined) return;
+  const stat = statOf(path);
+  if (stat === null) return;
+  const whole = rules.find((rule) => !stat.isDirectory() || !search.engine.holdsException(rule, path));
+  if (whole !== undefined) hide(search, path, stat, whole);
+  else for (const name of listOf(path)) consider(search, joinBytes(path, name));
+}
+
+function hide(search: Search, path: Bytes, stat: BigIntStats, rule: CompiledRule): void {
+  const kind = stat.isDirectory() ? 'dir' : stat.isFile() ? 'file' : stat.isSymbolicLink() ? 'symlink' : 'other';
+  search.found.set(path, { path, kind, rule: rule.id, dev: stat.dev, ino: stat.ino });
+  search.stats.set(path, stat);
+  if (kind === 'symlink') hideTarget(search, path, rule);
+}
+
+/** Hiding a link alone would leave what it leads to. */
+function hideTarget(search: Search, path: Bytes, rule: CompiledRule): void {
+  const target = realPath(path);
+  const stat = target === null ? null : statOf(target);
+  if (target === null || stat === null || search.found.has(target)) return;
+  const ours = search.trees.some((tree) => isWithin(target, tree) && !isWithin(tree, target));
+  if (ours) hide(search, target, stat, rule);
+  else search.leaks.push({ path: target, why: `the hidden link ${path} leads to it` });
+}
+
+/** Other names of hidden files: searched only when there are any. */
+async function addHardLinks(search: Search, request: { roots: readonly Bytes[]; skip: ReadonlySet<string>; avoid: ReadonlySet<Bytes>; limit: number }): Promise<void> {
+  const wanted = new Map<string, { hide: Hide; missing: number }>();
+  const keyOf = (stat: BigIntStats): string => `${stat.dev}:${stat.ino}`;
+  for (const one of [...search.found.values()]) {
+    const stat = search.stats.get(one.path);
+    if (stat === undefined || !stat.isFile() || stat.nlink < 2n) continue;
+    const known = wanted.get(keyOf(stat));
+    wanted.set(keyOf(stat), { hide: one, missing: (known?.missing ?? Number(stat.nlink)) - 1 });
+  }
+  if ([...wanted.values()].every(({ missing }) => missing <= 0)) return;
+  const visit = (entry: Entry): boolean => {
+    if (search.found.has(entry.path) || entry.kind !== 'file') return !search.found.has(entry.path);
+    const stat = statOf(entry.path);
+    const link = stat === null || stat.nlink < 2n ? undefined : wanted.get(keyOf(stat));
+    if (link !== undefined && stat !== null) {
+      link.missing -= 1;
+      search.found.set(entry.path, { ...link.hide, path: entry.path });
+    }
+    return true;
+  };
+  await walk({ ...request, visit });
+  for (const { hide: one, missing } of wanted.values()) {
+    if (missing > 0) search.leaks.push({ path: one.path, why: `it has ${missing} other name${missing === 1 ? '' : 's'} outside the searched trees` });
+  }
+}
+
+/** The name that must be seen for an any-depth pattern to match. */
+function lastNameOf(pattern: PathPattern, rule: CompiledRule): [PathPattern, CompiledRule][] {
+  const parts = pattern.glob.split('/');
+  const last = parts.at(-1) ?? '';
+  if (!parts.includes('**') || last === '') return [];
+  return [[{ text: pattern.text, base: '/', glob: `**/${last === '**' ? '*' : last}`, tree: false }, rule]];
+}
+
+/** Directories that any-depth patterns start from, other than `/`: they are searched too. */
+function deepBases(patterns: readonly (readonly [PathPattern, CompiledRule])[]): Bytes[] {
+  return patterns.filter(([pattern]) => pattern.base !== '/' && pattern.glob.split('/').includes('**')).map(([pattern]) => fromText(pattern.base));
+}
+
+function topmost(paths: readonly Bytes[]): Bytes[] {
+  return [...new Set(paths)].filter((path) => !paths.some((other) => other !== path && isWithin(path, other)));
+}
+
+function outermost(found: ReadonlyMap<Bytes, Hide>): Hide[] {
+  const sorted = [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const out: Hide[] = [];
+  for (const one of sorted) {
+    const covered = ancestorsOf(one.path).some((dir) => found.has(dir));
+    if (!covered) out.push(one);
+  }
+  return out;
+}
+
+function ancestorsOf(path: Bytes): Bytes[] {
+  const parts = path.split('/');
+  return parts.slice(1, -1).map((_, i) => parts.slice(0, i + 2).join('/') as Bytes);
+}
+
+function statOf(path: Bytes): BigIntStats | null {
+  try {
+    return lstatSync(toBuffer(path), { bigint: true, throwIfNoEntry: false }) ?? null;
+  } catch {
+    return null; // below a file, or in a directory that can't be searched
+  }
+}
+
+function listOf(dir: Bytes): Bytes[] {
+  try {
+    return readdirSync(toBuffer(dir), { encoding: 'buffer' }).map(fromBuffer);
+  } catch {
+    return [];
+  }
+}
+
+function realPath(path: Bytes): Bytes | null {
+  try {
+    return fromBuffer(realpathSync(toBuffer(path), { encoding: 'buffer' }));
+  } catch {
+    return null;
+  }
+}
