@@ -5,7 +5,7 @@
  */
 import { execa } from 'execa';
 import { spawnSync } from 'node:child_process';
-import { accessSync, chownSync, constants, mkdirSync, mkdtempSync, readFileSync, realpathSync } from 'node:fs';
+import { accessSync, chownSync, constants, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -103,6 +103,17 @@ export async function removeTree(dir: string): Promise<void> {
 /** Lines of this process's mountinfo that name `dir`. */
 export function mountsBelow(dir: string): readonly string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(dir));
+}
+
+/** Host pids whose command line contains `text`. */
+export function processesWith(text: string): readonly number[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
+    try {
+      return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').includes(text);
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** Poll until `ready` gives something other than undefined or false. */
