@@ -1,8 +1,20 @@
-import { listRecords } from '../sandbox/store.js';
+import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
+import { nameOf, type Bytes } from '../bytes.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import { listRecords, type Store } from '../sandbox/store.js';
+import { countsText } from '../ui/changes.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { reportOf } from '../ui/error.js';
-import { showBytes } from '../ui/escape.js';
+import { escapeForTerminal, showBytes } from '../ui/escape.js';
+import { recordJson } from '../ui/record.js';
 import { age, table } from '../ui/table.js';
+
+interface Entry {
+  readonly record: SandboxRecord;
+  /** null: the layers could not be read */
+  readonly counts: KindCounts | null;
+  readonly error: string | null;
+}
 
 export default class List extends AgentfwCommand {
   static override id = 'list';
@@ -14,12 +26,32 @@ export default class List extends AgentfwCommand {
     const { flags } = await this.line(List);
     const store = await this.store();
     const { records, broken } = listRecords(store);
-    const now = store.context.now();
+    const entries = records.map((record) => entryOf(store, record));
+    if (flags.json) {
+      this.printer.json({
+        version: 1,
+        sandboxes: entries.map(({ record, counts }) => ({ ...recordJson(record), counts })),
+        broken: broken.map(({ tag, error }) => ({ tag, error: reportOf(error).message })),
+      });
+      return 0;
+    }
     if (records.length === 0) this.printer.say('No sandboxes.');
-    this.printer.product(
-      table(records.map((record) => [record.tag, record.state, age(record.created, now), showBytes(record.cwd)])),
-    );
-    for (const { tag, error } of broken) this.printer.warn(`${tag}: ${reportOf(error).message}`);
-    return flags.json ? 0 : 0;
+    this.printer.product(table(entries.map((entry) => rowOf(entry, store.context.now()))));
+    for (const { record, error } of entries) if (error !== null) this.printer.warn(`${record.tag}: ${escapeForTerminal(error)}`);
+    for (const { tag, error } of broken) this.printer.warn(`${tag}: ${escapeForTerminal(reportOf(error).message)}`);
+    return 0;
   }
+}
+
+function entryOf(store: Store, record: SandboxRecord): Entry {
+  try {
+    return { record, counts: countKinds(changesOf(store, record)), error: null };
+  } catch (error) {
+    return { record, counts: null, error: reportOf(error).message };
+  }
+}
+
+function rowOf({ record, counts }: Entry, now: Date): string[] {
+  const agent = showBytes(nameOf(record.argv[0] ?? ('' as Bytes)));
+  return [record.tag, record.state, agent, age(record.created, now), counts === null ? '?' : countsText(counts), showBytes(record.cwd)];
 }

@@ -13,6 +13,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   kill: () => import('../commands/kill.js'),
   list: () => import('../commands/list.js'),
   run: () => import('../commands/run.js'),
+  status: () => import('../commands/status.js'),
 };
 
 /** Runs one command line. `root` is the package's directory, for oclif's help. */

@@ -1,0 +1,91 @@
+import { isWithin } from '../bytes.js';
+import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
+import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
+import { resolveOnly } from '../sandbox/resolve.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import { countsText } from '../ui/changes.js';
+import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
+import { escapeForTerminal, showBytes } from '../ui/escape.js';
+import { bytesJson, exitText, recordJson } from '../ui/record.js';
+import { age, table } from '../ui/table.js';
+
+export default class Status extends AgentfwCommand {
+  static override id = 'status';
+  static override summary = 'show what is enforced, what is not, and what runs';
+  static override usage = ['status [TAG]'];
+  static override flags = { ...common };
+
+  protected override async main(): Promise<number> {
+    const line = await this.line(Status);
+    const store = await this.store();
+    const record = resolveOnly(store, wordsOf(line), { certain: false });
+    const processes = processesOf(record);
+    const counts = countKinds(changesOf(store, record));
+    if (line.flags.json) this.printer.json(statusJson(record, processes, counts));
+    else this.printer.product(statusText(record, { processes, counts, now: store.context.now() }));
+    return 0;
+  }
+}
+
+function statusJson(record: SandboxRecord, processes: readonly SandboxProcess[], counts: KindCounts): object {
+  return {
+    version: 1,
+    ...recordJson(record),
+    counts,
+    processes: processes.map(({ pid, argv }) => ({ pid, ...bytesJson('command', argv.join(' ') as SandboxRecord['cwd']) })),
+    mounts: record.mounts.map(({ path, decision, why }) => ({ ...bytesJson('path', path), decision, why })),
+  };
+}
+
+interface Seen {
+  readonly processes: readonly SandboxProcess[];
+  readonly counts: KindCounts;
+  readonly now: Date;
+}
+
+function statusText(record: SandboxRecord, { processes, counts, now }: Seen): string {
+  const exit = exitText(record.exit);
+  const facts = table([
+    ['sandbox', record.tag],
+    ['state', `${record.state}${exit === '' ? '' : `, agent ended with ${exit}`}`],
+    ['agent', record.argv.map(showBytes).join(' ')],
+    ['directory', showBytes(record.cwd)],
+    ['started', `${record.started} (${age(record.started, now)} ago)`],
+    ['mode', record.mode === 'root' ? 'root: whole machine in one view' : 'user: what you may not write is read-only'],
+    ['network', NETWORK[record.net]],
+    ['changes', countsText(counts)],
+    ['processes', processes.length === 0 ? 'none' : String(processes.length)],
+  ]);
+  return facts + processText(processes) + lossText(record) + mountText(record) + crashText(record);
+}
+
+const NETWORK = {
+  off: 'off: loopback only',
+  allow: 'allow: the host’s own network, unfiltered',
+  ask: 'ask: the gate asks for what no rule names',
+  deny: 'deny: the gate refuses and records',
+} as const;
+
+function processText(processes: readonly SandboxProcess[]): string {
+  return processes.map(({ pid, argv }) => `  ${pid}  ${argv.map(showBytes).join(' ').slice(0, 200)}\n`).join('');
+}
+
+function lossText({ degraded }: SandboxRecord): string {
+  if (degraded.length === 0) return '';
+  return `\nNot enforced on this machine:\n${degraded.map(({ name, why }) => `  ${escapeForTerminal(name)}: ${escapeForTerminal(why)}\n`).join('')}`;
+}
+
+/** What a listed directory says of all below it isn't said again. */
+function mountText({ mounts }: SandboxRecord): string {
+  const told = mounts.filter(
+    ({ path, decision }) =>
+      decision !== 'skip' &&
+      !mounts.some((above) => above.decision === decision && above.path !== path && isWithin(path, above.path)),
+  );
+  if (told.length === 0) return '';
+  return `\nNot copy-on-write in the view:\n${table(told.map(({ path, decision, why }) => [`  ${decision}`, showBytes(path), escapeForTerminal(why)]))}`;
+}
+
+function crashText({ state }: SandboxRecord): string {
+  return state === 'unclean' ? '\nThe machine went down while this sandbox ran: look at each change before you commit it.\n' : '';
+}
