@@ -18,7 +18,10 @@ export function trashSandbox(store: Store, record: SandboxRecord): void {
   moveToTrash(store, sandboxDir(store, record.tag));
 }
 
-/** Moves a file or directory of the store's filesystem into the trash, durably. */
+/**
+ * Moves a file or directory of the store's filesystem into the trash. Not
+ * synced: a machine crash may bring it back, which loses nothing.
+ */
 export function moveToTrash(store: Store, path: Bytes): void {
   const { kernel } = store;
   const trash = openRoom(store, 'trash');
@@ -26,8 +29,6 @@ export function moveToTrash(store: Store, path: Bytes): void {
   try {
     const name = `${nameOf(path).slice(0, 80)}.${store.context.random(8).toString('hex')}` as Bytes;
     kernel.rename(from, nameOf(path), trash, name, RENAME.noReplace);
-    kernel.fsync(trash);
-    kernel.fsync(from);
   } finally {
     kernel.close(from);
     kernel.close(trash);

@@ -10,9 +10,11 @@ type CommandModule = { readonly default: new (argv: string[], config: never) => 
 
 /** Each command is its own chunk of the bundle, loaded when it is asked for. */
 export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
+  discard: () => import('../commands/discard.js'),
   kill: () => import('../commands/kill.js'),
   list: () => import('../commands/list.js'),
   run: () => import('../commands/run.js'),
+  show: () => import('../commands/show.js'),
   status: () => import('../commands/status.js'),
 };
 

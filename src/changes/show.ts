@@ -1,0 +1,53 @@
+import { constants, readSync } from 'node:fs';
+import { toText, type Bytes } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
+import { AT_FDCWD, RESOLVE } from '../kernel/kernel.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Store } from '../sandbox/store.js';
+import { openContents } from './content.js';
+import { fileTypeOf } from './filetype.js';
+import { changesOf } from './gather.js';
+
+/** The sandbox's version of a file, piece by piece; of a symlink, its target. */
+export function* contentOf(store: Store, record: SandboxRecord, path: Bytes): Generator<Buffer> {
+  const change = changesOf(store, record).find((candidate) => candidate.path === path);
+  if (change === undefined) return yield* hostContent(store, path);
+  if (change.kind === 'delete') throw noFile(path, `is deleted in sandbox ${record.tag}`);
+  if (change.type !== 'file' && change.type !== 'symlink') throw noFile(path, `is a ${change.type}`);
+  const contents = openContents(store.kernel, record.layers);
+  try {
+    let found = false;
+    for (const piece of contents.chunks(change, 'upper')) {
+      found = true;
+      yield piece;
+    }
+    if (!found && (change.upper?.size ?? 0) > 0) throw noFile(path, 'can’t be read');
+  } finally {
+    contents.close();
+  }
+}
+
+/** What the sandbox left as it is. Not opened through symlinks: the sandbox may see other targets than we do. */
+function* hostContent({ kernel }: Store, path: Bytes): Generator<Buffer> {
+  const stat = kernel.statOrNull(AT_FDCWD, path);
+  if (stat === null) throw noFile(path, 'does not exist');
+  const type = fileTypeOf(stat);
+  if (type === 'symlink') return yield Buffer.from(kernel.readlink(AT_FDCWD, path), 'latin1');
+  if (type !== 'file') throw noFile(path, `is a ${type}`);
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  const fd = kernel.open(AT_FDCWD, path, flags, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks);
+  try {
+    for (;;) {
+      const piece = Buffer.allocUnsafe(128 * 1024);
+      const length = readSync(fd, piece);
+      if (length === 0) return;
+      yield piece.subarray(0, length);
+    }
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+function noFile(path: Bytes, why: string): AgentfwError {
+  return new AgentfwError('AFW_NO_FILE', `${toText(path)} ${why}.`);
+}
