@@ -3,13 +3,27 @@ import type { Bytes } from '../bytes.js';
 import { fromBuffer, toBuffer } from '../bytes.js';
 import type { HostFacts, HostStat } from '../view/plan.js';
 
-/** The host as this process may see it. Nothing here opens a file, so no automount and no FIFO is touched. */
+/**
+ * The host as this process may see it, for the length of one plan: what was
+ * looked at once is not asked again. No file is opened, so no automount and
+ * no FIFO is touched.
+ */
+export function planningFacts(): HostFacts {
+  const known = new Map<Bytes, HostStat | null>();
+  const lstat = (path: Bytes): HostStat | null => {
+    let stat = known.get(path);
+    if (stat === undefined) known.set(path, (stat = hostFacts.lstat(path)));
+    return stat;
+  };
+  return { ...hostFacts, lstat, writable: (path) => isWritable(path, lstat(path)) };
+}
+
 export const hostFacts: HostFacts = {
   lstat: (path) => attempt(() => statOf(path)),
   list: (path) => attempt(() => readdirSync(toBuffer(path), { encoding: 'buffer' }).map(fromBuffer)),
   readlink: (path) => attempt(() => fromBuffer(readlinkSync(toBuffer(path), { encoding: 'buffer' }))),
   realpath: (path) => attempt(() => fromBuffer(realpathSync.native(toBuffer(path), { encoding: 'buffer' }))),
-  writable: (path) => may(path, constants.W_OK),
+  writable: (path) => isWritable(path, statOf(path)),
   searchable: (path) => may(path, constants.X_OK),
 };
 
@@ -29,6 +43,15 @@ function statOf(path: Bytes): HostStat | null {
   if (stat === undefined) return null;
   const type = stat.isDirectory() ? 'dir' : stat.isFile() ? 'file' : stat.isSymbolicLink() ? 'symlink' : 'other';
   return { type, mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid, size: stat.size };
+}
+
+/** Most objects of the system have no write bit for others; asking the kernel would cost an exception each. */
+function isWritable(path: Bytes, stat: HostStat | null): boolean {
+  if (stat === null) return false;
+  const uid = process.geteuid?.() ?? 0;
+  // With an ACL the group's bits are its mask: without them nobody named in it may write.
+  if (uid !== 0 && stat.uid !== uid && (stat.mode & 0o022) === 0) return false;
+  return may(path, constants.W_OK);
 }
 
 function may(path: Bytes, mode: number): boolean {

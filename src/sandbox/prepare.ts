@@ -43,9 +43,10 @@ function makeLayer(kernel: Kernel, layer: PlannedLayer): void {
       if (layer.owner !== null) kernel.chown(at, 'upper' as Bytes, layer.owner.uid, layer.owner.gid);
       kernel.chmod(at, 'upper' as Bytes, layer.mode);
     }
-    if (kernel.statOrNull(at, 'work' as Bytes) === null) kernel.mkdir(at, 'work' as Bytes, 0o700);
+    // A volatile overlay leaves a mark in its work directory that forbids the next one; nothing else is in it.
+    removeTree(kernel, at, 'work' as Bytes);
+    kernel.mkdir(at, 'work' as Bytes, 0o700);
     if (layer.skeleton) makeSkeleton(kernel, at, layer);
-    if (layer.shim.length > 0) makeShim(kernel, at, layer);
   } finally {
     kernel.close(at);
   }
@@ -77,18 +78,6 @@ function makeSkeleton(kernel: Kernel, at: Fd, layer: PlannedLayer): void {
     kernel.close(skeleton);
   }
   kernel.chmod(at, 'skeleton' as Bytes, layer.mode);
-}
-
-function makeShim(kernel: Kernel, at: Fd, layer: PlannedLayer): void {
-  const shim = freshDir(kernel, at, 'shim' as Bytes);
-  try {
-    // Parents come first; write bits come last, or nothing could be made below.
-    for (const { path } of layer.shim) kernel.mkdir(shim, path, 0o700);
-    for (const { path, mode } of [...layer.shim].reverse()) kernel.chmod(shim, path, mode);
-  } finally {
-    kernel.close(shim);
-  }
-  kernel.chmod(at, 'shim' as Bytes, layer.mode);
 }
 
 function freshDir(kernel: Kernel, at: Fd, name: Bytes): Fd {

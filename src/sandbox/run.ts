@@ -36,6 +36,7 @@ export interface RunOptions extends Wanted {
 const BACKGROUND = 'AGENTFW_BACKGROUND';
 const REPORT_FD = 3;
 const OUTPUT = 'output.log' as Bytes;
+const MAX_TRIES = 3;
 
 /**
  * Runs an agent in a new or a stopped sandbox and returns its status: the
@@ -110,10 +111,13 @@ async function runOpened(store: Store, opened: Opened, options: RunOptions, back
   let record = opened.record;
   let outcome: Outcome;
   try {
-    const start = prepareStart(store, record, options);
-    record = start.record;
-    warn(record, options, opened.fresh);
-    outcome = await drive(store, start, (changed) => (record = changed), background);
+    for (let tries = MAX_TRIES; ; tries -= 1) {
+      const start = prepareStart(store, opened.record, options);
+      record = start.record;
+      if (tries === MAX_TRIES) warn(record, options, opened.fresh);
+      outcome = await drive(store, start, (changed) => (record = changed), background);
+      if (tries <= 1 || !hostMoved(outcome)) break;
+    }
   } catch (error) {
     await giveUp(store, { ...opened, record });
     throw error;
@@ -126,6 +130,11 @@ async function runOpened(store: Store, opened: Opened, options: RunOptions, back
   await options.onStopped?.(store, record);
   if (options.rm) removeSandbox(store, record);
   return outcome.status;
+}
+
+/** The host goes on living: what was planned may be gone when it is to be mounted. Then the plan is made anew. */
+function hostMoved({ failure, started }: Outcome): boolean {
+  return !started && failure?.code === 'mount' && /No such file or directory/.test(failure.message);
 }
 
 function warn(record: SandboxRecord, { net, say }: RunOptions, fresh: boolean): void {

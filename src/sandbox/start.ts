@@ -3,7 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { fromText, isWithin, toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
-import { hostFacts, readMountinfo } from '../kernel/facts.js';
+import { hostFacts, planningFacts, readMountinfo } from '../kernel/facts.js';
 import { hasAllIds, hasOwnTerminal, hasSysAdmin } from '../kernel/process.js';
 import { planView } from '../view/mounts.js';
 import { parseMountinfo } from '../view/mountinfo.js';
@@ -95,7 +95,7 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
     foreignLayerDir: foreignPlaces(store, record),
   };
   try {
-    return planView(readMountinfo(), options, hostFacts);
+    return planView(readMountinfo(), options, planningFacts());
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;
     throw new AgentfwError('AFW_VIEW', error.message, { status: 125, hint: error.hint });

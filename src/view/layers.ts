@@ -2,14 +2,11 @@ import type { Bytes } from '../bytes.js';
 import { isWithin, parentOf } from '../bytes.js';
 import type { Layer } from '../sandbox/sandbox.js';
 import type { Draft } from './draft.js';
-import { ancestors, decide, ensurePoint, regionOf, relativeTo, setRegion } from './draft.js';
+import { decide, ensurePoint, regionOf, relativeTo, setRegion } from './draft.js';
 import { canBeUpper } from './fstypes.js';
 import { mountOf } from './mountinfo.js';
 import type { OverlayOption, PlannedLayer, SkeletonEntry } from './plan.js';
 import { PlanError } from './plan.js';
-
-/** Shared directories that programs expect to write in, though neither owner nor group can be mapped. */
-const SHARED_DIRS = ['/var/crash', '/var/lock', '/var/local', '/var/mail'] as Bytes[];
 
 /** Lays a layer over the host directory `base`; `skeleton` when mounts below it forbid using the directory itself. */
 export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: readonly SkeletonEntry[] | null = null): void {
@@ -26,7 +23,6 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
     mode: draft.facts.writable(base) ? host : host & ~0o222,
     owner: draft.options.mode === 'root' && stat !== null ? { uid: stat.uid, gid: stat.gid } : null,
     skeletonEntries: skeleton ?? [],
-    shim: skeleton === null ? shimOf(draft, base) : [],
   };
   draft.layers.push(layer);
   ensurePoint(draft, base, 'dir');
@@ -36,10 +32,7 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
     upper: `${layer.dir}/upper` as Bytes,
     work: `${layer.dir}/work` as Bytes,
     options: optionsOf(draft),
-    lowers: [
-      ...(layer.shim.length > 0 ? [`${layer.dir}/shim` as Bytes] : []),
-      skeleton === null ? base : (`${layer.dir}/skeleton` as Bytes),
-    ],
+    lowers: [skeleton === null ? base : (`${layer.dir}/skeleton` as Bytes)],
   });
   setRegion(draft, base, 'overlay');
   decide(draft, base, 'overlay', why);
@@ -75,27 +68,6 @@ function foreignPlace(draft: Draft, base: Bytes, id: number): Bytes | null {
   if (mount.point === '/' || options.trees.includes(mount.point)) return null;
   if (!facts.writable(mount.point) || !facts.searchable(mount.point)) return null;
   return options.foreignLayerDir(mount.point, id);
-}
-
-/**
- * Stand-ins for directories that the user can write but whose owner or group
- * has no id inside: copy-up takes the attributes of the topmost lower, and
- * those must be ours.
- */
-function shimOf(draft: Draft, base: Bytes): PlannedLayer['shim'] {
-  const { options, facts } = draft;
-  if (options.mode === 'root') return [];
-  const shim = new Map<Bytes, number>();
-  for (const path of [...SHARED_DIRS, ...options.trees]) {
-    const stat = path !== base && isWithin(path, base) ? facts.lstat(path) : null;
-    if (stat?.type !== 'dir' || (stat.uid === options.uid && stat.gid === options.gid)) continue;
-    if (!facts.writable(path) || facts.realpath(path) !== path) continue;
-    for (const dir of ancestors(base, path)) {
-      const mode = facts.lstat(dir)?.mode ?? 0o755;
-      shim.set(relativeTo(dir, base), facts.writable(dir) ? mode : mode & ~0o222);
-    }
-  }
-  return [...shim].map(([path, mode]) => ({ path, mode }));
 }
 
 /** Layers with what lies over them, and the promise that no earlier layer was left out. */

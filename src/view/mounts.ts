@@ -118,9 +118,8 @@ function placeHides(draft: Draft): void {
   const rooms = layerRooms(table, facts, options.uid);
   const own = draft.layers.map((layer) => layer.dir).filter((dir) => !isWithin(dir, options.stateDir));
   const made = own.map((dir) => joinBytes(mountOf(table, dir)!.point, `.agentfw-${options.uid}` as Bytes));
-  for (const place of new Set([options.stateDir, ...rooms, ...made].flatMap((path) => aliasesOf(table, path)))) {
-    hideStore(draft, place);
-  }
+  const places = new Set([...draft.storeAt, ...[...rooms, ...made].flatMap((path) => aliasesOf(table, path))]);
+  for (const place of places) hideStore(draft, place);
 }
 
 /**
@@ -128,8 +127,8 @@ function placeHides(draft: Draft): void {
  * it; a `hide` would pass over the empty place on the next run, the others
  * refuse to start.
  */
-function hideStep({ options, facts }: Draft, path: Bytes): ViewOp {
-  if (options.mode === 'user') return { op: 'hide', dst: path };
+function hideStep({ options, facts, regions }: Draft, path: Bytes): ViewOp {
+  if (options.mode === 'user' || regions.get(path)?.kind === 'overlay') return { op: 'hide', dst: path };
   if (facts.lstat(path)?.type === 'dir') return { op: 'tmpfs', dst: path, mode: 0, size: 4096, flags: ['ro'] };
   return { op: 'bind', src: '/dev/null' as Bytes, dst: path, write: false };
 }

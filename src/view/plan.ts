@@ -42,8 +42,6 @@ export interface PlannedLayer extends Layer {
   readonly owner: { readonly uid: number; readonly gid: number } | null;
   /** what stands in for the base's own entries when it has mounts below it */
   readonly skeletonEntries: readonly SkeletonEntry[];
-  /** directories that are copied to `shim/` because their owner can't be mapped */
-  readonly shim: readonly { readonly path: Bytes; readonly mode: number }[];
 }
 
 export interface SkeletonEntry {

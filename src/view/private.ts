@@ -39,29 +39,35 @@ const RUN_EXCEPTIONS = [
 /** Marks a sandbox, so that a run inside a run is seen. A mount: nothing inside can make or remove it. */
 export const MARKER = '/run/agentfw' as Bytes;
 
-/** The directories that are the sandbox's own, as real paths; one that is the project itself is not. */
+/** The directories that are the sandbox's own, as real paths; one that holds or is the project is not. */
 export function findPrivateRoots(draft: Draft): Draft['privateRoots'] {
   const { facts, options } = draft;
-  const wanted = [...ON_DISK, ...IN_MEMORY.map((path) => ({ path, name: null }))];
-  const found = wanted.flatMap(({ path, name }) => {
-    const real = facts.realpath(path as Bytes);
-    return real === null || facts.lstat(real)?.type !== 'dir' || real === '/' ? [] : [{ path: real, name }];
-  });
-  return found.filter(
-    ({ path }, index) => !options.trees.includes(path) && found.findIndex((other) => other.path === path) === index,
-  );
+  const real = (path: string): Bytes | null => facts.realpath(path as Bytes);
+  const runtime = options.runtimeDir === null ? null : real(options.runtimeDir);
+  const wanted = [
+    ...ON_DISK.map(({ path, name }) => ({ path: real(path), name, mode: 0o1777 })),
+    ...IN_MEMORY.map((path) => ({ path: real(path), name: null, mode: 0o755 })),
+    ...(runtime !== null && [options.cwd, ...options.trees].some((tree) => isWithin(tree, runtime)) ? [] : [{ path: runtime, name: null, mode: 0o700 }]),
+  ];
+  const found: Draft['privateRoots'] = [];
+  for (const { path, name, mode } of wanted) {
+    if (path === null || path === '/' || facts.lstat(path)?.type !== 'dir' || options.trees.includes(path)) continue;
+    if (!found.some((other) => isWithin(path, other.path))) found.push({ path, name, mode });
+  }
+  return found;
 }
 
+/** True where the planner lays nothing of the host: the sandbox's own directories, and where the store shows. */
 export function isPrivateRoot(draft: Draft, path: Bytes): boolean {
-  return draft.privateRoots.some((root) => root.path === path);
+  return draft.privateRoots.some((root) => root.path === path) || draft.storeAt.includes(path);
 }
 
 /** The sandbox's own temporary and runtime directories. */
 export function placePrivate(draft: Draft): void {
-  for (const { path, name } of draft.privateRoots) {
+  for (const { path, name, mode } of draft.privateRoots) {
     if (isPrivate(regionOf(draft, path))) continue;
-    if (name === null) addTmpfs(draft, path, 0o755, { size: 0, readOnly: false });
-    else addPrivateDir(draft, path, name, 0o1777);
+    if (name === null) addTmpfs(draft, path, mode, { size: 0, readOnly: false });
+    else addPrivateDir(draft, path, name, mode);
     decide(draft, path, 'private', name === null ? 'the sandbox has its own, in memory' : 'the sandbox has its own, on disk');
     decideBelow(draft, path, 'skip', `below ${path}, which is the sandbox's own`);
   }
@@ -96,18 +102,8 @@ function showInPrivate(draft: Draft, path: Bytes, why: string): void {
 
 /** $XDG_RUNTIME_DIR, empty: this is what hides D-Bus, agents, compositors and container sockets. */
 function placeRuntimeDir(draft: Draft): void {
-  const { options, facts } = draft;
-  const given = options.runtimeDir;
-  const dir = given === null ? null : facts.realpath(given);
-  if (dir === null || facts.lstat(dir)?.type !== 'dir') return;
-  const keeps = [options.cwd, ...options.trees].some((tree) => isWithin(tree, dir));
-  if (keeps && !isPrivate(regionOf(draft, dir))) {
-    return decide(draft, dir, 'overlay', 'the runtime directory holds the working directory');
-  }
-  if (isPrivate(regionOf(draft, dir))) return ensurePoint(draft, dir, 'dir');
-  addTmpfs(draft, dir, 0o700, { size: 0, readOnly: false });
-  decide(draft, dir, 'private', 'the sandbox has its own');
-  decideBelow(draft, dir, 'skip', `below ${dir}, which is the sandbox's own`);
+  const dir = draft.options.runtimeDir === null ? null : draft.facts.realpath(draft.options.runtimeDir);
+  if (dir !== null && draft.facts.lstat(dir)?.type === 'dir' && isPrivate(regionOf(draft, dir))) ensurePoint(draft, dir, 'dir');
 }
 
 /** The agent's own program, where it lies in a directory that is otherwise the sandbox's own. */

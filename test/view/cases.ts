@@ -107,6 +107,7 @@ export const CASES: readonly TableCase[] = [
     host: `${BASIC}
 /mnt/wsl/resolv.conf
 /mnt/wslg/runtime-dir/  700  me
+/mnt/wslg/.X11-unix/X0  777
 /mnt/c/Users/  777  me
 /usr/lib/wsl/drivers/
 /tmp/.X11-unix/

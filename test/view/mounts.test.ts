@@ -75,22 +75,22 @@ describe('a plain user', () => {
   });
 
   test('an upper root loses its write bits where the user can not write the base', () => {
-    const { layers } = plan(base);
+    const { layers } = plan({ ...base, host: `${BASIC}/opt/closed/  711` });
 
-    expect(layers.map(({ base: path, mode }) => [path, mode.toString(8)])).toEqual([['/home', '555']]);
+    expect(layers.map(({ base: path, mode }) => [path, mode.toString(8)])).toEqual([['/home/u', '755'], ['/opt', '555']]);
   });
 
   test('a system tree is bound, its writable corner has a layer', () => {
     const { layers, ops } = plan({ ...base, host: `${BASIC}/usr/local/lib/  2775  me` });
 
-    expect(layers.map(({ base: path }) => path)).toEqual(['/home', '/usr/local']);
+    expect(layers.map(({ base: path }) => path)).toEqual(['/home/u', '/usr/local/lib']);
     expect(ops).toContainEqual({ op: 'bind', src: '/usr', dst: '/usr', write: false });
   });
 
-  test('a socket that the user may write keeps a tree from being bound: a bind would open it', () => {
+  test('what holds a socket that the user may write is never bound: a bind would open it', () => {
     const { layers } = plan({ ...base, host: `${BASIC}/opt/app/control.sock  666` });
 
-    expect(layers.map(({ base: path }) => path)).toContain('/opt');
+    expect(layers.map(({ base: path }) => path)).toContain('/opt/app');
   });
 
   test('the working directory, the home and the program show below a private directory', () => {
@@ -126,14 +126,14 @@ describe('a plain user', () => {
     expect(ops.some((step) => step.dst.endsWith('io.systemd.Resolve'))).toBe(false);
   });
 
-  test('a directory of an owner that can not be mapped gets a stand-in when it is the project', () => {
+  test('a project whose owner has no id inside, or that lies below such directories, is the root of a layer', () => {
     const { layers } = plan({
       ...base,
       host: `${BASIC}/home/shared/team/  2777  other`,
       options: { cwd: '/home/shared/team' as Bytes, trees: ['/home/shared/team'] as Bytes[] },
     });
 
-    expect(layers[0]?.shim).toEqual([{ path: 'shared', mode: 0o555 }, { path: 'shared/team', mode: 0o2777 }]);
+    expect(layers.map(({ base: path }) => path)).toContain('/home/shared/team');
   });
 
   test('a layer over another filesystem lies on it, if the user can write its root', () => {
@@ -154,6 +154,23 @@ describe('a plain user', () => {
     expect(plan({ ...base, options: { previous } }).layers.map(({ id, dir }) => [id, dir])).toEqual(previous.map(({ id, dir }) => [id, dir]));
     const changed = `${base.mountinfo}\n40 27 254:2 / /home/u/disk rw,relatime - ext4 /dev/vdb rw`;
     expect(() => plan({ ...base, mountinfo: changed, host: `${BASIC}/home/u/disk/  755  me`, options: { previous } })).toThrow(/mounts of this machine have changed/);
+  });
+});
+
+describe('the store', () => {
+  test.each([['user', 1000], ['root', 0]] as const)('is covered where it is a mount of its own, and where it shows again (%s)', (mode, uid) => {
+    const found = plan({
+      mountinfo: `${ROOT}${KERNEL_MOUNTS}
+40 27 254:2 / /state rw,relatime - ext4 /dev/vdb rw
+41 27 254:2 / /again rw,relatime - ext4 /dev/vdb rw`,
+      host: `${BASIC}
+/state/  700  me
+/again/  700  me`,
+      options: { mode, uid, stateDir: '/state' as Bytes },
+    });
+
+    expect(decisions(found).slice(-2)).toEqual(['/state hide', '/again hide']);
+    expect(found.layers.some(({ base }) => base === '/state' || base === '/again')).toBe(false);
   });
 });
 
