@@ -73,6 +73,7 @@ static int answer_dgram(const struct netd_request *q)
 		return -1;
 	if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    setsockopt(fd, SOL_IPV6, IPV6_TRANSPARENT, &on, sizeof(on)) < 0 ||
 	    bind(fd, (const struct sockaddr *)&q->local,
 		 sizeof(q->local)) < 0 ||
 	    connect(fd, (const struct sockaddr *)&q->remote,

@@ -107,9 +107,10 @@ int netd_listener(const struct sockaddr_in6 *address, int transparent)
 	return -1;
 }
 
+/* Transparent: it answers from whatever address was asked. */
 static int dns_socket(void)
 {
-	int fd = dual_stack(SOCK_DGRAM, 53, 0);
+	int fd = dual_stack(SOCK_DGRAM, 53, 1);
 
 	if (fd >= 0 && set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) < 0) {
 		close(fd);

@@ -1,0 +1,196 @@
+import type { Duplex } from 'node:stream';
+import { flagField, numberField, objectField, textField, type Fields } from '../fields.js';
+import { encodeFrame, frameReader } from '../kernel/frames.js';
+
+/** What the gate asks and tells; docs/gate-protocol.md. */
+export type GateMessage =
+  | { readonly t: 'ready'; readonly rung: string; readonly ipv6: boolean; readonly udp: boolean; readonly limit: number }
+  | { readonly t: 'dns'; readonly id: number; readonly name: string; readonly type: number }
+  | ConnQuestion
+  | FirstQuestion
+  | UdpQuestion
+  | { readonly t: 'who'; readonly id: number; readonly pid: number }
+  | { readonly t: 'ingress'; readonly id: number; readonly door: number; readonly ip: string; readonly port: number; readonly inside: number }
+  | { readonly t: 'door'; readonly id: number; readonly error: string | null; readonly port: number }
+  | CloseReport
+  | StatsReport;
+
+/** A new connection, accepted and held. */
+export interface ConnQuestion {
+  readonly t: 'conn';
+  readonly id: number;
+  /** what DNS was asked for this address; null: the client dialled the address itself */
+  readonly name: string | null;
+  readonly ip: string;
+  readonly port: number;
+  /** an address of the gate's own range that was never given out */
+  readonly stray: boolean;
+  /** one of the sandbox's own ports that was forwarded to the host */
+  readonly forward: boolean;
+}
+
+/** First bytes of a client that the gate could not pass by itself. */
+export interface FirstQuestion {
+  readonly t: 'first';
+  readonly id: number;
+  readonly spoke: 'tls' | 'http' | 'other' | 'bad' | 'nothing';
+  readonly sni: string | null;
+  readonly alpn: string | null;
+  readonly ech: boolean;
+  readonly method: string | null;
+  readonly host: string | null;
+  readonly hostPort: number | null;
+  readonly target: string | null;
+  /** of an absolute-form or CONNECT target */
+  readonly authority: string | null;
+}
+
+export interface UdpQuestion {
+  readonly t: 'udp';
+  readonly id: number;
+  readonly name: string | null;
+  readonly ip: string;
+  readonly port: number;
+  readonly stray: boolean;
+}
+
+export interface CloseReport {
+  readonly t: 'close';
+  readonly id: number;
+  readonly up: number;
+  readonly down: number;
+  readonly ms: number;
+  readonly spoke: string | null;
+  readonly alpn: string | null;
+  readonly method: string | null;
+  /** errno name, or null */
+  readonly error: string | null;
+}
+
+export interface StatsReport {
+  readonly t: 'stats';
+  readonly id: number;
+  readonly conns: number;
+  readonly limit: number;
+  readonly names: number;
+  readonly flows: number;
+  readonly dns: number;
+}
+
+/** Why something is refused, in the words the client will read. */
+export interface Refusal {
+  readonly rule: string;
+  readonly message: string;
+  /** what to do about it; may be empty */
+  readonly how: string;
+}
+
+export type GateCommand =
+  | { readonly t: 'dns'; readonly id: number; readonly verdict: 'fake' | 'nodata' | 'nxdomain' | 'refused' | 'servfail' }
+  | { readonly t: 'dns'; readonly id: number; readonly verdict: 'reply'; readonly packet: string }
+  | {
+      readonly t: 'conn'; readonly id: number; readonly verdict: 'allow';
+      /** vetted; dialled in this order, nothing else is */
+      readonly addrs: readonly string[];
+      readonly port: number;
+      readonly expect: 'any' | 'tls' | 'http';
+      readonly check: 'match' | 'always' | 'never';
+    }
+  | ({ readonly t: 'conn' | 'first'; readonly id: number; readonly verdict: 'deny' } & Refusal)
+  | { readonly t: 'first'; readonly id: number; readonly verdict: 'allow' }
+  | { readonly t: 'udp'; readonly id: number; readonly verdict: 'allow'; readonly addr: string; readonly port: number }
+  | { readonly t: 'udp'; readonly id: number; readonly verdict: 'deny' }
+  | { readonly t: 'cut' | 'shut' | 'stats'; readonly id: number }
+  | { readonly t: 'publish'; readonly id: number; readonly addr: string; readonly port: number; readonly inside: number }
+  | { readonly t: 'forward'; readonly id: number; readonly port: number };
+
+export interface Channel {
+  readonly send: (command: GateCommand) => void;
+  /** ends the gate: every connection is reset */
+  readonly close: () => void;
+  /** settles when the gate's end is closed; with the error that broke it, or null */
+  readonly ended: Promise<Error | null>;
+}
+
+/** The supervisor's end of the gate's channel. A message that can't be read ends it. */
+export function openChannel(stream: Duplex, onMessage: (message: GateMessage) => void): Channel {
+  const read = frameReader((value) => onMessage(parseMessage(value)));
+  const ended = new Promise<Error | null>((resolve) => {
+    stream.on('data', (chunk: Buffer) => {
+      try {
+        read(chunk);
+      } catch (error) {
+        resolve(error as Error);
+        stream.destroy();
+      }
+    });
+    stream.on('error', resolve);
+    stream.on('close', () => resolve(null));
+  });
+  const send = (command: GateCommand): void => {
+    if (stream.writable) stream.write(encodeFrame(command));
+  };
+  return { send, close: () => void stream.destroy(), ended };
+}
+
+export function parseMessage(value: unknown): GateMessage {
+  const fields = objectField(value, 'the message');
+  const t = textField(fields['t'], 't');
+  switch (t) {
+    case 'conn':
+      return { t, ...endpoint(fields), forward: flagField(fields['forward'], 'forward') };
+    case 'udp':
+      return { t, ...endpoint(fields) };
+    case 'dns':
+      return { t, id: id(fields), name: textField(fields['name'], 'name'), type: count(fields, 'type') };
+    case 'first':
+      return first(fields);
+    case 'close':
+      return {
+        ...{ t, id: id(fields), up: count(fields, 'up'), down: count(fields, 'down'), ms: count(fields, 'ms') },
+        ...{ spoke: text(fields, 'spoke'), alpn: text(fields, 'alpn'), method: text(fields, 'method'), error: text(fields, 'error') },
+      };
+    case 'who':
+      return { t, id: id(fields), pid: count(fields, 'pid') };
+    case 'ingress':
+      return { t, id: id(fields), door: count(fields, 'door'), ip: textField(fields['ip'], 'ip'), port: count(fields, 'port'), inside: count(fields, 'inside') };
+    case 'door':
+      return { t, id: id(fields), error: text(fields, 'error'), port: count(fields, 'port') };
+    case 'ready':
+      if (fields['version'] !== 1) throw new Error('the gate speaks another version');
+      return { t, rung: textField(fields['rung'], 'rung'), ipv6: flagField(fields['ipv6'], 'ipv6'), udp: flagField(fields['udp'], 'udp'), limit: count(fields, 'limit') };
+    case 'stats':
+      return { t, id: id(fields), conns: count(fields, 'conns'), limit: count(fields, 'limit'), names: count(fields, 'names'), flows: count(fields, 'flows'), dns: count(fields, 'dns') };
+    default:
+      throw new Error(`the gate sent an unknown message ${JSON.stringify(t)}`);
+  }
+}
+
+function endpoint(fields: Fields): Omit<UdpQuestion, 't'> {
+  return { id: id(fields), name: text(fields, 'name'), ip: textField(fields['ip'], 'ip'), port: count(fields, 'port'), stray: flagField(fields['stray'], 'stray') };
+}
+
+const SPOKE = ['tls', 'http', 'other', 'bad', 'nothing'] as const;
+
+function first(fields: Fields): FirstQuestion {
+  const spoke = SPOKE.find((word) => word === fields['spoke']);
+  if (spoke === undefined) throw new Error('the gate sent unknown first bytes');
+  return {
+    ...{ t: 'first', id: id(fields), spoke, sni: text(fields, 'sni'), alpn: text(fields, 'alpn'), ech: fields['ech'] === true },
+    ...{ method: text(fields, 'method'), host: text(fields, 'host'), target: text(fields, 'target'), authority: text(fields, 'authority') },
+    hostPort: typeof fields['hostPort'] === 'number' ? fields['hostPort'] : null,
+  };
+}
+
+function id(fields: Fields): number {
+  return numberField(fields['id'], 'id');
+}
+
+function count(fields: Fields, name: string): number {
+  return numberField(fields[name], name);
+}
+
+function text(fields: Fields, name: string): string | null {
+  const value = fields[name];
+  return value === undefined || value === null ? null : textField(value, name);
+}

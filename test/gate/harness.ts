@@ -1,0 +1,141 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { openChannel, type Channel, type ConnQuestion, type GateMessage } from '../../src/gate/channel.js';
+
+const DRIVER = fileURLToPath(new URL('../../driver', import.meta.url));
+const HARNESS = `${DRIVER}/build/gate-harness`;
+
+/** Builds the stand-alone gate once. */
+export function buildHarness(): void {
+  execFileSync('make', ['-s', '-C', DRIVER, '-f', 'gate.mk', 'build/gate-harness']);
+}
+
+/** How the peer answers; what a test leaves out is refused. */
+export interface Answers {
+  readonly dns?: (name: string, type: number) => 'fake' | 'nodata' | 'nxdomain' | 'refused';
+  /** host:port to dial, or null to deny, or 'hold' */
+  readonly conn?: (question: ConnQuestion) => { addrs: readonly string[]; port: number; check?: 'match' | 'always' | 'never' } | null | 'hold';
+  readonly first?: (message: Extract<GateMessage, { t: 'first' }>) => boolean;
+  readonly udp?: (message: Extract<GateMessage, { t: 'udp' }>) => { addr: string; port: number } | null;
+}
+
+export interface Run {
+  readonly child: ChildProcess;
+  readonly channel: Channel;
+  readonly messages: GateMessage[];
+  /** host pids */
+  readonly pids: { gate: number; netd: number };
+  readonly rung: string;
+  /** settles at the first message that fits, also one that came before */
+  readonly seen: <T extends GateMessage['t']>(t: T, fits?: (message: Extract<GateMessage, { t: T }>) => boolean) => Promise<Extract<GateMessage, { t: T }>>;
+  readonly done: Promise<{ status: number; out: string; err: string }>;
+}
+
+export interface RunOptions {
+  readonly rung?: 'tproxy' | 'redir' | 'notify';
+  /** nobody instead of root, when the tests run as root */
+  readonly as?: 'user' | 'root';
+  readonly env?: Record<string, string>;
+}
+
+export const REFUSAL = { rule: 'test.default', message: 'no rule allows it', how: 'agentfw approve 1' };
+
+/** Runs `argv` behind a gate whose questions `answers` decides. */
+export async function startBehindGate(argv: readonly string[], answers: Answers, options: RunOptions = {}): Promise<Run> {
+  const root = process.getuid?.() === 0;
+  const user = root && (options.as ?? 'user') === 'user' ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
+  const command = [...user, HARNESS, ...(options.rung === undefined ? [] : [options.rung]), '--', ...argv];
+  const env = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/', LC_ALL: 'C', ...(options.as === 'root' ? { AGENTFW_HARNESS: 'root' } : {}), ...options.env };
+  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', 'pipe'], env, cwd: '/' });
+  const messages: GateMessage[] = [];
+  const waiting: (() => void)[] = [];
+  const channel = openChannel(child.stdio[5] as Duplex, (message) => {
+    messages.push(message);
+    answer(channel, answers, message);
+    for (const check of [...waiting]) check();
+  });
+  const seen: Run['seen'] = (t, fits = () => true) => new Promise((resolve) => {
+    const check = (): void => {
+      const found = messages.find((one) => one.t === t && fits(one as never));
+      if (found === undefined) return;
+      waiting.splice(waiting.indexOf(check), 1);
+      resolve(found as never);
+    };
+    waiting.push(check);
+    check();
+  });
+  const out = collect(child.stdout!);
+  const err = collect(child.stderr!);
+  const done = once(child, 'close').then(([code, signal]) => ({ status: (code as number | null) ?? 128, out: out(), err: `${err()}${signal ?? ''}` }));
+  await Promise.race([seen('ready'), done.then(({ err: text }) => Promise.reject(new Error(text)))]);
+  const started = await until(() => /gate (\d+) netd (\d+) rung (\w+)/.exec(err()));
+  return { child, channel, messages, pids: { gate: Number(started[1]), netd: Number(started[2]) }, rung: started[3]!, seen, done };
+}
+
+/** The same, to its end. */
+export async function behindGate(argv: readonly string[], answers: Answers, options: RunOptions = {}): Promise<{ status: number; out: string; err: string; messages: GateMessage[] }> {
+  const run = await startBehindGate(argv, answers, options);
+  const ended = await run.done;
+  run.channel.close();
+  return { ...ended, messages: run.messages };
+}
+
+export function sh(script: string): string[] {
+  return ['sh', '-c', script];
+}
+
+function answer(channel: Channel, answers: Answers, message: GateMessage): void {
+  if (message.t === 'dns') {
+    channel.send({ t: 'dns', id: message.id, verdict: answers.dns?.(message.name, message.type) ?? (message.type === 1 ? 'fake' : 'nodata') });
+  } else if (message.t === 'conn') {
+    const to = answers.conn?.(message) ?? null;
+    if (to === 'hold') return;
+    if (to === null) channel.send({ t: 'conn', id: message.id, verdict: 'deny', ...REFUSAL });
+    else channel.send({ t: 'conn', id: message.id, verdict: 'allow', addrs: to.addrs, port: to.port, check: to.check ?? 'match', expect: message.port === 443 ? 'tls' : message.port === 80 ? 'http' : 'any' });
+  } else if (message.t === 'first') {
+    if (answers.first?.(message) === true) channel.send({ t: 'first', id: message.id, verdict: 'allow' });
+    else channel.send({ t: 'first', id: message.id, verdict: 'deny', ...REFUSAL });
+  } else if (message.t === 'udp') {
+    const to = answers.udp?.(message) ?? null;
+    channel.send(to === null ? { t: 'udp', id: message.id, verdict: 'deny' } : { t: 'udp', id: message.id, verdict: 'allow', ...to });
+  }
+}
+
+function collect(stream: NodeJS.ReadableStream): () => string {
+  let text = '';
+  stream.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
+  return () => text;
+}
+
+async function until<T>(probe: () => T | null): Promise<T> {
+  for (;;) {
+    const found = probe();
+    if (found !== null) return found;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A server on the host's loopback; closed with everything it accepted. */
+export async function listen(onConnection: (socket: Socket) => void): Promise<{ port: number; server: Server; close: () => Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => sockets.delete(socket));
+    onConnection(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    server,
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
