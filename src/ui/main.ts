@@ -42,7 +42,7 @@ async function askOclif(argv: readonly string[], root: string): Promise<void> {
 
 async function refuse(word: string): Promise<void> {
   const near = suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
-  const error = usageError(`There is no command ${word}`, near === null ? 'See agentfw --help' : `Did you mean ${near}?`);
+  const error = usageError(`There is no ${word.startsWith('-') ? 'flag' : 'command'} ${word}`, near === null ? 'See agentfw --help' : `Did you mean ${near}?`);
   const printer = await makePrinter({ color: true });
   printer.say(renderError(reportOf(error), printer.paintErr));
   process.exitCode = 2;

@@ -1,0 +1,249 @@
+/**
+ * The command line as its users see it: whole transcripts, with real sandboxes.
+ */
+import { mkdirSync, writeFileSync, readFileSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, eventually, identities, jsonOf, type Area, type RunOptions } from '../helpers/sandbox.js';
+import { transcript } from '../helpers/transcript.js';
+
+const [identity] = identities();
+let area: Area;
+
+beforeAll(() => {
+  area = createArea(identity!);
+  writeFileSync(join(area.project, 'poem'), 'one\ntwo\nthree\n');
+  mkdirSync(join(area.project, 'old'));
+  writeFileSync(join(area.project, 'old/gone'), 'x\n');
+});
+afterAll(() => area.remove());
+
+async function cli(args: readonly string[], options?: RunOptions): Promise<string> {
+  return transcript(area, await area.cli(args, options));
+}
+
+describe('without a sandbox', () => {
+  test('`--help` names every command, and `help X`, `X --help` one', async () => {
+    const all = await area.cli(['--help']);
+
+    expect(all.status).toBe(0);
+    for (const name of ['run', 'list', 'status', 'discard', 'kill', 'show']) {
+      expect(all.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+    }
+    expect(await cli(['help', 'list'])).toBe(await cli(['list', '--help']));
+    expect(await cli(['help'])).toBe(await cli([]));
+  });
+
+  test('`--version` gives the version', async () => {
+    expect((await area.cli(['--version'])).stdout).toMatch(/^agentfw\/0\.1\.0 linux-/);
+  });
+
+  test('a word that is no command gets the nearest one', async () => {
+    expect(await cli(['comit'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: There is no command comit
+      Hint: See agentfw --help
+      --- exit 2 ---
+      "
+    `);
+    expect(await cli(['--verison'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: There is no flag --verison
+      Hint: Did you mean --version?
+      --- exit 2 ---
+      "
+    `);
+  });
+
+  test('a flag that does not exist gets the nearest one, status 2', async () => {
+    expect(await cli(['list', '--jsn'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: There is no flag --jsn
+      Hint: Did you mean --json?
+      --- exit 2 ---
+      "
+    `);
+  });
+
+  test('a failure of `run` before the agent starts is 125, bad flags included', async () => {
+    expect(await cli(['run', '--tga', 'x', 'sh'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: There is no flag --tga
+      Hint: Did you mean --tag?
+      --- exit 125 ---
+      "
+    `);
+    expect(await cli(['run'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: Which agent?
+      Hint: agentfw run claude, or agentfw run -- sh -c "…"
+      --- exit 125 ---
+      "
+    `);
+    expect(await cli(['run', '--tag', 'Not A Tag', 'true'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: A tag has 1 to 63 of a-z, 0-9, ".", "_", "-" and begins with a letter or digit.
+      --- exit 125 ---
+      "
+    `);
+  });
+
+  test('a flag of the contract that is not built is refused by name', async () => {
+    expect(await cli(['run', '--policy', 'x.yaml', 'true'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: --policy is not built yet.
+      Hint: Leave it out; this version has no substitute for it
+      --- exit 125 ---
+      "
+    `);
+  });
+
+  test('nothing there is said, and `--json` is one object', async () => {
+    expect(await cli(['list'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      No sandboxes.
+      --- exit 0 ---
+      "
+    `);
+    expect(await cli(['list', '--json'])).toMatchInlineSnapshot(`
+      "{"version":1,"sandboxes":[],"broken":[]}
+      --- exit 0 ---
+      "
+    `);
+    expect(await cli(['status'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: There is no sandbox started in this directory.
+      Hint: List them all: agentfw list
+      --- exit 1 ---
+      "
+    `);
+    expect(await cli(['status', 'nobody', '--json'])).toMatchInlineSnapshot(`
+      "{"version":1,"error":{"code":"AFW_NO_SANDBOX","message":"There is no sandbox nobody","causes":[],"hint":"List them: agentfw list"}}
+      --- exit 1 ---
+      "
+    `);
+  });
+});
+
+needs('userns', 'overlay').describe('with sandboxes', () => {
+  test('a run returns the agent’s status and says how it went in at most four lines', async () => {
+    const job = 'echo four >> poem; rm -r old; echo new > fresh; exit 3';
+    expect(await cli(['run', '--tag', 'job', '--net', 'off', '--', 'sh', '-c', job])).toMatchInlineSnapshot(`
+      "--- exit 3 ---
+      "
+    `);
+  });
+
+  test('the agent gets its words byte for byte', async () => {
+    const words = ['--help', '--json', '--', '', 'a', 'a', '--tag'];
+    const out = await area.cli(['run', '--rm', '--net=off', 'printf', '<%s>', ...words]);
+
+    expect(out.stdout).toBe('<--help><--json><--><><a><a><--tag>');
+    const bytes = await area.native(['sh', '-c', `"$@" "$(printf 'x\\377')" | od -An -c`, 'sh', ...area.argv(['run', '--rm', '--net=off', 'printf', '%s'])]);
+    expect(bytes.stdout).toBe('   x 377\n');
+  });
+
+  test('`list` shows state, agent, age and counts', async () => {
+    expect(await cli(['list'])).toMatchInlineSnapshot(`
+      "job  stopped  sh  $AGE  1 modified, 1 added, 2 deleted  $PROJECT
+      --- exit 0 ---
+      "
+    `);
+    expect(jsonOf<{ sandboxes: unknown[] }>(await area.cli(['list', '--json'])).sandboxes).toMatchObject([
+      { tag: 'job', state: 'stopped', agent: 'sh', cwd: area.project, exit: { code: 3 }, counts: { modify: 1, add: 1, delete: 2 } },
+    ]);
+  });
+
+  test('`show` prints the agent’s version', async () => {
+    expect(await cli(['show', 'job:poem'])).toMatchInlineSnapshot(`
+      "one
+      two
+      three
+      four
+      --- exit 0 ---
+      "
+    `);
+    expect(await cli(['show', `job:${area.project}/fresh`])).toMatchInlineSnapshot(`
+      "new
+      --- exit 0 ---
+      "
+    `);
+    expect(await cli(['show', 'job:old/gone'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: $PROJECT/old/gone is deleted in sandbox job.
+      --- exit 1 ---
+      "
+    `);
+    expect(await cli(['show', 'job:nothing'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: $PROJECT/nothing does not exist.
+      --- exit 1 ---
+      "
+    `);
+    expect(readFileSync(join(area.project, 'poem'), 'utf8')).toBe('one\ntwo\nthree\n');
+  });
+
+  test('a word that is a tag and a file is refused', async () => {
+    writeFileSync(join(area.project, 'job'), '');
+
+    expect(await cli(['discard', 'job'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: "job" is a sandbox and a file here.
+      Hint: Say which: --tag job for the sandbox, -- job for the file
+      --- exit 2 ---
+      "
+    `);
+  });
+
+  test('`discard` without a terminal and without `--yes` says what would be lost and stops', async () => {
+    expect(await cli(['discard', '--tag', 'job'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Sandbox job: 1 modified, 1 added, 2 deleted. All of it will be lost.
+      Error: There is no terminal to ask on.
+      Hint: Say --yes to go on without asking
+      --- exit 2 ---
+      "
+    `);
+  });
+
+  test('`discard --yes` returns at once and the bytes go in the background', async () => {
+    expect(await cli(['discard', '--tag', 'job', '--yes'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Discarded job
+      --- exit 0 ---
+      "
+    `);
+    expect(existsSync(join(area.state, 'sandboxes/job'))).toBe(false);
+
+    const { readdirSync } = await import('node:fs');
+    await eventually('the trash is swept', () => readdirSync(join(area.state, 'trash')).join() === '.sweep.lock');
+  });
+
+  test('`kill` ends what runs, and a running sandbox can’t be discarded', async () => {
+    const run = area.cli(['run', '--tag', 'long', '--net', 'off', 'sleep', '600']);
+    await eventually('it runs', async () => (await area.cli(['status', 'long', '--json'])).stdout.includes('"state":"running"'));
+
+    expect(await cli(['discard', 'long', '--yes'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: Sandbox long is running.
+      Hint: End it first: agentfw kill long
+      --- exit 1 ---
+      "
+    `);
+    expect(jsonOf(await area.cli(['status', 'long', '--json']))).toMatchObject({ processes: [{ command: 'sleep 600' }] });
+    expect(await cli(['kill', 'long'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Killed long
+      --- exit 0 ---
+      "
+    `);
+    expect((await run).status).toBe(137);
+    expect(await cli(['kill', '--all'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Nothing was running.
+      --- exit 0 ---
+      "
+    `);
+  });
+});
