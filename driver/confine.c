@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "gate.h"
 #include "landlock.h"
 #include "seccomp.h"
 #include "sys.h"
@@ -166,7 +167,24 @@ static int scope(const struct spec *s, int notes, struct fault *f)
 	return 0;
 }
 
-int confine(const struct spec *s, int notes, struct fault *f)
+/* Before our own filter, which may refuse another listener. */
+static int arm_gate(int notify, struct fault *f)
+{
+#ifdef AGENTFW_GATE
+	int error = notify < 0 ? 0 : -gate_notify_arm(notify);
+
+	if (error) {
+		errno = error;
+		return fault_errno(f, "net", "can't tell the gate of "
+					     "connections");
+	}
+#else
+	(void)notify, (void)f;
+#endif
+	return 0;
+}
+
+int confine(const struct spec *s, int notes, int notify, struct fault *f)
 {
 	uint64_t keep = s->mode == MODE_ROOT ? root_caps : 0;
 
@@ -182,7 +200,8 @@ int confine(const struct spec *s, int notes, struct fault *f)
 		return fault_errno(f, "privs", "can't forbid new privileges");
 	if (chdir(s->cwd))
 		return fault_errno(f, "cwd", "can't enter %s", s->cwd);
-	if (scope(s, notes, f) || seccomp_apply(s->nested, f))
+	if (scope(s, notes, f) || arm_gate(notify, f) ||
+	    seccomp_apply(s->nested, f))
 		return -1;
 	return prove(s, keep, f);
 }

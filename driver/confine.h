@@ -6,9 +6,10 @@
 
 /*
  * In the inner user namespace, with all its capabilities still in hand.
- * `notes` is a message socket for MSG_DEGRADED.
+ * `notes` is a message socket for MSG_DEGRADED, `notify` the gate's socket
+ * for gate_notify_arm or -1.
  */
-int confine(const struct spec *s, int notes, struct fault *f);
+int confine(const struct spec *s, int notes, int notify, struct fault *f);
 
 /* Only returns when the program can't be executed: fills the fault. */
 int exec_agent(const struct spec *s, struct fault *f);

@@ -8,11 +8,13 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "confine.h"
+#include "inherit.h"
 #include "ns.h"
 
 /* Field 22 of /proc/PID/stat, counted from the end of the name. */
@@ -98,6 +100,17 @@ static int join_outside(const int *fds, struct fault *f)
 	return join(fds[NS_FD_PID - NS_FD_USER], CLONE_NEWPID, "pid", f);
 }
 
+/* The same files as init, in a copy of the host's mounts of our own. */
+static int protect_input(struct fault *f)
+{
+	if (!inherit_has_input())
+		return 0;
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return fault_errno(f, "stdio", "can't leave the host's mounts");
+	return inherit_protect(f);
+}
+
 static int join_inside(const int *fds, struct fault *f)
 {
 	for (size_t i = 0; i < ns_nkinds; i++) {
@@ -121,13 +134,13 @@ static _Noreturn void child_main(const struct spec *s, const int *fds,
 	struct fault f;
 
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	if (join_inside(fds, &f))
+	if (protect_input(&f) || join_inside(fds, &f))
 		goto failed;
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	umask(mask);
 	if (msg_send(sock, MSG_AGENT, 0, NULL))
 		_exit(EXIT_SETUP);
-	if (confine(s, sock, &f) == 0)
+	if (confine(s, sock, -1, &f) == 0)
 		exec_agent(s, &f);
 failed:
 	msg_send(sock, MSG_FAULT, 0, &f);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "confine.h"
+#include "inherit.h"
 #include "mount.h"
 #include "ns.h"
 #include "sys.h"
@@ -23,6 +24,7 @@ struct init {
 	int signals; /* SIGCHLD */
 	int proc;    /* a procfs of our pid namespace, not in the view */
 	int agent_sock;
+	int notify; /* the gate's, see gate_notify_arm; else -1 */
 	pid_t agent;
 	bool stopped, ended;
 };
@@ -33,11 +35,15 @@ static _Noreturn void die(int sock, const struct fault *f)
 	_exit(f->exit);
 }
 
-static bool wait_for_go(int sock)
+static bool wait_for_go(int sock, int *fd)
 {
 	struct msg m;
 
-	return msg_receive(sock, &m, 0) == 1 && m.type == MSG_GO;
+	if (msg_receive(sock, &m, 0) != 1 || m.type != MSG_GO)
+		return false;
+	if (fd)
+		*fd = m.fd;
+	return true;
 }
 
 /*
@@ -51,13 +57,13 @@ static _Noreturn void agent_main(const struct init *i, mode_t mask)
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	/* The socket adds our credentials: this is how the driver learns
 	 * our process id in the host's namespace. */
-	if (!wait_for_go(i->agent_sock) ||
+	if (!wait_for_go(i->agent_sock, NULL) ||
 	    msg_send(i->sock, MSG_AGENT, 0, NULL) ||
-	    !wait_for_go(i->agent_sock))
+	    !wait_for_go(i->agent_sock, NULL))
 		_exit(EXIT_SETUP);
 	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	umask(mask);
-	if (confine(i->spec, i->sock, &f) == 0)
+	if (confine(i->spec, i->sock, i->notify, &f) == 0)
 		exec_agent(i->spec, &f);
 	die(i->sock, &f);
 }
@@ -77,7 +83,10 @@ static int set_up(struct init *i, struct fault *f)
 	}
 	if (s->hostname && sethostname(s->hostname, strlen(s->hostname)))
 		return fault_errno(f, "view", "can't set the hostname");
-	if (s->net != NET_HOST && ns_loopback_up(f))
+	if (s->net == NET_OFF && ns_loopback_up(f))
+		return -1;
+	/* Before the view is the root: the files are found by host path. */
+	if (inherit_has_input() && inherit_protect(f))
 		return -1;
 	return view_enter(s, f);
 }
@@ -111,7 +120,7 @@ static int start_agent(struct init *i, mode_t mask, struct fault *f)
 		return fault_errno(f, "driver", "can't protect init");
 	/* The agent reports to the driver, which then lets us go on. */
 	if (msg_send(i->agent_sock, MSG_GO, 0, NULL) ||
-	    !wait_for_go(i->sock) ||
+	    !wait_for_go(i->sock, NULL) ||
 	    msg_send(i->agent_sock, MSG_GO, 0, NULL))
 		return fault(f, "driver", "the agent's process is gone");
 	/* Closed by exec; by its end after a fault, which it has sent. */
@@ -196,12 +205,12 @@ static _Noreturn void serve(struct init *i)
  */
 _Noreturn void init_main(const struct spec *s, int sock, mode_t mask)
 {
-	struct init i = {.spec = s, .sock = sock, .proc = -1};
+	struct init i = {.spec = s, .sock = sock, .proc = -1, .notify = -1};
 	struct fault f;
 	sigset_t all;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	if (!wait_for_go(sock))
+	if (!wait_for_go(sock, &i.notify))
 		_exit(EXIT_SETUP);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
@@ -215,6 +224,8 @@ _Noreturn void init_main(const struct spec *s, int sock, mode_t mask)
 	if (set_up(&i, &f) || start_agent(&i, mask, &f))
 		die(sock, &f);
 	close(i.proc);
+	if (i.notify >= 0)
+		close(i.notify);
 	msg_send(sock, MSG_STARTED, 0, NULL);
 	serve(&i);
 }

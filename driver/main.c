@@ -13,9 +13,11 @@
 #include <sys/stat.h>
 
 #include "enter.h"
+#include "inherit.h"
 #include "init.h"
 #include "ns.h"
 #include "probe.h"
+#include "self.h"
 #include "sys.h"
 #include "watch.h"
 
@@ -27,30 +29,6 @@ static int usage(void)
 	      "       agentfw-driver --version\n",
 	      stderr);
 	return EXIT_SETUP;
-}
-
-/*
- * Descriptors 0-2 go to the agent. A directory would be a door out of the
- * view; a missing one would be filled by the next thing that we open.
- */
-static int check_stdio(struct fault *f)
-{
-	for (int fd = 0; fd <= 2; fd++) {
-		struct stat st;
-
-		if (fstat(fd, &st)) {
-			if (open("/dev/null", O_RDWR) != fd)
-				return fault_errno(f, "stdio",
-						   "can't fill descriptor %d",
-						   fd);
-		} else if (S_ISDIR(st.st_mode)) {
-			return fault(f, "stdio",
-				     "descriptor %d is a directory: it would "
-				     "lead out of the view",
-				     fd);
-		}
-	}
-	return 0;
 }
 
 /* The driver must not outlive the supervisor, whose channel is fd 4. */
@@ -91,6 +69,8 @@ static int load_spec(struct spec *s, bool enter, struct fault *f)
 	    spec_parse(bytes, length, enter, s, f) || check_caller(s, f))
 		return -1;
 	close(SPEC_FD);
+	if (fcntl(EVENT_FD, F_SETFD, FD_CLOEXEC))
+		return fault_errno(f, "driver", "can't keep fd %d", EVENT_FD);
 	sys_close_range(s->net == NET_GATE && !enter ? GATE_CHANNEL_FD + 1
 						     : EVENT_FD + 1,
 			0);
@@ -109,8 +89,10 @@ static int start_gate(struct watch *w, struct fault *f)
 
 	if (w->spec->net != NET_GATE)
 		return 0;
-	if (gate_start(&opts, &w->gate) == 0)
+	if (gate_start(&opts, &w->gate) == 0) {
+		close(GATE_CHANNEL_FD);
 		return 0;
+	}
 	fault(f, "net", "can't start the network gate: %s", w->gate.error);
 	fault_hint(f, "%s", w->gate.hint);
 	return -1;
@@ -129,7 +111,7 @@ static int let_init_go(struct watch *w, struct fault *f)
 		return -1;
 	if (ns_hold(w->child, s, f) || start_gate(w, f))
 		return -1;
-	if (msg_send(w->sock, MSG_GO, 0, NULL))
+	if (msg_send_go(w->sock, w->gate.notify))
 		return fault_errno(f, "driver", "can't start init");
 	return 0;
 }
@@ -166,7 +148,8 @@ static int start_init(struct watch *w, mode_t mask, struct fault *f)
  */
 static int run_main(const struct spec *s, mode_t mask)
 {
-	struct watch w = {.spec = s, .sock = -1};
+	struct watch w = {
+		.spec = s, .sock = -1, .gate = {.notify = -1}};
 	struct fault f;
 
 	terminal_open(&w.terminal, s->tty);
@@ -179,19 +162,17 @@ static int run_main(const struct spec *s, mode_t mask)
 	return watch_run(&w);
 }
 
-static int serve(bool enter)
+static int serve(char **argv, bool enter)
 {
 	mode_t mask = umask(0);
 	struct stat st;
 	struct spec s;
 	struct fault f;
 
-	if (fstat(EVENT_FD, &st) || !S_ISSOCK(st.st_mode) ||
-	    fcntl(SPEC_FD, F_SETFD, FD_CLOEXEC) ||
-	    fcntl(EVENT_FD, F_SETFD, FD_CLOEXEC))
-		return usage();
 	umask(mask);
-	if (bind_life(&f) || check_stdio(&f) || load_spec(&s, enter, &f)) {
+	if (fstat(EVENT_FD, &st) || !S_ISSOCK(st.st_mode))
+		return usage();
+	if (self_seal(argv, &f) || bind_life(&f) || inherit_check(&f) || load_spec(&s, enter, &f)) {
 		event_error(&f);
 		return f.exit;
 	}
@@ -201,9 +182,9 @@ static int serve(bool enter)
 int main(int argc, char **argv)
 {
 	if (argc == 2 && same(argv[1], "run"))
-		return serve(false);
+		return serve(argv, false);
 	if (argc == 2 && same(argv[1], "enter"))
-		return serve(true);
+		return serve(argv, true);
 	if (argc == 2 && same(argv[1], "--version"))
 		return puts(SPEC_HEADER) < 0;
 	if (argc >= 2 && same(argv[1], "--probe"))

@@ -3,7 +3,6 @@
 #include "status.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -63,11 +62,53 @@ int msg_send(int sock, enum msg_type type, int value, const struct fault *f)
 									   : -1;
 }
 
+int msg_send_go(int sock, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msg m = {.type = MSG_GO};
+	struct iovec iov = {.iov_base = &m, .iov_len = sizeof(m)};
+	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		h.msg_control = &control;
+		h.msg_controllen = sizeof(control);
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+	}
+	return RETRY(sendmsg(sock, &h, MSG_NOSIGNAL)) == sizeof(m) ? 0 : -1;
+}
+
+static void take_control(struct msghdr *h, struct msg *m)
+{
+	struct cmsghdr *c;
+
+	m->sender = 0;
+	m->fd = -1;
+	for (c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+		struct ucred cred;
+
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_CREDENTIALS) {
+			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+			m->sender = cred.pid;
+		} else if (c->cmsg_type == SCM_RIGHTS) {
+			memcpy(&m->fd, CMSG_DATA(c), sizeof(m->fd));
+		}
+	}
+}
+
 int msg_receive(int sock, struct msg *m, int flags)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(struct ucred))];
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) +
+			   CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
 	struct msghdr h = {
@@ -80,25 +121,12 @@ int msg_receive(int sock, struct msg *m, int flags)
 
 	if (n <= 0)
 		return n == 0 || errno == ECONNRESET ? 0 : -1;
-	if (n != sizeof(*m)) {
-		errno = EPROTO;
-		return -1;
-	}
-	m->sender = 0;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
-		struct ucred cred;
-
-		if (c->cmsg_level != SOL_SOCKET ||
-		    c->cmsg_type != SCM_CREDENTIALS)
-			continue;
-		memcpy(&cred, CMSG_DATA(c), sizeof(cred));
-		m->sender = cred.pid;
-	}
-	return 1;
+	take_control(&h, m);
+	if (n == sizeof(*m))
+		return 1;
+	errno = EPROTO;
+	return -1;
 }
-
-/* Gate threads report too: frames must not be mixed. */
-static pthread_mutex_t event_lock = PTHREAD_MUTEX_INITIALIZER;
 
 int event_frame(const char *json, size_t length)
 {
@@ -111,7 +139,6 @@ int event_frame(const char *json, size_t length)
 	size_t left = sizeof(head) + length;
 	int result = 0;
 
-	pthread_mutex_lock(&event_lock);
 	while (left > 0) {
 		ssize_t sent = RETRY(sendmsg(EVENT_FD, &h, MSG_NOSIGNAL));
 
@@ -137,7 +164,6 @@ int event_frame(const char *json, size_t length)
 			h.msg_iov->iov_len -= (size_t)sent;
 		}
 	}
-	pthread_mutex_unlock(&event_lock);
 	return result;
 }
 

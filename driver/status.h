@@ -52,11 +52,14 @@ enum msg_type {
 struct msg {
 	int type;
 	int value;
-	pid_t sender; /* filled by msg_receive where credentials are passed */
+	pid_t sender; /* by msg_receive, where credentials are passed */
+	int fd;	      /* by msg_receive, -1 for none */
 	struct fault fault;
 };
 
 int msg_send(int sock, enum msg_type type, int value, const struct fault *f);
+/* MSG_GO with a descriptor; -1 for none. */
+int msg_send_go(int sock, int fd);
 /* 1 with a message, 0 at end of file, -1 with errno. */
 int msg_receive(int sock, struct msg *m, int flags);
 
