@@ -57,6 +57,8 @@ def attempt(body, *args, **named):
         return "ok" if value is None else value
     except OSError as error:
         return errno.errorcode.get(error.errno, str(error.errno))
+    except ValueError:
+        return "EPERM"  # how Python tells a limit that may not be raised
     except subprocess.CalledProcessError as error:
         return f"exit {error.returncode}"
 
@@ -186,11 +188,13 @@ def tc10():
 
 
 def kn02():
-    iov = struct.pack("QQ", 0, 0)
+    buffer = ctypes.create_string_buffer(8)
+    local = struct.pack("QQ", ctypes.addressof(buffer), 8)
+    far = struct.pack("QQ", 0x1000, 8)  # EFAULT where the call gets through
     return {
         "attach to pid 1": call("ptrace", 16, 1, 0, 0), "seize pid 1": call("ptrace", 0x4206, 1, 0, 0),
-        "process_vm_readv": call("process_vm_readv", 1, iov, 1, iov, 1, 0),
-        "process_vm_writev": call("process_vm_writev", 1, iov, 1, iov, 1, 0),
+        "process_vm_readv": call("process_vm_readv", 1, local, 1, far, 1, 0),
+        "process_vm_writev": call("process_vm_writev", 1, local, 1, far, 1, 0),
         "write /proc/1/mem": attempt(put, "/proc/1/mem", ""),
         "own child": own_child_traced(),
     }
@@ -228,11 +232,11 @@ def kn07(state):
       mount -o remount,rw,bind /usr 2>/dev/null && touch /usr/afw-nested 2>/dev/null && echo remount-usr
       mount -o remount,rw,bind /sys 2>/dev/null && echo remount-sys
       mount --move /tmp /mnt 2>/dev/null && echo move-tmp
-      mkdir -p /dev/shm/n/{l,u,w,m} 2>/dev/null
+      mkdir -p /dev/shm/afw-nested/{l,u,w,m} 2>/dev/null
       test -n "$(ls -A "$1" 2>/dev/null)" && echo state-visible
       mount --bind "$(dirname "$1")" /mnt 2>/dev/null && test -n "$(ls -A /mnt/$(basename "$1") 2>/dev/null)" && echo state-by-bind
-      mount -t overlay none -o "userxattr,lowerdir=$(dirname "$1"),upperdir=/dev/shm/n/u,workdir=/dev/shm/n/w" /dev/shm/n/m 2>/dev/null &&
-        test -n "$(ls -A /dev/shm/n/m/$(basename "$1") 2>/dev/null)" && echo state-by-overlay
+      mount -t overlay none -o "userxattr,lowerdir=$(dirname "$1"),upperdir=/dev/shm/afw-nested/u,workdir=/dev/shm/afw-nested/w" /dev/shm/afw-nested/m 2>/dev/null &&
+        test -n "$(ls -A /dev/shm/afw-nested/m/$(basename "$1") 2>/dev/null)" && echo state-by-overlay
       mount -t proc none /proc 2>/dev/null
       echo 1 > /proc/sys/vm/drop_caches 2>/dev/null && echo wrote-sysctl
       nsenter -t 1 -m true 2>/dev/null && echo nsenter

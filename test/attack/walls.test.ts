@@ -2,7 +2,7 @@
  * attacks.md A, D, H, I, O and parts of B, F, G: one sandbox per identity runs
  * walls.py, each test reads one answer.
  */
-import { existsSync, lstatSync, readdirSync } from 'node:fs';
+import { chownSync, existsSync, lchownSync, lstatSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -218,9 +218,10 @@ for (const identity of identities()) {
       expect(processesWith(`sleep ${marker}`)).toEqual([]);
     });
 
-    test('RS04 a store that is a symlink is refused', async () => {
+    needs('root').test('RS04 a store behind a symlink of another user is refused', async () => {
       const link = join(area.dir, 'link');
-      await area.native(['ln', '-s', area.state, link]);
+      symlinkSync(area.state, link);
+      lchownSync(link, 65_000, 65_000);
 
       const run = await area.cli(['run', '--', 'true'], { env: { AGENTFW_STATE_DIR: link } });
       expect(run.status).toBe(125);
@@ -229,8 +230,7 @@ for (const identity of identities()) {
 
     needs('root').test('RS04 a store that belongs to another user is refused', async () => {
       const other = join(area.dir, 'other');
-      await area.native(['mkdir', other]);
-      const { chownSync } = await import('node:fs');
+      mkdirSync(other);
       chownSync(other, 65_000, 65_000);
 
       const run = await area.cli(['run', '--', 'true'], { env: { AGENTFW_STATE_DIR: other } });
