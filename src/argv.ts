@@ -26,7 +26,7 @@ const RUN_VALUES =
 /** Commands that are followed by a program with arguments of its own. */
 const PROGRAMS: ReadonlyMap<string, Grammar> = new Map([
   ['run', { values: new Set(RUN_VALUES.split(' ')), words: 0 }],
-  ['exec', { values: new Set(['tag', 'env']), words: 1 }],
+  ['exec', { values: new Set(['env', 'cwd']), words: 1 }],
 ]);
 
 /** The words of this process, byte for byte, without the interpreter's. */

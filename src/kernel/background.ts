@@ -1,11 +1,13 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Bytes } from '../bytes.js';
-import { isText, toText } from '../bytes.js';
+import { isText, toBuffer, toText } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
 
 /** In the checkout and when installed: this file and the bundle both lie two directories below the package. */
 const SWEEP = fileURLToPath(new URL('../../dist/fast/sweep.cjs', import.meta.url));
+export const DRIVER = fileURLToPath(new URL('../../driver/build/agentfw-driver', import.meta.url));
 
 /**
  * Starts the trash's sweeper and returns at once: its own session, no
@@ -23,4 +25,13 @@ export function startSweeper(storeDir: Bytes): boolean {
   child.on('error', () => undefined);
   child.unref();
   return true;
+}
+
+/** What `agentfw-driver --probe` prints, trying layers in `dir`. */
+export function runProbe(dir: Bytes): string {
+  const probe = spawnSync(DRIVER, ['--probe', '--dir', toBuffer(dir).toString('utf8')], { env: {}, stdio: ['ignore', 'pipe', 'ignore'] });
+  if (probe.error !== undefined) {
+    throw new AgentfwError('AFW_DRIVER', "Can't start the driver.", { cause: probe.error, hint: 'Build it: npm run build:driver' });
+  }
+  return probe.stdout.toString('utf8');
 }

@@ -11,9 +11,12 @@ type CommandModule = { readonly default: new (argv: string[], config: never) => 
 /** Each command is its own chunk of the bundle, loaded when it is asked for. */
 export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   discard: () => import('../commands/discard.js'),
+  doctor: () => import('../commands/doctor.js'),
+  exec: () => import('../commands/exec.js'),
   kill: () => import('../commands/kill.js'),
   list: () => import('../commands/list.js'),
   run: () => import('../commands/run.js'),
+  shell: () => import('../commands/shell.js'),
   show: () => import('../commands/show.js'),
   status: () => import('../commands/status.js'),
 };

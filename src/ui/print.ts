@@ -13,6 +13,8 @@ export interface Printer {
   /** status for people */
   readonly say: (line: string) => void;
   readonly warn: (line: string) => void;
+  /** replaces what stands on the terminal's current line */
+  readonly overwrite: (text: string) => void;
   /** colour on stdout, and on stderr */
   readonly paint: Paint;
   readonly paintErr: Paint;
@@ -42,6 +44,7 @@ export async function makePrinter(options: { readonly color: boolean }): Promise
     paintErr,
     json: (value) => product(`${JSON.stringify(value)}\n`),
     warn: (line) => say(`${paintErr('yellow', 'Warning:')} ${line}`),
+    overwrite: (text) => status(`\r\u001b[K${text}`),
     paint: await paintFor(1, options.color),
     get columns() {
       return Number(process.env['COLUMNS']) || (isTerminal(1) ? process.stdout.columns : 0) || 80;

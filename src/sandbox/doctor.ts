@@ -1,0 +1,75 @@
+import { flagField, objectField, textField } from '../fields.js';
+import { EXPLAINED, type Explanation } from './doctor-words.js';
+
+/** One line of `agentfw-driver --probe`. */
+export interface Probe {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+/** Where we are, for the right mend. */
+export interface Surroundings {
+  /** `ID` and `ID_LIKE` of os-release */
+  readonly distribution: string;
+  readonly container: 'docker' | 'kubernetes' | 'podman' | null;
+  readonly wsl: boolean;
+  readonly mode: 'user' | 'root';
+  /** absolute path of the driver */
+  readonly driver: string;
+}
+
+/** A probe with what it means. `level`: `run` refuses without a needed one and is weaker without a wanted one. */
+export interface Finding extends Probe {
+  readonly level: 'needed' | 'wanted' | 'information';
+  readonly meaning: string;
+  /** what to do here; null when nothing is wrong */
+  readonly mend: string | null;
+}
+
+export function parseProbes(text: string): Probe[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const fields = objectField(JSON.parse(line), 'the probe');
+      return { name: textField(fields['name'], 'name'), ok: flagField(fields['ok'], 'ok'), detail: textField(fields['detail'], 'detail') };
+    });
+}
+
+/** Pure: each probe with its meaning and, where it failed, the mend for these surroundings. */
+export function diagnose(probes: readonly Probe[], where: Surroundings): Finding[] {
+  const blocked = (name: string): boolean => probes.some((probe) => probe.name === name && !probe.ok);
+  return probes.map((probe) => {
+    const words = EXPLAINED[probe.name] ?? UNKNOWN;
+    const level = levelIn(words, where);
+    const mend = probe.ok ? null : mendFor(words, where, blocked);
+    return { ...probe, level, meaning: words.meaning, mend };
+  });
+}
+
+const UNKNOWN: Explanation = { level: 'information', meaning: 'a check of the driver that this version has no words for' };
+
+/** Root mode mounts as root: what only user mode needs is then no more than good to have. */
+function levelIn(words: Explanation, where: Surroundings): Finding['level'] {
+  if (words.only !== undefined && words.only !== where.mode) return 'information';
+  return words.level;
+}
+
+/** The most specific advice first: what blocks it, then the container, then the distribution. */
+function mendFor(words: Explanation, where: Surroundings, blocked: (name: string) => boolean): string {
+  const { mends = {} } = words;
+  const apparmor = blocked('kernel/apparmor_restrict_unprivileged_userns');
+  if (apparmor && mends.apparmor !== undefined) return mends.apparmor.replaceAll('$DRIVER', where.driver);
+  if (where.container !== null && mends[where.container] !== undefined) return mends[where.container] ?? '';
+  if (where.wsl && mends.wsl !== undefined) return mends.wsl;
+  for (const family of ['debian', 'fedora'] as const) {
+    if (where.distribution.split(/\s+/).includes(family) && mends[family] !== undefined) return mends[family] ?? '';
+  }
+  return mends.other ?? 'No mend is known: please report it';
+}
+
+/** True when a sandbox can be started here. */
+export function canRun(findings: readonly Finding[]): boolean {
+  return findings.every(({ ok, level }) => ok || level !== 'needed');
+}
