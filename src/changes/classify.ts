@@ -1,0 +1,138 @@
+import { isWithin, nameOf, parentOf, toText, type Bytes } from '../bytes.js';
+import type { Change, JudgedChange, RiskClass } from './change.js';
+import type { ContentReader } from './content.js';
+import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from './control-list.js';
+import { foldPath } from './fold.js';
+import { compileGate, compilePatterns } from './gate-match.js';
+import { gitConfigRisk } from './gitconfig.js';
+import { MANIFESTS } from './manifest.js';
+import { objectRisk } from './object-risk.js';
+
+/** What a class depends on beside the change itself. */
+export interface ClassifyInput {
+  /** the directory that the agent was started in, absolute */
+  readonly workspace: Bytes;
+  readonly home: Bytes;
+  /** null where content may not be looked at: what depends on it is then taken for the worst */
+  readonly contents: Pick<ContentReader, 'read' | 'head'> | null;
+  /** outside the workspace, yet the agent's own business by its profile */
+  readonly owned?: (path: Bytes) => boolean;
+  /** directories that are laid out like bare git repositories, see `bareRepositories` */
+  readonly bare?: ReadonlySet<Bytes>;
+}
+
+export interface Classification {
+  readonly class: RiskClass;
+  readonly reason: string | null;
+}
+
+const NORMAL: Classification = { class: 'normal', reason: null };
+/** Configuration and manifests beyond this size are not parsed but taken for the worst. */
+const MOST_TEXT = 4 * 1024 * 1024;
+
+const block = compileGate(BLOCK);
+const flag = compileGate(FLAG);
+const isHarmless = compilePatterns(HARMLESS);
+const isGitConfig = compilePatterns(GIT_CONFIG);
+
+/** Pure but for `contents`: what may run because of the change, and why. */
+export function classify(change: Change, input: ClassifyInput): Classification {
+  const control = outsideReason(change, input) ?? controlReason(change, input);
+  if (control !== null) return { class: 'control', reason: control };
+  const later = change.kind === 'delete' ? null : laterReason(change, input);
+  return later === null ? NORMAL : { class: 'later', reason: later };
+}
+
+/** The change with its class; what policy decides is still open. */
+export function withClass(change: Change, input: ClassifyInput): JudgedChange {
+  return { ...change, ...classify(change, input), conflict: null, verdict: null, rule: null };
+}
+
+/** A rename stands for all its parts: it has the strictest class among them. */
+export function withStrictestClass(rename: JudgedChange, parts: readonly JudgedChange[]): JudgedChange {
+  const strictest = parts.find((part) => part.class === 'control') ?? parts.find((part) => part.class === 'later') ?? rename;
+  return { ...rename, class: strictest.class, reason: strictest.reason };
+}
+
+function outsideReason(change: Change, { workspace, home, owned }: ClassifyInput): string | null {
+  const { path } = change;
+  // Whoever starts an agent in / has named no tree that is the agent's to write.
+  if (workspace === '/') return owned?.(path) === true ? null : 'no workspace but the whole machine';
+  if (isWithin(path, workspace) && !(isWithin(home, workspace) && isPersonal(path, home))) return null;
+  if (owned?.(path) === true) return null;
+  return isWithin(path, home) ? 'in your home, outside the workspace' : 'outside the workspace';
+}
+
+/** A home that is (in) the workspace keeps its dot files and programs to itself. */
+function isPersonal(path: Bytes, home: Bytes): boolean {
+  if (!isWithin(path, home) || path === home) return false;
+  const first = foldPath(path.slice(home.length + 1) as Bytes).split('/')[0] ?? '';
+  return first.startsWith('.') || first === 'bin';
+}
+
+function controlReason(change: Change, input: ClassifyInput): string | null {
+  // A directory runs nothing; what is in it is told by changes of their own.
+  if (change.type === 'dir') return null;
+  const folded = foldPath(relativeTo(change.path, input.workspace));
+  if (isHarmless(folded)) return null;
+  if (/(^|\/)\.git$/s.test(folded) && change.kind !== 'delete') return `.git as a ${change.type}`;
+  const listed = block.reasonFor(folded) ?? (replacesDirectory(change) ? block.reasonForDirectory(folded) : null);
+  if (listed !== null) return listed;
+  if (isGitConfig(folded)) return gitConfigReason(change, input);
+  return inBareRepository(change, input) ? 'bare git repository' : null;
+}
+
+function relativeTo(path: Bytes, workspace: Bytes): Bytes {
+  if (!isWithin(path, workspace)) return path.slice(1) as Bytes;
+  // With the workspace's own name: it may be `.github` or lie in one.
+  return path.slice(parentOf(workspace).length).replace(/^\//, '') as Bytes;
+}
+
+/** A symlink where a directory of a rule would be brings in files that no change names. */
+function replacesDirectory(change: Change): boolean {
+  return change.type === 'symlink' && change.kind !== 'delete';
+}
+
+function gitConfigReason(change: Change, { contents }: ClassifyInput): string | null {
+  if (change.kind === 'metadata') return null;
+  if (change.kind === 'delete') return baseText(change, contents) === null ? 'git configuration' : configRisk('', change, contents);
+  const text = change.type === 'file' ? textOf(change, 'upper', contents) : null;
+  return text === null ? "git configuration that can't be read" : configRisk(text, change, contents);
+}
+
+function configRisk(text: string, change: Change, contents: ClassifyInput['contents']): string | null {
+  return gitConfigRisk(text, baseText(change, contents));
+}
+
+function textOf(change: Change, side: 'upper' | 'base', contents: ClassifyInput['contents']): string | null {
+  const content = contents?.read(change, side, MOST_TEXT) ?? null;
+  return content === null ? null : content.toString('utf8');
+}
+
+/** Null where the host has no such file, so that all of the agent's is new. */
+function baseText(change: Change, contents: ClassifyInput['contents']): string | null {
+  return change.base === null || change.oldType !== null ? null : textOf(change, 'base', contents);
+}
+
+function inBareRepository(change: Change, { bare }: ClassifyInput): boolean {
+  if (bare === undefined || bare.size === 0) return false;
+  const dir = parentOf(change.path);
+  if (bare.has(dir)) return nameOf(change.path) === 'HEAD' || nameOf(change.path) === 'config';
+  return nameOf(dir) === 'hooks' && bare.has(parentOf(dir));
+}
+
+function laterReason(change: Change, input: ClassifyInput): string | null {
+  const own = objectRisk(change, input.workspace, input.contents);
+  if (change.type === 'dir' || change.kind === 'metadata') return own;
+  const folded = foldPath(relativeTo(change.path, input.workspace));
+  const listed = flag.reasonFor(folded) ?? (replacesDirectory(change) ? flag.reasonForDirectory(folded) : null);
+  return listed ?? manifestReason(change, folded, input) ?? own;
+}
+
+function manifestReason(change: Change, folded: string, { contents }: ClassifyInput): string | null {
+  const name = folded.slice(folded.lastIndexOf('/') + 1);
+  const rule = MANIFESTS.get(name);
+  if (rule === undefined) return null;
+  const text = change.type === 'file' ? textOf(change, 'upper', contents) : null;
+  return text === null ? `${toText(nameOf(change.path))} that can't be read` : rule(text, baseText(change, contents));
+}

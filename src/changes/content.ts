@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import { constants, readSync } from 'node:fs';
+import { isWithin, nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
+import { type Fd, type Kernel, KernelError, type Stat } from '../kernel/kernel.js';
+import type { Layer } from '../sandbox/sandbox.js';
+import type { Change } from './change.js';
+import { fileTypeOf } from './filetype.js';
+import { closeLayer, type LayerDirs, openBelow, openLayer } from './layer-dirs.js';
+
+/** The agent's version of a path, or the host's. */
+export type Side = 'upper' | 'base';
+
+/**
+ * Contents of regular files and targets of symlinks. A side that has neither,
+ * or that can't be read (any more), gives null. Give it back with `close`.
+ */
+export interface ContentReader {
+  /** all of it, unless it is longer than `limit` bytes */
+  readonly read: (change: Change, side: Side, limit: number) => Buffer | null;
+  /** its first bytes */
+  readonly head: (change: Change, side: Side, length: number) => Buffer | null;
+  /** piece by piece, however long; nothing when there is no content */
+  readonly chunks: (change: Change, side: Side) => Generator<Buffer>;
+  /** SHA-256 in hex */
+  readonly digest: (change: Change, side: Side) => string | null;
+  readonly close: () => void;
+}
+
+const CHUNK = 128 * 1024;
+
+export function openContents(kernel: Kernel, layers: readonly Layer[]): ContentReader {
+  const opened = new Map<number, LayerDirs>();
+  const dirsOf = (index: number): LayerDirs | null => {
+    const layer = layers[index];
+    if (layer === undefined) return null;
+    const dirs = opened.get(index) ?? openLayer(kernel, layer);
+    opened.set(index, dirs);
+    return dirs;
+  };
+  const place = (change: Change, side: Side): Place | null => placeOf(layers, dirsOf(change.at.layer), change, side);
+  return {
+    read: (change, side, limit) => collect(kernel, place(change, side), limit, false),
+    head: (change, side, length) => collect(kernel, place(change, side), length, true),
+    chunks: (change, side) => chunksOf(kernel, place(change, side)),
+    digest: (change, side) => digestOf(kernel, place(change, side)),
+    close: () => {
+      for (const dirs of opened.values()) closeLayer(kernel, dirs);
+      opened.clear();
+    },
+  };
+}
+
+/** A path below an open directory, and what was there at the scan. */
+interface Place {
+  readonly top: Fd;
+  readonly path: Bytes;
+  readonly stat: Stat;
+  /** it lies in a layer, where everything is ours */
+  readonly ours: boolean;
+}
+
+function placeOf(layers: readonly Layer[], dirs: LayerDirs | null, change: Change, side: Side): Place | null {
+  // What moved along with a renamed directory is still the host's own file.
+  const inLayer = side === 'upper' && !change.implied;
+  const stat = side === 'upper' ? change.upper : change.base;
+  const top = inLayer ? dirs?.upper : dirs?.base;
+  if (stat === null || top === null || top === undefined) return null;
+  if (inLayer) return { top, path: change.at.path, stat, ours: true };
+  const base = layers[change.at.layer]?.base ?? ('/' as Bytes);
+  const host = change.basePath ?? (change.kind === 'rename' ? change.from : null) ?? change.path;
+  if (!isWithin(host, base)) return null;
+  return { top, path: host.slice(base === '/' ? 1 : base.length + 1) as Bytes, stat, ours: false };
+}
+
+function collect(kernel: Kernel, place: Place | null, limit: number, cut: boolean): Buffer | null {
+  if (place === null || (!cut && place.stat.size > limit)) return null;
+  const pieces: Buffer[] = [];
+  let length = 0;
+  let found = false;
+  for (const piece of chunksOf(kernel, place, () => (found = true))) {
+    pieces.push(piece);
+    length += piece.length;
+    if (length >= limit) break;
+  }
+  // A file that grew since the scan is as unreadable as one that was too long.
+  if (!found || (!cut && length > limit)) return null;
+  return Buffer.concat(pieces).subarray(0, limit);
+}
+
+function digestOf(kernel: Kernel, place: Place | null): string | null {
+  const hash = createHash('sha256');
+  let found = false;
+  for (const piece of chunksOf(kernel, place, () => (found = true))) hash.update(piece);
+  return found ? hash.digest('hex') : null;
+}
+
+function* chunksOf(kernel: Kernel, place: Place | null, onFound?: () => void): Generator<Buffer> {
+  if (place === null) return;
+  const type = fileTypeOf(place.stat);
+  if (type !== 'file' && type !== 'symlink') return;
+  const dir = openBelow(kernel, place.top, parentOf(`/${place.path}` as Bytes).slice(1) as Bytes);
+  if (dir === null) return;
+  try {
+    if (type === 'symlink') yield* target(kernel, dir, place, onFound);
+    else yield* file(kernel, dir, place, onFound);
+  } finally {
+    kernel.close(dir);
+  }
+}
+
+function* target(kernel: Kernel, dir: Fd, place: Place, onFound?: () => void): Generator<Buffer> {
+  const found = attempt(() => kernel.readlink(dir, nameOf(place.path)));
+  if (found === null) return;
+  onFound?.();
+  yield toBuffer(found);
+}
+
+function* file(kernel: Kernel, dir: Fd, place: Place, onFound?: () => void): Generator<Buffer> {
+  const fd = openFile(kernel, dir, place);
+  if (fd === null) return;
+  try {
+    // Never a FIFO or device that took the name meanwhile (E106).
+    if (fileTypeOf(kernel.stat(fd, '' as Bytes)) !== 'file') return;
+    onFound?.();
+    for (;;) {
+      const piece = Buffer.allocUnsafe(CHUNK);
+      const length = readSync(fd, piece, 0, CHUNK, null);
+      if (length === 0) return;
+      yield piece.subarray(0, length);
+    }
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+function openFile(kernel: Kernel, dir: Fd, place: Place): Fd | null {
+  const name = nameOf(place.path);
+  const open = (): Fd => kernel.open(dir, name, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  const fd = attempt(open);
+  if (fd !== null || !place.ours || (place.stat.mode & 0o6400) !== 0) return fd;
+  // The agent took its own permission away (chmod 000): lent for the open, as
+  // the layer is ours. Set-id files are left alone, as chmod could cost the bit.
+  return attempt(() => {
+    kernel.chmod(dir, name, (place.stat.mode & 0o7777) | 0o400);
+    try {
+      return open();
+    } finally {
+      kernel.chmod(dir, name, place.stat.mode & 0o7777);
+    }
+  });
+}
+
+function attempt<T>(call: () => T): T | null {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof KernelError) return null;
+    throw error;
+  }
+}

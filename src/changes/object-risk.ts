@@ -1,0 +1,66 @@
+import { isWithin, parentOf, type Bytes } from '../bytes.js';
+import type { Change } from './change.js';
+import type { ContentReader } from './content.js';
+
+const EXECUTE = 0o111;
+const SET_ID = 0o6000;
+/** Enough for every magic number, and for git's own test for binary content. */
+const HEAD = 8000;
+
+const PROGRAMS: readonly { readonly name: string; readonly magic: Buffer }[] = [
+  { name: 'ELF', magic: Buffer.from('7f454c46', 'hex') },
+  ...['feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'cafebabe'].map((magic) => ({ name: 'Mach-O', magic: Buffer.from(magic, 'hex') })),
+  { name: 'PE', magic: Buffer.from('MZ') },
+];
+
+/** Why the object itself, whatever its name, may run something later; null when it doesn't. Pure but for `contents`. */
+export function objectRisk(change: Change, workspace: Bytes, contents: Pick<ContentReader, 'head'> | null): string | null {
+  if (change.type === 'symlink') return leavesTree(change, workspace) ? 'symlink leaving the tree' : null;
+  // A directory's bits only say which group its files get.
+  if (change.type !== 'file' || change.upper === null) return null;
+  const setId = setIdReason(change);
+  if (setId !== null) return setId;
+  const became = becameExecutable(change);
+  if (!change.content && change.kind !== 'rename') return became ? 'became executable' : null;
+  const head = change.content ? (contents?.head(change, 'upper', HEAD) ?? null) : null;
+  const program = head === null ? null : programIn(head);
+  if (program !== null) return `${program} program`;
+  if (became) return head?.subarray(0, 2).toString('latin1') === '#!' ? 'executable script' : 'executable file';
+  return head !== null && replacesText(change, head, contents) ? 'binary replaces text' : null;
+}
+
+function setIdReason({ upper, base }: Change): string | null {
+  const gained = (upper?.mode ?? 0) & ~(base?.mode ?? 0) & SET_ID;
+  return gained === 0 ? null : 'setuid or setgid';
+}
+
+function becameExecutable({ upper, base, oldType }: Change): boolean {
+  const before = base === null || oldType !== null ? 0 : base.mode;
+  return ((upper?.mode ?? 0) & EXECUTE) !== 0 && (before & EXECUTE) === 0;
+}
+
+function programIn(head: Buffer): string | null {
+  return PROGRAMS.find(({ magic }) => head.subarray(0, magic.length).equals(magic))?.name ?? null;
+}
+
+function replacesText(change: Change, head: Buffer, contents: Pick<ContentReader, 'head'> | null): boolean {
+  if (change.base === null || change.oldType !== null || change.base.size === 0 || !head.includes(0)) return false;
+  const before = contents?.head(change, 'base', HEAD) ?? null;
+  return before !== null && !before.includes(0);
+}
+
+/** By names alone: what the target is today says nothing of what it is when somebody follows it. */
+function leavesTree({ path, target }: Change, workspace: Bytes): boolean {
+  if (target === null) return false;
+  if (target.startsWith('/')) return !isWithin(normalise(target), workspace);
+  return !isWithin(normalise(`${parentOf(path)}/${target}` as Bytes), workspace);
+}
+
+function normalise(path: Bytes): Bytes {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
+  }
+  return `/${parts.join('/')}` as Bytes;
+}

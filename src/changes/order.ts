@@ -1,0 +1,26 @@
+import type { Bytes } from '../bytes.js';
+import type { Change, RiskClass } from './change.js';
+
+type Ordered = Change & { readonly class: RiskClass };
+
+/** What a reader must not miss comes first: control, later, deletions, type changes, the rest; by bytes within each. */
+export function orderChanges<T extends Ordered>(changes: Iterable<T>): T[] {
+  return [...changes].sort((a, b) => rankOf(a) - rankOf(b) || compareBytes(a.path, b.path) || compareKinds(a, b));
+}
+
+function rankOf(change: Ordered): number {
+  if (change.class === 'control') return 0;
+  if (change.class === 'later') return 1;
+  if (change.kind === 'delete') return 2;
+  return change.kind === 'type' ? 3 : 4;
+}
+
+/** Chars are bytes, so comparing strings compares bytes. */
+function compareBytes(a: Bytes, b: Bytes): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Two layers may tell of one path; the order must not depend on which came first. */
+function compareKinds(a: Ordered, b: Ordered): number {
+  return a.at.layer - b.at.layer || (a.kind < b.kind ? -1 : a.kind > b.kind ? 1 : 0);
+}

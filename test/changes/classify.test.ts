@@ -1,0 +1,258 @@
+import { constants } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { fromText, type Bytes } from '../../src/bytes.js';
+import { bareRepositories } from '../../src/changes/bare.js';
+import type { Change, JudgedChange } from '../../src/changes/change.js';
+import { classify, type ClassifyInput, withClass, withStrictestClass } from '../../src/changes/classify.js';
+import { foldPath } from '../../src/changes/fold.js';
+import { orderChanges } from '../../src/changes/order.js';
+import type { Stat } from '../../src/kernel/kernel.js';
+
+const workspace = fromText('/home/u/proj');
+const home = fromText('/home/u');
+
+function statOf(mode: number, size = 1): Stat {
+  return {
+    dev: 1n, ino: 1n, mode, nlink: 1, uid: 1000, gid: 1000, rdev: 0n, size, blocks: 8,
+    atimeNs: 0n, mtimeNs: 0n, ctimeNs: 0n, btimeNs: 0n,
+  };
+}
+
+const FILE = constants.S_IFREG | 0o644;
+
+function change(path: string, overrides: Partial<Change> = {}): Change {
+  const absolute = path.startsWith('/') ? path : `${workspace}/${path}`;
+  return {
+    path: absolute.includes('\xff') ? (absolute as Bytes) : fromText(absolute), kind: 'add', from: null, type: 'file', oldType: null, upper: statOf(FILE), base: null,
+    at: { layer: 0, path: fromText(path) }, opaque: false, implied: false, target: null, meta: [], content: true, ...overrides,
+  };
+}
+
+function contentOf(upper: string | Buffer, base: string | Buffer = ''): ClassifyInput['contents'] {
+  const pick = (side: 'upper' | 'base'): Buffer => Buffer.from(side === 'upper' ? upper : base);
+  return { read: (_, side) => pick(side), head: (_, side, length) => pick(side).subarray(0, length) };
+}
+
+function judged(one: Change, contents: ClassifyInput['contents'] = contentOf('text'), more: Partial<ClassifyInput> = {}): string {
+  const { class: found, reason } = classify(one, { workspace, home, contents, ...more });
+  return reason === null ? found : `${found}: ${reason}`;
+}
+
+const modified = { kind: 'modify', base: statOf(FILE) } as const;
+
+describe('control', () => {
+  test.each([
+    ['.git/hooks/pre-commit', 'git hook'], ['sub/.git/hooks/x', 'git hook'], ['.git/modules/m/hooks/x', 'git hook'],
+    ['.git', '.git as a file'], ['vendor/.git', '.git as a file'],
+    ['.git/objects/info/alternates', 'git objects from elsewhere'],
+    ['.claude/settings.json', 'agent configuration'], ['.claude/settings.local.json', 'agent configuration'], ['.claude/hooks/a/b', 'agent configuration'],
+    ['.mcp.json', 'agent configuration'], ['.codex/config.toml', 'agent configuration'], ['.cursor/mcp.json', 'agent configuration'],
+    ['.gemini/policies/x.toml', 'agent configuration'], ['opencode.jsonc', 'agent configuration'], ['deep/down/.kiro/x', 'agent configuration'],
+    ['.vscode/tasks.json', 'editor configuration'], ['x.code-workspace', 'editor configuration'], ['.idea/runConfigurations/a.xml', 'editor configuration'],
+    ['.devcontainer/devcontainer.json', 'development container'], ['.envrc', 'directory environment'], ['mise.toml', 'directory environment'],
+    ['.agentfw.yaml', 'agentfw policy'], ['.dir-locals.el', 'editor configuration'],
+  ])('%s: %s', (path, reason) => {
+    expect(judged(change(path))).toBe(`control: ${reason}`);
+    expect(judged(change(path, modified))).toBe(`control: ${reason}`);
+  });
+
+  test.each(['.git/hooks/pre-commit.sample', '.git/index', '.git/refs/heads/main', '.vscode/notes.json', 'git/hooks/x', 'src/envrc'])('%s is normal', (path) => {
+    expect(judged(change(path))).toBe('normal');
+  });
+
+  test('a deletion counts too: settings protect', () => {
+    expect(judged(change('.claude/settings.json', { kind: 'delete', upper: null, base: statOf(FILE) }))).toBe('control: agent configuration');
+  });
+
+  test('an added executable bit of a hook counts', () => {
+    expect(judged(change('.git/hooks/x', { kind: 'metadata', meta: ['mode'], content: false }))).toBe('control: git hook');
+  });
+
+  test.each([
+    ['.GIT/hooks/x'], ['.Git/HOOKS/x'], ['.vſcode/tasks.json'], ['.ＶＳＣＯＤＥ/tasks.json'], ['.g\u200bit/hooks/x'], ['\u202e.git/hooks/x'], ['․git/hooks/x'],
+    ['.claude/Settings.JSON'], ['.\u00advscode/tasks.json'],
+  ])('a look-alike counts as the name: %j (CW10)', (path) => {
+    expect(judged(change(path))).toMatch(/^control: /);
+  });
+
+  test('a newline or a broken byte in the path hides nothing (E101)', () => {
+    expect(judged(change('a\nb/.git/hooks/x\ny'))).toBe('control: git hook');
+    expect(judged(change('a\xff/.git/hooks/x'))).toBe('control: git hook');
+  });
+
+  test('a symlink in the place of a directory of a rule brings in what no change names (CW01)', () => {
+    const link = (path: string): string => judged(change(path, { type: 'symlink', target: fromText('elsewhere') }));
+
+    expect(link('.vscode')).toBe('control: editor configuration');
+    expect(link('.git')).toBe('control: .git as a symlink');
+    expect(link('.git/hooks')).toBe('control: git hook');
+    expect(link('.husky')).toBe('later: commit hook');
+    expect(link('src/link')).toBe('normal');
+  });
+
+  test('what moves along with a renamed directory is judged by its new name', () => {
+    const moved = change('.vscode/tasks.json', { kind: 'rename', implied: true, from: fromText('/home/u/proj/tools/tasks.json'), content: false });
+
+    expect(judged(moved)).toBe('control: editor configuration');
+  });
+
+  test('a directory alone runs nothing', () => {
+    expect(judged(change('.git', { type: 'dir', upper: statOf(constants.S_IFDIR | 0o755), content: false }))).toBe('normal');
+  });
+});
+
+describe('outside the workspace', () => {
+  test.each([
+    ['/home/u/.bashrc', 'control: in your home, outside the workspace'],
+    ['/home/u/other/x', 'control: in your home, outside the workspace'],
+    ['/home/u/project2', 'control: in your home, outside the workspace'],
+    ['/etc/profile.d/x.sh', 'control: outside the workspace'],
+    ['/home/u/proj/src/x', 'normal'],
+  ])('%s is %s', (path, expected) => {
+    expect(judged(change(path))).toBe(expected);
+  });
+
+  test('what the profile calls the agent’s own is judged by its name', () => {
+    const owned = (path: Bytes): boolean => path.startsWith('/home/u/.claude/');
+
+    expect(judged(change('/home/u/.claude/projects/x.jsonl'), contentOf(''), { owned })).toBe('normal');
+    expect(judged(change('/home/u/.claude/settings.json'), contentOf(''), { owned })).toBe('control: agent configuration');
+  });
+
+  test('a home that is the workspace keeps its dot files to itself', () => {
+    const more = { workspace: home };
+
+    expect(judged(change('/home/u/.bashrc'), contentOf(''), more)).toBe('control: in your home, outside the workspace');
+    expect(judged(change('/home/u/bin/ls'), contentOf(''), more)).toMatch(/^control/);
+    expect(judged(change('/home/u/notes.txt'), contentOf(''), more)).toBe('normal');
+  });
+
+  test('a workspace inside an agent directory is not all agent configuration', () => {
+    const more = { workspace: fromText('/home/u/.codex/worktrees/a') };
+
+    expect(judged(change('/home/u/.codex/worktrees/a/src/x'), contentOf(''), more)).toBe('normal');
+  });
+
+  test('started in / nothing is the workspace', () => {
+    expect(judged(change('/srv/x'), contentOf(''), { workspace: '/' as Bytes })).toBe('control: no workspace but the whole machine');
+  });
+});
+
+describe('git configuration', () => {
+  test('is judged by its keys', () => {
+    const config = change('.git/config', modified);
+
+    expect(judged(config, contentOf('[core]\nbare = false\n', '[core]\n'))).toBe('normal');
+    expect(judged(config, contentOf('[core]\nfsmonitor = x\n', '[core]\n'))).toBe('control: git configuration: core.fsmonitor');
+    expect(judged(config, contentOf('[core\n'))).toMatch(/^control: git configuration that can't be read/);
+    expect(judged(config, null)).toBe("control: git configuration that can't be read");
+  });
+
+  test.each(['.git/modules/a/b/config', '.git/worktrees/w/config.worktree', '.GIT/Config'])('%s too', (path) => {
+    expect(judged(change(path), contentOf('[core]\nhooksPath = x'))).toBe('control: git configuration: core.hookspath');
+  });
+
+  test('as a symlink it can not be judged', () => {
+    expect(judged(change('.git/config', { type: 'symlink', target: fromText('x') }))).toMatch(/^control/);
+  });
+});
+
+describe('bare repositories', () => {
+  const parts = [change('data/HEAD'), change('data/objects', { type: 'dir', content: false }), change('data/refs', { type: 'dir', content: false })];
+
+  test('a layout that git takes for one makes `config` and hooks control', () => {
+    const bare = bareRepositories(parts, () => false);
+
+    expect([...bare]).toEqual([`${workspace}/data`]);
+    expect(judged(change('data/config'), contentOf(''), { bare })).toBe('control: bare git repository');
+    expect(judged(change('data/hooks/pre-push'), contentOf(''), { bare })).toBe('control: bare git repository');
+    expect(judged(change('data/readme'), contentOf(''), { bare })).toBe('normal');
+  });
+
+  test('is completed by what the host has; half of it is none; `.git` is none', () => {
+    expect(bareRepositories(parts.slice(0, 1), (path) => /\/(objects|refs)$/.test(path)).size).toBe(1);
+    expect(bareRepositories(parts.slice(0, 2), () => false).size).toBe(0);
+    expect(bareRepositories([change('.git/HEAD'), change('.git/objects/x'), change('.git/refs/x')], () => true).size).toBe(0);
+  });
+});
+
+describe('later', () => {
+  test.each([
+    ['Makefile', 'build script'], ['sub/setup.py', 'build script'], ['x.pth', 'build script'], ['.github/workflows/ci.yml', 'continuous integration'],
+    ['Dockerfile.dev', 'container build'], ['docker-compose.yml', 'container build'], ['.husky/pre-commit', 'commit hook'], ['CLAUDE.md', 'agent instructions'],
+    ['.claude/commands/x.md', 'agent instructions'], ['.npmrc', 'package manager configuration'], ['.gitattributes', 'git attributes'], ['.tool-versions', 'tool versions'],
+    ['build.gradle.kts', 'build script'], ['.git/rebase-merge/git-rebase-todo', 'git operation in progress'],
+  ])('%s: %s', (path, reason) => {
+    expect(judged(change(path))).toBe(`later: ${reason}`);
+    expect(judged(change(path, { kind: 'delete', upper: null, base: statOf(FILE) }))).toBe('normal');
+  });
+
+  test('package.json only for the parts that run', () => {
+    const manifest = change('package.json', modified);
+    const base = '{"name":"a","scripts":{"test":"x"}}';
+
+    expect(judged(manifest, contentOf('{"name":"b","scripts":{"test":"x"}}', base))).toBe('normal');
+    expect(judged(manifest, contentOf('{"name":"a","scripts":{"test":"y"}}', base))).toBe('later: scripts in package.json');
+    expect(judged(manifest, contentOf('{"name":"a","bin":"x","scripts":{"test":"x"}}', base))).toBe('later: bin in package.json');
+    expect(judged(manifest, contentOf('{', base))).toBe("later: package.json that can't be read");
+  });
+
+  test('lockfiles for new hosts, Cargo.toml and pyproject.toml for their build parts', () => {
+    const lock = change('package-lock.json', modified);
+    expect(judged(lock, contentOf('"https://a.example/x" "https://a.example/y"', '"https://a.example/x"'))).toBe('normal');
+    expect(judged(lock, contentOf('"https://b.example/x"', '"https://a.example/x"'))).toBe('later: lockfile fetches from b.example');
+
+    const cargo = change('Cargo.toml', modified);
+    expect(judged(cargo, contentOf('[package]\nname="y"', '[package]\nname="x"'))).toBe('normal');
+    expect(judged(cargo, contentOf('[package]\nbuild = "b.rs"', '[package]\n'))).toBe('later: build settings in Cargo.toml');
+
+    const python = change('pyproject.toml', modified);
+    expect(judged(python, contentOf('[build-system]\nrequires=["b"]', '[build-system]\nrequires=["a"]'))).toBe('later: build system in pyproject.toml');
+    expect(judged(python, contentOf('[project]\nname="b"', '[project]\nname="a"'))).toBe('normal');
+  });
+
+  test('a new executable bit, programs and set-id bits (CW11)', () => {
+    const executable = statOf(constants.S_IFREG | 0o755);
+
+    expect(judged(change('run', { upper: executable }), contentOf('#!/bin/sh\n'))).toBe('later: executable script');
+    expect(judged(change('run', { upper: executable }), contentOf('x'))).toBe('later: executable file');
+    expect(judged(change('run', { upper: executable, base: executable, kind: 'modify' }))).toBe('normal');
+    expect(judged(change('run', { upper: executable, base: statOf(FILE), kind: 'metadata', content: false, meta: ['mode'] }))).toBe('later: became executable');
+    expect(judged(change('lib.so'), contentOf(Buffer.from('7f454c460201', 'hex')))).toBe('later: ELF program');
+    expect(judged(change('x.exe'), contentOf('MZ..'))).toBe('later: PE program');
+    expect(judged(change('s', { upper: statOf(constants.S_IFREG | 0o4755) }))).toBe('later: setuid or setgid');
+    expect(judged(change('t', modified), contentOf('a\0b', 'text'))).toBe('later: binary replaces text');
+  });
+
+  test.each([
+    ['/etc/passwd', 'later: symlink leaving the tree'], ['../../x', 'later: symlink leaving the tree'], ['../x', 'normal'], ['x/../../..', 'later: symlink leaving the tree'],
+    ['/home/u/proj/a', 'normal'], ['/home/u/proj/../other', 'later: symlink leaving the tree'], ['', 'normal'],
+  ])('a symlink to %j is %s (CW02)', (target, expected) => {
+    expect(judged(change('d/link', { type: 'symlink', target: fromText(target) }))).toBe(expected);
+  });
+});
+
+test('foldPath is the identity but for case on plain names', () => {
+  expect(foldPath(fromText('src/Übung/a.TS'))).toBe('src/übung/a.ts');
+  expect(foldPath(fromText('README.md'))).toBe('readme.md');
+});
+
+test('a rename has the strictest class of its parts', () => {
+  const make = (path: string): JudgedChange => withClass(change(path), { workspace, home, contents: contentOf('x') });
+
+  expect(withStrictestClass(make('new'), [make('new'), make('Makefile'), make('.envrc')])).toMatchObject({ class: 'control', reason: 'directory environment' });
+  expect(withStrictestClass(make('new'), [make('new'), make('Makefile')])).toMatchObject({ class: 'later' });
+});
+
+test('the order is control, later, deletions, type changes, the rest, each by bytes', () => {
+  const make = (path: string, overrides: Partial<Change> = {}): JudgedChange => withClass(change(path, overrides), { workspace, home, contents: contentOf('x') });
+  const all = [
+    make('b'), make('B'), make('gone', { kind: 'delete', upper: null, base: statOf(FILE) }), make('Makefile'), make('.envrc'),
+    make('turned', { kind: 'type', oldType: 'symlink' }), make('a\xff'), make('a/z'), make('a.z'),
+  ];
+
+  const names = orderChanges(all).map((one) => one.path.slice(workspace.length + 1));
+
+  expect(names).toEqual(['.envrc', 'Makefile', 'gone', 'turned', 'B', 'a.z', 'a/z', 'a\xff', 'b']);
+  expect(orderChanges([...all].reverse()).map((one) => one.path)).toEqual(orderChanges(all).map((one) => one.path));
+});
