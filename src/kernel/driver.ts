@@ -1,7 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import type { Bytes } from '../bytes.js';
+import { joinBytes, toBuffer } from '../bytes.js';
 import { AgentfwError, errnoOf } from '../errors.js';
 import { numberField, objectField, textField } from '../fields.js';
 import { encodeFrame, frameReader } from './frames.js';
@@ -26,13 +29,27 @@ export interface Driver {
 
 const PROGRAM = fileURLToPath(new URL('../../driver/build/agentfw-driver', import.meta.url));
 
+/** What the driver is started with. */
+export interface DriverStart {
+  readonly verb: 'run' | 'enter';
+  readonly spec: Buffer;
+  /** a directory of ours for a moment: the spec is read from a file without a name */
+  readonly dir: Bytes;
+}
+
 /**
  * Starts the driver on the user's own terminal, in the caller's process
- * group: stdin, stdout and stderr are handed on untouched.
+ * group: stdin, stdout and stderr are handed on untouched. The spec goes by a
+ * file, because Node opens its own stderr whenever it destroys a socket, and
+ * that makes a pipe that the agent shares non-blocking.
  */
-export function startDriver(verb: 'run' | 'enter', spec: Buffer, onEvent: (event: DriverEvent) => void): Driver {
-  const child = spawn(PROGRAM, [verb], { stdio: ['inherit', 'inherit', 'inherit', 'pipe', 'pipe'], env: {}, argv0: 'agentfw-driver' });
+export function startDriver({ verb, spec, dir }: DriverStart, onEvent: (event: DriverEvent) => void): Driver {
+  const input = specFile(spec, dir);
+  const child = spawn(PROGRAM, [verb], { stdio: ['inherit', 'inherit', 'inherit', input, 'pipe'], env: {}, argv0: 'agentfw-driver' });
+  closeSync(input);
   const events = child.stdio[4] as Socket;
+  // A command to a driver that is about to end.
+  events.on('error', () => undefined);
   const read = frameReader((message) => onEvent(parseEvent(message)));
   const ended = new Promise<number>((resolve, reject) => {
     child.on('error', (cause) => reject(cannotStart(cause)));
@@ -46,16 +63,17 @@ export function startDriver(verb: 'run' | 'enter', spec: Buffer, onEvent: (event
       }
     });
   });
-  feed(child, spec);
   return { pid: child.pid ?? -1, send: (command) => void (events.writable && events.write(encodeFrame(command))), ended };
 }
 
-function feed(child: ChildProcess, spec: Buffer): void {
-  const [, , , input, events] = child.stdio as unknown as Socket[];
-  // A driver that refuses the spec closes early; its error event says why.
-  input!.on('error', () => undefined);
-  events!.on('error', () => undefined);
-  input!.end(spec);
+function specFile(spec: Buffer, dir: Bytes): number {
+  const path = toBuffer(joinBytes(dir, `.spec-${process.pid}` as Bytes));
+  rmSync(path, { force: true });
+  const fd = openSync(path, 'wx+', 0o600);
+  unlinkSync(path);
+  // Written by position: the driver reads from the beginning.
+  for (let done = 0; done < spec.length; ) done += writeSync(fd, spec, done, spec.length - done, done);
+  return fd;
 }
 
 function cannotStart(cause: Error): AgentfwError {

@@ -9,7 +9,7 @@ import { driverError } from './run.js';
 import type { SandboxRecord } from './sandbox.js';
 import { encodeEnterSpec } from './spec.js';
 import { accountOf, environmentFor, idsOf } from './start.js';
-import { openStore, readRecord } from './store.js';
+import { openStore, readRecord, sandboxDir } from './store.js';
 import { supervise } from './supervise.js';
 
 export interface EnterOptions {
@@ -25,7 +25,8 @@ export interface EnterOptions {
 /** Runs one more program in a running sandbox, confined as its agent is, and returns that program's status. */
 export async function enterSandbox(options: EnterOptions): Promise<number> {
   const { context } = options;
-  const record = readRecord(openStore(context), options.tag);
+  const store = openStore(context);
+  const record = readRecord(store, options.tag);
   const target = targetOf(record);
   const account = accountOf(context);
   const cwd = options.cwd ?? record.cwd;
@@ -34,7 +35,7 @@ export async function enterSandbox(options: EnterOptions): Promise<number> {
     ...{ mode: record.mode, ...idsOf(context), cwd, net: record.net === 'off' ? 'off' : 'host', nested: 'allow', tty: hasOwnTerminal() },
     ...{ argv: options.argv.length > 0 ? options.argv : [fromText(account.shell)], env: env.map(fromText), rlimits: [], target },
   });
-  const outcome = await supervise((onEvent) => startDriver('enter', spec, onEvent), {
+  const outcome = await supervise((onEvent) => startDriver({ verb: 'enter', spec, dir: sandboxDir(store, record.tag) }, onEvent), {
     onStarted: () => undefined,
     onDegraded: () => undefined,
   });

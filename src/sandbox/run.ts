@@ -144,7 +144,7 @@ function warn(record: SandboxRecord, { net, say }: RunOptions, fresh: boolean): 
 
 async function drive(store: Store, start: Start, keep: (record: SandboxRecord) => void, background: boolean): Promise<Outcome> {
   let record = start.record;
-  const outcome = await supervise((onEvent) => startDriver('run', start.spec, onEvent), {
+  const outcome = await supervise((onEvent) => startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag) }, onEvent), {
     onStarted: ({ driver, init }) => {
       record = { ...record, state: 'running', driver: processOf(driver), init: processOf(init) };
       writeRecord(store, record);

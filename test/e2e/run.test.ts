@@ -1,0 +1,256 @@
+/** The life of a run: issue 2, items 7 to 10. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, eventually, identities, mountsBelow, type Area } from '../helpers/sandbox.js';
+
+interface Saved {
+  readonly state: string;
+  readonly exit: { readonly code?: number; readonly signal?: number } | null;
+  readonly driver: { readonly pid: number } | null;
+  readonly init: { readonly pid: number } | null;
+}
+
+for (const identity of identities()) {
+  const gated = needs('userns', 'overlay');
+
+  gated.describe(`a run as ${identity.name}`, () => {
+    let area: Area;
+    beforeAll(() => {
+      area = createArea(identity);
+    });
+    afterAll(() => area.remove());
+
+    const run = (flags: readonly string[], ...agent: readonly string[]): ReturnType<Area['cli']> =>
+      area.cli(['run', '--net', 'off', ...flags, '--', ...agent]);
+    const sandboxes = (): readonly string[] => readdirSync(join(area.state, 'sandboxes')).filter((name) => !name.startsWith('.'));
+    const saved = (tag: string): Saved => JSON.parse(readFileSync(join(area.state, 'sandboxes', tag, 'sandbox.json'), 'utf8')) as Saved;
+
+    for (const [script, status] of [['exit 0', 0], ['exit 3', 3], ['exit 255', 255], ['kill -TERM $$', 143], ['kill -SEGV $$', 139], ['kill -KILL $$', 137]] as const) {
+      gated.test(`returns the agent's own status, 128+n for a signal: \`${script}\` is ${String(status)} (E129)`, async () => {
+        expect((await run(['--rm'], 'sh', '-c', script)).status).toBe(status);
+      });
+    }
+
+    gated.test('returns 127 for no such program, 126 for one that can not be executed, 125 for our own refusals, and leaves no sandbox', async () => {
+      expect((await run([], '/no/such/program')).status).toBe(127);
+      expect((await run([], 'no-such-program')).status).toBe(127);
+      expect((await run([], '/etc/passwd')).status).toBe(126);
+      expect((await run(['--passthrough', '/etc/passwd'], 'true')).status).toBe(125);
+      expect((await area.cli(['run', '--net', 'ask', '--', 'true'])).status).toBe(125);
+      expect(sandboxes()).toEqual([]);
+    });
+
+    gated.test('passes words and standard streams byte for byte', async () => {
+      const words = ['--help', '', '-x', 'a b', "it's", '--', '$HOME', 'ä'];
+      const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'printf "%s|" "$@"; cat; echo err >&2', 'sh', ...words], { input: 'in\0put\n' });
+
+      expect(outcome.stdout).toBe(`${words.join('|')}|in\0put\n`);
+      expect(outcome.stderr).toBe('err\n');
+    });
+
+    gated.test('leaves the standard streams blocking, as the agent expects them', async () => {
+      const python = 'import fcntl,os,time; time.sleep(.2); print([bool(fcntl.fcntl(f, fcntl.F_GETFL) & os.O_NONBLOCK) for f in (0, 1, 2)])';
+      const argv = area.argv(['run', '--rm', '--', '/usr/bin/python3', '-c', python]);
+      const outcome = spawnSync('sh', ['-c', '"$@" 2>&1 | cat', 'sh', ...argv], { cwd: area.project, env: area.env, input: '', encoding: 'utf8' });
+
+      expect(outcome.stdout).toContain('[False, False, False]');
+    });
+
+    gated.test('hands no descriptor but 0 to 2 on, and no core dumps', async () => {
+      const outcome = await run(['--rm'], 'sh', '-c', 'ls /proc/self/fd | tr "\\n" " "; ulimit -c');
+
+      expect(outcome.stdout).toBe('0 1 2 3 0\n');
+    });
+
+    gated.test('warns once that the network is the host\'s, unless it was said', async () => {
+      expect((await area.cli(['run', '--rm', '--', 'true'])).stderr).toMatch(/^agentfw: the network is the host's own/);
+      expect((await area.cli(['run', '--rm', '--net', 'allow', '--', 'true'])).stderr).toBe('');
+      const links = await run(['--rm'], 'sh', '-c', 'cat /proc/net/dev | tail -n +3 | wc -l');
+      expect(links.stdout).toBe('1\n');
+    });
+
+    gated.test('keeps the layers for `--in`, with the private directories', async () => {
+      expect((await run(['--tag', 'again'], 'sh', '-c', 'echo one > f; echo tmp > /tmp/t; rm -f kept')).status).toBe(0);
+      const outcome = await run(['--in', 'again'], 'sh', '-c', 'cat f /tmp/t; echo two >> f; exit 4');
+
+      expect(outcome.stdout, outcome.stderr).toBe('one\ntmp\n');
+      expect(outcome.status).toBe(4);
+      expect((await run(['--in', 'again'], 'cat', 'f')).stdout).toBe('one\ntwo\n');
+      expect(saved('again')).toMatchObject({ state: 'stopped', exit: { code: 0 }, driver: null, init: null });
+      expect((await run(['--tag', 'again'], 'true')).status).toBe(125);
+    });
+
+    gated.test('a symlink that the agent left in its /tmp leads a later run nowhere', async () => {
+      const below = `/tmp/agentfw-run-${String(process.pid)}-${identity.name}`;
+      mkdirSync(below);
+      try {
+        await run(['--tag', 'planted'], 'ln', '-s', area.home, below);
+        const outcome = await area.cli(['run', '--in', 'planted', '--net', 'off', '--', 'true'], { cwd: below });
+
+        expect(outcome.status).toBe(125);
+        expect(outcome.stderr).toContain("Can't show the host at");
+      } finally {
+        rmSync(below, { recursive: true });
+      }
+    });
+
+    gated.test('a run inside a run is refused with a sentence', async () => {
+      const outcome = await run(['--rm'], ...area.argv(['run', '--', 'true']).filter((word) => !['setpriv', '--clear-groups'].includes(word)).slice(identity.name === 'user' ? 5 : 0));
+
+      expect(outcome.status, outcome.stderr).toBe(125);
+      expect(outcome.stderr).toContain("Can't run inside a sandbox");
+    });
+
+    gated.test('ends what the agent left running, and `--detach` keeps it', async () => {
+      const marker = `${String(31_000 + (process.pid % 9000))}.25`;
+      await run(['--rm'], 'sh', '-c', `setsid sleep ${marker} & exit 0`);
+      expect(processesWith(`sleep ${marker}`)).toEqual([]);
+
+      const outcome = await run(['--tag', 'bg', '--detach'], 'sh', '-c', `echo started; (sleep 1; echo late) & sleep .1; exit 7`);
+      expect(outcome.status, outcome.stderr).toBe(0);
+      expect(outcome.stdout + outcome.stderr).toContain('bg');
+      expect((await run(['--in', 'bg'], 'true')).stderr).toContain('is running');
+      await eventually('the background run ends', () => saved('bg').state === 'stopped');
+      expect(readFileSync(join(area.state, 'sandboxes/bg/output.log'), 'utf8')).toBe('started\nlate\n');
+      expect(saved('bg').exit).toEqual({ code: 7 });
+    });
+
+    gated.test('a detached start that fails says so and returns its status', async () => {
+      const outcome = await run(['--tag', 'bad', '--detach'], 'no-such-program');
+
+      expect(outcome.status).toBe(127);
+      expect(outcome.stderr).toContain('no-such-program');
+      expect(sandboxes()).not.toContain('bad');
+    });
+
+    for (const signal of ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGINT'] as const) {
+      gated.test(`hands ${signal} on to the agent`, async () => {
+        const child = start(area, ['--rm'], `trap 'echo got; exit 9' ${signal.slice(3)}; echo ready; while :; do sleep .05; done`);
+        await child.says('ready\n');
+        child.process.kill(signal);
+
+        expect(await child.ended).toBe(9);
+        expect(child.text()).toBe('ready\ngot\n');
+      });
+    }
+
+    for (const victim of ['supervisor', 'driver', 'init'] as const) {
+      gated.test(`kill -9 of the ${victim} ends the tree; layers and listing stay (RS02, E134)`, async () => {
+        const tag = `kill-${victim}`;
+        const marker = `${String(41_000 + (process.pid % 9000))}.5`;
+        const child = start(area, ['--tag', tag], `echo kept > ${tag}.txt; setsid sleep ${marker} & echo ready; sleep ${marker}`);
+        await child.says('ready\n');
+        await eventually('the record names its processes', () => saved(tag).init !== null);
+        const { driver, init } = saved(tag);
+        const supervisor = Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${String(driver?.pid)}/status`, 'utf8'))?.[1]);
+        process.kill({ supervisor, driver: driver?.pid ?? -1, init: init?.pid ?? -1 }[victim], 'SIGKILL');
+        await child.ended;
+
+        await eventually('nothing of the tree is left', () => processesWith(`sleep ${marker}`).length === 0 && !alive(driver?.pid) && !alive(init?.pid));
+        expect(mountsBelow(area.dir)).toEqual([]);
+        const again = await run(['--in', tag], 'cat', `${tag}.txt`);
+        expect(again.stdout, again.stderr).toBe('kept\n');
+      });
+    }
+
+    gated.test('kill -9 at any moment of the start leaves no process and no mount', async () => {
+      const marker = `${String(51_000 + (process.pid % 9000))}.75`;
+      for (let delay = 20; delay <= 260; delay += 20) {
+        const child = start(area, ['--tag', `early-${String(delay)}`], `sleep ${marker}`);
+        await new Promise((go) => void setTimeout(go, delay));
+        const tree = descendants(child.process.pid ?? -1);
+        const victim = tree.length > 0 && delay % 40 === 0 ? (tree[Math.floor(Math.random() * tree.length)] ?? -1) : (child.process.pid ?? -1);
+        try {
+          process.kill(victim, 'SIGKILL');
+        } catch {
+          // It was quicker: then the whole is ended from above.
+        }
+        child.process.kill('SIGKILL');
+        await child.ended;
+      }
+      await eventually('no process', () => processesWith(`sleep ${marker}`).length === 0);
+      await eventually('no driver of this area', () => processesWith(area.dir).length === 0);
+      expect(mountsBelow(area.dir)).toEqual([]);
+      const listed = await area.cli(['list', '--json']);
+      expect(listed.status, listed.stderr).toBe(0);
+      for (const tag of sandboxes().filter((name) => name.startsWith('early-'))) {
+        expect((await run(['--in', tag], 'true')).status).toBe(0);
+      }
+    }, 120_000);
+
+    gated.test('two sandboxes run at once over the same base, each with its own layers', async () => {
+      const [one, two] = await Promise.all([
+        run(['--tag', 'one'], 'sh', '-c', 'echo 1 > both; sleep .3; cat both'),
+        run(['--tag', 'two'], 'sh', '-c', 'echo 2 > both; sleep .3; cat both'),
+      ]);
+
+      expect([one?.stdout, two?.stdout]).toEqual(['1\n', '2\n']);
+      expect(existsSync(join(area.project, 'both'))).toBe(false);
+    });
+
+    gated.test('an environment without loader hooks and agent sockets, except what is named', async () => {
+      const outcome = await area.cli(['run', '--rm', '--net', 'off', '--env', 'NODE_OPTIONS', '--env', 'MINE=1', '--', 'env'], {
+        env: { LD_PRELOAD: '', BASH_ENV: '/x', SSH_AUTH_SOCK: '/x', DBUS_SESSION_BUS_ADDRESS: 'x', NODE_OPTIONS: '--no-warnings', KEPT: 'yes', GIT_DIR: '/x', GIT_AUTHOR_NAME: 'me' },
+      });
+      const names = outcome.stdout.split('\n').map((line) => line.split('=')[0]);
+
+      expect(names).toEqual(expect.arrayContaining(['NODE_OPTIONS', 'MINE', 'KEPT', 'GIT_AUTHOR_NAME', 'AGENTFW', 'AGENTFW_TAG', 'HOME', 'PWD']));
+      for (const name of ['LD_PRELOAD', 'BASH_ENV', 'SSH_AUTH_SOCK', 'DBUS_SESSION_BUS_ADDRESS', 'GIT_DIR', 'AGENTFW_STATE_DIR']) expect(names).not.toContain(name);
+    });
+
+    gated.test('a store that can not hold layers is refused with the mend (E14)', async () => {
+      const outcome = await area.cli(['run', '--', 'true'], { env: { AGENTFW_STATE_DIR: '/proc/agentfw' } });
+
+      expect(outcome.status).toBe(125);
+      expect(outcome.stderr).toContain('AGENTFW_STATE_DIR');
+    });
+  });
+}
+
+interface Started {
+  readonly process: ChildProcess;
+  readonly text: () => string;
+  readonly says: (part: string) => Promise<unknown>;
+  readonly ended: Promise<number | null>;
+}
+
+function start(area: Area, flags: readonly string[], script: string): Started {
+  const [program = '', ...args] = area.argv(['run', '--net', 'off', ...flags, '--', 'sh', '-c', script]);
+  const child = spawn(program, args, { cwd: area.project, env: area.env, stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  const ended = new Promise<number | null>((resolve) => child.on('exit', (code) => resolve(code)));
+  return { process: child, text: () => text, says: (part) => eventually(`it says ${part}`, () => text.includes(part)), ended };
+}
+
+function commandLines(): readonly { readonly pid: number; readonly line: string; readonly parent: number }[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((name) => {
+    try {
+      const line = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+      const parent = Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1]);
+      return [{ pid: Number(name), line, parent }];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function processesWith(text: string): readonly number[] {
+  return commandLines().filter(({ line, pid }) => line.includes(text) && pid !== process.pid).map(({ pid }) => pid);
+}
+
+function descendants(pid: number): readonly number[] {
+  const all = commandLines();
+  const found: number[] = [];
+  for (const here of [pid, ...found]) found.push(...all.filter(({ parent }) => parent === here).map((entry) => entry.pid));
+  for (let at = 0; at < found.length; at += 1) found.push(...all.filter(({ parent, pid: own }) => parent === found[at] && !found.includes(own)).map((entry) => entry.pid));
+  return found;
+}
+
+function alive(pid: number | undefined): boolean {
+  return pid !== undefined && existsSync(`/proc/${String(pid)}/exe`);
+}
+

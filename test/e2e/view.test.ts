@@ -1,0 +1,221 @@
+/** What the agent sees: issue 2, items 5 and 6. */
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, identities, type Area } from '../helpers/sandbox.js';
+
+for (const identity of identities()) {
+  const gated = needs('userns', 'overlay');
+
+  gated.describe(`the view as ${identity.name}`, () => {
+    let area: Area;
+    beforeAll(() => {
+      area = createArea(identity);
+      own(area, join(area.project, 'kept.txt'), 'before\n');
+    });
+    afterAll(async () => {
+      for (const dir of made.splice(0)) rmSync(dir, { recursive: true, force: true });
+      await area.remove();
+    });
+
+    const inside = async (script: string, flags: readonly string[] = []): Promise<string> => {
+      const outcome = await area.cli(['run', '--rm', '--net', 'off', ...flags, '--', 'sh', '-c', script]);
+      expect(outcome.status, outcome.stderr).toBe(0);
+      return outcome.stdout;
+    };
+
+    gated.test('has the same uid, working directory and environment basics', async () => {
+      const out = await inside('id -u; id -g; pwd; echo "$HOME"; echo "$AGENTFW"; echo "$PWD"');
+
+      expect(out.trimEnd().split('\n')).toEqual([String(identity.uid), String(identity.gid), area.project, area.home, '1', area.project]);
+    });
+
+    gated.test('has the same entries in `/`, with their modes, types and link targets (E15)', async () => {
+      const out = await inside(`for name in $(ls -A /); do stat -c '%n %F %a' "/$name"; done; for name in $(ls -A /); do test -L "/$name" && readlink "/$name"; done; true`);
+      const names = readdirSync('/').sort();
+      const own = new Set(['/proc', '/dev', '/run', '/tmp']);
+      const seen = new Map(out.split('\n').filter((line) => line.startsWith('/')).map((line) => [line.split(' ')[0], line]));
+
+      for (const name of names) {
+        const stat = lstatSync(`/${name}`);
+        if (own.has(`/${name}`) || stat.isSymbolicLink()) continue;
+        const mode = (stat.mode & 0o7777).toString(8);
+        // Where the user may not write, the view has no write bits either.
+        const expected = seen.get(`/${name}`)?.split(' ').at(-1);
+        expect([mode, withoutWrite(mode)], name).toContain(expected);
+      }
+      const links = names.filter((name) => lstatSync(`/${name}`).isSymbolicLink());
+      for (const name of links) expect(out).toContain(readlinkSync(`/${name}`));
+    });
+
+    gated.test('takes writes into the layer, and the host stays as it was (E1)', async () => {
+      await inside('echo after > kept.txt; echo new > new.txt; mkdir d; mv kept.txt d/; test "$(cat d/kept.txt)" = after');
+
+      expect(readFileSync(join(area.project, 'kept.txt'), 'utf8')).toBe('before\n');
+      expect(readdirSync(area.project)).toEqual(['kept.txt']);
+    });
+
+    gated.test('refuses what it can not put in a layer with an error of the kernel, never silently (E1)', async () => {
+      const out = await inside('for f in /etc/agentfw-x /usr/agentfw-x /agentfw-x "$HOME/agentfw-x"; do (echo x > "$f") 2>/dev/null && echo "$f"; done; true');
+      const written = out.split('\n').filter((line) => line !== '');
+
+      expect(written).toContain(join(area.home, 'agentfw-x'));
+      if (identity.name === 'root') expect(written).toEqual(['/etc/agentfw-x', '/usr/agentfw-x', '/agentfw-x', join(area.home, 'agentfw-x')]);
+      for (const path of ['/etc/agentfw-x', '/usr/agentfw-x', '/agentfw-x', join(area.home, 'agentfw-x')]) expect(existsSync(path)).toBe(false);
+    });
+
+    gated.test('has a private /tmp, /var/tmp, /dev/shm, /run and runtime directory', async () => {
+      const out = await inside('ls -A /tmp /var/tmp /dev/shm; ls -A /run; for d in /tmp /var/tmp /dev/shm; do echo x > $d/agentfw-private-x; done; stat -c %a /tmp /run');
+
+      expect(out).toMatch(/^\/dev\/shm:\n\n\/tmp:\n\n\/var\/tmp:\n/);
+      expect(out).not.toMatch(/dbus|systemd|docker/);
+      expect(out).toMatch(/1777\n755\n$/);
+      for (const dir of ['/tmp', '/var/tmp', '/dev/shm']) expect(existsSync(`${dir}/agentfw-private-x`)).toBe(false);
+    });
+
+    gated.test('has a fresh /proc: its own pids, its own mounts, a supervisor that can not be seen (RD14)', async () => {
+      const out = await inside('ls -d /proc/[0-9]* | wc -l; cat /proc/1/comm; cat /proc/*/cmdline | tr "\\0" " "');
+
+      expect(Number(out.split('\n')[0])).toBeLessThan(8);
+      expect(out).not.toContain('bin/run.js');
+    });
+
+    gated.test('never shows the store, whatever path is taken (RD19)', async () => {
+      const out = await inside(`ls -A ${area.state} | wc -l; ls -A /proc/self/root${area.state} | wc -l; touch ${area.state}/x 2>&1; rmdir ${area.state} 2>&1; mv ${area.state} ${area.home}/moved 2>&1; ls -A ${area.state} | wc -l`);
+
+      expect(out.split('\n').filter((line) => /^\d+$/.test(line))).toEqual(['0', '0', '0']);
+      expect(out).toMatch(/Read-only file system/);
+    });
+
+    gated.test('lets `git` and `ssh -G` work', async () => {
+      const out = await inside('git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm one && git status --porcelain && git log --oneline | wc -l; if id -un >/dev/null 2>&1; then ssh -G host | grep -c "^hostname host"; else echo 1; fi');
+
+      expect(out).toBe('1\n1\n');
+      expect(existsSync(join(area.project, '.git'))).toBe(false);
+    });
+
+    gated.test('`sudo -n true` fails like a command that may not, and nothing gains rights', async () => {
+      const out = await inside('if command -v sudo >/dev/null; then sudo -n true 2>&1 && echo yes; fi; grep -E "^(NoNewPrivs)" /proc/self/status');
+
+      expect(out).toContain('NoNewPrivs:\t1');
+      expect(out).not.toContain('yes');
+    });
+
+    gated.test('shows the project below /tmp, and nothing else of /tmp', async () => {
+      const below = createAreaIn('/tmp', area);
+      const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'pwd; ls -A; ls -A /tmp; echo new > new.txt'], { cwd: below });
+
+      expect(outcome.stderr).toBe('');
+      expect(outcome.stdout).toBe(`${below}\nseen.txt\n${below.split('/')[2] ?? ''}\n`);
+      expect(readdirSync(below)).toEqual(['seen.txt']);
+    });
+
+    gated.test('a git worktree can commit: the shared directory is writable too (E138)', async () => {
+      const main = createAreaIn('/tmp', area);
+      const git = 'git -c user.name=a -c user.email=a@b';
+      const tree = join(area.home, 'tree');
+      const made = await area.native(['sh', '-c', `git init -q . && git add -A && ${git} commit -qm one && git worktree add -q ${tree}`], { cwd: main });
+      expect(made.status, made.stderr).toBe(0);
+
+      const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', `echo x > new && git add new && ${git} commit -qm two && git log --oneline | wc -l`], { cwd: tree });
+
+      expect(outcome.stdout, outcome.stderr).toBe('2\n');
+      const log = await area.native(['git', 'log', '--oneline', '--all'], { cwd: main });
+      expect(log.stdout.trimEnd().split('\n')).toHaveLength(1);
+    });
+
+    gated.test('hides a path, hands one in, lets one through', async () => {
+      const secret = join(area.home, 'secret');
+      own(area, secret, 'key\n');
+      const given = `/tmp/agentfw-given-${String(process.pid)}-${identity.name}`;
+      own(area, given, 'given\n');
+      made.push(given);
+      const open = join(area.home, 'open');
+      mkdirSync(open);
+      chownSync(open, identity.uid, identity.gid);
+
+      const out = await inside(`cat ${secret} 2>/dev/null; cat ${given}; echo x > ${given} 2>/dev/null; echo through > ${open}/file`, ['--hide', secret, '--share', given, '--passthrough', open]);
+
+      expect(out).toBe('given\n');
+      expect(readFileSync(given, 'utf8')).toBe('given\n');
+      expect(readFileSync(join(open, 'file'), 'utf8')).toBe('through\n');
+    });
+
+    gated.test('a socket of the host does not answer (E137)', async () => {
+      const path = join(area.home, 'daemon.sock');
+      const server = createServer((socket) => socket.end('hello'));
+      await new Promise<void>((ready) => server.listen(path, ready));
+      chmodSync(path, 0o777);
+      try {
+        const out = await inside(`/usr/bin/python3 -c "
+import socket
+s = socket.socket(socket.AF_UNIX)
+try:
+    s.connect('${path}'); print('open')
+except OSError as e: print(type(e).__name__)"`);
+        expect(out).toBe('ConnectionRefusedError\n');
+      } finally {
+        server.close();
+      }
+    });
+
+    gated.test('paths with blanks, colons, commas, backslashes and newlines (E19)', async () => {
+      const odd = join(area.home, 'a:b,c\\d e\nf');
+      mkdirSync(odd);
+      chownSync(odd, identity.uid, identity.gid);
+
+      const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'echo x > y && ls && pwd'], { cwd: odd });
+
+      expect(outcome.stdout, outcome.stderr).toBe(`y\n${odd}\n`);
+      expect(readdirSync(odd)).toEqual([]);
+    });
+
+    gated.test('a working directory that is reached by a symlink keeps its name', async () => {
+      const link = join(area.home, 'link');
+      symlinkSync(area.project, link);
+
+      const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'pwd'], { cwd: link, env: { PWD: link } });
+
+      expect(outcome.stdout).toBe(`${link}\n`);
+    });
+
+    if (identity.name === 'root') {
+      gated.test('new names directly in `/` belong to the first layer', async () => {
+        const outcome = await area.cli(['run', '--tag', 'top', '--net', 'off', '--', 'sh', '-c', 'mkdir /agentfw-top && echo x > /agentfw-top/file']);
+
+        expect(outcome.status, outcome.stderr).toBe(0);
+        expect(existsSync('/agentfw-top')).toBe(false);
+        expect(readFileSync(join(area.state, 'sandboxes/top/layers/0/upper/agentfw-top/file'), 'utf8')).toBe('x\n');
+      });
+
+      gated.test('the kernel can not be configured by the owner of its files (KN08)', async () => {
+        const out = await inside('for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger /sys/kernel/uevent_helper /proc/sys/vm/drop_caches; do (echo x > $f) 2>/dev/null && echo $f; done; true');
+
+        expect(out).toBe('');
+      });
+    }
+  });
+}
+
+function withoutWrite(mode: string): string {
+  return (parseInt(mode, 8) & ~0o222).toString(8);
+}
+
+function own(area: Area, path: string, text: string): void {
+  writeFileSync(path, text);
+  chownSync(path, area.identity.uid, area.identity.gid);
+}
+
+let count = 0;
+const made: string[] = [];
+function createAreaIn(root: string, area: Area): string {
+  count += 1;
+  const dir = `${root}/agentfw-view-${String(process.pid)}-${String(count)}`;
+  mkdirSync(dir);
+  made.push(dir);
+  own(area, join(dir, 'seen.txt'), 'seen\n');
+  chownSync(dir, area.identity.uid, area.identity.gid);
+  return dir;
+}
