@@ -1,14 +1,48 @@
+import { fromText, type Bytes } from '../bytes.js';
+import { AT_FDCWD } from '../kernel/kernel.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
-import type { Change, ChangeKind } from './change.js';
+import { bareRepositories } from './bare.js';
+import type { Change, ChangeKind, JudgedChange } from './change.js';
+import { withClass, withStrictestClass } from './classify.js';
+import { openContents, type ContentReader } from './content.js';
+import { orderChanges } from './order.js';
+import { detectRenames } from './rename.js';
 import { scan } from './scan.js';
 
 export type KindCounts = Readonly<Record<ChangeKind, number>>;
+
+/** All changes of a sandbox, judged, in two forms. */
+export interface Gathered {
+  /** one for each object of the host that would change */
+  readonly single: readonly JudgedChange[];
+  /** the same with renames told as such: what people see */
+  readonly shown: readonly JudgedChange[];
+  /** what a rename of `shown` stands for in `single` */
+  readonly parts: ReadonlyMap<JudgedChange, readonly JudgedChange[]>;
+  readonly contents: ContentReader;
+}
 
 /** All changes of a sandbox against the host as it is now, in the order of the layers. */
 export function changesOf(store: Store, record: SandboxRecord): Change[] {
   const { kernel, context } = store;
   return [...scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid })];
+}
+
+/** Scans, classifies, finds renames and orders. Close `contents` when done. */
+export function gather(store: Store, record: SandboxRecord): Gathered {
+  const changes = changesOf(store, record);
+  const contents = openContents(store.kernel, record.layers);
+  const bare = bareRepositories(changes, (path) => store.kernel.statOrNull(AT_FDCWD, path) !== null);
+  const input = { workspace: record.cwd, home: homeOf(store), contents, bare };
+  const single = orderChanges(changes.map((change) => withClass(change, input)));
+  const renames = detectRenames(single, { digestOf: contents.digest, join: withStrictestClass });
+  return { single, shown: orderChanges(renames.changes), parts: renames.parts, contents };
+}
+
+function homeOf({ context }: Store): Bytes {
+  const home = context.env['HOME'];
+  return fromText(home?.startsWith('/') === true ? home : '/nonexistent');
 }
 
 export function countKinds(changes: Iterable<Change>): KindCounts {

@@ -1,0 +1,54 @@
+import type { CommitInfo, CommitResult, Counts, Recovered } from '../changes/engine.js';
+import { toText } from '../bytes.js';
+import { countsText } from './changes.js';
+import { escapeForTerminal, showBytes } from './escape.js';
+import type { Printer } from './print.js';
+import { bytesJson } from './record.js';
+import { plural } from './table.js';
+
+/** Result of a commit or an undo as JSON; docs/json.md. */
+export function resultJson(result: CommitResult): Record<string, unknown> {
+  const { id, state, digest, landed, refused, counts, error } = result;
+  return {
+    ...{ commit: id, state, digest, counts },
+    landed: landed.map(({ path, kind, type, stripped }) => ({ ...bytesJson('path', path), kind, type, stripped })),
+    refused: refused.map(({ path, why, conflict, code, text }) => ({ ...bytesJson('path', path), why, conflict, code, text })),
+    error: error === null ? null : { code: error.code, path: error.path === null ? null : toText(error.path), text: error.text },
+  };
+}
+
+export function infoJson(info: CommitInfo): Record<string, unknown> {
+  const { id, tag, created, note, counts, digest, undoes, undoneBy, state, bytes } = info;
+  return { id, tag, created, note, counts, digest, undoes, undoneBy, state, bytes };
+}
+
+/** What landed, on stderr: the host is the product, not this text. */
+export function sayResult(printer: Printer, result: CommitResult, verb: 'Landed' | 'Took back'): void {
+  for (const { path, stripped } of result.landed) {
+    if (stripped.length > 0) printer.warn(`${showBytes(path)}: landed without ${stripped.join(', ')}`);
+  }
+  for (const { path, text } of result.refused) printer.say(`${printer.paintErr('red', 'not landed')} ${showBytes(path)}: ${escapeForTerminal(text)}`);
+  if (result.state === 'rolled-back') {
+    printer.say(`${printer.paintErr('red', 'Nothing landed:')} ${escapeForTerminal(result.error?.text ?? '')} The host is as it was.`);
+    return;
+  }
+  printer.say(result.id === null ? 'Nothing to land.' : `${verb} ${plural(total(result.counts), 'change')}: ${countsText(result.counts)}`);
+}
+
+export function total(counts: Counts): number {
+  return counts.add + counts.modify + counts.delete + counts.type + counts.metadata;
+}
+
+/** What was left of an earlier, interrupted commit. */
+export function sayRecovered(printer: Printer, recovered: readonly Recovered[]): void {
+  for (const { id, outcome, error } of recovered) {
+    const words = {
+      finished: `Finished the commit ${id}, which was interrupted.`,
+      'rolled-back': `Took back the commit ${id}, which was interrupted: the host is as it was.`,
+      discarded: `Dropped the commit ${id}, which had not begun to land.`,
+      blocked: `The interrupted commit ${id} can't be finished: ${escapeForTerminal(error ?? '')}`,
+    }[outcome];
+    if (outcome === 'blocked') printer.warn(words);
+    else printer.say(words);
+  }
+}
