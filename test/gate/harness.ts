@@ -52,7 +52,7 @@ export async function startBehindGate(argv: readonly string[], answers: Answers,
   const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', 'pipe'], env, cwd: '/' });
   const messages: GateMessage[] = [];
   const waiting: (() => void)[] = [];
-  const channel = openChannel(child.stdio[5] as Duplex, (message) => {
+  const channel = openChannel((child.stdio as unknown as Duplex[])[5]!, (message) => {
     messages.push(message);
     answer(channel, answers, message);
     for (const check of [...waiting]) check();

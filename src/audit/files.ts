@@ -1,0 +1,54 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { joinBytes } from '../bytes.js';
+import { readWhole, replaceFile } from '../kernel/files.js';
+import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
+import { objectField, numberField, textField } from '../fields.js';
+import type { AuditHead } from './chain.js';
+import { newKey } from './chain.js';
+
+/** `audit.jsonl` is written; full ones are `audit.1.jsonl`, `audit.2.jsonl`, … in order. */
+export const CURRENT = 'audit.jsonl' as Bytes;
+export const LOCK = 'audit.lock' as Bytes;
+const HEAD = 'audit.head.json' as Bytes;
+const KEY = 'audit-key.pem' as Bytes;
+
+export function rotatedName(number: number): Bytes {
+  return `audit.${number}.jsonl` as Bytes;
+}
+
+/** All files of the log that exist, oldest first. */
+export function logFiles(kernel: Kernel, dir: Bytes): Bytes[] {
+  const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  const names = kernel.list(fd);
+  kernel.close(fd);
+  const numbers = names.flatMap((name) => {
+    const found = /^audit\.([1-9][0-9]{0,8})\.jsonl$/.exec(name);
+    return found === null ? [] : [Number(found[1])];
+  });
+  const rotated = numbers.sort((a, b) => a - b).map(rotatedName);
+  return names.includes(CURRENT) ? [...rotated, CURRENT] : rotated;
+}
+
+export function readHead(kernel: Kernel, dir: Bytes): AuditHead | null {
+  const text = readWhole(kernel, joinBytes(dir, HEAD));
+  if (text === null) return null;
+  const fields = objectField(JSON.parse(text.toString('utf8')), 'the head');
+  const optional = (name: string): string | null => (fields[name] === null ? null : textField(fields[name], name));
+  if (fields['version'] !== 1) throw new Error('audit.head.json has another version');
+  return { version: 1, tag: textField(fields['tag'], 'tag'), index: numberField(fields['index'], 'index'), hash: textField(fields['hash'], 'hash'), signature: optional('signature'), key: optional('key') };
+}
+
+export function writeHead(kernel: Kernel, dir: Bytes, head: AuditHead): void {
+  replaceFile(kernel, joinBytes(dir, HEAD), `${JSON.stringify(head)}\n`);
+}
+
+/** The user's signing key in the store, made at first use. */
+export function userKey(kernel: Kernel, store: Bytes): string {
+  const file = joinBytes(store, KEY);
+  const found = readWhole(kernel, file);
+  if (found !== null) return found.toString('utf8');
+  const made = newKey();
+  replaceFile(kernel, file, made);
+  return made;
+}

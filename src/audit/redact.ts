@@ -1,0 +1,92 @@
+import type { AuditEvent, AuditFields } from './event.js';
+
+/**
+ * The one place where secrets are cut out of what is recorded. It cuts
+ * rather too much: a log is copied to places that a secret must not reach.
+ */
+
+/** Longer texts are cut: a record is evidence, not a copy. */
+const MAX_TEXT = 2048;
+const MAX_ITEMS = 64;
+
+/** name, pattern; a first group is kept in front of the mark */
+const TOKENS: readonly (readonly [string, RegExp])[] = [
+  ['private-key', /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g],
+  ['jwt', /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/g],
+  ['token', /\b(?:gh[pousr]_|github_pat_|glpat-|npm_|pypi-|xox[abeoprs]-|sk-|rk_live_|sk_live_|AIza|ya29\.|hf_|dop_v1_|shpat_|SG\.)[A-Za-z0-9_.-]{8,}/g],
+  ['aws-key', /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g],
+  ['authorization', /\b((?:Authorization|Proxy-Authorization|X-Api-Key|Api-Key|Private-Token|Cookie|Set-Cookie)\s*[:=]\s*(?:(?:Bearer|Basic|Token|Digest)\s+)?)[^\s'"]+/gi],
+  ['bearer', /\b(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}/gi],
+  ['userinfo', /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@'"]+@/gi],
+  ['value', /((?:^|[\s?&;,{"'-])[\w.-]*(?:passw(?:or)?d|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|session[_-]?id|signature|sig)[\w-]*["']?\s*[=:]\s*["']?)[^\s&"',;}]+/gi],
+];
+
+/** Options whose next argument is a secret. */
+const SECRET_OPTION = /^--?(?:[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key)[\w-]*|user|proxy-user|u|U)$/i;
+
+export interface Redacted<T> {
+  readonly value: T;
+  readonly count: number;
+}
+
+export function redactText(text: string): Redacted<string> {
+  let count = 0;
+  let value = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…(+${text.length - MAX_TEXT})` : text;
+  for (const [name, pattern] of TOKENS) {
+    value = value.replace(pattern, (whole: string, kept: unknown) => {
+      if (whole.includes('[redacted:')) return whole;
+      count += 1;
+      const at = name === 'userinfo' ? '@' : '';
+      return `${typeof kept === 'string' ? kept : ''}[redacted:${name}]${at}`;
+    });
+  }
+  return { value, count };
+}
+
+/** Arguments one by one, and what follows an option such as `--token`. */
+export function redactArgv(argv: readonly string[]): Redacted<string[]> {
+  let count = 0;
+  const value = argv.slice(0, MAX_ITEMS).map((arg, at) => {
+    const before = argv[at - 1] ?? '';
+    // `-u` takes a password only as `user:password`, and `-u` alone means many things.
+    const secret = SECRET_OPTION.test(before) && (!/^-(-user|-proxy-user|u|U)$/.test(before) || arg.includes(':'));
+    if (secret && !(arg.startsWith('-') && !arg.includes(':'))) {
+      count += 1;
+      return '[redacted:argument]';
+    }
+    const cut = redactText(arg);
+    count += cut.count;
+    return cut.value;
+  });
+  if (argv.length > MAX_ITEMS) value.push(`…(+${argv.length - MAX_ITEMS})`);
+  return { value, count };
+}
+
+export function redactEvent(event: AuditEvent): Redacted<AuditEvent> {
+  let count = 0;
+  const text = (value: string): string => {
+    const cut = redactText(value);
+    count += cut.count;
+    return cut.value;
+  };
+  const list = (values: readonly string[]): string[] => {
+    const cut = redactArgv(values);
+    count += cut.count;
+    return cut.value;
+  };
+  const fields = (given: AuditFields): AuditFields =>
+    Object.fromEntries(Object.entries(given).map(([key, value]) => [key, typeof value === 'string' ? text(value) : Array.isArray(value) ? list(value as readonly string[]) : value]));
+  const { subject } = event;
+  const value: AuditEvent = {
+    ...event,
+    object: fields(event.object ?? {}),
+    detail: fields(event.detail ?? {}),
+    subject: subject === null || subject === undefined ? null : {
+      pid: subject.pid,
+      exe: subject.exe === null ? null : text(subject.exe),
+      argv: subject.argv === null ? null : list(subject.argv),
+      cwd: subject.cwd === null ? null : text(subject.cwd),
+    },
+  };
+  return { value, count };
+}

@@ -1,0 +1,192 @@
+import { constants, fstatSync, readSync } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { joinBytes } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
+import { writeAll } from '../kernel/files.js';
+import { AT_FDCWD, RENAME, type Fd, type Kernel } from '../kernel/kernel.js';
+import { GENESIS, hashLine, lineOf, signHead } from './chain.js';
+import type { AuditEvent } from './event.js';
+import { CURRENT, LOCK, logFiles, readHead, rotatedName, writeHead } from './files.js';
+
+export interface AuditOptions {
+  readonly kernel: Kernel;
+  /** the sandbox's directory in the store */
+  readonly dir: Bytes;
+  readonly tag: string;
+  readonly policy: string | null;
+  readonly now: () => Date;
+  /** `stop`: a record that can't be written throws; `drop`: it is counted, and the count recorded later */
+  readonly onFull: 'stop' | 'drop';
+  /** a file this long is followed by a new one; default 16 MiB */
+  readonly rotateBytes?: number;
+  /** of all files together; default 1 GiB */
+  readonly maxBytes?: number;
+}
+
+export interface Audit {
+  /** Appends one record before it returns; several processes may. Its index, or null when it was dropped. */
+  readonly record: (event: AuditEvent) => number | null;
+  /** records lost so far (`onFull: drop`) */
+  readonly dropped: () => number;
+  /** signs the end with the user's key; the log may be opened and go on again */
+  readonly close: (privateKey: string) => void;
+  /** leaves without a signature */
+  readonly leave: () => void;
+}
+
+const MAX_LINE = 256 * 1024;
+
+interface Writer {
+  readonly options: AuditOptions;
+  readonly lock: Fd;
+  fd: Fd;
+  /** where we left the current file: if it is longer, somebody else wrote */
+  size: number;
+  index: number;
+  hash: string;
+  /** bytes in the rotated files */
+  older: number;
+  dropped: number;
+  told: number;
+}
+
+/** Opens the log of a sandbox, new or to go on with it. */
+export function openAudit(options: AuditOptions): Audit {
+  const { kernel, dir } = options;
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+  const lock = kernel.open(AT_FDCWD, joinBytes(dir, LOCK), flags, 0o600);
+  const writer: Writer = { options, lock, fd: openCurrent(options), size: -1, index: -1, hash: GENESIS, older: 0, dropped: 0, told: 0 };
+  const leave = (): void => {
+    kernel.close(writer.fd);
+    kernel.close(lock);
+  };
+  return {
+    record: (event) => locked(writer, () => recordOrDrop(writer, event)),
+    dropped: () => writer.dropped,
+    close: (privateKey) => {
+      locked(writer, () => sealed(writer, privateKey));
+      leave();
+    },
+    leave,
+  };
+}
+
+function openCurrent({ kernel, dir }: AuditOptions): Fd {
+  return kernel.open(AT_FDCWD, joinBytes(dir, CURRENT), constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600);
+}
+
+function locked<T>(writer: Writer, work: () => T): T {
+  const { kernel } = writer.options;
+  kernel.flock(writer.lock, 'exclusive', true);
+  try {
+    return work();
+  } finally {
+    kernel.flock(writer.lock, 'unlock', false);
+  }
+}
+
+function recordOrDrop(writer: Writer, event: AuditEvent): number | null {
+  try {
+    catchUp(writer);
+    if (writer.dropped > writer.told) {
+      append(writer, { kind: 'dropped', detail: { count: writer.dropped - writer.told, total: writer.dropped } });
+      writer.told = writer.dropped;
+    }
+    return append(writer, event);
+  } catch (cause) {
+    if (writer.options.onFull === 'drop') {
+      writer.dropped += 1;
+      return null;
+    }
+    throw new AgentfwError('AFW_AUDIT', "Can't write the audit log.", { cause, hint: 'Free some space, or set audit.full: drop in your policy' });
+  }
+}
+
+function append(writer: Writer, event: AuditEvent): number {
+  const { maxBytes = 1 << 30, rotateBytes = 16 << 20, now, tag, policy } = writer.options;
+  if (writer.size >= rotateBytes && event.kind !== 'rotate') rotate(writer);
+  const index = writer.index + 1;
+  const line = lineOf(event, { index, time: now(), tag, policy, prev: writer.hash });
+  if (line.length > MAX_LINE) throw new Error(`a record of ${line.length} bytes is too long`);
+  if (writer.older + writer.size + line.length > maxBytes) throw new Error(`the log has reached ${maxBytes} bytes`);
+  writeAll(writer.fd, `${line}\n`);
+  writer.size += line.length + 1;
+  writer.index = index;
+  writer.hash = hashLine(line);
+  return index;
+}
+
+/** The chain goes on in a new file, whose first record names the old one. */
+function rotate(writer: Writer): void {
+  const { kernel, dir } = writer.options;
+  const next = logFiles(kernel, dir).length;
+  kernel.fsync(writer.fd);
+  kernel.rename(AT_FDCWD, joinBytes(dir, CURRENT), AT_FDCWD, joinBytes(dir, rotatedName(next)), RENAME.noReplace);
+  kernel.close(writer.fd);
+  writer.fd = openCurrent(writer.options);
+  writer.older += writer.size;
+  writer.size = 0;
+  append(writer, { kind: 'rotate', object: { file: rotatedName(next) } });
+}
+
+/** Another process may have written, rotated, or died in the middle of a line. */
+function catchUp(writer: Writer): void {
+  const { kernel, dir } = writer.options;
+  const named = kernel.statOrNull(AT_FDCWD, joinBytes(dir, CURRENT));
+  if (named === null || named.ino !== kernel.stat(writer.fd, '' as Bytes).ino) {
+    kernel.close(writer.fd);
+    writer.fd = openCurrent(writer.options);
+    writer.size = -1;
+  }
+  const size = fstatSync(writer.fd).size;
+  if (size === writer.size) return;
+  const files = logFiles(kernel, dir).filter((name) => name !== CURRENT);
+  writer.older = files.reduce((sum, name) => sum + kernel.stat(AT_FDCWD, joinBytes(dir, name)).size, 0);
+  writer.size = endPartialLine(writer.fd, size);
+  const last = lastLine(writer.fd, writer.size) ?? lastOfRotated(writer, files);
+  writer.index = last === null ? -1 : indexOf(last);
+  writer.hash = last === null ? GENESIS : hashLine(last);
+}
+
+/** What a crash left of a line is ended, so that it stays one bad record and takes no good one with it. */
+function endPartialLine(fd: Fd, size: number): number {
+  if (size === 0) return 0;
+  const tail = Buffer.alloc(1);
+  readSync(fd, tail, 0, 1, size - 1);
+  if (tail[0] === 0x0a) return size;
+  writeAll(fd, '\n');
+  return size + 1;
+}
+
+function lastOfRotated({ options }: Writer, files: readonly Bytes[]): string | null {
+  const name = files.at(-1);
+  if (name === undefined) return null;
+  const fd = options.kernel.open(AT_FDCWD, joinBytes(options.dir, name), constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    return lastLine(fd, fstatSync(fd).size);
+  } finally {
+    options.kernel.close(fd);
+  }
+}
+
+/** The last line that is a record. */
+function lastLine(fd: Fd, size: number): string | null {
+  const tail = Buffer.alloc(Math.min(size, 2 * MAX_LINE));
+  readSync(fd, tail, 0, tail.length, size - tail.length);
+  const lines = tail.toString('latin1').split('\n');
+  return lines.reverse().find((line) => line.startsWith('{"v":1,') && line.endsWith('}')) ?? null;
+}
+
+function indexOf(line: string): number {
+  const found = /^\{"v":1,"index":(\d+),/.exec(line);
+  if (found === null) throw new Error('the last audit record has no index');
+  return Number(found[1]);
+}
+
+function sealed(writer: Writer, privateKey: string): void {
+  const { kernel, dir, tag } = writer.options;
+  catchUp(writer);
+  append(writer, { kind: 'closed', detail: { dropped: writer.dropped, before: readHead(kernel, dir)?.hash ?? null } });
+  kernel.fsync(writer.fd);
+  writeHead(kernel, dir, signHead({ version: 1, tag, index: writer.index, hash: writer.hash, signature: null, key: null }, privateKey));
+}
