@@ -27,7 +27,7 @@ export function engineOf(policy: CompiledPolicy): Engine {
   return engine;
 }
 
-function makeEngine(rules: readonly CompiledRule[]): Engine {
+export function makeEngine(rules: readonly CompiledRule[]): Engine {
   const byList = new Map<RuleList, CompiledRule[]>();
   for (const rule of rules) byList.set(rule.list, [...(byList.get(rule.list) ?? []), rule]);
   const matchers = new Map<RuleList, PathMatcher<CompiledRule>>();

@@ -41,8 +41,9 @@ export function buildEnvironment(policy: CompiledPolicy, host: Readonly<Record<s
   }
   const kept = Object.keys(env);
   const set: string[] = [];
-  for (const { name, value } of policy.variables) {
-    const [loader] = engineOf(policy).names(['environment.loader'], name);
+  for (const { name, value, origin } of policy.variables) {
+    const shipped = origin.layer === 'built-in' || origin.layer === 'profile';
+    const [loader] = shipped ? [] : engineOf(policy).names(['environment.loader'], name);
     if (loader !== undefined) dropped.push({ name, rule: loader.id, why: 'it loads code into programs: set it in the command, as in `env NAME=VALUE agent`' });
     else {
       env[name] = value;

@@ -89,7 +89,7 @@ function checkPlain(rule: RuleText, path: Path, sink: Sink): void {
   for (const subject of rule.subjects) {
     const parsed = parsePattern(subject);
     if (!parsed.ok) continue;
-    const bad = parsed.alternatives.find(({ rel, root }) => root === 'anywhere' || rel === '' || (rule.list === 'files.passthrough' && !isLiteral(rel)));
+    const bad = parsed.alternatives.find(({ rel, root }) => root === 'anywhere' || (rule.list === 'files.passthrough' ? !isLiteral(rel) : rel === ''));
     if (bad === undefined) continue;
     const what = rule.list === 'files.passthrough' ? 'directories by name' : 'files';
     report(sink, path, `\`${subject}\`: \`${rule.list.slice(6)}\` takes ${what} below \`~\`, \`./\` or \`/\``, null);

@@ -1,7 +1,6 @@
-import { fromText, isWithin } from '../bytes.js';
+import { fromText, isWithin, type Bytes } from '../bytes.js';
 import type { CompiledRule, Loosening } from './compiled.js';
-import { pathMatcher } from './match.js';
-import type { PathPattern } from './pattern.js';
+import { makeEngine, type Engine } from './engine.js';
 
 /**
  * Takes out passthroughs that reach around the commit: of hidden or control
@@ -10,25 +9,31 @@ import type { PathPattern } from './pattern.js';
  * is meant. Shipped profiles are exempt: each was looked at.
  */
 export function refusePassthroughs(rules: readonly CompiledRule[], home: string, project: string): { rules: CompiledRule[]; loosened: Loosening[] } {
-  const guards = rules.filter((rule) => rule.list === 'changes.control' || rule.list === 'files.hide');
-  const entries = guards.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
-  const accepted = pathMatcher(rules.filter((rule) => rule.list === 'changes.accept').flatMap((rule) => rule.subjects.paths.map((pattern) => [pattern, true] as const)), 'exact');
-  const matcher = pathMatcher(entries, 'covering');
   const loosened: Loosening[] = [];
+  const asked = rules.filter(({ list, origin }) => list === 'files.passthrough' && origin.layer !== 'built-in' && origin.layer !== 'profile');
+  const engine = asked.length === 0 ? null : makeEngine(rules);
   const kept = rules.filter((rule) => {
-    if (rule.list !== 'files.passthrough' || rule.origin.layer === 'built-in' || rule.origin.layer === 'profile') return true;
-    for (const { base, text } of rule.subjects.paths) {
-      const path = fromText(base);
-      const hidden = guards.find((guard) => guard.list === 'files.hide' && matcher.all(path).includes(guard));
-      const [control] = matcher.all(path);
-      const inside = entries.find(([pattern]) => pattern.base !== '/' && pattern.base !== base && isWithin(fromText(pattern.base), path))?.[1];
-      const whole = isWithin(fromText(home), path) ? 'it holds the home directory' : isWithin(fromText(project), path) ? 'it holds the project' : null;
-      const why = hidden !== undefined ? `\`${hidden.id}\` hides it` : control !== undefined ? `it is a control path (\`${control.id}\`)` : inside !== undefined ? `\`${inside.id}\` lies in it` : whole;
-      if (why === null || (hidden === undefined && accepted.all(path).length > 0)) continue;
-      loosened.push({ origin: rule.origin, what: `passthrough ${text}`, why, hint: hidden === undefined ? 'Name it in `changes.accept` as well (or give --passthrough twice) if you mean it' : null });
-      return false;
-    }
-    return true;
+    if (engine === null || !asked.includes(rule)) return true;
+    const refused = rule.subjects.paths.flatMap(({ base, text }) => {
+      const found = refusalOf(engine, fromText(base), fromText(home), fromText(project));
+      return found === null ? [] : [{ ...found, what: `passthrough ${text}` }];
+    });
+    loosened.push(...refused.map(({ what, why, hint }) => ({ origin: rule.origin, what, why, hint })));
+    return refused.length === 0;
   });
   return { rules: kept, loosened };
+}
+
+function refusalOf(engine: Engine, path: Bytes, home: Bytes, project: Bytes): { why: string; hint: string | null } | null {
+  const hide = engine.paths(['files.hide'], path).find((rule) => !engine.holdsException(rule, path));
+  if (hide !== undefined) return { why: `\`${hide.id}\` hides it`, hint: null };
+  if (engine.paths(['changes.accept'], path).length > 0) return null;
+  const hint = 'Name it in `changes.accept` as well (or give --passthrough twice) if you mean it';
+  if (isWithin(home, path)) return { why: 'it holds the home directory', hint };
+  if (isWithin(project, path)) return { why: 'it holds the project', hint };
+  // That a path lies outside the project is no reason: that is what passthrough is for.
+  const control = engine.paths(['changes.control'], path).find((rule) => rule.id !== 'control.outside');
+  if (control !== undefined) return { why: `it is a control path (\`${control.id}\`)`, hint };
+  const inside = engine.rules(['changes.control', 'files.hide']).find((rule) => rule.subjects.paths.some(({ base }) => base !== '/' && isWithin(fromText(base), path)));
+  return inside === undefined ? null : { why: `what \`${inside.id}\` names lies in it`, hint };
 }

@@ -15,6 +15,9 @@ const STRICTNESS: Partial<Record<SettingKey, readonly string[]>> = {
   nested: ['allow', 'deny'],
 };
 
+/** What holds where nothing is set: an untrusted file must not loosen that either. */
+const UNSET: Partial<Record<SettingKey, string>> = { 'network.default': 'ask', 'changes.default': 'escalate', 'environment.secrets': 'drop', nested: 'allow' };
+
 /** True when `a` withholds more than `b`. */
 export function isStricter(key: SettingKey, a: string | number, b: string | number): boolean {
   if (typeof a === 'number' && typeof b === 'number') return a < b;
@@ -34,10 +37,10 @@ export function mergeSettings(given: readonly GivenSetting[]): { settings: Setti
   for (const key of [...new Set(given.map((setting) => setting.key))].sort()) {
     const own = given.filter((setting) => setting.key === key);
     const managed = strictest(own.filter(isManaged));
-    let value = highest(own.filter((setting) => setting.trusted && !isManaged(setting)));
+    let value = highest(own.filter((setting) => setting.trusted));
     for (const clamp of [managed, ...own.filter((setting) => !setting.trusted)]) {
-      if (clamp === null) continue;
-      if (value === null || isStricter(key, clamp.value, value.value)) value = clamp;
+      const now = value?.value ?? UNSET[key];
+      if (clamp !== null && (now === undefined || isStricter(key, clamp.value, now))) value = clamp;
     }
     if (value !== null) settings.push(plain(value));
     if (managed !== null && key.endsWith('.default')) floor.push(plain(managed));
@@ -51,6 +54,7 @@ function isManaged(setting: GivenSetting): boolean {
 }
 
 function highest(settings: readonly GivenSetting[]): GivenSetting | null {
+  // Math.max of nothing is -Infinity, which no rank is.
   const top = Math.max(...settings.map((setting) => setting.rank));
   return strictest(settings.filter((setting) => setting.rank === top));
 }
@@ -65,9 +69,10 @@ function strictest(settings: readonly GivenSetting[]): GivenSetting | null {
 }
 
 function refusedOf(setting: GivenSetting, value: GivenSetting | null, managed: GivenSetting | null): Loosening[] {
-  if (value === null || setting === value) return [];
+  if (setting === value) return [];
   const what = `${setting.key}: ${setting.value}`;
-  if (!setting.trusted && isStricter(setting.key, value.value, setting.value)) {
+  const holds = value?.value ?? UNSET[setting.key];
+  if (!setting.trusted && holds !== undefined && isStricter(setting.key, holds, setting.value)) {
     return [{ origin: setting.origin, what, why: 'a project file may only tighten until it is trusted', hint: `Run agentfw policy trust ${setting.origin.file}` }];
   }
   const below = managed !== null && setting.rank > managed.rank && isStricter(setting.key, managed.value, setting.value);

@@ -81,9 +81,12 @@ function settleReplaced(changes: readonly JudgedChange[], judged: Map<Bytes, Jud
   }
 }
 
+/** Rules that say nothing of the directory itself. */
+const UNNAMED: ReadonlySet<string> = new Set(['changes.default', 'control.outside', 'class.control']);
+
 /** A new directory that no rule names goes the way of what it holds. */
 function settleNewDirs(changes: readonly JudgedChange[], judged: Map<Bytes, Judged>): void {
-  const dirs = changes.filter((change) => change.kind === 'add' && change.type === 'dir' && judged.get(change.path)?.rule === 'changes.default');
+  const dirs = changes.filter((change) => change.kind === 'add' && change.type === 'dir' && UNNAMED.has(judged.get(change.path)?.rule ?? ''));
   if (dirs.length === 0) return;
   const held = new Map(dirs.map(({ path }) => [path, new Set<Judged>()]));
   const own = new Set(held.keys());

@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'vitest';
+import { buildEnvironment } from '../../src/policy/index.js';
+import { credentialIn } from '../../src/policy/tokens.js';
+import { HOME, policyOf, PROJECT, type Layers } from './make.js';
+
+async function build(host: Record<string, string>, layers: Layers = {}) {
+  return buildEnvironment(await policyOf(layers), host, PROJECT);
+}
+
+describe('the environment is rebuilt from an allow-list', () => {
+  test('CR01 what is not listed does not pass, and is reported without its value', async () => {
+    const { env, dropped } = await build({ HOME, PATH: '/usr/bin', LC_ALL: 'C', MY_VAR: 'hunter2', GITHUB_TOKEN: 'x' });
+
+    expect(env).toMatchObject({ HOME, PATH: '/usr/bin', LC_ALL: 'C', AGENTFW: '1' });
+    expect(dropped).toEqual([
+      { name: 'GITHUB_TOKEN', rule: 'env.secret', why: 'its name looks like a credential' },
+      { name: 'MY_VAR', rule: 'environment.default', why: 'no rule keeps it' },
+    ]);
+    expect(JSON.stringify(dropped)).not.toContain('hunter2');
+  });
+
+  test.each(['LD_PRELOAD', 'LD_AUDIT', 'BASH_ENV', 'ENV', 'PYTHONSTARTUP', 'NODE_OPTIONS', 'GIT_EXEC_PATH', 'PERL5OPT', 'RUBYOPT', 'JAVA_TOOL_OPTIONS', 'BASH_FUNC_ls%%', 'GIT_CONFIG_COUNT', 'GLIBC_TUNABLES'])('EX08 %s never passes, however it is asked for', async (name) => {
+    const user = 'version: 1\nenvironment: {keep: ["*", NODE_OPTIONS, LD_PRELOAD], set: {LD_AUDIT: x}, secrets: keep}\n';
+    const plain = /^\w+$/.test(name);
+    const { env, dropped } = await build({ [name]: 'x' }, { user, flags: plain ? { env: [name, `${name}=y`] } : {} });
+
+    expect(env[name] ?? 'unset').toBe(name === 'GIT_CONFIG_COUNT' ? '1' : 'unset');
+    expect(dropped.map((one) => one.name)).toContain(name);
+  });
+
+  test('an exact `keep` passes a secret, a pattern does not', async () => {
+    const host = { AWS_PROFILE: 'p', AWS_SECRET_ACCESS_KEY: 's', MY_API_KEY: 'k' };
+    const pattern = await build(host, { user: 'version: 1\nenvironment: {keep: ["AWS_*", "MY_*"]}\n' });
+    const exact = await build(host, { user: 'version: 1\nenvironment: {keep: [AWS_PROFILE]}\n', flags: { env: ['MY_API_KEY'] } });
+
+    expect(Object.keys(host).filter((name) => name in pattern.env)).toEqual([]);
+    expect(Object.keys(host).filter((name) => name in exact.env)).toEqual(['AWS_PROFILE', 'MY_API_KEY']);
+  });
+
+  test('a profile keeps its own credential, and not those of others', async () => {
+    const host = { ANTHROPIC_API_KEY: 'a', OPENAI_API_KEY: 'b' };
+
+    expect((await build(host, { profile: 'claude-code' })).env).not.toHaveProperty('OPENAI_API_KEY');
+    expect((await build(host, { profile: 'claude-code' })).env).toHaveProperty('ANTHROPIC_API_KEY', 'a');
+    expect((await build(host)).env).not.toHaveProperty('ANTHROPIC_API_KEY');
+  });
+
+  test('a value that looks like a credential is dropped whatever its name', async () => {
+    const { env, dropped } = await build({ EDITOR: `ghp_${'a'.repeat(36)}`, PAGER: 'less' });
+
+    expect(env).toHaveProperty('PAGER', 'less');
+    expect(dropped).toEqual([{ name: 'EDITOR', rule: 'env.value', why: 'its value looks like a source hosting token' }]);
+  });
+
+  test.each(['sk-ant-api03-abcdefghijkl', `github_pat_${'a'.repeat(22)}`, 'AKIAIOSFODNN7EXAMPLE', 'postgres://u:p@h/db', 'xoxb-1234567890-a', '-----BEGIN OPENSSH PRIVATE KEY-----'])('%s looks like a credential', (value) => {
+    expect(credentialIn(value)).not.toBeNull();
+  });
+  test.each(['/usr/bin', 'https://example.com/a', 'task-sk-1', 'risk-management-of-something', 'vim'])('%s does not', (value) => {
+    expect(credentialIn(value)).toBeNull();
+  });
+
+  test('a managed `strip` is not lifted by the user', async () => {
+    const { env } = await build({ EDITOR: 'vi' }, { managed: 'version: 1\nenvironment: {strip: [EDITOR]}\n', flags: { env: ['EDITOR'] } });
+
+    expect(env).not.toHaveProperty('EDITOR');
+  });
+
+  test('`--env NAME=VALUE` sets, and the command line wins', async () => {
+    const { env, set } = await build({ EDITOR: 'vi' }, { user: 'version: 1\nenvironment: {set: {EDITOR: nano}}\n', flags: { env: ['EDITOR=ed'] } });
+
+    expect(env['EDITOR']).toBe('ed');
+    expect(set).toContain('EDITOR');
+  });
+
+  test('PATH entries of the project come last, relative ones go', async () => {
+    const { env, path } = await build({ PATH: `${PROJECT}/node_modules/.bin:.:/usr/bin:${PROJECT}/../app/bin:bin:${HOME}/.local/bin` });
+
+    expect(env['PATH']).toBe(`/usr/bin:${HOME}/.local/bin:${PROJECT}/node_modules/.bin:${PROJECT}/../app/bin`);
+    expect(path.removed).toEqual(['.', 'bin']);
+  });
+});

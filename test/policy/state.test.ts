@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest';
+import { mergeState } from '../../src/policy/index.js';
+
+const json = (value: unknown): string => JSON.stringify(value, null, 2);
+const keys = ['mcpServers', 'projects.*.mcpServers'];
+
+describe('an agent state file is merged by key', () => {
+  test('an untouched host takes the agent bytes as they are', () => {
+    const agent = '{"a":2}\n';
+
+    expect(mergeState({ base: '{"a":1}', host: '{"a":1}', agent, keys })).toEqual({ text: agent, escalated: [], contested: [] });
+  });
+
+  test('two sandboxes that wrote different keys both keep theirs', () => {
+    const merged = mergeState({ base: json({ a: 1, b: 1 }), host: json({ a: 1, b: 2, c: 3 }), agent: json({ a: 2, b: 1 }), keys });
+
+    expect(JSON.parse(merged?.text ?? '')).toEqual({ a: 2, b: 2, c: 3 });
+    expect(merged?.contested).toEqual([]);
+  });
+
+  test('a key that both changed is contested, and the agent stands', () => {
+    const merged = mergeState({ base: json({ n: 1 }), host: json({ n: 2 }), agent: json({ n: 3 }), keys });
+
+    expect(JSON.parse(merged?.text ?? '')).toEqual({ n: 3 });
+    expect(merged?.contested).toEqual(['n']);
+  });
+
+  test('keys that start programs escalate, at any depth, also in new objects', () => {
+    const agent = json({ mcpServers: { x: { command: 'evil' } }, projects: { '/p': { mcpServers: { y: {} }, history: [1] } } });
+    const merged = mergeState({ base: '{}', host: '{}', agent, keys });
+
+    expect(JSON.parse(merged?.text ?? '')).toEqual({ projects: { '/p': { history: [1] } } });
+    expect(merged?.escalated).toEqual(['mcpServers', 'projects./p.mcpServers']);
+  });
+
+  test('a key that starts programs is not lost when the agent replaces its parent', () => {
+    const host = json({ projects: { '/p': { mcpServers: { y: {} } } } });
+    const merged = mergeState({ base: host, host, agent: json({ projects: { '/p': { a: 1 } } }), keys });
+
+    expect(JSON.parse(merged?.text ?? '')).toEqual({ projects: { '/p': { mcpServers: { y: {} }, a: 1 } } });
+    expect(merged?.escalated).toEqual(['projects./p.mcpServers']);
+  });
+
+  test('a new file is taken, `__proto__` is a key like any other', () => {
+    const merged = mergeState({ base: null, host: null, agent: '{"__proto__":{"a":1},"b":1}', keys });
+
+    expect(merged?.text).toBe('{"__proto__":{"a":1},"b":1}');
+  });
+
+  test.each([['agent', '{}', '[1]'], ['host', 'x', '{}']])('a %s that is no JSON object is an ordinary change', (_, host, agent) => {
+    expect(mergeState({ base: null, host, agent, keys })).toBeNull();
+  });
+});
