@@ -11,6 +11,7 @@ type CommandModule = { readonly default: new (argv: string[], config: never) => 
 /** Each command is its own chunk of the bundle, loaded when it is asked for. */
 export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   discard: () => import('../commands/discard.js'),
+  diff: () => import('../commands/diff.js'),
   doctor: () => import('../commands/doctor.js'),
   exec: () => import('../commands/exec.js'),
   kill: () => import('../commands/kill.js'),

@@ -20,6 +20,8 @@ export interface Printer {
   readonly paintErr: Paint;
   /** columns of the terminal, else 80 */
   readonly columns: number;
+  /** stdout is a terminal: what is printed there must not act on it */
+  readonly screen: boolean;
   /** both ends of a question are a terminal */
   readonly interactive: boolean;
 }
@@ -48,6 +50,9 @@ export async function makePrinter(options: { readonly color: boolean }): Promise
     paint: await paintFor(1, options.color),
     get columns() {
       return Number(process.env['COLUMNS']) || (isTerminal(1) ? process.stdout.columns : 0) || 80;
+    },
+    get screen() {
+      return isTerminal(1);
     },
     get interactive() {
       return isTerminal(0) && isTerminal(2);

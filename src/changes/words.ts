@@ -1,0 +1,22 @@
+import { isWithin, type Bytes } from '../bytes.js';
+import type { Change } from './change.js';
+import { selectChanges, type Selection } from './selection.js';
+
+/** A word with pattern characters is a pattern, unless a change has that very name. */
+export function selectionOf(words: readonly Bytes[], changes: readonly Change[]): Selection {
+  const isPattern = (word: Bytes): boolean => /[*?[{]/.test(word) && !changes.some(({ path }) => isWithin(path, word));
+  return { paths: words.filter((word) => !isPattern(word)), globs: words.filter(isPattern) };
+}
+
+export interface Filtered<T extends Change> {
+  readonly changes: readonly T[];
+  /** words that match no change */
+  readonly unmatched: readonly Bytes[];
+}
+
+/** What the words name and nothing else: for looking, not for landing. */
+export function filterChanges<T extends Change>(changes: readonly T[], words: readonly Bytes[]): Filtered<T> {
+  const selected = selectChanges(changes, selectionOf(words, changes));
+  const added = new Set(selected.added);
+  return { changes: selected.changes.filter(({ path }) => !added.has(path)), unmatched: selected.unmatched };
+}

@@ -1,0 +1,92 @@
+import { boolean, string } from '@oclif/core/flags';
+import { toBuffer } from '../bytes.js';
+import type { JudgedChange } from '../changes/change.js';
+import { countKinds, gather, type Gathered } from '../changes/gather.js';
+import { filterChanges } from '../changes/words.js';
+import { resolveTag } from '../sandbox/resolve.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import { classHeading, countsText } from '../ui/changes.js';
+import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
+import { showBytes } from '../ui/escape.js';
+import { viewOf } from '../ui/patch.js';
+import { statText } from '../ui/stat.js';
+
+const CLASSES = ['control', 'later', 'normal'] as const;
+
+export default class Diff extends AgentfwCommand {
+  static override id = 'diff';
+  static override summary = 'show what an agent changed, against the host as it is now';
+  static override description =
+    'What takes effect by itself comes first, then what runs code later, then deletions, then the rest. ' +
+    'Text is a patch that `git apply` takes in the directory where the sandbox was started. --exit-code: 0 none, 1 changes, 2 and more a failure.';
+  static override usage = ['diff [TAG] [PATH...]'];
+  static override flags = {
+    ...common,
+    tag: string({ description: 'the sandbox, whatever files are called', helpValue: 'TAG' }),
+    stat: boolean({ description: 'one line a change, with lines added and removed', exclusive: ['name-only'] }),
+    'name-only': boolean({ description: 'absolute paths only' }),
+    'exit-code': boolean({ description: 'exit with 1 when there are changes' }),
+    conflicts: boolean({ description: 'only what changed on the host meanwhile' }),
+    class: string({ description: 'only one class of risk', options: [...CLASSES] }),
+  };
+
+  protected override async main(): Promise<number> {
+    const line = await this.line(Diff);
+    const { flags } = line;
+    const store = await this.store();
+    const { record, paths } = resolveTag(store, wordsOf(line), { certain: false });
+    const gathered = gather(store, record);
+    try {
+      const { changes: named, unmatched } = filterChanges(gathered.shown, paths);
+      for (const word of unmatched) this.printer.warn(`No change at ${showBytes(word)}`);
+      const changes = named.filter(
+        (change) => (flags.class === undefined || change.class === flags.class) && (flags.conflicts !== true || change.conflict !== null),
+      );
+      this.sayState(record);
+      if (flags['name-only'] === true) this.names(changes);
+      else if (flags.stat === true) this.stat(changes, gathered);
+      else this.patch(changes, gathered, record);
+      return flags['exit-code'] === true && changes.length > 0 ? 1 : 0;
+    } finally {
+      gathered.contents.close();
+    }
+  }
+
+  private sayState({ state, tag }: SandboxRecord): void {
+    if (state === 'running' || state === 'starting') this.printer.say(`Sandbox ${tag} is running: this is a moment's picture.`);
+    if (state === 'unclean') this.printer.warn(`The machine went down while ${tag} ran: these changes are unverified.`);
+  }
+
+  /** Exact bytes for programs, escaped for a screen. */
+  private names(changes: readonly JudgedChange[]): void {
+    const { screen } = this.printer;
+    const lines = changes.map(({ path }) => (screen ? Buffer.from(showBytes(path)) : toBuffer(path)));
+    this.printer.product(Buffer.concat(lines.flatMap((line) => [line, Buffer.from('\n')])));
+  }
+
+  private stat(changes: readonly JudgedChange[], { contents }: Gathered): void {
+    for (const [heading, members] of sections(changes)) {
+      this.printer.product(`${heading === null ? '' : `${this.printer.paint('bold', heading)}:\n`}${statText(members, contents, this.printer.paint)}`);
+    }
+    this.printer.product(`${countsText(countKinds(changes))}\n`);
+  }
+
+  private patch(changes: readonly JudgedChange[], gathered: Gathered, record: SandboxRecord): void {
+    const { paint, screen } = this.printer;
+    const view = { gathered, root: record.cwd, screen, paint };
+    for (const [heading, members] of sections(changes)) {
+      if (heading !== null) this.printer.product(`${paint('dim', '#')} ${paint('bold', heading)}:\n`);
+      for (const change of members) for (const piece of viewOf(change, view)) this.printer.product(piece);
+    }
+    if (gathered.shown.length === 0) this.printer.say(`Sandbox ${record.tag} has no changes.`);
+  }
+}
+
+/** By class, with a heading where there is more than the ordinary. */
+function sections(changes: readonly JudgedChange[]): [string | null, readonly JudgedChange[]][] {
+  const risky = changes.some((change) => change.class !== 'normal');
+  return CLASSES.flatMap((name): [string | null, readonly JudgedChange[]][] => {
+    const members = changes.filter((change) => change.class === name);
+    return members.length === 0 ? [] : [[risky ? classHeading(name, members.length) : null, members]];
+  });
+}
