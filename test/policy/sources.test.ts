@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { fromText } from '../../src/bytes.js';
+import { AgentfwError } from '../../src/errors.js';
+import { judgeChange, judgeHost, judgePath } from '../../src/policy/index.js';
+import { isTrusted, readTrust, trust, untrust } from '../../src/policy/trust.js';
+import { compileIn, put, requestIn, tempHome } from './temp.js';
+
+const user = '.config/agentfw/policy.yaml';
+const managed = 'etc/agentfw/policy.yaml';
+const digestOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+async function codeOf(run: Promise<unknown>): Promise<string> {
+  return run.then(() => 'none', (error: unknown) => (error instanceof AgentfwError ? `${error.code} ${error.message}` : String(error)));
+}
+
+describe('missing, empty, unreadable and invalid are four things', () => {
+  test('a missing file means the defaults', async () => {
+    expect((await compileIn(tempHome({ 'app/a': '' }))).policy.profile.name).toBe('generic');
+  });
+  test('an empty file is refused', async () => {
+    expect(await codeOf(compileIn(tempHome({ [user]: '# nothing\n' })))).toContain('AFW_POLICY_EMPTY');
+  });
+  test('an invalid file is refused with its place', async () => {
+    expect(await codeOf(compileIn(tempHome({ [user]: 'version: 1\nfiels: {}\n' })))).toMatch(/AFW_POLICY_INVALID The policy file .*policy\.yaml:2:1 is not valid/);
+  });
+  test('a file that is not UTF-8 is refused', async () => {
+    const home = tempHome({ [user]: '' });
+    writeFileSync(join(home, user), Buffer.from([0x76, 0xff, 0xfe]));
+
+    expect(await codeOf(compileIn(home))).toContain('AFW_POLICY_INVALID');
+  });
+  test.each(['directory', 'dangling link'])('a %s is unreadable', async (kind) => {
+    const home = tempHome({ '.config/agentfw/x': '' });
+    if (kind === 'directory') mkdirSync(join(home, user));
+    else symlinkSync('nowhere', join(home, user));
+
+    expect(await codeOf(compileIn(home))).toContain('AFW_POLICY_UNREADABLE');
+  });
+});
+
+describe('who may have written it', () => {
+  test.each([[user], [managed]])('%s that others may write is refused', async (file) => {
+    const home = tempHome();
+    put(join(home, file), 'version: 1\n', 0o666);
+
+    expect(await codeOf(compileIn(home))).toMatch(/AFW_POLICY_UNREADABLE .* writable by others/);
+  });
+  test('a directory above it that others may write is refused', async () => {
+    const home = tempHome({ [managed]: 'version: 1\n' });
+    chmodSync(join(home, 'etc'), 0o777);
+
+    expect(await codeOf(compileIn(home))).toMatch(/etc is writable by others/);
+  });
+  test('a managed file of another owner is refused', async () => {
+    const home = tempHome({ [managed]: 'version: 1\n' });
+
+    expect(await codeOf(compileIn(home, { managedUid: 12_345 }))).toMatch(/belongs to uid/);
+  });
+  test('a project file that is a link is refused', async () => {
+    const home = tempHome({ 'x.yaml': 'version: 1\n', 'app/a': '' });
+    symlinkSync('../x.yaml', join(home, 'app/.agentfw.yaml'));
+
+    expect(await codeOf(compileIn(home))).toMatch(/AFW_POLICY_UNREADABLE .* symbolic link/);
+  });
+});
+
+describe('layers', () => {
+  test('PO01 PO16 a project file tightens at once, and loosens only when trusted by digest', async () => {
+    const home = tempHome({ 'app/.agentfw.yaml': 'version: 1\nfiles: {hide: ["./private"]}\nchanges: {commit: ["./**"]}\nnetwork: {allow: [evil.example]}\n' });
+    const file = join(home, 'app/.agentfw.yaml');
+    const change = { path: fromText(join(home, 'app/x')), from: null, kind: 'add', type: 'file', class: 'normal', conflict: null } as const;
+    const before = (await compileIn(home)).policy;
+    trust(requestIn(home).stateDir, file, { digest: digestOf(file), at: '2026-01-01T00:00:00Z' });
+    const trusted = (await compileIn(home)).policy;
+    writeFileSync(file, `${readFileSync(file, 'utf8')}# changed\n`);
+    const after = (await compileIn(home)).policy;
+
+    for (const policy of [before, after]) {
+      expect(judgePath(policy, fromText(join(home, 'app/private/x')), 'read').verdict).toBe('deny');
+      expect(judgeChange(policy, change).verdict).toBe('escalate');
+      expect(judgeHost(policy, { host: 'evil.example', port: 443 }).verdict).toBe('ask');
+      expect(policy.loosened.map(({ what }) => what)).toEqual(expect.arrayContaining(['changes.commit ./**', 'network.allow evil.example']));
+    }
+    expect(judgeChange(trusted, change).verdict).toBe('commit');
+    expect(judgeHost(trusted, { host: 'evil.example', port: 443 }).verdict).toBe('allow');
+  });
+
+  test('a nearer project file does not lose what a farther one forbids', async () => {
+    const home = tempHome({ 'app/.agentfw.yaml': 'version: 1\nfiles: {hide: ["./sub/private"]}\n', 'app/sub/.agentfw.yaml': 'version: 1\n' });
+    const { policy } = await compileIn(home, { cwd: join(home, 'app/sub') });
+
+    expect(judgePath(policy, fromText(join(home, 'app/sub/private')), 'read').verdict).toBe('deny');
+  });
+
+  test('PO01 a project file of a wrong name is told', async () => {
+    expect((await compileIn(tempHome({ 'app/.agentfw.yml': 'version: 1\n' }))).notes).toEqual([expect.stringContaining('the name is .agentfw.yaml')]);
+  });
+
+  test('RD19 PO02 the state and every policy directory are hidden, and no hole can be made', async () => {
+    const home = tempHome({ [user]: 'version: 1\nexcept: {agentfw.state: ["~/**"], agentfw.config: ["~/**"]}\n', 'app/a': '' });
+    const { policy } = await compileIn(home, { flags: { share: [join(home, '.config/agentfw')] } });
+
+    for (const path of ['.local/state/agentfw/trust.json', user, managed]) expect(judgePath(policy, fromText(join(home, path)), 'read').verdict).toBe('deny');
+    expect(policy.loosened.map(({ what }) => what)).toContain('except agentfw.state');
+  });
+
+  test('`extends` of an untrusted project file brings no grants', async () => {
+    const home = tempHome({ 'app/.agentfw.yaml': 'version: 1\nextends: claude-code\n' });
+    const { policy } = await compileIn(home);
+
+    expect(judgeHost(policy, { host: 'api.anthropic.com', port: 443 }).verdict).toBe('ask');
+  });
+
+  test('an unknown profile is refused with the nearest', async () => {
+    expect(await codeOf(compileIn(tempHome({ 'app/a': '' }), { profile: 'claud-code' }))).toContain('There is no profile `claud-code`.');
+  });
+
+  test('PO05 the digest covers everything that decides, and a cached parse gives the same', async () => {
+    const home = tempHome({ [user]: 'version: 1\nfiles: {hide: ["~/x"]}\n', 'app/a': '' });
+    const first = (await compileIn(home)).policy;
+    const again = (await compileIn(home)).policy;
+    put(join(home, user), 'version: 1\nfiles: {hide: ["~/y"]}\n');
+    const other = (await compileIn(home)).policy;
+
+    expect(again).toEqual(first);
+    expect(other.digest).not.toBe(first.digest);
+    expect(JSON.parse(JSON.stringify(first))).toEqual(first);
+  });
+
+  test('`./` in a user policy is the repository, whatever project files lie above', async () => {
+    const home = tempHome({ [user]: 'version: 1\nchanges: {commit: ["./src/**"]}\n', 'app/.git/HEAD': '', '.agentfw.yaml': 'version: 1\n', 'app/sub/x': '' });
+    const { policy } = await compileIn(home, { cwd: join(home, 'app/sub') });
+
+    expect(policy.project).toBe(join(home, 'app'));
+  });
+});
+
+describe('trust', () => {
+  test('binds path and digest, and is undone', () => {
+    const state = join(tempHome(), 'state');
+    trust(state, '/p/.agentfw.yaml', { digest: 'abc', at: 'now' });
+
+    expect(isTrusted(readTrust(state), '/p/.agentfw.yaml', 'abc')).toBe(true);
+    expect(isTrusted(readTrust(state), '/p/.agentfw.yaml', 'abd')).toBe(false);
+    expect(isTrusted(readTrust(state), '/q/.agentfw.yaml', 'abc')).toBe(false);
+    expect(untrust(state, '/p/.agentfw.yaml')).toBe(true);
+    expect(untrust(state, '/p/.agentfw.yaml')).toBe(false);
+  });
+  test('a damaged store is refused', () => {
+    const state = tempHome({ 'trust.json': '{' });
+
+    expect(() => readTrust(state)).toThrow('is damaged');
+  });
+});
