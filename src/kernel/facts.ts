@@ -1,6 +1,8 @@
-import { accessSync, constants, lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { fromBuffer, toBuffer } from '../bytes.js';
+import { AT_FDCWD } from './kernel.js';
+import { native } from './native.js';
 import type { HostFacts, HostStat } from '../view/plan.js';
 
 /**
@@ -20,12 +22,21 @@ export function planningFacts(): HostFacts {
 
 export const hostFacts: HostFacts = {
   lstat: (path) => attempt(() => statOf(path)),
-  list: (path) => attempt(() => readdirSync(toBuffer(path), { encoding: 'buffer' }).map(fromBuffer)),
+  list: (path) => attempt(() => namesIn(path)),
   readlink: (path) => attempt(() => fromBuffer(readlinkSync(toBuffer(path), { encoding: 'buffer' }))),
   realpath: (path) => attempt(() => fromBuffer(realpathSync.native(toBuffer(path), { encoding: 'buffer' }))),
   writable: (path) => isWritable(path, statOf(path)),
   searchable: (path) => may(path, constants.X_OK),
 };
+
+function namesIn(path: Bytes): Bytes[] {
+  const fd = native.open(AT_FDCWD, path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    return native.list(fd);
+  } finally {
+    native.close(fd);
+  }
+}
 
 /** Everything in /proc/self/mountinfo, one char per byte. */
 export function readMountinfo(): Bytes {

@@ -3,9 +3,10 @@ import type { Bytes } from '../bytes.js';
 import { fromText, joinBytes, toBuffer, toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
-import { startBackground, startDriver } from '../kernel/driver.js';
+import { startBackground, startDriver, type Driver, type DriverEvent } from '../kernel/driver.js';
 import { encodeFrame } from '../kernel/frames.js';
 import { startTimeOf } from '../kernel/process.js';
+import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
 import { isReadOnlyAt, modeOf, prepareStart, refuseNested, type Start, type Wanted } from './start.js';
 import { awaitGone, recordStop, removeSandbox } from './stop.js';
@@ -144,7 +145,15 @@ function warn(record: SandboxRecord, { net, say }: RunOptions, fresh: boolean): 
 
 async function drive(store: Store, start: Start, keep: (record: SandboxRecord) => void, background: boolean): Promise<Outcome> {
   let record = start.record;
-  const outcome = await supervise((onEvent) => startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag) }, onEvent), {
+  const begin = (onEvent: (event: DriverEvent) => void): Driver => {
+    // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view.
+    const note = noteRecord(store, record);
+    note.write();
+    const driver = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag) }, onEvent);
+    note.sync();
+    return driver;
+  };
+  const outcome = await supervise(begin, {
     onStarted: ({ driver, init }) => {
       record = { ...record, state: 'running', driver: processOf(driver), init: processOf(init) };
       writeRecord(store, record);

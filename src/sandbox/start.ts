@@ -14,7 +14,7 @@ import { prepareView } from './prepare.js';
 import { absolute, programPaths, projectOf, sharedGitDirs } from './program.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
 import { encodeSpec } from './spec.js';
-import { foreignLayerDir, sandboxDir, writeRecord, type Store } from './store.js';
+import { foreignLayerDir, sandboxDir, type Store } from './store.js';
 
 /** What a run is asked to be. Paths may be relative to the working directory. */
 export interface Wanted {
@@ -48,7 +48,7 @@ export function modeOf(context: Context): 'user' | 'root' {
   return context.uid === 0 && hasSysAdmin() && hasAllIds() ? 'root' : 'user';
 }
 
-/** Plans the view, makes what it needs in the store, records the layers, and writes the spec. */
+/** Plans the view, makes what it needs in the store, and writes the spec. The caller writes the record. */
 export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted): Start {
   const account = accountOf(store.context);
   const env = environmentFor(store.context, wanted.env, { tag: record.tag, cwd: record.cwd }, account);
@@ -61,8 +61,6 @@ export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted
     mounts: [...plan.mounts, ...plan.paths].filter(({ decision }) => decision !== 'overlay'),
     degraded: [],
   };
-  // Before anything is mounted: whatever happens from here on, the layers are known.
-  writeRecord(store, planned);
   const spec = encodeSpec({
     ...{ mode: record.mode, ...idsOf(store.context), newroot: made.newroot, cwd: record.cwd, nested: wanted.nested },
     ...{ net: record.net === 'off' ? 'off' : 'host', tty: hasOwnTerminal() && !wanted.detach, detach: wanted.detach },
@@ -130,11 +128,13 @@ export type Account = EnvironmentOptions['account'];
 
 /** Who runs: from the environment where it says so, else from the account database. */
 export function accountOf({ env, uid }: Context): Account {
+  const { USER: name, HOME: home, SHELL: shell } = env;
+  if (name !== undefined && shell !== undefined && home?.startsWith('/') === true) return { name, home, shell };
   const known = attempt(() => userInfo());
   return {
-    name: env['USER'] ?? known?.username ?? `uid${uid}`,
-    home: env['HOME']?.startsWith('/') === true ? env['HOME'] : (known?.homedir ?? '/'),
-    shell: env['SHELL'] ?? known?.shell ?? '/bin/sh',
+    name: name ?? known?.username ?? `uid${uid}`,
+    home: home?.startsWith('/') === true ? home : (known?.homedir ?? '/'),
+    shell: shell ?? known?.shell ?? '/bin/sh',
   };
 }
 

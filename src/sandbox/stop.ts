@@ -2,14 +2,18 @@ import { constants } from 'node:fs';
 import { startSweeper } from '../kernel/background.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { isSameProcess } from '../kernel/process.js';
+import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
-import { lockCommit, readRecord, writeRecord, type Store } from './store.js';
+import { lockCommit, readRecord, type Store } from './store.js';
 import type { Outcome } from './supervise.js';
 import { trashSandbox } from './trash.js';
 
-/** Records the end of a run whose tree is gone. Layers that were written without fsync reach the disk first. */
+/**
+ * Records the end of a run whose tree is gone. Layers that were written
+ * without fsync reach the disk first, and the new record along with them: it
+ * gets its name only then, so that `stopped` is never said too early.
+ */
 export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome): SandboxRecord {
-  if (!record.durable && outcome.started) syncLayers(store.kernel, record);
   const stopped: SandboxRecord = {
     ...record,
     state: 'stopped',
@@ -18,7 +22,10 @@ export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome
     init: null,
     exit: outcome.exit,
   };
-  writeRecord(store, stopped);
+  const note = noteRecord(store, stopped);
+  if (!record.durable && outcome.started) syncLayers(store.kernel, record);
+  note.sync();
+  note.write();
   return stopped;
 }
 
