@@ -28,6 +28,9 @@ int probe_layers_make(const char *dir, char *made, size_t size)
 
 void probe_layers_remove(const char *made)
 {
+	static const char *const closed[] = {
+		"work/work", "work/work/incompat",
+		"work/work/incompat/volatile"};
 	static const char *const left[] = {
 		"upper/file", "work/work/incompat/volatile/dirty",
 		"work/work/incompat/volatile",
@@ -35,8 +38,10 @@ void probe_layers_remove(const char *made)
 		"lower", "upper", "work", "merged"};
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/work/work", made);
-	(void)!chmod(path, 0700);
+	for (size_t i = 0; i < COUNT(closed); i++) {
+		snprintf(path, sizeof(path), "%s/%s", made, closed[i]);
+		(void)!chmod(path, 0700);
+	}
 	for (size_t i = 0; i < COUNT(left); i++) {
 		snprintf(path, sizeof(path), "%s/%s", made, left[i]);
 		if (unlink(path))

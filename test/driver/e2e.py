@@ -1,0 +1,904 @@
+"""The built driver, end to end: what it does and what it must not let happen.
+
+Prints one line per test and a closing `N passed, N failed`. As root every test
+runs in root mode and, as an id that nobody has, in user mode; as a plain user
+the root-mode ones are skipped by name. `e2e.py WORD…` runs those with a word
+in their name.
+"""
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+import harness
+from harness import Box, Run, alive, encode, gone
+
+TESTS = []
+REFUSED = {  # try.c: what must be answered, in every mode
+    'EAFNOSUPPORT': 'socket_alg socket_vsock socket_packet socket_bluetooth '
+                    'socket_key socket_xdp socket_high socketpair_tipc '
+                    'socket_audit socket_netfilter',
+    'EPROTONOSUPPORT': 'socket_mptcp socket_mptcp6',
+    'OK': 'socket_unix socket_inet socket_route socket_diag personality_get '
+          'unshare_files',
+    'EBADF': 'tiocgwinsz',
+    'ENOSYS': 'io_uring_setup io_uring_enter io_uring_register x32',
+    'EPERM': 'tiocsti tiocsti_high tioclinux tioclinux_high tiocsetd '
+             'socket_raw keyctl add_key request_key bpf perf_event_open '
+             'userfaultfd kexec_load init_module finit_module delete_module '
+             'swapon reboot clock_settime settimeofday adjtimex clock_adjtime '
+             'quotactl quotactl_fd name_to_handle_at open_by_handle_at '
+             'lookup_dcookie kcmp acct syslog vhangup personality_norandom '
+             'modify_ldt iopl ioperm mount remount_rw remount_usr_rw bind '
+             'move make_shared umount umount_proc pivot_root open_tree '
+             'fsopen mount_setattr unshare_mount unshare_net sethostname '
+             'mknod_block ptrace_init vm_readv_init kill_init',
+    'EROFS': 'write_usr write_root',
+    'EACCES': 'open_init_mem open_init_root open_init_fd open_init_environ',
+}
+REFUSED_NESTED_DENY = {
+    'EPERM': 'unshare_user setns chroot new_listener', 'ENOSYS': 'clone3'}
+
+
+def test(*modes):
+    def add(function):
+        TESTS.append((function, modes or ('user', 'root')))
+        return function
+    return add
+
+
+def equal(got, want, what=''):
+    if got != want:
+        raise AssertionError(f'{what} {got!r} is not {want!r}')
+
+
+def contains(text, part):
+    if part not in text:
+        raise AssertionError(f'{part!r} is not in {text!r}')
+
+
+def run(box, *argv, **options):
+    stdin = options.pop('stdin', subprocess.DEVNULL)
+    before = options.pop('before', None)
+    return Run(box, box.spec(*argv, **options), stdin=stdin,
+               before=before).finish()
+
+
+def sh(box, script, **options):
+    return run(box, 'sh', '-c', script, **options)
+
+
+def good(result, out=None):
+    equal(result.status, 0, f'{result.events} {result.err}')
+    if out is not None:
+        equal(result.out, out)
+    return result
+
+
+def refused(result, code, part='', status=125):
+    equal(result.status, status, str(result.events))
+    error = result.events[-1]
+    equal((error['event'], error['code'], error['exit']),
+          ('error', code, status))
+    contains(error['message'], part)
+    return error
+
+
+# --- how it ends ---
+
+@test()
+def exit_status_is_the_agents(box):
+    for n in (0, 7, 255):
+        result = sh(box, f'exit {n}')
+        equal((result.status, result.events[-1]),
+              (n, {'event': 'exit', 'code': n}))
+    names = [e['event'] for e in result.events if e['event'] != 'degraded']
+    equal(names, ['started', 'exit'])
+
+
+@test()
+def exit_status_of_a_signal_is_128_and_more(box):
+    for n in (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV):
+        result = sh(box, f'kill -{int(n)} $$')
+        equal((result.status, result.events[-1]),
+              (128 + n, {'event': 'exit', 'signal': n}))
+
+
+@test()
+def missing_program_is_127_and_others_126(box):
+    refused(run(box, 'no-such-program'), 'exec', "can't execute", 127)
+    refused(run(box, '/no/such'), 'exec', '/no/such', 127)
+    box.write(box.host + '/plain', 'text')
+    box.write(box.host + '/gone', '#!/no/interpreter\n', 0o755)
+    refused(run(box, './plain'), 'exec', 'Permission denied', 126)
+    contains(refused(run(box, './gone'), 'exec', '', 126)['hint'],
+             'interpreter')
+    refused(run(box, '/usr'), 'exec', '', 126)
+
+
+@test()
+def script_without_a_hash_bang_runs_as_by_execvp(box):
+    box.write(box.host + '/script', 'echo "$1"; exit 3', 0o755)
+    result = run(box, './script', 'word')
+    equal((result.status, result.out), (3, 'word\n'))
+
+
+@test()
+def program_is_found_by_the_specs_own_path(box):
+    box.write(box.host + '/hello', '#!/bin/sh\necho "$PATH"', 0o755)
+    good(run(box, 'hello', env=['PATH=/nowhere:/work']), '/nowhere:/work\n')
+
+
+@test()
+def environment_is_the_specs_alone(box):
+    good(run(box, '/usr/bin/env', env=['A=1', 'B=']), 'A=1\nB=\n')
+
+
+@test()
+def umask_and_ignored_sighup_are_kept_other_signals_reset(box):
+    def before():
+        os.umask(0o027)
+        for sig in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(sig, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    result = good(sh(box, 'umask; grep -E "Sig(Blk|Ign)" /proc/self/status',
+                     before=before))
+    equal(result.out.split(), ['0027', 'SigBlk:', '0' * 16, 'SigIgn:',
+                               '0' * 15 + '1'])
+
+
+@test()
+def missing_directory_is_told(box):
+    refused(run(box, 'true', cwd='/work/none'), 'cwd', '/work/none')
+
+
+@test()
+def bad_spec_is_refused_before_any_namespace(box):
+    refused(Run(box, b'agentfw-spec 1\0frob\0end\0').finish(), 'spec')
+    other = box.spec('true').replace(
+        b'ids\0%d\0%d\0' % (box.uid, box.gid), b'ids\x0012\x0012\0')
+    if box.mode == 'user':
+        refused(Run(box, other).finish(), 'spec', "caller's")
+    result = Run(box, encode(('mode', 'frob'))).finish()
+    refused(result, 'spec', 'frob')
+
+
+@test('user')
+def root_mode_is_refused_without_root(box):
+    spec = box.spec('true').replace(b'mode\0user', b'mode\0root')
+    refused(Run(box, spec).finish(), 'spec')
+
+
+# --- the view ---
+
+@test()
+def write_goes_to_the_layer_and_not_to_the_host(box):
+    box.write(box.host + '/old', 'host\n')
+    good(sh(box, 'echo new >new; echo more >>old; cat old'), 'host\nmore\n')
+    upper = box.path('layers', '1', 'upper')
+    equal(sorted(os.listdir(box.host)), ['old'])
+    equal(open(box.host + '/old').read(), 'host\n')
+    equal(open(upper + '/new').read(), 'new\n')
+    equal(open(upper + '/old').read(), 'host\nmore\n')
+
+
+@test()
+def canary_leaves_no_trace(box):
+    layer = box.layer()
+    os.chmod(layer[0], 0o555)
+    os.utime(layer[0], ns=(10 ** 18, 2 * 10 ** 18))
+    ops = box.view(ops=None)
+    ops[-1] = box.overlay('/work', box.host, layer=layer)
+    good(run(box, 'true', ops=ops))
+    stat = os.stat(layer[0])
+    equal((os.listdir(layer[0]), stat.st_mtime_ns, stat.st_mode & 0o777),
+          ([], 2 * 10 ** 18, 0o555))
+
+
+@test()
+def canary_refuses_an_operation_that_shadows_a_layer(box):
+    over = ('bind', box.host, '/work', 'rw')
+    refused(run(box, 'true', more=[over]), 'canary', '/work')
+    refused(run(box, 'true', more=[('tmpfs', '/work', '755', 0, '')]),
+            'canary', '/work')
+
+
+@test()
+def ancestor_mount_over_a_layer_is_refused(box):
+    os.mkdir(box.host + '/sub')
+    ops = box.view()[:-1] + [
+        ('dir', '/a', '755'), ('dir', '/a/b', '755'),
+        box.overlay('/a/b', box.host), ('bind', box.host, '/a', 'rw'),
+        box.overlay('/work', box.host)]
+    refused(run(box, 'true', ops=ops), 'canary', '/a/b')
+
+
+@test()
+def passthrough_reaches_the_host(box):
+    through = box.mkdir('through')
+    box.mkdir('host', 'through')
+    good(sh(box, 'echo x >through/file',
+            more=[('bind', through, '/work/through', 'rw')]))
+    equal(os.listdir(through), ['file'])
+    equal(os.listdir(box.host + '/through'), [])
+
+
+@test()
+def read_only_bind_cannot_be_written(box):
+    given = box.mkdir('given')
+    box.write(given + '/f', 'text')
+    more = [('bind', given, '/t/given', 'ro'),
+            ('bind', given + '/f', '/t/file', 'ro')]
+    result = sh(box, 'cat /t/file; for f in /t/given/f /t/given/n /t/file; '
+                     'do (echo x >$f) 2>/dev/null && echo wrote; done; true',
+                more=more)
+    good(result, 'text')
+
+
+@test()
+def several_lowers_the_topmost_first(box):
+    shim = box.mkdir('shim')
+    box.write(shim + '/a', 'shim')
+    box.write(box.host + '/a', 'host')
+    box.write(box.host + '/b', 'host')
+    upper, work = box.layer()
+    options = box.overlay('/work', box.host)[4]
+    ops = box.view()[:-1] + [
+        ('overlay', '/work', upper, work, options, 2, shim, box.host)]
+    good(sh(box, 'cat a b', ops=ops), 'shimhost')
+
+
+@test()
+def odd_names_need_no_escaping(box):
+    odd = box.mkdir('o:d,d\\n a=m"e')
+    box.write(odd + '/f', 'odd')
+    upper = box.mkdir('u:p,p\\er')
+    work = box.mkdir('w:o,r\\k')
+    ops = box.view()[:-1] + [
+        box.overlay('/work', odd, layer=(upper, work))]
+    good(sh(box, 'cat f; echo n >n', ops=ops), 'odd')
+    equal(os.listdir(upper), ['n'])
+
+
+@test()
+def hidden_things_are_unreadable(box):
+    box.mkdir('host', 'secret')
+    box.write(box.host + '/secret/key', 'KEY')
+    box.write(box.host + '/token', 'TOKEN')
+    os.symlink('token', box.host + '/link')
+    more = [('hide', '/work/secret'), ('hide', '/work/token'),
+            ('hide', '/work/link'), ('hide', '/work/missing'),
+            ('hide', '/work/token/below'), ('hide', '/nowhere/at/all')]
+    result = sh(box, 'ls secret; cat secret/key token link; '
+                     'cat /proc/self/cwd/token; echo >token; ls -A; '
+                     'mv secret s 2>/dev/null && echo moved; '
+                     'rm -f token; ln token t2', more=more)
+    if 'KEY' in result.out or 'TOKEN' in result.out or 'moved' in result.out:
+        raise AssertionError(result.out)
+    equal(open(box.host + '/token').read(), 'TOKEN')
+
+
+@test()
+def hide_does_not_follow_a_symlink_on_the_way(box):
+    os.symlink('/etc', box.host + '/way')
+    refused(run(box, 'true', more=[('hide', '/work/way/passwd')]), 'hide',
+            '/work/way/passwd')
+
+
+@test()
+def sources_that_are_symlinks_are_refused(box):
+    os.symlink('/etc', box.path('link'))
+    refused(run(box, 'true', more=[('bind', box.path('link'), '/t/l', 'ro')]),
+            'mount', 'symlink')
+
+
+@test()
+def small_things_are_made(box):
+    more = [('dir', '/d', '1777'), ('dir', '/d', '1777'),
+            ('file', '/d/f', '640', 'text\n'), ('symlink', 'a b/../c', '/l'),
+            ('tmpfs', '/t/ro', '755', 4096, 'ro,noexec')]
+    result = good(sh(box, 'stat -c %a /d /d/f; cat /d/f; readlink /l; '
+                          '(echo >/t/ro/x) 2>/dev/null || echo ro',
+                     more=more))
+    equal(result.out, '1777\n640\ntext\na b/../c\nro\n')
+
+
+@test()
+def existing_directory_is_an_error(box):
+    refused(run(box, 'true', more=[('dir', '/usr/bin', '755')]), 'view',
+            '/usr/bin')
+
+
+@test()
+def root_of_the_view_is_read_only(box):
+    result = sh(box, 'mkdir /x || echo >/y || mkdir /t/x')
+    if result.status == 0:
+        raise AssertionError('the root can be written')
+
+
+@test()
+def remount_ro_makes_a_layer_read_only(box):
+    result = sh(box, '(echo >x) 2>/dev/null || echo refused',
+                more=[('remount-ro', '/work')])
+    good(result, 'refused\n')
+    refused(run(box, 'true', more=[('remount-ro', '/usr/bin')]), 'mount')
+
+
+@test()
+def volatile_layer_is_mounted_again_after_a_kill(box):
+    layer = box.layer()
+    ops = box.view()[:-1] + [box.overlay('/work', box.host, layer=layer)]
+    first = Run(box, box.spec('sh', '-c', 'echo 1 >f; sleep 60', ops=ops))
+    first.wait_event('started')
+    time.sleep(0.2)
+    os.kill(first.pid, signal.SIGKILL)
+    first.finish()
+    if os.getuid() == 0:
+        equal(os.path.exists(layer[1] + '/work/incompat/volatile'), True)
+    good(sh(box, 'cat f; rm f', ops=ops), '1\n')
+    good(sh(box, 'ls', ops=ops), '')
+
+
+@test()
+def overlapping_layers_are_explained(box):
+    upper = box.mkdir('host', 'u')
+    work = box.mkdir('host', 'u', 'w')
+    ops = box.view()[:-1] + [box.overlay('/work', box.host,
+                                         layer=(upper, work))]
+    refused(run(box, 'true', ops=ops), 'mount', '/work')
+
+
+@test()
+def dev_is_minimal_and_works(box):
+    result = good(sh(box, 'ls /dev | tr "\\n" " "; echo x >/dev/null; '
+                          'head -c 3 /dev/zero | wc -c; ls /dev/pts; '
+                          'test -c /dev/tty && test -w /dev/shm && echo ok; '
+                          'stat -c %a /dev'))
+    equal(result.out, 'fd full mqueue null ptmx pts random shm stderr stdin '
+                      'stdout tty urandom zero 3\nptmx\nok\n755\n')
+
+
+@test()
+def pseudo_terminals_can_be_opened(box):
+    good(run(box, 'python3', '-c', 'import pty,os; m,s=pty.openpty(); '
+             'print(os.ttyname(s))', env=['PATH=/usr/bin']), '/dev/pts/0\n')
+
+
+@test()
+def hostname_and_own_namespaces(box):
+    good(sh(box, 'uname -n', extra=[('hostname', 'box')]), 'box\n')
+    mine = {k: os.readlink(f'/proc/self/ns/{k}') for k in
+            ('user', 'mnt', 'pid', 'ipc', 'uts', 'net', 'cgroup')}
+    result = good(sh(box, 'readlink /proc/self/ns/*'))
+    for name, link in mine.items():
+        if link in result.out.split():
+            raise AssertionError(f'{name} is shared')
+
+
+@test()
+def net_off_has_loopback_alone(box):
+    result = good(sh(box, 'tail -n +3 /proc/net/dev | cut -d: -f1; '
+                          'cat /proc/net/route | wc -l'))
+    equal(result.out.split(), ['lo', '1'])
+
+
+@test()
+def net_host_is_the_hosts(box):
+    good(sh(box, 'readlink /proc/self/ns/net', net='host'),
+         os.readlink('/proc/self/ns/net') + '\n')
+
+
+# --- walls ---
+
+def judge(result, expected):
+    got = dict(line.split() for line in result.out.splitlines())
+    wrong = []
+    for errno, names in expected.items():
+        for name in names.split():
+            if name in got and got[name] != errno:
+                wrong.append(f'{name} {got[name]} not {errno}')
+    if wrong:
+        raise AssertionError('; '.join(wrong))
+    return got
+
+
+@test()
+def forbidden_calls_fail_KN01_KN07_KN10_KN11_NP08_NP10_NP11_TT01_TT02(box):
+    got = judge(good(run(box, '/t/try')), REFUSED)
+    equal(len(got) > 90, True)
+    equal(got['unshare_user'], 'OK')
+    equal(got['open_proc_sys'] in ('EACCES', 'EROFS'), True)
+    equal(got['open_sysrq'] in ('EACCES', 'EROFS', 'ENOENT'), True)
+
+
+@test()
+def nested_deny_refuses_namespaces_too_KN05_KN19(box):
+    judge(good(run(box, '/t/try', nested='deny')),
+          {**REFUSED, **{'OK': 'socket_unix socket_inet'}})
+    judge(run(box, '/t/try', nested='deny'), REFUSED_NESTED_DENY)
+
+
+@test()
+def calls_by_the_32_bit_entry_kill_TC08(box):
+    if os.uname().machine == 'x86_64':
+        equal(run(box, '/t/try', 'compat').status, 128 + signal.SIGSYS)
+
+
+@test()
+def no_capabilities_no_new_privileges_no_core(box):
+    result = good(sh(box, 'grep -E "^(Cap|NoNew|Seccomp:)" /proc/self/status;'
+                          ' ulimit -Hc'))
+    want = '00000000800004fb' if box.mode == 'root' else '0' * 16
+    values = result.out.split()
+    equal(values[1:10:2], ['0' * 16, want, want, want, '0' * 16])
+    equal(values[11::2] + values[-1:], ['1', '2', '0'])
+
+
+@test()
+def only_the_standard_descriptors_are_inherited(box):
+    more = [os.open('/', os.O_PATH), os.open('/etc', os.O_RDONLY)]
+    os.dup2(more[0], 251)
+    runner = Run(box, box.spec('sh', '-c', 'ls /proc/self/fd | tr "\\n" " "'),
+                 pass_more=(*more, 251)).finish()
+    for fd in (*more, 251):
+        os.close(fd)
+    good(runner, '0 1 2 3 ')
+
+
+@test()
+def directory_as_standard_input_is_refused(box):
+    fd = os.open('/', os.O_RDONLY)
+    result = run(box, 'true', stdin=fd)
+    os.close(fd)
+    refused(result, 'stdio', 'directory')
+
+
+@test()
+def file_on_standard_input_cannot_be_written(box):
+    path = box.write(box.path('input'), 'one\ntwo\n')
+    with open(path) as f:
+        result = sh(box, 'cat; for i in /proc/self/fd/0 /dev/stdin; do '
+                         '(echo evil >$i) 2>/dev/null && echo wrote; done; '
+                         'true', stdin=f)
+    good(result, 'one\ntwo\n')
+    equal(open(path).read(), 'one\ntwo\n')
+
+
+@test()
+def driver_cannot_be_reached_through_proc_exe_KN13(box):
+    box.own(box.driver, 0o755)
+    before = open(box.driver, 'rb').read()
+    box.write(box.host + '/evil', '#!/proc/self/exe --probe\n', 0o755)
+    script = ('import os,time\n'
+              'pid=os.fork()\n'
+              'if not pid: os.execv("/work/evil",["x"])\n'
+              'os.waitpid(pid,0)\n'
+              'try: open("/proc/1/exe","r+b").write(b"x")\n'
+              'except OSError: pass\n')
+    run(box, 'python3', '-c', script)
+    result = run(box, '/work/evil')
+    run(box, 'sh', '-c', '/work/evil & exec 9</proc/$!/exe; sleep 0.3; '
+                         'echo x >/proc/self/fd/9')
+    equal(open(box.driver, 'rb').read() == before, True, str(result.events))
+
+
+@test('user')
+def nested_sandbox_works_with_allow_and_fails_with_deny(box):
+    script = ('unshare -Urm sh -c "mount -t tmpfs x /tmp && echo mounted" '
+              '2>&1')
+    good(sh(box, script), 'mounted\n')
+    result = sh(box, script, nested='deny')
+    if result.status == 0 or 'mounted' in result.out:
+        raise AssertionError(result.out)
+    good(sh(box, 'unshare -Urmpf --mount-proc ps ax | wc -l'))
+
+
+@test()
+def nested_root_cannot_undo_the_view_KN07(box):
+    box.mkdir('host', 'secret')
+    box.write(box.host + '/secret/key', 'KEY')
+    script = ('unshare -Urm sh -c "umount -l /work/secret; umount -l /work; '
+              'umount -R /proc; mount -o remount,rw /usr; '
+              'mount --move /work/secret /tmp; mount --rbind /work /tmp && '
+              'umount -l /tmp/secret; mount --bind /work /tmp; '
+              'cat /work/secret/key /tmp/secret/key /proc/1/root/etc/passwd; '
+              'nsenter -t 1 -m cat /etc/passwd; touch /usr/x; '
+              'ls /tmp/secret /proc/1/root" 2>/dev/null')
+    result = sh(box, script, more=[('hide', '/work/secret')])
+    if 'KEY' in result.out or 'root:' in result.out:
+        raise AssertionError(result.out)
+
+
+@test()
+def kill_of_everything_spares_the_driver_KN04(box):
+    result = sh(box, 'sleep 100 & kill -9 -1; kill -9 1; echo still')
+    equal((result.status, result.out), (0, 'still\n'))
+    ours = subprocess.Popen(['sleep', '100'])
+    result = sh(box, f'trap "" TERM; kill -TERM 0; kill -9 {ours.pid}; '
+                     'exit 9')
+    equal((result.status, ours.poll()), (9, None))
+    ours.kill()
+    ours.wait()
+
+
+@test()
+def double_fork_daemon_dies_with_the_agent_KN20(box):
+    result = good(sh(box, 'setsid sh -c "sleep 1000 & sleep 1000 &" '
+                          '</dev/null >/dev/null 2>&1 & sleep 0.2; '
+                          'grep -l "^NSpid" /proc/[0-9]*/status | wc -l'))
+    equal(int(result.out) > 3, True)
+    text = subprocess.run(['ps', 'axo', 'args'], capture_output=True,
+                          text=True).stdout
+    equal('sleep 1000' in text.splitlines(), False)
+
+
+@test()
+def limits_are_set(box):
+    good(sh(box, 'ulimit -n; ulimit -Hn',
+            extra=[('rlimit', 'nofile', 64, 128)]), '64\n128\n')
+
+
+@test()
+def no_mount_is_visible_on_the_host(box):
+    before = open('/proc/self/mountinfo').read()
+    running = Run(box, box.spec('sleep', '60'))
+    running.wait_event('started')
+    equal(open('/proc/self/mountinfo').read(), before)
+    equal(os.listdir(box.newroot), [])
+    running.send(do='kill')
+    equal(running.finish().status, 137)
+
+
+@test('user')
+def fork_bomb_meets_its_limit_RS01(box):
+    result = Run(box, box.spec('bash', '-c', 'f(){ f|f& }; f; sleep 60',
+                               extra=[('rlimit', 'nproc', 60, 60)]))
+    result.wait_event('started')
+    time.sleep(0.5)
+    result.send(do='kill')
+    equal(result.finish().status, 137)
+
+
+# --- signals and ends ---
+
+def started(box, *argv, **options):
+    runner = Run(box, box.spec(*argv, **options))
+    event = runner.wait_event('started')
+    if not event:
+        raise AssertionError(f'not started: {runner.finish().events}')
+    return runner, [event['driver'], event['init'], event['agent']]
+
+
+@test()
+def signals_to_the_driver_reach_the_agent(box):
+    trap = ('trap "echo got; exit 5" %s; echo up >/tmp/up; '
+            'while :; do sleep 0.05; done')
+    for sig in ('TERM', 'HUP', 'INT', 'QUIT', 'USR1', 'USR2', 'WINCH'):
+        runner, _ = started(box, 'sh', '-c', trap % sig)
+        time.sleep(0.15)
+        os.kill(runner.pid, getattr(signal, 'SIG' + sig))
+        runner.finish()
+        equal((runner.status, runner.out), (5, 'got\n'), sig)
+
+
+@test()
+def commands_signal_and_kill(box):
+    runner, _ = started(box, 'sleep', '60')
+    runner.send(do='signal', signal=15)
+    equal(runner.finish().status, 143)
+    runner, pids = started(box, 'sh', '-c', 'trap "" TERM; sleep 60')
+    runner.send(do='kill')
+    equal(runner.finish().status, 137)
+    equal(gone(pids), True)
+
+
+@test()
+def bad_command_ends_the_tree(box):
+    runner, pids = started(box, 'sleep', '60')
+    runner.sock.sendall(b'\xff\xff\xff\xff')
+    equal(runner.finish().status, 137)
+    equal(gone(pids), True)
+
+
+@test()
+def end_of_the_channel_ends_the_tree_RS02(box):
+    runner, pids = started(box, 'sleep', '60')
+    runner.sock.shutdown(socket.SHUT_RDWR)
+    runner.finish()
+    equal(gone(pids), True)
+
+
+@test()
+def killed_driver_takes_the_tree_along(box):
+    runner, pids = started(box, 'sh', '-c', 'setsid sleep 60 & sleep 60')
+    os.kill(runner.pid, signal.SIGKILL)
+    runner.finish()
+    equal(gone(pids), True)
+
+
+@test()
+def killed_init_is_reported_as_signal_9(box):
+    runner, pids = started(box, 'sleep', '60')
+    os.kill(pids[1], signal.SIGKILL)
+    runner.finish()
+    equal((runner.status, runner.events[-1]),
+          (137, {'event': 'exit', 'signal': 9}))
+    equal(gone(pids), True)
+
+
+@test()
+def killed_agent_is_reported(box):
+    runner, pids = started(box, 'sleep', '60')
+    os.kill(pids[2], signal.SIGKILL)
+    equal(runner.finish().events[-1], {'event': 'exit', 'signal': 9})
+
+
+@test()
+def killed_supervisor_takes_the_tree_along(box):
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        runner, pids = started(box, 'sh', '-c', 'setsid sleep 60 & sleep 60')
+        os.write(write, struct.pack('3i', *pids))
+        time.sleep(60)
+        os._exit(0)
+    os.close(write)
+    pids = struct.unpack('3i', os.read(read, 12))
+    os.close(read)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    equal(gone(pids), True)
+
+
+@test()
+def kill_at_a_random_moment_leaves_nothing(box):
+    before = open('/proc/self/mountinfo').read()
+    for i in range(40):
+        runner = Run(box, box.spec('sh', '-c', 'setsid sleep 61 & sleep 61'))
+        time.sleep(random.uniform(0, 0.02))
+        children = child_pids(runner.pid)
+        victim = random.choice([runner.pid, *children])
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        pids = [runner.pid, *children, *child_pids(runner.pid)]
+        if victim != runner.pid and runner.process.poll() is None:
+            runner.sock.shutdown(socket.SHUT_RDWR)
+        runner.finish()
+        if not gone(pids):
+            raise AssertionError(f'round {i}: {pids} live on')
+    equal(open('/proc/self/mountinfo').read(), before)
+    text = subprocess.run(['ps', 'axo', 'args'], capture_output=True,
+                          text=True).stdout.splitlines()
+    equal('sleep 61' in text, False)
+
+
+def child_pids(pid):
+    try:
+        with open(f'/proc/{pid}/task/{pid}/children') as f:
+            return [int(n) for n in f.read().split()]
+    except OSError:
+        return []
+
+
+@test()
+def stop_and_continue_are_reported(box):
+    runner, pids = started(box, 'sh', '-c', 'kill -STOP $$; sleep 0.2; exit 4')
+    equal(bool(runner.wait_event('stopped')), True)
+    os.kill(pids[2], signal.SIGCONT)
+    runner.finish()
+    equal(runner.status, 4)
+    equal([e['event'] for e in runner.events if e['event'] != 'degraded'],
+          ['started', 'stopped', 'continued', 'exit'])
+
+
+@test()
+def detached_tree_lives_until_its_last_process(box):
+    runner, pids = started(box, 'sh', '-c', 'sleep 0.6 & exit 3',
+                           extra=[('detach', 1)])
+    equal(runner.wait_event('exit'), {'event': 'exit', 'code': 3})
+    equal((runner.event('empty'), alive(pids[1])), (None, True))
+    runner.finish()
+    equal((runner.status, runner.events[-1]), (3, {'event': 'empty'}))
+
+
+@test()
+def required_protection_is_taken_or_refused(box):
+    good(run(box, 'true', extra=[('require', 'signal-scope')])
+         if has_scope() else run(box, 'true'))
+
+
+def has_scope():
+    out = subprocess.run([os.path.join(harness.BUILD, 'agentfw-driver'),
+                          '--probe'], capture_output=True, text=True).stdout
+    return '"name":"signal-scope","ok":true' in out
+
+
+# --- enter ---
+
+@test()
+def enter_joins_with_the_same_walls(box):
+    runner, pids = started(box, 'sh', '-c', 'echo mine >f; sleep 60')
+    time.sleep(0.2)
+    inside = Run(box, box.enter_spec(
+        runner, 'sh', '-c', 'cat f; echo "$PPID"; exit 6'),
+        verb='enter').finish()
+    equal((inside.status, inside.out), (6, 'mine\n0\n'))
+    tried = Run(box, box.enter_spec(runner, '/t/try'), verb='enter').finish()
+    judge(tried, REFUSED)
+    inside = Run(box, box.enter_spec(runner, 'sleep', '60'), verb='enter')
+    other = inside.wait_event('started')['agent']
+    for name in os.listdir('/proc/self/ns'):
+        equal(os.readlink(f'/proc/{other}/ns/{name}'),
+              os.readlink(f'/proc/{pids[2]}/ns/{name}'), name)
+    runner.send(do='kill')
+    runner.finish()
+
+
+@test()
+def enter_reports_as_run_does(box):
+    runner, _ = started(box, 'sleep', '60')
+    refused(Run(box, box.enter_spec(runner, 'none'), verb='enter').finish(),
+            'exec', 'none', 127)
+    inside = Run(box, box.enter_spec(runner, 'sleep', '60'), verb='enter')
+    agent = inside.wait_event('started')['agent']
+    inside.send(do='signal', signal=15)
+    equal(inside.finish().status, 143)
+    inside = Run(box, box.enter_spec(runner, 'sleep', '60'), verb='enter')
+    agent = inside.wait_event('started')['agent']
+    inside.sock.shutdown(socket.SHUT_RDWR)
+    inside.finish()
+    equal(gone([agent]), True)
+    inside = Run(box, box.enter_spec(runner, 'sleep', '60'), verb='enter')
+    agent = inside.wait_event('started')['agent']
+    os.kill(inside.pid, signal.SIGKILL)
+    inside.finish()
+    equal(gone([agent]), True)
+    inside = Run(box, box.enter_spec(runner, 'sleep', '60'), verb='enter')
+    inside.wait_event('started')
+    runner.send(do='kill')
+    runner.finish()
+    equal(inside.finish().status, 137)
+
+
+@test()
+def enter_refuses_another_start_time(box):
+    runner, _ = started(box, 'sleep', '60')
+    parts = box.enter_spec(runner, 'true').split(b'\0')
+    at = parts.index(b'target') + 2
+    parts[at] = str(int(parts[at]) + 1).encode()
+    refused(Run(box, b'\0'.join(parts), verb='enter').finish(), 'enter',
+            "isn't running")
+    runner.send(do='kill')
+    runner.finish()
+
+
+@test()
+def enter_input_is_read_only_too(box):
+    path = box.write(box.path('input'), 'one\n')
+    runner, _ = started(box, 'sleep', '60')
+    with open(path) as f:
+        inside = Run(box, box.enter_spec(
+            runner, 'sh', '-c', 'cat; (echo evil >/proc/self/fd/0) '
+            '2>/dev/null && echo wrote; true'), verb='enter',
+            stdin=f).finish()
+    good(inside, 'one\n')
+    equal(open(path).read(), 'one\n')
+    runner.send(do='kill')
+    runner.finish()
+
+
+# --- root mode ---
+
+@test('root')
+def whole_root_as_one_layer(box):
+    ops = [box.overlay('/', '/', 'trusted,volatile,redirect'),
+           ('proc', '/proc'), ('dev', '/dev'), ('tmpfs', '/tmp', '1777', 0,
+                                                '')]
+    result = good(sh(box, 'mkdir /etc/agentfw-x && mv /etc/agentfw-x '
+                          '/etc/agentfw-y && touch /usr/bin/agentfw-z && '
+                          'chown 5:6 /usr/bin/agentfw-z && '
+                          'su -s /bin/sh nobody -c "id -u" && '
+                          'mv /usr/share/man /usr/share/man2 && '
+                          'ls /proc/self/fd | wc -l', ops=ops, cwd='/',
+                     env=['PATH=/usr/sbin:/usr/bin:/sbin:/bin']))
+    contains(result.out, '65534')
+    upper = box.path('layers', '1', 'upper')
+    equal(os.path.exists(upper + '/etc/agentfw-y'), True)
+    equal(os.path.exists('/etc/agentfw-y'), False)
+    equal(os.stat(upper + '/usr/bin/agentfw-z').st_uid, 5)
+
+
+@test('root')
+def proc_is_not_writable_by_its_owner_KN08(box):
+    result = sh(box, 'for f in /proc/sys/kernel/core_pattern '
+                     '/proc/sys/vm/drop_caches /proc/sysrq-trigger; do '
+                     '(echo 1 >$f) 2>/dev/null && echo wrote $f; done; '
+                     'ls /proc/acpi /proc/timer_list 2>/dev/null; '
+                     'cat /proc/kcore | head -c 1; true')
+    if 'wrote' in result.out:
+        raise AssertionError(result.out)
+
+
+# --- the rest ---
+
+@test('user')
+def probe_prints_json_and_leaves_nothing(box):
+    import json
+    out = subprocess.run([box.driver, '--probe', '--dir', box.mkdir('p')],
+                         capture_output=True, text=True, check=True).stdout
+    rows = [json.loads(line) for line in out.splitlines()]
+    equal(len(rows) > 20 and all({'name', 'ok', 'detail', 'errno'} == set(r)
+                                 for r in rows), True)
+    equal(os.listdir(box.path('p')), [])
+
+
+@test('user')
+def usage_and_version(box):
+    version = subprocess.run([box.driver, '--version'], capture_output=True,
+                             text=True)
+    equal((version.returncode, version.stdout), (0, 'agentfw-spec 1\n'))
+    usage = subprocess.run([box.driver, 'run'], capture_output=True,
+                           text=True)
+    equal(usage.returncode, 125)
+    contains(usage.stderr, 'Usage')
+
+
+@test()
+def launches_are_quick(box):
+    """Not a bound, a figure: the driver alone, ten overlays."""
+    lowers = [box.mkdir('low', str(i)) for i in range(9)]
+    more = []
+    for i, lower in enumerate(lowers):
+        more += [('dir', f'/m{i}', '755'), box.overlay(f'/m{i}', lower)]
+    spec = box.spec('true', more=more)
+    times = []
+    for _ in range(15):
+        at = time.perf_counter()
+        result = Run(box, spec)
+        result.process.wait()
+        times.append(time.perf_counter() - at)
+        good(result.finish())
+    times.sort()
+    print(f'# {box.mode} mode, 10 overlays, run to end: '
+          f'{times[7] * 1e3:.1f} ms median, {times[0] * 1e3:.1f} ms best')
+
+
+def main():
+    words = sys.argv[1:]
+    passed = failed = 0
+    for function, modes in TESTS:
+        for mode in modes:
+            name = f'{function.__name__.replace("_", " ")} ({mode} mode)'
+            if words and not any(w in name for w in words):
+                continue
+            if mode == 'root' and os.getuid() != 0:
+                print(f'skip - {name}: not root')
+                continue
+            ids = (0, 0) if mode == 'root' else \
+                (harness.PLAIN_ID,) * 2 if os.getuid() == 0 else \
+                (os.getuid(), os.getgid())
+            box = Box(ids)
+            box.mode = mode
+            try:
+                function(box)
+                print(f'ok - {name}')
+                passed += 1
+            except Exception as error:  # a failed test is a line, not an end
+                print(f'not ok - {name}: {type(error).__name__} {error}')
+                failed += 1
+            finally:
+                box.remove()
+            sys.stdout.flush()
+    print(f'{passed} passed, {failed} failed')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
