@@ -5,7 +5,9 @@ import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './bare.js';
 import type { Change, ChangeKind, JudgedChange } from './change.js';
 import { withClass, withStrictestClass } from './classify.js';
+import { judgeConflicts } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
+import { commitContextOf } from './context.js';
 import { orderChanges } from './order.js';
 import { detectRenames } from './rename.js';
 import { scan } from './scan.js';
@@ -14,7 +16,7 @@ export type KindCounts = Readonly<Record<ChangeKind, number>>;
 
 /** All changes of a sandbox, judged, in two forms. */
 export interface Gathered {
-  /** one for each object of the host that would change */
+  /** one for each object of the host that would change, in the order of the scan */
   readonly single: readonly JudgedChange[];
   /** the same with renames told as such: what people see */
   readonly shown: readonly JudgedChange[];
@@ -29,15 +31,22 @@ export function changesOf(store: Store, record: SandboxRecord): Change[] {
   return [...scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid })];
 }
 
-/** Scans, classifies, finds renames and orders. Close `contents` when done. */
+/** Scans, classifies, finds conflicts and renames, and orders. Close `contents` when done. */
 export function gather(store: Store, record: SandboxRecord): Gathered {
   const changes = changesOf(store, record);
   const contents = openContents(store.kernel, record.layers);
   const bare = bareRepositories(changes, (path) => store.kernel.statOrNull(AT_FDCWD, path) !== null);
   const input = { workspace: record.cwd, home: homeOf(store), contents, bare };
-  const single = orderChanges(changes.map((change) => withClass(change, input)));
-  const renames = detectRenames(single, { digestOf: contents.digest, join: withStrictestClass });
+  const classified = changes.map((change) => withClass(change, input));
+  const single = judgeConflicts(commitContextOf(store, record), classified);
+  const renames = detectRenames(single, { digestOf: contents.digest, join: joined });
   return { single, shown: orderChanges(renames.changes), parts: renames.parts, contents };
+}
+
+/** A rename says the worst of its parts. */
+function joined(rename: JudgedChange, parts: readonly JudgedChange[]): JudgedChange {
+  const conflict = parts.find((part) => part.conflict !== null)?.conflict ?? null;
+  return { ...withStrictestClass(rename, parts), conflict };
 }
 
 function homeOf({ context }: Store): Bytes {

@@ -3,6 +3,8 @@ import { toBuffer } from '../bytes.js';
 import type { JudgedChange } from '../changes/change.js';
 import { countKinds, gather, type Gathered } from '../changes/gather.js';
 import { filterChanges } from '../changes/words.js';
+import { diffJson } from '../render/json.js';
+import { summarise } from '../render/summary.js';
 import { resolveTag } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { classHeading, countsText } from '../ui/changes.js';
@@ -43,13 +45,18 @@ export default class Diff extends AgentfwCommand {
         (change) => (flags.class === undefined || change.class === flags.class) && (flags.conflicts !== true || change.conflict !== null),
       );
       this.sayState(record);
-      if (flags['name-only'] === true) this.names(changes);
+      if (flags.json === true) this.object(changes, gathered, record);
+      else if (flags['name-only'] === true) this.names(changes);
       else if (flags.stat === true) this.stat(changes, gathered);
       else this.patch(changes, gathered, record);
       return flags['exit-code'] === true && changes.length > 0 ? 1 : 0;
     } finally {
       gathered.contents.close();
     }
+  }
+
+  private object(changes: readonly JudgedChange[], { contents }: Gathered, { tag }: SandboxRecord): void {
+    this.printer.json(diffJson({ tag, digest: null, changes, summaryOf: (change) => summarise(change, contents) }));
   }
 
   private sayState({ state, tag }: SandboxRecord): void {

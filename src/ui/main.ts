@@ -14,6 +14,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   diff: () => import('../commands/diff.js'),
   doctor: () => import('../commands/doctor.js'),
   exec: () => import('../commands/exec.js'),
+  export: () => import('../commands/export.js'),
   kill: () => import('../commands/kill.js'),
   list: () => import('../commands/list.js'),
   run: () => import('../commands/run.js'),

@@ -1,0 +1,106 @@
+import { string } from '@oclif/core/flags';
+import { decodeWord } from '../argv.js';
+import { fromText, type Bytes } from '../bytes.js';
+import type { JudgedChange } from '../changes/change.js';
+import { gather, type Gathered } from '../changes/gather.js';
+import { filterChanges } from '../changes/words.js';
+import { usageError } from '../errors.js';
+import { openOutput, type Output } from '../kernel/output.js';
+import { renderArchive } from '../render/archive.js';
+import { diffJson } from '../render/json.js';
+import { renderOci } from '../render/oci.js';
+import { renderPatch } from '../render/patch.js';
+import type { Omitted } from '../render/source.js';
+import { summarise } from '../render/summary.js';
+import { absolutePath, resolveTag } from '../sandbox/resolve.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Store } from '../sandbox/store.js';
+import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
+import { escapeForTerminal, showBytes } from '../ui/escape.js';
+import { bytesJson } from '../ui/record.js';
+
+const FORMATS = ['patch', 'tar', 'oci', 'json'] as const;
+type Format = (typeof FORMATS)[number];
+
+export default class Export extends AgentfwCommand {
+  static override id = 'export';
+  static override summary = 'write changes as a patch, an archive or JSON, to use elsewhere';
+  static override description =
+    'patch: for `git apply`, binary files included; tar: the new versions, and whiteouts for deletions, as a layer of an OCI image; ' +
+    'oci: the same as an image; json: as diff --json. What a format can’t hold is said on stderr.';
+  static override usage = ['export [TAG] [PATH...] [-o FILE]'];
+  static override flags = {
+    ...common,
+    tag: string({ description: 'the sandbox, whatever files are called', helpValue: 'TAG' }),
+    format: string({ description: 'what to write', options: [...FORMATS], default: 'patch' }),
+    output: string({ char: 'o', description: 'where to; - is stdout', helpValue: 'FILE', default: '-' }),
+    root: string({ description: 'names are relative to it (default: / ; for a patch the sandbox’s directory)', helpValue: 'DIR' }),
+  };
+
+  protected override async main(): Promise<number> {
+    const line = await this.line(Export);
+    const { flags } = line;
+    const format = flags.format as Format;
+    if (flags.output === '-' && flags.json === true) throw usageError('--json and the product can’t both go to stdout.', 'Write to a file: -o FILE');
+    if (flags.output === '-' && this.printer.screen && format !== 'json' && format !== 'patch') throw usageError('An archive is nothing for a terminal.', 'Write to a file: -o FILE');
+    const store = await this.store();
+    const { record, paths } = resolveTag(store, wordsOf(line), { certain: false });
+    const gathered = gather(store, record);
+    try {
+      const { changes, unmatched } = filterChanges(gathered.shown, paths);
+      for (const word of unmatched) this.printer.warn(`No change at ${showBytes(word)}`);
+      const root = flags.root === undefined ? null : absolutePath(store.context.cwd, decodeWord(flags.root));
+      const pieces = piecesOf({ store, record, gathered, changes, root: root ?? (format === 'patch' ? record.cwd : fromText('/')) }, format);
+      const omitted = this.write(this.outputOf(store, flags.output), pieces);
+      if (flags.json === true) {
+        const lost = omitted.map(({ path, why }) => ({ ...bytesJson('path', path), why }));
+        this.printer.json({ version: 1, tag: record.tag, format, changes: changes.length, omitted: lost });
+      } else for (const { path, why } of omitted) this.printer.warn(`${showBytes(path)}: left out, ${escapeForTerminal(why)}`);
+      return 0;
+    } finally {
+      gathered.contents.close();
+    }
+  }
+
+  private outputOf(store: Store, word: string): Output {
+    if (word !== '-') return openOutput(store.kernel, absolutePath(store.context.cwd, decodeWord(word)));
+    return { write: (piece) => this.printer.product(piece), done: () => undefined, drop: () => undefined };
+  }
+
+  private write(output: Output, pieces: Generator<Buffer, readonly Omitted[]>): readonly Omitted[] {
+    try {
+      let next = pieces.next();
+      for (; next.done !== true; next = pieces.next()) output.write(next.value);
+      output.done();
+      return next.value;
+    } catch (error) {
+      output.drop();
+      throw error;
+    }
+  }
+}
+
+interface Job {
+  readonly store: Store;
+  readonly record: SandboxRecord;
+  readonly gathered: Gathered;
+  readonly changes: readonly JudgedChange[];
+  readonly root: Bytes;
+}
+
+function* piecesOf(job: Job, format: Format): Generator<Buffer, readonly Omitted[]> {
+  const { changes, root, record, store, gathered } = job;
+  const { contents, parts } = gathered;
+  // Archives hold objects, not renames: each stands for its parts.
+  const single = changes.flatMap((change) => parts.get(change) ?? [change]);
+  if (format === 'patch') return yield* renderPatch(changes, { root, contents, parts });
+  if (format === 'tar') return yield* renderArchive(single, { root, contents });
+  if (format === 'oci') {
+    const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
+    const options = { architecture, created: store.context.now().toISOString(), ref: record.tag };
+    return yield* renderOci(() => renderArchive(single, { root, contents }), options);
+  }
+  const document = diffJson({ tag: record.tag, digest: null, changes, summaryOf: (change) => summarise(change, contents) });
+  yield Buffer.from(`${JSON.stringify(document)}\n`);
+  return [];
+}

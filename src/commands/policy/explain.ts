@@ -1,0 +1,38 @@
+import { string } from '@oclif/core/flags';
+import { toText } from '../../bytes.js';
+import { usageError } from '../../errors.js';
+import { explain, type Operation, type SubjectKind } from '../../policy/explain.js';
+import { compilePolicy } from '../../policy/index.js';
+import { AgentfwCommand, common } from '../../ui/command.js';
+import { explanationText, requestHere } from '../../ui/policy.js';
+
+const KINDS: readonly string[] = ['path', 'host', 'env', 'socket'];
+const OPS: readonly string[] = ['read', 'write', 'commit'];
+
+export default class PolicyExplain extends AgentfwCommand {
+  static override id = 'policy explain';
+  static override summary = 'tell what the policy says of something, and which rule says it';
+  static override usage = ['policy explain path|host|env|socket SUBJECT [--op read|write|commit]'];
+  static override flags = {
+    ...common,
+    agent: string({ description: 'for this agent: a profile or a command', helpValue: 'A' }),
+    op: string({ description: 'what is done with a path: read, write or commit', helpValue: 'OP' }),
+    address: string({ description: 'an address that the host resolves to (can be repeated)', helpValue: 'IP', multiple: true }),
+  };
+
+  protected override async main(): Promise<number> {
+    const { flags, words, after } = await this.line(PolicyExplain);
+    const [kind = '', subject, ...more] = [...words, ...after].map(toText);
+    if (!KINDS.includes(kind)) throw usageError(`policy explain takes ${KINDS.join(', ')}${kind === '' ? '.' : `, not ${kind}.`}`, 'For example: agentfw policy explain path ~/.ssh/config');
+    if (subject === undefined || more.length > 0) throw usageError('policy explain takes one subject.');
+    const op = flags.op ?? 'read';
+    if (!OPS.includes(op)) throw usageError(`--op takes ${OPS.join(', ')}, not ${op}.`);
+    const request = await requestHere(flags.agent ?? null);
+    const { policy } = await compilePolicy(request);
+    const question = { kind: kind as SubjectKind, subject, op: op as Operation, cwd: request.cwd, ...(flags.address === undefined ? {} : { addresses: flags.address }) };
+    const explanation = explain(policy, question);
+    if (flags.json) this.printer.json({ version: 1, ...explanation });
+    else this.printer.product(explanationText(explanation));
+    return 0;
+  }
+}

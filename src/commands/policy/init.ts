@@ -1,0 +1,37 @@
+import { boolean, string } from '@oclif/core/flags';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { AgentfwError, errnoOf } from '../../errors.js';
+import { loadProfile, PROJECT_FILE, userFile } from '../../policy/sources.js';
+import { policyTemplate } from '../../policy/template.js';
+import { AgentfwCommand, common } from '../../ui/command.js';
+import { escapeForTerminal } from '../../ui/escape.js';
+import { requestHere } from '../../ui/policy.js';
+
+export default class PolicyInit extends AgentfwCommand {
+  static override id = 'policy init';
+  static override summary = 'write a commented policy file to start from';
+  static override usage = ['policy init [--agent A] [--project]'];
+  static override flags = {
+    ...common,
+    agent: string({ description: 'the profile to start from', helpValue: 'A' }),
+    project: boolean({ description: `write ${PROJECT_FILE} here instead of your own policy` }),
+  };
+
+  protected override async main(): Promise<number> {
+    const { flags } = await this.line(PolicyInit);
+    const request = await requestHere(null);
+    const profile = flags.agent === undefined ? null : await loadProfile(request, flags.agent);
+    const file = flags.project === true ? join(request.cwd, PROJECT_FILE) : userFile(request);
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    try {
+      writeFileSync(file, policyTemplate(flags.agent ?? null, profile), { flag: 'wx', mode: 0o644 });
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+      throw new AgentfwError('AFW_POLICY_EXISTS', `${file} exists already`, { hint: 'Edit it, or move it away first' });
+    }
+    if (flags.json) this.printer.json({ version: 1, file });
+    else this.printer.say(`Wrote ${escapeForTerminal(file)}`);
+    return 0;
+  }
+}

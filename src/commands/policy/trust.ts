@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { boolean } from '@oclif/core/flags';
+import { toText } from '../../bytes.js';
+import { AgentfwError } from '../../errors.js';
+import { comparePolicies } from '../../policy/compare.js';
+import { compilePolicy } from '../../policy/index.js';
+import { projectFiles } from '../../policy/sources.js';
+import { trust } from '../../policy/trust.js';
+import { AgentfwCommand, common } from '../../ui/command.js';
+import { confirm } from '../../ui/confirm.js';
+import { escapeForTerminal } from '../../ui/escape.js';
+import { requestHere } from '../../ui/policy.js';
+
+export default class PolicyTrust extends AgentfwCommand {
+  static override id = 'policy trust';
+  static override summary = 'let a project file loosen the policy, as it is now';
+  static override usage = ['policy trust [FILE]'];
+  static override flags = { ...common, yes: boolean({ char: 'y', description: 'do not ask' }) };
+
+  protected override async main(): Promise<number> {
+    const { flags, words, after } = await this.line(PolicyTrust);
+    await this.store();
+    const request = await requestHere(null);
+    const [named] = [...words, ...after].map(toText);
+    const file = named ?? projectFiles(request.cwd, request.home)[0];
+    if (file === undefined) throw new AgentfwError('AFW_POLICY_MISSING', 'There is no project policy here.', { hint: 'Write one with agentfw policy init --project' });
+    const real = realpathSync(resolve(file));
+    const digest = createHash('sha256').update(readFileSync(real)).digest('hex');
+    const record = { digest, at: new Date().toISOString() };
+    // What it would allow is found in a policy that trusts it already.
+    const before = await compilePolicy(request);
+    const gains = comparePolicies(before.policy, (await compilePolicy({ ...request, trusting: { [real]: record } })).policy).filter(({ effect }) => effect !== 'forbids');
+    if (!flags.json) {
+      this.printer.say(gains.length === 0 ? `${escapeForTerminal(real)} loosens nothing here.` : `${escapeForTerminal(real)} will:`);
+      for (const { effect, what } of gains) this.printer.say(`  ${effect === 'allows' ? 'allow' : 'change'} ${escapeForTerminal(what)}`);
+    }
+    if (flags.yes !== true && !(await confirm(this.printer, 'Trust it?'))) return 1;
+    trust(request.stateDir, real, record);
+    if (flags.json) this.printer.json({ version: 1, file: real, digest, gains });
+    else this.printer.say(`Trusted ${escapeForTerminal(real)}`);
+    return 0;
+  }
+}

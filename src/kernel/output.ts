@@ -1,0 +1,43 @@
+import { constants, openSync } from 'node:fs';
+import { nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
+import { writeAll } from './files.js';
+import { AT_FDCWD, RENAME, type Kernel } from './kernel.js';
+
+/** A file being written: it appears whole at `done`, or not at all. */
+export interface Output {
+  readonly write: (piece: Uint8Array) => void;
+  readonly done: () => void;
+  readonly drop: () => void;
+}
+
+/** A regular file, new or replaced; a device, pipe or symlink is written as it stands. */
+export function openOutput(kernel: Kernel, path: Bytes): Output {
+  const stat = kernel.statOrNull(AT_FDCWD, path);
+  if (stat !== null && (stat.mode & constants.S_IFMT) !== constants.S_IFREG) return direct(kernel, path);
+  const dir = kernel.open(AT_FDCWD, parentOf(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  const temporary = `.${nameOf(path).slice(0, 200)}.${process.pid}.new` as Bytes;
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const fd = kernel.open(dir, temporary, flags, stat === null ? 0o666 : stat.mode & 0o777);
+  const close = (): void => {
+    kernel.close(fd);
+    kernel.close(dir);
+  };
+  return {
+    write: (piece) => writeAll(fd, piece),
+    done: () => {
+      kernel.rename(dir, temporary, dir, nameOf(path), RENAME.replace);
+      close();
+    },
+    drop: () => {
+      kernel.unlink(dir, temporary);
+      close();
+    },
+  };
+}
+
+function direct(kernel: Kernel, path: Bytes): Output {
+  // The user named it: following a symlink is what was asked for.
+  const fd = openSync(toBuffer(path), 'w');
+  const close = (): void => kernel.close(fd);
+  return { write: (piece) => writeAll(fd, piece), done: close, drop: close };
+}

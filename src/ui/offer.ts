@@ -1,0 +1,54 @@
+import { toText, type Bytes } from '../bytes.js';
+import type { JudgedChange } from '../changes/change.js';
+import type { Offer } from '../changes/offer.js';
+import { changeLine, classHeading, countsText } from './changes.js';
+import { escapeForTerminal, showBytes } from './escape.js';
+import type { Printer } from './print.js';
+import { bytesJson } from './record.js';
+import { plural } from './table.js';
+
+/** How many ordinary changes are listed by name; risky ones and deletions always are. */
+const MOST_LISTED = 40;
+
+/** What is about to land, before the question. */
+export function sayOffer(printer: Printer, offer: Offer): void {
+  const refused = new Map(offer.plan.refused.map((entry) => [entry.path, entry]));
+  const landing = offer.selected.filter(({ path }) => !refused.has(path));
+  sayClasses(printer, landing);
+  for (const path of offer.added) printer.say(`${showBytes(path)} comes along: something named needs it`);
+  for (const { path, text } of refused.values()) {
+    printer.say(`${printer.paintErr('red', 'will not land')} ${showBytes(path)}: ${escapeForTerminal(text)}`);
+  }
+  if (offer.withheld.length > 0) sayWithheld(printer, offer.withheld);
+  printer.say(`${countsText(offer.plan.counts)}, digest ${offer.digest}`);
+}
+
+function sayClasses(printer: Printer, changes: readonly JudgedChange[]): void {
+  for (const name of ['control', 'later', 'normal'] as const) {
+    const members = changes.filter((change) => change.class === name);
+    if (members.length === 0) continue;
+    printer.say(`${printer.paintErr('bold', classHeading(name, members.length))}:`);
+    let unlisted = 0;
+    for (const [index, change] of members.entries()) {
+      if (name === 'normal' && change.kind !== 'delete' && index >= MOST_LISTED) unlisted += 1;
+      else printer.say(`  ${changeLine(change, printer.paintErr)}`);
+    }
+    if (unlisted > 0) printer.say(`  and ${plural(unlisted, 'more change')}: agentfw diff lists them`);
+  }
+}
+
+/** Held back, with the words that would let them land. */
+export function sayWithheld(printer: Printer, withheld: readonly JudgedChange[]): void {
+  printer.say(`${printer.paintErr('yellow', 'Held back')}: ${classHeading('control', withheld.length)}`);
+  for (const change of withheld) printer.say(`  ${changeLine(change, printer.paintErr)}`);
+  printer.say('  Look at them, then name them: --accept-control PATH');
+}
+
+/** The part of `commit --json` that says what was or would be landed. */
+export function offerJson({ digest, withheld, added, plan }: Offer): Record<string, unknown> {
+  return {
+    ...{ digest, counts: plan.counts },
+    withheld: withheld.map(({ path, reason }) => ({ ...bytesJson('path', path), reason })),
+    added: added.map((path: Bytes) => toText(path)),
+  };
+}
