@@ -1,11 +1,13 @@
 import type { Bytes } from '../bytes.js';
 import type { ChangeKind, Conflict, FileType } from './change.js';
 
-/** A path that landed. */
+/** A path that landed, with all that is in it when it is a new or a deleted directory. */
 export interface Landed {
   readonly path: Bytes;
   readonly kind: ChangeKind;
   readonly type: FileType;
+  /** how many other changes are below it and landed with it */
+  readonly inside: number;
   /** bits and capabilities that were taken off: `setuid`, `setgid`, `capabilities` */
   readonly stripped: readonly string[];
 }

@@ -1,6 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Disk } from './disk.js';
 
 /** What the commit engine may know of the world: the kernel seam, the store, a clock and chance. */
 export interface StoreContext {
@@ -12,6 +13,8 @@ export interface StoreContext {
   readonly randomId: () => string;
   /** a lock file that all stores of this user share; absent: only this store's own lock is taken */
   readonly hostLock?: Bytes;
+  /** the seam for writes to open files; absent: Node's own */
+  readonly disk?: Disk;
 }
 
 /** The same with the sandbox whose changes are committed. */

@@ -1,0 +1,135 @@
+import { AgentfwError } from '../errors.js';
+import { AT_FDCWD } from '../kernel/kernel.js';
+import { nodeDisk } from './disk.js';
+import type { Plan } from './draft.js';
+import { closeJournal, createJournal, writeDrafts, writeHeader, writeSteps, type Header } from './journal.js';
+import { withCommitLock } from './commit-lock.js';
+import { chooseMethods, nearPlace, prepare, type Prepared, type Preparing } from './prepare.js';
+import { concluded, conclude, nothing, takenBack } from './conclude.js';
+import { recoverLocked } from './recover.js';
+import type { CommitResult, Refused } from './result.js';
+import { closeRooms, openRooms, type Rooms } from './rooms.js';
+import { runErrorOf, runForward, type RunError } from './run.js';
+import type { Hooks, StoreContext } from './store-context.js';
+import type { Place } from './step.js';
+import { commitDir, commitsDir, makeVaults, removeNear, removeVaults, rootsFor, syncDir, syncRoots } from './vault.js';
+import type { FrameWriter } from './frames.js';
+
+/** Carries a plan out: all of it, or all but what is refused by path, or nothing. docs/commit.md tells the steps. */
+export function applyPlan(ctx: StoreContext & { readonly record?: { readonly tag: string } }, plan: Plan, hooks: Hooks = {}): CommitResult {
+  if (plan.steps.length === 0) return nothing(plan, plan.refused);
+  return withCommitLock(ctx, hooks, () => {
+    const blocked = recoverLocked(ctx, {}).find(({ outcome }) => outcome === 'blocked');
+    if (blocked !== undefined) throw unfinished(blocked.id, blocked.error);
+    return applyLocked({ ctx, plan, hooks, tag: ctx.record?.tag ?? '' });
+  });
+}
+
+function unfinished(id: string, why: string | null): AgentfwError {
+  return new AgentfwError('AFW_UNFINISHED', `An earlier commit ${id} is unfinished${why === null ? '' : `: ${why}`}`, {
+    hint: 'Free what stands in the way, then run agentfw recover',
+  });
+}
+
+export interface Applying {
+  readonly ctx: StoreContext;
+  readonly plan: Plan;
+  readonly hooks: Hooks;
+  readonly tag: string;
+}
+
+/** The same with the locks held. */
+export function applyLocked({ ctx, plan, hooks, tag }: Applying): CommitResult {
+  const { kernel, stateDir } = ctx;
+  const id = ctx.randomId();
+  const roots = rootsFor(plan.roots, id);
+  const rooms = openRooms(kernel, roots);
+  const draft: Drafting = { ctx, plan, id, rooms, tag, hooks, places: [] };
+  let writer: FrameWriter;
+  try {
+    kernel.mkdir(AT_FDCWD, commitDir(stateDir, id), 0o700);
+    writer = createJournal(kernel, commitDir(stateDir, id), ctx.disk);
+  } catch (error) {
+    return discard(draft, runErrorOf(error, null));
+  }
+  try {
+    const prepared = toCommitPoint(draft, writer);
+    if ('error' in prepared) return discard(draft, prepared.error);
+    if (prepared.steps.length === 0) return dropped(draft, prepared);
+    return carryOut(draft, writer, prepared);
+  } finally {
+    closeJournal(kernel, writer);
+    closeRooms(rooms);
+  }
+}
+
+interface Drafting {
+  readonly ctx: StoreContext;
+  readonly plan: Plan;
+  readonly id: string;
+  readonly rooms: Rooms;
+  readonly tag: string;
+  readonly hooks: Hooks;
+  /** staged copies beside targets; grows */
+  readonly places: Place[];
+}
+
+/** Steps 3 to 6. Until this returns without an error, the host is untouched (I1). */
+function toCommitPoint(draft: Drafting, writer: FrameWriter): Prepared | { readonly error: RunError } {
+  const { ctx, plan, rooms, id } = draft;
+  try {
+    writeHeader(writer, headerOf(draft));
+    makeVaults(ctx.kernel, rooms.roots);
+    const preparing: Preparing = { rooms, id, plan, keepSpecial: plan.keepSpecial, refused: [...plan.refused] };
+    const methods = chooseMethods(preparing);
+    draft.places.push(...methods.flatMap((method) => nearPlace(preparing, method) ?? []));
+    if (draft.places.length > 0) {
+      writeDrafts(writer, draft.places);
+      sealJournal(draft, writer);
+    }
+    const prepared = prepare({ ...preparing, ...(ctx.disk === undefined ? {} : { disk: ctx.disk }) }, methods);
+    if (prepared.steps.length === 0) return prepared;
+    // I2: content first, then the journal that relies on it.
+    syncRoots(rooms);
+    writeSteps(writer, { ...prepared, digest: plan.digest });
+    sealJournal(draft, writer);
+    return prepared;
+  } catch (error) {
+    return { error: runErrorOf(error, null) };
+  }
+}
+
+function sealJournal({ ctx, id }: Drafting, writer: FrameWriter): void {
+  ctx.kernel.fsync(writer.fd);
+  syncDir(ctx.kernel, commitDir(ctx.stateDir, id));
+  syncDir(ctx.kernel, commitsDir(ctx.stateDir));
+}
+
+function headerOf({ ctx, plan, id, rooms, tag }: Drafting): Header {
+  const { note, digest, counts, undoes, keepSpecial } = plan;
+  return { version: 1, id, tag, created: ctx.now().toISOString(), note, digest, counts, undoes, keepSpecial, roots: rooms.roots };
+}
+
+/** Nothing of what was prepared is of use: away with it. */
+function discard(draft: Drafting, error: RunError): CommitResult {
+  removeNear(draft.rooms, draft.places);
+  removeVaults(draft.ctx.kernel, draft.ctx.stateDir, draft.rooms.roots, draft.id);
+  return { ...nothing(draft.plan, draft.plan.refused), state: 'rolled-back', error };
+}
+
+function dropped(draft: Drafting, { refused }: Prepared): CommitResult {
+  removeNear(draft.rooms, draft.places);
+  removeVaults(draft.ctx.kernel, draft.ctx.stateDir, draft.rooms.roots, draft.id);
+  return nothing(draft.plan, refused);
+}
+
+function carryOut(draft: Drafting, writer: FrameWriter, prepared: Prepared): CommitResult {
+  const { ctx, plan, rooms, hooks } = draft;
+  const running = { rooms, writer, ...prepared, refused: new Map<number, Refused>(), hooks, keepSpecial: plan.keepSpecial, disk: ctx.disk ?? nodeDisk };
+  const error = runForward(running);
+  const header = headerOf(draft);
+  if (error !== null) return takenBack(ctx, { header, running, refused: prepared.refused, error });
+  const result = concluded(header, running, prepared.refused);
+  conclude(ctx, { header, running, result });
+  return result;
+}

@@ -1,0 +1,102 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { joinBytes } from '../bytes.js';
+import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
+import { frameOf, framesIn, type FrameWriter } from './frames.js';
+import { nodeDisk, type Disk } from './disk.js';
+
+/**
+ * What the base had at a path when the agent first touched it. `absent`:
+ * nothing. `unknown`: something, but it could not be stored soundly.
+ */
+export interface CapturedBase {
+  readonly state: 'file' | 'symlink' | 'dir' | 'other' | 'absent' | 'unknown';
+  readonly ino: bigint;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly btimeNs: bigint;
+  /** `file`: its content's name in the base directory; `symlink`: its target; `unknown`: why */
+  readonly detail: Bytes;
+}
+
+export type Bases = ReadonlyMap<Bytes, CapturedBase>;
+
+const INDEX = 'index' as Bytes;
+
+export function baseDir(sandboxDir: Bytes): Bytes {
+  return joinBytes(sandboxDir, 'base' as Bytes);
+}
+
+/** By absolute path of the host. The first record of a path counts: later ones saw the agent's time. */
+export function readBases(kernel: Kernel, sandboxDir: Bytes): Bases {
+  const bases = new Map<Bytes, CapturedBase>();
+  const file = joinBytes(baseDir(sandboxDir), INDEX);
+  if (kernel.statOrNull(AT_FDCWD, file) === null) return bases;
+  const fd = kernel.open(AT_FDCWD, file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    for (const { kind, body } of framesIn(fd)) {
+      if (kind !== 'B') continue;
+      const fields = body.split('\0');
+      for (let at = 0; at + 3 < fields.length; at += 4) {
+        const path = fields[at] as Bytes;
+        if (!bases.has(path)) bases.set(path, decode(fields.slice(at + 1, at + 4)));
+      }
+    }
+  } finally {
+    kernel.close(fd);
+  }
+  return bases;
+}
+
+function decode([state, numbers = '', detail = '']: readonly string[]): CapturedBase {
+  const [ino = '0', mode, uid, gid, size, mtime = '0', btime = '0'] = numbers.split(' ');
+  return {
+    state: state as CapturedBase['state'],
+    ino: BigInt(ino),
+    mode: Number(mode),
+    uid: Number(uid),
+    gid: Number(gid),
+    size: Number(size),
+    mtimeNs: BigInt(mtime),
+    btimeNs: BigInt(btime),
+    detail: detail as Bytes,
+  };
+}
+
+/** Opens the index to append to it, behind the last whole record. */
+export function openIndex(kernel: Kernel, sandboxDir: Bytes, disk: Disk = nodeDisk): FrameWriter {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+  const fd = kernel.open(AT_FDCWD, joinBytes(baseDir(sandboxDir), INDEX), flags, 0o600);
+  let at = 0;
+  for (const frame of framesIn(fd)) at = frame.end;
+  return { fd, disk, at };
+}
+
+export interface BaseRecord {
+  readonly path: Bytes;
+  readonly base: CapturedBase;
+}
+
+export function appendBases(writer: FrameWriter, records: readonly BaseRecord[]): void {
+  const body = records.map(({ path, base }) => `${path}\0${base.state}\0${numbersOf(base)}\0${base.detail}\0`).join('');
+  const frame = frameOf('B', body);
+  writer.disk.write(writer.fd, frame, writer.at);
+  writer.at += frame.length;
+}
+
+function numbersOf({ ino, mode, uid, gid, size, mtimeNs, btimeNs }: CapturedBase): string {
+  return `${ino} ${mode} ${uid} ${gid} ${size} ${mtimeNs} ${btimeNs}`;
+}
+
+export function capturedOf(stat: Stat | null, state: CapturedBase['state'], detail: string = ''): CapturedBase {
+  const { ino = 0n, mode = 0, uid = 0, gid = 0, size = 0, mtimeNs = 0n, btimeNs = 0n } = stat ?? {};
+  return { state, ino, mode, uid, gid, size, mtimeNs, btimeNs, detail: detail as Bytes };
+}
+
+/** The stored content of a captured file, open for reading; the caller closes it. */
+export function openBase(kernel: Kernel, sandboxDir: Bytes, base: CapturedBase): number {
+  return kernel.open(AT_FDCWD, joinBytes(baseDir(sandboxDir), base.detail), constants.O_RDONLY | constants.O_NOFOLLOW);
+}

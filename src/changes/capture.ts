@@ -1,0 +1,259 @@
+import { constants, watch, type FSWatcher } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { fromBuffer, joinBytes, toBuffer } from '../bytes.js';
+import { errnoOf } from '../errors.js';
+import { AT_FDCWD, RESOLVE, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
+import type { Layer } from '../sandbox/sandbox.js';
+import { appendBases, baseDir, capturedOf, openIndex, readBases, type BaseRecord, type CapturedBase } from './base.js';
+import type { FrameWriter } from './frames.js';
+
+export interface CaptureOptions {
+  readonly kernel: Kernel;
+  readonly sandboxDir: Bytes;
+  readonly layers: readonly Layer[];
+  readonly t0: bigint;
+  /** a bigger base is not copied (but cloned where that costs nothing) */
+  readonly fileBytes: number;
+  /** of all copies */
+  readonly totalBytes: number;
+}
+
+/** A running capture. `settle` handles all that was reported so far; `stop` does so and ends it. */
+export interface Capture {
+  readonly settle: () => void;
+  readonly stop: () => CaptureCounts;
+}
+
+export interface CaptureCounts {
+  readonly captured: number;
+  readonly unknown: number;
+  /** the kernel refused to watch more directories: what came up there was not seen */
+  readonly unwatched: number;
+}
+
+interface Capturing extends CaptureOptions {
+  readonly watchers: Map<string, FSWatcher>;
+  readonly seen: Set<Bytes>;
+  readonly queue: { readonly layer: number; readonly path: Bytes }[];
+  readonly index: FrameWriter;
+  readonly tops: readonly { readonly upper: Fd; readonly base: Fd }[];
+  timer: NodeJS.Immediate | null;
+  bytes: number;
+  blobs: number;
+  clones: boolean;
+  counts: { captured: number; unknown: number; unwatched: number };
+}
+
+/** Entries handled before the event loop gets its turn: a millisecond or two. */
+const SLICE = 64;
+const DIR = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const INSIDE = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagiclinks;
+
+/**
+ * Watches the layers and keeps what the base had at each path that appears in
+ * them, outside the agent's way: the agent never waits for it, and what comes
+ * too late is marked unknown, never guessed.
+ */
+export function startCapture(options: CaptureOptions): Capture {
+  const { kernel, sandboxDir, layers } = options;
+  if (kernel.statOrNull(AT_FDCWD, baseDir(sandboxDir)) === null) kernel.mkdir(AT_FDCWD, baseDir(sandboxDir), 0o700);
+  const known = readBases(kernel, sandboxDir);
+  const capturing: Capturing = {
+    ...options,
+    watchers: new Map(),
+    seen: new Set(known.keys()),
+    queue: [],
+    index: openIndex(kernel, sandboxDir),
+    tops: layers.map((layer) => openTops(kernel, layer)),
+    timer: null,
+    bytes: 0,
+    blobs: known.size,
+    clones: false,
+    counts: { captured: 0, unknown: 0, unwatched: 0 },
+  };
+  layers.forEach((_layer, layer) => watchDir(capturing, layer, '' as Bytes));
+  drain(capturing);
+  return { settle: () => drain(capturing), stop: () => stop(capturing) };
+}
+
+function openTops(kernel: Kernel, layer: Layer): { readonly upper: Fd; readonly base: Fd } {
+  const upper = kernel.open(AT_FDCWD, joinBytes(layer.dir, 'upper' as Bytes), DIR);
+  return { upper, base: kernel.open(AT_FDCWD, layer.base, DIR) };
+}
+
+/** Watches first and lists afterwards: what was made in between is found twice, not missed. */
+function watchDir(capturing: Capturing, layer: number, path: Bytes): void {
+  const key = `${layer}/${path}`;
+  if (capturing.watchers.has(key)) return;
+  const dir = joinBytes((capturing.layers[layer] as Layer).dir, 'upper' as Bytes);
+  try {
+    const full = path === '' ? dir : joinBytes(dir, path);
+    const watcher = watch(toBuffer(full), { encoding: 'buffer', persistent: false }, (_event, name) => {
+      if (name !== null) noticed(capturing, layer, below(path, fromBuffer(name)));
+    });
+    watcher.on('error', () => undefined);
+    capturing.watchers.set(key, watcher);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return;
+    capturing.counts.unwatched += 1;
+  }
+  for (const name of namesIn(capturing, layer, path)) noticed(capturing, layer, below(path, name));
+}
+
+function below(path: Bytes, name: Bytes): Bytes {
+  return path === '' ? name : joinBytes(path, name);
+}
+
+function namesIn({ kernel, tops }: Capturing, layer: number, path: Bytes): Bytes[] {
+  try {
+    const fd = kernel.open(tops[layer]?.upper ?? -1, path === '' ? ('.' as Bytes) : path, DIR, 0, INSIDE);
+    try {
+      return kernel.list(fd);
+    } finally {
+      kernel.close(fd);
+    }
+  } catch {
+    // Gone again, or not for us to read: nothing to watch either way.
+    return [];
+  }
+}
+
+function noticed(capturing: Capturing, layer: number, path: Bytes): void {
+  const { base } = capturing.layers[layer] as Layer;
+  const absolute = (base === '/' ? `/${path}` : `${base}/${path}`) as Bytes;
+  if (capturing.seen.has(absolute)) return;
+  capturing.seen.add(absolute);
+  capturing.queue.push({ layer, path });
+  capturing.timer ??= setImmediate(() => work(capturing));
+}
+
+function work(capturing: Capturing): void {
+  capturing.timer = null;
+  handle(capturing, SLICE);
+  if (capturing.queue.length > 0) capturing.timer ??= setImmediate(() => work(capturing));
+}
+
+function drain(capturing: Capturing): void {
+  while (capturing.queue.length > 0) handle(capturing, Infinity);
+}
+
+function handle(capturing: Capturing, most: number): void {
+  const records: BaseRecord[] = [];
+  for (let left = Math.min(most, capturing.queue.length); left > 0; left -= 1) {
+    const next = capturing.queue.shift();
+    if (next !== undefined) records.push(recordOf(capturing, next.layer, next.path));
+  }
+  if (records.length > 0) appendBases(capturing.index, records);
+}
+
+function recordOf(capturing: Capturing, layer: number, path: Bytes): BaseRecord {
+  const top = (capturing.layers[layer] as Layer).base;
+  const absolute = (top === '/' ? `/${path}` : `${top}/${path}`) as Bytes;
+  const upper = statIn(capturing.kernel, capturing.tops[layer]?.upper ?? -1, path);
+  if (upper !== null && isDir(upper)) watchDir(capturing, layer, path);
+  let base: CapturedBase;
+  try {
+    base = capture(capturing, layer, path);
+  } catch (error) {
+    base = capturedOf(null, 'unknown', errnoOf(error) ?? 'error');
+  }
+  capturing.counts[base.state === 'unknown' ? 'unknown' : 'captured'] += 1;
+  return { path: absolute, base };
+}
+
+function statIn(kernel: Kernel, top: Fd, path: Bytes): Stat | null {
+  const slash = path.lastIndexOf('/');
+  if (slash < 0) return kernel.statOrNull(top, path);
+  let dir: Fd;
+  try {
+    dir = kernel.open(top, path.slice(0, slash) as Bytes, DIR, 0, INSIDE);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return null;
+    throw error;
+  }
+  try {
+    return kernel.statOrNull(dir, path.slice(slash + 1) as Bytes);
+  } finally {
+    kernel.close(dir);
+  }
+}
+
+function isDir(stat: Stat): boolean {
+  return (stat.mode & constants.S_IFMT) === constants.S_IFDIR;
+}
+
+/** Sound only when the base is still what it was at the start: older than T0, before and after the copy. */
+function capture(capturing: Capturing, layer: number, path: Bytes): CapturedBase {
+  const { kernel, tops, t0 } = capturing;
+  const top = tops[layer]?.base ?? -1;
+  const before = statIn(kernel, top, path);
+  if (before === null) return capturedOf(null, 'absent');
+  if (before.ctimeNs >= t0) return capturedOf(before, isDir(before) && before.mtimeNs >= t0 ? 'dir' : 'unknown', 'changed');
+  const type = before.mode & constants.S_IFMT;
+  if (type === constants.S_IFDIR) return capturedOf(before, 'dir');
+  if (type === constants.S_IFLNK) return capturedOf(before, 'symlink', readlinkIn(kernel, top, path));
+  if (type !== constants.S_IFREG) return capturedOf(before, 'other');
+  return captureFile(capturing, { top, path, before });
+}
+
+function readlinkIn(kernel: Kernel, top: Fd, path: Bytes): Bytes {
+  const slash = path.lastIndexOf('/');
+  if (slash < 0) return kernel.readlink(top, path);
+  const dir = kernel.open(top, path.slice(0, slash) as Bytes, DIR, 0, INSIDE);
+  try {
+    return kernel.readlink(dir, path.slice(slash + 1) as Bytes);
+  } finally {
+    kernel.close(dir);
+  }
+}
+
+interface Capturable {
+  readonly top: Fd;
+  readonly path: Bytes;
+  readonly before: Stat;
+}
+
+function captureFile(capturing: Capturing, { top, path, before }: Capturable): CapturedBase {
+  const { kernel, sandboxDir, t0, fileBytes, totalBytes } = capturing;
+  const isBig = before.size > fileBytes || capturing.bytes + before.size > totalBytes;
+  if (isBig && !capturing.clones) return capturedOf(before, 'unknown', 'large');
+  capturing.blobs += 1;
+  const name = `${capturing.blobs}`;
+  const file = joinBytes(baseDir(sandboxDir), name as Bytes);
+  const src = kernel.open(top, path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0, INSIDE);
+  try {
+    const dst = kernel.open(AT_FDCWD, file, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o600);
+    try {
+      capturing.clones = kernel.copy(src, dst) === 'reflink';
+    } finally {
+      kernel.close(dst);
+    }
+    const after = kernel.stat(src, '' as Bytes);
+    if (!capturing.clones) capturing.bytes += after.size;
+    if (after.ctimeNs < t0 && after.ino === before.ino) return capturedOf(after, 'file', name);
+  } finally {
+    kernel.close(src);
+  }
+  kernel.unlink(AT_FDCWD, file);
+  return capturedOf(before, 'unknown', 'changed');
+}
+
+function stop(capturing: Capturing): CaptureCounts {
+  if (capturing.timer !== null) clearImmediate(capturing.timer);
+  // What no event has told yet; a directory that comes up is listed in its turn.
+  for (const key of [...capturing.watchers.keys()]) {
+    const slash = key.indexOf('/');
+    const [layer, path] = [Number(key.slice(0, slash)), key.slice(slash + 1) as Bytes];
+    for (const name of namesIn(capturing, layer, path)) noticed(capturing, layer, below(path, name));
+  }
+  drain(capturing);
+  for (const watcher of capturing.watchers.values()) watcher.close();
+  if (capturing.timer !== null) clearImmediate(capturing.timer);
+  const { kernel } = capturing;
+  for (const { upper, base } of capturing.tops) {
+    kernel.close(upper);
+    kernel.close(base);
+  }
+  kernel.close(capturing.index.fd);
+  return capturing.counts;
+}

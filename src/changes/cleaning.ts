@@ -1,0 +1,125 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import type { Xattr } from '../kernel/kernel.js';
+import type { Draft } from './draft.js';
+import { landingMode, Moved, staysBehind, type Duplicating } from './duplicate.js';
+import { spotOf, type Rooms, type Spot } from './rooms.js';
+import { below, identOf, isIdent, isWhiteout, type Cleaning, type Place, type Step } from './step.js';
+
+const ORIGIN = 'user.overlay.origin' as Bytes;
+const OPAQUE = 'user.overlay.opaque' as Bytes;
+const NOTHING = Buffer.alloc(0);
+
+/** What has to be taken off a new object that moves, and how to put it back after a roll-back (I8, I9). */
+export function cleaningOf(doing: Duplicating, draft: Draft): Cleaning {
+  if (draft.source === null || draft.fresh === null) throw new Moved('there is nothing to move');
+  if (draft.entries !== null) return treeCleaning(doing, draft, draft.source);
+  const mode = draft.fresh.mode & 0o7777;
+  const to = landingMode(draft.fresh, doing.keepSpecial);
+  const modes = mode === to ? [] : [{ path: '' as Bytes, from: mode, to }];
+  return { whiteouts: [], modes, marks: marksOf(doing, draft, draft.source) };
+}
+
+/** A user-mode layer has no mark on a file but an empty origin, which needs no reading. */
+function marksOf(doing: Duplicating, draft: Draft, source: Place): Cleaning['marks'] {
+  const { family } = doing.rooms.roots[source.root] ?? { family: 'user' };
+  if (family === 'user') {
+    return draft.old === null || draft.type !== 'file' ? [] : [{ path: '' as Bytes, name: ORIGIN, value: NOTHING }];
+  }
+  return leaving(doing, spotOf(doing.rooms, source)).map(({ name, value }) => ({ path: '' as Bytes, name, value }));
+}
+
+function leaving(doing: Duplicating, spot: Spot): Xattr[] {
+  return doing.rooms.kernel.xattrs(spot.at, spot.name).filter(({ name }) => staysBehind(name, doing.keepSpecial));
+}
+
+/** Walks the tree that is going to land: each entry must be one that was shown, and nothing else may be in it. */
+function treeCleaning(doing: Duplicating, draft: Draft, source: Place): Cleaning {
+  const { rooms, keepSpecial } = doing;
+  const expected = new Map((draft.entries ?? []).map((entry) => [entry.path, entry]));
+  const whiteouts: Bytes[] = [];
+  const modes: { path: Bytes; from: number; to: number }[] = [];
+  const marks: { path: Bytes; name: Bytes; value: Buffer }[] = [];
+  const { family } = rooms.roots[source.root] ?? { family: 'user' as const };
+  let seen = 0;
+  for (const walked of treeWalk(rooms, source, family)) {
+    if (walked.whiteout) {
+      whiteouts.push(walked.path);
+      continue;
+    }
+    if (walked.path !== '') {
+      const entry = expected.get(walked.path);
+      if (entry === undefined || !isIdent(walked.upper, identOf(entry.stat))) throw new Moved(`${walked.path} changed`);
+      seen += 1;
+    }
+    const mode = walked.upper.mode & 0o7777;
+    const to = landingMode(walked.upper, keepSpecial);
+    if (to !== mode) modes.push({ path: walked.path, from: mode, to });
+    if (family === 'trusted') noteMarks(doing, below(source, walked.path), walked.path, marks);
+    else if (walked.opaque) marks.push({ path: walked.path, name: OPAQUE, value: Buffer.from('y') });
+    else if (walked.copiedUp) marks.push({ path: walked.path, name: ORIGIN, value: NOTHING });
+  }
+  if (seen !== expected.size) throw new Moved('something in it is gone');
+  return { whiteouts, modes, marks };
+}
+
+function noteMarks(doing: Duplicating, place: Place, path: Bytes, marks: { path: Bytes; name: Bytes; value: Buffer }[]): void {
+  for (const { name, value } of leaving(doing, spotOf(doing.rooms, place))) marks.push({ path, name, value });
+}
+
+export function* treeWalk(rooms: Rooms, tree: Place, family: 'user' | 'trusted'): ReturnType<Rooms['kernel']['walk']> & Generator {
+  const { at, name } = spotOf(rooms, tree);
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+  const fd = rooms.kernel.open(at, name, flags);
+  try {
+    yield* rooms.kernel.walk(fd, null, { family, compare: false, unreadable: 'unlock' });
+  } finally {
+    rooms.kernel.close(fd);
+  }
+}
+
+/** Takes off all that must not reach the host. Repeating it does nothing. */
+export function clean(rooms: Rooms, step: Step, keepSpecial: boolean): void {
+  if (step.clean === null || step.from === null) return;
+  const { from } = step;
+  for (const path of step.clean.whiteouts) {
+    const spot = spotOf(rooms, below(from, path));
+    if (isWhiteout(rooms.kernel.statOrNull(spot.at, spot.name))) rooms.kernel.unlink(spot.at, spot.name);
+  }
+  for (const { path, to } of step.clean.modes) {
+    const spot = spotOf(rooms, below(from, path));
+    rooms.kernel.chmod(spot.at, spot.name, to);
+  }
+  for (const path of step.tree ? entriesOf(rooms, from) : ['' as Bytes]) strip(rooms, spotOf(rooms, below(from, path)), keepSpecial);
+}
+
+function entriesOf(rooms: Rooms, tree: Place): Bytes[] {
+  const paths: Bytes[] = [];
+  for (const { path } of treeWalk(rooms, tree, 'user')) paths.push(path);
+  return paths.includes('' as Bytes) ? paths : ['' as Bytes, ...paths];
+}
+
+function strip(rooms: Rooms, spot: Spot, keepSpecial: boolean): void {
+  for (const { name } of rooms.kernel.xattrs(spot.at, spot.name)) {
+    if (staysBehind(name, keepSpecial)) rooms.kernel.removeXattr(spot.at, spot.name, name);
+  }
+}
+
+/** The opposite of `clean`, for a new object that is back in the layer. */
+export function soil(rooms: Rooms, step: Step): void {
+  if (step.clean === null || step.from === null) return;
+  const { kernel } = rooms;
+  for (const path of step.clean.whiteouts) {
+    const { at, name } = spotOf(rooms, below(step.from, path));
+    if (kernel.statOrNull(at, name) === null) kernel.mknod(at, name, constants.S_IFCHR, 0);
+  }
+  for (const { path, name, value } of step.clean.marks) {
+    const spot = spotOf(rooms, below(step.from, path));
+    if (!kernel.xattrs(spot.at, spot.name).some((xattr) => xattr.name === name)) kernel.setXattr(spot.at, spot.name, name, value);
+  }
+  for (const { path, from } of step.clean.modes) {
+    const spot = spotOf(rooms, below(step.from, path));
+    kernel.chmod(spot.at, spot.name, from);
+  }
+}
+

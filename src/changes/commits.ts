@@ -1,0 +1,152 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { joinBytes } from '../bytes.js';
+import { objectField, textField, wordField, type Fields } from '../fields.js';
+import { readWhole, replaceFile } from '../kernel/files.js';
+import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
+import { withCommitLock } from './commit-lock.js';
+import { RESULT } from './conclude.js';
+import { JOURNAL, readJournal } from './journal.js';
+import type { Counts } from './result.js';
+import type { StoreContext } from './store-context.js';
+import type { Root } from './step.js';
+import { commitDir, commitsDir, removeIn, removeVault, vaultDirs } from './vault.js';
+
+export interface CommitInfo {
+  readonly id: string;
+  readonly tag: string;
+  /** ISO 8601 */
+  readonly created: string;
+  readonly note: string | null;
+  readonly counts: Counts;
+  readonly digest: string;
+  /** the commit that this one took back */
+  readonly undoes: string | null;
+  /** the commit that took this one back, unless that one was taken back itself */
+  readonly undoneBy: string | null;
+  /** `pruned`: listed, but can't be undone any more */
+  readonly state: 'landed' | 'rolled-back' | 'unfinished' | 'pruned';
+  /** disk use of what it keeps */
+  readonly bytes: number;
+}
+
+type Plain = Omit<CommitInfo, 'undoneBy' | 'bytes'>;
+
+/** Newest first. */
+export function listCommits(ctx: StoreContext): readonly CommitInfo[] {
+  const found = commitIds(ctx).flatMap((id) => infoOf(ctx, id) ?? []);
+  found.sort((a, b) => (a.created !== b.created ? (a.created < b.created ? 1 : -1) : a.id < b.id ? 1 : -1));
+  const undone = undoneBy(found);
+  return found.map((info) => ({ ...info, undoneBy: undone.get(info.id) ?? null, bytes: bytesOf(ctx, info.id) }));
+}
+
+function commitIds({ kernel, stateDir }: StoreContext): Bytes[] {
+  const dir = commitsDir(stateDir);
+  if (kernel.statOrNull(AT_FDCWD, dir) === null) return [];
+  const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return kernel.list(fd).filter((name) => !name.startsWith('.'));
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+/** An undo that was undone leaves its commit landed. */
+function undoneBy(newestFirst: readonly Plain[]): Map<string, string> {
+  const undone = new Map<string, string>();
+  for (const { id, undoes, state } of newestFirst) {
+    if (undoes !== null && state !== 'rolled-back' && !undone.has(id)) undone.set(undoes, id);
+  }
+  return undone;
+}
+
+function infoOf({ kernel, stateDir }: StoreContext, id: Bytes): Plain | null {
+  const dir = commitDir(stateDir, id);
+  const text = readWhole(kernel, joinBytes(dir, RESULT));
+  if (text !== null) return resultInfo(objectField(JSON.parse(text.toString('utf8')), 'result'));
+  const journal = readJournal(kernel, dir);
+  if (journal === null) return null;
+  const { tag, created, note, counts, digest, undoes } = journal.header;
+  return { id, tag, created, note, counts, digest, undoes, state: 'unfinished' };
+}
+
+function resultInfo(fields: Fields): Plain {
+  return {
+    id: textField(fields['id'], 'id'),
+    tag: textField(fields['tag'], 'tag'),
+    created: textField(fields['created'], 'created'),
+    note: fields['note'] === null ? null : textField(fields['note'], 'note'),
+    counts: fields['counts'] as Counts,
+    digest: textField(fields['digest'], 'digest'),
+    undoes: fields['undoes'] === null ? null : textField(fields['undoes'], 'undoes'),
+    state: fields['pruned'] === true ? 'pruned' : wordField(fields['state'], 'state', ['landed', 'rolled-back']),
+  };
+}
+
+function vaultsOf(ctx: StoreContext, id: string): ReadonlySet<Bytes> {
+  const main = commitDir(ctx.stateDir, id);
+  const roots: readonly Root[] = readJournal(ctx.kernel, main)?.header.roots ?? [];
+  return new Set([main, ...vaultDirs(roots)]);
+}
+
+function bytesOf(ctx: StoreContext, id: string): number {
+  let bytes = 0;
+  for (const dir of vaultsOf(ctx, id)) bytes += blocksIn(ctx.kernel, dir);
+  return bytes;
+}
+
+function blocksIn(kernel: Kernel, dir: Bytes): number {
+  if (kernel.statOrNull(AT_FDCWD, dir) === null) return 0;
+  const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  let blocks = 0;
+  try {
+    for (const { upper } of kernel.walk(fd, null, { family: 'user', compare: false, unreadable: 'unlock' })) blocks += upper.blocks;
+  } finally {
+    kernel.close(fd);
+  }
+  return blocks * 512;
+}
+
+export interface PruneOptions {
+  /** prune what is older; null: age doesn't matter */
+  readonly olderThanMs: number | null;
+  /** prune the oldest until no more than this is kept; null: size doesn't matter */
+  readonly maxBytes: number | null;
+  readonly dryRun: boolean;
+}
+
+/** What was (or would be) pruned, oldest first. The record of a commit stays; what it kept goes. */
+export function pruneCommits(ctx: StoreContext, options: PruneOptions): readonly CommitInfo[] {
+  const chosen = chooseOld(listCommits(ctx), options, ctx.now().getTime());
+  if (options.dryRun || chosen.length === 0) return chosen;
+  return withCommitLock(ctx, {}, () => {
+    for (const { id } of chosen) pruneOne(ctx, id);
+    return chosen;
+  });
+}
+
+function chooseOld(newestFirst: readonly CommitInfo[], options: PruneOptions, now: number): CommitInfo[] {
+  const kept = newestFirst.filter(({ state }) => state === 'landed' || state === 'rolled-back');
+  let bytes = kept.reduce((sum, info) => sum + info.bytes, 0);
+  const chosen: CommitInfo[] = [];
+  for (const info of kept.reverse()) {
+    const old = options.olderThanMs !== null && now - Date.parse(info.created) > options.olderThanMs;
+    if (!old && (options.maxBytes === null || bytes <= options.maxBytes)) continue;
+    chosen.push(info);
+    bytes -= info.bytes;
+  }
+  return chosen;
+}
+
+/** First the record says so, so that no crash leaves half of an undo store that looks whole. */
+function pruneOne(ctx: StoreContext, id: string): void {
+  const { kernel, stateDir } = ctx;
+  const main = commitDir(stateDir, id);
+  const text = readWhole(kernel, joinBytes(main, RESULT));
+  if (text === null) return;
+  const fields = objectField(JSON.parse(text.toString('utf8')), 'result');
+  replaceFile(kernel, joinBytes(main, RESULT), `${JSON.stringify({ ...fields, pruned: true })}\n`);
+  for (const dir of vaultsOf(ctx, id)) if (dir !== main) removeVault(kernel, dir);
+  removeIn(kernel, main, (name) => name !== RESULT && name !== JOURNAL);
+  removeIn(kernel, main, (name) => name === JOURNAL);
+}

@@ -1,0 +1,94 @@
+import type { Bytes } from '../bytes.js';
+import { joinBytes } from '../bytes.js';
+import { encodeBytes } from '../fields.js';
+import { replaceFile } from '../kernel/files.js';
+import { appendEpochs } from './epoch.js';
+import type { Header } from './journal.js';
+import type { CommitResult, Counts, Landed, Refused } from './result.js';
+import { statPlace } from './rooms.js';
+import { nearOf, type RunError, type Running } from './run.js';
+import type { StoreContext } from './store-context.js';
+import { absolute, isIdent, type Step } from './step.js';
+import { commitDir, removeNear, removeVaults } from './vault.js';
+
+export const RESULT = 'result.json' as Bytes;
+
+/** What a finished journal did. */
+export function concluded(header: Header, running: Running, before: readonly Refused[]): CommitResult {
+  const landed: Landed[] = [];
+  running.steps.forEach((step, index) => {
+    if (running.refused.has(index)) return;
+    const { kind, type, stripped } = step;
+    landed.push({ path: absolute(header.roots, step.host), kind, type, inside: insideOf(step), stripped });
+  });
+  const { id, digest } = header;
+  const refused = [...before, ...running.refused.values()];
+  return { id, state: 'landed', digest, landed, refused, counts: countsOf(running), error: null };
+}
+
+function insideOf(step: Step): number {
+  return step.inside + step.covers.length;
+}
+
+function countsOf({ steps, refused }: Running): Counts {
+  const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
+  steps.forEach((step, index) => {
+    if (refused.has(index) || step.act === 'drop') return;
+    counts[step.kind === 'rename' ? 'modify' : step.kind] += 1;
+    counts.add += step.inside;
+    counts.delete += step.covers.length;
+  });
+  return counts;
+}
+
+interface Concluding {
+  readonly header: Header;
+  readonly running: Running;
+  readonly result: CommitResult;
+}
+
+/** Step 10: repeated by `recover` until `result.json` is there. */
+export function conclude(ctx: StoreContext, { header, running, result }: Concluding): void {
+  removeNear(running.rooms, nearOf(running));
+  appendEpochs(ctx, header, running);
+  writeResult(ctx, header, result);
+}
+
+function writeResult({ kernel, stateDir }: StoreContext, header: Header, result: CommitResult): void {
+  const { id, tag, created, note, digest, undoes } = header;
+  const { state, counts, error } = result;
+  const refused = result.refused.map((one) => ({ ...one, path: encodeBytes(one.path) }));
+  const plain = { version: 1, id, tag, created, note, digest, undoes, state, counts, refused, error: error?.text ?? null };
+  replaceFile(kernel, joinBytes(commitDir(stateDir, id), RESULT), `${JSON.stringify(plain)}\n`);
+}
+
+interface TakenBack {
+  readonly header: Header;
+  readonly running: Running;
+  readonly refused: readonly Refused[];
+  readonly error: RunError;
+}
+
+/**
+ * After a roll-back nothing is left over, unless somebody put another object in
+ * the place of one that we had landed: then the old one stays in the vault (I7).
+ */
+export function takenBack(ctx: StoreContext, { header, running, refused, error }: TakenBack): CommitResult {
+  const result: CommitResult = { ...nothing(header, refused), state: 'rolled-back', error };
+  const { rooms } = running;
+  const left = running.steps.some(
+    ({ act, keep, old }) => act !== 'write' && keep !== null && rooms.roots[keep.root]?.role === 'vault' && isKept(running, { keep, old }),
+  );
+  if (left) writeResult(ctx, header, result);
+  else removeVaults(ctx.kernel, ctx.stateDir, rooms.roots, header.id);
+  return result;
+}
+
+function isKept({ rooms }: Running, { keep, old }: Pick<Step, 'keep' | 'old'>): boolean {
+  return keep !== null && isIdent(statPlace(rooms, keep), old);
+}
+
+export function nothing({ digest }: { readonly digest: string }, refused: readonly Refused[]): CommitResult {
+  const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
+  return { id: null, state: 'nothing', digest, landed: [], refused, counts, error: null };
+}

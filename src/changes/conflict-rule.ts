@@ -1,0 +1,80 @@
+import { constants } from 'node:fs';
+import type { Stat } from '../kernel/kernel.js';
+import type { CapturedBase } from './base.js';
+import type { Change, Conflict } from './change.js';
+
+/** All that is known of one change's base. */
+export interface Evidence {
+  /** the base was changed at or after T0, and not by agentfw */
+  readonly touched: boolean;
+  /** T0 says nothing: the clock runs behind it */
+  readonly t0: bigint;
+  /** null: not captured */
+  readonly captured: CapturedBase | null;
+  /** the base has the captured content; only asked when it is captured */
+  readonly sameContent: () => boolean;
+  /** the layer's entry was copied up from a base; only asked when nothing was captured */
+  readonly copiedUp: () => boolean;
+  /** agentfw itself took the base away */
+  readonly tookAway: boolean;
+}
+
+/** The T0 rule for one change, its ancestors aside (docs/commit.md, Conflicts). Pure but for what it asks. */
+export function conflictOf(change: Change, evidence: Evidence): Conflict | null {
+  if (change.kind === 'rename' && change.implied) return null;
+  if (change.base === null) return deletedByHost(evidence) ? 'deleted' : null;
+  if (!evidence.touched) return null;
+  return isDir(change.base) ? directoryConflict(change, change.base, evidence) : objectConflict(change, change.base, evidence);
+}
+
+function deletedByHost({ captured, copiedUp, tookAway }: Evidence): boolean {
+  if (tookAway) return false;
+  return captured === null || captured.state === 'unknown' ? copiedUp() : captured.state !== 'absent';
+}
+
+function isDir(stat: Stat): boolean {
+  return (stat.mode & constants.S_IFMT) === constants.S_IFDIR;
+}
+
+function objectConflict(change: Change, base: Stat, evidence: Evidence): Conflict | null {
+  const { captured } = evidence;
+  if (captured === null || captured.state === 'unknown') return uncaptured(change, base, evidence);
+  if (captured.state === 'absent') return 'created';
+  if ((captured.mode & constants.S_IFMT) !== (base.mode & constants.S_IFMT)) return 'type';
+  const sameMeta = captured.mode === base.mode && captured.uid === base.uid && captured.gid === base.gid;
+  return sameMeta && evidence.sameContent() ? null : 'changed';
+}
+
+function uncaptured(change: Change, base: Stat, { t0, copiedUp }: Evidence): Conflict {
+  if (change.kind === 'type') return 'type';
+  const isNew = base.btimeNs !== 0n && base.btimeNs >= t0;
+  if (!isNew) return 'uncaptured';
+  // The host made it, and the agent too, or never saw it: not an edit of one file by both.
+  return change.implied || (change.upper !== null && !copiedUp()) ? 'created' : 'uncaptured';
+}
+
+/**
+ * What is in a directory is judged entry by entry. The directory itself
+ * conflicts when it is another one or its own metadata changed; that its
+ * entries changed (mtime too) proves neither.
+ */
+function directoryConflict(change: Change, base: Stat, { captured, t0 }: Evidence): Conflict | null {
+  if (captured?.state === 'dir') {
+    if (captured.ino !== base.ino) return 'changed';
+    return captured.mode === base.mode && captured.uid === base.uid && captured.gid === base.gid ? null : 'changed';
+  }
+  if (captured?.state === 'absent') return 'created';
+  if (captured !== null && captured.state !== 'unknown') return 'type';
+  if (change.kind === 'metadata') return 'uncaptured';
+  if (base.btimeNs !== 0n && base.btimeNs >= t0) return 'created';
+  return base.mtimeNs >= t0 ? null : 'uncaptured';
+}
+
+/** A directory above a change: was it renamed or replaced? */
+export function isParentMoved(now: Stat | null, { touched, t0, captured }: Pick<Evidence, 'touched' | 't0' | 'captured'>): boolean {
+  if (now === null || !isDir(now)) return true;
+  if (!touched) return false;
+  if (captured?.state === 'dir') return captured.ino !== now.ino || captured.btimeNs !== now.btimeNs;
+  // A rename changes a directory's ctime only; new entries change both times.
+  return now.mtimeNs < t0;
+}

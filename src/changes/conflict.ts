@@ -1,0 +1,156 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { joinBytes, parentOf } from '../bytes.js';
+import { errnoOf } from '../errors.js';
+import type { Stat } from '../kernel/kernel.js';
+import { openBase, readBases, type Bases, type CapturedBase } from './base.js';
+import type { Change, Conflict } from './change.js';
+import { conflictOf, isParentMoved } from './conflict-rule.js';
+import { relativeTo } from './drafting.js';
+import { isOurs, readEpochs, tookAway, type Epochs } from './epoch.js';
+import { closeRooms, openRooms, spotOf, statPlace, type Rooms } from './rooms.js';
+import type { Place, Root } from './step.js';
+import type { CommitContext } from './store-context.js';
+
+interface Judging {
+  readonly ctx: CommitContext;
+  readonly sandboxDir: Bytes;
+  readonly bases: Bases;
+  readonly epochs: Epochs;
+  readonly t0: bigint;
+  readonly rooms: Rooms;
+  /** by directory: it or one above it was moved */
+  readonly parents: Map<Bytes, boolean>;
+  /** new directories that the agent made, or that the host lost */
+  readonly own: ReadonlySet<Bytes>;
+}
+
+/** Fills in `conflict` by the T0 rule, epochs and captured bases. Reads the host, writes nothing. */
+export function judgeConflicts<T extends Change>(
+  ctx: CommitContext,
+  changes: readonly T[],
+): (T & { readonly conflict: Conflict | null })[] {
+  const judging = start(ctx, changes);
+  try {
+    const judged = changes.map((change) => ({ ...change, conflict: judge(judging, change) }));
+    const lost = new Set(judged.filter(({ conflict, type }) => conflict === 'deleted' && type === 'dir').map(({ path }) => path));
+    return lost.size === 0 ? judged : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
+  } finally {
+    closeRooms(judging.rooms);
+  }
+}
+
+/** A clock that is behind T0 proves nothing: then every base counts as touched. */
+function start(ctx: CommitContext, changes: readonly Change[]): Judging {
+  const { kernel, record, stateDir } = ctx;
+  const sandboxDir = joinBytes(joinBytes(stateDir, 'sandboxes' as Bytes), record.tag as Bytes);
+  const roots = record.layers.flatMap((layer): Root[] => [
+    { role: 'host', dir: layer.base, family: layer.family },
+    { role: 'layer', dir: joinBytes(layer.dir, 'upper' as Bytes), family: layer.family },
+  ]);
+  return {
+    ctx,
+    sandboxDir,
+    bases: readBases(kernel, sandboxDir),
+    epochs: readEpochs(kernel, sandboxDir),
+    t0: record.t0,
+    rooms: openRooms(kernel, roots),
+    parents: new Map(),
+    own: new Set(changes.filter(({ kind, type, base }) => type === 'dir' && (kind === 'add' || kind === 'type' || base === null)).map(({ path }) => path)),
+  };
+}
+
+function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {
+  for (let at = path; at !== '/'; ) {
+    at = parentOf(at);
+    if (tops.has(at)) return true;
+  }
+  return false;
+}
+
+function judge(judging: Judging, change: Change): Conflict | null {
+  const path = change.basePath ?? change.path;
+  const captured = judging.bases.get(path) ?? null;
+  const own = conflictOf(change, {
+    touched: change.base !== null && isTouched(judging, path, change.base),
+    t0: judging.t0,
+    captured,
+    sameContent: () => captured !== null && hasContent(judging, change, captured),
+    copiedUp: () => isCopiedUp(judging, change),
+    tookAway: tookAway(judging.epochs, path),
+  });
+  if (own !== null) return own;
+  if (judging.rooms.roots[2 * change.at.layer]?.dir === change.path) return null;
+  return parentMoved(judging, change.at.layer, parentOf(path)) ? 'parent' : null;
+}
+
+function isTouched({ t0, epochs, ctx }: Judging, path: Bytes, base: Stat): boolean {
+  const clockIsBehind = BigInt(ctx.now().getTime()) * 1_000_000n < t0 && t0 < FOREVER;
+  return (clockIsBehind || base.ctimeNs >= t0) && !isOurs(epochs, path, base);
+}
+
+/** A T0 that no clock reaches stands for "trust the host as it is". */
+const FOREVER = 2n ** 62n;
+
+/** Up to the layer's base; a loop with a memo, as paths may be thousands deep. */
+function parentMoved(judging: Judging, layer: number, dir: Bytes): boolean {
+  const base = judging.rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
+  const chain: Bytes[] = [];
+  let at = dir;
+  for (; !judging.parents.has(at); at = parentOf(at)) {
+    chain.push(at);
+    if (at === base || at === '/') break;
+  }
+  let moved = judging.parents.get(at) ?? false;
+  for (const path of chain.reverse()) {
+    moved ||= !judging.own.has(path) && isMoved(judging, layer, path);
+    judging.parents.set(path, moved);
+  }
+  return moved;
+}
+
+function isMoved(judging: Judging, layer: number, dir: Bytes): boolean {
+  const base = judging.rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
+  const now = statQuietly(judging.rooms, { root: 2 * layer, path: relativeTo(base, dir) });
+  const captured = judging.bases.get(dir) ?? null;
+  return isParentMoved(now, { touched: now !== null && isTouched(judging, dir, now), t0: judging.t0, captured });
+}
+
+/** null for whatever stands in the way of looking. */
+function statQuietly(rooms: Rooms, place: Place): Stat | null {
+  try {
+    return statPlace(rooms, place);
+  } catch (error) {
+    if (['ELOOP', 'EXDEV', 'EACCES'].includes(errnoOf(error) ?? '')) return null;
+    throw error;
+  }
+}
+
+function isCopiedUp({ rooms }: Judging, change: Change): boolean {
+  if (change.implied || change.type === 'symlink') return false;
+  const { at, name } = spotOf(rooms, { root: 2 * change.at.layer + 1, path: change.at.path });
+  const { family } = rooms.roots[2 * change.at.layer + 1] as Root;
+  return rooms.kernel.xattrs(at, name).some((xattr) => xattr.name === `${family}.overlay.origin`);
+}
+
+/** The host's object has the content that was captured. */
+function hasContent(judging: Judging, change: Change, captured: CapturedBase): boolean {
+  const { rooms } = judging;
+  const { kernel } = rooms;
+  const layer = change.at.layer;
+  const base = rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
+  const { at, name } = spotOf(rooms, { root: 2 * layer, path: relativeTo(base, change.basePath ?? change.path) });
+  if (captured.state === 'symlink') return kernel.readlink(at, name) === captured.detail;
+  if (captured.state !== 'file' || change.base?.size !== captured.size) return false;
+  const stored = openBase(kernel, judging.sandboxDir, captured);
+  try {
+    const now = kernel.open(at, name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      return kernel.sameBytes(stored, now);
+    } finally {
+      kernel.close(now);
+    }
+  } finally {
+    kernel.close(stored);
+  }
+}

@@ -1,0 +1,123 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import type { Change, JudgedChange } from './change.js';
+import type { Composed, Draft, Entry, LayerEntry } from './draft.js';
+import type { LayerFacts } from './facts.js';
+import { identOf, type Act } from './step.js';
+
+/** What drafts are made from. */
+export interface Drafting {
+  readonly facts: readonly LayerFacts[];
+  /** layer id to its position in `facts` */
+  readonly positions: ReadonlyMap<number, number>;
+  readonly composed: ReadonlyMap<Bytes, Composed>;
+  readonly groups: ReadonlyMap<Bytes, number>;
+  readonly live: boolean;
+}
+
+export interface DraftOptions {
+  /** default: by the kind of the change */
+  readonly act?: Act;
+  readonly entries?: readonly Entry[] | null;
+  readonly covers?: readonly JudgedChange[];
+  /** nothing of the directory stays behind */
+  readonly whole?: boolean;
+  /** below a directory of the layer that hides the host's and doesn't land itself: only copies can leave it */
+  readonly inOpen?: boolean;
+}
+
+export function draftOf(drafting: Drafting, change: JudgedChange, options: DraftOptions): Draft {
+  if (change.kind === 'rename') return shiftOf(drafting, change);
+  const layer = positionOf(drafting, change);
+  const fact = drafting.facts[layer] as LayerFacts;
+  const path = relativeTo(fact.base, change.path);
+  const composed = drafting.composed.get(change.path) ?? null;
+  const act = options.act ?? actOf(change);
+  const moves =
+    fact.movable && !drafting.live && composed === null && options.inOpen !== true && options.whole !== false &&
+    (act === 'place' || act === 'swap' || act === 'take');
+  return {
+    act,
+    kind: change.kind,
+    type: change.type,
+    path: change.path,
+    layer,
+    host: { root: 3 * layer, path },
+    source: change.implied ? null : { root: 3 * layer + 1, path: change.at.path },
+    method: moves ? 'move' : 'copy',
+    composed,
+    fresh: change.upper,
+    target: change.target,
+    old: change.base,
+    entries: options.entries ?? null,
+    covers: (options.covers ?? []).flatMap((covered) => coverOf(change, covered)),
+    layerEntry: layerEntryOf(drafting, change, { ...options, moves, act }),
+    meta: change.meta,
+    opaque: change.opaque,
+    group: drafting.groups.get(change.path) ?? 0,
+  };
+}
+
+/** Root mode: a directory of the host that the agent renamed is renamed on the host. */
+function shiftOf(drafting: Drafting, change: JudgedChange): Draft {
+  const { group, ...draft } = draftOf(drafting, { ...change, kind: 'add' }, { act: 'place' });
+  const { base } = drafting.facts[draft.layer] as LayerFacts;
+  const source = { root: draft.host.root, path: relativeTo(base, change.from ?? change.path) };
+  const shift = { kind: 'rename', method: 'move', layerEntry: 'shift', fresh: change.base, old: null } as const;
+  return { ...draft, ...shift, source, group };
+}
+
+function positionOf(drafting: Drafting, change: Change): number {
+  const position = drafting.positions.get(change.at.layer);
+  if (position === undefined) throw new Error(`no facts of layer ${change.at.layer}`);
+  return position;
+}
+
+export function relativeTo(base: Bytes, path: Bytes): Bytes {
+  return path.slice(base === '/' ? 1 : base.length + 1) as Bytes;
+}
+
+function actOf(change: Change): Act {
+  if (change.kind === 'delete') return 'take';
+  if (change.base === null) return 'place';
+  const { base, upper } = change;
+  if (change.kind === 'metadata') return 'meta';
+  const bothFiles = isFile(base.mode) && upper !== null && isFile(upper.mode);
+  // I12. A directory has links of its own that don't count.
+  return bothFiles && base.nlink > 1 ? 'write' : 'swap';
+}
+
+function isFile(mode: number): boolean {
+  return (mode & constants.S_IFMT) === constants.S_IFREG;
+}
+
+function coverOf(anchor: Change, covered: JudgedChange): { path: Bytes; ident: ReturnType<typeof identOf> }[] {
+  if (covered.base === null) return [];
+  return [{ path: relativeTo(anchor.path, covered.path), ident: identOf(covered.base) }];
+}
+
+function layerEntryOf(
+  drafting: Drafting,
+  change: Change,
+  options: DraftOptions & { readonly moves: boolean; readonly act: Act },
+): LayerEntry {
+  if (change.implied || drafting.live || options.inOpen === true) return 'stays';
+  if (options.act === 'drop') return change.kind === 'delete' ? 'whiteout' : 'spent';
+  if (options.act === 'take') return 'whiteout';
+  if (options.moves) return 'moved';
+  const composed = drafting.composed.get(change.path);
+  if (composed !== undefined && !composed.consume) return 'stays';
+  if (options.act === 'meta' && change.type === 'dir') return 'stays';
+  return options.whole === false ? 'stays' : 'spent';
+}
+
+/** What of a new directory lands with it. */
+export function treeEntries(anchor: JudgedChange, members: readonly JudgedChange[]): Entry[] {
+  const entries: Entry[] = [];
+  for (const { path, type, upper, target, kind } of members) {
+    if (kind === 'delete' || upper === null) continue;
+    entries.push({ path: relativeTo(anchor.path, path), type, stat: upper, target });
+  }
+  // Parents first: a path sorts after its own prefix.
+  return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
+}

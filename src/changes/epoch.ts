@@ -1,0 +1,121 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { joinBytes, parentOf } from '../bytes.js';
+import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
+import { nodeDisk } from './disk.js';
+import { frameOf, framesIn } from './frames.js';
+import type { Header } from './journal.js';
+import { statPlace } from './rooms.js';
+import type { Running } from './run.js';
+import type { StoreContext } from './store-context.js';
+import { absolute, isIdent, type Step } from './step.js';
+
+/**
+ * I17: what agentfw landed or restored is not host-changed for the sandbox it
+ * came from. The file `epochs` of a sandbox says which objects these are; a
+ * store-wide one says which objects an undo put back as they had been.
+ */
+export interface Epoch {
+  readonly ino: bigint;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  /** nothing that happened to the object at or before this is the host's doing */
+  readonly ctimeNs: bigint;
+  /** a directory that landed with all that is in it */
+  readonly tree: boolean;
+}
+
+export interface Epochs {
+  readonly byPath: ReadonlyMap<Bytes, Epoch>;
+  readonly hasTrees: boolean;
+}
+
+const FILE = 'epochs' as Bytes;
+/** of a path that agentfw took away */
+const NOTHING = '0 0 0 0 0';
+
+/** Appends what this journal landed. Repeating it adds the same again, which does no harm. */
+export function appendEpochs(ctx: StoreContext, header: Header, running: Running): void {
+  const dir = joinBytes(joinBytes(ctx.stateDir, 'sandboxes' as Bytes), header.tag as Bytes);
+  if (header.tag === '' || ctx.kernel.statOrNull(AT_FDCWD, dir) === null) return;
+  const body = bodyOf(running);
+  if (body === '') return;
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+  const fd = ctx.kernel.open(AT_FDCWD, joinBytes(dir, FILE), flags, 0o600);
+  try {
+    let end = 0;
+    // A record that a crash cut short is written over.
+    for (const frame of framesIn(fd)) end = frame.end;
+    (ctx.disk ?? nodeDisk).write(fd, frameOf('E', body), end);
+    ctx.kernel.fsync(fd);
+  } finally {
+    ctx.kernel.close(fd);
+  }
+}
+
+function bodyOf(running: Running): string {
+  const lines: string[] = [];
+  running.steps.forEach((step, index) => {
+    if (!running.refused.has(index) && step.act !== 'drop') lines.push(lineOf(running, step));
+  });
+  return lines.join('');
+}
+
+function lineOf({ rooms }: Running, step: Step): string {
+  const path = absolute(rooms.roots, step.host);
+  const now = statPlace(rooms, step.host);
+  if (now === null) return step.act === 'take' ? `${path}\0${NOTHING}\0` : '';
+  // Somebody was there since: what is there now is theirs.
+  const landed = step.act === 'meta' ? step.old : step.fresh;
+  if (!isIdent(now, step.act === 'write' && landed !== null ? { ...landed, ino: now.ino } : landed)) return '';
+  return `${path}\0${now.ino} ${now.size} ${now.mtimeNs} ${now.ctimeNs} ${step.tree ? 1 : 0}\0`;
+}
+
+export function readEpochs(kernel: Kernel, sandboxDir: Bytes): Epochs {
+  const byPath = new Map<Bytes, Epoch>();
+  let hasTrees = false;
+  const file = joinBytes(sandboxDir, FILE);
+  if (kernel.statOrNull(AT_FDCWD, file) === null) return { byPath, hasTrees };
+  const fd = kernel.open(AT_FDCWD, file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    for (const { body } of framesIn(fd)) {
+      const fields = body.split('\0');
+      for (let at = 0; at + 1 < fields.length; at += 2) {
+        const epoch = epochOf(fields[at + 1] as string);
+        hasTrees ||= epoch.tree;
+        byPath.set(fields[at] as Bytes, epoch);
+      }
+    }
+  } finally {
+    kernel.close(fd);
+  }
+  return { byPath, hasTrees };
+}
+
+function epochOf(field: string): Epoch {
+  const [ino = '0', size, mtime = '0', ctime = '0', tree] = field.split(' ');
+  return { ino: BigInt(ino), size: Number(size), mtimeNs: BigInt(mtime), ctimeNs: BigInt(ctime), tree: tree === '1' };
+}
+
+/** True when nothing is there because agentfw took it away. */
+export function tookAway(epochs: Epochs, path: Bytes): boolean {
+  return epochs.byPath.get(path)?.ino === 0n;
+}
+
+/** True when the host's object is one that agentfw put there, and nobody touched it since. */
+export function isOurs(epochs: Epochs, path: Bytes, now: Stat): boolean {
+  const own = epochs.byPath.get(path);
+  if (own !== undefined && own.ino === now.ino && now.ctimeNs <= own.ctimeNs && sameContent(own, now)) return true;
+  if (!epochs.hasTrees) return false;
+  for (let at = path; at !== '/'; ) {
+    at = parentOf(at);
+    const above = epochs.byPath.get(at);
+    if (above?.tree === true) return now.ctimeNs <= above.ctimeNs;
+  }
+  return false;
+}
+
+function sameContent(own: Epoch, now: Stat): boolean {
+  const isDir = (now.mode & constants.S_IFMT) === constants.S_IFDIR;
+  return isDir || (own.size === now.size && own.mtimeNs === now.mtimeNs);
+}

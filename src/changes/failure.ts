@@ -1,0 +1,35 @@
+import type { Bytes } from '../bytes.js';
+import { errnoOf } from '../errors.js';
+import type { Conflict } from './change.js';
+import { conflictText, refused } from './refusal.js';
+import type { Refused } from './result.js';
+
+/**
+ * I10. Errors that concern one path; whatever isn't here concerns the machine
+ * (ENOSPC, EDQUOT, EIO, EROFS, ENOMEM, …) and takes everything back.
+ */
+const OF_ONE_PATH: ReadonlySet<string> = new Set([
+  'EACCES', 'EPERM', 'EBUSY', 'ETXTBSY', 'EXDEV', 'ENAMETOOLONG', 'ELOOP', 'ENOTDIR', 'ENOENT', 'EEXIST', 'EISDIR',
+  'ENOTEMPTY', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'ENODATA', 'ERANGE', 'E2BIG', 'ESTALE', 'EFBIG',
+]);
+
+export function isMachineError(error: unknown): boolean {
+  const code = errnoOf(error);
+  return code === null || !OF_ONE_PATH.has(code);
+}
+
+/** The kernel's refusal in words. `missing`: what ENOENT, ENOTDIR and ELOOP mean here. */
+export function refusalFor(path: Bytes, error: unknown, missing: Conflict = 'parent'): Refused {
+  const code = errnoOf(error) ?? 'EIO';
+  if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return conflicted(path, missing, code);
+  if (code === 'EEXIST') return conflicted(path, 'created', code);
+  if (code === 'EACCES' || code === 'EPERM') {
+    return refused({ path }, 'permission', { text: conflictText('permission'), conflict: 'permission', code });
+  }
+  const text = code === 'EXDEV' ? 'another filesystem is mounted there' : error instanceof Error ? error.message : String(error);
+  return refused({ path }, 'failed', { text, code });
+}
+
+export function conflicted(path: Bytes, conflict: Conflict, code?: string): Refused {
+  return refused({ path }, 'conflict', { text: conflictText(conflict), conflict, ...(code === undefined ? {} : { code }) });
+}

@@ -1,0 +1,44 @@
+import { constants } from 'node:fs';
+import type { Fd } from '../kernel/kernel.js';
+import type { Disk } from './disk.js';
+import { spotOf, type Rooms } from './rooms.js';
+import type { Place } from './step.js';
+
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const WRITE = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Gives an existing file the content of another, so that all its names have it (I12). */
+export function writeInPlace({ rooms, disk }: { readonly rooms: Rooms; readonly disk: Disk }, from: Place, to: Place): void {
+  withBoth(rooms, { from, to, flags: WRITE }, (source, target) => {
+    if (rooms.kernel.sameBytes(source, target)) return;
+    disk.truncate(target, 0);
+    rooms.kernel.copy(source, target);
+  });
+}
+
+export function isSame(rooms: Rooms, a: Place, b: Place): boolean {
+  return withBoth(rooms, { from: a, to: b, flags: READ }, (source, target) => rooms.kernel.sameBytes(source, target));
+}
+
+interface Both {
+  readonly from: Place;
+  readonly to: Place;
+  readonly flags: number;
+}
+
+function withBoth<T>(rooms: Rooms, { from, to, flags }: Both, use: (source: Fd, target: Fd) => T): T {
+  const { kernel } = rooms;
+  const source = spotOf(rooms, from);
+  const src = kernel.open(source.at, source.name, READ);
+  try {
+    const target = spotOf(rooms, to);
+    const dst = kernel.open(target.at, target.name, flags);
+    try {
+      return use(src, dst);
+    } finally {
+      kernel.close(dst);
+    }
+  } finally {
+    kernel.close(src);
+  }
+}

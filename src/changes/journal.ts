@@ -1,0 +1,215 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { joinBytes } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
+import { bytesField, encodeBytes, listField, numberField, objectField, textField, wordField, type JsonBytes } from '../fields.js';
+import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
+import { nodeDisk, type Disk } from './disk.js';
+import { frameOf, framesIn, writeFrame, type FrameWriter } from './frames.js';
+import { decodeSteps, encodeStep } from './journal-step.js';
+import { isVersion0, readVersion0 } from './journal-v0.js';
+import type { Counts, Refused } from './result.js';
+import type { Place, Root, Step } from './step.js';
+
+export const JOURNAL = 'plan' as Bytes;
+const VERSION = 1;
+/** Kept free behind the commit record, so that an abort can be written on a full disk. */
+const RESERVE = 4096;
+/** Steps per record: big enough to be fast, small enough to stream. */
+const BATCH = 512;
+
+export interface Header {
+  readonly version: 1;
+  readonly id: string;
+  readonly tag: string;
+  /** ISO 8601 */
+  readonly created: string;
+  readonly note: string | null;
+  readonly digest: string;
+  readonly counts: Counts;
+  readonly undoes: string | null;
+  readonly keepSpecial: boolean;
+  readonly roots: readonly Root[];
+}
+
+/** A layer that is emptied by exchanging its top directory with a prepared one. */
+export interface Emptied {
+  /** position of the layer: its roots are 3n, 3n+1, 3n+2 */
+  readonly layer: number;
+  /** of the prepared directory */
+  readonly ino: bigint;
+}
+
+/** What a journal says, as far as it is whole. */
+export interface Journal {
+  readonly header: Header;
+  /** places beside targets where staged copies may lie */
+  readonly drafts: readonly Place[];
+  readonly steps: readonly Step[];
+  /** directories of layers whose opaque or redirect mark has lost its meaning once the steps are done */
+  readonly unmark: readonly Place[];
+  readonly emptied: readonly Emptied[];
+  readonly state: 'draft' | 'committed' | 'aborted' | 'done';
+  /** steps that were refused after the commit point */
+  readonly refused: ReadonlyMap<number, Refused>;
+  /** where the next record goes */
+  readonly end: number;
+}
+
+export function createJournal(kernel: Kernel, dir: Bytes, disk: Disk | undefined): FrameWriter {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  return { fd: kernel.open(AT_FDCWD, joinBytes(dir, JOURNAL), flags, 0o600), disk: disk ?? nodeDisk, at: 0 };
+}
+
+/** Goes on in a journal that was read. */
+export function reopenJournal(
+  kernel: Kernel,
+  dir: Bytes,
+  { disk, end }: { readonly disk: Disk | undefined; readonly end: number },
+): FrameWriter {
+  const fd = kernel.open(AT_FDCWD, joinBytes(dir, JOURNAL), constants.O_RDWR | constants.O_NOFOLLOW);
+  return { fd, disk: disk ?? nodeDisk, at: end };
+}
+
+export function writeHeader(writer: FrameWriter, header: Header): void {
+  const roots = header.roots.map((root) => ({ ...root, dir: encodeBytes(root.dir) }));
+  writeFrame(writer, 'H', Buffer.from(JSON.stringify({ ...header, roots }), 'utf8').toString('latin1'));
+}
+
+export interface Settled {
+  readonly steps: readonly Step[];
+  readonly unmark: readonly Place[];
+  readonly emptied: readonly Emptied[];
+  readonly digest: string;
+}
+
+/** Named before they are made, so that no crash leaves one that nobody knows of. */
+export function writeDrafts(writer: FrameWriter, places: readonly Place[]): void {
+  writeFrame(writer, 'D', encodePlaces(places));
+}
+
+function encodePlaces(places: readonly Place[]): string {
+  return places.map(({ root, path }) => `${root}\0${path}\0`).join('');
+}
+
+/** All steps and the commit record; the caller makes it durable. */
+export function writeSteps(writer: FrameWriter, { steps, unmark, emptied, digest }: Settled): void {
+  if (unmark.length > 0) writeFrame(writer, 'O', encodePlaces(unmark));
+  if (emptied.length > 0) writeFrame(writer, 'T', emptied.map(({ layer, ino }) => `${layer} ${ino}\0`).join(''));
+  for (let at = 0; at < steps.length; at += BATCH) {
+    writeFrame(writer, 'S', steps.slice(at, at + BATCH).map(encodeStep).join(''));
+  }
+  const commit = frameOf('C', `${steps.length} ${digest}`);
+  writer.disk.write(writer.fd, Buffer.concat([commit, Buffer.alloc(RESERVE)]), writer.at);
+  writer.at += commit.length;
+}
+
+export function writeRefused(writer: FrameWriter, index: number, refused: Refused): void {
+  const { path, ...rest } = refused;
+  const text = JSON.stringify({ ...rest, index, path: encodeBytes(path) });
+  writeFrame(writer, 'X', Buffer.from(text, 'utf8').toString('latin1'));
+}
+
+export function writeAbort(writer: FrameWriter, text: string): void {
+  writeFrame(writer, 'A', Buffer.from(text.slice(0, 500), 'utf8').toString('latin1'));
+}
+
+export function writeDone(writer: FrameWriter): void {
+  writeFrame(writer, 'F', '');
+}
+
+export function closeJournal(kernel: Kernel, writer: FrameWriter): void {
+  kernel.close(writer.fd);
+}
+
+/** null: nothing whole in it, not even a header. */
+export function readJournal(kernel: Kernel, dir: Bytes): Journal | null {
+  const path = joinBytes(dir, JOURNAL);
+  if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
+  const fd = kernel.open(AT_FDCWD, path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    return isVersion0(fd) ? readVersion0(fd) : readFrames(fd);
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+function readFrames(fd: number): Journal | null {
+  let header: Header | null = null;
+  const drafts: Place[] = [];
+  const steps: Step[] = [];
+  const unmark: Place[] = [];
+  const emptied: Emptied[] = [];
+  const refused = new Map<number, Refused>();
+  let state: Journal['state'] = 'draft';
+  let end = 0;
+  for (const frame of framesIn(fd)) {
+    if (frame.kind === 'H') header = decodeHeader(frame.body);
+    if (header === null) return null;
+    if (frame.kind === 'D') drafts.push(...decodePlaces(frame.body));
+    if (frame.kind === 'O') unmark.push(...decodePlaces(frame.body));
+    if (frame.kind === 'T') emptied.push(...decodeEmptied(frame.body));
+    if (frame.kind === 'S') steps.push(...decodeSteps(frame.body));
+    if (frame.kind === 'C' && frame.body === `${steps.length} ${header.digest}`) state = 'committed';
+    if (frame.kind === 'X') noteRefused(refused, frame.body);
+    if (frame.kind === 'A') state = 'aborted';
+    if (frame.kind === 'F') state = 'done';
+    end = frame.end;
+  }
+  return header === null ? null : { header, drafts, steps, unmark, emptied, state, refused, end };
+}
+
+function decodePlaces(body: string): Place[] {
+  const fields = body.split('\0');
+  const places: Place[] = [];
+  for (let at = 0; at + 1 < fields.length; at += 2) places.push({ root: Number(fields[at]), path: fields[at + 1] as Bytes });
+  return places;
+}
+
+function decodeEmptied(body: string): Emptied[] {
+  return body.split('\0').slice(0, -1).map((field) => {
+    const [layer = '', ino = ''] = field.split(' ');
+    return { layer: Number(layer), ino: BigInt(ino) };
+  });
+}
+
+function noteRefused(refused: Map<number, Refused>, body: string): void {
+  const { index, path, ...rest } = JSON.parse(Buffer.from(body, 'latin1').toString('utf8')) as Omit<Refused, 'path'> & {
+    readonly index: number;
+    readonly path: JsonBytes;
+  };
+  refused.set(index, { ...rest, path: bytesField(path, 'path') });
+}
+
+export function decodeHeader(body: string): Header {
+  const fields = objectField(JSON.parse(Buffer.from(body, 'latin1').toString('utf8')), 'header');
+  const version = numberField(fields['version'], 'version');
+  if (version !== VERSION) throw newerJournal(version);
+  return {
+    version,
+    id: textField(fields['id'], 'id'),
+    tag: textField(fields['tag'], 'tag'),
+    created: textField(fields['created'], 'created'),
+    note: fields['note'] === null ? null : textField(fields['note'], 'note'),
+    digest: textField(fields['digest'], 'digest'),
+    counts: fields['counts'] as Counts,
+    undoes: fields['undoes'] === null ? null : textField(fields['undoes'], 'undoes'),
+    keepSpecial: fields['keepSpecial'] === true,
+    roots: listField(fields['roots'], 'roots').map(decodeRoot),
+  };
+}
+
+function decodeRoot(value: unknown): Root {
+  const { role, dir, family } = objectField(value, 'root');
+  return {
+    role: wordField(role, 'role', ['host', 'layer', 'vault']),
+    dir: bytesField(dir, 'dir'),
+    family: wordField(family, 'family', ['user', 'trusted']),
+  };
+}
+
+function newerJournal(version: number): AgentfwError {
+  return new AgentfwError('AFW_STORE_VERSION', `A commit's journal has version ${version}, this agentfw reads ${VERSION}.`, {
+    hint: 'Use the agentfw that made it',
+  });
+}

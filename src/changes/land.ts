@@ -1,0 +1,246 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../bytes.js';
+import { errnoOf } from '../errors.js';
+import { RENAME, type Stat } from '../kernel/kernel.js';
+import { clean, soil } from './cleaning.js';
+import type { Conflict } from './change.js';
+import type { Disk } from './disk.js';
+import { Moved, setMeta } from './duplicate.js';
+import { conflicted, isMachineError, refusalFor } from './failure.js';
+import { isSame, writeInPlace } from './inplace.js';
+import { refused } from './refusal.js';
+import type { Refused } from './result.js';
+import { spotOf, statPlace, type Rooms } from './rooms.js';
+import { absolute, below, isIdent, isWhiteout, type Place, type Step } from './step.js';
+
+export interface Landing {
+  readonly rooms: Rooms;
+  readonly keepSpecial: boolean;
+  readonly disk: Disk;
+}
+
+/**
+ * Carries out one step as far as it isn't done yet (I4). Returns why not, when
+ * the path is refused; throws what concerns the machine. A refused step leaves
+ * the host's object in place; `revertStep` brings the rest back.
+ */
+export function landStep(landing: Landing, step: Step): Refused | null {
+  const path = absolute(landing.rooms.roots, step.host);
+  try {
+    const conflict = ACTS[step.act](landing, step);
+    return conflict === null ? null : conflicted(path, conflict);
+  } catch (error) {
+    if (error instanceof Moved) return refused({ path }, 'failed', { text: `the layer changed: ${error.message}`, code: 'ESTALE' });
+    if (isMachineError(error)) throw error;
+    return refusalFor(path, error);
+  }
+}
+
+const ACTS: Readonly<Record<Step['act'], (landing: Landing, step: Step) => Conflict | null>> = {
+  place: landNew,
+  swap: landSwap,
+  take: landTake,
+  meta: landMeta,
+  write: landWrite,
+  drop: () => null,
+};
+
+/** What is on the host instead of what was judged. */
+export function surprise(step: Step, now: Stat | null): Conflict {
+  if (now === null) return 'deleted';
+  if (step.old === null) return 'created';
+  return (now.mode & constants.S_IFMT) === step.old.fmt ? 'changed' : 'type';
+}
+
+function landNew({ rooms, keepSpecial }: Landing, step: Step): Conflict | null {
+  const now = statPlace(rooms, step.host);
+  if (isIdent(now, step.fresh)) return null;
+  if (now !== null) return 'created';
+  const from = freshSpot(rooms, step);
+  clean(rooms, step, keepSpecial);
+  const target = spotOf(rooms, step.host);
+  rooms.kernel.rename(from.at, from.name, target.at, target.name, RENAME.noReplace);
+  return null;
+}
+
+function freshSpot(rooms: Rooms, step: Step): ReturnType<typeof spotOf> {
+  if (step.from === null) throw new Moved('it has no source');
+  const spot = spotOf(rooms, step.from);
+  if (!isIdent(rooms.kernel.statOrNull(spot.at, spot.name), step.fresh)) throw new Moved(`${step.from.path} is another object`);
+  return spot;
+}
+
+function landSwap({ rooms, keepSpecial }: Landing, step: Step): Conflict | null {
+  const { kernel } = rooms;
+  const now = statPlace(rooms, step.host);
+  if (isIdent(now, step.fresh)) return null;
+  if (!isIdent(now, step.old)) return surprise(step, now);
+  freshSpot(rooms, step);
+  clean(rooms, step, keepSpecial);
+  const from = spotOf(rooms, step.from as Place);
+  const target = spotOf(rooms, step.host);
+  kernel.rename(from.at, from.name, target.at, target.name, RENAME.exchange);
+  const held = kernel.statOrNull(from.at, from.name);
+  if (isIdent(held, step.old) && isCovered(rooms, step, step.from as Place)) return null;
+  // I5: somebody was faster. What we took goes back to its place.
+  kernel.rename(from.at, from.name, target.at, target.name, RENAME.exchange);
+  return surprise(step, held);
+}
+
+/** What the directory held when it was judged is what it holds now: nobody added or changed anything (E109). */
+function isCovered(rooms: Rooms, step: Step, held: Place): boolean {
+  if (step.old?.fmt !== constants.S_IFDIR) return true;
+  const counts = new Map<Bytes, number>([['' as Bytes, 0]]);
+  for (const { path, ident } of step.covers) {
+    if (!isIdent(statPlace(rooms, below(held, path)), ident)) return false;
+    const slash = path.lastIndexOf('/');
+    const dir = path.slice(0, Math.max(slash, 0)) as Bytes;
+    counts.set(dir, (counts.get(dir) ?? 0) + 1);
+    if (ident.fmt === constants.S_IFDIR && !counts.has(path)) counts.set(path, 0);
+  }
+  for (const [dir, count] of counts) if (countIn(rooms, below(held, dir)) !== count) return false;
+  return true;
+}
+
+function countIn(rooms: Rooms, dir: Place): number {
+  const { at, name } = spotOf(rooms, dir);
+  try {
+    const fd = rooms.kernel.open(at, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    try {
+      return rooms.kernel.list(fd).length;
+    } finally {
+      rooms.kernel.close(fd);
+    }
+  } catch (error) {
+    // Of a directory that we may not read nothing was listed either.
+    if (errnoOf(error) === 'EACCES') return 0;
+    throw error;
+  }
+}
+
+function landTake({ rooms }: Landing, step: Step): Conflict | null {
+  const { kernel } = rooms;
+  if (step.hold === null) return null;
+  const now = statPlace(rooms, step.host);
+  // Gone: taken by us before a crash, or by the host itself. Both is what was wanted.
+  if (now === null) return null;
+  if (!isIdent(now, step.old)) return surprise(step, now);
+  const target = spotOf(rooms, step.host);
+  const hold = spotOf(rooms, step.hold);
+  const replaces = isWhiteout(kernel.statOrNull(hold.at, hold.name));
+  kernel.rename(target.at, target.name, hold.at, hold.name, replaces ? RENAME.replace : RENAME.noReplace);
+  const held = kernel.statOrNull(hold.at, hold.name);
+  if (isIdent(held, step.old) && isCovered(rooms, step, step.hold)) return null;
+  kernel.rename(hold.at, hold.name, target.at, target.name, RENAME.noReplace);
+  if (replaces) kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
+  return surprise(step, held);
+}
+
+function landMeta({ rooms }: Landing, step: Step): Conflict | null {
+  const { kernel } = rooms;
+  const now = statPlace(rooms, step.host);
+  if (!isIdent(now, step.old) || step.meta === null) return surprise(step, now);
+  setMeta(kernel, spotOf(rooms, step.host), step.meta.fresh);
+  return isIdent(statPlace(rooms, step.host), step.old) ? null : 'changed';
+}
+
+/** I12. Not atomic for a reader, but for a crash: it is done again from the start. */
+function landWrite({ rooms, disk }: Landing, step: Step): Conflict | null {
+  const now = statPlace(rooms, step.host);
+  if (step.meta === null || now === null || now.ino !== step.old?.ino) return surprise(step, now);
+  const source = [step.from, step.spent?.keep ?? null].find((place) => place !== null && isIdent(statPlace(rooms, place), step.fresh));
+  if (source === null || source === undefined) throw new Moved('the new content is gone');
+  // Either untouched, or something that we wrote before a crash.
+  if (!isIdent(now, step.old) && !isSame(rooms, source, step.host)) {
+    if (step.keep === null || statPlace(rooms, step.keep) === null) return 'changed';
+  }
+  writeInPlace({ rooms, disk }, source, step.host);
+  setMeta(rooms.kernel, spotOf(rooms, step.host), step.meta.fresh);
+  const stamp = rooms.kernel.stat(spotOf(rooms, source).at, spotOf(rooms, source).name);
+  const target = spotOf(rooms, step.host);
+  rooms.kernel.utimes(target.at, target.name, stamp.atimeNs, stamp.mtimeNs);
+  return null;
+}
+
+/** Brings back what `landStep` did, in whatever state it is; leaves alone what somebody else put there (I13). */
+export function revertStep(landing: Landing, step: Step): void {
+  const { rooms } = landing;
+  restoreSpent(rooms, step);
+  if (step.act === 'meta' && step.meta !== null && isIdent(statPlace(rooms, step.host), step.old)) {
+    setMeta(rooms.kernel, spotOf(rooms, step.host), step.meta.old);
+  }
+  if (step.act === 'write') revertWrite(landing, step);
+  if (step.act === 'place') revertNew(rooms, step);
+  if (step.act === 'swap') revertSwap(rooms, step);
+  if (step.act === 'take') revertTake(rooms, step);
+}
+
+function restoreSpent({ kernel, ...rooms }: Rooms, step: Step): void {
+  if (step.spent === null) return;
+  const all = { kernel, ...rooms };
+  const { at, keep } = step.spent;
+  if (statPlace(all, at) !== null) return;
+  const target = spotOf(all, at);
+  if (keep === null) {
+    kernel.mknod(target.at, target.name, constants.S_IFCHR, 0);
+    return;
+  }
+  if (statPlace(all, keep) === null) return;
+  const kept = spotOf(all, keep);
+  kernel.rename(kept.at, kept.name, target.at, target.name, RENAME.noReplace);
+}
+
+function revertWrite({ rooms, disk }: Landing, step: Step): void {
+  const now = statPlace(rooms, step.host);
+  if (step.keep === null || step.meta === null || now === null || now.ino !== step.old?.ino) return;
+  if (isIdent(now, step.old)) return;
+  writeInPlace({ rooms, disk }, step.keep, step.host);
+  const target = spotOf(rooms, step.host);
+  setMeta(rooms.kernel, target, step.meta.old);
+  rooms.kernel.utimes(target.at, target.name, now.atimeNs, step.old.mtimeNs);
+}
+
+function revertNew(rooms: Rooms, step: Step): void {
+  if (step.from === null) return;
+  if (isIdent(statPlace(rooms, step.host), step.fresh)) {
+    const target = spotOf(rooms, step.host);
+    const from = spotOf(rooms, step.from);
+    rooms.kernel.rename(target.at, target.name, from.at, from.name, RENAME.noReplace);
+  }
+  if (isIdent(statPlace(rooms, step.from), step.fresh)) soil(rooms, step);
+}
+
+function revertSwap(rooms: Rooms, step: Step): void {
+  const { kernel } = rooms;
+  if (step.from === null) return;
+  if (isIdent(statPlace(rooms, step.host), step.fresh)) {
+    const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(rooms, place), step.old));
+    if (held === null || held === undefined) throw new Moved('the old object is gone from the undo store');
+    const at = spotOf(rooms, held);
+    const target = spotOf(rooms, step.host);
+    kernel.rename(at.at, at.name, target.at, target.name, RENAME.exchange);
+  }
+  bringHome(rooms, step);
+  if (isIdent(statPlace(rooms, step.from), step.fresh)) soil(rooms, step);
+}
+
+/** After tidying the exchange leaves the new object in the vault. */
+function bringHome(rooms: Rooms, { from, keep, fresh }: Step): void {
+  if (from === null || keep === null || statPlace(rooms, from) !== null || !isIdent(statPlace(rooms, keep), fresh)) return;
+  const kept = spotOf(rooms, keep);
+  const home = spotOf(rooms, from);
+  rooms.kernel.rename(kept.at, kept.name, home.at, home.name, RENAME.noReplace);
+}
+
+function revertTake(rooms: Rooms, step: Step): void {
+  const { kernel } = rooms;
+  const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(rooms, place), step.old));
+  if (statPlace(rooms, step.host) === null && held !== null && held !== undefined) {
+    const at = spotOf(rooms, held);
+    const target = spotOf(rooms, step.host);
+    kernel.rename(at.at, at.name, target.at, target.name, RENAME.noReplace);
+  }
+  if (step.hold === null || rooms.roots[step.hold.root]?.role !== 'layer' || statPlace(rooms, step.hold) !== null) return;
+  const hold = spotOf(rooms, step.hold);
+  kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
+}

@@ -1,0 +1,252 @@
+import type { Bytes } from '../bytes.js';
+import { parentOf, toText } from '../bytes.js';
+import { anchored } from './anchors.js';
+import type { Change, JudgedChange } from './change.js';
+import { digestOf } from './digest.js';
+import type { Composed, Draft, Plan } from './draft.js';
+import { draftOf, treeEntries, type Drafting } from './drafting.js';
+import type { LayerFacts } from './facts.js';
+import { copyBytesOf, keepLinks } from './links.js';
+import { refusalOf, refused, takeOf, type Rules, type Take } from './refusal.js';
+import type { Counts, Refused } from './result.js';
+import type { Root } from './step.js';
+
+export interface CommitOptions {
+  /** the sandbox is frozen, not stopped: copy only, leave the layer alone (I18) */
+  readonly live: boolean;
+  readonly keepSpecial: boolean;
+  readonly fifos: boolean;
+  readonly note: string | null;
+}
+
+export interface CommitInput {
+  /** everything the scan found, judged, renames taken apart (`splitRenames`) */
+  readonly changes: readonly JudgedChange[];
+  readonly selected: ReadonlySet<Bytes>;
+  readonly composed?: ReadonlyMap<Bytes, Composed>;
+  /** `sandbox` lands in spite of a conflict, `host` drops the agent's version (undoable); holds for all below */
+  readonly take?: ReadonlyMap<Bytes, Take>;
+  /** old path to new path: both or neither */
+  readonly renames?: ReadonlyMap<Bytes, Bytes>;
+  readonly facts: readonly LayerFacts[];
+  readonly options: CommitOptions;
+}
+
+interface Planning extends Drafting {
+  readonly groups: Map<Bytes, number>;
+  readonly input: CommitInput;
+  readonly rules: Rules;
+  readonly refusals: Map<Bytes, Refused>;
+  readonly steps: Draft[];
+  readonly open: Set<Bytes>;
+}
+
+/** Which steps put the selected changes on the host. Nothing is looked at but the input. */
+export function planCommit(input: CommitInput): Plan {
+  const planning = start(input);
+  for (const change of input.changes) {
+    if (!input.selected.has(change.path)) continue;
+    const refusal = refusalOf(change, planning.rules);
+    if (refusal !== null) planning.refusals.set(change.path, refusal);
+  }
+  refuseHalves(planning);
+  refuseUnmoved(planning);
+  const { anchors, singles } = settle(planning);
+  for (const [anchor, members] of anchors) planAnchor(planning, anchor, members);
+  for (const change of singles) planSingle(planning, change);
+  return finish(planning);
+}
+
+function start(input: CommitInput): Planning {
+  const { facts, options } = input;
+  const groups = new Map<Bytes, number>();
+  let group = 0;
+  for (const [from, to] of input.renames ?? []) {
+    group += 1;
+    groups.set(from, group).set(to, group);
+  }
+  for (const change of input.changes) {
+    if (isShift(change)) groups.set(change.path, (group += 1));
+  }
+  return {
+    input,
+    rules: { selected: input.selected, take: input.take ?? new Map(), fifos: options.fifos },
+    refusals: new Map(),
+    steps: [],
+    open: new Set(),
+    positions: new Map(facts.map((fact, index) => [fact.layer, index])),
+    facts,
+    live: options.live,
+    composed: input.composed ?? new Map(),
+    groups,
+  };
+}
+
+function lands(planning: Planning, change: Change): boolean {
+  return planning.input.selected.has(change.path) && !planning.refusals.has(change.path);
+}
+
+function refuseWith(planning: Planning, change: Change, because: Change): void {
+  if (!planning.input.selected.has(change.path) || planning.refusals.has(change.path)) return;
+  const cause = planning.refusals.get(because.path);
+  const text =
+    cause === undefined
+      ? `it belongs to ${toText(because.path)}, which was not selected`
+      : `it belongs to ${toText(because.path)}: ${cause.text}`;
+  const why = cause?.why === 'conflict' ? 'conflict' : 'with';
+  planning.refusals.set(change.path, refused(change, why, { text, ...(cause?.conflict ? { conflict: cause.conflict } : {}) }));
+}
+
+/** I11: a rename is not taken by half. */
+function refuseHalves(planning: Planning): void {
+  if (planning.groups.size === 0) return;
+  const byPath = new Map(planning.input.changes.map((change) => [change.path, change]));
+  for (const [from, to] of planning.input.renames ?? []) {
+    const a = byPath.get(from);
+    const b = byPath.get(to);
+    if (a === undefined || b === undefined) continue;
+    if (!lands(planning, a)) refuseWith(planning, b, a);
+    else if (!lands(planning, b)) refuseWith(planning, a, b);
+  }
+}
+
+/** The scan's own renames: directories, in root mode. What moves along unchanged is listed as implied. */
+function isShift(change: Change): boolean {
+  return change.kind === 'rename' && !change.implied;
+}
+
+/** What the agent changed below a directory that it renamed lands there only together with the rename. */
+function refuseUnmoved(planning: Planning): void {
+  const shifts = new Map(planning.input.changes.filter(isShift).map((change) => [change.path, change]));
+  if (shifts.size === 0) return;
+  for (const change of planning.input.changes) {
+    if (change.basePath === undefined || change.implied || isShift(change)) continue;
+    let at = parentOf(change.path);
+    while (at !== '/' && !shifts.has(at)) at = parentOf(at);
+    const shift = shifts.get(at);
+    if (shift === undefined) continue;
+    planning.groups.set(change.path, planning.groups.get(at) ?? 0);
+    if (!lands(planning, shift)) refuseWith(planning, change, shift);
+  }
+}
+
+/** Opens anchors that can't land as a whole, until each that is left can. */
+function settle(planning: Planning): ReturnType<typeof anchored<JudgedChange>> {
+  for (;;) {
+    const found = anchored(planning.input.changes, planning.open);
+    const before = planning.open.size;
+    for (const [anchor, members] of found.anchors) judgeAnchor(planning, anchor, members);
+    if (planning.open.size === before) return found;
+  }
+}
+
+function judgeAnchor(planning: Planning, anchor: JudgedChange, members: readonly JudgedChange[]): void {
+  if (takeOf(anchor.path, planning.rules) === 'host') return;
+  const bad = members.find((member) => !lands(planning, member));
+  if (anchor.kind === 'add' || (anchor.kind === 'type' && anchor.type === 'dir')) {
+    if (!lands(planning, anchor)) for (const member of members) refuseWith(planning, member, anchor);
+    return;
+  }
+  if (lands(planning, anchor) && bad === undefined) return;
+  if (anchor.opaque && anchor.kind !== 'type') {
+    planning.open.add(anchor.path);
+    return;
+  }
+  if (bad !== undefined) refuseWith(planning, anchor, bad);
+  const partly = anchor.kind === 'delete' && !(bad !== undefined && planning.refusals.has(bad.path));
+  if (partly && members.some((member) => lands(planning, member))) planning.open.add(anchor.path);
+  else for (const member of members) refuseWith(planning, member, anchor);
+}
+
+function planAnchor(planning: Planning, anchor: JudgedChange, members: readonly JudgedChange[]): void {
+  if (!lands(planning, anchor)) return;
+  if (takeOf(anchor.path, planning.rules) === 'host') {
+    planning.steps.push(draftOf(planning, anchor, { act: 'drop' }));
+    return;
+  }
+  const taken = members.filter((member) => lands(planning, member));
+  const whole = taken.length === members.length;
+  planning.steps.push(
+    draftOf(planning, anchor, {
+      entries: anchor.type === 'dir' && anchor.kind !== 'delete' ? treeEntries(anchor, taken) : null,
+      covers: members.filter((member) => member.implied),
+      whole: whole && taken.every((member) => !planning.composed.has(member.path)),
+      inOpen: planning.open.size > 0 && isBelowOpen(planning, anchor.path),
+    }),
+  );
+}
+
+function planSingle(planning: Planning, change: JudgedChange): void {
+  if (!lands(planning, change) || (change.kind === 'rename' && change.implied)) return;
+  if (takeOf(change.path, planning.rules) === 'host') {
+    planning.steps.push(draftOf(planning, change, { act: 'drop' }));
+    return;
+  }
+  // An opened directory has a step of its own only for its metadata.
+  if (planning.open.has(change.path) && change.kind !== 'metadata' && change.meta.length === 0) return;
+  const inOpen = planning.open.size > 0 && isBelowOpen(planning, change.path);
+  const act = planning.open.has(change.path) ? ('meta' as const) : undefined;
+  planning.steps.push(draftOf(planning, change, act === undefined ? { inOpen } : { inOpen, act }));
+}
+
+function isBelowOpen(planning: Planning, path: Bytes): boolean {
+  for (let at = path; at !== ''; at = at.slice(0, at.lastIndexOf('/')) as Bytes) {
+    if (at !== path && planning.open.has(at)) return true;
+  }
+  return planning.open.has('/' as Bytes) && path !== '/';
+}
+
+function finish(planning: Planning): Plan {
+  const { input, refusals } = planning;
+  const steps = shiftsFirst(keepLinks(planning.steps));
+  const landing = input.changes.filter((change) => lands(planning, change) && !(change.kind === 'rename' && change.implied));
+  return {
+    counts: countsOf(landing),
+    refused: [...refusals.values()],
+    steps,
+    copyBytes: copyBytesOf(steps),
+    roots: input.facts.flatMap(rootsOf),
+    movable: input.facts.map((fact) => fact.movable),
+    emptied: emptiedLayers(planning, steps),
+    keepSpecial: input.options.keepSpecial,
+    note: input.options.note,
+    digest: digestOf(landing, input),
+    undoes: null,
+  };
+}
+
+/** Inner before outer, and both before what lands in them. */
+function shiftsFirst(steps: readonly Draft[]): readonly Draft[] {
+  const shifts = steps.filter((step) => step.layerEntry === 'shift');
+  if (shifts.length === 0) return steps;
+  shifts.sort((a, b) => (b.source?.path.length ?? 0) - (a.source?.path.length ?? 0));
+  return [...shifts, ...steps.filter((step) => step.layerEntry !== 'shift')];
+}
+
+export function countsOf(changes: readonly Pick<Change, 'kind'>[]): Counts {
+  const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
+  for (const { kind } of changes) counts[kind === 'rename' ? 'modify' : kind] += 1;
+  return counts;
+}
+
+function rootsOf(fact: LayerFacts): Root[] {
+  return [
+    { role: 'host', dir: fact.base, family: fact.family },
+    { role: 'layer', dir: fact.upper, family: fact.family },
+    { role: 'vault', dir: fact.vault, family: fact.family },
+  ];
+}
+
+/** Layers whose every change lands and whose entries all leave. */
+function emptiedLayers(planning: Planning, steps: readonly Draft[]): number[] {
+  const staying = new Set<number>();
+  for (const change of planning.input.changes) {
+    if (change.kind === 'rename' && change.implied) continue;
+    if (!lands(planning, change)) staying.add(planning.positions.get(change.at.layer) ?? -1);
+  }
+  for (const step of steps) {
+    if (step.layerEntry === 'stays' && step.act !== 'meta') staying.add(step.layer);
+    if (planning.live) staying.add(step.layer);
+  }
+  return planning.facts.map((_fact, index) => index).filter((index) => !staying.has(index));
+}

@@ -1,0 +1,99 @@
+import { constants } from 'node:fs';
+import { joinBytes } from '../bytes.js';
+import { AT_FDCWD } from '../kernel/kernel.js';
+import { withCommitLock } from './commit-lock.js';
+import { conclude, concluded, RESULT, takenBack } from './conclude.js';
+import { nodeDisk } from './disk.js';
+import { closeJournal, readJournal, reopenJournal, type Journal } from './journal.js';
+import type { CommitResult } from './result.js';
+import { closeRooms, openRooms, type Rooms } from './rooms.js';
+import { runBackward, runForward, type Running } from './run.js';
+import type { Hooks, StoreContext } from './store-context.js';
+import { commitDir, commitsDir, removeNear, removeVaults } from './vault.js';
+
+/** What became of a commit that a crash had left. */
+export interface Recovered {
+  readonly id: string;
+  /** `discarded` before the commit point; `blocked`: an error stands in the way, try again */
+  readonly outcome: 'finished' | 'rolled-back' | 'discarded' | 'blocked';
+  readonly result: CommitResult | null;
+  readonly error: string | null;
+}
+
+/** Finishes or rolls back what a crash left. Cheap when there is nothing. */
+export function recoverAll(ctx: StoreContext, hooks: Hooks = {}): readonly Recovered[] {
+  if (unfinished(ctx).length === 0) return [];
+  return withCommitLock(ctx, hooks, () => recoverLocked(ctx, hooks));
+}
+
+/** The same with the locks held. */
+export function recoverLocked(ctx: StoreContext, hooks: Hooks): readonly Recovered[] {
+  return unfinished(ctx).map((id) => {
+    try {
+      return recoverOne(ctx, id, hooks);
+    } catch (error) {
+      return { id, outcome: 'blocked', result: null, error: error instanceof Error ? error.message : String(error) };
+    }
+  });
+}
+
+/** Commits without a result, oldest first as far as ids sort by time. */
+function unfinished({ kernel, stateDir }: StoreContext): string[] {
+  const dir = commitsDir(stateDir);
+  if (kernel.statOrNull(AT_FDCWD, dir) === null) return [];
+  const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    const ids = kernel.list(fd).filter((name) => !name.startsWith('.'));
+    return ids.filter((id) => kernel.statOrNull(fd, joinBytes(id, RESULT)) === null).sort();
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+function recoverOne(ctx: StoreContext, id: string, hooks: Hooks): Recovered {
+  const { kernel, stateDir } = ctx;
+  const journal = readJournal(kernel, commitDir(stateDir, id));
+  if (journal === null) {
+    // Not even a header: nothing was made but the commit's own directories.
+    removeVaults(kernel, stateDir, [], id);
+    return { id, outcome: 'discarded', result: null, error: null };
+  }
+  const rooms = openRooms(kernel, journal.header.roots);
+  try {
+    if (journal.state !== 'draft') return carryOn({ ctx, hooks, rooms, id }, journal);
+    removeNear(rooms, journal.drafts);
+    removeVaults(kernel, stateDir, rooms.roots, id);
+    return { id, outcome: 'discarded', result: null, error: null };
+  } finally {
+    closeRooms(rooms);
+  }
+}
+
+interface Recovering {
+  readonly ctx: StoreContext;
+  readonly hooks: Hooks;
+  readonly rooms: Rooms;
+  readonly id: string;
+}
+
+function carryOn({ ctx, hooks, rooms, id }: Recovering, journal: Journal): Recovered {
+  const { header, steps, unmark, emptied } = journal;
+  const writer = reopenJournal(ctx.kernel, commitDir(ctx.stateDir, id), { disk: ctx.disk, end: journal.end });
+  const disk = ctx.disk ?? nodeDisk;
+  const refused = new Map(journal.refused);
+  const running: Running = { rooms, writer, steps, unmark, emptied, refused, hooks, disk, keepSpecial: header.keepSpecial };
+  try {
+    const cause = { code: 'EABORTED', path: null, text: 'an earlier error' };
+    const error =
+      journal.state === 'aborted' ? runBackward(running, cause) : journal.state === 'committed' ? runForward(running) : null;
+    if (error !== null) {
+      const result = takenBack(ctx, { header, running, refused: [], error });
+      return { id, outcome: 'rolled-back', result, error: error.text };
+    }
+    const result = concluded(header, running, []);
+    conclude(ctx, { header, running, result });
+    return { id, outcome: 'finished', result, error: null };
+  } finally {
+    closeJournal(ctx.kernel, writer);
+  }
+}

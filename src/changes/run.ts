@@ -1,0 +1,103 @@
+import type { Bytes } from '../bytes.js';
+import { errnoOf } from '../errors.js';
+import { refillTop } from './emptied.js';
+import type { FrameWriter } from './frames.js';
+import { writeAbort, writeDone, writeRefused, type Emptied } from './journal.js';
+import { landStep, revertStep, type Landing } from './land.js';
+import { refused } from './refusal.js';
+import type { CommitResult, Refused } from './result.js';
+import type { Hooks } from './store-context.js';
+import { absolute, type Place, type Step } from './step.js';
+import { tidy } from './tidy.js';
+import { removeNear, syncRoots } from './vault.js';
+
+/** A journal past its commit point, being carried out. */
+export interface Running extends Landing {
+  readonly writer: FrameWriter;
+  readonly steps: readonly Step[];
+  readonly unmark: readonly Place[];
+  readonly emptied: readonly Emptied[];
+  /** by step number; grows */
+  readonly refused: Map<number, Refused>;
+  readonly hooks: Hooks;
+}
+
+export type RunError = NonNullable<CommitResult['error']>;
+
+const PROGRESS_EVERY = 256;
+
+/** Steps 7 to 9 of docs/commit.md. Null when all is done; else the host is as it was (or says that it isn't yet). */
+export function runForward(running: Running): RunError | null {
+  let at: Bytes | null = null;
+  try {
+    landAll(running, (path) => (at = path));
+    at = null;
+    tidy(running.rooms, running);
+    syncRoots(running.rooms);
+    markDone(running);
+    return null;
+  } catch (error) {
+    return runBackward(running, runErrorOf(error, at));
+  }
+}
+
+function markDone({ writer, rooms }: Running): void {
+  writeDone(writer);
+  rooms.kernel.fsync(writer.fd);
+}
+
+function landAll(running: Running, noteAt: (path: Bytes) => void): void {
+  const { steps, hooks } = running;
+  steps.forEach((step, index) => {
+    noteAt(absolute(running.rooms.roots, step.host));
+    if (!running.refused.has(index)) {
+      const why = landStep(running, step);
+      if (why !== null) refuse(running, index, why);
+    }
+    if ((index + 1) % PROGRESS_EVERY === 0) hooks.onProgress?.(index + 1, steps.length);
+  });
+  hooks.onProgress?.(steps.length, steps.length);
+}
+
+/** I11: the rest of the group goes back too, and what of it was still to come is left out. */
+export function refuse(running: Running, index: number, why: Refused): void {
+  const { steps } = running;
+  const { group } = steps[index] as Step;
+  const others = group === 0 ? [] : steps.flatMap((step, other) => (step.group === group && other !== index ? [other] : []));
+  for (const other of [index, ...others]) {
+    if (running.refused.has(other)) continue;
+    const path = absolute(running.rooms.roots, (steps[other] as Step).host);
+    const said = other === index ? why : refused({ path }, 'with', { text: 'the other half of its rename was refused' });
+    running.refused.set(other, said);
+    writeRefused(running.writer, other, said);
+  }
+  for (const other of [index, ...others].sort((a, b) => b - a)) revertStep(running, steps[other] as Step);
+}
+
+export function runErrorOf(error: unknown, path: Bytes | null): RunError {
+  const text = error instanceof Error ? error.message : String(error);
+  return { code: errnoOf(error) ?? 'EUNKNOWN', path, text };
+}
+
+/** Everything back, last step first. If that fails too, the journal stays for `recover`. */
+export function runBackward(running: Running, cause: RunError): RunError {
+  const { writer, rooms, steps } = running;
+  try {
+    writeAbort(writer, cause.text);
+    rooms.kernel.fsync(writer.fd);
+  } catch {
+    // Without the record a crash from here on is finished instead: as good.
+  }
+  for (const top of running.emptied) refillTop(rooms, top);
+  for (let index = steps.length - 1; index >= 0; index -= 1) revertStep(running, steps[index] as Step);
+  removeNear(rooms, nearOf(running));
+  syncRoots(rooms);
+  return cause;
+}
+
+/** Staged copies beside targets: theirs while they wait, the old objects' afterwards. */
+export function nearOf({ rooms, steps }: Pick<Running, 'rooms' | 'steps'>): Place[] {
+  return steps.flatMap(({ from, hold, kind }) =>
+    [from, hold].filter((place): place is Place => place !== null && kind !== 'rename' && rooms.roots[place.root]?.role === 'host'),
+  );
+}

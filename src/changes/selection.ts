@@ -1,0 +1,107 @@
+import picomatch from 'picomatch';
+import type { Bytes } from '../bytes.js';
+import { isWithin, parentOf, toText } from '../bytes.js';
+import type { Change } from './change.js';
+
+/** What a user named. Nothing named means all. */
+export interface Selection {
+  /** absolute paths: that path and all below it */
+  readonly paths: readonly Bytes[];
+  /** absolute picomatch patterns */
+  readonly globs: readonly Bytes[];
+}
+
+export interface Selected<T extends Change> {
+  /** in the order of the input */
+  readonly changes: readonly T[];
+  readonly paths: ReadonlySet<Bytes>;
+  /** new parent directories and other halves of renames that came along unasked */
+  readonly added: readonly Bytes[];
+  /** words of the selection that match no change */
+  readonly unmatched: readonly Bytes[];
+}
+
+/**
+ * Renames are never taken by half; new parents of what is taken come along
+ * (E97). `renames` has old and new paths of files as `detectRenames` pairs them.
+ */
+export function selectChanges<T extends Change>(
+  changes: readonly T[],
+  selection: Selection,
+  renames: ReadonlyMap<Bytes, Bytes> = new Map(),
+): Selected<T> {
+  const { paths, globs } = selection;
+  if (paths.length + globs.length === 0) {
+    return { changes, paths: new Set(changes.map(({ path }) => path)), added: [], unmatched: [] };
+  }
+  const named = matching(changes, selection);
+  const taken = new Set(named.taken);
+  const added = complete(taken, changes, renames);
+  return { changes: changes.filter(({ path }) => taken.has(path)), paths: taken, added, unmatched: named.unmatched };
+}
+
+interface Matched {
+  readonly taken: ReadonlySet<Bytes>;
+  readonly unmatched: readonly Bytes[];
+}
+
+function matching(changes: readonly Change[], { paths, globs }: Selection): Matched {
+  const roots = new Set(paths);
+  const hits = new Set<Bytes>();
+  const patterns = globs.map((glob) => ({ glob, test: picomatch(toText(glob), { dot: true }) }));
+  const taken = new Set<Bytes>();
+  for (const { path, from } of changes) {
+    const root = rootAbove(path, roots) ?? (from === null ? null : rootAbove(from, roots));
+    if (root !== null) hits.add(root);
+    let matched = root !== null;
+    for (const { glob, test } of patterns) {
+      if (!test(toText(path))) continue;
+      matched = true;
+      hits.add(glob);
+    }
+    if (matched) taken.add(path);
+  }
+  return { taken, unmatched: [...paths, ...globs].filter((word) => !hits.has(word)) };
+}
+
+function rootAbove(path: Bytes, roots: ReadonlySet<Bytes>): Bytes | null {
+  for (let at = path; ; at = parentOf(at)) {
+    if (roots.has(at)) return at;
+    if (at === '/') return null;
+  }
+}
+
+/** Adds what the taken can't land without, until nothing is missing. */
+function complete(taken: Set<Bytes>, changes: readonly Change[], renames: ReadonlyMap<Bytes, Bytes>): Bytes[] {
+  const partners = new Map<Bytes, Bytes>();
+  for (const [from, to] of renames) partners.set(from, to).set(to, from);
+  const parents = new Map(changes.filter(isNeeded).map((change) => [change.path, change]));
+  const added: Bytes[] = [];
+  const queue = [...taken];
+  const add = (path: Bytes): void => {
+    if (taken.has(path)) return;
+    taken.add(path);
+    added.push(path);
+    queue.push(path);
+  };
+  for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+    const partner = partners.get(path);
+    if (partner !== undefined) for (const below of withContent(partner, changes, partners)) add(below);
+    for (let at = parentOf(path); at !== '/'; at = parentOf(at)) if (parents.has(at)) add(at);
+  }
+  return added;
+}
+
+/** A renamed directory is renamed with all that is in it. */
+function withContent(top: Bytes, changes: readonly Change[], partners: ReadonlyMap<Bytes, Bytes>): Bytes[] {
+  const self = changes.find(({ path }) => path === top);
+  if (self?.type !== 'dir') return [top];
+  const other = partners.get(top) ?? top;
+  return changes.filter(({ path }) => isWithin(path, top) || isWithin(path, other)).map(({ path }) => path);
+}
+
+/** A directory that the host doesn't have yet, or has under another name. */
+function isNeeded(change: Change): boolean {
+  if (change.type !== 'dir' || change.implied) return false;
+  return change.kind === 'add' || change.kind === 'rename' || (change.kind === 'type' && change.oldType !== 'dir');
+}

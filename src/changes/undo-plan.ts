@@ -1,0 +1,219 @@
+import { constants } from 'node:fs';
+import { createHash } from 'node:crypto';
+import type { Bytes } from '../bytes.js';
+import { joinBytes, parentOf } from '../bytes.js';
+import { AT_FDCWD, type Stat } from '../kernel/kernel.js';
+import type { ChangeKind } from './change.js';
+import { treeWalk } from './cleaning.js';
+import type { Draft, Entry, Plan } from './draft.js';
+import { metaOf } from './duplicate.js';
+import { canRename } from './facts.js';
+import { conflicted, isMachineError, refusalFor } from './failure.js';
+import { fileTypeOf } from './filetype.js';
+import { encodeStep } from './journal-step.js';
+import { JOURNAL, type Journal } from './journal.js';
+import { surprise } from './land.js';
+import { countsOf } from './plan.js';
+import type { Refused } from './result.js';
+import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
+import type { StoreContext } from './store-context.js';
+import { absolute, identOf, isIdent, type Covered, type Place, type Root, type Step } from './step.js';
+import { commitDir } from './vault.js';
+
+interface Undoing {
+  readonly rooms: Rooms;
+  /** nothing in a landed directory may have changed after this */
+  readonly landedNs: bigint;
+  readonly refused: Refused[];
+  readonly drafts: Draft[];
+}
+
+/** The opposite of each landed step, from the last to the first; what is no longer as it landed is refused. */
+export function planUndo(ctx: StoreContext, id: string, journal: Journal): Plan {
+  const { kernel } = ctx;
+  const landedNs = kernel.stat(AT_FDCWD, joinBytes(commitDir(ctx.stateDir, id), JOURNAL)).mtimeNs;
+  const roots = journal.header.roots.map(undoRoot(journal.header.roots));
+  const rooms = openRooms(kernel, roots);
+  try {
+    const undoing: Undoing = { rooms, landedNs, refused: [], drafts: [] };
+    for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
+      if (!journal.refused.has(index)) planStep(undoing, journal.steps[index] as Step);
+    }
+    return planFrom(id, journal, undoing);
+  } finally {
+    closeRooms(rooms);
+  }
+}
+
+/**
+ * The commit's vault stands where a commit has the layer: new objects come out
+ * of it. The vault's own place is the `commits` directory around it.
+ */
+function undoRoot(roots: readonly Root[]): (root: Root, index: number) => Root {
+  return (root, index) => {
+    if (root.role === 'host') return root;
+    const vault = roots[index - (index % 3) + 2] as Root;
+    return root.role === 'layer' ? { ...root, dir: vault.dir } : { ...root, dir: parentOf(vault.dir) };
+  };
+}
+
+function planStep(undoing: Undoing, step: Step): void {
+  const path = absolute(undoing.rooms.roots, step.host);
+  try {
+    const draft = step.kind === 'rename' ? unshift(undoing, step) : OPPOSITE[step.act](undoing, step);
+    if (typeof draft === 'string') undoing.refused.push(conflicted(path, draft));
+    else if (draft !== null) undoing.drafts.push(draft);
+  } catch (error) {
+    if (isMachineError(error)) throw error;
+    undoing.refused.push(refusalFor(path, error, 'deleted'));
+  }
+}
+
+type Planned = Draft | Refused['conflict'];
+type Opposite = (undoing: Undoing, step: Step) => Planned;
+
+const OPPOSITE: Readonly<Record<Step['act'], Opposite>> = {
+  place: unplace,
+  swap: unswap,
+  take: untake,
+  meta: unmeta,
+  write: unwrite,
+  drop: () => null,
+};
+
+function unplace(undoing: Undoing, step: Step): Planned {
+  const now = statPlace(undoing.rooms, step.host);
+  if (now === null) return null;
+  if (!isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
+  const covers = untouched(undoing, step);
+  return covers === null ? 'changed' : draft(undoing, step, { act: 'take', kind: 'delete', old: now, covers });
+}
+
+/** All that a landed directory holds now; null when the host changed something in it. */
+function untouched({ rooms, landedNs }: Undoing, step: Step): Covered[] | null {
+  if (step.fresh?.fmt !== constants.S_IFDIR) return [];
+  const covers: Covered[] = [];
+  for (const { path, upper } of treeWalk(rooms, step.host, 'user')) {
+    if (upper.ctimeNs > landedNs) return null;
+    if (path !== '') covers.push({ path, ident: identOf(upper) });
+  }
+  return covers;
+}
+
+function unswap(undoing: Undoing, step: Step): Planned {
+  const now = statPlace(undoing.rooms, step.host);
+  if (!isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
+  const covers = untouched(undoing, step);
+  const kept = keptOf(undoing, step);
+  if (covers === null) return 'changed';
+  return draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers, kept });
+}
+
+function untake(undoing: Undoing, step: Step): Planned {
+  const { rooms } = undoing;
+  // The host had deleted it itself: there is nothing to put back.
+  if (step.keep === null || statPlace(rooms, step.keep) === null) return null;
+  if (statPlace(rooms, step.host) !== null) return 'created';
+  return draft(undoing, step, { act: 'place', kind: 'add', old: null, kept: keptOf(undoing, step) });
+}
+
+function unmeta(undoing: Undoing, step: Step): Planned {
+  const { rooms } = undoing;
+  const now = statPlace(rooms, step.host);
+  if (now === null || step.meta === null || !isIdent(now, step.old)) return surprise(step, now);
+  const spot = spotOf(rooms, step.host);
+  const { mode, uid, gid } = metaOf(rooms.kernel, spot, true);
+  const { fresh, old } = step.meta;
+  if (mode !== fresh.mode || uid !== fresh.uid || gid !== fresh.gid) return 'changed';
+  return { ...draft(undoing, step, { act: 'meta', kind: 'metadata', old: now }), metas: { old: fresh, fresh: old } };
+}
+
+function unwrite(undoing: Undoing, step: Step): Planned {
+  const now = statPlace(undoing.rooms, step.host);
+  const written = step.fresh === null || step.old === null ? null : { ...step.fresh, ino: step.old.ino };
+  if (now === null || step.meta === null || !isIdent(now, written)) return surprise(step, now);
+  const kept = keptOf(undoing, step);
+  const { fresh, old } = step.meta;
+  return { ...draft(undoing, step, { act: 'write', kind: 'modify', old: now, kept }), metas: { old: fresh, fresh: old } };
+}
+
+/** The renamed directory goes back to its old name, whatever is in it now. */
+function unshift(undoing: Undoing, step: Step): Planned {
+  const now = statPlace(undoing.rooms, step.host);
+  if (step.from === null || !isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
+  if (statPlace(undoing.rooms, step.from) !== null) return 'created';
+  const back = draft(undoing, { ...step, host: step.from }, { act: 'place', kind: 'rename', old: null });
+  return { ...back, source: step.host, fresh: now, method: 'move', layerEntry: 'shift' };
+}
+
+interface Kept {
+  readonly place: Place;
+  readonly stat: Stat;
+}
+
+function keptOf({ rooms }: Undoing, { keep, old }: Step): Kept {
+  const place = keep === null ? null : { root: keep.root - 1, path: keep.path };
+  const stat = place === null ? null : statPlace(rooms, place);
+  if (place === null || stat === null || old === null || (stat.mode & constants.S_IFMT) !== old.fmt) {
+    throw Object.assign(new Error('what it replaced is no longer kept'), { code: 'ESTALE' });
+  }
+  return { place, stat };
+}
+
+interface Parts {
+  readonly act: Draft['act'];
+  readonly kind: ChangeKind;
+  readonly old: Stat | null;
+  readonly covers?: readonly Covered[];
+  readonly kept?: Kept;
+}
+
+function draft(undoing: Undoing, step: Step, { act, kind, old, covers = [], kept }: Parts): Draft {
+  const { rooms } = undoing;
+  const layer = Math.floor(step.host.root / 3);
+  const isTree = kept !== undefined && fileTypeOf(kept.stat) === 'dir';
+  return {
+    ...{ act, kind, layer, host: step.host, covers, group: 0, meta: [], composed: null, opaque: false },
+    type: kept === undefined ? step.type : fileTypeOf(kept.stat),
+    path: absolute(rooms.roots, step.host),
+    source: kept?.place ?? null,
+    method: act === 'write' || act === 'meta' ? 'copy' : 'move',
+    fresh: kept?.stat ?? null,
+    target: null,
+    old,
+    entries: isTree ? entriesOf(rooms, kept.place) : null,
+    layerEntry: act === 'place' || act === 'swap' ? 'moved' : 'stays',
+  };
+}
+
+function entriesOf(rooms: Rooms, tree: Place): Entry[] {
+  const entries: Entry[] = [];
+  for (const { path, upper, target } of treeWalk(rooms, tree, 'user')) {
+    if (path !== '') entries.push({ path, type: fileTypeOf(upper), stat: upper, target });
+  }
+  return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+function planFrom(id: string, journal: Journal, { rooms, drafts, refused: found }: Undoing): Plan {
+  const hash = createHash('sha256').update(`undo ${id}\n`);
+  for (const step of journal.steps) hash.update(encodeStep(step), 'latin1');
+  return {
+    counts: countsOf(drafts),
+    refused: found,
+    steps: drafts,
+    copyBytes: 0,
+    roots: rooms.roots,
+    movable: Array.from({ length: rooms.roots.length / 3 }, (_none, layer) => isMovable(rooms, layer)),
+    emptied: [],
+    keepSpecial: true,
+    note: null,
+    digest: `sha256:${hash.digest('hex')}`,
+    undoes: id,
+  };
+}
+
+function isMovable(rooms: Rooms, layer: number): boolean {
+  const [host, vault] = [rootFd(rooms, 3 * layer), rootFd(rooms, 3 * layer + 1)];
+  const dev = (fd: number): bigint => rooms.kernel.stat(fd, '' as Bytes).dev;
+  return dev(host) === dev(vault) && canRename(rooms.kernel, vault, host);
+}

@@ -1,0 +1,47 @@
+import { AgentfwError } from '../errors.js';
+import { applyLocked } from './apply.js';
+import { listCommits, type CommitInfo } from './commits.js';
+import { withCommitLock } from './commit-lock.js';
+import { nothing } from './conclude.js';
+import { readJournal } from './journal.js';
+import { recoverLocked } from './recover.js';
+import type { CommitResult } from './result.js';
+import type { Hooks, StoreContext } from './store-context.js';
+import { planUndo } from './undo-plan.js';
+import { commitDir } from './vault.js';
+
+/**
+ * Puts back what a commit replaced, as a commit of its own (I14). `id` null:
+ * the newest commit that is landed, undos aside.
+ */
+export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = {}): CommitResult {
+  return withCommitLock(ctx, hooks, () => {
+    recoverLocked(ctx, {});
+    const info = chosen(listCommits(ctx), id);
+    const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, info.id));
+    if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
+    const plan = planUndo(ctx, info.id, journal);
+    if (plan.steps.length === 0) return nothing(plan, plan.refused);
+    return applyLocked({ ctx, plan, hooks, tag: info.tag });
+  });
+}
+
+function chosen(commits: readonly CommitInfo[], id: string | null): CommitInfo {
+  const info =
+    id === null
+      ? commits.find(({ state, undoes, undoneBy }) => state === 'landed' && undoes === null && undoneBy === null)
+      : commits.find((commit) => commit.id === id);
+  if (info === undefined) {
+    throw new AgentfwError('AFW_NO_COMMIT', id === null ? 'There is no commit to undo.' : `There is no commit ${id}`, {
+      hint: 'List them: agentfw log --commits',
+    });
+  }
+  if (info.undoneBy !== null) throw refusal(info, `is undone already, by ${info.undoneBy}`);
+  if (info.state === 'pruned') throw refusal(info, 'was pruned: what it replaced is no longer kept');
+  if (info.state !== 'landed') throw refusal(info, 'did not land');
+  return info;
+}
+
+function refusal({ id }: CommitInfo, why: string): AgentfwError {
+  return new AgentfwError('AFW_NOT_UNDOABLE', `Commit ${id} ${why}`);
+}

@@ -1,0 +1,52 @@
+import type { Bytes } from '../bytes.js';
+import { errnoOf } from '../errors.js';
+import { spotOf, statPlace, type Rooms } from './rooms.js';
+import { splitPath, type Place, type Step } from './step.js';
+
+/** Marks by which a directory of a layer hides the host's of the same name, or takes another one's place. */
+const HIDING = ['overlay.opaque', 'overlay.redirect'] as const;
+
+/**
+ * Directories above landing entries that hide the host's directory although
+ * nothing in it differs (no change shows them). Once an entry left such a
+ * directory, the mark would make it look deleted; without the mark both merge,
+ * which is the same view.
+ */
+export function findMarked(rooms: Rooms, steps: readonly Step[]): Place[] {
+  const seen = new Set<string>();
+  const marked: Place[] = [];
+  for (const step of steps) {
+    const left = step.from?.root === step.host.root + 1 ? step.from : (step.spent?.at ?? null);
+    if (left === null || rooms.roots[left.root]?.role !== 'layer') continue;
+    const from = step.kind === 'rename' ? { root: step.host.root + 1, path: `${step.host.path}/` as Bytes } : left;
+    for (let dir = splitPath(from.path).dir; dir !== ''; dir = splitPath(dir).dir) {
+      const key = `${from.root}/${dir}`;
+      if (seen.has(key)) break;
+      seen.add(key);
+      if (marksAt(rooms, { root: from.root, path: dir }).length > 0) marked.push({ root: from.root, path: dir });
+    }
+  }
+  return marked;
+}
+
+function marksAt(rooms: Rooms, place: Place): Bytes[] {
+  const { family } = rooms.roots[place.root] ?? { family: 'user' };
+  const { at, name } = spotOf(rooms, place);
+  const names = HIDING.map((mark) => `${family}.${mark}`);
+  return rooms.kernel.xattrs(at, name).flatMap((xattr) => (names.includes(xattr.name) ? [xattr.name] : []));
+}
+
+/** Takes the marks off; what is gone already has none. */
+export function unmark(rooms: Rooms, places: readonly Place[]): void {
+  for (const place of places) {
+    if (statPlace(rooms, place) === null) continue;
+    for (const mark of marksAt(rooms, place)) {
+      const { at, name } = spotOf(rooms, place);
+      try {
+        rooms.kernel.removeXattr(at, name, mark);
+      } catch (error) {
+        if (errnoOf(error) !== 'ENODATA') throw error;
+      }
+    }
+  }
+}
