@@ -89,9 +89,11 @@ async function open(store: Store, options: RunOptions): Promise<Opened> {
     if (record.state === 'discarded') throw new AgentfwError('AFW_DISCARDED', `Sandbox ${record.tag} is discarded.`, { status: 125 });
     if (!(await awaitGone(record))) throw new AgentfwError('AFW_RUNNING', `Sandbox ${record.tag} is still ending.`, { status: 125, hint: 'Try again in a moment' });
     const started = context.now().toISOString();
+    // What a machine crash left unverified stays so: the old boot's id says it.
+    const bootId = record.state === 'unclean' ? record.bootId : context.bootId();
     const again: SandboxRecord = {
       ...record,
-      ...{ state: 'starting', argv, cwd: context.cwd, started, stopped: null, bootId: context.bootId(), driver: null, init: null },
+      ...{ state: 'starting', argv, cwd: context.cwd, started, stopped: null, bootId, driver: null, init: null },
       ...{ exit: null, net, durable: record.durable || durable },
     };
     return { record: again, running, fresh: false };

@@ -16,7 +16,7 @@ import { trashSandbox } from './trash.js';
 export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome): SandboxRecord {
   const stopped: SandboxRecord = {
     ...record,
-    state: 'stopped',
+    state: record.bootId === store.context.bootId() || record.durable ? 'stopped' : 'unclean',
     stopped: store.context.now().toISOString(),
     driver: null,
     init: null,

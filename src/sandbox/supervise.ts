@@ -33,34 +33,54 @@ export async function supervise(start: (onEvent: (event: DriverEvent) => void) =
   const onEvent = (event: DriverEvent): void => {
     if (event.event === 'started') {
       started = true;
+      forwarding.onStarted();
       watch.onStarted(event);
     } else if (event.event === 'degraded') watch.onDegraded(event.name, event.why);
     else if (event.event === 'error') failure = event;
     else if (event.event === 'exit') exit = 'signal' in event ? { signal: event.signal } : { code: event.code };
   };
   const driver = start(onEvent);
-  const release = forwardSignals(driver, () => started);
+  // No event is read before this function waits.
+  const forwarding = forwardSignals(driver);
   try {
     const status = await driver.ended;
     const told = failure as Outcome['failure'];
     return { status: told?.exit ?? status, exit, failure: told, started };
   } finally {
-    release();
+    forwarding.release();
   }
 }
 
-function forwardSignals(driver: Driver, started: () => boolean): () => void {
-  const send = (signal: NodeJS.Signals): void =>
-    // Before the agent runs there is nobody to ask: the start is called off.
-    driver.send(started() ? { do: 'signal', signal: constants.signals[signal] } : { do: 'kill' });
-  const forward = (signal: NodeJS.Signals): void => send(signal);
+/**
+ * A signal that comes before the agent runs waits for it; a second one calls
+ * the start off.
+ */
+function forwardSignals(driver: Driver): Forwarding {
+  let started = false;
+  const waiting: number[] = [];
+  const send = (signal: NodeJS.Signals): void => {
+    const number = constants.signals[signal];
+    if (started) driver.send({ do: 'signal', signal: number });
+    else if (waiting.push(number) > 1) driver.send({ do: 'kill' });
+  };
   const unlessForeground = (signal: NodeJS.Signals): void => {
     if (!isForeground()) send(signal);
   };
-  for (const signal of FORWARDED) process.on(signal, forward);
+  for (const signal of FORWARDED) process.on(signal, send);
   for (const signal of FROM_TERMINAL) process.on(signal, unlessForeground);
-  return () => {
-    for (const signal of FORWARDED) process.off(signal, forward);
-    for (const signal of FROM_TERMINAL) process.off(signal, unlessForeground);
+  return {
+    onStarted: () => {
+      started = true;
+      for (const signal of waiting.splice(0)) driver.send({ do: 'signal', signal });
+    },
+    release: () => {
+      for (const signal of FORWARDED) process.off(signal, send);
+      for (const signal of FROM_TERMINAL) process.off(signal, unlessForeground);
+    },
   };
+}
+
+interface Forwarding {
+  readonly onStarted: () => void;
+  readonly release: () => void;
 }

@@ -1,5 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import { isWithin, joinBytes } from '../bytes.js';
+import { canBeUpper } from './fstypes.js';
 import type { Mount, MountTable } from './mountinfo.js';
 import { mountOf } from './mountinfo.js';
 import type { HostFacts } from './plan.js';
@@ -52,7 +53,9 @@ export function hiddenPaths(table: MountTable, facts: HostFacts, asked: readonly
 
 /** The directories of foreign layers on each mount, which the store's hide does not reach. */
 export function layerRooms(table: MountTable, facts: HostFacts, uid: number): readonly Bytes[] {
+  // Looking below an automount point would mount it.
   return table.points
+    .filter((point) => canBeUpper(table.at.get(point)!.type))
     .map((point) => joinBytes(point, `.agentfw-${uid}` as Bytes))
     .filter((path) => facts.lstat(path)?.type === 'dir');
 }

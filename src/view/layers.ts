@@ -57,15 +57,16 @@ function placeOf(draft: Draft, base: Bytes, skeleton: boolean): Pick<Layer, 'id'
 
 /**
  * A directory beside a base on another filesystem, so that a commit is a
- * rename. Not where the mount is itself the project or the home: a directory
- * of ours there would lie among the user's files.
+ * rename: where the project or the home lies on that filesystem, but is not
+ * its root, because a directory of ours would then lie among the user's
+ * files. Commits elsewhere are copies.
  */
 function foreignPlace(draft: Draft, base: Bytes, id: number): Bytes | null {
   const { options, facts, table } = draft;
   const mount = mountOf(table, base);
   const store = mountOf(table, options.stateDir);
   if (mount === null || mount === store || mount.readOnly || !canBeUpper(mount.type)) return null;
-  if (mount.point === '/' || options.trees.includes(mount.point)) return null;
+  if (mount.point === '/' || options.trees.includes(mount.point) || !options.trees.some((tree) => isWithin(tree, mount.point))) return null;
   if (!facts.writable(mount.point) || !facts.searchable(mount.point)) return null;
   return options.foreignLayerDir(mount.point, id);
 }

@@ -114,9 +114,11 @@ export interface Case {
   readonly mountinfo: string;
   readonly host: string;
   readonly options?: Partial<ViewOptions>;
+  /** sees every question that is asked of the host */
+  readonly spy?: (question: string, path: Bytes) => void;
 }
 
-export function plan({ mountinfo, host, options = {} }: Case): ViewPlan {
+export function plan({ mountinfo, host, options = {}, spy }: Case): ViewPlan {
   const uid = options.uid ?? 1000;
   const home = options.home ?? ('/home/u' as Bytes);
   const stateDir = options.stateDir ?? ('/home/u/.local/state/agentfw' as Bytes);
@@ -127,10 +129,26 @@ export function plan({ mountinfo, host, options = {} }: Case): ViewPlan {
     foreignLayerDir: (root, id) => `${root === '/' ? '' : root}/.agentfw-${uid}/t.abc/${id}` as Bytes,
     ...options,
   };
-  return planView(fromText(mountinfo), full, fakeHost(host, uid));
+  return planView(fromText(mountinfo), full, spied(fakeHost(host, uid), spy));
 }
 
-/** `PATH decision: why` for each mount. */
+function spied(facts: HostFacts, spy: Case['spy']): HostFacts {
+  if (spy === undefined) return facts;
+  const seen = <T>(question: string, ask: (path: Bytes) => T) => (path: Bytes): T => {
+    spy(question, path);
+    return ask(path);
+  };
+  return {
+    lstat: seen('lstat', facts.lstat),
+    list: seen('list', facts.list),
+    readlink: seen('readlink', facts.readlink),
+    realpath: seen('realpath', facts.realpath),
+    writable: seen('writable', facts.writable),
+    searchable: seen('searchable', facts.searchable),
+  };
+}
+
+/** `PATH DECISION` for each mount. */
 export function decisions({ mounts }: ViewPlan): readonly string[] {
   return mounts.map(({ path, decision }) => `${path} ${decision}`);
 }

@@ -136,11 +136,14 @@ describe('a plain user', () => {
     expect(layers.map(({ base: path }) => path)).toContain('/home/shared/team');
   });
 
-  test('a layer over another filesystem lies on it, if the user can write its root', () => {
+  test('the layer of a project on another filesystem lies there, if the user can write its root', () => {
     const { layers, ops } = plan({
       ...base,
       mountinfo: `${base.mountinfo}\n40 27 254:2 / /data rw,relatime - xfs /dev/vdb rw`,
-      host: `${BASIC}/data/  755  me`,
+      host: `${BASIC}
+/data/  755  me
+/data/project/  755  me`,
+      options: { cwd: '/data/project' as Bytes, trees: ['/data/project'] as Bytes[] },
     });
 
     expect(layers.find(({ base: path }) => path === '/data')?.dir).toBe('/data/.agentfw-1000/t.abc/0');
@@ -172,6 +175,16 @@ describe('the store', () => {
     expect(decisions(found).slice(-2)).toEqual(['/state hide', '/again hide']);
     expect(found.layers.some(({ base }) => base === '/state' || base === '/again')).toBe(false);
   });
+});
+
+test('nothing below an automount point is looked at, and the point itself is never listed (E9)', () => {
+  const entry = CASES.find(({ name }) => name.startsWith('automounts'))!;
+  const asked: string[] = [];
+  plan({ ...entry, spy: (question, path) => asked.push(`${question} ${path}`) });
+
+  for (const point of ['/data/direct', '/boot/efi']) {
+    expect(asked.filter((line) => line.includes(` ${point}/`) || line === `list ${point}` || line === `realpath ${point}`)).toEqual([]);
+  }
 });
 
 describe('what a plan refuses', () => {
