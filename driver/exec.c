@@ -83,9 +83,13 @@ static int explain(const struct spec *s, const char *tried, struct fault *f)
 	return -1;
 }
 
-/* A fresh program gets default signals; nohup's wish for SIGHUP is kept. */
+/*
+ * A fresh program gets default signals; nohup's wish for SIGHUP is kept.
+ * Past libc, which keeps some to itself.
+ */
 static void reset_signals(void)
 {
+	static const unsigned long by_default[8];
 	struct sigaction old;
 	sigset_t none;
 
@@ -93,7 +97,7 @@ static void reset_signals(void)
 		if (sig == SIGHUP && sigaction(sig, NULL, &old) == 0 &&
 		    old.sa_handler == SIG_IGN)
 			continue;
-		signal(sig, SIG_DFL);
+		syscall(SYS_rt_sigaction, sig, by_default, NULL, NSIG / 8);
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -8,12 +8,16 @@
 struct terminal {
 	int fd;        /* -1: none, or not to be touched */
 	pid_t at_start; /* foreground group when we began */
-	pid_t saved;   /* the agent's, while the job is stopped */
-	bool stopped;  /* by us */
+	pid_t agents;   /* its own foreground group while stopped, or 0 */
+	bool stopped;   /* by us */
 };
 
 void terminal_open(struct terminal *t, bool wanted);
-/* The agent stopped itself: so does the whole job, as the shell expects. */
+/*
+ * The agent has stopped. First the foreground is taken from a group of its
+ * own, then (the supervisor was told) the whole job stops, as a shell expects.
+ */
+void terminal_take(struct terminal *t, pid_t agent);
 void terminal_stop_job(struct terminal *t);
 /* The job was continued (SIGCONT). True if it was us who had stopped it. */
 bool terminal_continue_job(struct terminal *t);

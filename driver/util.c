@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <time.h>
 
 struct fd_path fd_path(int fd)
 {
@@ -41,12 +40,4 @@ ssize_t read_file(int dir, const char *path, char *buf, size_t size)
 	}
 	buf[length] = '\0';
 	return (ssize_t)length;
-}
-
-uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }

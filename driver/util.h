@@ -60,6 +60,4 @@ int write_file(int dir, const char *path, const char *text);
 /* Reads up to size-1 bytes, NUL-terminated; the length or -1. */
 ssize_t read_file(int dir, const char *path, char *buf, size_t size);
 
-uint64_t now_ms(void);
-
 #endif

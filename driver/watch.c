@@ -11,12 +11,6 @@
 
 #include "ns.h"
 
-/*
- * When the terminal stops the whole job, init tells us of the agent before or
- * after we are stopped ourselves. Wait this long, then look again.
- */
-enum { MIRROR_DELAY_MS = 30 };
-
 int watch_signals(struct watch *w, struct fault *f)
 {
 	static const int watched[] = {SIGCHLD, SIGCONT, SIGINT,  SIGQUIT,
@@ -35,7 +29,6 @@ int watch_signals(struct watch *w, struct fault *f)
 		sigaddset(&set, watched[i]);
 	}
 	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	sigaddset(&set, SIGTTOU);
 	sigaddset(&set, SIGPIPE);
 	if (w->signals < 0 || sigprocmask(SIG_SETMASK, &set, NULL))
 		return fault_errno(f, "driver", "can't watch signals");
@@ -82,24 +75,33 @@ static void on_started(struct watch *w)
 				w->agent));
 }
 
-static void on_stopped(struct watch *w)
+static bool is_stopped(pid_t pid)
 {
-	w->may_mirror = true;
-	w->mirror_at = now_ms() + MIRROR_DELAY_MS;
-	report(w, event_plain("stopped"));
+	char path[32], stat[512], *paren;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (read_file(AT_FDCWD, path, stat, sizeof(stat)) <= 0)
+		return false;
+	paren = strrchr(stat, ')');
+	return paren && paren[1] == ' ' && paren[2] == 'T';
 }
 
-static void on_continued(struct watch *w)
+/* Told late, it may be running again: then there is nothing to follow. */
+static void on_stopped(struct watch *w)
 {
-	w->may_mirror = false;
-	report(w, event_plain("continued"));
+	bool still = is_stopped(w->agent);
+
+	if (still)
+		terminal_take(&w->terminal, w->agent);
+	report(w, event_plain("stopped"));
+	if (still && !w->killed)
+		terminal_stop_job(&w->terminal);
 }
 
 static void on_exit_status(struct watch *w, int status)
 {
 	w->ended = true;
 	w->status = status;
-	w->may_mirror = false;
 	if (w->spec->detach)
 		report(w, event_exit(status));
 }
@@ -138,7 +140,7 @@ static void on_message(struct watch *w, const struct msg *m)
 		on_stopped(w);
 		break;
 	case MSG_CONTINUED:
-		on_continued(w);
+		report(w, event_plain("continued"));
 		break;
 	case MSG_EXIT:
 		on_exit_status(w, m->value);
@@ -191,7 +193,7 @@ static bool reap(struct watch *w)
 				on_stopped(w);
 		} else if (pid == w->child && WIFCONTINUED(status)) {
 			if (w->enter)
-				on_continued(w);
+				report(w, event_plain("continued"));
 		} else if (pid == w->child) {
 			gone = true;
 			read_messages(w);
@@ -212,9 +214,6 @@ static void on_signal(struct watch *w, const struct signalfd_siginfo *info)
 	if (number == SIGCONT) {
 		bool ours = terminal_continue_job(&w->terminal);
 
-		/* The agent went on with us, or is to be looked at again. */
-		if (w->may_mirror)
-			w->mirror_at = now_ms() + MIRROR_DELAY_MS;
 		if (ours && w->enter)
 			kill(w->child, SIGCONT);
 		else if (ours)
@@ -251,33 +250,6 @@ static void read_commands(struct watch *w)
 		if (command == COMMAND_BAD)
 			return;
 	}
-}
-
-static bool is_stopped(pid_t pid)
-{
-	char path[32], stat[512], *paren;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (read_file(AT_FDCWD, path, stat, sizeof(stat)) <= 0)
-		return false;
-	paren = strrchr(stat, ')');
-	return paren && paren[1] == ' ' && paren[2] == 'T';
-}
-
-static void mirror(struct watch *w)
-{
-	w->may_mirror = false;
-	if (is_stopped(w->agent))
-		terminal_stop_job(&w->terminal);
-}
-
-static int timeout(const struct watch *w)
-{
-	uint64_t now = now_ms();
-
-	if (!w->may_mirror || w->killed)
-		return -1;
-	return w->mirror_at > now ? (int)(w->mirror_at - now) : 0;
 }
 
 static void end_gate(struct watch *w)
@@ -317,7 +289,7 @@ int watch_run(struct watch *w)
 			{.fd = w->killed ? -1 : EVENT_FD, .events = POLLIN},
 			{.fd = w->signals, .events = POLLIN},
 			{.fd = w->sock, .events = POLLIN}};
-		int n = poll(polls, 3, timeout(w));
+		int n = poll(polls, 3, -1);
 
 		if (n < 0 && errno != EINTR)
 			kill_tree(w);
@@ -328,8 +300,6 @@ int watch_run(struct watch *w)
 			return finish(w);
 		if (n > 0 && polls[0].revents)
 			read_commands(w);
-		if (timeout(w) == 0)
-			mirror(w);
 	}
 }
 

@@ -21,8 +21,6 @@ struct watch {
 	struct gate gate;
 
 	bool started, ended, failed, killed;
-	bool may_mirror;     /* the agent stopped, we haven't followed yet */
-	uint64_t mirror_at; /* when we will */
 	int status;	     /* wait status of the agent's first process */
 	struct fault fault;
 };

@@ -143,11 +143,12 @@ class Run:
         theirs.close()
         self.pid = self.process.pid
         self.events, self.buffer = [], b''
-        with os.fdopen(write, 'wb') as f:
-            try:
-                f.write(spec)
-            except BrokenPipeError:
-                pass
+        try:
+            while spec:
+                spec = spec[os.write(write, spec):]
+        except BrokenPipeError:
+            pass
+        os.close(write)
 
     def read_events(self, timeout):
         ready, _, _ = select.select([self.sock], [], [], timeout)

@@ -21,10 +21,18 @@ def main():
         box.write(box.path('host', 'text'), 'first line\n' * 200)
         env = ['PATH=/usr/bin:/bin', 'HOME=/work', 'PS1=inner> ',
                'TERM=' + os.environ.get('TERM', 'dumb')]
-        # As the real one: Ctrl-C is the agent's to answer.
+        # As the real one: Ctrl-C and Ctrl-Z are the agent's to answer.
         signal.signal(signal.SIGINT, lambda *_: None)
+        if not os.environ.get('SIMPLE'):
+            signal.signal(signal.SIGTSTP, lambda *_: None)
         run = harness.Run(box, box.spec(*sys.argv[1:], tty=1, env=env),
                           stdin=None, stdout=None)
+        stops = 0
+        while run.read_events(None):
+            seen = [e['event'] for e in run.events].count('stopped')
+            if seen > stops and not os.environ.get('SIMPLE'):
+                os.kill(os.getpid(), signal.SIGSTOP)
+            stops = seen
         run.finish(timeout=None)
         print('events', ' '.join(e['event'] for e in run.events))
         return run.status

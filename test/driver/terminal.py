@@ -31,7 +31,8 @@ class Terminal:
 
     def tmux(self, *args):
         env = {'PATH': '/usr/bin:/bin', 'HOME': self.dir, 'TERM': 'xterm',
-               'TMUX_TMPDIR': self.dir, 'LANG': 'C.UTF-8'}
+               'TMUX_TMPDIR': self.dir, 'LANG': 'C.UTF-8',
+               'SIMPLE': os.environ.get('SIMPLE', '')}
         return subprocess.run(
             [*self.user, 'tmux', '-L', self.name, '-f', '/dev/null', *args],
             env=env, capture_output=True, text=True).stdout
