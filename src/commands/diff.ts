@@ -1,12 +1,15 @@
 import { boolean, string } from '@oclif/core/flags';
-import { toBuffer } from '../bytes.js';
+import { isText, toBuffer, toText, type Bytes } from '../bytes.js';
 import type { JudgedChange } from '../changes/change.js';
+import { hunkFileOf } from '../changes/compose.js';
 import { countKinds, gather, type Gathered } from '../changes/gather.js';
+import { wholeDigest } from '../changes/offer.js';
 import { filterChanges } from '../changes/words.js';
 import { diffJson } from '../render/json.js';
 import { summarise } from '../render/summary.js';
 import { resolveTag } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Store } from '../sandbox/store.js';
 import { classHeading, countsText } from '../ui/changes.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 import { showBytes } from '../ui/escape.js';
@@ -28,6 +31,7 @@ export default class Diff extends AgentfwCommand {
     stat: boolean({ description: 'one line a change, with lines added and removed', exclusive: ['name-only'] }),
     'name-only': boolean({ description: 'absolute paths only' }),
     'exit-code': boolean({ description: 'exit with 1 when there are changes' }),
+    hunks: boolean({ description: 'with --json: number the hunks, for commit --hunk', dependsOn: ['json'] }),
     conflicts: boolean({ description: 'only what changed on the host meanwhile' }),
     class: string({ description: 'only one class of risk', options: [...CLASSES] }),
   };
@@ -45,7 +49,7 @@ export default class Diff extends AgentfwCommand {
         (change) => (flags.class === undefined || change.class === flags.class) && (flags.conflicts !== true || change.conflict !== null),
       );
       this.sayState(record);
-      if (flags.json === true) this.object(changes, gathered, record);
+      if (flags.json === true) this.object(changes, { store, record, gathered }, flags.hunks ?? false);
       else if (flags['name-only'] === true) this.names(changes);
       else if (flags.stat === true) this.stat(changes, gathered);
       else this.patch(changes, gathered, record);
@@ -55,8 +59,12 @@ export default class Diff extends AgentfwCommand {
     }
   }
 
-  private object(changes: readonly JudgedChange[], { contents }: Gathered, { tag }: SandboxRecord): void {
-    this.printer.json(diffJson({ tag, digest: null, changes, summaryOf: (change) => summarise(change, contents) }));
+  private object(changes: readonly JudgedChange[], { store, record, gathered }: Looked, hunks: boolean): void {
+    const { contents } = gathered;
+    const digest = wholeDigest(store, record, gathered);
+    const document = diffJson({ tag: record.tag, digest, changes, summaryOf: (change) => summarise(change, contents) });
+    if (!hunks) this.printer.json(document);
+    else this.printer.json({ ...document, changes: document.changes.map((change, index) => ({ ...change, hunks: hunksJson(changes[index], contents) })) });
   }
 
   private sayState({ state, tag }: SandboxRecord): void {
@@ -87,6 +95,23 @@ export default class Diff extends AgentfwCommand {
     }
     if (gathered.shown.length === 0) this.printer.say(`Sandbox ${record.tag} has no changes.`);
   }
+}
+
+interface Looked {
+  readonly store: Store;
+  readonly record: SandboxRecord;
+  readonly gathered: Gathered;
+}
+
+/** Lines are text where they are UTF-8; else `linesBytes` holds them in base64. Null where a change has no hunks. */
+function hunksJson(change: JudgedChange | undefined, contents: Gathered['contents']): object[] | null {
+  const file = change === undefined ? null : hunkFileOf(change, contents);
+  if (file === null) return null;
+  return file.hunks.map(({ lines, ...hunk }) => {
+    const exact = lines.every((line) => isText(line as Bytes));
+    const text = lines.map((line) => toText(line as Bytes));
+    return exact ? { ...hunk, lines: text } : { ...hunk, lines: text, linesBytes: lines.map((line) => toBuffer(line as Bytes).toString('base64')) };
+  });
 }
 
 /** By class, with a heading where there is more than the ordinary. */

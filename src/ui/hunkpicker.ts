@@ -12,7 +12,7 @@ export interface Choice {
 }
 
 export interface ChoiceFile {
-  /** shown once, before the first choice */
+  /** shown once, before the first choice; may be empty */
   readonly header: string;
   readonly choices: readonly Choice[];
 }
@@ -38,7 +38,7 @@ export async function pickHunks(files: readonly ChoiceFile[], ask: AskLine, show
     const ids: string[] = [];
     taken.push(ids);
     if (quit) continue;
-    show(file.header);
+    if (file.header !== '') show(file.header);
     const answer = await pickInFile([...file.choices], ids, { ask, show });
     if (answer === 'broken off') return null;
     quit = answer === 'quit';

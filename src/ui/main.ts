@@ -10,17 +10,22 @@ type CommandModule = { readonly default: new (argv: string[], config: never) => 
 
 /** Each command is its own chunk of the bundle, loaded when it is asked for. */
 export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
-  discard: () => import('../commands/discard.js'),
+  commit: () => import('../commands/commit.js'),
   diff: () => import('../commands/diff.js'),
+  discard: () => import('../commands/discard.js'),
   doctor: () => import('../commands/doctor.js'),
   exec: () => import('../commands/exec.js'),
   export: () => import('../commands/export.js'),
   kill: () => import('../commands/kill.js'),
   list: () => import('../commands/list.js'),
+  log: () => import('../commands/log.js'),
+  prune: () => import('../commands/prune.js'),
+  recover: () => import('../commands/recover.js'),
   run: () => import('../commands/run.js'),
   shell: () => import('../commands/shell.js'),
   show: () => import('../commands/show.js'),
   status: () => import('../commands/status.js'),
+  undo: () => import('../commands/undo.js'),
 };
 
 /** Runs one command line. `root` is the package's directory, for oclif's help. */

@@ -19,6 +19,7 @@ export function sayOffer(printer: Printer, offer: Offer): void {
   for (const { path, text } of refused.values()) {
     printer.say(`${printer.paintErr('red', 'will not land')} ${showBytes(path)}: ${escapeForTerminal(text)}`);
   }
+  sayMerges(printer, offer.merges);
   if (offer.withheld.length > 0) sayWithheld(printer, offer.withheld);
   printer.say(`${countsText(offer.plan.counts)}, digest ${offer.digest}`);
 }
@@ -37,6 +38,14 @@ function sayClasses(printer: Printer, changes: readonly JudgedChange[]): void {
   }
 }
 
+/** What came of `--merge`, file by file. */
+export function sayMerges(printer: Printer, notes: Offer['merges']): void {
+  for (const { path, outcome, why } of notes) {
+    const words = { clean: 'merged', markers: 'merged with conflict markers', conflicts: 'not merged: both sides changed the same lines', refused: 'not merged' }[outcome];
+    printer.say(`${words} ${showBytes(path)}${why === null ? '' : `: ${why}`}`);
+  }
+}
+
 /** Held back, with the words that would let them land. */
 export function sayWithheld(printer: Printer, withheld: readonly JudgedChange[]): void {
   printer.say(`${printer.paintErr('yellow', 'Held back')}: ${classHeading('control', withheld.length)}`);
@@ -45,10 +54,11 @@ export function sayWithheld(printer: Printer, withheld: readonly JudgedChange[])
 }
 
 /** The part of `commit --json` that says what was or would be landed. */
-export function offerJson({ digest, withheld, added, plan }: Offer): Record<string, unknown> {
+export function offerJson({ digest, withheld, added, plan, merges }: Offer): Record<string, unknown> {
   return {
     ...{ digest, counts: plan.counts },
     withheld: withheld.map(({ path, reason }) => ({ ...bytesJson('path', path), reason })),
     added: added.map((path: Bytes) => toText(path)),
+    merges: merges.map(({ path, outcome, why }) => ({ ...bytesJson('path', path), outcome, why })),
   };
 }

@@ -74,9 +74,9 @@ function isFile(change: JudgedChange, side: Side): boolean {
   return change[side] !== null && (side === 'upper' || change.kind === 'delete' || change.oldType === null);
 }
 
-/** By line, with everything that a terminal would act on made visible. */
-function colourPatch(text: Bytes, paint: Paint): string {
-  let body = false;
+/** By line, with everything that a terminal would act on made visible. `hunk`: there is no header before it. */
+export function colourPatch(text: Bytes, paint: Paint, hunk = false): string {
+  let body = hunk;
   const lines = text.split('\n').map((line) => {
     const shown = showLine(line as Bytes);
     if (line.startsWith('diff --git ')) body = false;

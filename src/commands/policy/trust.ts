@@ -20,10 +20,10 @@ export default class PolicyTrust extends AgentfwCommand {
   static override flags = { ...common, yes: boolean({ char: 'y', description: 'do not ask' }) };
 
   protected override async main(): Promise<number> {
-    const { flags, words, after } = await this.line(PolicyTrust);
+    const { flags, words, after: paths } = await this.line(PolicyTrust);
     await this.store();
     const request = await requestHere(null);
-    const [named] = [...words, ...after].map(toText);
+    const [named] = [...words, ...paths].map(toText);
     const file = named ?? projectFiles(request.cwd, request.home)[0];
     if (file === undefined) throw new AgentfwError('AFW_POLICY_MISSING', 'There is no project policy here.', { hint: 'Write one with agentfw policy init --project' });
     const real = realpathSync(resolve(file));
@@ -31,7 +31,9 @@ export default class PolicyTrust extends AgentfwCommand {
     const record = { digest, at: new Date().toISOString() };
     // What it would allow is found in a policy that trusts it already.
     const before = await compilePolicy(request);
-    const gains = comparePolicies(before.policy, (await compilePolicy({ ...request, trusting: { [real]: record } })).policy).filter(({ effect }) => effect !== 'forbids');
+    const after = await compilePolicy({ ...request, trusting: { [real]: record } });
+    if (after.policy.files.some((one) => realOrNull(one.file) === real && one.digest !== digest)) throw new AgentfwError('AFW_POLICY_CHANGED', `${real} changed while it was read`);
+    const gains = comparePolicies(before.policy, after.policy).filter(({ effect }) => effect !== 'forbids');
     if (!flags.json) {
       this.printer.say(gains.length === 0 ? `${escapeForTerminal(real)} loosens nothing here.` : `${escapeForTerminal(real)} will:`);
       for (const { effect, what } of gains) this.printer.say(`  ${effect === 'allows' ? 'allow' : 'change'} ${escapeForTerminal(what)}`);
@@ -41,5 +43,13 @@ export default class PolicyTrust extends AgentfwCommand {
     if (flags.json) this.printer.json({ version: 1, file: real, digest, gains });
     else this.printer.say(`Trusted ${escapeForTerminal(real)}`);
     return 0;
+  }
+}
+
+function realOrNull(file: string): string | null {
+  try {
+    return realpathSync(file);
+  } catch {
+    return null; // the command line is no file
   }
 }

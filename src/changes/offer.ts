@@ -1,0 +1,82 @@
+import { isWithin, type Bytes } from '../bytes.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Store } from '../sandbox/store.js';
+import type { JudgedChange } from './change.js';
+import type { Merges } from './compose.js';
+import { commitContextOf } from './context.js';
+import { commitFacts, planCommit, planDigest, renamePaths, selectChanges, type Composed, type Plan } from './engine.js';
+import type { Gathered } from './gather.js';
+import type { Take } from './refusal.js';
+import { selectionOf } from './words.js';
+
+/** What a user asks to land. */
+export interface Wish {
+  /** absolute paths and patterns; empty: everything */
+  readonly words: readonly Bytes[];
+  /** chosen hunks, by file; with them, empty `words` mean nothing else */
+  readonly hunks: ReadonlyMap<Bytes, Composed>;
+  readonly merges: Merges;
+  /** paths, and what is below them, that may land although they take effect by themselves */
+  readonly accept: readonly Bytes[];
+  readonly take: ReadonlyMap<Bytes, Take>;
+  readonly keepSpecial: boolean;
+  readonly note: string | null;
+}
+
+/** Everything, as it is. */
+export const WHOLE: Wish = {
+  ...{ words: [], hunks: new Map(), merges: { composed: new Map(), notes: [] }, accept: [] },
+  ...{ take: new Map(), keepSpecial: false, note: null },
+};
+
+/** What would land, and what is held back. */
+export interface Offer {
+  readonly plan: Plan;
+  /** `sha256:…`, what `--expect` names */
+  readonly digest: string;
+  readonly selected: readonly JudgedChange[];
+  /** came along with what was named: new parents, the other halves of renames */
+  readonly added: readonly Bytes[];
+  /** words that match no change */
+  readonly unmatched: readonly Bytes[];
+  /** of class `control` and not accepted: not in the plan */
+  readonly withheld: readonly JudgedChange[];
+  readonly merges: Merges['notes'];
+}
+
+interface Asked {
+  readonly gathered: Gathered;
+  readonly wish: Wish;
+}
+
+/** Selects, holds back what needs a decision, and plans. Writes nothing. */
+export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }: Asked): Offer {
+  const { composed, notes } = wish.merges;
+  // A merge holds both sides' changes: there is no conflict any more.
+  const single = gathered.single.map((change) => (composed.has(change.path) ? { ...change, conflict: null } : change));
+  const renames = renamePaths(gathered);
+  const words = wish.words.length === 0 && wish.hunks.size > 0 ? null : selectionOf(wish.words, single);
+  const named = words === null ? NOTHING : selectChanges(single, words, renames);
+  const chosen = new Set([...named.paths, ...wish.hunks.keys()]);
+  const withheld = single.filter((change) => chosen.has(change.path) && change.class === 'control' && !accepted(change, wish.accept));
+  for (const { path } of withheld) chosen.delete(path);
+  const plan = planCommit({
+    ...{ changes: single, selected: chosen, renames, take: wish.take },
+    composed: new Map([...composed, ...wish.hunks].filter(([path]) => chosen.has(path))),
+    facts: commitFacts(commitContextOf(store, record)),
+    options: { live: false, keepSpecial: wish.keepSpecial, fifos: wish.keepSpecial, note: wish.note },
+  });
+  const { added, unmatched } = named;
+  return { plan, digest: planDigest(plan), selected: single.filter(({ path }) => chosen.has(path)), added, unmatched, withheld, merges: notes };
+}
+
+const NOTHING = { paths: new Set<Bytes>(), added: [], unmatched: [] };
+
+function accepted({ path }: JudgedChange, accept: readonly Bytes[]): boolean {
+  return accept.some((root) => isWithin(path, root));
+}
+
+/** The digest of landing everything, which `diff --json` shows for `commit --expect`. */
+export function wholeDigest(store: Store, record: SandboxRecord, gathered: Gathered): string {
+  return offerOf(store, record, { gathered, wish: { ...WHOLE, accept: ['/' as Bytes] } }).digest;
+}

@@ -1,0 +1,197 @@
+import { boolean, string } from '@oclif/core/flags';
+import { decodeWord } from '../argv.js';
+import type { Bytes } from '../bytes.js';
+import { landPlan, withCommitLocks } from '../changes/commit.js';
+import { chooseHunks, mergeConflicts } from '../changes/compose.js';
+import { gather, type Gathered } from '../changes/gather.js';
+import { offerOf, WHOLE, type Offer, type Wish } from '../changes/offer.js';
+import type { Take } from '../changes/refusal.js';
+import { commitStatus } from '../changes/result.js';
+import { filterChanges } from '../changes/words.js';
+import { AgentfwError, usageError } from '../errors.js';
+import { absolutePath, resolveTag } from '../sandbox/resolve.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Store } from '../sandbox/store.js';
+import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
+import { resultJson, sayRecovered, sayResult } from '../ui/commits.js';
+import { confirm } from '../ui/confirm.js';
+import { showBytes } from '../ui/escape.js';
+import { offerJson, sayMerges, sayOffer, sayWithheld } from '../ui/offer.js';
+import { pickPaths } from '../ui/pathpicker.js';
+import { progressOn } from '../ui/progress.js';
+import { askControl, pickPatch } from '../ui/review.js';
+
+const many = { multiple: true, multipleNonGreedy: true } as const;
+
+/** What the flags say, once parsed. */
+interface Flags {
+  readonly json: boolean;
+  readonly yes: boolean;
+  readonly dryRun: boolean;
+  readonly expect: string | null;
+  readonly pick: 'paths' | 'hunks' | null;
+  readonly merge: 'clean' | 'markers' | null;
+  readonly hunks: readonly string[];
+}
+
+interface Job {
+  readonly store: Store;
+  readonly record: SandboxRecord;
+  readonly gathered: Gathered;
+  readonly flags: Flags;
+}
+
+export default class Commit extends AgentfwCommand {
+  static override id = 'commit';
+  static override summary = 'land changes of a sandbox on the host';
+  static override description =
+    'Without paths, everything. What changed on the host meanwhile is not overwritten; what takes effect by itself lands only when it is named. ' +
+    'Each file lands whole or not at all, and `agentfw undo` takes it back. Status 3: something needs a decision.';
+  static override usage = ['commit [TAG] [PATH...]'];
+  static override flags = {
+    ...common,
+    tag: string({ description: 'the sandbox, whatever files are called', helpValue: 'TAG' }),
+    yes: boolean({ char: 'y', description: 'do not ask' }),
+    'dry-run': boolean({ char: 'n', description: 'only show what would land' }),
+    patch: boolean({ char: 'p', description: 'choose hunk by hunk', exclusive: ['yes', 'interactive', 'json'] }),
+    interactive: boolean({ char: 'i', description: 'choose paths from a list', exclusive: ['yes', 'json'] }),
+    hunk: string({ description: 'land a hunk of diff --json --hunks (can be repeated)', helpValue: 'ID', ...many }),
+    expect: string({ description: 'refuse to land anything but what has this digest', helpValue: 'DIGEST' }),
+    merge: string({ description: 'merge text that both sides changed; markers: also where that is unclean', options: ['clean', 'markers'] }),
+    take: string({ description: 'settle a conflict for a path (can be repeated)', helpValue: 'sandbox|host PATH', ...many }),
+    'accept-control': string({ description: 'let a path land that takes effect by itself (can be repeated)', helpValue: 'PATH', ...many }),
+    'keep-special': boolean({ description: 'land FIFOs too' }),
+    message: string({ char: 'm', description: 'a note for agentfw log --commits', helpValue: 'NOTE' }),
+  };
+  static unbuilt = ['live'];
+
+  protected override async main(): Promise<number> {
+    const line = await this.line(Commit);
+    const flags = flagsOf(line.flags);
+    if (!flags.yes && !flags.dryRun && !this.printer.interactive) {
+      throw usageError('There is no terminal to ask on.', 'Say --yes to land it, or --dry-run to see what would');
+    }
+    const store = await this.store();
+    const { record, paths } = resolveTag(store, wordsOf(line), { certain: flags.yes });
+    const absolute = (words: readonly string[] | undefined): Bytes[] => (words ?? []).map((word) => absolutePath(store.context.cwd, decodeWord(word)));
+    const take = takesOf(line.flags.take ?? [], (word) => absolutePath(store.context.cwd, decodeWord(word)));
+    const accept = absolute(line.flags['accept-control']);
+    const onWait = (): void => this.printer.say('Waiting for another commit of this sandbox to end.');
+    return withCommitLocks(store, record.tag, onWait, async ({ record: current, recovered }) => {
+      sayRecovered(this.printer, recovered);
+      const gathered = gather(store, current);
+      try {
+        const wish: Wish = { ...WHOLE, words: paths, accept, take, keepSpecial: line.flags['keep-special'] ?? false, note: line.flags.message ?? null };
+        return await this.settle({ store, record: current, gathered, flags }, wish);
+      } finally {
+        gathered.contents.close();
+      }
+    });
+  }
+
+  /** From what was asked to what is landed. */
+  private async settle(job: Job, asked: Wish): Promise<number> {
+    const { store, record, gathered, flags } = job;
+    if (record.state === 'unclean') this.printer.warn(`The machine went down while ${record.tag} ran: these changes are unverified.`);
+    const wish = await this.narrow(job, asked);
+    if (wish === null) return this.leave();
+    let offer = offerOf(store, record, { gathered, wish });
+    refuseUnmatched(offer);
+    if (!flags.yes && !flags.dryRun && offer.withheld.length > 0) {
+      const accepted = await askControl(this.printer, offer.withheld, { gathered, root: record.cwd });
+      offer = offerOf(store, record, { gathered, wish: { ...wish, accept: [...wish.accept, ...accepted] } });
+    }
+    if (flags.expect !== null && flags.expect !== offer.digest) throw otherDigest(flags.expect, offer.digest);
+    if (flags.dryRun) return this.wouldLand(offer, flags);
+    if (!flags.yes) {
+      sayOffer(this.printer, offer);
+      if (offer.plan.steps.length === 0) return statusOf(offer, 'nothing');
+      if (!(await confirm(this.printer, `Land this on the host?`))) return this.leave();
+    }
+    return this.land(job, offer);
+  }
+
+  /** Hunks, merges and choices from a list. Null: the user broke off. */
+  private async narrow({ store, record, gathered, flags }: Job, wish: Wish): Promise<Wish | null> {
+    const merged = flags.merge === null ? wish : { ...wish, merges: mergeConflicts(store, record, { gathered, markers: flags.merge === 'markers' }) };
+    if (flags.hunks.length > 0) return { ...merged, hunks: chooseHunks(gathered, flags.hunks) };
+    if (flags.pick === null) return merged;
+    const { changes } = filterChanges(gathered.shown, wish.words);
+    if (flags.pick === 'hunks') {
+      const choice = await pickPatch(this.printer, changes, { gathered, root: record.cwd });
+      if (choice === null || choice.paths.length + choice.hunks.size === 0) return null;
+      return { ...merged, words: choice.paths, hunks: choice.hunks };
+    }
+    const picked = await pickPaths(changes);
+    if (picked === null || picked.length === 0) return null;
+    return { ...merged, words: picked };
+  }
+
+  private leave(): number {
+    this.printer.say('Nothing landed.');
+    return 1;
+  }
+
+  private wouldLand(offer: Offer, flags: Flags): number {
+    if (flags.json) {
+      const refused = offer.plan.refused.map(({ path, why, conflict, text }) => ({ path: showBytes(path), why, conflict, text }));
+      this.printer.json({ version: 1, dryRun: true, ...offerJson(offer), refused });
+    } else sayOffer(this.printer, offer);
+    return statusOf(offer, 'nothing');
+  }
+
+  private land({ store, record, flags }: Job, offer: Offer): number {
+    const progress = progressOn(this.printer, 'Landing');
+    const result = landPlan(store, record, offer.plan, {
+      onProgress: progress.step,
+      onWait: (what) => this.printer.say(`Waiting for ${what}.`),
+    });
+    progress.end();
+    if (flags.json) this.printer.json({ version: 1, tag: record.tag, ...offerJson(offer), ...resultJson(result) });
+    else {
+      sayMerges(this.printer, offer.merges);
+      sayResult(this.printer, result, 'Landed');
+      if (flags.yes && offer.withheld.length > 0) sayWithheld(this.printer, offer.withheld);
+      if (result.state === 'landed') this.printer.say(`digest ${result.digest}\nTake it back: agentfw undo ${result.id ?? ''}`);
+    }
+    const status = commitStatus(result);
+    return offer.withheld.length > 0 ? 3 : status;
+  }
+}
+
+function flagsOf(flags: { json?: boolean; yes?: boolean; 'dry-run'?: boolean; patch?: boolean; interactive?: boolean; expect?: string | undefined; merge?: string | undefined; hunk?: string[] | undefined }): Flags {
+  return {
+    ...{ json: flags.json ?? false, yes: flags.yes ?? false, dryRun: flags['dry-run'] ?? false },
+    ...{ expect: flags.expect ?? null, hunks: flags.hunk ?? [] },
+    pick: flags.patch === true ? 'hunks' : flags.interactive === true ? 'paths' : null,
+    merge: flags.merge === 'markers' ? 'markers' : flags.merge === undefined ? null : 'clean',
+  };
+}
+
+/** `--take SIDE PATH` arrives as `SIDE:PATH`, see src/argv.ts. */
+function takesOf(words: readonly string[], absolute: (word: string) => Bytes): ReadonlyMap<Bytes, Take> {
+  return new Map(
+    words.map((word) => {
+      const side = word.slice(0, word.indexOf(':'));
+      if (side !== 'sandbox' && side !== 'host') throw usageError('Expected --take sandbox PATH or --take host PATH.');
+      return [absolute(word.slice(side.length + 1)), side];
+    }),
+  );
+}
+
+function refuseUnmatched({ unmatched }: Offer): void {
+  const [first] = unmatched;
+  if (first !== undefined) throw new AgentfwError('AFW_NO_CHANGE', `The sandbox has no change at ${showBytes(first)}`, { hint: 'List them: agentfw diff --name-only' });
+}
+
+function otherDigest(expected: string, digest: string): AgentfwError {
+  return new AgentfwError('AFW_DIGEST', `What would land is not what was expected: its digest is ${digest}`, {
+    cause: `expected ${expected}`,
+    hint: 'Review it again: agentfw diff',
+  });
+}
+
+/** Before anything is written: conflicts and what is held back need a decision. */
+function statusOf({ plan, withheld }: Offer, state: 'nothing'): number {
+  return withheld.length > 0 ? 3 : commitStatus({ state, refused: plan.refused });
+}

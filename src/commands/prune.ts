@@ -1,0 +1,66 @@
+import { boolean, string } from '@oclif/core/flags';
+import { storeContextOf } from '../changes/context.js';
+import { pruneCommits, recoverAll } from '../changes/engine.js';
+import { usageError } from '../errors.js';
+import { parseDuration, parseSize, type Parsed } from '../policy/units.js';
+import { discardSandbox } from '../sandbox/discard.js';
+import { prunableSandboxes } from '../sandbox/prune.js';
+import { sweepTrash } from '../sandbox/trash.js';
+import { AgentfwCommand, common } from '../ui/command.js';
+import { confirm } from '../ui/confirm.js';
+import { infoJson, sayRecovered } from '../ui/commits.js';
+import { showBytes } from '../ui/escape.js';
+import { age, size, table } from '../ui/table.js';
+
+export default class Prune extends AgentfwCommand {
+  static override id = 'prune';
+  static override summary = 'remove sandboxes that are committed, and by age what is older';
+  static override description =
+    'Without an age: sandboxes of which everything is committed. With --older-than also other stopped sandboxes and what older commits keep for undo. What goes is shown first.';
+  static override usage = ['prune'];
+  static override flags = {
+    ...common,
+    'older-than': string({ description: 'also what ended or landed longer ago, such as 30d', helpValue: 'AGE' }),
+    'keep-undo': string({ description: 'of what commits keep for undo, leave the newest, up to a size such as 2GB', helpValue: 'SIZE' }),
+    'dry-run': boolean({ char: 'n', description: 'only show what would go' }),
+    yes: boolean({ char: 'y', description: 'do not ask' }),
+  };
+
+  protected override async main(): Promise<number> {
+    const { flags } = await this.line(Prune);
+    const seconds = valueOf(flags['older-than'], parseDuration);
+    const olderThanMs = seconds === null ? null : seconds * 1000;
+    const maxBytes = valueOf(flags['keep-undo'], parseSize);
+    const store = await this.store();
+    const context = storeContextOf(store);
+    const dryRun = flags['dry-run'] ?? false;
+    if (!dryRun) sayRecovered(this.printer, recoverAll(context));
+    const sandboxes = prunableSandboxes(store, olderThanMs);
+    const undo = olderThanMs !== null || maxBytes !== null;
+    const commits = undo ? pruneCommits(context, { olderThanMs, maxBytes, dryRun: true }) : [];
+    const now = store.context.now();
+    if (flags.json !== true) {
+      this.printer.product(table([
+        ...sandboxes.map(({ record, why }) => ['sandbox', record.tag, why, age(record.stopped ?? record.started, now), showBytes(record.cwd)]),
+        ...commits.map(({ id, created, bytes }) => ['undo of', id, size(bytes), age(created, now), '']),
+      ]));
+    }
+    const nothing = sandboxes.length === 0 && commits.length === 0;
+    if (!dryRun && !nothing) {
+      if (flags.yes !== true && !(await confirm(this.printer, 'Remove them for good?'))) return 1;
+      for (const { record } of sandboxes) discardSandbox(store, record.tag, () => this.printer.say('Waiting for a commit to end.'));
+      if (undo) pruneCommits(context, { olderThanMs, maxBytes, dryRun: false });
+    }
+    if (!dryRun) sweepTrash(store, { stuckToo: true });
+    if (flags.json) this.printer.json({ version: 1, dryRun, sandboxes: sandboxes.map(({ record, why }) => ({ tag: record.tag, why })), commits: commits.map(infoJson) });
+    else if (nothing) this.printer.say('Nothing to prune.');
+    return 0;
+  }
+}
+
+function valueOf(text: string | undefined, parse: (text: string) => Parsed): number | null {
+  if (text === undefined) return null;
+  const parsed = parse(text);
+  if (!parsed.ok) throw usageError(`${parsed.why}.`, parsed.hint);
+  return parsed.value;
+}

@@ -1,0 +1,32 @@
+import { storeContextOf } from '../changes/context.js';
+import { commitStatus, recoverAll, undoCommit } from '../changes/engine.js';
+import { usageError } from '../errors.js';
+import { toText } from '../bytes.js';
+import { AgentfwCommand, common } from '../ui/command.js';
+import { resultJson, sayRecovered, sayResult } from '../ui/commits.js';
+import { progressOn } from '../ui/progress.js';
+
+export default class Undo extends AgentfwCommand {
+  static override id = 'undo';
+  static override summary = 'take a commit back: the newest, or the one named';
+  static override description = 'What changed on the host since the commit is not overwritten but reported. An undo is a commit too: undo it to have the commit again.';
+  static override usage = ['undo [COMMIT]'];
+  static override flags = { ...common };
+
+  protected override async main(): Promise<number> {
+    const { flags, words, after } = await this.line(Undo);
+    const [id, ...rest] = [...words, ...after];
+    if (rest.length > 0) throw usageError('Expected one commit.', 'List them: agentfw log --commits');
+    const context = storeContextOf(await this.store());
+    sayRecovered(this.printer, recoverAll(context));
+    const progress = progressOn(this.printer, 'Taking back');
+    const result = undoCommit(context, id === undefined ? null : toText(id), {
+      onProgress: progress.step,
+      onWait: (what) => this.printer.say(`Waiting for ${what}.`),
+    });
+    progress.end();
+    if (flags.json) this.printer.json({ version: 1, ...resultJson(result) });
+    else sayResult(this.printer, result, 'Took back');
+    return commitStatus(result);
+  }
+}
