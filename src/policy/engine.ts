@@ -2,7 +2,7 @@ import { isWithin, fromText, type Bytes } from '../bytes.js';
 import type { CompiledPolicy, CompiledRule } from './compiled.js';
 import { GRANTS, type RuleList } from './document.js';
 import { hostMatches, type Host } from './host.js';
-import { pathMatcher, type PathMatcher } from './match.js';
+import { pathMatcher, type MatchMode, type PathMatcher } from './match.js';
 import type { PathPattern } from './pattern.js';
 
 /**
@@ -30,15 +30,19 @@ export function engineOf(policy: CompiledPolicy): Engine {
 export function makeEngine(rules: readonly CompiledRule[]): Engine {
   const byList = new Map<RuleList, CompiledRule[]>();
   for (const rule of rules) byList.set(rule.list, [...(byList.get(rule.list) ?? []), rule]);
-  const matchers = new Map<RuleList, PathMatcher<CompiledRule>>();
+  const withPaths = rules.filter((rule) => rule.subjects.paths.length > 0);
+  // Two indexes for all lists: a path is folded and taken apart once, not once a list.
+  const covering = once(() => matcherOf(withPaths.filter(({ list }) => !GRANTS.has(list)), 'covering'));
+  const exact = once(() => matcherOf(withPaths.filter(({ list }) => GRANTS.has(list)), 'exact'));
   const holes = new Map<CompiledRule, PathMatcher<true>>();
   const of = (lists: readonly RuleList[]): CompiledRule[] => lists.flatMap((list) => byList.get(list) ?? []);
   return {
-    paths: (lists, path) => lists.flatMap((list) => {
-      if (!byList.has(list)) return [];
-      const matcher = lazily(matchers, list, () => matcherOf(byList.get(list) ?? [], list));
-      return matcher.all(path).filter((rule) => !isExcepted(rule, path, holes));
-    }),
+    paths: (lists, path) => {
+      const found: CompiledRule[] = [];
+      if (lists.some((list) => !GRANTS.has(list))) found.push(...covering().all(path));
+      if (lists.some((list) => GRANTS.has(list))) found.push(...exact().all(path));
+      return found.filter((rule) => lists.includes(rule.list) && !isExcepted(rule, path, holes));
+    },
     hosts: (lists, host, port) => of(lists).filter((rule) => namesHost(rule, host, port)),
     names: (lists, name) => of(lists).filter((rule) => matchesAny(rule.subjects.names, name) && !matchesAny(rule.except.names, name)),
     holdsException: (rule, dir) => rule.except.paths.some((pattern) => {
@@ -49,9 +53,13 @@ export function makeEngine(rules: readonly CompiledRule[]): Engine {
   };
 }
 
-function matcherOf(rules: readonly CompiledRule[], list: RuleList): PathMatcher<CompiledRule> {
-  const entries = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
-  return pathMatcher(entries, GRANTS.has(list) ? 'exact' : 'covering');
+function matcherOf(rules: readonly CompiledRule[], mode: MatchMode): PathMatcher<CompiledRule> {
+  return pathMatcher(rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule])), mode);
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
 }
 
 /** A hole in what withholds is a grant, and the other way round. */

@@ -33,6 +33,8 @@ interface Tables<T> {
   /** `any-depth NAME` */
   readonly names: NameTable<T>;
   readonly treeNames: NameTable<T>;
+  /** any-depth patterns of several names, by the first: `.git` of a floating `.git/hooks` */
+  readonly led: Map<string, Compiled<T>[]>;
   /** expressions on the rest of the path, by the literal directory they start from */
   readonly globs: Map<string, Compiled<T>[]>;
 }
@@ -82,13 +84,14 @@ function foldName(name: string): string {
 }
 
 function tablesOf<T>(entries: readonly (readonly [PathPattern, T])[], covering: boolean): Tables<T> {
-  const tables: Tables<T> = { trees: new Map(), leaves: new Map(), names: nameTable(), treeNames: nameTable(), globs: new Map() };
+  const tables: Tables<T> = { trees: new Map(), leaves: new Map(), names: nameTable(), treeNames: nameTable(), led: new Map(), globs: new Map() };
   const spell = (text: string): string => (covering ? fold(fromText(text)) : fromText(text));
   for (const [pattern, value] of entries) {
     const tree = covering || pattern.tree;
     const name = floatingName(pattern);
     if (pattern.glob === '') push(tree ? tables.trees : tables.leaves, spell(pattern.base), value);
     else if (name !== null) addName(tree ? tables.treeNames : tables.names, spell(name), value);
+    else if (leadOf(pattern) !== null) push(tables.led, spell(leadOf(pattern) ?? ''), { value, regex: globRegex(spell(pattern.glob), tree) });
     else push(tables.globs, spell(pattern.base), { value, regex: globRegex(spell(pattern.glob), tree) });
   }
   return tables;
@@ -109,10 +112,21 @@ function search<T>(tables: Tables<T>, path: string, found: Set<T>): void {
   searchNames(tables, path, found);
 }
 
+/** The first name of an any-depth pattern of several names, when it has no wildcard. */
+function leadOf(pattern: PathPattern): string | null {
+  if (pattern.base !== '/' || !pattern.glob.startsWith('**/')) return null;
+  const [, first = ''] = pattern.glob.split('/');
+  return /[*?[\\]/.test(first) ? null : first;
+}
+
 function searchNames<T>(tables: Tables<T>, path: string, found: Set<T>): void {
   const names = path.split('/');
   for (let i = 1; i < names.length; i++) {
-    for (const value of lookUp(tables.treeNames, names[i] ?? '')) found.add(value);
+    const name = names[i] ?? '';
+    for (const value of lookUp(tables.treeNames, name)) found.add(value);
+    for (const { regex, value } of tables.led.get(name) ?? []) {
+      if (!found.has(value) && regex.test(path.slice(1))) found.add(value);
+    }
   }
   for (const value of lookUp(tables.names, names.at(-1) ?? '')) found.add(value);
 }
@@ -123,27 +137,34 @@ function globRegex(glob: string, tree: boolean): RegExp {
 
 interface NameTable<T> {
   readonly literal: Map<string, T[]>;
+  /** `*.pem`, by `.pem` */
+  readonly endings: Map<string, T[]>;
   readonly globs: Compiled<T>[];
   /** any of `globs`, made at the first look-up */
   any: RegExp | null;
 }
 
 function nameTable<T>(): NameTable<T> {
-  return { literal: new Map(), globs: [], any: null };
+  return { literal: new Map(), endings: new Map(), globs: [], any: null };
 }
 
 function addName<T>(table: NameTable<T>, name: string, value: T): void {
   if (!/[*?[\\]/.test(name)) push(table.literal, name, value);
+  else if (/^\*\.[^.*?[\\]+$/.test(name)) push(table.endings, name.slice(1), value);
   else table.globs.push({ value, regex: globRegex(name, false) });
 }
 
 function lookUp<T>(table: NameTable<T>, name: string): readonly T[] {
   const literal = table.literal.get(name);
-  if (table.globs.length === 0) return literal ?? [];
+  const ending = table.endings.size === 0 ? undefined : table.endings.get(name.slice(name.lastIndexOf('.')));
+  const plain = ending === undefined ? (literal ?? NONE) : [...(literal ?? NONE), ...ending];
+  if (table.globs.length === 0) return plain;
   table.any ??= new RegExp(table.globs.map(({ regex }) => regex.source).join('|'), 's');
-  if (!table.any.test(name)) return literal ?? [];
-  return [...(literal ?? []), ...table.globs.filter(({ regex }) => regex.test(name)).map(({ value }) => value)];
+  if (!table.any.test(name)) return plain;
+  return [...plain, ...table.globs.filter(({ regex }) => regex.test(name)).map(({ value }) => value)];
 }
+
+const NONE: readonly never[] = [];
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {
   const list = map.get(key);

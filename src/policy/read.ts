@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync, type Stats } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, constants, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync, type Stats } from 'node:fs';
+import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LoadResult, PolicyDocument } from './document.js';
 import { loadBytes } from './load.js';
@@ -99,6 +99,8 @@ function fromCache({ dir, uid }: { dir: string; uid: number }, digest: string): 
 
 function toCache({ dir }: { dir: string }, digest: string, document: PolicyDocument): void {
   try {
+    // A store is claimed by the store alone: until then there is no cache.
+    if (!existsSync(join(dir, '..', '..', 'format'))) return;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const file = join(dir, `${cacheKey(digest)}.json`);
     writeFileSync(`${file}.new`, JSON.stringify(document), { mode: 0o600 });
@@ -110,13 +112,14 @@ function toCache({ dir }: { dir: string }, digest: string, document: PolicyDocum
 
 /** The text and the reader together decide the document: a changed reader must not find old results. */
 function cacheKey(digest: string): string {
-  readerStamp ??= ['yaml', 'schema', 'shape', 'normalise', 'examples', 'pattern', 'match', 'host', 'units'].map(stampOf).join();
+  readerStamp ??= ['main', 'yaml', 'schema', 'shape', 'normalise', 'examples', 'pattern', 'match', 'host', 'units'].map(stampOf).join();
   return createHash('sha256').update(`${readerStamp}\n${digest}`).digest('hex');
 }
 let readerStamp: string | null = null;
 
 function stampOf(name: string): string {
   const self = fileURLToPath(import.meta.url);
-  const stat = statSync(join(dirname(self), `${name}${self.slice(-3)}`), { throwIfNoEntry: false });
+  // In the bundle all of them are `main`.
+  const stat = statSync(join(dirname(self), `${name}${extname(self)}`), { throwIfNoEntry: false });
   return `${name}:${stat?.size}:${stat?.mtimeMs}`;
 }

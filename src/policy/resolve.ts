@@ -1,5 +1,5 @@
 import { lstatSync, readdirSync, realpathSync, type BigIntStats } from 'node:fs';
-import { fromBuffer, fromText, isWithin, joinBytes, toBuffer, type Bytes } from '../bytes.js';
+import { fromBuffer, fromText, isWithin, joinBytes, nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
 import type { CompiledPolicy, CompiledRule } from './compiled.js';
 import { engineOf, type Engine } from './engine.js';
 import { nameMatcher } from './match.js';
@@ -68,7 +68,7 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
 
 /** Looks a literal path, or one with wildcards in single names, up on disk. */
 function lookUp(search: Search, pattern: PathPattern, rule: CompiledRule): void {
-  let paths = [fromText(pattern.base)];
+  let paths = [canonical(fromText(pattern.base))];
   const parts = pattern.glob === '' ? [] : pattern.glob.split('/');
   for (const part of parts) {
     const names = nameMatcher([[{ text: part, base: '/', glob: `**/${part}`, tree: false }, true]]);
@@ -76,16 +76,25 @@ function lookUp(search: Search, pattern: PathPattern, rule: CompiledRule): void 
   }
   for (const path of paths) {
     if (parts.length === 0 && statOf(path) === null) search.found.set(path, { path, kind: 'absent', rule: rule.id, dev: null, ino: null });
-    else consider(search, path);
+    else consider(search, path, rule);
   }
 }
 
-/** Hides a path that a rule holds for; where an exception may lie below, its children one by one. */
-function consider(search: Search, path: Bytes): void {
+/** Where a path really lies, its last name not followed: the view knows no other. */
+function canonical(path: Bytes): Bytes {
+  const parent = path === '/' ? null : realPath(parentOf(path));
+  return parent === null ? path : joinBytes(parent, nameOf(path));
+}
+
+/**
+ * Hides a path that a rule holds for; where an exception may lie below, its
+ * children one by one. `asked` names the path by another spelling, through a link.
+ */
+function consider(search: Search, path: Bytes, asked?: CompiledRule): void {
   if (search.found.has(path)) return;
   const rules = search.engine.paths(['files.hide'], path);
-  const [first] = rules;
-  if (first === undefined) return;
+  if (rules.length === 0 && asked !== undefined && asked.except.paths.length === 0) rules.push(asked);
+  if (rules.length === 0) return;
   const stat = statOf(path);
   if (stat === null) return;
   const whole = rules.find((rule) => !stat.isDirectory() || !search.engine.holdsException(rule, path));

@@ -10,7 +10,7 @@ import { flagsDocument, type PolicyFlags } from './flags.js';
 import { matchProfile } from './profile.js';
 import { readPolicy, type Ownership } from './read.js';
 import { suggest } from './suggest.js';
-import { isTrusted, readTrust } from './trust.js';
+import { isTrusted, readTrust, type TrustStore } from './trust.js';
 
 /** Where policy comes from. Everything of the process is given, so that tests can fix it. */
 export interface SourceRequest {
@@ -32,6 +32,8 @@ export interface SourceRequest {
   readonly managedFile?: string;
   readonly managedUid?: number;
   readonly profilesDir?: string;
+  /** more trust than the store holds, to see what it would change */
+  readonly trusting?: TrustStore;
 }
 
 export interface Gathered {
@@ -164,7 +166,7 @@ async function required(reader: Reader, file: string, root: string): Promise<Sou
 
 async function projectSources(reader: Reader, request: SourceRequest, notes: string[]): Promise<Source[]> {
   const found: Source[] = [];
-  const store = readTrust(request.stateDir);
+  const store = { ...readTrust(request.stateDir), ...request.trusting };
   for (const dir of upwards(request.cwd, request.home)) {
     const file = join(dir, PROJECT_FILE);
     for (const wrong of ['.agentfw.yml', 'agentfw.yaml']) if (existsSync(join(dir, wrong))) notes.push(`${join(dir, wrong)} is not read: the name is ${PROJECT_FILE}`);

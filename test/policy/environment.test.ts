@@ -24,7 +24,7 @@ describe('the environment is rebuilt from an allow-list', () => {
     const plain = /^\w+$/.test(name);
     const { env, dropped } = await build({ [name]: 'x' }, { user, flags: plain ? { env: [name, `${name}=y`] } : {} });
 
-    expect(env[name] ?? 'unset').toBe(name === 'GIT_CONFIG_COUNT' ? '1' : 'unset');
+    expect(env).not.toHaveProperty([name]);
     expect(dropped.map((one) => one.name)).toContain(name);
   });
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
@@ -119,12 +119,13 @@ describe('layers', () => {
   });
 
   test('PO05 the digest covers everything that decides, and a cached parse gives the same', async () => {
-    const home = tempHome({ [user]: 'version: 1\nfiles: {hide: ["~/x"]}\n', 'app/a': '' });
+    const home = tempHome({ [user]: 'version: 1\nfiles: {hide: ["~/x"]}\n', 'app/a': '', '.local/state/agentfw/format': 'agentfw store 1\n' });
     const first = (await compileIn(home)).policy;
     const again = (await compileIn(home)).policy;
     put(join(home, user), 'version: 1\nfiles: {hide: ["~/y"]}\n');
     const other = (await compileIn(home)).policy;
 
+    expect(readdirSync(join(home, '.local/state/agentfw/cache/policy')).length).toBeGreaterThan(5);
     expect(again).toEqual(first);
     expect(other.digest).not.toBe(first.digest);
     expect(JSON.parse(JSON.stringify(first))).toEqual(first);

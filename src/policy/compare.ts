@@ -1,0 +1,52 @@
+import type { CompiledPolicy, CompiledRule, Origin, Setting } from './compiled.js';
+import { GRANTS } from './document.js';
+import { isStricter } from './settings.js';
+
+/** One difference between two policies, and what it does to the agent. */
+export interface PolicyDifference {
+  readonly effect: 'allows' | 'forbids' | 'changes';
+  /** for people: `network.allow x.org`, `changes.default: escalate → commit` */
+  readonly what: string;
+  readonly how: 'added' | 'removed' | 'changed';
+  readonly origin: Origin;
+}
+
+/** What going from one policy to the other would allow or forbid. */
+export function comparePolicies(before: CompiledPolicy, after: CompiledPolicy): PolicyDifference[] {
+  const [old, now] = [byMeaning(before.rules), byMeaning(after.rules)];
+  const differences: PolicyDifference[] = [];
+  for (const [key, rule] of now) if (!old.has(key)) differences.push(ruleDifference(rule, 'added'));
+  for (const [key, rule] of old) if (!now.has(key)) differences.push(ruleDifference(rule, 'removed'));
+  return [...differences, ...settingDifferences(before.settings, after.settings), ...variableDifferences(before, after)];
+}
+
+function byMeaning(rules: readonly CompiledRule[]): Map<string, CompiledRule> {
+  return new Map(rules.map((rule) => [JSON.stringify([rule.list, rule.subjects, rule.except, rule.ports, rule.private, rule.keys, rule.tightens]), rule]));
+}
+
+function ruleDifference(rule: CompiledRule, how: 'added' | 'removed'): PolicyDifference {
+  const effect = GRANTS.has(rule.list) === (how === 'added') ? 'allows' : 'forbids';
+  const { paths, hosts, names } = rule.subjects;
+  const subjects = [...new Set([...paths.map(({ text }) => text), ...hosts.map(({ text }) => text), ...names])].join(', ');
+  const holes = [...new Set([...rule.except.paths, ...rule.except.hosts].map(({ text }) => text).concat(rule.except.names))];
+  return { effect, how, what: `${rule.list} ${subjects}${holes.length === 0 ? '' : ` except ${holes.join(', ')}`}`, origin: rule.origin };
+}
+
+function settingDifferences(before: readonly Setting[], after: readonly Setting[]): PolicyDifference[] {
+  const keys = [...new Set([...before, ...after].map(({ key }) => key))];
+  return keys.flatMap((key): PolicyDifference[] => {
+    const [old, now] = [before, after].map((settings) => settings.find((setting) => setting.key === key));
+    if (old?.value === now?.value) return [];
+    const stricter = old === undefined || (now !== undefined && isStricter(key, now.value, old.value));
+    const origin = (now ?? old)?.origin;
+    return origin === undefined ? [] : [{ effect: stricter ? 'forbids' : 'allows', how: 'changed', what: `${key}: ${old?.value ?? 'not set'} → ${now?.value ?? 'not set'}`, origin }];
+  });
+}
+
+function variableDifferences(before: CompiledPolicy, after: CompiledPolicy): PolicyDifference[] {
+  const differs = (from: CompiledPolicy, to: CompiledPolicy) => from.variables.filter((one) => to.variables.every((other) => other.name !== one.name || other.value !== one.value));
+  return [
+    ...differs(after, before).map(({ name, origin }) => ({ effect: 'changes', how: 'added', what: `environment.set ${name}`, origin }) as const),
+    ...differs(before, after).filter(({ name }) => after.variables.every((other) => other.name !== name)).map(({ name, origin }) => ({ effect: 'changes', how: 'removed', what: `environment.set ${name}`, origin }) as const),
+  ];
+}
