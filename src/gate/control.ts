@@ -1,0 +1,166 @@
+import { closeSync, constants, openSync, rmSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { AgentfwError, errnoOf } from '../errors.js';
+import { objectField, textField, wordField, type Fields } from '../fields.js';
+import { encodeFrame, frameReader } from '../kernel/frames.js';
+import type { Answer, Question } from './ask.js';
+
+/** What other terminals of the same user may ask of a running sandbox. */
+export type ControlRequest =
+  | { readonly do: 'state' }
+  /** the state now and whenever questions change, until the connection closes */
+  | { readonly do: 'watch' }
+  | ({ readonly do: 'answer' } & Answer)
+  | { readonly do: 'net'; readonly op: 'allow' | 'deny' | 'revoke'; readonly rule: string };
+
+export interface ControlState {
+  readonly questions: readonly Question[];
+  readonly rules: readonly { readonly rule: string; readonly verdict: string; readonly by: string }[];
+  readonly wouldAsk: readonly { readonly rule: string; readonly count: number }[];
+  readonly connections: readonly { readonly id: number; readonly host: string; readonly port: number; readonly state: string }[];
+  readonly doors: readonly { readonly addr: string; readonly port: number; readonly inside: number }[];
+  readonly rung: string | null;
+}
+
+export type ControlReply =
+  | { readonly ok: true; readonly state: ControlState }
+  | { readonly ok: true; readonly result: string; readonly cut: number }
+  | { readonly ok: false; readonly why: string };
+
+export interface ControlHandler {
+  readonly state: () => ControlState;
+  readonly answer: (answer: Answer) => ControlReply;
+  readonly net: (op: 'allow' | 'deny' | 'revoke', rule: string) => ControlReply;
+}
+
+export interface ControlServer {
+  /** tells watchers that questions changed */
+  readonly changed: () => void;
+  readonly close: () => void;
+}
+
+const NAME = 'control.sock';
+const MAX_CLIENTS = 32;
+
+/**
+ * Listens in the sandbox's directory, which only its user can enter and no
+ * sandbox can see. The path goes through a descriptor: a socket's own may
+ * have 107 bytes only.
+ */
+export async function serveControl(dir: string, handler: ControlHandler): Promise<ControlServer> {
+  const fd = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  const clients = new Set<Socket>();
+  const watchers = new Set<Socket>();
+  const server = createServer((socket) => {
+    if (clients.size >= MAX_CLIENTS) return void socket.destroy();
+    clients.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      clients.delete(socket);
+      watchers.delete(socket);
+    });
+    return onClient(socket, handler, watchers);
+  });
+  const path = `/proc/self/fd/${fd}/${NAME}`;
+  rmSync(path, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+  server.unref();
+  return {
+    changed: () => {
+      for (const socket of watchers) reply(socket, { ok: true, state: handler.state() });
+    },
+    close: () => {
+      for (const socket of clients) socket.destroy();
+      server.close();
+      rmSync(path, { force: true });
+      closeSync(fd);
+    },
+  };
+}
+
+function onClient(socket: Socket, handler: ControlHandler, watchers: Set<Socket>): void {
+  const read = frameReader((value) => {
+    const request = parseRequest(value);
+    if (request.do === 'watch') watchers.add(socket);
+    reply(socket, handle(request, handler));
+  });
+  socket.on('data', (chunk: Buffer) => {
+    try {
+      read(chunk);
+    } catch (error) {
+      reply(socket, { ok: false, why: (error as Error).message });
+      socket.end();
+    }
+  });
+}
+
+function handle(request: ControlRequest, handler: ControlHandler): ControlReply {
+  switch (request.do) {
+    case 'state':
+    case 'watch':
+      return { ok: true, state: handler.state() };
+    case 'answer':
+      return handler.answer(request);
+    case 'net':
+      return handler.net(request.op, request.rule);
+  }
+}
+
+function reply(socket: Socket, message: ControlReply): void {
+  // A watcher that does not read is dropped, not waited for.
+  if (socket.writableLength > 4 << 20) socket.destroy();
+  else if (socket.writable) socket.write(encodeFrame(message));
+}
+
+function parseRequest(value: unknown): ControlRequest {
+  const fields: Fields = objectField(value, 'the request');
+  const word = wordField(fields['do'], 'do', ['state', 'watch', 'answer', 'net']);
+  const text = (name: string): string => textField(fields[name], name);
+  if (word === 'answer') {
+    return {
+      ...{ do: word, id: text('id'), rule: text('rule'), by: text('by') },
+      verdict: wordField(fields['verdict'], 'verdict', ['allow', 'deny']),
+      scope: wordField(fields['scope'], 'scope', ['once', 'session', 'project']),
+    };
+  }
+  if (word === 'net') return { do: word, op: wordField(fields['op'], 'op', ['allow', 'deny', 'revoke']), rule: text('rule') };
+  return { do: word };
+}
+
+/** One request to a running sandbox; null when none runs there. */
+export async function askSandbox(dir: string, request: ControlRequest): Promise<ControlReply | null> {
+  let first: ControlReply | null = null;
+  await watchSandbox(dir, request, (message) => {
+    first = message;
+    return false;
+  });
+  return first;
+}
+
+/** Hands each reply over until it returns false or the sandbox ends; false when none runs there. */
+export async function watchSandbox(dir: string, request: ControlRequest, onReply: (reply: ControlReply) => boolean): Promise<boolean> {
+  const fd = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  const socket = connect(`/proc/self/fd/${fd}/${NAME}`);
+  try {
+    return await new Promise<boolean>((resolve, reject) => {
+      let heard = false;
+      const read = frameReader((value) => {
+        heard = true;
+        if (!onReply(value as ControlReply)) socket.end();
+      });
+      socket.on('connect', () => socket.write(encodeFrame(request)));
+      socket.on('data', read);
+      socket.on('error', (error) => (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ECONNREFUSED' ? resolve(false) : reject(failed(error))));
+      socket.on('close', () => resolve(heard));
+    });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function failed(cause: Error): AgentfwError {
+  return new AgentfwError('AFW_CONTROL', "Can't talk to the running sandbox.", { cause });
+}

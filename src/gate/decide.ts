@@ -1,0 +1,167 @@
+import type { HostJudgement, HostQuestion } from '../policy/judge.js';
+import { canonHost, type Host } from '../policy/host.js';
+import type { ConnQuestion, FirstQuestion, UdpQuestion } from './channel.js';
+import type { Asking } from './ask.js';
+import { exactRule, gateHost, hostText, isMetadata, isSameHost } from './names.js';
+import type { Resolver } from './resolve.js';
+
+/** What a rule grants beyond the dial; absent is no. */
+export interface RuleFlags {
+  readonly udp?: boolean;
+  /** any bytes on 443 and 80, and no check of names */
+  readonly raw?: boolean;
+  /** a ClientHello with ECH or without SNI */
+  readonly hiddenName?: boolean;
+  /** plain HTTP only */
+  readonly methods?: readonly string[];
+}
+
+export interface DecideOptions {
+  readonly judge: (question: HostQuestion) => HostJudgement;
+  readonly flags: (judgement: HostJudgement) => RuleFlags;
+  readonly resolve: Resolver;
+  readonly asking: Asking;
+  /** addresses of this host's interfaces, canonical */
+  readonly ownAddresses: () => ReadonlySet<string>;
+  /** sandbox ports that lead to the host's loopback (`--connect-host`) */
+  readonly forwards: ReadonlyMap<number, number>;
+}
+
+export interface Refused {
+  readonly verdict: 'deny';
+  readonly rule: string;
+  readonly why: string;
+  readonly how: string;
+  readonly origin: string | null;
+  readonly silent: boolean;
+  readonly approval: string | null;
+}
+
+export interface Allowed {
+  readonly verdict: 'allow';
+  readonly host: Host;
+  readonly addresses: readonly string[];
+  readonly port: number;
+  readonly rule: string;
+  readonly origin: string | null;
+  readonly approval: string | null;
+  readonly flags: RuleFlags;
+}
+
+export type Decision = Allowed | Refused;
+
+/** Where a connection wants to go. */
+type Wanted = Pick<ConnQuestion, 'name' | 'ip' | 'port' | 'stray'>;
+
+/** How far a decision got before somebody has to be asked. */
+export type FirstLook =
+  | { readonly kind: 'decided'; readonly decision: Refused }
+  | { readonly kind: 'dial'; readonly host: Host; readonly judgement: HostJudgement; readonly approval: string | null }
+  | { readonly kind: 'ask'; readonly host: Host; readonly judgement: HostJudgement; readonly rule: string };
+
+/** Everything that needs neither a person nor the resolver. */
+export function lookAt(options: DecideOptions, wanted: Wanted): FirstLook {
+  const decided = (decision: Refused): FirstLook => ({ kind: 'decided', decision });
+  if (wanted.stray) return decided(refuse('net.stray', `${wanted.ip} was given to no name`, 'Resolve the name again, inside this sandbox.'));
+  const host = gateHost(wanted.name ?? wanted.ip);
+  if (host.kind === 'bad') return decided(refuse('net.name', host.why));
+  if (isMetadata(host)) return decided(refuse('net.metadata', `${hostText(host)} gives out the machine's own credentials`));
+  const judgement = options.judge({ host: hostText(host), port: wanted.port });
+  if (judgement.verdict === 'deny') return decided(judged(judgement, host, wanted.port));
+  const rule = exactRule(host, wanted.port);
+  const standing = options.asking.answered(rule);
+  if (standing?.verdict === 'deny') return decided({ ...refuse(standing.rule, `${rule}: ${standing.why}`), approval: standing.approval });
+  if (judgement.verdict === 'allow') return { kind: 'dial', host, judgement, approval: null };
+  if (standing?.verdict === 'allow') return { kind: 'dial', host, judgement, approval: standing.approval };
+  return { kind: 'ask', host, judgement, rule };
+}
+
+/** Resolves once, vets every answer, and returns exactly what may be dialled. */
+export async function vet(options: DecideOptions, look: Extract<FirstLook, { kind: 'dial' }>, port: number): Promise<Decision> {
+  const { host, approval } = look;
+  const found = host.kind === 'ip' ? { kind: 'addresses' as const, addresses: [host.ip] } : await options.resolve(hostText(host));
+  if (found.kind === 'none') return refuse('net.resolve', `${hostText(host)} can't be reached: ${found.why}`, 'Check the name.');
+  const { addresses } = found;
+  const credentials = addresses.find((ip) => isMetadata(canonHost(ip)));
+  if (credentials !== undefined) return refuse('net.metadata', `${hostText(host)} leads to ${credentials}, which gives out the machine's own credentials`);
+  const judgement = options.judge({ host: hostText(host), port, addresses });
+  if (judgement.verdict === 'deny') return judged(judgement, host, port);
+  const privately = judgement.also.some((rule) => rule.list === 'network.allow' && rule.private);
+  const own = addresses.find((ip) => options.ownAddresses().has(ip));
+  if (own !== undefined && !privately) return refuse('net.own', `${hostText(host)} leads to this machine itself (${own})`, 'A rule with `private: true` allows it.');
+  const { rule, origin } = judgement;
+  return { verdict: 'allow', host, addresses, port, rule, origin: originText(origin), approval, flags: options.flags(judgement) };
+}
+
+/** A forwarded port of the sandbox's loopback: named on the command line, so nothing else is asked. */
+export function forwardOf(options: DecideOptions, question: ConnQuestion): Decision {
+  const port = options.forwards.get(question.port);
+  if (port === undefined) return refuse('net.forward', `port ${question.port} is not forwarded`);
+  return { verdict: 'allow', host: { kind: 'ip', ip: '127.0.0.1' }, addresses: ['127.0.0.1'], port, rule: 'net.forward', origin: null, approval: null, flags: { raw: true } };
+}
+
+/** First bytes that don't agree with the name, or that only a rule can pass. Null: they may pass. */
+export function judgeFirst(options: DecideOptions, allowed: Allowed, port: number, first: FirstQuestion): Refused | null {
+  const { host, flags } = allowed;
+  const name = hostText(host);
+  if (first.spoke === 'bad') return refuse('net.malformed', `what was sent to ${name}:${port} is ambiguous or malformed`);
+  if (port === 443 && first.spoke !== 'tls') return refuse('net.tls-required', `port 443 of ${name} carries only TLS`);
+  if (port === 80 && first.spoke !== 'http') return refuse('net.http-required', `port 80 of ${name} carries only HTTP`);
+  if (first.spoke === 'tls') return judgeTls(options, allowed, port, first);
+  if (first.spoke === 'http') return judgeHttp(allowed, port, first);
+  return flags.methods === undefined ? null : refuse('net.http-required', `the rule for ${name} is about HTTP methods`);
+}
+
+function judgeTls(options: DecideOptions, { host, flags }: Allowed, port: number, { sni, ech }: FirstQuestion): Refused | null {
+  const name = hostText(host);
+  if (ech && flags.hiddenName !== true) return refuse('net.ech', `the client hides the name it asks ${name} for (Encrypted ClientHello)`, 'Turn ECH off in the client.');
+  if (sni === null) {
+    return host.kind === 'ip' || flags.hiddenName === true ? null : refuse('net.sni-missing', `the client does not say which name it asks ${name} for (no SNI)`);
+  }
+  if (host.kind === 'name') return isSameHost(sni, host) ? null : refuse('net.sni-mismatch', `the client asks ${name} for another name: ${printable(sni)}`);
+  // By address, the name is only a claim: it can't open anything, but it can be denied.
+  const claim = gateHost(sni);
+  if (claim.kind === 'bad') return refuse('net.name', claim.why);
+  const judgement = options.judge({ host: hostText(claim), port });
+  return isMetadata(claim) || judgement.verdict === 'deny' ? judged(judgement, claim, port) : null;
+}
+
+function judgeHttp({ host, flags }: Allowed, port: number, first: FirstQuestion): Refused | null {
+  const name = hostText(host);
+  const said = first.authority ?? first.host ?? '';
+  if (first.method === 'CONNECT') return refuse('net.connect', `CONNECT through ${name} is not allowed`);
+  if (first.host === null || !isSameHost(first.host, host) || (first.authority !== null && !isSameHost(first.authority, host)) || (first.hostPort !== null && first.hostPort !== port)) {
+    return refuse('net.host-mismatch', `the request to ${name}:${port} is for another host: ${printable(said)}`);
+  }
+  if (flags.methods === undefined || flags.methods.includes(first.method ?? '')) return null;
+  return refuse('net.method', `${first.method ?? ''} to ${name} is not allowed`);
+}
+
+/** A datagram flow: only by a rule that says `udp`. */
+export async function decideUdp(options: DecideOptions, question: UdpQuestion): Promise<Decision> {
+  const look = lookAt(options, question);
+  if (look.kind === 'decided') return look.decision;
+  const host = hostText(look.host);
+  const none = refuse('net.udp', `UDP to ${host}:${question.port} needs a rule with \`udp: true\``);
+  if (look.kind === 'ask' || options.flags(look.judgement).udp !== true) return none;
+  const decision = await vet(options, look, question.port);
+  return decision.verdict === 'allow' && decision.flags.udp !== true ? none : decision;
+}
+
+export function refuse(rule: string, why: string, how = ''): Refused {
+  return { verdict: 'deny', rule, why, how, origin: null, silent: false, approval: null };
+}
+
+function judged(judgement: HostJudgement, host: Host, port: number): Refused {
+  const { rule, why, origin, silent, final } = judgement;
+  const how = final ? '' : `To allow it: add \`${exactRule(host, port)}\` to network.allow of your policy.`;
+  return { verdict: 'deny', rule, why: `${exactRule(host, port)}: ${why}`, how, origin: originText(origin), silent, approval: null };
+}
+
+function originText(origin: HostJudgement['origin']): string | null {
+  return origin === null ? null : origin.line > 0 ? `${origin.file}:${origin.line}` : origin.file;
+}
+
+function printable(text: string): string {
+  return text.slice(0, 100).replace(/[^\x21-\x7e]/g, '?');
+}

@@ -1,0 +1,45 @@
+import type { GateCommand, GateMessage } from './channel.js';
+import type { DecideOptions } from './decide.js';
+import { gateHost, hostText, isMetadata } from './names.js';
+
+export interface NameOptions extends Pick<DecideOptions, 'judge'> {
+  /** what DNS says of a denied name: the gate's own refusal says more than a missing name */
+  readonly dnsDenied: 'fake' | 'nxdomain' | 'refused';
+  /** TXT, MX, SRV of allowed names, as a whole DNS packet; null: no data */
+  readonly records?: (name: string, type: number) => Promise<Buffer | null>;
+}
+
+const TYPE = { A: 1, MX: 15, TXT: 16, AAAA: 28, SRV: 33 } as const;
+/** No address can leak through these, so allowed names may have them. */
+const FORWARDED: ReadonlySet<number> = new Set([TYPE.MX, TYPE.TXT, TYPE.SRV]);
+
+/**
+ * What a name is to be inside. An address is always a fake one that stands
+ * for the name, so nothing is sent upstream before a connection is allowed;
+ * no AAAA, HTTPS or SVCB, so that clients come by the one way that is judged.
+ */
+export async function answerName(
+  options: NameOptions,
+  question: Extract<GateMessage, { t: 'dns' }>,
+  send: (reply: GateCommand) => void,
+  refused: (rule: string, why: string) => void,
+): Promise<void> {
+  const { id, type } = question;
+  const simple = (verdict: 'fake' | 'nodata' | 'nxdomain' | 'refused'): void => send({ t: 'dns', id, verdict });
+  const host = gateHost(question.name);
+  if (host.kind !== 'name' || isMetadata(host)) {
+    refused(host.kind === 'name' ? 'net.metadata' : 'net.name', host.kind === 'bad' ? host.why : `${question.name} is never resolved`);
+    return simple('nxdomain');
+  }
+  const judgement = options.judge({ host: hostText(host), port: 443 });
+  const denied = judgement.verdict === 'deny' && judgement.final;
+  if (denied && (judgement.silent || options.dnsDenied !== 'fake')) {
+    refused(judgement.rule, judgement.why);
+    return simple(options.dnsDenied === 'refused' ? 'refused' : 'nxdomain');
+  }
+  if (type === TYPE.A) return simple('fake');
+  if (!FORWARDED.has(type) || judgement.verdict !== 'allow' || options.records === undefined) return simple('nodata');
+  const packet = await options.records(host.name, type);
+  if (packet === null) return simple('nodata');
+  return send({ t: 'dns', id, verdict: 'reply', packet: packet.toString('base64') });
+}

@@ -1,0 +1,172 @@
+import { promises as dns } from 'node:dns';
+import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import type { Duplex } from 'node:stream';
+import type { Audit } from '../audit/write.js';
+import type { CompiledPolicy } from '../policy/compiled.js';
+import { judgeHost, type HostJudgement } from '../policy/judge.js';
+import { parseHostPattern } from '../policy/host.js';
+import { askApprover, type RunProgram } from './approver.js';
+import { makeAsking, type Answer, type Asking, type Question } from './ask.js';
+import { serveControl, type ControlReply, type ControlState } from './control.js';
+import type { RuleFlags } from './decide.js';
+import { canonAddresses, exactRule, gateHost } from './names.js';
+import { makeNotes } from './notes.js';
+import type { Published } from './publish.js';
+import { hostLookup, makeResolver, type Resolver } from './resolve.js';
+import { startSession, type Session } from './session.js';
+import { subjectOf } from './who.js';
+
+export interface GateOptions {
+  /** the supervisor's end of the driver's fd 5 */
+  readonly stream: Duplex;
+  readonly policy: CompiledPolicy;
+  readonly audit: Audit;
+  /** of the sandbox, in the store: holds control.sock and notes/ */
+  readonly dir: string;
+  readonly now: () => Date;
+  /** short and unguessable: `7f3k` */
+  readonly newId: () => string;
+  readonly ask: {
+    /** false: `--no-ask`, `--net deny`, no terminal and no approver */
+    readonly enabled: boolean;
+    readonly timeoutMs: number;
+    readonly approver: { readonly argv: readonly string[]; readonly run: RunProgram } | null;
+    /** a bell and a title, nothing else */
+    readonly onOpened: (question: Question) => void;
+    /** answers of earlier runs for this project */
+    readonly stored: readonly { readonly rule: string; readonly verdict: 'allow' | 'deny' }[];
+    /** keeps an answer for the project */
+    readonly store: (answer: Answer) => void;
+  };
+  readonly publish: readonly Published[];
+  /** sandbox port → host port */
+  readonly connectHost: ReadonlyMap<number, number>;
+  /** what policy rules grant beyond the dial */
+  readonly flags?: (judgement: HostJudgement) => RuleFlags;
+  /** for tests */
+  readonly resolve?: Resolver;
+}
+
+export interface Gate {
+  readonly session: Session;
+  readonly asking: Asking;
+  readonly rung: string;
+  readonly state: () => ControlState;
+  readonly close: () => void;
+}
+
+const KEEP_MS = 60 * 60_000;
+const MAX_OPEN = 5000;
+const PER_MINUTE = 120;
+
+/** Everything of the gate that is the supervisor's: wires policy, questions, records and other terminals to it. */
+export async function startGate(options: GateOptions): Promise<Gate> {
+  const notes = makeNotes(`${options.dir}/notes`);
+  const asking = questions(options, () => control?.changed());
+  const session = startSession({
+    stream: options.stream,
+    judge: (question) => judgeHost(options.policy, question),
+    flags: options.flags ?? (() => ({})),
+    resolve: options.resolve ?? hostResolver(),
+    asking,
+    ownAddresses,
+    forwards: options.connectHost,
+    audit: (event) => void options.audit.record(event),
+    subject: (pid) => subjectOf(pid),
+    note: notes.add,
+    now: options.now,
+    dnsDenied: 'fake',
+  });
+  const ended = session.ended.then((error) => Promise.reject(error ?? new Error('the gate ended before it was ready')));
+  const { rung } = await Promise.race([session.ready, ended]);
+  ended.catch(() => undefined);
+  const state = (): ControlState => ({ questions: asking.open(), rules: asking.rules(), wouldAsk: asking.wouldAsk(), connections: session.connections(), doors: options.publish, rung });
+  const control = await serveControl(options.dir, {
+    state,
+    answer: (answer) => onAnswer(asking, session, answer),
+    net: (op, rule) => onNet(options, asking, session, op, rule),
+  });
+  for (const { addr, port, inside } of options.publish) await session.publish(addr, port, inside);
+  for (const port of options.connectHost.keys()) await session.forward(port);
+  const close = (): void => {
+    asking.close();
+    control.close();
+    session.close();
+    notes.flush();
+  };
+  return { session, asking, rung, state, close };
+}
+
+function questions(options: GateOptions, changed: () => void): Asking {
+  const { ask, audit, now, newId } = options;
+  const asking = makeAsking({
+    now: () => now().getTime(), newId, enabled: ask.enabled, holdMs: ask.timeoutMs, keepMs: KEEP_MS, maxOpen: MAX_OPEN, perMinute: PER_MINUTE,
+    onOpened: (question) => {
+      const { id, host, port, rule, who, expires } = question;
+      audit.record({ kind: 'ask', subject: who, object: { id, host, port, rule }, verdict: 'ask', approval: id, detail: { expires: new Date(expires).toISOString() } });
+      ask.onOpened(question);
+      changed();
+      if (ask.approver === null) return;
+      void askApprover(ask.approver.run, ask.approver.argv, question, ask.timeoutMs).then((answer) => answer !== null && asking.answer(answer));
+    },
+    onAnswered: ({ host, port }, answer) => {
+      audit.record({ kind: 'answer', object: { id: answer.id, host, port, rule: answer.rule }, verdict: answer.verdict, approval: answer.id, detail: { scope: answer.scope, by: answer.by } });
+      if (answer.scope === 'project') ask.store(answer);
+      changed();
+    },
+  });
+  for (const { rule, verdict } of ask.stored) asking.preset(rule, verdict, 'project');
+  return asking;
+}
+
+function onAnswer(asking: Asking, session: Session, answer: Answer): ControlReply {
+  const result = asking.answer(answer);
+  if (result === 'unknown') return { ok: false, why: `there is no open question ${answer.id}` };
+  if (result === 'changed') return { ok: false, why: `the question ${answer.id} is not about ${answer.rule}` };
+  return { ok: true, result, cut: answer.verdict === 'deny' ? session.cut(answer.rule) : 0 };
+}
+
+/** A rule for this run. It opens nothing that the policy denies. */
+function onNet({ audit }: GateOptions, asking: Asking, session: Session, op: 'allow' | 'deny' | 'revoke', text: string): ControlReply {
+  const parsed = parseHostPattern(text, null);
+  if (!parsed.ok) return { ok: false, why: parsed.why };
+  const { kind, value, ports } = parsed.pattern;
+  if (kind !== 'name' && kind !== 'ip' && kind !== 'set') return { ok: false, why: `\`${text}\`: a rule for a running sandbox names one host` };
+  if (ports === 'any') return { ok: false, why: `\`${text}\`: a rule for a running sandbox names one port` };
+  const rules = (ports ?? [443, 80]).map((port) => exactRule(gateHost(value), port));
+  let known = false;
+  let cut = 0;
+  for (const rule of rules) {
+    if (op === 'revoke') known = asking.revoke(rule) || known;
+    else asking.preset(rule, op, 'net');
+    if (op !== 'allow') cut += session.cut(rule);
+  }
+  if (op === 'revoke' && !known) return { ok: false, why: `there is no such rule: ${rules.join(', ')}` };
+  audit.record({ kind: 'net', object: { op, rules }, detail: { cut } });
+  return { ok: true, result: rules.join(', '), cut };
+}
+
+export function hostResolver(): Resolver {
+  const hosts = (): string => {
+    try {
+      return readFileSync('/etc/hosts', 'utf8');
+    } catch {
+      return '';
+    }
+  };
+  return makeResolver({ lookup: hostLookup((name) => dns.lookup(name, { all: true, order: 'ipv4first' }), hosts), now: () => Date.now() });
+}
+
+const OWN_MS = 2000;
+let own: { readonly at: number; readonly addresses: ReadonlySet<string> } | null = null;
+
+/** Interfaces come and go; a list of two seconds ago will do. */
+function ownAddresses(): ReadonlySet<string> {
+  const now = performance.now();
+  if (own === null || now - own.at > OWN_MS) {
+    const found = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+    own = { at: now, addresses: new Set(canonAddresses(found)) };
+  }
+  return own.addresses;
+}

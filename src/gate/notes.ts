@@ -1,0 +1,58 @@
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface Note {
+  readonly time: Date;
+  /** what was refused: `example.org:443`, `udp 1.2.3.4:53` */
+  readonly what: string;
+  readonly rule: string;
+  readonly why: string;
+  readonly how: string;
+}
+
+export interface Notes {
+  readonly add: (note: Note) => void;
+  /** writes what is due now */
+  readonly flush: () => void;
+}
+
+const KEPT = 50;
+const PAUSE_MS = 100;
+
+/**
+ * The last refusals, for the agent to read: a file in a directory that is
+ * bound read-only at /run/agentfw. Nothing in it that the agent did not ask
+ * for itself, and only printable text: it is data, never instructions.
+ */
+export function makeNotes(dir: string): Notes {
+  const kept: Note[] = [];
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  mkdirSync(dir, { recursive: true, mode: 0o755 });
+  const flush = (): void => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    const file = join(dir, 'notes');
+    writeFileSync(`${file}.new`, textOf(kept), { mode: 0o644 });
+    renameSync(`${file}.new`, file);
+  };
+  flush();
+  return {
+    add: (note) => {
+      kept.push(note);
+      if (kept.length > KEPT) kept.shift();
+      timer ??= setTimeout(flush, PAUSE_MS);
+      timer.unref();
+    },
+    flush,
+  };
+}
+
+function textOf(notes: readonly Note[]): string {
+  const head = '# What agentfw refused lately, newest last. Retrying the same thing gives the same answer.\n';
+  return head + notes.map(({ time, what, rule, why, how }) =>
+    `${time.toISOString()} ${plain(what)} [${plain(rule)}] ${plain(why)}${how === '' ? '' : ` - ${plain(how)}`}\n`).join('');
+}
+
+function plain(text: string): string {
+  return text.slice(0, 400).replace(/[^\x20-\x7e]/g, '?');
+}

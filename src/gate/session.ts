@@ -1,0 +1,275 @@
+import type { Duplex } from 'node:stream';
+import type { AuditEvent, AuditFields, AuditSubject } from '../audit/event.js';
+import { openChannel, type Channel, type ConnQuestion, type FirstQuestion, type GateMessage, type UdpQuestion } from './channel.js';
+import type { Outcome } from './ask.js';
+import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
+import { answerName, type NameOptions } from './dns.js';
+import { exactRule, gateHost, hostText } from './names.js';
+import type { Note } from './notes.js';
+
+export interface SessionOptions extends DecideOptions, NameOptions {
+  /** the gate's channel */
+  readonly stream: Duplex;
+  /** must not return before the record is written; what it throws ends the session */
+  readonly audit: (event: AuditEvent) => void;
+  readonly subject: (pid: number) => AuditSubject;
+  /** the agent may read it */
+  readonly note: (note: Note) => void;
+  readonly now: () => Date;
+}
+
+export interface OpenConnection {
+  readonly id: number;
+  readonly host: string;
+  readonly port: number;
+  readonly state: 'deciding' | 'open' | 'refused';
+}
+
+export interface Session {
+  /** settles when the gate has ended: null, or why */
+  readonly ended: Promise<Error | null>;
+  /** the rung in force, once the gate is ready */
+  readonly ready: Promise<Extract<GateMessage, { t: 'ready' }>>;
+  readonly connections: () => readonly OpenConnection[];
+  /** resets open connections to this exact rule; how many */
+  readonly cut: (rule: string) => number;
+  readonly publish: (addr: string, port: number, inside: number) => Promise<{ readonly id: number; readonly port: number }>;
+  readonly forward: (port: number) => Promise<void>;
+  readonly close: () => void;
+}
+
+/** An open connection or flow. */
+interface Entry {
+  readonly id: number;
+  readonly kind: 'conn' | 'udp' | 'ingress';
+  readonly host: string;
+  readonly port: number;
+  readonly gone: AbortController;
+  subject: AuditSubject | null;
+  onWho: (() => void) | null;
+  allowed: Allowed | null;
+  refused: boolean;
+}
+
+interface State {
+  readonly options: SessionOptions;
+  readonly channel: Channel;
+  readonly entries: Map<number, Entry>;
+  readonly doors: Map<number, (message: Extract<GateMessage, { t: 'door' }>) => void>;
+  /** names already recorded, so that a lookup loop is one record */
+  readonly names: Set<string>;
+  nextDoor: number;
+}
+
+/** A refusal waits this long for the name of its process; an allowed connection does not wait. */
+const WHO_MS = 25;
+const MAX_NAMES = 10_000;
+
+/** Decides what the gate asks and writes down what it did, until its channel closes. */
+export function startSession(options: SessionOptions): Session {
+  let onReady: (message: Extract<GateMessage, { t: 'ready' }>) => void;
+  const ready = new Promise<Extract<GateMessage, { t: 'ready' }>>((resolve) => (onReady = resolve));
+  const channel = openChannel(options.stream, (message) => {
+    if (message.t === 'ready') onReady(message);
+    handle(state, message);
+  });
+  const state: State = { options, channel, entries: new Map(), doors: new Map(), names: new Set(), nextDoor: 1 };
+  const ended = channel.ended.then((error) => {
+    for (const { gone } of state.entries.values()) gone.abort();
+    return error;
+  });
+  return {
+    ended,
+    ready,
+    connections: () => [...state.entries.values()].map(({ id, host, port, allowed, refused }) => ({ id, host, port, state: refused ? 'refused' : allowed === null ? 'deciding' : 'open' })),
+    cut: (rule) => cut(state, rule),
+    publish: async (addr, port, inside) => {
+      const door = await openDoor(state, (id) => channel.send({ t: 'publish', id, addr, port, inside }));
+      options.audit({ kind: 'door', object: { addr, port: door.port, inside }, detail: { error: door.error } });
+      if (door.error !== null) throw new Error(`can't publish ${addr}:${port}: ${door.error}`);
+      return { id: door.id, port: door.port };
+    },
+    forward: async (port) => {
+      const door = await openDoor(state, (id) => channel.send({ t: 'forward', id, port }));
+      options.audit({ kind: 'door', object: { forward: port }, detail: { error: door.error } });
+      if (door.error !== null) throw new Error(`can't forward port ${port}: ${door.error}`);
+    },
+    close: () => channel.close(),
+  };
+}
+
+function handle(state: State, message: GateMessage): void {
+  switch (message.t) {
+    case 'conn':
+      return run(state, onConn(state, message));
+    case 'first':
+      return onFirst(state, message);
+    case 'udp':
+      return run(state, onUdp(state, message));
+    case 'dns':
+      return run(state, answerName(state.options, message, (reply) => state.channel.send(reply), (rule, why) => noteName(state, message.name, rule, why)));
+    case 'who':
+      return onWho(state, message.id, message.pid);
+    case 'close':
+      return onClose(state, message);
+    case 'ingress':
+      state.entries.set(message.id, entryOf(message.id, 'ingress', message.ip, message.inside));
+      return state.options.audit({ kind: 'ingress', object: { ip: message.ip, port: message.port, inside: message.inside, connId: message.id }, verdict: 'allow', rule: 'net.publish' });
+    case 'door':
+      return state.doors.get(message.id)?.(message);
+    case 'ready':
+      return state.options.audit({ kind: 'gate', object: { rung: message.rung }, detail: { ipv6: message.ipv6, udp: message.udp, limit: message.limit } });
+    case 'stats':
+      return undefined;
+  }
+}
+
+/** What goes wrong while deciding, an audit that can't be written first of all, ends everything. */
+function run(state: State, work: Promise<void>): void {
+  work.catch((error: unknown) => state.options.stream.destroy(error instanceof Error ? error : new Error(String(error))));
+}
+
+function entryOf(id: number, kind: Entry['kind'], host: string, port: number): Entry {
+  return { id, kind, host, port, gone: new AbortController(), subject: null, onWho: null, allowed: null, refused: false };
+}
+
+async function onConn(state: State, question: ConnQuestion): Promise<void> {
+  const { options } = state;
+  const entry = entryOf(question.id, 'conn', question.name ?? question.ip, question.port);
+  state.entries.set(entry.id, entry);
+  const decision = question.forward ? forwardOf(options, question) : await decide(state, entry, question);
+  if (!state.entries.has(entry.id)) return recordDecision(state, entry, question, decision, true);
+  if (decision.verdict === 'deny') {
+    await known(entry);
+    entry.refused = true;
+  } else {
+    entry.allowed = decision;
+  }
+  recordDecision(state, entry, question, decision, false);
+  if (decision.verdict === 'deny') {
+    state.channel.send({ t: 'conn', id: entry.id, verdict: 'deny', rule: decision.rule, message: decision.why, how: decision.how });
+    return;
+  }
+  const { raw = false, methods } = decision.flags;
+  state.channel.send({
+    ...{ t: 'conn', id: entry.id, verdict: 'allow', addrs: decision.addresses.slice(0, 8), port: decision.port },
+    expect: raw ? 'any' : question.port === 443 ? 'tls' : question.port === 80 ? 'http' : 'any',
+    check: raw ? 'never' : methods === undefined ? 'match' : 'always',
+  });
+}
+
+async function decide(state: State, entry: Entry, question: ConnQuestion): Promise<Decision> {
+  const { options } = state;
+  const look = lookAt(options, question);
+  if (look.kind === 'decided') return look.decision;
+  if (look.kind === 'dial') return vet(options, look, question.port);
+  await known(entry);
+  const { host, judgement, rule } = look;
+  const note = question.name === null ? 'dialled by address' : null;
+  const outcome = await options.asking.ask({ host: hostText(host), port: question.port, rule, note, who: entry.subject }, entry.gone.signal);
+  if (outcome.verdict === 'deny') return asked(rule, outcome);
+  return vet(options, { kind: 'dial', host, judgement, approval: outcome.approval }, question.port);
+}
+
+function asked(rule: string, outcome: Extract<Outcome, { verdict: 'deny' }>): Refused {
+  const how = outcome.rule === 'ask.timeout' ? `Have your user run: agentfw approve ${outcome.approval ?? ''}, then try again.`
+    : outcome.rule === 'ask.answer' ? '' : `To allow it: add \`${rule}\` to network.allow of your policy.`;
+  return { ...refuse(outcome.rule, `${rule}: ${outcome.why}`, how), approval: outcome.approval };
+}
+
+/** Until its process is known, for a little while. */
+function known(entry: Entry): Promise<void> {
+  if (entry.subject !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, WHO_MS);
+    entry.onWho = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+  });
+}
+
+function onWho(state: State, id: number, pid: number): void {
+  const entry = state.entries.get(id);
+  if (entry === undefined) return;
+  entry.subject = state.options.subject(pid);
+  entry.onWho?.();
+  entry.onWho = null;
+}
+
+function onFirst(state: State, first: FirstQuestion): void {
+  const entry = state.entries.get(first.id);
+  const allowed = entry?.allowed ?? null;
+  const refused = entry === undefined || allowed === null ? refuse('net.state', 'the connection was not allowed') : judgeFirst(state.options, allowed, entry.port, first);
+  if (entry !== undefined && refused !== null) {
+    entry.refused = true;
+    const { spoke, sni, host, method } = first;
+    state.options.audit({ kind: 'first', subject: entry.subject, object: { host: entry.host, port: entry.port, spoke, sni, said: host, method, connId: first.id }, verdict: 'deny', rule: refused.rule, detail: { why: refused.why } });
+    tell(state, `${entry.host}:${entry.port}`, refused);
+  }
+  state.channel.send(refused === null ? { t: 'first', id: first.id, verdict: 'allow' } : { t: 'first', id: first.id, verdict: 'deny', rule: refused.rule, message: refused.why, how: refused.how });
+}
+
+async function onUdp(state: State, question: UdpQuestion): Promise<void> {
+  const entry = entryOf(question.id, 'udp', question.name ?? question.ip, question.port);
+  state.entries.set(entry.id, entry);
+  const decision = await decideUdp(state.options, question);
+  recordDecision(state, entry, question, decision, false);
+  const [addr] = decision.verdict === 'allow' ? decision.addresses : [];
+  entry.refused = addr === undefined;
+  entry.allowed = decision.verdict === 'allow' ? decision : null;
+  state.channel.send(addr === undefined ? { t: 'udp', id: entry.id, verdict: 'deny' } : { t: 'udp', id: entry.id, verdict: 'allow', addr, port: question.port });
+}
+
+function recordDecision(state: State, entry: Entry, { ip, port }: ConnQuestion | UdpQuestion, decision: Decision, gone: boolean): void {
+  const allowed = decision.verdict === 'allow';
+  const detail: AuditFields = { ...(allowed ? { addresses: decision.addresses } : { why: decision.why }), ...(gone ? { gone } : {}) };
+  state.options.audit({
+    kind: entry.kind === 'udp' ? 'udp' : 'conn', subject: entry.subject,
+    object: { host: entry.host, ip, port, connId: entry.id },
+    verdict: decision.verdict, rule: decision.rule, origin: decision.origin, approval: decision.approval, detail,
+  });
+  if (decision.verdict === 'deny' && !decision.silent) tell(state, `${entry.kind === 'udp' ? 'udp ' : ''}${entry.host}:${port}`, decision);
+}
+
+function tell({ options }: State, what: string, { rule, why, how }: Refused): void {
+  options.note({ time: options.now(), what, rule, why, how });
+}
+
+/** Lookups repeat: a name's refusal is recorded once. */
+function noteName(state: State, name: string, rule: string, why: string): void {
+  if (state.names.has(name)) return;
+  if (state.names.size < MAX_NAMES) state.names.add(name);
+  state.options.audit({ kind: 'dns', object: { name }, verdict: 'deny', rule, detail: { why } });
+  tell(state, `dns ${name}`, refuse(rule, why));
+}
+
+function onClose(state: State, close: Extract<GateMessage, { t: 'close' }>): void {
+  const entry = state.entries.get(close.id);
+  if (entry === undefined) return;
+  state.entries.delete(close.id);
+  entry.gone.abort();
+  if (entry.allowed === null && entry.kind !== 'ingress') return;
+  const { up, down, ms, spoke, alpn, method, error } = close;
+  state.options.audit({ kind: 'close', subject: entry.subject, object: { host: entry.host, port: entry.port, connId: close.id }, detail: { up, down, ms, spoke, alpn, method, error } });
+}
+
+function cut({ entries, channel }: State, rule: string): number {
+  let count = 0;
+  for (const { id, host, port, allowed } of entries.values()) {
+    if (allowed === null || exactRule(gateHost(host), port) !== rule) continue;
+    channel.send({ t: 'cut', id });
+    count += 1;
+  }
+  return count;
+}
+
+function openDoor(state: State, send: (id: number) => void): Promise<Extract<GateMessage, { t: 'door' }>> {
+  const id = state.nextDoor;
+  state.nextDoor += 1;
+  return new Promise((resolve, reject) => {
+    state.doors.set(id, resolve);
+    void state.channel.ended.then(() => reject(new Error('the gate has ended')));
+    send(id);
+  });
+}

@@ -1,0 +1,284 @@
+import { describe, expect, test, vi } from 'vitest';
+import { makeAsking, type AskOptions } from '../../src/gate/ask.js';
+import { askApprover } from '../../src/gate/approver.js';
+import type { ConnQuestion, FirstQuestion } from '../../src/gate/channel.js';
+import { decideUdp, judgeFirst, lookAt, vet, type Allowed, type DecideOptions, type RuleFlags } from '../../src/gate/decide.js';
+import { addressClass, exactRule, gateHost, isMetadata } from '../../src/gate/names.js';
+import { registryHosts } from '../../src/gate/registries.js';
+import { hostLookup, makeResolver } from '../../src/gate/resolve.js';
+import { isPublic } from '../../src/policy/ip.js';
+import type { HostJudgement } from '../../src/policy/judge.js';
+
+const ASK: AskOptions = { now: () => Date.now(), newId: () => 'q1', enabled: true, holdMs: 50, keepMs: 1000, maxOpen: 100, perMinute: 100 };
+const about = (host: string, port = 443): Parameters<ReturnType<typeof makeAsking>['ask']>[0] => ({ host, port, rule: `${host}:${port}`, note: null, who: null });
+
+interface World {
+  readonly allow?: readonly string[];
+  readonly deny?: readonly string[];
+  readonly private?: boolean;
+  readonly names?: Readonly<Record<string, readonly string[]>>;
+  readonly own?: readonly string[];
+  readonly flags?: RuleFlags;
+  readonly ask?: Partial<AskOptions>;
+}
+
+function options(world: World = {}): DecideOptions {
+  const judge: DecideOptions['judge'] = ({ host, addresses = [] }): HostJudgement => {
+    const base = { origin: null, why: 'w', also: world.private === true ? [{ list: 'network.allow', private: true } as never] : [], silent: false };
+    if (world.deny?.includes(host) === true) return { ...base, verdict: 'deny', rule: 'deny.rule', final: true };
+    if (world.private !== true && [host, ...addresses].some((one) => gateHost(one).kind === 'ip' && !isPublic(one))) return { ...base, verdict: 'deny', rule: 'net.private', final: true };
+    return world.allow?.includes(host) === true ? { ...base, verdict: 'allow', rule: 'allow.rule', final: false } : { ...base, verdict: 'ask', rule: 'network.default', final: false };
+  };
+  return {
+    judge,
+    flags: () => world.flags ?? {},
+    resolve: (name) => Promise.resolve(world.names?.[name] === undefined ? { kind: 'none', why: 'it does not exist' } : { kind: 'addresses', addresses: world.names[name] }),
+    asking: makeAsking({ ...ASK, ...world.ask }),
+    ownAddresses: () => new Set(world.own),
+    forwards: new Map(),
+  };
+}
+
+const conn = (name: string | null, port = 443, ip = '198.19.0.1'): ConnQuestion => ({ t: 'conn', id: 1, name, ip, port, stray: false, forward: false });
+async function decide(world: World, question: ConnQuestion): Promise<string> {
+  const given = options(world);
+  const look = lookAt(given, question);
+  if (look.kind === 'decided') return `${look.decision.verdict} ${look.decision.rule}`;
+  if (look.kind === 'ask') return `ask ${look.rule}`;
+  const decision = await vet(given, look, question.port);
+  return decision.verdict === 'allow' ? `dial ${decision.addresses.join(' ')}` : `deny ${decision.rule}`;
+}
+
+describe('NT07 names have one form, or none', () => {
+  test.each([
+    ['Example.COM', 'example.com'], ['example.com.', 'example.com'], ['bücher.example', 'xn--bcher-kva.example'], ['xn--bcher-kva.example', 'xn--bcher-kva.example'],
+    ['[::1]', '::1'], ['::ffff:10.0.0.1', '::ffff:a00:1'],
+    ['0x7f.1', '127.0.0.1'], ['2130706433', '127.0.0.1'], ['017700000001', '127.0.0.1'], ['127.1', '127.0.0.1'],
+  ])('%s is %s', (text, expected) => {
+    const host = gateHost(text);
+    expect(host.kind === 'name' ? host.name : host.kind === 'ip' ? host.ip : null).toBe(expected);
+  });
+
+  test.each(['', '.', 'a..b', 'a\r\nb', 'a\tb', 'a%00b', 'a\0b', 'user@host', 'a#b', 'a\\b', 'a/b', 'a:b', 'x'.repeat(254), `${'x'.repeat(64)}.test`, '1.2.3.4.5', 'a.0x7f', 'fe80::1%eth0'])('%j is refused', (text) => {
+    expect(gateHost(text).kind).toBe('bad');
+  });
+
+  test('the exact rule brackets an IPv6 address', () => {
+    expect([exactRule(gateHost('A.test'), 443), exactRule(gateHost('2001:db8::1'), 80)]).toEqual(['a.test:443', '[2001:db8::1]:80']);
+  });
+});
+
+describe('addresses are classed through every embedding', () => {
+  test.each([
+    ['93.184.216.34', 'public'], ['2606:2800:220:1::1', 'public'], ['127.0.0.53', 'loopback'], ['::1', 'loopback'], ['0.0.0.0', 'loopback'], ['::ffff:127.0.0.1', 'loopback'], ['::127.0.0.1', 'loopback'],
+    ['10.1.2.3', 'private'], ['fd12::1', 'private'], ['::ffff:192.168.1.1', 'private'], ['64:ff9b::a00:1', 'private'], ['2002:a00:1::', 'private'], ['169.254.1.1', 'link-local'], ['fe80::1', 'link-local'],
+    ['100.64.0.1', 'shared'], ['224.0.0.1', 'multicast'], ['ff02::1', 'multicast'], ['240.0.0.1', 'reserved'], ['169.254.169.254', 'metadata'], ['::ffff:169.254.169.254', 'metadata'], ['64:ff9b::a9fe:a9fe', 'metadata'], ['fd00:ec2::254', 'metadata'], ['168.63.129.16', 'metadata'], ['100.100.100.200', 'metadata'],
+  ])('%s is %s', (ip, expected) => {
+    expect(addressClass(ip)).toBe(expected);
+  });
+});
+
+describe('a connection', () => {
+  const names = { 'a.test': ['93.184.216.34', '93.184.216.35'], 'lan.test': ['10.0.0.1'], 'mixed.test': ['93.184.216.34', '127.0.0.1'], 'meta.test': ['169.254.169.254'], 'me.test': ['93.184.216.99'] };
+  test.each<[string, World, ConnQuestion, string]>([
+    ['to an allowed name dials exactly what was vetted', { allow: ['a.test'], names }, conn('a.test'), 'dial 93.184.216.34 93.184.216.35'],
+    ['NT08 to a name that only ends like it is asked', { allow: ['a.test'], names }, conn('a.test.evil.test'), 'ask a.test.evil.test:443'],
+    ['to a denied name is refused', { deny: ['a.test'], names }, conn('a.test'), 'deny deny.rule'],
+    ['NT11 to an allowed name on a private address is refused', { allow: ['lan.test'], names }, conn('lan.test'), 'deny net.private'],
+    ['NT11 is dialled with `private: true`', { allow: ['lan.test'], private: true, names }, conn('lan.test'), 'dial 10.0.0.1'],
+    ['to a name with one private answer among public ones is refused', { allow: ['mixed.test'], names }, conn('mixed.test'), 'deny net.private'],
+    ['NT10 to a metadata name is refused, whatever allows it', { allow: ['metadata.google.internal'], private: true, names }, conn('metadata.google.internal'), 'deny net.metadata'],
+    ['NT10 to a metadata address is refused', { allow: ['169.254.169.254'], private: true, names }, conn(null, 80, '169.254.169.254'), 'deny net.metadata'],
+    ['NT10 to a name that leads there is refused', { allow: ['meta.test'], private: true, names }, conn('meta.test'), 'deny net.metadata'],
+    ['to this machine by a public address is refused', { allow: ['me.test'], own: ['93.184.216.99'], names }, conn('me.test'), 'deny net.own'],
+    ['to a name that does not exist says so', { allow: ['none.test'], names }, conn('none.test'), 'deny net.resolve'],
+    ['to an address that was given to no name is refused', {}, { ...conn(null), stray: true }, 'deny net.stray'],
+    ['by address needs a rule for it', { allow: ['93.184.216.34'] }, conn(null, 443, '93.184.216.34'), 'dial 93.184.216.34'],
+  ])('%s', async (_, world, question, expected) => {
+    expect(await decide(world, question)).toBe(expected);
+  });
+
+  test('an unknown name is not resolved before somebody said yes', () => {
+    const resolve = vi.fn();
+
+    expect(lookAt({ ...options(), resolve }, conn('secret.evil.test')).kind).toBe('ask');
+    expect(resolve).not.toHaveBeenCalled();
+  });
+
+  test('a yes lifts no deny, and a no holds against an allow rule', () => {
+    const given = options({ deny: ['d.test'], allow: ['a.test'] });
+    given.asking.preset('d.test:443', 'allow', 'x');
+    given.asking.preset('a.test:443', 'deny', 'x');
+
+    expect(lookAt(given, conn('d.test'))).toMatchObject({ kind: 'decided', decision: { rule: 'deny.rule' } });
+    expect(lookAt(given, conn('a.test'))).toMatchObject({ kind: 'decided', decision: { rule: 'ask.answer' } });
+  });
+
+  test.each([[{}, 'deny'], [{ udp: true }, 'allow']] as const)('NP04 UDP with flags %j: %s', async (flags, verdict) => {
+    const given = options({ allow: ['a.test'], names, flags });
+
+    expect((await decideUdp(given, { ...conn('a.test', 4000), t: 'udp' })).verdict).toBe(verdict);
+  });
+});
+
+describe('first bytes', () => {
+  const first = (more: Partial<FirstQuestion>): FirstQuestion => ({ t: 'first', id: 1, spoke: 'tls', sni: null, alpn: null, ech: false, method: null, host: null, hostPort: null, target: null, authority: null, ...more });
+  const allowed = (host: string, flags: RuleFlags = {}): Allowed => ({ verdict: 'allow', host: gateHost(host), addresses: [], port: 443, rule: '', origin: null, approval: null, flags });
+  test.each<[string, string, number, RuleFlags, Partial<FirstQuestion>, string | null]>([
+    ['NT13 another SNI', 'a.test', 443, {}, { sni: 'evil.test' }, 'net.sni-mismatch'],
+    ['the same SNI in capitals', 'a.test', 443, {}, { sni: 'A.TEST' }, null],
+    ['NT14 no SNI', 'a.test', 443, {}, {}, 'net.sni-missing'],
+    ['NT14 ECH', 'a.test', 443, {}, { sni: 'a.test', ech: true }, 'net.ech'],
+    ['NT14 ECH by rule', 'a.test', 443, { hiddenName: true }, { sni: 'a.test', ech: true }, null],
+    ['an address without SNI', '93.184.216.34', 443, {}, {}, null],
+    ['an address with a denied SNI', '93.184.216.34', 443, {}, { sni: 'd.test' }, 'deny.rule'],
+    ['HTTP on 443', 'a.test', 443, {}, { spoke: 'http', host: 'a.test', method: 'GET' }, 'net.tls-required'],
+    ['TLS on 80', 'a.test', 80, {}, { sni: 'a.test' }, 'net.http-required'],
+    ['NT13 another Host', 'a.test', 80, {}, { spoke: 'http', host: 'evil.test', method: 'GET' }, 'net.host-mismatch'],
+    ['no Host', 'a.test', 80, {}, { spoke: 'http', method: 'GET' }, 'net.host-mismatch'],
+    ['NT19 another absolute form', 'a.test', 80, {}, { spoke: 'http', host: 'a.test', authority: 'evil.test', method: 'GET' }, 'net.host-mismatch'],
+    ['NT04 CONNECT', 'a.test', 80, {}, { spoke: 'http', host: 'a.test', authority: 'a.test', method: 'CONNECT' }, 'net.connect'],
+    ['another port in Host', 'a.test', 80, {}, { spoke: 'http', host: 'a.test', hostPort: 22, method: 'GET' }, 'net.host-mismatch'],
+    ['NT28 a method that is not listed', 'a.test', 80, { methods: ['GET', 'HEAD'] }, { spoke: 'http', host: 'a.test', method: 'PUT' }, 'net.method'],
+    ['a listed method', 'a.test', 80, { methods: ['GET', 'HEAD'] }, { spoke: 'http', host: 'a.test', method: 'GET' }, null],
+    ['an ambiguous head', 'a.test', 8080, {}, { spoke: 'bad' }, 'net.malformed'],
+    ['anything else on another port', 'a.test', 22, {}, { spoke: 'other' }, null],
+  ])('%s', (_, host, port, flags, more, expected) => {
+    expect(judgeFirst(options({ deny: ['d.test'] }), allowed(host, flags), port, first(more))?.rule ?? null).toBe(expected);
+  });
+});
+
+describe('asking', () => {
+  test('a thousand clients of one destination are one question, answered together', async () => {
+    const opened = vi.fn();
+    const asking = makeAsking({ ...ASK, holdMs: 5000, onOpened: opened });
+    const waiting = Array.from({ length: 1000 }, () => asking.ask(about('a.test')));
+
+    expect(asking.open()).toMatchObject([{ id: 'q1', rule: 'a.test:443', waiting: 1000 }]);
+    expect(asking.answer({ id: 'q1', rule: 'a.test:443', verdict: 'allow', scope: 'once', by: 't' })).toBe('ok');
+    expect(new Set((await Promise.all(waiting)).map(({ verdict }) => verdict))).toEqual(new Set(['allow']));
+    expect(opened).toHaveBeenCalledOnce();
+    expect(asking.answered('a.test:443')).toBeNull();
+    asking.close();
+  });
+
+  test('PO13 nobody answers: no; the question stays and its answer serves the retry once', async () => {
+    const asking = makeAsking({ ...ASK, holdMs: 5 });
+
+    expect(await asking.ask(about('a.test'))).toMatchObject({ verdict: 'deny', rule: 'ask.timeout', approval: 'q1' });
+    expect(asking.open()).toMatchObject([{ waiting: 0, asked: 1 }]);
+    asking.answer({ id: 'q1', rule: 'a.test:443', verdict: 'allow', scope: 'once', by: 't' });
+    expect(await asking.ask(about('a.test'))).toMatchObject({ verdict: 'allow', approval: 'q1' });
+    expect(asking.answered('a.test:443')).toBeNull();
+    asking.close();
+  });
+
+  test('a client that gives up leaves its question open', async () => {
+    const asking = makeAsking({ ...ASK, holdMs: 5000 });
+    const gone = new AbortController();
+    const answer = asking.ask(about('a.test'), gone.signal);
+    gone.abort();
+
+    expect(await answer).toMatchObject({ verdict: 'deny', rule: 'ask.gone' });
+    expect(asking.open()).toMatchObject([{ waiting: 0 }]);
+    asking.close();
+  });
+
+  test('PO11 an answer is bound to its id and its exact rule', () => {
+    const asking = makeAsking(ASK);
+    void asking.ask(about('a.test'));
+    const answer = { id: 'q1', rule: 'a.test:443', verdict: 'allow', scope: 'session', by: 't' } as const;
+
+    expect([asking.answer({ ...answer, rule: '*.test:443' }), asking.answer({ ...answer, id: 'q2' }), asking.answer(answer), asking.answer(answer)]).toEqual(['changed', 'unknown', 'ok', 'unknown']);
+    expect(asking.rules()).toEqual([{ rule: 'a.test:443', verdict: 'allow', by: 't' }]);
+    asking.close();
+  });
+
+  test('PO10 a flood of destinations is refused, and listed', async () => {
+    let n = 0;
+    const asking = makeAsking({ ...ASK, newId: () => `q${(n += 1)}`, perMinute: 5, holdMs: 5000 });
+    const answers = Array.from({ length: 1000 }, (_, i) => asking.ask(about(`h${i}.test`)));
+    asking.close();
+
+    const rules = (await Promise.all(answers)).map((one) => (one.verdict === 'deny' ? one.rule : ''));
+    expect(rules.filter((rule) => rule === 'ask.flood')).toHaveLength(995);
+    expect(asking.wouldAsk()).toHaveLength(995);
+  });
+
+  test('`--no-ask` denies at once and lists ready-made rules, most wanted first', async () => {
+    const asking = makeAsking({ ...ASK, enabled: false });
+    for (const host of ['a.test', 'b.test', 'b.test']) expect(await asking.ask(about(host))).toMatchObject({ verdict: 'deny', rule: 'ask.off' });
+
+    expect(asking.wouldAsk()).toEqual([{ rule: 'b.test:443', count: 2 }, { rule: 'a.test:443', count: 1 }]);
+  });
+
+  test.each([['nonsense', null], ['{"verdict":"allow","scope":"project"}', null], ['{"verdict":"allow"}', 'allow'], ['{"verdict":"deny","scope":"session"}', 'deny']])('an approver that prints %s', async (output, verdict) => {
+    const answer = await askApprover(() => Promise.resolve(output), ['x'], { ...about('a.test'), id: 'q', opened: 0, expires: 0, waiting: 1, asked: 1 }, 1000);
+
+    expect(answer?.verdict ?? null).toBe(verdict);
+  });
+});
+
+describe('resolving', () => {
+  const found = (...addresses: string[]): { address: string; family: number }[] => addresses.map((address) => ({ address, family: 4 }));
+
+  test('a resolver that hangs costs three lookups and is told after its time', async () => {
+    const lookup = vi.fn(() => new Promise<never>(() => undefined));
+    const resolve = makeResolver({ lookup, now: () => 0, timeoutMs: 20 });
+
+    const results = await Promise.all(Array.from({ length: 300 }, (_, i) => resolve(`h${i}.test`)));
+    expect(new Set(results.map(({ kind }) => kind))).toEqual(new Set(['none']));
+    expect(lookup).toHaveBeenCalledTimes(3);
+  });
+
+  test('the same name at the same time is one lookup, and is kept for a while', async () => {
+    let now = 0;
+    const lookup = vi.fn(() => Promise.resolve(found('1.2.3.4', '1.2.3.4')));
+    const resolve = makeResolver({ lookup, now: () => now, keepMs: 10 });
+
+    await Promise.all([resolve('a.test'), resolve('a.test')]);
+    expect(await resolve('a.test')).toEqual({ kind: 'addresses', addresses: ['1.2.3.4'] });
+    expect(lookup).toHaveBeenCalledOnce();
+    now = 11;
+    await resolve('a.test');
+    expect(lookup).toHaveBeenCalledTimes(2);
+  });
+
+  test('search domains can\'t make another name of it; the hosts file counts', async () => {
+    const lookup = vi.fn(() => Promise.resolve(found('9.9.9.9')));
+    const resolve = hostLookup(lookup, () => '# x\n10.0.0.7 Db.test db # y\n');
+
+    expect(await resolve('db.test')).toEqual([{ address: '10.0.0.7', family: 4 }]);
+    await resolve('a.test');
+    expect(lookup.mock.calls).toEqual([['a.test.']]);
+  });
+});
+
+describe('registries', () => {
+  test('the hosts of user and system configuration and of the environment, nothing of comments', () => {
+    const files: Record<string, string> = {
+      '/h/.npmrc': '# registry=https://no.test/\n@me:registry=https://npm.scope.test/x\nregistry = https://npm.test:8443/\n//npm.test/:_authToken=x\n',
+      '/h/.config/pip/pip.conf': '[global]\nindex-url = https://pip.test/simple\nextra-index-url =\n  https://pip2.test/simple\n',
+      '/h/.cargo/config.toml': '[source.m]\nregistry = "sparse+https://cargo.test/index/"\n',
+      '/etc/apt/sources.list': '#deb http://no.test x\ndeb [arch=amd64] http://apt.test/debian stable main\n',
+      '/etc/apt/sources.list.d/a.sources': 'Types: deb\nURIs: https://apt2.test/x\n',
+    };
+    const hosts = registryHosts({ env: { GOPROXY: 'https://go.test,direct', UV_INDEX_URL: 'https://u:p@uv.test/s' }, home: '/h', read: (path) => files[path] ?? null, list: (path) => (path === '/etc/apt/sources.list.d' ? ['a.sources'] : []) });
+
+    expect(hosts).toEqual(['apt.test', 'apt2.test', 'cargo.test', 'go.test', 'npm.scope.test', 'npm.test', 'pip.test', 'pip2.test', 'uv.test']);
+  });
+
+  test('where nothing is configured, what the installed program itself carries', () => {
+    const files: Record<string, string> = {
+      '/opt/n/lib/node_modules/npm/node_modules/@npmcli/config/lib/definitions/definitions.js': "registry: new Definition('registry', {\n  default: 'https://default.test/',",
+      '/usr/lib/python3/dist-packages/pip/_internal/models/index.py': 'PyPI = PackageIndex("https://index.test/", file_storage_domain="files.test")\n',
+    };
+    const hosts = registryHosts({ env: { PATH: '/opt/n/bin:/usr/bin' }, home: '/h', read: (path) => files[path] ?? null, list: (path) => (path === '/usr/lib' ? ['python3'] : []) });
+
+    expect(hosts).toEqual(['default.test', 'files.test', 'index.test']);
+  });
+});
+
+test('isMetadata holds for names and addresses', () => {
+  expect(['metadata.google.internal', 'METADATA.goog.', '169.254.170.2'].map((one) => isMetadata(gateHost(one)))).toEqual([true, true, true]);
+});

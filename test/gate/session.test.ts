@@ -1,0 +1,198 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { newKey, publicKeyOf } from '../../src/audit/chain.js';
+import type { AuditRecord } from '../../src/audit/event.js';
+import { readLog } from '../../src/audit/read.js';
+import { verifyLog } from '../../src/audit/verify.js';
+import { openAudit, type Audit } from '../../src/audit/write.js';
+import { fromText } from '../../src/bytes.js';
+import { askSandbox, watchSandbox, type ControlReply } from '../../src/gate/control.js';
+import { startGate, type Gate, type GateOptions } from '../../src/gate/gate.js';
+import { parsePublish } from '../../src/gate/publish.js';
+import { native as kernel } from '../../src/kernel/native.js';
+import { compile } from '../../src/policy/compile.js';
+import type { CompiledPolicy } from '../../src/policy/compiled.js';
+import { buildHarness, sh } from './harness.js';
+
+const HARNESS = fileURLToPath(new URL('../../driver/build/gate-harness', import.meta.url));
+const web = createServer((request, response) => response.end(`hello ${request.headers.host ?? ''}\n`));
+let dir = '';
+let port = 0;
+
+beforeAll(async () => {
+  buildHarness();
+  web.listen(0, '127.0.0.1');
+  await once(web, 'listening');
+  port = (web.address() as AddressInfo).port;
+});
+afterAll(() => web.close());
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'agentfw-session-'));
+  chmodSync(dir, 0o700);
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+/** Everything asks, but for what is listed: names on this test's own loopback server, so `private`. */
+function policyOf(rules: { allow?: string[]; deny?: string[] }): CompiledPolicy {
+  const text = (list: 'network.allow' | 'network.deny', hosts: readonly string[]): never[] =>
+    hosts.map((host, at) => ({ list, id: `${list}.${at}`, at: { line: at + 1, col: 1 }, subjects: [host], except: [], ports: 'any', private: list === 'network.allow', silent: false, keys: [], note: null })) as never[];
+  const document = { rules: [...text('network.allow', rules.allow ?? []), ...text('network.deny', rules.deny ?? [])], settings: [], holes: [], extends: null, variables: [], examples: [] } as never;
+  return compile({
+    sources: [{ layer: 'user', file: 'p.yaml', digest: 'd', trusted: true, root: '/', document }],
+    profile: { name: 'x', version: null, why: '', unverified: false }, home: '/h', project: '/p', env: {}, sets: {},
+  }).policy;
+}
+
+interface Running {
+  readonly gate: Gate;
+  readonly audit: Audit;
+  readonly child: ChildProcess;
+  readonly done: Promise<{ status: number; out: string }>;
+}
+
+let ids = 0;
+async function start(argv: readonly string[], policy: CompiledPolicy, more: Partial<GateOptions['ask']> & Pick<Partial<GateOptions>, 'publish'> = {}): Promise<Running> {
+  const root = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
+  const command = [...root, HARNESS, '--', ...argv];
+  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'ignore', 'ignore', 'ignore', 'pipe'], env: { PATH: '/usr/bin:/bin', HOME: '/' }, cwd: '/' });
+  let out = '';
+  child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString('utf8')));
+  const done = once(child, 'close').then(([code]) => ({ status: (code as number | null) ?? 128, out }));
+  const audit = openAudit({ kernel, dir: fromText(dir), tag: 't', policy: policy.digest, now: () => new Date(), onFull: 'stop' });
+  const gate = await startGate({
+    ...{ stream: (child.stdio as unknown as Duplex[])[5]!, policy, audit, dir, now: () => new Date(), newId: () => `q${(ids += 1)}` },
+    ask: { enabled: true, timeoutMs: 20_000, approver: null, onOpened: () => undefined, stored: [], store: () => undefined, ...more },
+    ...{ publish: more.publish ?? [], connectHost: new Map() },
+    resolve: (name) => Promise.resolve(name.endsWith('.test') ? { kind: 'addresses', addresses: ['127.0.0.1'] } : { kind: 'none', why: 'it does not exist' }),
+  });
+  return { gate, audit, child, done };
+}
+
+async function finish({ gate, audit, done }: Running): Promise<{ status: number; out: string; log: AuditRecord[] }> {
+  const ended = await done;
+  await gate.session.ended;
+  gate.close();
+  const key = newKey();
+  audit.close(key);
+  expect(verifyLog(kernel, fromText(dir), 't', publicKeyOf(key))).toMatchObject({ ok: true, end: 'signed' });
+  return { ...ended, log: [...readLog(kernel, fromText(dir))] };
+}
+
+async function question(): Promise<{ id: string; rule: string }> {
+  return new Promise((resolve) => {
+    void watchSandbox(dir, { do: 'watch' }, (reply) => {
+      const [first] = reply.ok && 'state' in reply ? reply.state.questions : [];
+      if (first !== undefined) resolve(first);
+      return first === undefined;
+    });
+  });
+}
+
+const curl = (host: string): string => `curl -s -m 20 http://${host}:${port}/`;
+const state = (reply: ControlReply | null): ControlReply & { ok: true; state: never } => reply as never;
+
+describe('a run behind policy, questions and records', () => {
+  test('allowed and denied names, each with exactly one record of its decision', async () => {
+    const run = await start(sh(`${curl('a.test')}; ${curl('d.test')}; ${curl('169.254.169.254')}`), policyOf({ allow: ['a.test'], deny: ['d.test'] }));
+    const { out, log } = await finish(run);
+
+    expect(out).toContain(`hello a.test:${port}`);
+    expect(out).toContain(`Forbidden by agentfw: d.test:${port}`);
+    expect(out).toContain('Rule: net.metadata');
+    const decided = log.filter(({ kind }) => kind === 'conn');
+    expect(decided.map(({ object, verdict, rule }) => [object['host'], verdict, rule])).toEqual([
+      ['a.test', 'allow', 'network.allow.0'], ['d.test', 'deny', 'network.deny.0'], ['169.254.169.254', 'deny', 'net.metadata'],
+    ]);
+    expect(decided[1]?.subject).toMatchObject({ exe: expect.stringContaining('curl') });
+    expect(decided[1]?.origin).toBe('p.yaml:1');
+    expect(log.filter(({ kind }) => kind === 'close')).toMatchObject([{ object: { host: 'a.test' }, subject: { exe: expect.stringContaining('curl') } }]);
+    expect(readFileSync(join(dir, 'notes', 'notes'), 'utf8')).toMatch(/d\.test:\d+ \[network\.deny\.0\]/);
+  });
+
+  test('an unknown destination is held, answered from another terminal, and goes through', async () => {
+    const run = await start(sh(`${curl('new.test')}; ${curl('new.test')}`), policyOf({ allow: ['other.test'] }));
+    const asked = await question();
+    expect(asked.rule).toBe(`new.test:${port}`);
+    expect(await askSandbox(dir, { do: 'answer', ...asked, rule: 'new.test:1', verdict: 'allow', scope: 'session', by: 'me' })).toMatchObject({ ok: false });
+    expect(await askSandbox(dir, { do: 'answer', id: asked.id, rule: asked.rule, verdict: 'deny', scope: 'session', by: 'me' })).toMatchObject({ ok: true });
+    const { out, log } = await finish(run);
+
+    expect(out.match(/Forbidden by agentfw/g)).toHaveLength(2);
+    expect(log.map(({ kind }) => kind).filter((kind) => kind === 'ask' || kind === 'answer')).toEqual(['ask', 'answer']);
+    expect(log.filter(({ kind }) => kind === 'conn')).toMatchObject([{ verdict: 'deny', rule: 'ask.answer', approval: asked.id }, { verdict: 'deny', rule: 'ask.answer', approval: asked.id }]);
+  });
+
+  test('a yes after the client gave up serves its retry', async () => {
+    const policy = policyOf({ allow: ['new.test:1'] });
+    const run = await start(sh(`curl -s -m 1 http://new.test:${port}/; echo $?; sleep 0.5; ${curl('new.test')}`), policy);
+    const asked = await question();
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    await askSandbox(dir, { do: 'answer', id: asked.id, rule: asked.rule, verdict: 'allow', scope: 'once', by: 'me' });
+    const { out, log } = await finish(run);
+
+    // The policy does not let it have a private address: a yes lifts no deny.
+    expect(out).toMatch(/^28\n/);
+    expect(log.filter(({ kind }) => kind === 'conn')).toMatchObject([{ detail: { gone: true } }, { approval: null, rule: 'net.private' }]);
+  });
+
+  test('`net deny` cuts what is open within a second', async () => {
+    const run = await start(sh(`exec 3<>/dev/tcp/a.test/${port} 2>/dev/null || true; /usr/bin/python3 -c 'import socket\ns=socket.create_connection(("a.test",${port}))\nprint("up",flush=True)\ntry: print(s.recv(1))\nexcept OSError as e: print(type(e).__name__)'; ${curl('a.test')}`), policyOf({ allow: ['a.test'] }));
+    await expect.poll(() => run.gate.session.connections().filter((one) => one.state === 'open').length, { timeout: 5000 }).toBe(1);
+    const started = Date.now();
+    expect(await askSandbox(dir, { do: 'net', op: 'deny', rule: `a.test:${port}` })).toMatchObject({ ok: true, cut: 1 });
+    const { out } = await finish(run);
+
+    expect(out).toContain('ConnectionResetError');
+    expect(out).toContain('ask.answer');
+    expect(Date.now() - started).toBeLessThan(1500);
+  });
+
+  test('nobody can answer: refused at once, and listed as a ready-made rule', async () => {
+    const run = await start(sh(`${curl('x.test')}; ${curl('x.test')}`), policyOf({}), { enabled: false });
+    const wanted = run.gate.asking;
+    const { out } = await finish(run);
+
+    expect(out).toContain(`add \`x.test:${port}\` to network.allow`);
+    expect(wanted.wouldAsk()).toEqual([{ rule: `x.test:${port}`, count: 2 }]);
+  });
+
+  test('other terminals see rung, connections and questions; a stopped sandbox is told apart', async () => {
+    const run = await start(sh('sleep 0.3'), policyOf({}));
+    expect(state(await askSandbox(dir, { do: 'state' })).state).toMatchObject({ rung: 'tproxy', questions: [], connections: [] });
+    await finish(run);
+
+    expect(await askSandbox(dir, { do: 'state' })).toBeNull();
+  });
+
+  test('an audit that can\'t be written ends the tree', async () => {
+    const run = await start(sh(`sleep 0.2; ${curl('a.test')}; sleep 30`), policyOf({ allow: ['a.test'] }));
+    run.audit.leave();
+    const { status, out } = await run.done;
+
+    expect(status).not.toBe(0);
+    expect(out).not.toContain('hello');
+    expect(await run.gate.session.ended).not.toBeNull();
+    run.gate.close();
+  });
+});
+
+describe('`--publish`', () => {
+  test.each([
+    ['3000', { addr: '127.0.0.1', port: 3000, inside: 3000 }], ['8080:3000', { addr: '127.0.0.1', port: 8080, inside: 3000 }],
+    ['0.0.0.0:8080:3000', { addr: '0.0.0.0', port: 8080, inside: 3000 }], ['[::1]:80', { addr: '::1', port: 80, inside: 80 }],
+  ])('%s', (text, expected) => {
+    expect(parsePublish(text)).toEqual(expected);
+  });
+
+  test.each(['', 'x', '0', '70000', '1:2:3', 'host.test:80', '1.2.3.4:5:6:7'])('%j is refused', (text) => {
+    expect(() => parsePublish(text)).toThrow('--publish');
+  });
+});
