@@ -3,8 +3,8 @@ import { AT_FDCWD } from '../kernel/kernel.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './bare.js';
-import type { Change, ChangeKind, JudgedChange } from './change.js';
-import { withClass, withStrictestClass } from './classify.js';
+import type { Change, ChangeKind, JudgedChange, RiskClass } from './change.js';
+import { classify, withClass, withStrictestClass } from './classify.js';
 import { judgeConflicts } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
@@ -47,6 +47,32 @@ export function gather(store: Store, record: SandboxRecord): Gathered {
 function joined(rename: JudgedChange, parts: readonly JudgedChange[]): JudgedChange {
   const conflict = parts.find((part) => part.conflict !== null)?.conflict ?? null;
   return { ...withStrictestClass(rename, parts), conflict };
+}
+
+/** What can be said of a sandbox in a moment, however much it changed. */
+export interface Glance {
+  readonly kinds: KindCounts;
+  readonly classes: Readonly<Record<RiskClass, number>>;
+  /** there are more changes than were looked at */
+  readonly more: boolean;
+}
+
+/** Looks at no more than `most` changes: for the lines after a run, which must not make it slower. */
+export function glance(store: Store, record: SandboxRecord, most: number): Glance {
+  const { kernel, context } = store;
+  const changes: Change[] = [];
+  let more = false;
+  for (const change of scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid })) {
+    more = changes.length === most;
+    if (more) break;
+    changes.push(change);
+  }
+  const contents = openContents(kernel, record.layers);
+  const input = { workspace: record.cwd, home: homeOf(store), contents };
+  const classes = { normal: 0, later: 0, control: 0 };
+  for (const change of changes) classes[classify(change, input).class] += 1;
+  contents.close();
+  return { kinds: countKinds(changes), classes, more };
 }
 
 function homeOf({ context }: Store): Bytes {

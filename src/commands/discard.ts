@@ -1,14 +1,31 @@
 import { boolean, string } from '@oclif/core/flags';
-import { changesOf, countKinds } from '../changes/gather.js';
+import type { Bytes } from '../bytes.js';
+import { landPlan, withCommitLocks } from '../changes/commit.js';
+import { changesOf, countKinds, gather } from '../changes/gather.js';
+import { dropPlan } from '../changes/offer.js';
+import { commitStatus } from '../changes/result.js';
+import { filterChanges } from '../changes/words.js';
+import { AgentfwError, usageError } from '../errors.js';
 import { discardSandbox } from '../sandbox/discard.js';
 import { resolveTag } from '../sandbox/resolve.js';
-import { countsText } from '../ui/changes.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Store } from '../sandbox/store.js';
+import { changeLine, countsText } from '../ui/changes.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
+import { resultJson, sayRecovered } from '../ui/commits.js';
 import { confirm } from '../ui/confirm.js';
+import { escapeForTerminal, showBytes } from '../ui/escape.js';
+import { plural } from '../ui/table.js';
+
+interface Answers {
+  readonly yes: boolean;
+  readonly json: boolean;
+}
 
 export default class Discard extends AgentfwCommand {
   static override id = 'discard';
   static override summary = 'throw a sandbox away, or some of its changes';
+  static override description = 'Single paths can be had back with agentfw undo; a whole sandbox can’t.';
   static override usage = ['discard [TAG] [PATH...]'];
   static override flags = {
     ...common,
@@ -18,17 +35,46 @@ export default class Discard extends AgentfwCommand {
 
   protected override async main(): Promise<number> {
     const line = await this.line(Discard);
-    const yes = line.flags.yes ?? false;
+    const answers = { yes: line.flags.yes ?? false, json: line.flags.json ?? false };
     const store = await this.store();
-    const { record } = resolveTag(store, wordsOf(line), { certain: yes });
+    const { record, paths } = resolveTag(store, wordsOf(line), { certain: answers.yes });
+    return paths.length === 0 ? this.whole(store, record, answers) : this.some(store, record, { paths, answers });
+  }
+
+  private async whole(store: Store, record: SandboxRecord, { yes, json }: Answers): Promise<number> {
     if (!yes) {
       const counts = countsText(countKinds(changesOf(store, record)));
       this.printer.say(`Sandbox ${record.tag}: ${counts}. All of it will be lost.`);
       if (!(await confirm(this.printer, `Discard ${record.tag}?`))) return 1;
     }
     discardSandbox(store, record.tag, () => this.printer.say('Waiting for a commit of this sandbox to end.'));
-    if (line.flags.json) this.printer.json({ version: 1, tag: record.tag, discarded: 'all' });
+    if (json) this.printer.json({ version: 1, tag: record.tag, discarded: 'all' });
     else this.printer.say(`Discarded ${record.tag}`);
     return 0;
+  }
+
+  /** Drops the agent's version of some paths: the view shows the host's again. */
+  private async some(store: Store, { tag }: SandboxRecord, { paths, answers }: { readonly paths: readonly Bytes[]; readonly answers: Answers }): Promise<number> {
+    if (!answers.yes && !this.printer.interactive) throw usageError('There is no terminal to ask on.', 'Say --yes to go on without asking');
+    const onWait = (): void => this.printer.say('Waiting for a commit of this sandbox to end.');
+    return withCommitLocks(store, tag, onWait, async ({ record, recovered }) => {
+      sayRecovered(this.printer, recovered);
+      const gathered = gather(store, record);
+      gathered.contents.close();
+      const { changes, unmatched } = filterChanges(gathered.shown, paths);
+      const [missing] = unmatched;
+      if (missing !== undefined) throw new AgentfwError('AFW_NO_CHANGE', `The sandbox has no change at ${showBytes(missing)}`, { hint: 'List them: agentfw diff --name-only' });
+      if (!answers.yes) {
+        for (const change of changes) this.printer.say(`  ${changeLine(change, this.printer.paintErr)}`);
+        if (!(await confirm(this.printer, `Discard ${plural(changes.length, 'change')} of ${tag}?`))) return 1;
+      }
+      const result = landPlan(store, record, dropPlan(store, record, { gathered, words: paths }), { onWait });
+      if (answers.json) this.printer.json({ version: 1, tag, discarded: 'paths', ...resultJson(result) });
+      else {
+        for (const { path, text } of result.refused) this.printer.say(`not discarded ${showBytes(path)}: ${escapeForTerminal(text)}`);
+        this.printer.say(`Discarded ${plural(changes.length - result.refused.length, 'change')} of ${tag}${result.id === null ? '' : `\nHave them back: agentfw undo ${result.id}`}`);
+      }
+      return commitStatus(result);
+    });
   }
 }

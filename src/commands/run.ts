@@ -1,9 +1,12 @@
 import { boolean, string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
 import { AgentfwError } from '../errors.js';
+import { glance, type Glance } from '../changes/gather.js';
 import { absolutePath } from '../sandbox/resolve.js';
 import { runSandbox, type RunOptions } from '../sandbox/run.js';
+import { countsText } from '../ui/changes.js';
 import { AgentfwCommand } from '../ui/command.js';
+import { plural } from '../ui/table.js';
 
 const many = { multiple: true, multipleNonGreedy: true } as const;
 
@@ -50,9 +53,28 @@ export default class Run extends AgentfwCommand {
       env: (flags.env ?? []).map(variable),
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
       say: (line) => this.printer.say(line),
+      onStopped: (store, record) => {
+        if (flags.rm !== true) for (const line of afterRun(record.tag, glance(store, record, MOST_LOOKED_AT))) this.printer.say(line);
+      },
       onDetached: (tag) => this.printer.say(`agentfw: sandbox ${tag} runs in the background; agentfw status ${tag}`),
     });
   }
+}
+
+const MOST_LOOKED_AT = 2000;
+
+/** What the user should know when the agent is done: at most three lines. */
+function afterRun(tag: string, { kinds, classes, more }: Glance): string[] {
+  if (Object.values(kinds).every((count) => count === 0)) return [`agentfw: no changes in ${tag}`];
+  const risks = [
+    classes.control === 0 ? null : `${plural(classes.control, 'change')} would take effect on the host at once`,
+    classes.later === 0 ? null : `${plural(classes.later, 'change')} would run code later`,
+  ].filter((risk) => risk !== null);
+  return [
+    `agentfw: ${more ? 'more than ' : ''}${countsText(kinds)} in ${tag}`,
+    ...(risks.length === 0 ? [] : [`agentfw: ${risks.join(', ')}`]),
+    `agentfw: look with agentfw diff ${tag}; then agentfw commit ${tag} or agentfw discard ${tag}`,
+  ];
 }
 
 function variable(word: string): RunOptions['env'][number] {

@@ -1,5 +1,5 @@
 import type { JudgedChange, Change } from '../changes/change.js';
-import { showBytes } from './escape.js';
+import { escapeForTerminal, showBytes } from './escape.js';
 import type { Paint } from './print.js';
 import { plural } from './table.js';
 
@@ -13,7 +13,8 @@ export function kindLetter(change: Change): string {
 /** A directory ends in a slash, a rename shows both names. */
 export function changeName(change: Change): string {
   const name = showBytes(change.path) + (change.type === 'dir' && change.path !== '/' ? '/' : '');
-  return change.from === null ? name : `${showBytes(change.from)} => ${name}`;
+  const link = change.target === null || change.kind === 'delete' ? '' : ` -> ${showBytes(change.target)}`;
+  return `${change.from === null ? '' : `${showBytes(change.from)} => `}${name}${link}`;
 }
 
 const WORDS = { add: 'added', modify: 'modified', delete: 'deleted', type: 'of another type', metadata: 'with other metadata', rename: 'renamed' } as const;
@@ -36,6 +37,11 @@ export function classHeading(name: JudgedChange['class'], count: number): string
 /** One line of `diff --name-only` or of a listing, in colour. */
 export function changeLine(change: JudgedChange, paint: Paint): string {
   const colour = change.kind === 'delete' ? 'red' : change.kind === 'add' ? 'green' : 'yellow';
-  const notes = [change.reason, change.conflict === null ? null : `conflict: ${change.conflict}`].filter((note) => note !== null);
-  return `${paint(colour, kindLetter(change))} ${changeName(change)}${notes.length === 0 ? '' : `  (${notes.join('; ')})`}`;
+  return `${paint(colour, kindLetter(change))} ${changeName(change)}${notesText(change)}`;
+}
+
+/** Why it is risky, and what stands in its way: `  (git hook; conflict: changed)`, or nothing. */
+export function notesText({ reason, conflict }: JudgedChange): string {
+  const notes = [reason, conflict === null ? null : `conflict: ${conflict}`].filter((note) => note !== null);
+  return notes.length === 0 ? '' : `  (${notes.map(escapeForTerminal).join('; ')})`;
 }

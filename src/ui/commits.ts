@@ -27,12 +27,12 @@ export function sayResult(printer: Printer, result: CommitResult, verb: 'Landed'
   for (const { path, stripped } of result.landed) {
     if (stripped.length > 0) printer.warn(`${showBytes(path)}: landed without ${stripped.join(', ')}`);
   }
-  for (const { path, text } of result.refused) printer.say(`${printer.paintErr('red', 'not landed')} ${showBytes(path)}: ${escapeForTerminal(text)}`);
+  for (const { path, text } of result.refused) printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'not landed' : 'not taken back')} ${showBytes(path)}: ${escapeForTerminal(text)}`);
   if (result.state === 'rolled-back') {
-    printer.say(`${printer.paintErr('red', 'Nothing landed:')} ${escapeForTerminal(result.error?.text ?? '')} The host is as it was.`);
+    printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'Nothing landed:' : 'Nothing was taken back:')} ${escapeForTerminal(result.error?.text ?? '')} The host is as it was.`);
     return;
   }
-  printer.say(result.id === null ? 'Nothing to land.' : `${verb} ${plural(total(result.counts), 'change')}: ${countsText(result.counts)}`);
+  printer.say(result.id === null ? verb === 'Landed' ? 'Nothing to land.' : 'Nothing to take back.' : `${verb} ${plural(total(result.counts), 'change')}: ${countsText(result.counts)}`);
 }
 
 export function total(counts: Counts): number {

@@ -34,11 +34,19 @@ export async function main(argv: readonly string[], root: string): Promise<void>
   if (route.kind === 'oclif') return askOclif(route.argv, root);
   const load = COMMANDS[route.id];
   if (load === undefined) return refuse(route.id);
-  const { default: Command } = await load();
-  const command = new Command([...route.argv], { bin: 'agentfw' } as never);
-  command.after = route.after;
-  await command.run();
+  try {
+    const { default: Command } = await load();
+    const command = new Command([...route.argv], { bin: 'agentfw' } as never);
+    command.after = route.after;
+    await command.run();
+  } catch (error) {
+    // A command reports its own errors: this one could not even be loaded.
+    await report(error, STARTERS.has(route.id) ? 125 : null);
+  }
 }
+
+/** Commands whose own failures are 125, as they return another program's status. */
+const STARTERS: ReadonlySet<string> = new Set(['run', 'exec', 'shell']);
 
 /** Help and the version come from oclif and its manifest; no command is loaded for them. */
 async function askOclif(argv: readonly string[], root: string): Promise<void> {
@@ -50,11 +58,15 @@ async function askOclif(argv: readonly string[], root: string): Promise<void> {
   await run([...argv], { root, devPlugins: false, userPlugins: false });
 }
 
-async function refuse(word: string): Promise<void> {
+function refuse(word: string): Promise<void> {
   const near = suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
-  const error = usageError(`There is no ${word.startsWith('-') ? 'flag' : 'command'} ${word}`, near === null ? 'See agentfw --help' : `Did you mean ${near}?`);
-  const printer = await makePrinter({ color: true });
-  printer.say(renderError(reportOf(error), printer.paintErr));
-  process.exitCode = 2;
+  const hint = near === null ? 'See agentfw --help' : `Did you mean ${near}?`;
+  return report(usageError(`There is no ${word.startsWith('-') ? 'flag' : 'command'} ${word}`, hint), null);
 }
 
+async function report(error: unknown, status: number | null): Promise<void> {
+  const printer = await makePrinter({ color: true });
+  const told = reportOf(error);
+  printer.say(renderError(told, printer.paintErr));
+  process.exitCode = status ?? told.status;
+}

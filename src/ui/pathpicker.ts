@@ -1,6 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import type { JudgedChange } from '../changes/change.js';
-import { kindLetter } from './changes.js';
+import { kindLetter, notesText } from './changes.js';
 import { showBytes } from './escape.js';
 
 /** Paths by class with checkboxes; null when the user broke off. Control and conflicting paths start unchecked. */
@@ -26,9 +26,8 @@ const CLASSES = [
 ] as const;
 
 function choiceOf(change: JudgedChange): { name: string; value: Bytes; checked: boolean } {
-  const notes = [change.reason, change.conflict === null ? null : `conflict: ${change.conflict}`].filter((note) => note !== null);
   return {
-    name: `${kindLetter(change)} ${showBytes(change.path)}${notes.length === 0 ? '' : `  (${notes.join('; ')})`}`,
+    name: `${kindLetter(change)} ${showBytes(change.path)}${notesText(change)}`,
     value: change.path,
     checked: change.class !== 'control' && change.conflict === null,
   };
