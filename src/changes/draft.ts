@@ -2,7 +2,7 @@ import type { Bytes } from '../bytes.js';
 import type { Stat } from '../kernel/kernel.js';
 import type { Change, ChangeKind, FileType } from './change.js';
 import type { CommitResult, Counts } from './result.js';
-import type { Act, Covered, Place, Root, Step } from './step.js';
+import type { Act, Covered, Place, Root, Step, Unmark } from './step.js';
 
 /** An entry below a new directory. */
 export interface Entry {
@@ -69,6 +69,8 @@ export interface Plan {
   readonly movable: readonly boolean[];
   /** layers (by position) of which nothing is meant to stay */
   readonly emptied: readonly number[];
+  /** directories of layers that need no opaque mark once their group landed */
+  readonly unmark: readonly Unmark[];
   readonly keepSpecial: boolean;
   readonly note: string | null;
   readonly digest: string;

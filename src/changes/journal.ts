@@ -9,7 +9,7 @@ import { frameOf, framesIn, writeFrame, type FrameWriter } from './frames.js';
 import { decodeSteps, encodeStep } from './journal-step.js';
 import { isVersion0, readVersion0 } from './journal-v0.js';
 import type { Counts, Refused } from './result.js';
-import type { Place, Root, Step } from './step.js';
+import type { Place, Root, Step, Unmark } from './step.js';
 
 export const JOURNAL = 'plan' as Bytes;
 const VERSION = 1;
@@ -47,7 +47,7 @@ export interface Journal {
   readonly drafts: readonly Place[];
   readonly steps: readonly Step[];
   /** directories of layers whose opaque or redirect mark has lost its meaning once the steps are done */
-  readonly unmark: readonly Place[];
+  readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];
   readonly state: 'draft' | 'committed' | 'aborted' | 'done';
   /** steps that were refused after the commit point */
@@ -78,7 +78,7 @@ export function writeHeader(writer: FrameWriter, header: Header): void {
 
 export interface Settled {
   readonly steps: readonly Step[];
-  readonly unmark: readonly Place[];
+  readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];
   readonly digest: string;
 }
@@ -94,7 +94,7 @@ function encodePlaces(places: readonly Place[]): string {
 
 /** All steps and the commit record; the caller makes it durable. */
 export function writeSteps(writer: FrameWriter, { steps, unmark, emptied, digest }: Settled): void {
-  if (unmark.length > 0) writeFrame(writer, 'O', encodePlaces(unmark));
+  if (unmark.length > 0) writeFrame(writer, 'O', unmark.map(({ root, path, group }) => `${root}\0${path}\0${group}\0`).join(''));
   if (emptied.length > 0) writeFrame(writer, 'T', emptied.map(({ layer, ino }) => `${layer} ${ino}\0`).join(''));
   for (let at = 0; at < steps.length; at += BATCH) {
     writeFrame(writer, 'S', steps.slice(at, at + BATCH).map(encodeStep).join(''));
@@ -138,7 +138,7 @@ function readFrames(fd: number): Journal | null {
   let header: Header | null = null;
   const drafts: Place[] = [];
   const steps: Step[] = [];
-  const unmark: Place[] = [];
+  const unmark: Unmark[] = [];
   const emptied: Emptied[] = [];
   const refused = new Map<number, Refused>();
   let state: Journal['state'] = 'draft';
@@ -147,7 +147,7 @@ function readFrames(fd: number): Journal | null {
     if (frame.kind === 'H') header = decodeHeader(frame.body);
     if (header === null) return null;
     if (frame.kind === 'D') drafts.push(...decodePlaces(frame.body));
-    if (frame.kind === 'O') unmark.push(...decodePlaces(frame.body));
+    if (frame.kind === 'O') unmark.push(...decodeUnmark(frame.body));
     if (frame.kind === 'T') emptied.push(...decodeEmptied(frame.body));
     if (frame.kind === 'S') steps.push(...decodeSteps(frame.body));
     if (frame.kind === 'C' && frame.body === `${steps.length} ${header.digest}`) state = 'committed';
@@ -164,6 +164,15 @@ function decodePlaces(body: string): Place[] {
   const places: Place[] = [];
   for (let at = 0; at + 1 < fields.length; at += 2) places.push({ root: Number(fields[at]), path: fields[at + 1] as Bytes });
   return places;
+}
+
+function decodeUnmark(body: string): Unmark[] {
+  const fields = body.split('\0');
+  const marks: Unmark[] = [];
+  for (let at = 0; at + 2 < fields.length; at += 3) {
+    marks.push({ root: Number(fields[at]), path: fields[at + 1] as Bytes, group: Number(fields[at + 2]) });
+  }
+  return marks;
 }
 
 function decodeEmptied(body: string): Emptied[] {

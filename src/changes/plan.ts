@@ -4,7 +4,7 @@ import { anchored } from './anchors.js';
 import type { Change, JudgedChange } from './change.js';
 import { digestOf } from './digest.js';
 import type { Composed, Draft, Plan } from './draft.js';
-import { draftOf, treeEntries, type Drafting } from './drafting.js';
+import { draftOf, relativeTo, treeEntries, type Drafting } from './drafting.js';
 import type { LayerFacts } from './facts.js';
 import { copyBytesOf, keepLinks } from './links.js';
 import { refusalOf, refused, takeOf, type Rules, type Take } from './refusal.js';
@@ -38,7 +38,11 @@ interface Planning extends Drafting {
   readonly rules: Rules;
   readonly refusals: Map<Bytes, Refused>;
   readonly steps: Draft[];
+  readonly unmark: { readonly path: Bytes; readonly layer: number; readonly group: number }[];
+  /** directories of the layer that land entry by entry, not as one */
   readonly open: Set<Bytes>;
+  /** those of them of which something stays: what lands is copied out of them */
+  readonly partly: Set<Bytes>;
 }
 
 /** Which steps put the selected changes on the host. Nothing is looked at but the input. */
@@ -73,7 +77,9 @@ function start(input: CommitInput): Planning {
     rules: { selected: input.selected, take: input.take ?? new Map(), fifos: options.fifos },
     refusals: new Map(),
     steps: [],
+    unmark: [],
     open: new Set(),
+    partly: new Set(),
     positions: new Map(facts.map((fact, index) => [fact.layer, index])),
     facts,
     live: options.live,
@@ -147,15 +153,45 @@ function judgeAnchor(planning: Planning, anchor: JudgedChange, members: readonly
     if (!lands(planning, anchor)) for (const member of members) refuseWith(planning, member, anchor);
     return;
   }
-  if (lands(planning, anchor) && bad === undefined) return;
   if (anchor.opaque && anchor.kind !== 'type') {
-    planning.open.add(anchor.path);
+    openOpaque(planning, [anchor, ...members], lands(planning, anchor) && bad === undefined);
     return;
   }
+  if (lands(planning, anchor) && bad === undefined) return;
   if (bad !== undefined) refuseWith(planning, anchor, bad);
-  const partly = anchor.kind === 'delete' && !(bad !== undefined && planning.refusals.has(bad.path));
-  if (partly && members.some((member) => lands(planning, member))) planning.open.add(anchor.path);
+  const partial = anchor.kind === 'delete' && !(bad !== undefined && planning.refusals.has(bad.path));
+  if (partial && members.some((member) => lands(planning, member))) planning.open.add(anchor.path);
   else for (const member of members) refuseWith(planning, member, anchor);
+}
+
+/**
+ * A directory that replaces the host's may hold entries that differ in
+ * nothing, which no change lists: it can't go as one. Its entries land one by
+ * one, together or not at all (I11), and then it needs no mark any more.
+ */
+function openOpaque(planning: Planning, [anchor, ...members]: readonly [JudgedChange, ...JudgedChange[]], whole: boolean): void {
+  planning.open.add(anchor.path);
+  if (!whole) {
+    planning.partly.add(anchor.path);
+    return;
+  }
+  const group = planning.groups.get(anchor.path) ?? newGroup(planning);
+  planning.unmark.push({ path: anchor.path, layer: anchor.at.layer, group });
+  for (const { path } of [anchor, ...members]) joinGroup(planning.groups, path, group);
+}
+
+function newGroup({ groups }: Planning): number {
+  let most = 0;
+  for (const group of groups.values()) most = Math.max(most, group);
+  return most + 1;
+}
+
+/** Takes along what it was grouped with before: a rename into the directory, say. */
+function joinGroup(groups: Map<Bytes, number>, path: Bytes, group: number): void {
+  const before = groups.get(path);
+  groups.set(path, group);
+  if (before === undefined || before === group) return;
+  for (const [other, its] of groups) if (its === before) groups.set(other, group);
 }
 
 function planAnchor(planning: Planning, anchor: JudgedChange, members: readonly JudgedChange[]): void {
@@ -171,7 +207,7 @@ function planAnchor(planning: Planning, anchor: JudgedChange, members: readonly 
       entries: anchor.type === 'dir' && anchor.kind !== 'delete' ? treeEntries(anchor, taken) : null,
       covers: members.filter((member) => member.implied),
       whole: whole && taken.every((member) => !planning.composed.has(member.path)),
-      inOpen: planning.open.size > 0 && isBelowOpen(planning, anchor.path),
+      inOpen: isBelowPartly(planning, anchor.path),
     }),
   );
 }
@@ -184,16 +220,18 @@ function planSingle(planning: Planning, change: JudgedChange): void {
   }
   // An opened directory has a step of its own only for its metadata.
   if (planning.open.has(change.path) && change.kind !== 'metadata' && change.meta.length === 0) return;
-  const inOpen = planning.open.size > 0 && isBelowOpen(planning, change.path);
+  const inOpen = isBelowPartly(planning, change.path);
   const act = planning.open.has(change.path) ? ('meta' as const) : undefined;
   planning.steps.push(draftOf(planning, change, act === undefined ? { inOpen } : { inOpen, act }));
 }
 
-function isBelowOpen(planning: Planning, path: Bytes): boolean {
-  for (let at = path; at !== ''; at = at.slice(0, at.lastIndexOf('/')) as Bytes) {
-    if (at !== path && planning.open.has(at)) return true;
+function isBelowPartly({ partly }: Planning, path: Bytes): boolean {
+  if (partly.size === 0) return false;
+  for (let at = path; at !== '/'; ) {
+    at = parentOf(at);
+    if (partly.has(at)) return true;
   }
-  return planning.open.has('/' as Bytes) && path !== '/';
+  return false;
 }
 
 function finish(planning: Planning): Plan {
@@ -208,6 +246,7 @@ function finish(planning: Planning): Plan {
     roots: input.facts.flatMap(rootsOf),
     movable: input.facts.map((fact) => fact.movable),
     emptied: emptiedLayers(planning, steps),
+    unmark: planning.unmark.map(({ path, layer, group }) => unmarked(planning, { path, layer, group })),
     keepSpecial: input.options.keepSpecial,
     note: input.options.note,
     digest: digestOf(landing, input),
@@ -235,6 +274,11 @@ function rootsOf(fact: LayerFacts): Root[] {
     { role: 'layer', dir: fact.upper, family: fact.family },
     { role: 'vault', dir: fact.vault, family: fact.family },
   ];
+}
+
+function unmarked({ facts, positions }: Planning, { path, layer, group }: Planning['unmark'][number]): Plan['unmark'][number] {
+  const position = positions.get(layer) ?? 0;
+  return { root: 3 * position + 1, path: relativeTo((facts[position] as LayerFacts).base, path), group };
 }
 
 /** Layers whose every change lands and whose entries all leave. */

@@ -9,13 +9,13 @@ import { refused } from './refusal.js';
 import type { Refused } from './result.js';
 import { dirFd, makeRoom, statPlace, type Rooms } from './rooms.js';
 import { keepCopy, stage, type Staging } from './stage.js';
-import { below, identOf, isWhiteout, splitPath, type Place, type Step } from './step.js';
+import { below, identOf, isWhiteout, splitPath, type Place, type Step, type Unmark } from './step.js';
 import { metaFor } from './stepmeta.js';
 import { findMarked } from './unmark.js';
 
 export interface Prepared {
   readonly steps: readonly Step[];
-  readonly unmark: readonly Place[];
+  readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];
   readonly refused: readonly Refused[];
 }
@@ -98,7 +98,7 @@ export function prepare(preparing: Preparing, methods: readonly Method[]): Prepa
     if (step !== null) steps.push(step);
   }
   const whole = withoutHalves(preparing, methods, steps);
-  const unmark = findMarked(preparing.rooms, whole);
+  const unmark = findMarked(preparing.rooms, whole, preparing.plan.unmark);
   return { steps: whole, unmark, emptied: prepareEmptied(preparing, whole), refused: preparing.refused };
 }
 

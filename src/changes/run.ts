@@ -7,7 +7,7 @@ import { landStep, revertStep, type Landing } from './land.js';
 import { refused } from './refusal.js';
 import type { CommitResult, Refused } from './result.js';
 import type { Hooks } from './store-context.js';
-import { absolute, type Place, type Step } from './step.js';
+import { absolute, type Place, type Step, type Unmark } from './step.js';
 import { tidy } from './tidy.js';
 import { removeNear, syncRoots } from './vault.js';
 
@@ -15,7 +15,7 @@ import { removeNear, syncRoots } from './vault.js';
 export interface Running extends Landing {
   readonly writer: FrameWriter;
   readonly steps: readonly Step[];
-  readonly unmark: readonly Place[];
+  readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];
   /** by step number; grows */
   readonly refused: Map<number, Refused>;
@@ -50,7 +50,9 @@ function landAll(running: Running, noteAt: (path: Bytes) => void): void {
   const { steps, hooks } = running;
   steps.forEach((step, index) => {
     noteAt(absolute(running.rooms.roots, step.host));
-    if (!running.refused.has(index)) {
+    // Refused before a crash: it may not have been brought back whole.
+    if (running.refused.has(index)) revertStep(running, step);
+    else {
       const why = landStep(running, step);
       if (why !== null) refuse(running, index, why);
     }

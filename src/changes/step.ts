@@ -19,6 +19,11 @@ export interface Place {
   readonly path: Bytes;
 }
 
+/** A directory of a layer whose mark has lost its meaning, once what is in its group landed (0: in any case). */
+export interface Unmark extends Place {
+  readonly group: number;
+}
+
 /** What makes an object the one that was judged; mtime and size count for files only. */
 export interface Ident {
   readonly ino: bigint;

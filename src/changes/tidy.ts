@@ -2,19 +2,20 @@ import { RENAME } from '../kernel/kernel.js';
 import { emptyTop } from './emptied.js';
 import type { Emptied } from './journal.js';
 import { makeRoom, spotOf, statPlace, type Rooms } from './rooms.js';
-import { isIdent, isWhiteout, type Place, type Step } from './step.js';
+import { isIdent, isWhiteout, type Place, type Step, type Unmark } from './step.js';
 import { unmark } from './unmark.js';
 
 export interface Tidying {
   readonly steps: readonly Step[];
   readonly refused: ReadonlyMap<number, unknown>;
   readonly emptied: readonly Emptied[];
-  readonly unmark: readonly Place[];
+  readonly unmark: readonly Unmark[];
 }
 
 /** Takes out of the layers what landed steps left there (I9). Repeating it does nothing. */
 export function tidy(rooms: Rooms, { steps, refused, emptied, unmark: marked }: Tidying): void {
-  unmark(rooms, marked);
+  const groups = new Set([...refused.keys()].map((index) => steps[index]?.group ?? 0));
+  unmark(rooms, marked.filter(({ group }) => group === 0 || !groups.has(group)));
   const whole = new Set(emptied.map(({ layer }) => 3 * layer));
   // A refused step stays in its layer, which then can't go as a whole.
   for (const index of refused.keys()) whole.delete(steps[index]?.host.root ?? -1);

@@ -112,7 +112,7 @@ function unswap(undoing: Undoing, step: Step): Planned {
 function untake(undoing: Undoing, step: Step): Planned {
   const { rooms } = undoing;
   // The host had deleted it itself: there is nothing to put back.
-  if (step.keep === null || statPlace(rooms, step.keep) === null) return null;
+  if (step.keep === null || statPlace(rooms, inVault(step.keep)) === null) return null;
   if (statPlace(rooms, step.host) !== null) return 'created';
   return draft(undoing, step, { act: 'place', kind: 'add', old: null, kept: keptOf(undoing, step) });
 }
@@ -151,8 +151,13 @@ interface Kept {
   readonly stat: Stat;
 }
 
+/** The commit's vault is one root earlier than it was for the commit. */
+function inVault(keep: Place): Place {
+  return { root: keep.root - 1, path: keep.path };
+}
+
 function keptOf({ rooms }: Undoing, { keep, old }: Step): Kept {
-  const place = keep === null ? null : { root: keep.root - 1, path: keep.path };
+  const place = keep === null ? null : inVault(keep);
   const stat = place === null ? null : statPlace(rooms, place);
   if (place === null || stat === null || old === null || (stat.mode & constants.S_IFMT) !== old.fmt) {
     throw Object.assign(new Error('what it replaced is no longer kept'), { code: 'ESTALE' });
@@ -205,6 +210,7 @@ function planFrom(id: string, journal: Journal, { rooms, drafts, refused: found 
     roots: rooms.roots,
     movable: Array.from({ length: rooms.roots.length / 3 }, (_none, layer) => isMovable(rooms, layer)),
     emptied: [],
+    unmark: [],
     keepSpecial: true,
     note: null,
     digest: `sha256:${hash.digest('hex')}`,

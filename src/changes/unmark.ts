@@ -1,7 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import { spotOf, statPlace, type Rooms } from './rooms.js';
-import { splitPath, type Place, type Step } from './step.js';
+import { splitPath, type Place, type Step, type Unmark } from './step.js';
 
 /** Marks by which a directory of a layer hides the host's of the same name, or takes another one's place. */
 const HIDING = ['overlay.opaque', 'overlay.redirect'] as const;
@@ -12,18 +12,18 @@ const HIDING = ['overlay.opaque', 'overlay.redirect'] as const;
  * directory, the mark would make it look deleted; without the mark both merge,
  * which is the same view.
  */
-export function findMarked(rooms: Rooms, steps: readonly Step[]): Place[] {
-  const seen = new Set<string>();
-  const marked: Place[] = [];
+export function findMarked(rooms: Rooms, steps: readonly Step[], planned: readonly Unmark[]): Unmark[] {
+  const seen = new Set(planned.map(({ root, path }) => `${root}/${path}`));
+  const marked = [...planned];
   for (const step of steps) {
     const left = step.from?.root === step.host.root + 1 ? step.from : (step.spent?.at ?? null);
     if (left === null || rooms.roots[left.root]?.role !== 'layer') continue;
     const from = step.kind === 'rename' ? { root: step.host.root + 1, path: `${step.host.path}/` as Bytes } : left;
     for (let dir = splitPath(from.path).dir; dir !== ''; dir = splitPath(dir).dir) {
       const key = `${from.root}/${dir}`;
-      if (seen.has(key)) break;
+      if (seen.has(key)) continue;
       seen.add(key);
-      if (marksAt(rooms, { root: from.root, path: dir }).length > 0) marked.push({ root: from.root, path: dir });
+      if (marksAt(rooms, { root: from.root, path: dir }).length > 0) marked.push({ root: from.root, path: dir, group: 0 });
     }
   }
   return marked;

@@ -1,0 +1,61 @@
+/** A kernel and a disk that fail, or die, at the n-th call. */
+import { fromText } from '../../src/bytes.js';
+import type { Disk } from '../../src/changes/disk.js';
+import { nodeDisk } from '../../src/changes/disk.js';
+import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
+
+export interface Fault {
+  /** `die`: this call and all after it never happen, as after a kill; `kill`: SIGKILL for real; else an errno name */
+  readonly how: 'die' | 'kill' | string;
+  /** the number of the call, from 1; 0 never */
+  readonly at: number;
+}
+
+export interface Counter {
+  calls: number;
+  /** what was called, when asked for */
+  readonly log: string[] | null;
+  hit: string | null;
+}
+
+const ERRNO: Readonly<Record<string, number>> = { EIO: 5, ENOSPC: 28, EDQUOT: 122, EACCES: 13, EROFS: 30, EPERM: 1, ETXTBSY: 26 };
+
+export class Dead extends Error {}
+
+/** Every call counts but closing, which a dead process does too. */
+export function faulty(kernel: Kernel, fault: Fault, counter: Counter): { readonly kernel: Kernel; readonly disk: Disk } {
+  const step = (name: string, about: string): void => {
+    counter.calls += 1;
+    counter.log?.push(about === '' ? name : `${name} ${about}`);
+    if (fault.at === 0 || counter.calls < fault.at) return;
+    if (counter.calls === fault.at) counter.hit = `${name} ${about}`;
+    if (fault.how === 'die') throw new Dead(`died at ${name}`);
+    if (counter.calls > fault.at) return;
+    if (fault.how === 'kill') process.kill(process.pid, 'SIGKILL');
+    throw new KernelError(fault.how, ERRNO[fault.how] ?? 5, name, fromText(about), `${fault.how}: injected, ${name}`);
+  };
+  const wrapped = Object.fromEntries(
+    Object.entries(kernel).map(([name, call]) => [
+      name,
+      name === 'close'
+        ? call
+        : (...args: unknown[]): unknown => {
+            step(name, args.filter((arg) => typeof arg === 'string').join(' '));
+            return (call as (...args: unknown[]) => unknown)(...args);
+          },
+    ]),
+  ) as unknown as Kernel;
+  const disk: Disk = {
+    write: (fd, data, position) => {
+      // A write may be cut short: half of it is there when the machine refuses the rest.
+      if (counter.calls + 1 === fault.at) nodeDisk.write(fd, data.subarray(0, data.length >> 1), position);
+      step('write', '');
+      nodeDisk.write(fd, data, position);
+    },
+    truncate: (fd, size) => {
+      step('truncate', '');
+      nodeDisk.truncate(fd, size);
+    },
+  };
+  return { kernel: wrapped, disk };
+}
