@@ -113,7 +113,7 @@ function hostsOf(compiler: Compiler, source: Source, text: string, at: Place): H
   const sets = known.flatMap((other) => other.document.sets);
   const found = [...sets.filter((set) => set.name === name).map((set) => set.hosts), ...(Object.hasOwn(compiler.input.sets, name) ? [compiler.input.sets[name] ?? []] : [])];
   if (found.length === 0) {
-    const near = suggest(name, [...sets.map((set) => set.name), ...Object.keys(compiler.input.sets)]);
+    const near = suggest(name, ['registries', ...sets.map((set) => set.name), ...Object.keys(compiler.input.sets)]);
     const hint = near === null ? `For a host of that name write \`${name}:PORT\`.` : `Did you mean \`${near}\`?`;
     compiler.problems.push({ file: source.file, ...at, message: `there is no set of hosts named \`${name}\``, text: null, hint });
   }

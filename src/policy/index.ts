@@ -6,6 +6,7 @@ import { compile, type CompileInput } from './compile.js';
 import type { CompiledPolicy } from './compiled.js';
 import { policyError } from './document.js';
 import { ownSource } from './own.js';
+import { machineRegistries } from './registries.js';
 import { gatherSources, type SourceRequest } from './sources.js';
 
 export type { CompiledPolicy, CompiledRule, Loosening, Origin, Setting } from './compiled.js';
@@ -30,7 +31,7 @@ export { resolveHides, type Hide, type ResolvedHides, type ResolveOptions } from
 export { mergeState, type StateMerge } from './state.js';
 
 export interface PolicyRequest extends SourceRequest {
-  /** host sets of this machine, e.g. `registries` */
+  /** more host sets that only this machine knows; `registries` is found by itself */
   readonly sets?: CompileInput['sets'];
 }
 
@@ -43,14 +44,20 @@ export interface Compiled {
 /** Finds, reads, checks and compiles all layers. Throws `AgentfwError` (`AFW_POLICY_…`) when one can't be used. */
 export async function compilePolicy(request: PolicyRequest): Promise<Compiled> {
   const gathered = await gatherSources(request);
+  const sources = [ownSource(request), ...gathered.sources];
   const { policy, problems } = compile({
-    sources: [ownSource(request), ...gathered.sources],
+    sources,
     profile: gathered.profile,
     home: request.home,
     project: gathered.project,
     env: request.env,
-    sets: { registries: [], ...request.sets },
+    sets: { ...(usesRegistries(sources) ? { registries: machineRegistries(request) } : {}), ...request.sets },
   });
   if (problems.length > 0) throw policyError(problems);
   return { policy, notes: gathered.notes };
+}
+
+/** Reading the configuration of every package manager takes files: only when a rule wants it. */
+function usesRegistries(sources: CompileInput['sources']): boolean {
+  return sources.some(({ document }) => document.rules.some((rule) => rule.list.startsWith('network.') && rule.subjects.includes('registries')));
 }

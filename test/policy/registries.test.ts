@@ -1,0 +1,40 @@
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { judgeHost } from '../../src/policy/index.js';
+import { machineRegistries } from '../../src/policy/registries.js';
+import { compileIn, tempHome } from './temp.js';
+
+describe('`registries` is this machine’s own configuration', () => {
+  test('npm, pip, cargo, go and apt are read, comments and credentials are not', () => {
+    const home = tempHome({
+      '.npmrc': '; registry=https://old.example/\nregistry=https://npm.example/\n@a:registry=https://u:p@scoped.example:8443/x\n//npm.example/:_authToken=t\n',
+      '.config/pip/pip.conf': '[global]\nindex-url = https://pip.example/simple\n',
+      '.cargo/config.toml': '[source.m]\nregistry = "sparse+https://cargo.example/index/"\n',
+      'root/etc/apt/sources.list.d/a.sources': 'Types: deb\nURIs: http://apt.example/debian\n',
+      'root/etc/apt/sources.list': '# deb http://no.example x\ndeb http://apt2.example/debian stable main\n',
+    });
+
+    expect(machineRegistries({ home, env: { GOPROXY: 'https://go.example,direct', GOSUMDB: 'off' }, root: join(home, 'root') }))
+      .toEqual(['apt.example', 'apt2.example', 'cargo.example', 'go.example', 'npm.example', 'pip.example', 'scoped.example:8443']);
+  });
+
+  test('a tool’s own default is read from the tool', () => {
+    const home = tempHome({
+      'lib/npm/bin/npm-cli.js': '', 'lib/npm/node_modules/@npmcli/config/lib/definitions/definitions.js': "define('registry', {\n  default: 'https://default.example/',\n",
+      'root/usr/lib/python3/dist-packages/pip/_internal/models/index.py': 'P = PackageIndex("https://py.example/", file_storage_domain="files.example")\nT = PackageIndex("https://test.example/", file_storage_domain="t")\n',
+    });
+    mkdirSync(join(home, 'bin'));
+    symlinkSync(join(home, 'lib/npm/bin/npm-cli.js'), join(home, 'bin/npm'));
+
+    expect(machineRegistries({ home, env: { PATH: join(home, 'bin') }, root: join(home, 'root') })).toEqual(['default.example', 'files.example', 'py.example']);
+  });
+
+  test('the project’s own files play no part', async () => {
+    const home = tempHome({ 'app/.npmrc': 'registry=https://evil.example/\n', '.npmrc': 'registry=https://npm.example/\n', '.config/agentfw/policy.yaml': 'version: 1\nnetwork: {default: deny, allow: [registries]}\n' });
+    const { policy } = await compileIn(home);
+
+    expect(judgeHost(policy, { host: 'npm.example', port: 443 }).verdict).toBe('allow');
+    expect(judgeHost(policy, { host: 'evil.example', port: 443 }).verdict).toBe('deny');
+  });
+});
