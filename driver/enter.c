@@ -153,6 +153,8 @@ static int start(struct watch *w, mode_t mask, struct fault *f)
 	int fds[NS_FD_END - NS_FD_USER];
 	int pair[2];
 
+	for (size_t i = 0; i < COUNT(fds); i++)
+		fds[i] = -1;
 	if (watch_signals(w, f) || open_target(w->spec, fds, f) ||
 	    join_outside(fds, f))
 		return -1;

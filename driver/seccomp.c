@@ -161,11 +161,16 @@ static const struct rule always[] = {
 	NO(settimeofday, EPERM), NO(clock_settime, EPERM),
 	NO(adjtimex, EPERM), NO(clock_adjtime, EPERM),
 	NO(name_to_handle_at, EPERM), NO(open_by_handle_at, EPERM),
-	NO(lookup_dcookie, EPERM), NO(kcmp, EPERM),
+	NO(kcmp, EPERM),
+#ifdef SYS_lookup_dcookie
+	NO(lookup_dcookie, EPERM),
+#endif
+#ifdef SYS_nfsservctl
 	NO(nfsservctl, ENOSYS),
+#endif
 #ifdef __x86_64__
 	NO(modify_ldt, EPERM), NO(iopl, EPERM), NO(ioperm, EPERM),
-	NO(uselib, ENOSYS), NO(_sysctl, ENOSYS), NO(create_module, ENOSYS),
+	NO(uselib, ENOSYS), NO(create_module, ENOSYS),
 #endif
 };
 

@@ -5,6 +5,7 @@ runs in root mode and, as an id that nobody has, in user mode; as a plain user
 the root-mode ones are skipped by name. `e2e.py WORD…` runs those with a word
 in their name.
 """
+import ctypes
 import os
 import random
 import signal
@@ -712,6 +713,46 @@ def detached_tree_lives_until_its_last_process(box):
 def required_protection_is_taken_or_refused(box):
     good(run(box, 'true', extra=[('require', 'signal-scope')])
          if has_scope() else run(box, 'true'))
+
+
+@test()
+def kernel_without_landlock_is_reported_or_refused_KN22(box):
+    options = {'before': without_landlock}
+    result = good(run(box, 'true', **options))
+    equal(result.events[0]['event'], 'degraded')
+    equal(result.events[0]['name'], 'signal-scope')
+    contains(result.events[0]['why'], 'Landlock')
+    refused(run(box, 'true', extra=[('require', 'signal-scope')], **options),
+            'signal-scope', 'Landlock')
+
+
+def without_landlock():
+    """A filter that answers landlock_create_ruleset with ENOSYS."""
+    code = b''.join(struct.pack('HBBI', *row) for row in (
+        (0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x50000 | 38),
+        (0x06, 0, 0, 0x7fff0000)))
+    buffer = ctypes.create_string_buffer(code)
+    program = ctypes.create_string_buffer(
+        struct.pack('HxxxxxxQ', 4, ctypes.addressof(buffer)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)
+    if libc.prctl(22, 2, program, 0, 0):
+        raise OSError(ctypes.get_errno(), 'seccomp')
+
+
+@test()
+def gate_comes_before_the_agent_and_takes_it_along(box):
+    runner = Run(box, box.spec('sleep', '60', net='gate'), gate=True)
+    event = runner.wait_event('started')
+    if not event:
+        raise AssertionError(runner.finish().events)
+    contains(runner.gate.recv(4096).decode(errors='replace'), 'ready')
+    helpers = [p for p in child_pids(event['driver']) if p != event['init']]
+    equal(len(helpers), 2)
+    os.kill(helpers[0], signal.SIGKILL)
+    refused(runner.finish(), 'net', 'gate has ended')
+    equal(gone([*helpers, event['init'], event['agent']]), True)
+    runner.gate.close()
 
 
 def has_scope():

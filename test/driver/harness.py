@@ -36,7 +36,8 @@ class Box:
     def __init__(self, ids):
         self.uid, self.gid = ids
         self.mode = 'user'
-        self.dir = tempfile.mkdtemp(prefix='agentfw-test-', dir='/var/tmp')
+        self.dir = tempfile.mkdtemp(
+            prefix='agentfw-test-', dir=os.environ.get('BOX_DIR', '/var/tmp'))
         os.chmod(self.dir, 0o755)
         self.count = 0
         self.driver = shutil.copy(os.path.join(BUILD, 'agentfw-driver'),
@@ -117,17 +118,21 @@ class Run:
     """A driver process; its events are read as they come."""
 
     def __init__(self, box, spec, verb='run', stdin=subprocess.DEVNULL,
-                 stdout=subprocess.PIPE, before=None, pass_more=()):
+                 stdout=subprocess.PIPE, before=None, pass_more=(),
+                 gate=False):
         read, write = os.pipe()
         self.sock, theirs = socket.socketpair()
         os.set_inheritable(read, True)
-        fds = (read, theirs.fileno())
+        fds = [read, theirs.fileno()]
+        if gate:
+            self.gate, gates = socket.socketpair()
+            fds.append(gates.fileno())
 
         def child():
-            a = os.dup(fds[0]), os.dup(fds[1])
-            high = [os.dup2(fd, 30 + i) for i, fd in enumerate(a)]
-            os.dup2(high[0], 3)
-            os.dup2(high[1], 4)
+            # first out of the way of each other
+            high = [os.dup2(fd, 130 + i) for i, fd in enumerate(fds)]
+            for i, fd in enumerate(high):
+                os.dup2(fd, 3 + i)
             if os.getuid() == 0 and box.uid != 0:
                 os.setgroups([])
                 os.setresgid(box.gid, box.gid, box.gid)
@@ -138,9 +143,11 @@ class Run:
         self.process = subprocess.Popen(
             [box.driver, verb], stdin=stdin, stdout=stdout,
             stderr=subprocess.PIPE if stdout == subprocess.PIPE else None,
-            preexec_fn=child, pass_fds=(3, 4, *pass_more), cwd=box.dir)
+            preexec_fn=child, pass_fds=(*range(3, 3 + len(fds)), *pass_more), cwd=box.dir)
         os.close(read)
         theirs.close()
+        if gate:
+            gates.close()
         self.pid = self.process.pid
         self.events, self.buffer = [], b''
         try:

@@ -32,7 +32,8 @@ class Terminal:
     def tmux(self, *args):
         env = {'PATH': '/usr/bin:/bin', 'HOME': self.dir, 'TERM': 'xterm',
                'TMUX_TMPDIR': self.dir, 'LANG': 'C.UTF-8',
-               'SIMPLE': os.environ.get('SIMPLE', '')}
+               'SIMPLE': os.environ.get('SIMPLE', ''),
+               'BOX_DIR': self.dir}
         return subprocess.run(
             [*self.user, 'tmux', '-L', self.name, '-f', '/dev/null', *args],
             env=env, capture_output=True, text=True).stdout
@@ -68,6 +69,7 @@ class Terminal:
 
     def close(self):
         self.tmux('kill-server')
+        time.sleep(0.2)  # what it hung up puts its own things away
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
@@ -79,7 +81,8 @@ def stopped(t):
 
 
 def cat_stops_and_goes_on(t):
-    t.start('cat')
+    t.start('sh', '-c', "'echo up; exec cat'")
+    t.wait('up')
     t.type('abc', 'Enter')
     t.wait('abc', 'abc')
     t.type('C-z')
