@@ -12,6 +12,7 @@
 
 #include "addon.h"
 #include "content.h"
+#include "retry.h"
 #include "value.h"
 
 namespace agentfw {

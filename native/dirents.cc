@@ -8,7 +8,7 @@
 #include <cstring>
 #include <memory>
 
-#include "value.h"
+#include "retry.h"
 
 namespace agentfw {
 

@@ -11,7 +11,6 @@
 
 #include "content.h"
 #include "meta.h"
-#include "value.h"
 #include "xattrs.h"
 
 namespace agentfw {

@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-#include "value.h"
+#include "retry.h"
 
 namespace agentfw {
 

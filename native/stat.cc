@@ -7,6 +7,7 @@
 
 #include "addon.h"
 #include "filestat.h"
+#include "retry.h"
 #include "value.h"
 
 namespace agentfw {

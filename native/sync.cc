@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "addon.h"
+#include "retry.h"
 #include "value.h"
 
 namespace agentfw {

@@ -16,14 +16,4 @@ Napi::Value bytesOut(Napi::Env env, const char *data, size_t length);
 // The result of a system call: its value, or -errno.
 Napi::Value resultOut(Napi::Env env, long result);
 
-// Repeats a system call that a signal interrupted.
-template <typename Call> long retry(Call call)
-{
-	long result;
-	do
-		result = call();
-	while (result == -1 && errno == EINTR);
-	return result;
-}
-
 } // namespace agentfw

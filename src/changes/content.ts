@@ -37,17 +37,41 @@ export function openContents(kernel: Kernel, layers: readonly Layer[]): ContentR
     opened.set(index, dirs);
     return dirs;
   };
+  const source: Source = { kernel, parents: new Map() };
   const place = (change: Change, side: Side): Place | null => placeOf(layers, dirsOf(change.at.layer), change, side);
-  return {
-    read: (change, side, limit) => collect(kernel, place(change, side), limit, false),
-    head: (change, side, length) => collect(kernel, place(change, side), length, true),
-    chunks: (change, side) => chunksOf(kernel, place(change, side)),
-    digest: (change, side) => digestOf(kernel, place(change, side)),
+    return {
+    read: (change, side, limit) => collect(source, place(change, side), limit, false),
+    head: (change, side, length) => collect(source, place(change, side), length, true),
+    chunks: (change, side) => chunksOf(source, place(change, side)),
+    digest: (change, side) => digestOf(source, place(change, side)),
     close: () => {
+      forget(source);
       for (const dirs of opened.values()) closeLayer(kernel, dirs);
       opened.clear();
     },
   };
+}
+
+interface Source {
+  readonly kernel: Kernel;
+  /** by side, the directory that was read from last: changes come directory by directory */
+  readonly parents: Map<Fd, { readonly path: Bytes; readonly fd: Fd | null }>;
+}
+
+function forget({ kernel, parents }: Source): void {
+  for (const { fd } of parents.values()) if (fd !== null) kernel.close(fd);
+  parents.clear();
+}
+
+function parentFd({ kernel, parents }: Source, place: Place): Fd | null {
+  const path = parentOf(`/${place.path}` as Bytes).slice(1) as Bytes;
+  const last = parents.get(place.top);
+  if (last?.path === path) return last.fd;
+  if (last !== undefined && last.fd !== null) kernel.close(last.fd);
+  parents.delete(place.top);
+  const fd = openBelow(kernel, place.top, path);
+  parents.set(place.top, { path, fd });
+  return fd;
 }
 
 /** A path below an open directory, and what was there at the scan. */
@@ -72,40 +96,37 @@ function placeOf(layers: readonly Layer[], dirs: LayerDirs | null, change: Chang
   return { top, path: host.slice(base === '/' ? 1 : base.length + 1) as Bytes, stat, ours: false };
 }
 
-function collect(kernel: Kernel, place: Place | null, limit: number, cut: boolean): Buffer | null {
+function collect(source: Source, place: Place | null, limit: number, cut: boolean): Buffer | null {
   if (place === null || (!cut && place.stat.size > limit)) return null;
   const pieces: Buffer[] = [];
   let length = 0;
   let found = false;
-  for (const piece of chunksOf(kernel, place, () => (found = true))) {
+  for (const piece of chunksOf(source, place, () => (found = true), limit + 1)) {
     pieces.push(piece);
     length += piece.length;
     if (length >= limit) break;
   }
   // A file that grew since the scan is as unreadable as one that was too long.
   if (!found || (!cut && length > limit)) return null;
-  return Buffer.concat(pieces).subarray(0, limit);
+  return (pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)).subarray(0, limit);
 }
 
-function digestOf(kernel: Kernel, place: Place | null): string | null {
+function digestOf(source: Source, place: Place | null): string | null {
   const hash = createHash('sha256');
   let found = false;
-  for (const piece of chunksOf(kernel, place, () => (found = true))) hash.update(piece);
+  for (const piece of chunksOf(source, place, () => (found = true))) hash.update(piece);
   return found ? hash.digest('hex') : null;
 }
 
-function* chunksOf(kernel: Kernel, place: Place | null, onFound?: () => void): Generator<Buffer> {
+function* chunksOf(source: Source, place: Place | null, onFound?: () => void, most = CHUNK): Generator<Buffer> {
   if (place === null) return;
   const type = fileTypeOf(place.stat);
   if (type !== 'file' && type !== 'symlink') return;
-  const dir = openBelow(kernel, place.top, parentOf(`/${place.path}` as Bytes).slice(1) as Bytes);
+  const dir = parentFd(source, place);
   if (dir === null) return;
-  try {
-    if (type === 'symlink') yield* target(kernel, dir, place, onFound);
-    else yield* file(kernel, dir, place, onFound);
-  } finally {
-    kernel.close(dir);
-  }
+  if (type === 'symlink') yield* target(source.kernel, dir, place, onFound);
+  // One byte more than was there at the scan tells whether it grew.
+  else yield* file(source.kernel, dir, place, Math.min(CHUNK, most, place.stat.size + 1), onFound);
 }
 
 function* target(kernel: Kernel, dir: Fd, place: Place, onFound?: () => void): Generator<Buffer> {
@@ -115,7 +136,7 @@ function* target(kernel: Kernel, dir: Fd, place: Place, onFound?: () => void): G
   yield toBuffer(found);
 }
 
-function* file(kernel: Kernel, dir: Fd, place: Place, onFound?: () => void): Generator<Buffer> {
+function* file(kernel: Kernel, dir: Fd, place: Place, size: number, onFound?: () => void): Generator<Buffer> {
   const fd = openFile(kernel, dir, place);
   if (fd === null) return;
   try {
@@ -123,10 +144,10 @@ function* file(kernel: Kernel, dir: Fd, place: Place, onFound?: () => void): Gen
     if (fileTypeOf(kernel.stat(fd, '' as Bytes)) !== 'file') return;
     onFound?.();
     for (;;) {
-      const piece = Buffer.allocUnsafe(CHUNK);
-      const length = readSync(fd, piece, 0, CHUNK, null);
-      if (length === 0) return;
-      yield piece.subarray(0, length);
+      const piece = Buffer.allocUnsafe(size);
+      const length = readSync(fd, piece, 0, size, null);
+      if (length > 0) yield piece.subarray(0, length);
+      if (length < size) return;
     }
   } finally {
     kernel.close(fd);

@@ -94,7 +94,7 @@ function readValue(reader: Reader): string | null {
     if (char === '"') quoted = !quoted;
     else if (char !== '\\') value += char;
     else {
-      const escaped = ESCAPES[reader.text[reader.at] ?? ''];
+      const escaped = ESCAPES[reader.text[reader.at] ?? '\n'];
       if (escaped === undefined) return null;
       value += escaped;
       reader.at += 1;

@@ -22,7 +22,8 @@ export function objectRisk(change: Change, workspace: Bytes, contents: Pick<Cont
   if (setId !== null) return setId;
   const became = becameExecutable(change);
   if (!change.content && change.kind !== 'rename') return became ? 'became executable' : null;
-  const head = change.content ? (contents?.head(change, 'upper', HEAD) ?? null) : null;
+  const filled = change.content && change.upper.size > 0;
+  const head = filled ? (contents?.head(change, 'upper', HEAD) ?? null) : null;
   const program = head === null ? null : programIn(head);
   if (program !== null) return `${program} program`;
   if (became) return head?.subarray(0, 2).toString('latin1') === '#!' ? 'executable script' : 'executable file';

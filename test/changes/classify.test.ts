@@ -232,6 +232,18 @@ describe('later', () => {
   });
 });
 
+test('paths thousands of levels deep are matched in no time (CW20)', () => {
+  const start = process.hrtime.bigint();
+  for (let depth = 100; depth <= 4000; depth += 100) {
+    for (const name of ['.git', '.claude', 'x', 'rebase-merge', 'hooks']) {
+      judged(change(`${`${name}/`.repeat(depth)}y`));
+      expect(judged(change(`${`${name}/`.repeat(depth)}.git/a/hooks/y`))).toBe('control: git hook');
+    }
+  }
+
+  expect(Number(process.hrtime.bigint() - start) / 1e6).toBeLessThan(4000);
+});
+
 test('foldPath is the identity but for case on plain names', () => {
   expect(foldPath(fromText('src/Übung/a.TS'))).toBe('src/übung/a.ts');
   expect(foldPath(fromText('README.md'))).toBe('readme.md');
