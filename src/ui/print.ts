@@ -100,6 +100,6 @@ function isTerminal(fd: number): boolean {
   } catch {
     return false;
   }
-  const { isatty } = createRequire(import.meta.url)('node:tty') as typeof import('node:tty');
+  const { isatty } = createRequire(import.meta.url)('node:tty') as { isatty: (fd: number) => boolean };
   return isatty(fd);
 }
