@@ -88,7 +88,7 @@ export function finishLayers(draft: Draft): readonly PlannedLayer[] {
 
 function movedMounts(base: Bytes): PlanError {
   return new PlanError(
-    `The mounts of this machine have changed: the layer over ${base} can't be laid as before.`,
-    'Mount or unmount as it was, or take the changes over with agentfw commit or agentfw export',
+    `The layer over ${base} can't be laid as before: it is gone, or mounts at it or below it have changed.`,
+    'Make it as it was, or take the changes over with agentfw commit or agentfw export',
   );
 }

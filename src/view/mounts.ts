@@ -10,7 +10,7 @@ import { PlanError } from './plan.js';
 import { findPrivateRoots, MARKER, placePrivate, placePrograms } from './private.js';
 import { placeHostAsRoot } from './root.js';
 import { placeSsh } from './ssh.js';
-import { placeHost, placeTree } from './user.js';
+import { placeEarlier, placeHost, placeTree } from './user.js';
 
 /**
  * The mount planner: from the text of /proc/self/mountinfo and answers about
@@ -25,6 +25,7 @@ export function planView(mountinfo: Bytes, options: ViewOptions, facts: HostFact
   else placeHost(draft);
   placePrivate(draft);
   for (const tree of outermost(options.trees)) placeTree(draft, tree);
+  placeEarlier(draft);
   placePrograms(draft);
   if (options.mode === 'user' && options.uid !== 0) placeSsh(draft);
   placeGrants(draft);

@@ -1,5 +1,5 @@
 import type { Bytes } from '../bytes.js';
-import { joinBytes, parentOf } from '../bytes.js';
+import { isWithin, joinBytes, parentOf } from '../bytes.js';
 import { addReadOnly, addTmpfs, decide, decideBelow, makeDir, ensurePoint, regionOf, setRegion, type Draft } from './draft.js';
 import { canBeLower, isPseudo } from './fstypes.js';
 import { layerRootFor, surveyOf } from './islands.js';
@@ -43,20 +43,35 @@ function place(draft: Draft, path: Bytes): void {
   placeTop(draft, path);
 }
 
-/** A subtree without mounts: a layer over all of it, or a bind and layers over the few places that are the user's. */
+/**
+ * A subtree without mounts: a layer over all of it, or a bind and layers over
+ * the few places that are the user's. Layers of an earlier run lie where they
+ * lay, and no new one lies inside them: it would hide what they hold.
+ */
 function placeTop(draft: Draft, path: Bytes): void {
+  const earlier = draft.options.previous.map(({ base }) => base).filter((base) => isWithin(base, path));
   const { complete, islands } = surveyOf(draft, path);
-  if (islands.includes(path)) return addOverlay(draft, path, 'yours to write');
-  if (complete && islands.length === 0) return addReadOnly(draft, path, 'nothing in it is yours to write');
-  const foreign = islands.filter((island) => layerRootFor(draft, island, path) !== null).slice(0, MAX_ISLANDS);
-  if (complete && islands.length <= 1 + foreign.length) {
+  if (complete && islands.length === 0 && earlier.length === 0) return addReadOnly(draft, path, 'nothing in it is yours to write');
+  const whole = islands.includes(path) || earlier.includes(path);
+  const foreign = whole ? [] : islands.filter((island) => layerRootFor(draft, island, path) !== null).slice(0, MAX_ISLANDS);
+  const few = complete && islands.length <= 1 + foreign.length;
+  if (whole || !few) addOverlay(draft, path, islands.includes(path) ? 'yours to write' : 'something in it may be yours to write');
+  else {
     decide(draft, path, 'overlay', 'only some directories in it are yours to write: each has a layer');
     addReadOnly(draft, path, 'only some directories in it are yours to write');
-    for (const island of islands) addOverlay(draft, island, 'yours to write');
-    return;
   }
-  addOverlay(draft, path, 'something in it may be yours to write');
-  for (const island of foreign) addOverlay(draft, island, 'yours to write, below directories of others');
+  const added = (whole || !few ? foreign : islands).filter((island) => !earlier.some((base) => isWithin(island, base)));
+  for (const island of [...earlier, ...added].filter((base) => base !== path).sort()) addOverlay(draft, island, 'yours to write');
+}
+
+/** Lays the earlier layers that this run's own directories don't ask for: those of another project below /tmp, say. */
+export function placeEarlier(draft: Draft): void {
+  for (const { base, skeleton } of [...draft.options.previous].sort((a, b) => (a.base < b.base ? -1 : 1))) {
+    const covers = [...draft.regions.keys()].some((point) => isWithin(point, base));
+    const possible = draft.facts.lstat(base)?.type === 'dir' && regionOf(draft, base).kind !== 'bare' && readOnlyReason(draft, base) === null;
+    if (covers || !possible || skeleton) continue;
+    if (draft.options.mode === 'root' || mountsBelow(draft.table, base).length === 0) addOverlay(draft, base, 'it has a layer of an earlier run');
+  }
 }
 
 export function placeFresh(draft: Draft, path: Bytes): void {

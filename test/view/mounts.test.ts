@@ -156,7 +156,7 @@ describe('a plain user', () => {
 
     expect(plan({ ...base, options: { previous } }).layers.map(({ id, dir }) => [id, dir])).toEqual(previous.map(({ id, dir }) => [id, dir]));
     const changed = `${base.mountinfo}\n40 27 254:2 / /home/u/disk rw,relatime - ext4 /dev/vdb rw`;
-    expect(() => plan({ ...base, mountinfo: changed, host: `${BASIC}/home/u/disk/  755  me`, options: { previous } })).toThrow(/mounts of this machine have changed/);
+    expect(() => plan({ ...base, mountinfo: changed, host: `${BASIC}/home/u/disk/  755  me`, options: { previous } })).toThrow(/can't be laid as before/);
   });
 });
 
@@ -185,6 +185,39 @@ test('nothing below an automount point is looked at, and the point itself is nev
   for (const point of ['/data/direct', '/boot/efi']) {
     expect(asked.filter((line) => line.includes(` ${point}/`) || line === `list ${point}` || line === `realpath ${point}`)).toEqual([]);
   }
+});
+
+describe('a later run in the same sandbox', () => {
+  const base = { mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}
+/tmp/p/  755  me
+/opt/a/b/  755  me
+/opt/closed/  711` };
+  const paths = (found: ViewPlan): readonly string[] => found.layers.map(({ id, base: path }) => `${String(id)} ${path}`).sort();
+
+  test('from another directory lays all earlier layers too', () => {
+    const first = plan({ ...base, options: { cwd: '/tmp/p' as Bytes, trees: ['/tmp/p', '/home/u'] as Bytes[] } });
+    const second = plan({ ...base, options: { previous: first.layers } });
+
+    expect(paths(first)).toEqual(['0 /home/u', '1 /opt', '2 /opt/a/b', '3 /tmp/p']);
+    expect(paths(second)).toEqual(paths(first));
+    expect(unreachable(second)).toEqual([]);
+  });
+
+  test('keeps a layer over the whole where the host would now need only a part, and the reverse', () => {
+    const less = { ...base, host: `${BASIC}/opt/a/b/  755  me` };
+    const wide = plan(base).layers;
+    const narrow = plan(less).layers;
+
+    expect(narrow.map(({ base: path }) => path)).toEqual(['/home/u', '/opt/a/b']);
+    expect(paths(plan({ ...less, options: { previous: wide } }))).toEqual(['0 /home/u', '1 /opt', '2 /opt/a/b']);
+    expect(paths(plan({ ...base, options: { previous: narrow } }))).toEqual(['0 /home/u', '1 /opt/a/b', '2 /opt']);
+  });
+
+  test('is refused when a base is gone', () => {
+    const first = plan({ ...base, options: { cwd: '/tmp/p' as Bytes, trees: ['/tmp/p', '/home/u'] as Bytes[] } });
+
+    expect(() => plan({ ...base, host: base.host.replace('/tmp/p/  755  me', ''), options: { previous: first.layers } })).toThrow(/can't be laid/);
+  });
 });
 
 describe('what a plan refuses', () => {
