@@ -145,8 +145,28 @@ static int hold(pid_t pid, const struct ns_kind *k, int at, struct fault *f)
 	return 0;
 }
 
+/* Room above the usual soft limit; init was cloned and keeps its own. */
+static int make_room(struct fault *f)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return fault_errno(f, "rlimit", "can't read the limit of "
+						"descriptors");
+	if (limit.rlim_cur > NS_FD_END)
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	if (limit.rlim_max > NS_FD_END && setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return 0;
+	fault(f, "rlimit", "the driver needs %d descriptors", NS_FD_END + 1);
+	fault_hint(f, "Raise the hard limit: ulimit -Hn");
+	return -1;
+}
+
 int ns_hold(pid_t init, const struct spec *s, struct fault *f)
 {
+	if (make_room(f))
+		return -1;
 	for (size_t i = 0; i < ns_nkinds; i++) {
 		const struct ns_kind *k = &ns_kinds[i];
 

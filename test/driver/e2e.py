@@ -8,6 +8,7 @@ in their name.
 import ctypes
 import os
 import random
+import resource
 import signal
 import socket
 import struct
@@ -542,6 +543,16 @@ def double_fork_daemon_dies_with_the_agent_KN20(box):
 def limits_are_set(box):
     good(sh(box, 'ulimit -n; ulimit -Hn',
             extra=[('rlimit', 'nofile', 64, 128)]), '64\n128\n')
+
+
+@test()
+def few_descriptors_are_enough_or_told(box):
+    def limit(soft, hard):
+        return lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                          (soft, hard))
+    good(sh(box, 'ulimit -n', before=limit(32, 4096)), '32\n')
+    contains(refused(run(box, 'true', before=limit(32, 64)),
+                     'rlimit')['hint'], 'ulimit')
 
 
 @test()
