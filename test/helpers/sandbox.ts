@@ -43,8 +43,10 @@ export interface Area {
   readonly cli: (args: readonly string[], options?: RunOptions) => Promise<Outcome>;
   /** any command in the project, without agentfw, as the same identity */
   readonly native: (argv: readonly string[], options?: RunOptions) => Promise<Outcome>;
-  /** the argv that starts `agentfw ARGS…` as this identity, for tmux and pipes */
+  /** the words of `agentfw ARGS…`, for scripts that `native` runs */
   readonly argv: (args: readonly string[]) => readonly string[];
+  /** any words, started by us as this identity */
+  readonly as: (argv: readonly string[]) => readonly string[];
   readonly remove: () => Promise<void>;
 }
 
@@ -82,16 +84,17 @@ export function createArea(identity: Identity): Area {
     USER: identity.name, LOGNAME: identity.name,
     ...(process.env['AGENTFW_DEBUG'] === undefined ? {} : { AGENTFW_DEBUG: process.env['AGENTFW_DEBUG'] }),
   };
-  const native: Area['native'] = (argv, options = {}) => start(asIdentity(identity, argv), { env, cwd: project, options });
-  const argv: Area['argv'] = (args) => asIdentity(identity, [process.execPath, entry, ...args]);
-  const cli: Area['cli'] = (args, options) => native([process.execPath, entry, ...args], options);
+  const native: Area['native'] = (words, options = {}) => start(asIdentity(identity, words), { env, cwd: project, options });
+  const argv: Area['argv'] = (args) => [process.execPath, entry, ...args];
+  const as: Area['as'] = (words) => asIdentity(identity, words);
+  const cli: Area['cli'] = (args, options) => native(argv(args), options);
   const remove = async (): Promise<void> => {
     await cli(['kill', '--all'], { cwd: '/' });
     await removeTree(dir);
     const left = mountsBelow(dir);
     if (left.length > 0) throw new Error(`mounts left in the host namespace:\n${left.join('\n')}`);
   };
-  return { identity, dir, home, project, state, env, cli, native, argv, remove };
+  return { identity, dir, home, project, state, env, cli, native, argv, as, remove };
 }
 
 /** Delete a tree with directories of any mode (an overlay's work directory has 000). */

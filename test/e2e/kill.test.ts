@@ -1,0 +1,162 @@
+/** Issue 2, item 9: kill -9 of anything, at any moment; a full disk under the store. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, eventually, identities, jsonOf, mountsBelow, processesWith, type Area } from '../helpers/sandbox.js';
+
+type Victim = 'supervisor' | 'driver' | 'init';
+interface Listed {
+  readonly tag: string;
+  readonly state: string;
+}
+
+/** Milliseconds after the start: set-up, just started, well into the work. */
+const moments = [0, 15, 40, 70, 110, 160, 250, 400];
+/** Writes files whose content is their name, forever. */
+const worker = 'n=0; while :; do n=$((n+1)); echo "$n" > "work/$n.tmp"; mv "work/$n.tmp" "work/$n"; done';
+
+const { test } = needs('userns', 'overlay');
+
+for (const identity of identities()) {
+  describe(`kill -9 as ${identity.name}`, () => {
+    let area: Area;
+    beforeAll(async () => {
+      area = createArea(identity);
+      await area.native(['mkdir', 'work']);
+    });
+    afterAll(() => area.remove());
+
+    for (const victim of ['supervisor', 'driver', 'init'] as const) {
+      for (const moment of moments) {
+        test(`RS02 of the ${victim} ${moment} ms after the start ends the tree and keeps the layers`, async () => {
+          const tag = `${victim}-${moment}`;
+          const child = start(area, ['run', '--tag', tag, '--net', 'off', '--', 'sh', '-c', `: ${area.dir}-${tag}; ${worker}`]);
+          const ended = new Promise((done) => child.once('exit', done));
+          await new Promise((go) => setTimeout(go, moment));
+          await strike(child, victim);
+          await ended;
+
+          await eventually('every process has ended', () => processesWith(`${area.dir}-${tag}`).length === 0, 10);
+          expect(mountsBelow(area.dir)).toEqual([]);
+          expect(readdirSync(join(area.project, 'work'))).toEqual([]);
+
+          const { sandboxes } = jsonOf<{ readonly sandboxes: readonly Listed[] }>(await area.cli(['list', '--json']));
+          const listed = sandboxes.find((sandbox) => sandbox.tag === tag);
+          if (listed === undefined) {
+            // Struck before anything was made: nothing may be left half.
+            expect(existsSync(join(area.state, 'sandboxes', tag))).toBe(false);
+            return;
+          }
+          expect(['stopped', 'unclean'], listed.state).toContain(listed.state);
+
+          const again = await area.cli(['run', '--in', tag, '--net', 'off', '--', 'sh', '-c',
+            'for f in work/*[0-9]; do test ! -e "$f" || echo "$f $(cat "$f")"; done']);
+          expect(again.status, again.stderr).toBe(0);
+          const torn = again.stdout.split('\n').filter((line) => line !== '' && !/^work\/(\d+) \1$/.test(line));
+          expect(torn, 'files that are not whole').toEqual([]);
+
+          expect((await area.cli(['discard', tag, '--yes'])).status).toBe(0);
+        }, 60_000);
+      }
+    }
+  });
+
+  needs('root').describe(`a full disk under the store as ${identity.name}`, () => {
+    let area: Area;
+    beforeAll(() => { area = createArea(identity); });
+    afterAll(() => area.remove());
+
+    needs('root', 'overlay').test('E89 RS01 the agent gets ENOSPC, agentfw a sentence, and what was written stays', async () => {
+      const agentfw = area.as(area.argv([])).map(quote).join(' ');
+      const outcome = await asRootIn(area, `
+        mount -t tmpfs -o size=24m,mode=0700,uid=${identity.uid},gid=${identity.gid} none ${quote(area.state)}
+        ${agentfw} run --tag full --net off -- sh -c 'echo kept > kept; head -c 100000000 /dev/zero > big; echo "agent $?"; rm big; echo after > after' 2>run.err
+        echo "run $?"
+        ${agentfw} diff full --name-only; echo "diff $?"
+        ${agentfw} run --in full --net off -- sh -c 'head -c 100000000 /dev/zero > big' 2>full.err
+        echo "second $?"
+        ${agentfw} discard full --yes >&2; echo "discard $?"
+      `);
+
+      expect(outcome.stdout, outcome.stderr).toContain('agent 1\nrun 0\n');
+      expect(readFileSync(join(area.project, 'run.err'), 'utf8')).toContain('No space left on device');
+      expect(outcome.stdout).toContain(`${area.project}/after\n`);
+      expect(outcome.stdout).toContain(`${area.project}/kept\n`);
+      expect(outcome.stdout).toContain('diff 0\nsecond 1\ndiscard 0\n');
+      const said = readFileSync(join(area.project, 'full.err'), 'utf8').split('\n').filter((line) => !line.startsWith('head:'));
+      expect(said.join('\n')).toMatch(/full|no space/i);
+    });
+
+    needs('root', 'overlay').test('RS01 a store without room for a sandbox refuses to start, with a sentence', async () => {
+      const agentfw = area.as(area.argv([])).map(quote).join(' ');
+      const outcome = await asRootIn(area, `
+        mount -t tmpfs -o size=64k,mode=0700,uid=${identity.uid},gid=${identity.gid} none ${quote(area.state)}
+        head -c 65536 /dev/zero > ${quote(join(area.state, 'filler'))} 2>/dev/null
+        ${agentfw} run --net off -- true; echo "run $?"
+      `);
+
+      expect(outcome.stdout).toBe('run 125\n');
+      expect(outcome.stderr).toMatch(/^Error: .*(full|space)/im);
+    });
+
+    needs('root', 'overlay').test('E102 CW16 a host disk that fills up during a commit loses nothing', async () => {
+      const agentfw = area.as(area.argv([])).map(quote).join(' ');
+      const outcome = await asRootIn(area, `
+        mkdir small
+        mount -t tmpfs -o size=2m,mode=0700,uid=${identity.uid},gid=${identity.gid} none small
+        echo old > small/file
+        chown ${identity.uid}:${identity.gid} small/file
+        ${agentfw} run --tag c --net off -- sh -c 'for i in 1 2 3 4 5 6; do head -c 600000 /dev/urandom > small/$i; done; echo new > small/file; sha256sum small/? | sort' > sums
+        echo "run $?"
+        ${agentfw} commit --tag c --yes >&2; echo "commit $?"
+        ${agentfw} run --in c --net off -- sh -c 'sha256sum small/? | sort' > again; cmp sums again && echo same
+        mount -o remount,size=20m small
+        ${agentfw} commit --tag c --yes >&2; echo "commit $?"
+        sha256sum small/? | sort > landed; cmp sums landed && echo landed; cat small/file
+      `);
+
+      expect(outcome.stdout, outcome.stderr).toMatch(/^run 0\ncommit [1-9]\d*\nsame\ncommit 0\nlanded\nnew\n$/);
+    }, 120_000);
+  });
+}
+
+function start(area: Area, args: readonly string[]): ChildProcess {
+  const [file = '', ...rest] = area.as(area.argv(args));
+  return spawn(file, rest, { cwd: area.project, env: area.env, stdio: 'ignore' });
+}
+
+async function strike(child: ChildProcess, victim: Victim): Promise<void> {
+  const pid = await eventually<number | undefined>(`the ${victim} is there`, () => {
+    if (child.exitCode !== null) throw new Error(`run ended by itself with ${child.exitCode}`);
+    const supervisor = child.pid;
+    if (victim === 'supervisor' || supervisor === undefined) return supervisor;
+    const driver = childrenOf(supervisor)[0];
+    return victim === 'driver' || driver === undefined ? driver : childrenOf(driver)[0];
+  });
+  if (pid !== undefined) process.kill(pid, 'SIGKILL');
+}
+
+function childrenOf(pid: number): readonly number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+      .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number))
+      .filter((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('agentfw-driver'));
+  } catch {
+    return [];
+  }
+}
+
+/** A script in a mount namespace of its own, so that its mounts end with it. */
+async function asRootIn(area: Area, script: string): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  const { execa } = await import('execa');
+  const result = await execa('unshare', ['--mount', '--propagation', 'private', 'bash', '-c', `cd ${quote(area.project)} || exit\n${script}`], {
+    cwd: area.project, env: area.env, extendEnv: false, reject: false, stdin: 'ignore', timeout: 100_000, stripFinalNewline: false,
+  });
+  return { stdout: result.stdout, stderr: result.stderr };
+}
+
+function quote(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
