@@ -5,6 +5,7 @@ import { type Fd, type Kernel, KernelError, type Stat } from '../kernel/kernel.j
 import type { Layer } from '../sandbox/sandbox.js';
 import type { Change } from './change.js';
 import { fileTypeOf } from './filetype.js';
+import { lendAccess, type Lent } from './lend.js';
 import { closeLayer, type LayerDirs, openBelow, openLayer } from './layer-dirs.js';
 
 /** The agent's version of a path, or the host's. */
@@ -55,23 +56,43 @@ export function openContents(kernel: Kernel, layers: readonly Layer[]): ContentR
 interface Source {
   readonly kernel: Kernel;
   /** by side, the directory that was read from last: changes come directory by directory */
-  readonly parents: Map<Fd, { readonly path: Bytes; readonly fd: Fd | null }>;
+  readonly parents: Map<Fd, Parent>;
+}
+
+interface Parent {
+  readonly path: Bytes;
+  readonly fd: Fd | null;
+  readonly lent: Lent | null;
 }
 
 function forget({ kernel, parents }: Source): void {
-  for (const { fd } of parents.values()) if (fd !== null) kernel.close(fd);
+  for (const parent of parents.values()) leave(kernel, parent);
   parents.clear();
+}
+
+function leave(kernel: Kernel, { fd, lent }: Parent): void {
+  if (fd !== null) kernel.close(fd);
+  lent?.restore();
 }
 
 function parentFd({ kernel, parents }: Source, place: Place): Fd | null {
   const path = parentOf(`/${place.path}` as Bytes).slice(1) as Bytes;
   const last = parents.get(place.top);
   if (last?.path === path) return last.fd;
-  if (last !== undefined && last.fd !== null) kernel.close(last.fd);
+  if (last !== undefined) leave(kernel, last);
   parents.delete(place.top);
-  const fd = openBelow(kernel, place.top, path);
-  parents.set(place.top, { path, fd });
-  return fd;
+  const parent = openParent(kernel, place, path);
+  parents.set(place.top, parent);
+  return parent.fd;
+}
+
+/** Readable, and searchable for as long as it is open. */
+function openParent(kernel: Kernel, { top, ours }: Place, path: Bytes): Parent {
+  const fd = openBelow(kernel, top, path);
+  if (!ours || (fd !== null && (kernel.stat(fd, '' as Bytes).mode & 0o500) === 0o500)) return { path, fd, lent: null };
+  if (fd !== null) kernel.close(fd);
+  const lent = lendAccess(kernel, top, path);
+  return { path, fd: openBelow(kernel, top, path), lent };
 }
 
 /** A path below an open directory, and what was there at the scan. */
