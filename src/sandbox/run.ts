@@ -118,7 +118,7 @@ async function runOpened(store: Store, opened: Opened, options: RunOptions, back
       const start = prepareStart(store, opened.record, options);
       record = start.record;
       if (tries === MAX_TRIES) warn(record, options, opened.fresh);
-      outcome = await drive(store, start, (changed) => (record = changed), background);
+      outcome = await drive(store, start, { keep: (changed) => (record = changed), say: options.say, background });
       if (tries <= 1 || !hostMoved(outcome)) break;
     }
   } catch (error) {
@@ -145,7 +145,13 @@ function warn(record: SandboxRecord, { net, say }: RunOptions, fresh: boolean): 
   if (isReadOnlyAt(record) && record.mode === 'user') say(`agentfw: ${toText(record.cwd)} is read-only in the sandbox: you may not write it, or no layer can lie over it`);
 }
 
-async function drive(store: Store, start: Start, keep: (record: SandboxRecord) => void, background: boolean): Promise<Outcome> {
+interface Driving {
+  readonly keep: (record: SandboxRecord) => void;
+  readonly say: RunOptions['say'];
+  readonly background: boolean;
+}
+
+async function drive(store: Store, start: Start, { keep, say, background }: Driving): Promise<Outcome> {
   let record = start.record;
   const begin = (onEvent: (event: DriverEvent) => void): Driver => {
     // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view.
@@ -166,6 +172,7 @@ async function drive(store: Store, start: Start, keep: (record: SandboxRecord) =
       }
     },
     onDegraded: (name, why) => {
+      say(`agentfw: this kernel lacks ${name}: ${why}`);
       record = { ...record, degraded: [...record.degraded, { name, why }] };
       keep(record);
     },
