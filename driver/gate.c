@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Starting: two children, a handshake, and an error that names the step. */
@@ -286,19 +287,32 @@ int gate_start(const struct gate_opts *opts, struct gate *gate)
 	return err;
 }
 
+/* True when it has ended; its number may be another's from then on. */
+static bool ended(pid_t *pid)
+{
+	if (*pid > 0 && waitpid(*pid, NULL, WNOHANG) == 0)
+		return false;
+	*pid = 0;
+	return true;
+}
+
+static void end_now(pid_t *pid)
+{
+	if (ended(pid))
+		return;
+	kill(*pid, SIGKILL);
+	while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*pid = 0;
+}
+
+/* Without netd the gate says its last words to the supervisor and ends. */
 void gate_stop(struct gate *gate)
 {
-	pid_t *pids[] = { &gate->gate, &gate->netd };
+	struct timespec pause = { .tv_nsec = 2000000 };
 
-	for (int i = 0; i < 2; i++) {
-		/* Reaped elsewhere: the number may be another's by now. */
-		if (*pids[i] <= 0 || waitpid(*pids[i], NULL, WNOHANG) != 0) {
-			*pids[i] = 0;
-			continue;
-		}
-		kill(*pids[i], SIGKILL);
-		while (waitpid(*pids[i], NULL, 0) < 0 && errno == EINTR)
-			;
-		*pids[i] = 0;
-	}
+	end_now(&gate->netd);
+	for (int turn = 0; turn < 400 && !ended(&gate->gate); turn++)
+		nanosleep(&pause, NULL);
+	end_now(&gate->gate);
 }

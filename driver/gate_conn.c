@@ -229,18 +229,40 @@ void conn_accept(struct core *g, const struct source *listener, bool door)
 		g->paused = true;
 }
 
-/* A held client that hangs up: its question may live on, it doesn't. */
+static void gone(struct core *g, struct conn *c)
+{
+	c->gone = true;
+	conn_close(g, c, true);
+}
+
+/*
+ * A held client that hangs up: its question may live on, it doesn't. With
+ * bytes waiting, a half-close and a close look the same from here, so netd
+ * is asked whether anybody still has the other end.
+ */
 static void asked_event(struct core *g, struct conn *c, uint32_t events)
 {
 	int waiting = 0;
 
-	if (!(events & (EPOLLERR | EPOLLHUP))) {
-		if (!(events & EPOLLRDHUP) ||
-		    ioctl(c->s[0].src.fd, FIONREAD, &waiting) < 0 || waiting)
-			return;
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		gone(g, c);
+		return;
 	}
-	c->gone = true;
-	conn_close(g, c, true);
+	if (!(events & EPOLLRDHUP) ||
+	    ioctl(c->s[0].src.fd, FIONREAD, &waiting) < 0)
+		return;
+	if (waiting)
+		netd_ask(g, NETD_WHO, c->id, &c->peer, &c->dst);
+	else
+		gone(g, c);
+}
+
+void conn_orphan(struct core *g, uint64_t id)
+{
+	struct conn *c = conn_by_id(g, id);
+
+	if (c && c->state == CONN_ASKED && c->s[0].hup)
+		gone(g, c);
 }
 
 void conn_client(struct core *g, struct conn *c, uint32_t events)

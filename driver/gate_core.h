@@ -140,7 +140,7 @@ struct udp_flow;
 struct core {
 	int epoll, icmp4, icmp6;
 	enum netd_rung rung;
-	bool paused, has_v6;
+	bool paused, has_v6, ending;
 	struct source channel, netd, listener, dns, udp;
 	uint64_t now, next_id;		/* now: monotonic ms */
 	uint32_t conns_max, conns, timed;
@@ -196,6 +196,7 @@ void conn_close(struct core *g, struct conn *c, bool reset);
 void conn_deadline(struct core *g, struct conn *c, uint64_t ms);
 void conn_client(struct core *g, struct conn *c, uint32_t events);
 void conn_upstream(struct core *g, struct conn *c, uint32_t events);
+void conn_orphan(struct core *g, uint64_t id);
 void conn_tick(struct core *g);
 void conn_bury(struct core *g);
 uint32_t conn_limit(void);

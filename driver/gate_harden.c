@@ -50,6 +50,10 @@ static struct sock_filter filter[] = {
 	ALLOW(pipe2), ALLOW(bind), ALLOW(listen), ALLOW(clock_gettime),
 	ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap),
 	ALLOW(madvise), ALLOW(write), ALLOW(exit), ALLOW(exit_group),
+	ALLOW(ppoll),
+#ifdef __NR_poll
+	ALLOW(poll),
+#endif
 	ALLOW(rt_sigreturn), ALLOW(restart_syscall), ALLOW(getrandom),
 	/* Only sockets that a dial or a listener needs. */
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 0, 4),

@@ -2,6 +2,7 @@
 #include "gate_core.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,17 +25,27 @@ uint64_t gate_id(struct core *g, uint32_t slot)
 	return ++g->next_id * GATE_CONNS_MAX + slot;
 }
 
+/* What is still to be said of every connection, as far as somebody reads. */
+static void last_words(struct core *g)
+{
+	struct pollfd p = { .fd = g->channel.fd, .events = POLLOUT };
+
+	while (g->all)
+		conn_close(g, g->all, true);
+	for (int turn = 0; turn < 20 && g->out_len > 0; turn++) {
+		chan_flush(g);
+		if (g->out_len > 0)
+			(void)poll(&p, 1, 25);
+	}
+}
+
 void gate_fatal(struct core *g, const char *why)
 {
-	struct linger rst = { .l_onoff = 1 };
-	struct conn *c;
-
+	if (g->ending)
+		_exit(1);
+	g->ending = true;
 	fprintf(stderr, "agentfw gate: %s\n", why);
-	for (c = g->all; c; c = c->next)
-		for (int i = 0; i < 2; i++)
-			if (c->s[i].src.fd >= 0)
-				(void)setsockopt(c->s[i].src.fd, SOL_SOCKET,
-						 SO_LINGER, &rst, sizeof(rst));
+	last_words(g);
 	_exit(1);
 }
 

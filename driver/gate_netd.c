@@ -41,6 +41,8 @@ static void who_known(struct core *g, const struct netd_reply *r)
 {
 	struct gj_writer w;
 
+	if (r->pid < 0)
+		conn_orphan(g, r->id);
 	if (r->pid <= 0)
 		return;
 	gj_begin(&w, "who");

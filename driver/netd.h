@@ -78,7 +78,7 @@ void netd_setup(enum netd_rung force, struct netd_hello *hello,
 		int fds[NETD_FDS]);
 int netd_listener(const struct sockaddr_in6 *address, int transparent);
 
-/* netd_who.c: the sandbox process that holds a socket inode, or 0. */
+/* netd_who.c: the process that holds a client's socket; 0 unknown, -1 none. */
 pid_t netd_who(int diag, const struct netd_request *request);
 
 /* netd_notify.c: one connect() of the agent; -1 when the listener ended. */

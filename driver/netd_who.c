@@ -138,7 +138,7 @@ pid_t netd_who(int diag, const struct netd_request *q)
 		return 0;
 	inode = diag_inode(diag, &q->local, &q->remote);
 	if (!inode)
-		return 0;
+		return -1;	/* no process has it open any more */
 	snprintf(name, sizeof(name), "socket:[%u]", inode);
 	return find(name);
 }

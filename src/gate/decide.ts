@@ -19,6 +19,8 @@ export interface RuleFlags {
 export interface DecideOptions {
   readonly judge: (question: HostQuestion) => HostJudgement;
   readonly flags: (judgement: HostJudgement) => RuleFlags;
+  /** a rule that holds says `private: true` */
+  readonly isPrivate: (judgement: HostJudgement) => boolean;
   readonly resolve: Resolver;
   readonly asking: Asking;
   /** addresses of this host's interfaces, canonical */
@@ -86,9 +88,8 @@ export async function vet(options: DecideOptions, look: Extract<FirstLook, { kin
   if (credentials !== undefined) return refuse('net.metadata', `${hostText(host)} leads to ${credentials}, which gives out the machine's own credentials`);
   const judgement = options.judge({ host: hostText(host), port, addresses });
   if (judgement.verdict === 'deny') return judged(judgement, host, port);
-  const privately = judgement.also.some((rule) => rule.list === 'network.allow' && rule.private);
   const own = addresses.find((ip) => options.ownAddresses().has(ip));
-  if (own !== undefined && !privately) return refuse('net.own', `${hostText(host)} leads to this machine itself (${own})`, 'A rule with `private: true` allows it.');
+  if (own !== undefined && !options.isPrivate(judgement)) return refuse('net.own', `${hostText(host)} leads to this machine itself (${own})`, 'A rule with `private: true` allows it.');
   const { rule, origin } = judgement;
   return { verdict: 'allow', host, addresses, port, rule, origin: originText(origin), approval, flags: options.flags(judgement) };
 }

@@ -68,6 +68,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     stream: options.stream,
     judge: (question) => judgeHost(options.policy, question),
     flags: options.flags ?? (() => ({})),
+    isPrivate: ({ rule, also }) => options.policy.rules.some((one) => one.list === 'network.allow' && one.private && (one.id === rule || also.includes(one))),
     resolve: options.resolve ?? hostResolver(),
     asking,
     ownAddresses,

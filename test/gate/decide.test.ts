@@ -24,7 +24,7 @@ interface World {
 
 function options(world: World = {}): DecideOptions {
   const judge: DecideOptions['judge'] = ({ host, addresses = [] }): HostJudgement => {
-    const base = { origin: null, why: 'w', also: world.private === true ? [{ list: 'network.allow', private: true } as never] : [], silent: false };
+    const base = { origin: null, why: 'w', also: [], silent: false };
     if (world.deny?.includes(host) === true) return { ...base, verdict: 'deny', rule: 'deny.rule', final: true };
     if (world.private !== true && [host, ...addresses].some((one) => gateHost(one).kind === 'ip' && !isPublic(one))) return { ...base, verdict: 'deny', rule: 'net.private', final: true };
     return world.allow?.includes(host) === true ? { ...base, verdict: 'allow', rule: 'allow.rule', final: false } : { ...base, verdict: 'ask', rule: 'network.default', final: false };
@@ -32,6 +32,7 @@ function options(world: World = {}): DecideOptions {
   return {
     judge,
     flags: () => world.flags ?? {},
+    isPrivate: () => world.private === true,
     resolve: (name) => Promise.resolve(world.names?.[name] === undefined ? { kind: 'none', why: 'it does not exist' } : { kind: 'addresses', addresses: world.names[name] }),
     asking: makeAsking({ ...ASK, ...world.ask }),
     ownAddresses: () => new Set(world.own),

@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url';
 import { openChannel, type Channel, type ConnQuestion, type GateMessage } from '../../src/gate/channel.js';
 
 const DRIVER = fileURLToPath(new URL('../../driver', import.meta.url));
-const HARNESS = `${DRIVER}/build/gate-harness`;
+/** `gate-harness-san` runs the same tests under sanitizers. */
+export const HARNESS = `${DRIVER}/build/${process.env['AGENTFW_TEST_HARNESS'] ?? 'gate-harness'}`;
 
 /** Builds the stand-alone gate once. */
 export function buildHarness(): void {
-  execFileSync('make', ['-s', '-C', DRIVER, '-f', 'gate.mk', 'build/gate-harness']);
+  execFileSync('make', ['-s', '-C', DRIVER, '-f', 'gate.mk', HARNESS.slice(DRIVER.length + 1)]);
 }
 
 /** How the peer answers; what a test leaves out is refused. */
