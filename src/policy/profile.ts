@@ -2,6 +2,7 @@ import { accessSync, constants, readFileSync, realpathSync, statSync } from 'nod
 import { basename, delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { fromText } from '../bytes.js';
 import type { Signature } from './document.js';
+import { matchesAny } from './engine.js';
 import { pathMatcher } from './match.js';
 import { expandPattern } from './pattern.js';
 
@@ -40,7 +41,7 @@ export function matchProfile(request: ProfileRequest, profiles: readonly { reado
   const found = resolveProgram(program.word, request);
   const word = basename(program.word);
   for (const { name, agent } of profiles) {
-    if (found.pkg !== null && agent.packages.includes(found.pkg.name)) return { profile: name, version: found.pkg.version, why: `matched ${found.pkg.name}` };
+    if (found.pkg !== null && matchesAny(agent.packages, found.pkg.name)) return { profile: name, version: found.pkg.version, why: `matched ${found.pkg.name}` };
     if (found.real !== null && liesAt(found.real, agent, request)) return { profile: name, version: versionIn(found.real), why: `matched ${found.real}` };
   }
   for (const { name, agent } of profiles) {
@@ -80,7 +81,7 @@ function scriptOf(argv: readonly string[]): string | null {
 
 function bySpec(spec: string, profiles: readonly { readonly name: string; readonly agent: Signature }[]): ProfileMatch {
   const [, name = spec, version] = /^(@?[^@]+)(?:@(.+))?$/.exec(spec) ?? [];
-  const found = profiles.find(({ agent }) => agent.packages.includes(name));
+  const found = profiles.find(({ agent }) => matchesAny(agent.packages, name));
   if (found === undefined) return { profile: 'generic', version: null, why: `no profile for the package ${name}` };
   return { profile: found.name, version: version !== undefined && /^\d/.test(version) ? version : null, why: `matched ${name}` };
 }
