@@ -12,7 +12,7 @@ import { changesOf } from './gather.js';
 export function* contentOf(store: Store, record: SandboxRecord, path: Bytes): Generator<Buffer> {
   const change = changesOf(store, record).find((candidate) => candidate.path === path);
   if (change === undefined) return yield* hostContent(store, path);
-  if (change.kind === 'delete') throw noFile(path, `is deleted in sandbox ${record.tag}`);
+  if (change.kind === 'delete') throw noFile(path, `was deleted by the agent`);
   if (change.type !== 'file' && change.type !== 'symlink') throw noFile(path, `is a ${change.type}`);
   const contents = openContents(store.kernel, record.layers);
   try {

@@ -25,7 +25,7 @@ interface Answers {
 export default class Discard extends AgentfwCommand {
   static override id = 'discard';
   static override summary = 'throw a sandbox away, or some of its changes';
-  static override description = 'Single paths can be had back with agentfw undo; a whole sandbox can’t.';
+  static override description = 'With paths, the sandbox shows the host’s version of them again. There is no way back.';
   static override usage = ['discard [TAG] [PATH...]'];
   static override flags = {
     ...common,
@@ -72,7 +72,7 @@ export default class Discard extends AgentfwCommand {
       if (answers.json) this.printer.json({ version: 1, tag, discarded: 'paths', ...resultJson(result) });
       else {
         for (const { path, text } of result.refused) this.printer.say(`not discarded ${showBytes(path)}: ${escapeForTerminal(text)}`);
-        this.printer.say(`Discarded ${plural(changes.length - result.refused.length, 'change')} of ${tag}${result.id === null ? '' : `\nHave them back: agentfw undo ${result.id}`}`);
+        this.printer.say(`Discarded ${plural(changes.length - result.refused.length, 'change')} of ${tag}`);
       }
       return commitStatus(result);
     });

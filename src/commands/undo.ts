@@ -1,9 +1,9 @@
 import { storeContextOf } from '../changes/context.js';
-import { commitStatus, recoverAll, undoCommit } from '../changes/engine.js';
+import { commitStatus, listCommits, recoverAll, undoCommit, type CommitInfo } from '../changes/engine.js';
 import { usageError } from '../errors.js';
 import { toText } from '../bytes.js';
 import { AgentfwCommand, common } from '../ui/command.js';
-import { resultJson, sayRecovered, sayResult } from '../ui/commits.js';
+import { resultJson, sayRecovered, sayResult, total } from '../ui/commits.js';
 import { progressOn } from '../ui/progress.js';
 
 export default class Undo extends AgentfwCommand {
@@ -20,7 +20,7 @@ export default class Undo extends AgentfwCommand {
     const context = storeContextOf(await this.store());
     sayRecovered(this.printer, recoverAll(context));
     const progress = progressOn(this.printer, 'Taking back');
-    const result = undoCommit(context, id === undefined ? null : toText(id), {
+    const result = undoCommit(context, id === undefined ? newestOf(listCommits(context)) : toText(id), {
       onProgress: progress.step,
       onWait: (what) => this.printer.say(`Waiting for ${what}.`),
     });
@@ -29,4 +29,11 @@ export default class Undo extends AgentfwCommand {
     else sayResult(this.printer, result, 'Took back');
     return commitStatus(result);
   }
+}
+
+/** The newest that did something to the host and isn't undone; what `discard PATH` did concerns no host. */
+function newestOf(commits: readonly CommitInfo[]): string | null {
+  const found = commits.find(({ state, undoes, undoneBy, counts }) => state === 'landed' && undoes === null && undoneBy === null && total(counts) > 0);
+  if (found === undefined) throw usageError('There is no commit to take back.', 'List them: agentfw log --commits');
+  return found.id;
 }

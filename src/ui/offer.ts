@@ -1,5 +1,6 @@
 import { toText, type Bytes } from '../bytes.js';
 import type { JudgedChange } from '../changes/change.js';
+import { orderChanges } from '../changes/order.js';
 import type { Offer } from '../changes/offer.js';
 import { changeLine, classHeading, countsText } from './changes.js';
 import { escapeForTerminal, showBytes } from './escape.js';
@@ -13,7 +14,7 @@ const MOST_LISTED = 40;
 /** What is about to land, before the question. */
 export function sayOffer(printer: Printer, offer: Offer): void {
   const refused = new Map(offer.plan.refused.map((entry) => [entry.path, entry]));
-  const landing = offer.selected.filter(({ path }) => !refused.has(path));
+  const landing = orderChanges(offer.selected.filter(({ path }) => !refused.has(path)));
   sayClasses(printer, landing);
   for (const path of offer.added) printer.say(`${showBytes(path)} comes along: something named needs it`);
   for (const { path, text } of refused.values()) {

@@ -13,7 +13,7 @@ export function statText(changes: readonly JudgedChange[], contents: ContentRead
 function amountText(change: JudgedChange, contents: ContentReader, paint: Paint): string {
   const { binary, added, removed } = summarise(change, contents);
   if (binary === null) return change.meta.join(', ');
-  if (binary) return `${size(change.base?.size ?? 0)} → ${size(change.upper?.size ?? 0)}`;
+  if (binary) return [change.kind === 'add' ? null : change.base, change.upper].filter((stat) => stat !== null).map((stat) => size(stat.size)).join(' → ');
   const parts = [added === null || added === 0 ? '' : paint('green', `+${added}`), removed === null || removed === 0 ? '' : paint('red', `-${removed}`)];
   return parts.filter((part) => part !== '').join(' ');
 }

@@ -43,7 +43,7 @@ describe('without a sandbox', () => {
     expect(await cli(['comit'])).toMatchInlineSnapshot(`
       "--- stderr ---
       Error: There is no command comit
-      Hint: See agentfw --help
+      Hint: Did you mean commit?
       --- exit 2 ---
       "
     `);
@@ -130,7 +130,10 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
   test('a run returns the agent’s status and says how it went in at most four lines', async () => {
     const job = 'echo four >> poem; rm -r old; echo new > fresh; exit 3';
     expect(await cli(['run', '--tag', 'job', '--net', 'off', '--', 'sh', '-c', job])).toMatchInlineSnapshot(`
-      "--- exit 3 ---
+      "--- stderr ---
+      agentfw: 1 modified, 1 added, 2 deleted in job
+      agentfw: look with agentfw diff job; then agentfw commit job or agentfw discard job
+      --- exit 3 ---
       "
     `);
   });
@@ -171,7 +174,7 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
     `);
     expect(await cli(['show', 'job:old/gone'])).toMatchInlineSnapshot(`
       "--- stderr ---
-      Error: $PROJECT/old/gone is deleted in sandbox job.
+      Error: $PROJECT/old/gone was deleted by the agent.
       --- exit 1 ---
       "
     `);
