@@ -181,6 +181,23 @@ for (const identity of identities()) {
       }
     }, 120_000);
 
+    gated.test('`exec` enters the running view with the same confinement, and ends with it', async () => {
+      const child = start(area, ['--tag', 'entered'], 'echo inner > only-inside; echo private > /tmp/p; echo ready; sleep 30');
+      await child.says('ready\n');
+      await eventually('the record names its processes', () => saved('entered').init !== null);
+
+      const outcome = await area.cli(['exec', 'entered', '--', 'sh', '-c', 'cat only-inside /tmp/p; pwd; id -u; grep -E "^(CapEff|NoNewPrivs|Seccomp):" /proc/self/status | tr "\\n" " "; ls /proc | grep -c "^[0-9]"; exit 6']);
+      const caps = identity.name === 'root' ? '00000000800004fb' : '0000000000000000';
+      expect(outcome.stdout, outcome.stderr).toMatch(new RegExp(`^inner\\nprivate\\n${area.project}\\n${String(identity.uid)}\\nCapEff:\\t${caps} NoNewPrivs:\\t1 Seccomp:\\t2 \\d\\n$`));
+      expect(outcome.status).toBe(6);
+      expect((await area.cli(['exec', 'entered', '--', 'no-such-program'])).status).toBe(127);
+
+      const killed = await area.cli(['kill', 'entered']);
+      expect(killed.status, killed.stderr).toBe(0);
+      expect(await child.ended).toBe(137);
+      expect((await area.cli(['exec', 'entered', '--', 'true'])).status).toBe(125);
+    });
+
     gated.test('two sandboxes run at once over the same base, each with its own layers', async () => {
       const [one, two] = await Promise.all([
         run(['--tag', 'one'], 'sh', '-c', 'echo 1 > both; sleep .3; cat both'),
