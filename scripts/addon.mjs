@@ -10,7 +10,7 @@ const sources = ['binding.gyp', 'package-lock.json', ...readdirSync(`${root}nati
 const fresh = sources.every((name) => (statSync(root + name, { throwIfNoEntry: false })?.mtimeMs ?? 0) < built);
 
 if (!fresh) {
-  const { status, error } = spawnSync('node-gyp', ['rebuild', '--silent'], { cwd: root, stdio: 'inherit' });
+  const { status, error } = spawnSync('node-gyp', ['configure', 'build', '--silent'], { cwd: root, stdio: 'inherit' });
   if (error) console.error(`can't run node-gyp: ${error.message}`);
   process.exit(status ?? 1);
 }
