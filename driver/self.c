@@ -50,10 +50,12 @@ int self_seal(char **argv, struct fault *f)
 {
 	AUTO_FD int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	AUTO_FD int copy = -1;
+	int seals;
 
 	if (self < 0)
 		return fault_errno(f, "driver", "can't open the driver");
-	if (fcntl(self, F_GET_SEALS) == SEALS || !writable(self))
+	seals = fcntl(self, F_GET_SEALS); /* -1 for anything but a memfd */
+	if ((seals >= 0 && (seals & SEALS) == SEALS) || !writable(self))
 		return 0;
 	copy = sealed_copy(self);
 	if (copy >= 0)
