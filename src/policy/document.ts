@@ -10,8 +10,6 @@ export type Layer = 'built-in' | 'profile' | 'managed' | 'user' | 'project' | 'c
 /** Layers in the order of DESIGN §10: later ones refine, none loosens `managed`. */
 export const LAYERS: readonly Layer[] = ['built-in', 'profile', 'managed', 'user', 'project', 'command line'];
 
-export type Section = 'files' | 'changes' | 'network' | 'sockets' | 'environment';
-
 export type RuleList =
   | 'files.hide' | 'files.readonly' | 'files.passthrough' | 'files.share' | 'files.state' | 'files.skip'
   | 'changes.commit' | 'changes.discard' | 'changes.escalate' | 'changes.accept' | 'changes.control' | 'changes.later'

@@ -29,6 +29,10 @@ export { buildEnvironment, judgeEnv, type BuiltEnvironment } from './environment
 export { resolveHides, type Hide, type ResolvedHides, type ResolveOptions } from './resolve.js';
 /** An agent's state file merged by key. */
 export { mergeState, type StateMerge } from './state.js';
+/** What stands in for a hidden package manager file. */
+export { standInFor, STAND_INS } from './standin.js';
+/** The request of this process, paths real. */
+export { policyRequest } from './request.js';
 
 export interface PolicyRequest extends SourceRequest {
   /** more host sets that only this machine knows; `registries` is found by itself */

@@ -3,10 +3,10 @@ import { fromText, isText, toText, type Bytes } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { storePath } from '../sandbox/place.js';
-import type { PolicyRequest } from './index.js';
+import type { SourceRequest } from './sources.js';
 
 /** The request of this process. Paths are real ones, because the view and its changes know no other. */
-export function policyRequest(context: Context, more: Partial<PolicyRequest> = {}): PolicyRequest {
+export function policyRequest(context: Context, more: Partial<SourceRequest> = {}): SourceRequest {
   const { env, uid } = context;
   return { argv: [], cwd: textOf(context.cwd, 'The current directory'), home: homeOf(env), env, uid, stateDir: textOf(realOr(storePath(env)), 'The store'), ...more };
 }

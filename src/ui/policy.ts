@@ -1,13 +1,13 @@
 import type { CompiledPolicy, CompiledRule, Loosening, Origin } from '../policy/compiled.js';
 import { placeText } from '../policy/document.js';
 import type { Explanation } from '../policy/explain.js';
-import type { PolicyRequest } from '../policy/index.js';
-import { profileNames } from '../policy/sources.js';
+
+import { profileNames, type SourceRequest } from '../policy/sources.js';
 import { escapeForTerminal } from './escape.js';
 import { table } from './table.js';
 
 /** The policy request of this process; `agent` is a profile's name or a command. */
-export async function requestHere(agent: string | null, more: Partial<PolicyRequest> = {}): Promise<PolicyRequest> {
+export async function requestHere(agent: string | null, more: Partial<SourceRequest> = {}): Promise<SourceRequest> {
   const [{ processContext }, { policyRequest }] = await Promise.all([import('./context.js'), import('../policy/request.js')]);
   const profile = agent !== null && profileNames().includes(agent) ? { profile: agent } : agent === null ? {} : { argv: [agent] };
   return policyRequest(processContext(), { ...profile, ...more });

@@ -1,0 +1,114 @@
+/** The `policy` commands end to end: bundled once, each run in an emptied environment. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { put, tempHome } from './temp.js';
+
+const root = new URL('../../', import.meta.url).pathname;
+// Two directories down, as the product's own bundle is: profiles and the addon are found from there.
+const bundle = join(root, '.tmp/policy-commands/cli.mjs');
+const names = ['check', 'show', 'explain', 'test', 'init', 'trust', 'untrust', 'diff'];
+
+beforeAll(async () => {
+  const contents = `const load = {${names.map((name) => `${name}: () => import('./src/commands/policy/${name}.js')`).join()}};
+    const { default: Command } = await load[process.argv[2]]();
+    await new Command(process.argv.slice(3), { bin: 'agentfw' }).run();`;
+  await build({ stdin: { contents, resolveDir: root }, bundle: true, platform: 'node', format: 'esm', packages: 'external', outfile: bundle, logLevel: 'error' });
+});
+
+function cli(home: string, ...argv: string[]): { status: number | null; stdout: string; stderr: string } {
+  const cwd = join(home, 'app');
+  mkdirSync(cwd, { recursive: true });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bundle, ...argv], { cwd, encoding: 'utf8', env: { HOME: home, PATH: '/usr/bin:/bin' } });
+  const plain = (text: string): string => text.replaceAll(home, '~');
+  return { status, stdout: plain(stdout), stderr: plain(stderr) };
+}
+
+describe('agentfw policy', () => {
+  test('`check` names the place and the nearest word, and fails', () => {
+    const home = tempHome({ 'app/p.yaml': 'version: 1\nchanges:\n  comit: ["./src/**"]\n' });
+
+    expect(cli(home, 'check', 'p.yaml')).toEqual({
+      status: 1, stderr: '', stdout: 'p.yaml:3:3: unknown key `comit` in `changes`\n    comit: ["./src/**"]\n    Did you mean `commit`?\n',
+    });
+    expect(JSON.parse(cli(home, 'check', 'p.yaml', '--json').stdout)).toMatchObject({ version: 1, ok: false, problems: [{ line: 3, col: 3 }] });
+  });
+
+  test('`check` without a file checks all that hold here, and tells what could not be loosened', () => {
+    const home = tempHome({ 'app/.agentfw.yaml': 'version: 1\nnetwork: {allow: [x.example]}\n' });
+    const { status, stdout } = cli(home, 'check');
+
+    expect(status).toBe(0);
+    expect(stdout).toContain('policy files are valid');
+    expect(stdout).toContain('network.allow x.example in ~/app/.agentfw.yaml:2:19 (project): a project file may only tighten until it is trusted');
+  });
+
+  test('`explain` gives verdict, rule and place', () => {
+    const { status, stdout } = cli(tempHome(), 'explain', 'path', 'src/../.env');
+
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^verdict {2}deny\nsubject {2}read ~\/app\/\.env\nrule {5}secrets\.env\nfrom {5}profiles\/base-secrets\.yaml:\d+:\d+ \(built-in\)\nbecause {2}it is hidden\n/);
+  });
+
+  test.each([[['explain', 'file', 'x']], [['explain', 'path']], [['explain', 'path', 'x', '--op', 'run']], [['diff', 'x']], [['test']]])('%j is a usage error', (argv) => {
+    expect(cli(tempHome(), ...argv).status).toBe(2);
+  });
+
+  test('`explain --agent` asks the profile of a command or by name', () => {
+    const home = tempHome();
+
+    expect(JSON.parse(cli(home, 'explain', 'host', 'api.openai.com', '--agent', 'codex', '--json').stdout)).toMatchObject({ verdict: 'allow', subject: 'api.openai.com:443' });
+    expect(JSON.parse(cli(home, 'explain', 'host', 'api.openai.com', '--json').stdout)).toMatchObject({ verdict: 'ask', rule: 'network.default' });
+  });
+
+  test('`init` writes a file that is valid and changes nothing', () => {
+    const home = tempHome();
+    const before = JSON.parse(cli(home, 'show', '--json', '--effective').stdout) as { rules: unknown[] };
+    const { status, stderr } = cli(home, 'init', '--agent', 'claude-code');
+    const after = JSON.parse(cli(home, 'show', '--json', '--effective').stdout) as { rules: unknown[] };
+
+    expect([status, stderr]).toEqual([0, 'Wrote ~/.config/agentfw/policy.yaml\n']);
+    expect(readFileSync(join(home, '.config/agentfw/policy.yaml'), 'utf8')).toContain('# The profile allows: api.anthropic.com');
+    expect(after.rules).toEqual(before.rules);
+    expect(cli(home, 'init').status).toBe(1);
+  });
+
+  test('`test` compares a table, and shows the difference', () => {
+    const home = tempHome({ 'app/cases.yaml': 'version: 1\ncases:\n  - {path: "~/.ssh/id_rsa", expect: deny}\n  - {path: ./a, expect: commit}\n' });
+    const { status, stdout } = cli(home, 'test', 'cases.yaml');
+
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^cases\.yaml:4: path commit ~\/app\/a\n {2}- commit\n {2}\+ escalate by changes\.default, .*\n1 of 2 cases hold\n$/);
+  });
+
+  test('`diff` tells what a change allows and forbids', () => {
+    const home = tempHome({ 'app/a.yaml': 'version: 1\nnetwork: {allow: [x.example]}\n', 'app/b.yaml': 'version: 1\nfiles: {hide: ["~/q"]}\nnetwork: {default: allow}\n' });
+
+    expect(cli(home, 'diff', 'a.yaml', 'b.yaml').stdout.split('\n').map((line) => line.split(' (')[0])).toEqual(['forbids  files.hide ~/q', 'forbids  network.allow x.example', 'allows   network.default: ask → allow', '']);
+  });
+
+  test('a file name can not act on the terminal', () => {
+    const home = tempHome();
+    writeFileSync(join(home, 'evil\u001b[31m.yaml'), 'version: 1\nx: 1\n');
+
+    expect(cli(home, 'check', '../evil\u001b[31m.yaml').stdout).not.toContain('\u001b');
+  });
+});
+
+describe('agentfw policy trust', () => {
+  test('asks, shows what it would allow, and is undone', () => {
+    const home = tempHome();
+    put(join(home, 'app/.agentfw.yaml'), 'version: 1\nchanges: {commit: ["./src/**"]}\nfiles: {hide: ["./x"]}\n');
+
+    const unasked = cli(home, 'trust');
+    const trusted = cli(home, 'trust', '--yes');
+
+    expect(unasked.status).not.toBe(0);
+    expect(trusted).toMatchObject({ status: 0, stderr: '~/app/.agentfw.yaml will:\n  allow changes.commit ./src/**\nTrusted ~/app/.agentfw.yaml\n' });
+    expect(cli(home, 'explain', 'path', 'src/a', '--op', 'commit').stdout).toMatch(/^verdict {2}commit/);
+    expect(cli(home, 'untrust').status).toBe(0);
+    expect(cli(home, 'explain', 'path', 'src/a', '--op', 'commit').stdout).toMatch(/^verdict {2}escalate/);
+  });
+});

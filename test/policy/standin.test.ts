@@ -1,0 +1,23 @@
+import { describe, expect, test } from 'vitest';
+import { standInFor, STAND_INS } from '../../src/policy/standin.js';
+
+describe('RD01 stand-ins of package manager files', () => {
+  test('registry and scope lines stay, credentials go', () => {
+    const text = 'registry=https://npm.example/\n@a:registry=https://u:secret@scoped.example/\n//npm.example/:_authToken=npm_secret\n_auth=secret\nemail=a@b\nregistry=${SECRET}\n//x/:registry-secret=1\n';
+
+    expect(standInFor('.npmrc', text)).toBe('registry=https://npm.example/\n@a:registry=https://scoped.example/\n');
+  });
+
+  test('pip keeps its index without the password', () => {
+    expect(standInFor('pip.conf', '[global]\nindex-url = https://u:secret@pip.example/simple\nclient-cert = /x\n')).toBe('[global]\nindex-url = https://pip.example/simple\n');
+  });
+
+  test('yarn keeps its server, not its token', () => {
+    expect(standInFor('.yarnrc.yml', 'npmRegistryServer: https://y.example\nnpmAuthToken: secret\nnpmScopes:\n  a:\n    npmAuthToken: secret\n')).toBe('npmRegistryServer: https://y.example\n');
+  });
+
+  test('any other file has none', () => {
+    expect(standInFor('.netrc', 'machine x')).toBeNull();
+    expect(STAND_INS.every((name) => standInFor(name, 'secret') === '\n')).toBe(true);
+  });
+});
