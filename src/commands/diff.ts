@@ -1,8 +1,8 @@
 import { boolean, string } from '@oclif/core/flags';
-import { isText, toBuffer, toText, type Bytes } from '../bytes.js';
-import type { JudgedChange } from '../changes/change.js';
+import { fromText, isText, toBuffer, toText, type Bytes } from '../bytes.js';
+import type { Change, JudgedChange } from '../changes/change.js';
 import { hunkFileOf } from '../changes/compose.js';
-import { countKinds, gather, type Gathered } from '../changes/gather.js';
+import { changesOf, countKinds, gather, type Gathered } from '../changes/gather.js';
 import { wholeDigest } from '../changes/offer.js';
 import { filterChanges } from '../changes/words.js';
 import { diffJson } from '../render/json.js';
@@ -29,7 +29,7 @@ export default class Diff extends AgentfwCommand {
     ...common,
     tag: string({ description: 'the sandbox, whatever files are called', helpValue: 'TAG' }),
     stat: boolean({ description: 'one line a change, with lines added and removed', exclusive: ['name-only'] }),
-    'name-only': boolean({ description: 'absolute paths only' }),
+    'name-only': boolean({ description: 'absolute paths only, a rename as both of its names' }),
     'exit-code': boolean({ description: 'exit with 1 when there are changes' }),
     hunks: boolean({ description: 'with --json: number the hunks, for commit --hunk', dependsOn: ['json'] }),
     conflicts: boolean({ description: 'only what changed on the host meanwhile' }),
@@ -41,16 +41,21 @@ export default class Diff extends AgentfwCommand {
     const { flags } = line;
     const store = await this.store();
     const { record, paths } = resolveTag(store, wordsOf(line), { certain: false });
+    this.sayState(record);
+    // Names need no contents: that is ten times as fast.
+    if (flags['name-only'] === true && flags.json !== true && flags.class === undefined && flags.conflicts !== true) {
+      const changes = this.named(changesOf(store, record), paths);
+      this.names(changes.map(({ path }) => path).sort());
+      return flags['exit-code'] === true && changes.length > 0 ? 1 : 0;
+    }
     const gathered = gather(store, record);
     try {
-      const { changes: named, unmatched } = filterChanges(gathered.shown, paths);
-      for (const word of unmatched) this.printer.warn(`No change at ${showBytes(word)}`);
+      const named = this.named(gathered.shown, paths);
       const changes = named.filter(
         (change) => (flags.class === undefined || change.class === flags.class) && (flags.conflicts !== true || change.conflict !== null),
       );
-      this.sayState(record);
       if (flags.json === true) this.object(changes, { store, record, gathered }, flags.hunks ?? false);
-      else if (flags['name-only'] === true) this.names(changes);
+      else if (flags['name-only'] === true) this.names(changes.map(({ path }) => path));
       else if (flags.stat === true) this.stat(changes, gathered);
       else this.patch(changes, gathered, record);
       return flags['exit-code'] === true && changes.length > 0 ? 1 : 0;
@@ -73,10 +78,15 @@ export default class Diff extends AgentfwCommand {
   }
 
   /** Exact bytes for programs, escaped for a screen. */
-  private names(changes: readonly JudgedChange[]): void {
-    const { screen } = this.printer;
-    const lines = changes.map(({ path }) => (screen ? Buffer.from(showBytes(path)) : toBuffer(path)));
-    this.printer.product(Buffer.concat(lines.flatMap((line) => [line, Buffer.from('\n')])));
+  private names(paths: readonly Bytes[]): void {
+    const lines = this.printer.screen ? paths.map((path) => fromText(showBytes(path))) : paths;
+    this.printer.product(toBuffer(lines.map((line) => `${line}\n`).join('') as Bytes));
+  }
+
+  private named<T extends Change>(changes: readonly T[], words: readonly Bytes[]): readonly T[] {
+    const { changes: named, unmatched } = filterChanges(changes, words);
+    for (const word of unmatched) this.printer.warn(`No change at ${showBytes(word)}`);
+    return named;
   }
 
   private stat(changes: readonly JudgedChange[], { contents }: Gathered): void {

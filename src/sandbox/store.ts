@@ -61,11 +61,6 @@ export function storeRoom(store: Store, room: 'sandboxes' | 'commits' | 'trash')
   return joinBytes(store.dir, room as Bytes);
 }
 
-/** A directory for layer `id` beside the store's other files of the sandbox. */
-export function layerDir(store: Store, tag: string, id: number): Bytes {
-  return `${sandboxDir(store, tag)}/layers/${id}` as Bytes;
-}
-
 /**
  * A directory for layer `id` on the filesystem of `mountRoot`. The random part
  * keeps a new sandbox apart from a discarded one of the same tag whose layers
