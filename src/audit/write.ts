@@ -116,30 +116,29 @@ function append(writer: Writer, event: AuditEvent): number {
   return index;
 }
 
-/** The chain goes on in a new file, whose first record names the old one. */
+/** The chain goes on in a new file. The old one's last record says so: another writer sees it by the size alone. */
 function rotate(writer: Writer): void {
   const { kernel, dir } = writer.options;
   const next = logFiles(kernel, dir).length;
+  append(writer, { kind: 'rotate', object: { file: rotatedName(next) } });
   kernel.fsync(writer.fd);
   kernel.rename(AT_FDCWD, joinBytes(dir, CURRENT), AT_FDCWD, joinBytes(dir, rotatedName(next)), RENAME.noReplace);
   kernel.close(writer.fd);
   writer.fd = openCurrent(writer.options);
   writer.older += writer.size;
   writer.size = 0;
-  append(writer, { kind: 'rotate', object: { file: rotatedName(next) } });
 }
 
 /** Another process may have written, rotated, or died in the middle of a line. */
 function catchUp(writer: Writer): void {
   const { kernel, dir } = writer.options;
+  if (fstatSync(writer.fd).size === writer.size) return;
   const named = kernel.statOrNull(AT_FDCWD, joinBytes(dir, CURRENT));
   if (named === null || named.ino !== kernel.stat(writer.fd, '' as Bytes).ino) {
     kernel.close(writer.fd);
     writer.fd = openCurrent(writer.options);
-    writer.size = -1;
   }
   const size = fstatSync(writer.fd).size;
-  if (size === writer.size) return;
   const files = logFiles(kernel, dir).filter((name) => name !== CURRENT);
   writer.older = files.reduce((sum, name) => sum + kernel.stat(AT_FDCWD, joinBytes(dir, name)).size, 0);
   writer.size = endPartialLine(writer.fd, size);

@@ -6,6 +6,7 @@ import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, ty
 import { answerName, type NameOptions } from './dns.js';
 import { exactRule, gateHost, hostText } from './names.js';
 import type { Note } from './notes.js';
+import { makeRecent, type Recent } from './recent.js';
 
 export interface SessionOptions extends DecideOptions, NameOptions {
   /** the gate's channel */
@@ -44,7 +45,8 @@ interface Entry {
   readonly kind: 'conn' | 'udp' | 'ingress';
   readonly host: string;
   readonly port: number;
-  readonly gone: AbortController;
+  /** aborted when the client gives up; made when somebody has to be asked */
+  gone: AbortController | null;
   subject: AuditSubject | null;
   onWho: (() => void) | null;
   allowed: Allowed | null;
@@ -56,6 +58,7 @@ interface State {
   readonly channel: Channel;
   readonly entries: Map<number, Entry>;
   readonly doors: Map<number, (message: Extract<GateMessage, { t: 'door' }>) => void>;
+  readonly recent: Recent;
   /** names already recorded, so that a lookup loop is one record */
   readonly names: Set<string>;
   nextDoor: number;
@@ -73,9 +76,9 @@ export function startSession(options: SessionOptions): Session {
     if (message.t === 'ready') onReady(message);
     handle(state, message);
   });
-  const state: State = { options, channel, entries: new Map(), doors: new Map(), names: new Set(), nextDoor: 1 };
+  const state: State = { options, channel, entries: new Map(), doors: new Map(), recent: makeRecent(() => options.now().getTime()), names: new Set(), nextDoor: 1 };
   const ended = channel.ended.then((error) => {
-    for (const { gone } of state.entries.values()) gone.abort();
+    for (const { gone } of state.entries.values()) gone?.abort();
     return error;
   });
   return {
@@ -130,7 +133,7 @@ function run(state: State, work: Promise<void>): void {
 }
 
 function entryOf(id: number, kind: Entry['kind'], host: string, port: number): Entry {
-  return { id, kind, host, port, gone: new AbortController(), subject: null, onWho: null, allowed: null, refused: false };
+  return { id, kind, host, port, gone: null, subject: null, onWho: null, allowed: null, refused: false };
 }
 
 async function onConn(state: State, question: ConnQuestion): Promise<void> {
@@ -160,10 +163,15 @@ async function onConn(state: State, question: ConnQuestion): Promise<void> {
 
 async function decide(state: State, entry: Entry, question: ConnQuestion): Promise<Decision> {
   const { options } = state;
+  const recent = state.recent.get(question);
+  if (recent !== null && options.asking.answered(recent.about) === null) return recent.decision;
   const look = lookAt(options, question);
   if (look.kind === 'decided') return look.decision;
-  if (look.kind === 'dial') return vet(options, look, question.port);
+  if (look.kind === 'dial') return state.recent.keep(question, await vet(options, look, question.port));
   await known(entry);
+  // It may have gone while we waited.
+  if (!state.entries.has(entry.id)) return refuse('ask.gone', 'the client gave up');
+  entry.gone = new AbortController();
   const { host, judgement, rule } = look;
   const note = question.name === null ? 'dialled by address' : null;
   const outcome = await options.asking.ask({ host: hostText(host), port: question.port, rule, note, who: entry.subject }, entry.gone.signal);
@@ -248,7 +256,7 @@ function onClose(state: State, close: Extract<GateMessage, { t: 'close' }>): voi
   const entry = state.entries.get(close.id);
   if (entry === undefined) return;
   state.entries.delete(close.id);
-  entry.gone.abort();
+  entry.gone?.abort();
   if (entry.allowed === null && entry.kind !== 'ingress') return;
   const { up, down, ms, spoke, alpn, method, error } = close;
   state.options.audit({ kind: 'close', subject: entry.subject, object: { host: entry.host, port: entry.port, connId: close.id }, detail: { up, down, ms, spoke, alpn, method, error } });
