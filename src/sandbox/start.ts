@@ -1,10 +1,13 @@
+import { constants } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Bytes } from '../bytes.js';
-import { fromText, isWithin, toText } from '../bytes.js';
+import { fromText, isWithin, joinBytes, nameOf, parentOf, toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { hostFacts, planningFacts, readMountinfo } from '../kernel/facts.js';
+import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { hasAllIds, hasOwnTerminal, hasSysAdmin } from '../kernel/process.js';
+import { removeTree } from '../kernel/remove.js';
 import { planView } from '../view/mounts.js';
 import { parseMountinfo } from '../view/mountinfo.js';
 import { PlanError, type PlannedLayer, type ViewOptions, type ViewPlan } from '../view/plan.js';
@@ -89,7 +92,7 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
     hide: wanted.hide.map(here),
     passthrough: wanted.passthrough.map((path) => hostFacts.realpath(here(path)) ?? here(path)),
     share: wanted.share.map(here),
-    previous: record.layers,
+    previous: layersToKeep(store, record),
     foreignLayerDir: foreignPlaces(store, record),
   };
   try {
@@ -97,6 +100,34 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;
     throw new AgentfwError('AFW_VIEW', error.message, { status: 125, hint: error.hint });
+  }
+}
+
+/**
+ * Layers of an earlier run that hold something, or lie on another filesystem.
+ * An empty one binds nobody: what it lay over may be gone or mounted
+ * otherwise by now.
+ */
+function layersToKeep({ kernel }: Store, { layers }: SandboxRecord): readonly Layer[] {
+  return layers.filter(({ dir, base }) => {
+    const upper = joinBytes(dir, 'upper' as Bytes);
+    if (kernel.statOrNull(AT_FDCWD, upper) === null) return false;
+    if (!isEmpty(kernel, upper)) return true;
+    const foreign = /\/\.agentfw-\d+\//.test(dir);
+    if (foreign) return kernel.statOrNull(AT_FDCWD, base) !== null;
+    const around = kernel.open(AT_FDCWD, parentOf(dir), constants.O_RDONLY | constants.O_DIRECTORY);
+    removeTree(kernel, around, nameOf(dir));
+    kernel.close(around);
+    return false;
+  });
+}
+
+function isEmpty(kernel: Kernel, dir: Bytes): boolean {
+  const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return kernel.list(fd).length === 0;
+  } finally {
+    kernel.close(fd);
   }
 }
 

@@ -39,10 +39,12 @@ export async function supervise(start: (onEvent: (event: DriverEvent) => void) =
     else if (event.event === 'error') failure = event;
     else if (event.event === 'exit') exit = 'signal' in event ? { signal: event.signal } : { code: event.code };
   };
-  const driver = start(onEvent);
-  // No event is read before this function waits.
-  const forwarding = forwardSignals(driver);
+  // Before the start: it may take its time, and a signal must not find us without handlers. Nothing is handled
+  // before this function waits.
+  let driver: Driver | null = null;
+  const forwarding = forwardSignals(() => driver);
   try {
+    driver = start(onEvent);
     const status = await driver.ended;
     const told = failure as Outcome['failure'];
     return { status: told?.exit ?? status, exit, failure: told, started };
@@ -55,13 +57,13 @@ export async function supervise(start: (onEvent: (event: DriverEvent) => void) =
  * A signal that comes before the agent runs waits for it; a second one calls
  * the start off.
  */
-function forwardSignals(driver: Driver): Forwarding {
+function forwardSignals(driver: () => Driver | null): Forwarding {
   let started = false;
   const waiting: number[] = [];
   const send = (signal: NodeJS.Signals): void => {
     const number = constants.signals[signal];
-    if (started) driver.send({ do: 'signal', signal: number });
-    else if (waiting.push(number) > 1) driver.send({ do: 'kill' });
+    if (started) driver()?.send({ do: 'signal', signal: number });
+    else if (waiting.push(number) > 1) driver()?.send({ do: 'kill' });
   };
   const unlessForeground = (signal: NodeJS.Signals): void => {
     if (!isForeground()) send(signal);
@@ -71,7 +73,7 @@ function forwardSignals(driver: Driver): Forwarding {
   return {
     onStarted: () => {
       started = true;
-      for (const signal of waiting.splice(0)) driver.send({ do: 'signal', signal });
+      for (const signal of waiting.splice(0)) driver()?.send({ do: 'signal', signal });
     },
     release: () => {
       for (const signal of FORWARDED) process.off(signal, send);

@@ -24,7 +24,8 @@ export function planView(mountinfo: Bytes, options: ViewOptions, facts: HostFact
   if (options.mode === 'root') placeHostAsRoot(draft);
   else placeHost(draft);
   placePrivate(draft);
-  for (const tree of outermost(options.trees)) placeTree(draft, tree);
+  // Parents first: a tree inside another may still need a layer of its own.
+  for (const tree of [...new Set(options.trees)].sort()) placeTree(draft, tree);
   placeEarlier(draft);
   placePrograms(draft);
   if (options.mode === 'user' && options.uid !== 0) placeSsh(draft);
@@ -68,11 +69,6 @@ function checkStore({ options, table }: Draft): void {
   if (isWithin(options.cwd, options.stateDir)) {
     throw new PlanError("Can't run inside the store.", 'Change to the directory of your project');
   }
-}
-
-/** Trees that lie in no other. */
-function outermost(trees: readonly Bytes[]): readonly Bytes[] {
-  return trees.filter((tree, index) => !trees.some((other, place) => other !== tree ? isWithin(tree, other) : place < index));
 }
 
 /** What the user lets through for writing, and hands in for reading. */

@@ -49,7 +49,8 @@ function place(draft: Draft, path: Bytes): void {
  * lay, and no new one lies inside them: it would hide what they hold.
  */
 function placeTop(draft: Draft, path: Bytes): void {
-  const earlier = draft.options.previous.map(({ base }) => base).filter((base) => isWithin(base, path));
+  // One that is gone is missed at the end: then the run is refused.
+  const earlier = draft.options.previous.map(({ base }) => base).filter((base) => isWithin(base, path) && draft.facts.lstat(base)?.type === 'dir');
   const { complete, islands } = surveyOf(draft, path);
   if (complete && islands.length === 0 && earlier.length === 0) return addReadOnly(draft, path, 'nothing in it is yours to write');
   const whole = islands.includes(path) || earlier.includes(path);

@@ -1,6 +1,6 @@
 /** The life of a run: issue 2, items 7 to 10. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -81,6 +81,26 @@ for (const identity of identities()) {
       expect((await run(['--in', 'again'], 'cat', 'f')).stdout).toBe('one\ntwo\n');
       expect(saved('again')).toMatchObject({ state: 'stopped', exit: { code: 0 }, driver: null, init: null });
       expect((await run(['--tag', 'again'], 'true')).status).toBe(125);
+    });
+
+    gated.test('`--in` copes with a directory that has gone, unless its layer holds something', async () => {
+      const [gone, written] = ['gone', 'written'].map((name) => join(area.home, name)) as [string, string];
+      for (const dir of [gone, written]) {
+        mkdirSync(join(dir, 'project'), { recursive: true });
+        writeFileSync(join(dir, 'project', '.git'), '');
+        // Somebody else's directory around the project makes the project the root of a layer.
+        chownSync(dir, 0, 0);
+        for (const path of [join(dir, 'project'), join(dir, 'project', '.git')]) chownSync(path, identity.uid, identity.gid);
+        const script = dir === written ? 'echo x > file' : 'true';
+        const first = await area.cli(['run', '--tag', dir === written ? 'w' : 'g', '--net', 'off', '--', 'sh', '-c', script], { cwd: join(dir, 'project') });
+        expect(first.status, first.stderr).toBe(0);
+        rmSync(dir, { recursive: true });
+      }
+
+      expect((await run(['--in', 'g'], 'true')).status).toBe(0);
+      const refused = await run(['--in', 'w'], 'true');
+      expect(refused.status).toBe(identity.name === 'root' ? 0 : 125);
+      if (identity.name === 'user') expect(refused.stderr).toContain("can't be laid as before");
     });
 
     gated.test('a symlink that the agent left in its /tmp leads a later run nowhere', async () => {
