@@ -126,5 +126,6 @@ function contentsOf(dir: string): Readonly<Record<string, string>> {
 
 function isAgentState(area: Area, path: string): boolean {
   const own = ['.claude', '.claude.json', '.cache', '.local', '.config'].map((name) => join(area.home, name));
+  own.push(join(area.dir, 'tmp'));
   return own.some((root) => path === root || path.startsWith(`${root}/`) || path.startsWith(`${root}.`));
 }

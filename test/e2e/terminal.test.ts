@@ -216,5 +216,5 @@ for (const identity of identities()) {
 
 /** Until the process itself, not only `agentfw run`, shows on the host. */
 async function started(command: string): Promise<void> {
-  await eventually(`${command} runs`, () => processesWith(command).length > 1);
+  await eventually(`${command} runs`, () => processesWith(new RegExp(`^${command}$`)).length > 0);
 }

@@ -108,11 +108,12 @@ export function mountsBelow(dir: string): readonly string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(dir));
 }
 
-/** Host pids whose command line contains `text`. */
-export function processesWith(text: string): readonly number[] {
+/** Host pids whose command line, joined by spaces, matches. */
+export function processesWith(text: string | RegExp): readonly number[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
     try {
-      return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').includes(text);
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trimEnd();
+      return pid !== process.pid && (typeof text === 'string' ? line.includes(text) : text.test(line));
     } catch {
       return false;
     }
