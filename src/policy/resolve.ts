@@ -4,7 +4,7 @@ import type { CompiledPolicy, CompiledRule } from './compiled.js';
 import { engineOf, type Engine } from './engine.js';
 import { nameMatcher } from './match.js';
 import type { PathPattern } from './pattern.js';
-import { walk, type Entry } from './walk.js';
+import { walk, type EntryKind } from './walk.js';
 
 /** A path that must not be seen. `absent` ones don't exist now, but would be hidden if they came. */
 export interface Hide {
@@ -57,9 +57,9 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
   const names = nameMatcher(patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule)));
   const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
   const request = { roots: trees, skip, avoid: new Set(options.avoid ?? []), limit: options.limit ?? 3_000_000 };
-  const visit = (entry: Entry): boolean => {
-    if (names.named(entry.name).length > 0) consider(search, entry.path);
-    return !search.found.has(entry.path);
+  const visit = (dir: Bytes, name: Bytes, kind: EntryKind): boolean => {
+    if (names.named(name).length > 0) consider(search, joinBytes(dir, name));
+    return kind === 'dir' && !search.found.has(joinBytes(dir, name));
   };
   const walked = await walk({ ...request, visit });
   await addHardLinks(search, request);
@@ -130,13 +130,14 @@ async function addHardLinks(search: Search, request: { roots: readonly Bytes[]; 
     wanted.set(keyOf(stat), { hide: one, missing: (known?.missing ?? Number(stat.nlink)) - 1 });
   }
   if ([...wanted.values()].every(({ missing }) => missing <= 0)) return;
-  const visit = (entry: Entry): boolean => {
-    if (search.found.has(entry.path) || entry.kind !== 'file') return !search.found.has(entry.path);
-    const stat = statOf(entry.path);
+  const visit = (dir: Bytes, name: Bytes, kind: EntryKind): boolean => {
+    const path = joinBytes(dir, name);
+    if (search.found.has(path) || kind !== 'file') return !search.found.has(path);
+    const stat = statOf(path);
     const link = stat === null || stat.nlink < 2n ? undefined : wanted.get(keyOf(stat));
     if (link !== undefined && stat !== null) {
       link.missing -= 1;
-      search.found.set(entry.path, { ...link.hide, path: entry.path });
+      search.found.set(path, { ...link.hide, path });
     }
     return true;
   };

@@ -1,12 +1,7 @@
-import { lstatSync, readdir, type Dirent } from 'node:fs';
+import { lstatSync, readdir, readdirSync, type Dirent } from 'node:fs';
 import { joinBytes, toBuffer, type Bytes } from '../bytes.js';
 
-/** One name of a walked directory. */
-export interface Entry {
-  readonly path: Bytes;
-  readonly name: Bytes;
-  readonly kind: 'dir' | 'file' | 'symlink' | 'other';
-}
+export type EntryKind = 'dir' | 'file' | 'symlink' | 'other';
 
 export interface WalkRequest {
   readonly roots: readonly Bytes[];
@@ -16,8 +11,8 @@ export interface WalkRequest {
   readonly avoid: ReadonlySet<Bytes>;
   /** entries after which the walk gives up */
   readonly limit: number;
-  /** sees every entry; false keeps out of a directory */
-  readonly visit: (entry: Entry) => boolean;
+  /** sees every entry; false keeps out of a directory. The path is the visitor's to join: few entries need theirs */
+  readonly visit: (dir: Bytes, name: Bytes, kind: EntryKind) => boolean;
 }
 
 export interface WalkResult {
@@ -27,48 +22,93 @@ export interface WalkResult {
   readonly incomplete: string | null;
 }
 
-/** Directories read at a time: enough to keep a cold disk busy. */
+/** Directories read at a time from a cold disk. */
 const WIDTH = 16;
+/** A directory in the cache takes 20–50 µs; this many slow ones mean that the disk is asked. */
+const SLOW_MS = 4;
+const SLOW_ONES = 16;
 
-/** Walks trees breadth by breadth, several directories at once, links never followed. */
-export function walk(request: WalkRequest): Promise<WalkResult> {
-  const queue: Bytes[] = [...new Set(request.roots)];
-  const seen = new Set<Bytes>(queue);
-  let [entries, dirs, active, unread] = [0, 0, 0, 0];
+interface Walk {
+  readonly request: WalkRequest;
+  readonly queue: Bytes[];
+  entries: number;
+  dirs: number;
+  unread: number;
+}
+
+/**
+ * Walks trees, links never followed. What is cached is read one by one, which
+ * is twice as fast as handing each directory to a thread; when the disk has to
+ * be asked, several are read at once.
+ */
+export async function walk(request: WalkRequest): Promise<WalkResult> {
+  const state: Walk = { request, queue: [...new Set(request.roots)], entries: 0, dirs: 0, unread: 0 };
+  readCached(state);
+  if (hasMore(state)) await readParallel(state);
+  const { entries, dirs, unread } = state;
+  const incomplete = entries > request.limit ? `gave up after ${entries} entries` : unread > 0 ? `${unread} directories could not be read` : null;
+  return { entries, dirs, incomplete };
+}
+
+function hasMore({ queue, entries, request }: Walk): boolean {
+  return queue.length > 0 && entries <= request.limit;
+}
+
+function readCached(state: Walk): void {
+  for (let slow = 0; slow < SLOW_ONES && hasMore(state); ) {
+    const dir = state.queue.pop() as Bytes;
+    const start = performance.now();
+    try {
+      take(state, dir, readdirSync(toBuffer(dir), { withFileTypes: true, encoding: 'latin1' }));
+    } catch (error) {
+      failed(state, error as NodeJS.ErrnoException);
+    }
+    if (performance.now() - start > SLOW_MS) slow += 1;
+  }
+}
+
+function readParallel(state: Walk): Promise<void> {
+  let active = 0;
   return new Promise((resolve, reject) => {
-    const take = (dir: Bytes, list: readonly Dirent[]): void => {
-      dirs += 1;
-      entries += list.length;
-      for (const dirent of list) {
-        const name = dirent.name as Bytes;
-        const path = joinBytes(dir, name);
-        const kind = kindOf(dirent, path);
-        const enter = request.visit({ path, name, kind });
-        if (kind !== 'dir' || !enter || request.skip.has(name) || request.avoid.has(path) || seen.has(path)) continue;
-        queue.push(path);
-      }
-    };
     const next = (): void => {
-      while (active < WIDTH && queue.length > 0 && entries <= request.limit) {
-        const dir = queue.pop() as Bytes;
+      while (active < WIDTH && hasMore(state)) {
+        const dir = state.queue.pop() as Bytes;
         active += 1;
         readdir(toBuffer(dir), { withFileTypes: true, encoding: 'latin1' }, (error, list) => {
           active -= 1;
           try {
-            if (error === null) take(dir, list);
-            else if (!isGone(error)) unread += 1;
+            if (error === null) take(state, dir, list);
+            else failed(state, error);
             next();
           } catch (thrown) {
             reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
           }
         });
       }
-      if (active > 0) return;
-      const incomplete = entries > request.limit ? `gave up after ${entries} entries` : unread > 0 ? `${unread} directories could not be read` : null;
-      resolve({ entries, dirs, incomplete });
+      if (active === 0) resolve();
     };
     next();
   });
+}
+
+function take(state: Walk, dir: Bytes, list: readonly Dirent[]): void {
+  const { request } = state;
+  state.dirs += 1;
+  state.entries += list.length;
+  for (const dirent of list) {
+    const name = dirent.name as Bytes;
+    const kind = kindOf(dirent, dir);
+    const enter = request.visit(dir, name, kind);
+    if (kind !== 'dir' || !enter || request.skip.has(name)) continue;
+    const path = joinBytes(dir, name);
+    if (!request.avoid.has(path)) state.queue.push(path);
+  }
+}
+
+/** A directory that could not be read; a visitor's own error goes on. */
+function failed(state: Walk, error: NodeJS.ErrnoException): void {
+  if (error.syscall !== 'scandir') throw error;
+  if (!isGone(error)) state.unread += 1;
 }
 
 /** What the user can't read or what has gone, the agent can't read either. */
@@ -76,12 +116,12 @@ function isGone(error: NodeJS.ErrnoException): boolean {
   return ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(error.code ?? '');
 }
 
-function kindOf(dirent: Dirent, path: Bytes): Entry['kind'] {
+function kindOf(dirent: Dirent, dir: Bytes): EntryKind {
   if (dirent.isFile()) return 'file';
   if (dirent.isDirectory()) return 'dir';
   if (dirent.isSymbolicLink()) return 'symlink';
   if (dirent.isFIFO() || dirent.isSocket() || dirent.isCharacterDevice() || dirent.isBlockDevice()) return 'other';
   // The filesystem gives no types.
-  const stat = lstatSync(toBuffer(path), { throwIfNoEntry: false });
+  const stat = lstatSync(toBuffer(joinBytes(dir, dirent.name as Bytes)), { throwIfNoEntry: false });
   return stat?.isDirectory() === true ? 'dir' : stat?.isSymbolicLink() === true ? 'symlink' : stat?.isFile() === true ? 'file' : 'other';
 }
