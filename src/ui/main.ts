@@ -54,6 +54,8 @@ async function askOclif(argv: readonly string[], root: string): Promise<void> {
   if (first.startsWith('-') ? first !== '--help' && first !== '--version' : COMMANDS[first] === undefined) {
     return refuse(first);
   }
+  // Else oclif asks the account database for it, which may not know the user (in a container).
+  process.env['SHELL'] ??= 'unknown';
   const { run } = await import('@oclif/core/run');
   await run([...argv], { root, devPlugins: false, userPlugins: false });
 }

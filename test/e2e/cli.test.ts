@@ -9,6 +9,7 @@ import { createArea, eventually, identities, jsonOf, type Area, type RunOptions 
 import { transcript } from '../helpers/transcript.js';
 
 const [identity] = identities();
+const unknownUser = process.getuid?.() === 0 ? ['setpriv', '--reuid', '54321', '--clear-groups', '--'] : [];
 let area: Area;
 
 beforeAll(() => {
@@ -33,6 +34,13 @@ describe('without a sandbox', () => {
     }
     expect(await cli(['help', 'list'])).toBe(await cli(['list', '--help']));
     expect(await cli(['help'])).toBe(await cli([]));
+  });
+
+  test('`--help` works for a user whom no account database knows', async () => {
+    const { status, stderr } = await area.native([...unknownUser, 'env', '-u', 'SHELL', ...area.argv(['--help'])], { cwd: '/' });
+
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
   });
 
   test('`--version` gives the version', async () => {
