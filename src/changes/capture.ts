@@ -150,13 +150,14 @@ function recordOf(capturing: Capturing, layer: number, path: Bytes): BaseRecord 
   const top = (capturing.layers[layer] as Layer).base;
   const absolute = (top === '/' ? `/${path}` : `${top}/${path}`) as Bytes;
   const upper = statIn(capturing.kernel, capturing.tops[layer]?.upper ?? -1, path);
-  if (upper !== null && isDir(upper)) watchDir(capturing, layer, path);
   let base: CapturedBase;
   try {
     base = capture(capturing, layer, path);
   } catch (error) {
     base = capturedOf(null, 'unknown', errnoOf(error) ?? 'error');
   }
+  // Below a directory that the base lacks there is nothing to keep.
+  if (upper !== null && isDir(upper) && base.state !== 'absent') watchDir(capturing, layer, path);
   capturing.counts[base.state === 'unknown' ? 'unknown' : 'captured'] += 1;
   return { path: absolute, base };
 }

@@ -6,6 +6,7 @@ import { AgentfwError } from '../errors.js';
 import { startBackground, startDriver, type Driver, type DriverEvent } from '../kernel/driver.js';
 import { encodeFrame } from '../kernel/frames.js';
 import { startTimeOf } from '../kernel/process.js';
+import { startCapture, type Capture } from '../changes/capture.js';
 import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
 import { isReadOnlyAt, modeOf, prepareStart, refuseNested, type Start, type Wanted } from './start.js';
@@ -38,6 +39,10 @@ const BACKGROUND = 'AGENTFW_BACKGROUND';
 const REPORT_FD = 3;
 const OUTPUT = 'output.log' as Bytes;
 const MAX_TRIES = 3;
+
+/** A base file beyond this is cloned where that is free, else left uncaptured; and the sum of all copies. */
+const CAPTURE_FILE_BYTES = 8 << 20;
+const CAPTURE_TOTAL_BYTES = 256 << 20;
 
 /**
  * Runs an agent in a new or a stopped sandbox and returns its status: the
@@ -118,7 +123,7 @@ async function runOpened(store: Store, opened: Opened, options: RunOptions, back
       const start = prepareStart(store, opened.record, options);
       record = start.record;
       if (tries === MAX_TRIES) warn(record, options, opened.fresh);
-      outcome = await drive(store, start, { keep: (changed) => (record = changed), say: options.say, background });
+      outcome = await drive(store, start, { keep: (changed) => (record = changed), say: options.say, background, captures: !options.rm });
       if (tries <= 1 || !hostMoved(outcome)) break;
     }
   } catch (error) {
@@ -149,10 +154,13 @@ interface Driving {
   readonly keep: (record: SandboxRecord) => void;
   readonly say: RunOptions['say'];
   readonly background: boolean;
+  /** false: the changes are thrown away at the end, no base will be asked for */
+  readonly captures: boolean;
 }
 
-async function drive(store: Store, start: Start, { keep, say, background }: Driving): Promise<Outcome> {
+async function drive(store: Store, start: Start, { keep, say, background, captures }: Driving): Promise<Outcome> {
   let record = start.record;
+  let capture: Capture | null = null;
   const begin = (onEvent: (event: DriverEvent) => void): Driver => {
     // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view.
     const note = noteRecord(store, record);
@@ -166,6 +174,7 @@ async function drive(store: Store, start: Start, { keep, say, background }: Driv
       record = { ...record, state: 'running', driver: processOf(driver), init: processOf(init) };
       writeRecord(store, record);
       keep(record);
+      if (captures) capture = captureBases(store, record);
       if (background) {
         adoptLog(store, record.tag);
         report(record.tag);
@@ -177,7 +186,21 @@ async function drive(store: Store, start: Start, { keep, say, background }: Driv
       keep(record);
     },
   });
+  (capture as Capture | null)?.stop();
   return outcome;
+}
+
+/** Keeps what the base had at each path that the agent changes; conflicts are judged more coarsely without. */
+function captureBases(store: Store, { tag, layers, t0 }: SandboxRecord): Capture | null {
+  try {
+    return startCapture({
+      ...{ kernel: store.kernel, sandboxDir: sandboxDir(store, tag), layers, t0 },
+      ...{ fileBytes: CAPTURE_FILE_BYTES, totalBytes: CAPTURE_TOTAL_BYTES },
+    });
+  } catch {
+    // Never in the agent's way: what isn't captured counts as unknown.
+    return null;
+  }
 }
 
 function processOf(pid: number): SandboxRecord['driver'] {
