@@ -2,7 +2,7 @@ import type { GateCommand, GateMessage } from './channel.js';
 import type { DecideOptions } from './decide.js';
 import { gateHost, hostText, isMetadata } from './names.js';
 
-export interface NameOptions extends Pick<DecideOptions, 'judge'> {
+export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve'> {
   /** what DNS says of a denied name: the gate's own refusal says more than a missing name */
   readonly dnsDenied: 'fake' | 'nxdomain' | 'refused';
   /** TXT, MX, SRV of allowed names, as a whole DNS packet; null: no data */
@@ -25,7 +25,7 @@ export async function answerName(
   refused: (rule: string, why: string) => void,
 ): Promise<void> {
   const { id, type } = question;
-  const simple = (verdict: 'fake' | 'nodata' | 'nxdomain' | 'refused'): void => send({ t: 'dns', id, verdict });
+  const simple = (verdict: 'fake' | 'nodata' | 'nxdomain' | 'refused' | 'servfail'): void => send({ t: 'dns', id, verdict });
   const host = gateHost(question.name);
   if (host.kind !== 'name' || isMetadata(host)) {
     refused(host.kind === 'name' ? 'net.metadata' : 'net.name', host.kind === 'bad' ? host.why : `${question.name} is never resolved`);
@@ -36,6 +36,11 @@ export async function answerName(
   if (denied && (judgement.silent || options.dnsDenied !== 'fake')) {
     refused(judgement.rule, judgement.why);
     return simple(options.dnsDenied === 'refused' ? 'refused' : 'nxdomain');
+  }
+  if (type === TYPE.A && judgement.verdict === 'allow') {
+    // An allowed name may be asked upstream: then a typing error looks like one.
+    const found = await options.resolve(host.name);
+    return found.kind === 'addresses' ? simple('fake') : simple(found.missing ? 'nxdomain' : 'servfail');
   }
   if (type === TYPE.A) return simple('fake');
   if (!FORWARDED.has(type) || judgement.verdict !== 'allow' || options.records === undefined) return simple('nodata');

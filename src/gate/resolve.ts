@@ -3,7 +3,8 @@ import { canonAddresses } from './names.js';
 
 export type Resolution =
   | { readonly kind: 'addresses'; readonly addresses: readonly string[] }
-  | { readonly kind: 'none'; readonly why: string };
+  /** `missing`: there is no such name, rather than no answer about it */
+  | { readonly kind: 'none'; readonly missing: boolean; readonly why: string };
 
 export type Resolver = (name: string) => Promise<Resolution>;
 
@@ -42,7 +43,7 @@ export function makeResolver({ lookup, now, timeoutMs = 8000, keepMs = 5000 }: R
   let busy = 0;
   const resolve = async (name: string): Promise<Resolution> => {
     if (busy < CONCURRENT) busy += 1;
-    else if (queue.length >= QUEUE) return { kind: 'none', why: 'too many names wait to be resolved' };
+    else if (queue.length >= QUEUE) return { kind: 'none', missing: false, why: 'too many names wait to be resolved' };
     else await new Promise<void>((next) => queue.push(next));
     // A lookup that hangs keeps its place until it ends, whoever stopped waiting; the place goes to the next.
     const result = await lookup(name).then(toResolution, toFailure).finally(() => {
@@ -69,17 +70,18 @@ export function makeResolver({ lookup, now, timeoutMs = 8000, keepMs = 5000 }: R
 
 function within(run: Promise<Resolution>, ms: number): Promise<Resolution> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => resolve({ kind: 'none', why: `the host's resolver did not answer within ${ms / 1000} s` }), ms);
+    const timer = setTimeout(() => resolve({ kind: 'none', missing: false, why: `the host's resolver did not answer within ${ms / 1000} s` }), ms);
     run.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
 
 function toResolution(found: readonly LookupAddress[]): Resolution {
   const addresses = canonAddresses(found.map(({ address }) => address));
-  return addresses.length > 0 ? { kind: 'addresses', addresses } : { kind: 'none', why: 'it has no address' };
+  return addresses.length > 0 ? { kind: 'addresses', addresses } : { kind: 'none', missing: true, why: 'it has no address' };
 }
 
 function toFailure(error: unknown): Resolution {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-  return { kind: 'none', why: code === 'ENOTFOUND' || code === 'ENODATA' ? 'it does not exist' : `the host's resolver failed (${code})` };
+  const missing = code === 'ENOTFOUND' || code === 'ENODATA';
+  return { kind: 'none', missing, why: missing ? 'it does not exist' : `the host's resolver failed (${code})` };
 }

@@ -33,7 +33,7 @@ function options(world: World = {}): DecideOptions {
     judge,
     flags: () => world.flags ?? {},
     isPrivate: () => world.private === true,
-    resolve: (name) => Promise.resolve(world.names?.[name] === undefined ? { kind: 'none', why: 'it does not exist' } : { kind: 'addresses', addresses: world.names[name] }),
+    resolve: (name) => Promise.resolve(world.names?.[name] === undefined ? { kind: 'none', missing: true, why: 'it does not exist' } : { kind: 'addresses', addresses: world.names[name] }),
     asking: makeAsking({ ...ASK, ...world.ask }),
     ownAddresses: () => new Set(world.own),
     forwards: new Map(),

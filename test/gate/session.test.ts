@@ -65,7 +65,7 @@ async function start(argv: readonly string[], policy: CompiledPolicy, more: Part
     ...{ stream: (child.stdio as unknown as Duplex[])[5]!, policy, audit, dir, now: () => new Date(), newId: () => `q${(ids += 1)}` },
     ask: { enabled: true, timeoutMs: 20_000, approver: null, onOpened: () => undefined, stored: [], store: () => undefined, ...more },
     ...{ publish: more.publish ?? [], connectHost: new Map() },
-    resolve: (name) => Promise.resolve(name.endsWith('.test') ? { kind: 'addresses', addresses: ['127.0.0.1'] } : { kind: 'none', why: 'it does not exist' }),
+    resolve: (name) => Promise.resolve(name.endsWith('.test') && name !== 'typo.test' ? { kind: 'addresses', addresses: ['127.0.0.1'] } : { kind: 'none', missing: true, why: 'it does not exist' }),
   });
   return { gate, audit, child, done };
 }
@@ -175,6 +175,18 @@ describe('a run behind policy, questions and records', () => {
     expect(out).not.toContain('hello');
     expect(await run.gate.session.ended).not.toBeNull();
     run.gate.close();
+  });
+});
+
+describe('names', () => {
+  test('NP01 an unknown name is not sent upstream; an allowed one that is missing looks missing', async () => {
+    const run = await start(sh(`getent hosts secret.evil.test; curl -sS -m 5 http://typo.test:${port}/ 2>&1; getent hosts metadata.google.internal || echo none`), await policyOf({ allow: ['*.evil2.test', 'typo.test:443'] }), { enabled: false });
+    const { out, log } = await finish(run);
+
+    expect(out).toMatch(/198\.19\.0\.1\s+secret\.evil\.test/);
+    expect(out).toContain('Could not resolve host: typo.test');
+    expect(out).toContain('none');
+    expect(log.filter(({ kind }) => kind === 'dns')).toMatchObject([{ object: { name: 'metadata.google.internal' }, rule: 'net.metadata', verdict: 'deny' }]);
   });
 });
 
