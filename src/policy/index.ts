@@ -21,6 +21,8 @@ export { judgeHost, type HostJudgement, type HostQuestion } from './judge.js';
 export { judgeSocket } from './judge.js';
 /** One change by itself, for `explain`; all of a sandbox together: `judgeChanges`. */
 export { judgeChange, type ChangeFacts, type Judgement } from './judge.js';
+/** For classify's `owned`. */
+export { isOwnState } from './judge.js';
 /** Verdicts at the end of a run and in `diff`: rules, directories, thresholds, exit status. */
 export { judgeChanges, type Ending, type Verdicts } from './verdict.js';
 /** The agent's environment with a report of what was dropped; one variable. */

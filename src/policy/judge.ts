@@ -193,6 +193,11 @@ function ofCommits(found: readonly CompiledRule[], fallback: Setting | null, all
   return byDefault('changes.default', (fallback?.value ?? 'escalate') as Verdict, fallback, all);
 }
 
+/** True for the state files of the profile's own agent: the `owned` of the commit gate's classify. */
+export function isOwnState(policy: CompiledPolicy, path: Bytes): boolean {
+  return engineOf(policy).paths(['files.state'], path).length > 0;
+}
+
 /** The first of the strictest. */
 function strictest<V extends string>(order: readonly V[], judgements: readonly Judgement<V>[]): Judgement<V> {
   return judgements.reduce((best, one) => (order.indexOf(one.verdict) > order.indexOf(best.verdict) ? one : best));

@@ -41,12 +41,15 @@ interface Tables<T> {
 
 export function pathMatcher<T>(entries: readonly (readonly [PathPattern, T])[], mode: MatchMode): PathMatcher<T> {
   const covering = mode === 'covering';
-  const tables = tablesOf(entries, covering);
+  const tables = tablesOf(entries, covering, covering ? fold : (text) => text);
+  // Folded, `[!a]` would lose `A`, and `?` two bytes: such patterns are tried as written too.
+  const exacting = covering ? entries.filter(([{ glob }]) => /\[[!^]|\?/.test(glob)) : [];
+  const asWritten = exacting.length === 0 ? null : tablesOf(exacting, true, (text) => text);
   return {
     all(path) {
       const found = new Set<T>();
-      const subject = covering ? fold(path) : path;
-      search(tables, subject, found);
+      search(tables, covering ? fold(path) : path, found);
+      if (asWritten !== null) search(asWritten, path, found);
       return [...found];
     },
   };
@@ -83,9 +86,9 @@ function foldName(name: string): string {
   return folded.replaceAll('/', '\u2215');
 }
 
-function tablesOf<T>(entries: readonly (readonly [PathPattern, T])[], covering: boolean): Tables<T> {
+function tablesOf<T>(entries: readonly (readonly [PathPattern, T])[], covering: boolean, spelling: (text: Bytes) => string): Tables<T> {
   const tables: Tables<T> = { trees: new Map(), leaves: new Map(), names: nameTable(), treeNames: nameTable(), led: new Map(), globs: new Map() };
-  const spell = (text: string): string => (covering ? fold(fromText(text)) : fromText(text));
+  const spell = (text: string): string => spelling(fromText(text));
   for (const [pattern, value] of entries) {
     const tree = covering || pattern.tree;
     const name = floatingName(pattern);

@@ -40,6 +40,30 @@ describe('hides of the shipped base', () => {
   });
 });
 
+describe('directories that a variable moves', () => {
+  const env = { CLAUDE_CONFIG_DIR: '/home/u/cc', XDG_CONFIG_HOME: '/home/u/conf', CODEX_HOME: '/home/u', GNUPGHOME: 'relative' };
+
+  test('what is hidden is hidden at both places, what is granted follows', async () => {
+    const own = await policyOf({ profile: 'claude-code', env });
+    const other = await policyOf({ profile: 'codex', env: { ...env, CODEX_HOME: '/home/u/cx' } });
+
+    expect(judgePath(own, at('~/cc/projects/x'), 'write').lands).toBe('host');
+    expect(judgePath(own, at('~/.claude/projects/x'), 'write').lands).toBe('layer');
+    expect(judgePath(own, at('~/cc/.credentials.json'), 'read').verdict).toBe('allow');
+    expect(judgePath(own, at('~/conf/gh/hosts.yml'), 'read').verdict).toBe('deny');
+    expect(judgePath(own, at('~/.config/gh/hosts.yml'), 'read').verdict).toBe('deny');
+    expect(judgePath(other, at('~/cx/sessions/x'), 'write').lands).toBe('host');
+    expect(judgePath(other, at('~/cx/config.toml'), 'write').lands).toBe('layer');
+  });
+
+  test('no variable moves a directory onto the home or above it', async () => {
+    const policy = await policyOf({ profile: 'codex', env });
+
+    expect(judgePath(policy, at('~/sessions/x'), 'write').lands).toBe('layer');
+    expect(judgePath(policy, at('~/.codex/sessions/x'), 'write').lands).toBe('host');
+  });
+});
+
 describe('where writes go', () => {
   test('`passthrough` reaches the host, all else the layer', async () => {
     const policy = await policyOf({ user: 'version: 1\nfiles: {passthrough: ["~/notes"], readonly: ["~/.config"]}\n' });
