@@ -66,8 +66,10 @@ int op_proc(struct view *v, const struct op *o, struct fault *f)
 	static const char *const read_only[] = {
 		"sys", "sysrq-trigger", "irq", "bus", "fs"};
 	static const char *const hidden[] = {
-		"acpi", "kcore", "keys", "timer_list", "sched_debug", "scsi",
-		"latency_stats"};
+		"acpi", "allocinfo", "kcore", "keys", "kmsg", "kpagecgroup",
+		"kpagecount", "kpageflags", "latency_stats", "pagetypeinfo",
+		"sched_debug", "scsi", "slabinfo", "timer_list", "timer_stats",
+		"vmallocinfo"};
 	AUTO_FD int at = view_place(v, o->dst, true, f);
 	AUTO_FD int proc = -1;
 

@@ -20,6 +20,15 @@ export function placeHostAsRoot(draft: Draft): void {
     const mount = draft.table.at.get(point)!;
     if (point !== root && !draft.decided.has(mount.id)) placeMount(draft, mount);
   }
+  hideFirmware(draft);
+}
+
+/** Tables and variables of the machine that only root reads: licence keys, boot entries. */
+function hideFirmware(draft: Draft): void {
+  const path = '/sys/firmware' as Bytes;
+  if (draft.facts.lstat(path)?.type !== 'dir') return;
+  draft.ops.push({ op: 'hide', dst: path });
+  decide(draft, path, 'hide', 'what only root may read of the firmware');
 }
 
 function placeMount(draft: Draft, mount: Mount): void {

@@ -120,7 +120,7 @@ def rd14(supervisor):
 
 def rd16():
     paths = ["/proc/kcore", "/proc/timer_list", "/proc/sched_debug", "/proc/kmsg", "/proc/slabinfo", "/proc/vmallocinfo",
-             "/proc/kpagecount", "/proc/iomem", "/dev/mem", "/dev/kmsg", "/proc/keys", "/proc/key-users"]
+             "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/pagetypeinfo", "/proc/iomem", "/dev/mem", "/dev/kmsg", "/proc/keys", "/proc/key-users"]
     addresses = attempt(lambda: sorted({line.split()[0] for line in head("/proc/kallsyms").split("\n")[:3] if line}))
     return {
         **{path: attempt(lambda p=path: len(head(p))) for path in paths},

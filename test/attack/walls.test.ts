@@ -59,7 +59,7 @@ for (const identity of identities()) {
       });
 
       test('RD16 kernel memory, logs and timers are unreadable', () => {
-        const files = ['/proc/kcore', '/proc/timer_list', '/proc/sched_debug', '/proc/kmsg', '/proc/slabinfo', '/proc/vmallocinfo', '/proc/kpagecount', '/dev/mem', '/dev/kmsg'];
+        const files = ['/proc/kcore', '/proc/timer_list', '/proc/sched_debug', '/proc/kmsg', '/proc/slabinfo', '/proc/vmallocinfo', '/proc/kpagecount', '/proc/kpageflags', '/proc/kpagecgroup', '/proc/pagetypeinfo', '/dev/mem', '/dev/kmsg'];
         const readable = files.filter((file) => Number(of('kernel')[file]) > 0);
         expect(readable).toEqual([]);
       });
@@ -75,6 +75,11 @@ for (const identity of identities()) {
           const answer = of('kernel')[path];
           expect(Array.isArray(answer) ? answer.length : 0, path).toBe(0);
         }
+      });
+
+      test('RD16 root reads no tables of the firmware', () => {
+        if (identity.uid !== 0) return;
+        expect(of('kernel')['/sys/firmware']).toEqual([]);
       });
 
       test('RD20 a crash leaves no core, and the limit cannot be raised', () => {
