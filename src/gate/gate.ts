@@ -13,6 +13,7 @@ import type { RuleFlags } from './decide.js';
 import { canonAddresses, exactRule, gateHost } from './names.js';
 import { makeNotes } from './notes.js';
 import type { Published } from './publish.js';
+import { makeRecords } from './records.js';
 import { hostLookup, makeResolver, type Resolver } from './resolve.js';
 import { startSession, type Session } from './session.js';
 import { subjectOf } from './who.js';
@@ -46,6 +47,7 @@ export interface GateOptions {
   readonly flags?: (judgement: HostJudgement) => RuleFlags;
   /** for tests */
   readonly resolve?: Resolver;
+  readonly records?: (name: string, type: number) => Promise<Buffer | null>;
 }
 
 export interface Gate {
@@ -78,6 +80,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     note: notes.add,
     now: options.now,
     dnsDenied: 'fake',
+    records: options.records ?? makeRecords(),
   });
   const ended = session.ended.then((error) => Promise.reject(error ?? new Error('the gate ended before it was ready')));
   const { rung } = await Promise.race([session.ready, ended]);

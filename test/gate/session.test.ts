@@ -15,6 +15,7 @@ import { openAudit, type Audit } from '../../src/audit/write.js';
 import { fromText } from '../../src/bytes.js';
 import { askSandbox, watchSandbox, type ControlReply } from '../../src/gate/control.js';
 import { startGate, type Gate, type GateOptions } from '../../src/gate/gate.js';
+import { makeRecords } from '../../src/gate/records.js';
 import { parsePublish } from '../../src/gate/publish.js';
 import { native as kernel } from '../../src/kernel/native.js';
 import type { CompiledPolicy } from '../../src/policy/compiled.js';
@@ -65,6 +66,11 @@ async function start(argv: readonly string[], policy: CompiledPolicy, more: Part
     ...{ stream: (child.stdio as unknown as Duplex[])[5]!, policy, audit, dir, now: () => new Date(), newId: () => `q${(ids += 1)}` },
     ask: { enabled: true, timeoutMs: 20_000, approver: null, onOpened: () => undefined, stored: [], store: () => undefined, ...more },
     ...{ publish: more.publish ?? [], connectHost: new Map() },
+    records: makeRecords({
+      resolveTxt: () => Promise.resolve([['hello text']]),
+      resolveMx: () => Promise.resolve([{ exchange: 'mail.a.test', priority: 1 }]),
+      resolveSrv: () => Promise.resolve([{ name: 'srv.a.test', port: 1, priority: 1, weight: 1 }]),
+    }),
     resolve: (name) => Promise.resolve(name.endsWith('.test') && name !== 'typo.test' ? { kind: 'addresses', addresses: ['127.0.0.1'] } : { kind: 'none', missing: true, why: 'it does not exist' }),
   });
   return { gate, audit, child, done };
@@ -188,6 +194,18 @@ describe('names', () => {
     expect(out).toContain('none');
     expect(log.filter(({ kind }) => kind === 'dns')).toMatchObject([{ object: { name: 'metadata.google.internal' }, rule: 'net.metadata', verdict: 'deny' }]);
   });
+});
+
+test('TXT, MX and SRV of an allowed name come from upstream, of others nothing does', async () => {
+  const dig = (name: string, type: number): string => `/usr/bin/python3 -c '
+import socket,struct
+q=struct.pack(">HHHHHH",9,0x100,1,0,0,0)+b"".join(bytes([len(l)])+l.encode() for l in "${name}".split("."))+b"\\0"+struct.pack(">HH",${type},1)
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(5); s.connect(("8.8.8.8",53)); s.send(q); print(s.recv(900))'`;
+  const run = await start(sh(`${dig('a.test', 16)}; ${dig('b.test', 16)}; ${dig('a.test', 15)}; ${dig('a.test', 33)}`), await policyOf({ allow: ['a.test'] }), { enabled: false });
+  const { out } = await finish(run);
+
+  expect(out.match(/hello text/g)).toHaveLength(1);
+  expect(out).toMatch(/mail.*\n.*srv/s);
 });
 
 describe('`--publish`', () => {
