@@ -77,7 +77,7 @@ static int setXattrAt(int at, const char *name, const char *key,
 		     : setxattr(path.c_str(), key, value, size, 0);
 }
 
-static int removeXattrAt(int at, const char *name, const char *key)
+int removeXattrAt(int at, const char *name, const char *key)
 {
 	if (*name && hasXattrAt())
 		return syscall(REMOVEXATTRAT, at, name, AT_SYMLINK_NOFOLLOW, key);

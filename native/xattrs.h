@@ -12,6 +12,9 @@ ssize_t listXattrAt(int at, const char *name, char *out, size_t size);
 ssize_t getXattrAt(int at, const char *name, const char *key, void *out,
 		   size_t size);
 
+// 0, or -1 and errno.
+int removeXattrAt(int at, const char *name, const char *key);
+
 // The whole value, however big. 0, or -1 and errno.
 int readXattr(int at, const char *name, const char *key, std::string &value);
 

@@ -126,7 +126,7 @@ function dropped(draft: Drafting, { refused }: Prepared): CommitResult {
 function carryOut(draft: Drafting, writer: FrameWriter, prepared: Prepared): CommitResult {
   const { ctx, plan, rooms, hooks } = draft;
   const running = { rooms, writer, ...prepared, refused: new Map<number, Refused>(), hooks, keepSpecial: plan.keepSpecial, disk: ctx.disk ?? nodeDisk };
-  const error = runForward(running);
+  const error = runForward(running, true);
   const header = headerOf(draft);
   if (error !== null) return takenBack(ctx, { header, running, refused: prepared.refused, error });
   const result = concluded(header, running, prepared.refused);

@@ -45,6 +45,8 @@ export interface Change {
    * thing is an implied deletion), `metadata` when only its own metadata differ.
    */
   readonly opaque: boolean;
+  /** the layer's entry has the overlay's origin mark: it came up from some base, not always of this path */
+  readonly copiedUp?: boolean;
   /** hidden by an opaque or replaced ancestor, or below a deleted directory */
   readonly implied: boolean;
   /** of a symlink: its target, before it for a deletion */

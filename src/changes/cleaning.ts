@@ -20,11 +20,11 @@ export function cleaningOf(doing: Duplicating, draft: Draft): Cleaning {
   return { whiteouts: [], modes, marks: marksOf(doing, draft, draft.source) };
 }
 
-/** A user-mode layer has no mark on a file but an empty origin, which needs no reading. */
+/** What is put back after a roll-back. A user-mode layer has no mark on a file but an empty origin, which the scan saw. */
 function marksOf(doing: Duplicating, draft: Draft, source: Place): Cleaning['marks'] {
   const { family } = doing.rooms.roots[source.root] ?? { family: 'user' };
-  if (family === 'user') {
-    return draft.old === null || draft.type !== 'file' ? [] : [{ path: '' as Bytes, name: ORIGIN, value: NOTHING }];
+  if (family === 'user' && draft.type !== 'dir' && draft.copiedUp !== null) {
+    return draft.copiedUp ? [{ path: '' as Bytes, name: ORIGIN, value: NOTHING }] : [];
   }
   return leaving(doing, spotOf(doing.rooms, source)).map(({ name, value }) => ({ path: '' as Bytes, name, value }));
 }

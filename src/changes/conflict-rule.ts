@@ -15,6 +15,8 @@ export interface Evidence {
   readonly sameContent: () => boolean;
   /** the layer's entry was copied up from a base; only asked when nothing was captured */
   readonly copiedUp: () => boolean;
+  /** entries of the host's directory above changed at or after T0 */
+  readonly parentChanged: () => boolean;
   /** agentfw itself took the base away */
   readonly tookAway: boolean;
 }
@@ -27,9 +29,11 @@ export function conflictOf(change: Change, evidence: Evidence): Conflict | null 
   return isDir(change.base) ? directoryConflict(change, change.base, evidence) : objectConflict(change, change.base, evidence);
 }
 
-function deletedByHost({ captured, copiedUp, tookAway }: Evidence): boolean {
+/** A file that came up from a base may have been renamed to here by the agent; a deletion by the host shows above it. */
+function deletedByHost({ captured, copiedUp, parentChanged, tookAway }: Evidence): boolean {
   if (tookAway) return false;
-  return captured === null || captured.state === 'unknown' ? copiedUp() : captured.state !== 'absent';
+  if (captured === null || captured.state === 'unknown') return parentChanged() && copiedUp();
+  return captured.state !== 'absent';
 }
 
 function isDir(stat: Stat): boolean {

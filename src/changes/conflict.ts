@@ -76,7 +76,8 @@ function judge(judging: Judging, change: Change): Conflict | null {
     t0: judging.t0,
     captured,
     sameContent: () => captured !== null && hasContent(judging, change, captured),
-    copiedUp: () => isCopiedUp(judging, change),
+    copiedUp: () => change.copiedUp ?? isCopiedUp(judging, change),
+    parentChanged: () => entriesChanged(judging, change.at.layer, parentOf(path)),
     tookAway: tookAway(judging.epochs, path),
   });
   if (own !== null) return own;
@@ -114,6 +115,12 @@ function isMoved(judging: Judging, layer: number, dir: Bytes): boolean {
   const now = statQuietly(judging.rooms, { root: 2 * layer, path: relativeTo(base, dir) });
   const captured = judging.bases.get(dir) ?? null;
   return isParentMoved(now, { touched: now !== null && isTouched(judging, dir, now), t0: judging.t0, captured });
+}
+
+function entriesChanged({ rooms, t0 }: Judging, layer: number, dir: Bytes): boolean {
+  const base = rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
+  const now = statQuietly(rooms, { root: 2 * layer, path: relativeTo(base, dir) });
+  return now !== null && now.mtimeNs >= t0;
 }
 
 /** null for whatever stands in the way of looking. */

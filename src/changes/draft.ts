@@ -52,6 +52,7 @@ export interface Draft {
   /** an undo knows the metadata that it puts back; a commit reads them from both sides */
   readonly metas?: NonNullable<Step['meta']>;
   readonly opaque: boolean;
+  readonly copiedUp: boolean | null;
   readonly group: number;
 }
 

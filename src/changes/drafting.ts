@@ -54,6 +54,7 @@ export function draftOf(drafting: Drafting, change: JudgedChange, options: Draft
     layerEntry: layerEntryOf(drafting, change, { ...options, moves, act }),
     meta: change.meta,
     opaque: change.opaque,
+    copiedUp: change.copiedUp ?? null,
     group: drafting.groups.get(change.path) ?? 0,
   };
 }

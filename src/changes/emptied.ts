@@ -96,8 +96,14 @@ function oldPlace(layer: number): Place {
 
 /** Empties the layer as far as that isn't done. Its top is then another directory: it is opened anew. */
 export function emptyTop(rooms: Rooms, emptied: Emptied): void {
+  if (topIno(rooms, emptied.layer) !== emptied.ino) exchange(rooms, emptied.layer, topPlace(emptied.layer));
+  finishTop(rooms, emptied);
+}
+
+/** The second half: what was the layer's top directory goes to its place in the vault. */
+export function finishTop(rooms: Rooms, emptied: Emptied): void {
   const top = topPlace(emptied.layer);
-  if (topIno(rooms, emptied.layer) !== emptied.ino) exchange(rooms, emptied.layer, top);
+  if (topIno(rooms, emptied.layer) !== emptied.ino) return;
   const spare = statPlace(rooms, top);
   if (spare === null || spare.ino === emptied.ino) return;
   makeRoom(rooms, oldPlace(emptied.layer));

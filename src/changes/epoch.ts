@@ -5,10 +5,9 @@ import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
 import { nodeDisk } from './disk.js';
 import { frameOf, framesIn } from './frames.js';
 import type { Header } from './journal.js';
-import { statPlace } from './rooms.js';
 import type { Running } from './run.js';
 import type { StoreContext } from './store-context.js';
-import { absolute, isIdent, type Step } from './step.js';
+import { absolute, type Step } from './step.js';
 
 /**
  * I17: what agentfw landed or restored is not host-changed for the sandbox it
@@ -38,7 +37,7 @@ const NOTHING = '0 0 0 0 0';
 export function appendEpochs(ctx: StoreContext, header: Header, running: Running): void {
   const dir = joinBytes(joinBytes(ctx.stateDir, 'sandboxes' as Bytes), header.tag as Bytes);
   if (header.tag === '' || ctx.kernel.statOrNull(AT_FDCWD, dir) === null) return;
-  const body = bodyOf(running);
+  const body = bodyOf(running, ctx.kernel.stat(running.writer.fd, '' as Bytes).mtimeNs);
   if (body === '') return;
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
   const fd = ctx.kernel.open(AT_FDCWD, joinBytes(dir, FILE), flags, 0o600);
@@ -53,22 +52,29 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
   }
 }
 
-function bodyOf(running: Running): string {
+/**
+ * Nothing is looked at: what landed has the identity that the journal says, and
+ * what happened to it before `landedNs` was our own doing, unless it changed
+ * the content stamps too.
+ */
+function bodyOf(running: Running, landedNs: bigint): string {
+  const { roots } = running.rooms;
   const lines: string[] = [];
   running.steps.forEach((step, index) => {
-    if (!running.refused.has(index) && step.act !== 'drop') lines.push(lineOf(running, step));
+    if (running.refused.has(index) || step.act === 'drop') return;
+    const path = absolute(roots, step.host);
+    const { ino, size, mtimeNs } = landedIdent(step) ?? GONE;
+    lines.push(ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}\0`);
   });
   return lines.join('');
 }
 
-function lineOf({ rooms }: Running, step: Step): string {
-  const path = absolute(rooms.roots, step.host);
-  const now = statPlace(rooms, step.host);
-  if (now === null) return step.act === 'take' ? `${path}\0${NOTHING}\0` : '';
-  // Somebody was there since: what is there now is theirs.
-  const landed = step.act === 'meta' ? step.old : step.fresh;
-  if (!isIdent(now, step.act === 'write' && landed !== null ? { ...landed, ino: now.ino } : landed)) return '';
-  return `${path}\0${now.ino} ${now.size} ${now.mtimeNs} ${now.ctimeNs} ${step.tree ? 1 : 0}\0`;
+const GONE = { ino: 0n, size: 0, mtimeNs: 0n };
+
+function landedIdent({ act, fresh, old }: Step): Step['fresh'] {
+  if (act === 'take') return null;
+  if (act === 'meta') return old;
+  return act === 'write' && fresh !== null && old !== null ? { ...fresh, ino: old.ino } : fresh;
 }
 
 export function readEpochs(kernel: Kernel, sandboxDir: Bytes): Epochs {

@@ -5,15 +5,21 @@ interface Names {
   readonly steps: number[];
 }
 
+export interface Linked {
+  readonly steps: readonly Draft[];
+  /** groups that became part of another */
+  readonly regrouped: ReadonlyMap<number, number>;
+}
+
 /**
  * I18: an inode of the layer moves to the host only when all its names do. If
  * one stayed, the agent could go on writing to the host through it. Copies of
  * one inode are linked with each other again when they are staged.
  */
-export function keepLinks(drafts: readonly Draft[]): readonly Draft[] {
+export function keepLinks(drafts: readonly Draft[]): Linked {
   const steps = breakShared(drafts);
   const inodes = namesOf(steps);
-  if (inodes.size === 0) return steps;
+  if (inodes.size === 0) return { steps, regrouped: new Map() };
   for (let changed = true; changed; ) {
     changed = false;
     for (const { nlink, steps: users } of inodes.values()) {
@@ -23,7 +29,28 @@ export function keepLinks(drafts: readonly Draft[]): readonly Draft[] {
       changed = true;
     }
   }
-  return steps;
+  return { steps, regrouped: joinGroups(steps, inodes) };
+}
+
+/** A linked inode moves with all its names or not at all, whatever happens on the way. */
+function joinGroups(steps: Draft[], inodes: ReadonlyMap<string, Names>): Map<number, number> {
+  const regrouped = new Map<number, number>();
+  let last = 0;
+  for (const { group } of steps) last = Math.max(last, group);
+  for (const { steps: users } of inodes.values()) {
+    const moving = [...new Set(users)].filter((index) => steps[index]?.method === 'move');
+    if (moving.length < 2) continue;
+    last += 1;
+    const joined = new Set(moving.map((index) => steps[index]?.group ?? 0).filter((group) => group !== 0));
+    moving.forEach((index) => (steps[index] = { ...(steps[index] as Draft), group: last }));
+    if (joined.size === 0) continue;
+    for (const [before, after] of regrouped) if (joined.has(after)) regrouped.set(before, last);
+    for (const group of joined) regrouped.set(group, last);
+    steps.forEach((step, index) => {
+      if (joined.has(step.group)) steps[index] = { ...step, group: last };
+    });
+  }
+  return regrouped;
 }
 
 /** Names of linked inodes; a directory that moves counts once per name in it. */

@@ -176,7 +176,8 @@ function openOpaque(planning: Planning, [anchor, ...members]: readonly [JudgedCh
     return;
   }
   const group = planning.groups.get(anchor.path) ?? newGroup(planning);
-  planning.unmark.push({ path: anchor.path, layer: anchor.at.layer, group });
+  // Of a live sandbox nothing leaves the layer: what is in it compares equal from now on.
+  if (!planning.live) planning.unmark.push({ path: anchor.path, layer: anchor.at.layer, group });
   for (const { path } of [anchor, ...members]) joinGroup(planning.groups, path, group);
 }
 
@@ -236,7 +237,8 @@ function isBelowPartly({ partly }: Planning, path: Bytes): boolean {
 
 function finish(planning: Planning): Plan {
   const { input, refusals } = planning;
-  const steps = shiftsFirst(keepLinks(planning.steps));
+  const linked = keepLinks(planning.steps);
+  const steps = shiftsFirst(linked.steps);
   const landing = input.changes.filter((change) => lands(planning, change) && !(change.kind === 'rename' && change.implied));
   return {
     counts: countsOf(landing),
@@ -246,7 +248,7 @@ function finish(planning: Planning): Plan {
     roots: input.facts.flatMap(rootsOf),
     movable: input.facts.map((fact) => fact.movable),
     emptied: emptiedLayers(planning, steps),
-    unmark: planning.unmark.map(({ path, layer, group }) => unmarked(planning, { path, layer, group })),
+    unmark: planning.unmark.map((one) => unmarked(planning, { ...one, group: linked.regrouped.get(one.group) ?? one.group })),
     keepSpecial: input.options.keepSpecial,
     note: input.options.note,
     digest: digestOf(landing, input),
@@ -289,7 +291,9 @@ function emptiedLayers(planning: Planning, steps: readonly Draft[]): number[] {
     if (!lands(planning, change)) staying.add(planning.positions.get(change.at.layer) ?? -1);
   }
   for (const step of steps) {
-    if (step.layerEntry === 'stays' && step.act !== 'meta') staying.add(step.layer);
+    // What is taken away without a whiteout of its own has nothing in the layer.
+    const isNothing = step.act === 'meta' || (step.act === 'take' && step.source === null);
+    if (step.layerEntry === 'stays' && !isNothing) staying.add(step.layer);
     if (planning.live) staying.add(step.layer);
   }
   return planning.facts.map((_fact, index) => index).filter((index) => !staying.has(index));

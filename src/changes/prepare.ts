@@ -97,8 +97,10 @@ export function prepare(preparing: Preparing, methods: readonly Method[]): Prepa
     const step = prepared(staging, method);
     if (step !== null) steps.push(step);
   }
-  const whole = withoutHalves(preparing, methods, steps);
-  const unmark = findMarked(preparing.rooms, whole, preparing.plan.unmark);
+  const halves = halvesIn(preparing, steps);
+  const whole = withoutHalves(preparing, methods, { steps, halves });
+  const planned = preparing.plan.unmark.filter(({ group }) => !halves.has(group));
+  const unmark = findMarked(preparing.rooms, whole, planned);
   return { steps: whole, unmark, emptied: prepareEmptied(preparing, whole), refused: preparing.refused };
 }
 
@@ -117,17 +119,26 @@ function prepared(staging: Staging, method: Method): Step | null {
   }
 }
 
+/** Groups of which a step was refused. */
+function halvesIn({ plan }: Preparing, steps: readonly Step[]): ReadonlySet<number> {
+  const missing = new Map<number, number>();
+  for (const { group } of plan.steps) missing.set(group, (missing.get(group) ?? 0) + 1);
+  for (const { group } of steps) missing.set(group, (missing.get(group) ?? 0) - 1);
+  return new Set([...missing].filter(([group, count]) => group !== 0 && count > 0).map(([group]) => group));
+}
+
+interface Halved {
+  readonly steps: readonly Step[];
+  readonly halves: ReadonlySet<number>;
+}
+
 /** I11: what belongs to a refused step is refused too. */
-function withoutHalves(preparing: Preparing, methods: readonly Method[], steps: readonly Step[]): readonly Step[] {
-  const wanted = new Map<number, number>();
-  for (const { group } of preparing.plan.steps) wanted.set(group, (wanted.get(group) ?? 0) + 1);
-  for (const { group } of steps) wanted.set(group, (wanted.get(group) ?? 0) - 1);
-  const halves = new Set([...wanted].filter(([group, missing]) => group !== 0 && missing > 0).map(([group]) => group));
+function withoutHalves(preparing: Preparing, methods: readonly Method[], { steps, halves }: Halved): readonly Step[] {
   if (halves.size === 0) return steps;
+  const known = new Set(preparing.refused.map(({ path }) => path));
   for (const { draft } of methods) {
-    if (halves.has(draft.group) && !preparing.refused.some(({ path }) => path === draft.path)) {
-      preparing.refused.push(refused(draft, 'with', { text: 'the other half of its rename was refused' }));
-    }
+    if (!halves.has(draft.group) || known.has(draft.path)) continue;
+    preparing.refused.push(refused(draft, 'with', { text: 'it lands only together with a path that was refused' }));
   }
   return steps.filter(({ group }) => !halves.has(group));
 }
@@ -139,30 +150,47 @@ function oldPlace(draft: Draft): Place {
 
 function stepFor(staging: Staging, method: Method): Step {
   const { draft, n } = method;
-  const { act, kind, type, host, group } = draft;
-  const base = {
-    ...{ act, kind, type, host, group },
-    ...{ tree: draft.entries !== null || draft.layerEntry === 'shift', inside: draft.entries?.length ?? 0 },
-    ...{ from: null, hold: null, keep: null, fresh: null, clean: null, meta: null, stripped: strippedOf(draft, staging) },
-    old: draft.old === null ? null : identOf(draft.old),
-    covers: draft.covers,
-    spent: spentOf(staging, draft),
-  };
+  const { act, host } = draft;
+  if (method.move) return act === 'take' ? takeStep(staging, method) : moveStep(staging, draft);
   const taken: Place = { root: 3 * draft.layer + 2, path: `taken/${n}` as Bytes };
-  if (act === 'drop') return { ...base, old: null, spent: base.spent ?? spentEntry(staging, draft) };
-  if (act === 'take') return { ...base, ...takePlaces(staging, method, taken) };
+  if (act === 'drop') return { ...stepOf(staging, draft), old: null, spent: spentOf(staging, draft) ?? spentEntry(staging, draft) };
+  if (act === 'take') return takeStep(staging, method);
+  const base = { ...stepOf(staging, draft), spent: spentOf(staging, draft) };
   if (act === 'meta') return { ...base, ...metaFor(staging, draft) };
   if (act === 'write') {
     const from = draft.layerEntry === 'spent' && draft.composed === null ? draft.source : stage(staging, method);
     keepCopy(staging, draft, taken);
     return { ...base, from, hold: taken, keep: taken, ...metaFor(staging, draft), fresh: freshOf(staging, from) };
   }
-  if (method.move) return { ...base, ...moveOf(staging, draft) };
   const from = stage(staging, method);
   const near = from.root === host.root;
-  const keep = act !== 'swap' ? null : near ? taken : from;
   if (near && act === 'swap') keepCopy(staging, draft, taken);
+  const keep = act !== 'swap' ? null : near ? taken : from;
   return { ...base, from, hold: act === 'swap' ? from : null, keep, fresh: freshOf(staging, from) };
+}
+
+/** What all steps have; one literal, as a big commit makes tens of thousands. */
+function stepOf(staging: Staging, draft: Draft): Step {
+  const { act, kind, type, host, group, entries, covers, old } = draft;
+  return {
+    act,
+    kind,
+    type,
+    host,
+    from: null,
+    hold: null,
+    keep: null,
+    fresh: null,
+    old: old === null ? null : identOf(old),
+    tree: entries !== null || draft.layerEntry === 'shift',
+    inside: entries === null ? 0 : entries.length,
+    clean: null,
+    covers,
+    meta: null,
+    spent: null,
+    group,
+    stripped: strippedOf(draft, staging),
+  };
 }
 
 function freshOf({ rooms }: Staging, from: Place | null): Step['fresh'] {
@@ -170,29 +198,32 @@ function freshOf({ rooms }: Staging, from: Place | null): Step['fresh'] {
   return stat === null ? null : identOf(stat);
 }
 
-function moveOf(staging: Staging, draft: Draft): Pick<Step, 'from' | 'hold' | 'keep' | 'fresh' | 'clean'> {
-  const { act, source, fresh } = draft;
-  const swap = act === 'swap';
+function moveStep(staging: Staging, draft: Draft): Step {
+  const { act, source, fresh, layerEntry } = draft;
+  const isOwn = layerEntry === 'shift' || staging.plan.undoes !== null;
   return {
+    ...stepOf(staging, draft),
     from: source,
-    hold: swap ? source : null,
-    keep: swap ? oldPlace(draft) : null,
+    hold: act === 'swap' ? source : null,
+    keep: act === 'swap' ? oldPlace(draft) : null,
     fresh: fresh === null ? null : identOf(fresh),
-    clean: draft.layerEntry === 'shift' || staging.plan.undoes !== null ? null : cleaningOf(staging, draft),
+    clean: isOwn ? null : cleaningOf(staging, draft),
+    spent: layerEntry === 'shift' ? spentOf(staging, draft) : null,
   };
 }
 
 /** A deleted file takes the place of its whiteout, so that a whole layer can go at once; a directory can't. */
-function takePlaces(staging: Staging, { draft, vault, n, move }: Method, taken: Place): Pick<Step, 'hold' | 'keep' | 'spent'> {
+function takeStep(staging: Staging, { draft, vault, n, move }: Method): Step {
+  const step = stepOf(staging, draft);
+  if (move && draft.layerEntry === 'whiteout' && draft.type !== 'dir') return { ...step, hold: draft.source, keep: oldPlace(draft) };
+  const taken: Place = { root: 3 * draft.layer + 2, path: `taken/${n}` as Bytes };
   const spent = spentOf(staging, draft);
-  if (move && spent !== null && draft.type !== 'dir') return { hold: draft.source, keep: oldPlace(draft), spent: null };
   if (vault) {
     makeRoom(staging.rooms, taken);
-    return { hold: taken, keep: taken, spent };
+    return { ...step, hold: taken, keep: taken, spent };
   }
   keepCopy(staging, draft, taken);
-  const hold = nearPlace(staging, { draft, vault, n, move });
-  return { hold, keep: taken, spent };
+  return { ...step, hold: nearPlace(staging, { draft, vault, n, move }), keep: taken, spent };
 }
 
 /** A spent whiteout; that of a moved entry is the entry itself. */
@@ -211,14 +242,21 @@ function spentEntry(staging: Staging, draft: Draft): Step['spent'] {
   return { at: draft.source, keep: isWhiteout(stat) ? null : oldPlace(draft), ino: stat.ino };
 }
 
-function strippedOf(draft: Draft, { keepSpecial }: Staging): string[] {
+function strippedOf(draft: Draft, { keepSpecial }: Staging): readonly string[] {
+  if (keepSpecial || draft.act === 'take' || (draft.entries === null && (draft.type !== 'file' || !isSpecial(draft.fresh?.mode ?? 0)))) return NOTHING;
   const lost = new Set<string>();
   const note = (type: string, mode: number): void => {
-    if (type !== 'file' || keepSpecial) return;
+    if (type !== 'file') return;
     if ((mode & 0o4000) !== 0) lost.add('setuid');
     if ((mode & 0o2000) !== 0) lost.add('setgid');
   };
-  if (draft.act !== 'take' && draft.fresh !== null) note(draft.type, draft.fresh.mode);
+  if (draft.fresh !== null) note(draft.type, draft.fresh.mode);
   for (const { type, stat } of draft.entries ?? []) note(type, stat.mode);
   return [...lost];
+}
+
+const NOTHING: readonly string[] = [];
+
+function isSpecial(mode: number): boolean {
+  return (mode & 0o6000) !== 0;
 }

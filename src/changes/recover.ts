@@ -85,7 +85,7 @@ function carryOn({ ctx, hooks, rooms, id }: Recovering, journal: Journal): Recov
   try {
     const cause = { code: 'EABORTED', path: null, text: 'an earlier error' };
     const error =
-      journal.state === 'aborted' ? runBackward(running, cause) : journal.state === 'committed' ? runForward(running) : null;
+      journal.state === 'aborted' ? runBackward(running, cause) : journal.state === 'committed' ? runForward(running, false) : null;
     if (error !== null) {
       const result = takenBack(ctx, { header, running, refused: [], error });
       return { id, outcome: 'rolled-back', result, error: error.text };

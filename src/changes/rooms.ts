@@ -47,20 +47,25 @@ export function rootFd(rooms: Rooms, root: number): Fd {
   return fd;
 }
 
-/** The directory `dir` below the root; '' is the root. Valid until the next call but for the newest few. */
+/** The directory `dir` below the root; '' is the root. Valid until some ninety others were asked for. */
 export function dirFd(rooms: Rooms, root: number, dir: Bytes): Fd {
   const top = rootFd(rooms, root);
   if (dir === '') return top;
   const key = `${root}/${dir}`;
   const cached = rooms.cache.get(key);
-  if (cached !== undefined) return cached;
+  if (cached !== undefined) {
+    // Used last is dropped last: the newest few dozen can be relied on.
+    rooms.cache.delete(key);
+    rooms.cache.set(key, cached);
+    return cached;
+  }
   const fd = rooms.kernel.open(top, dir, O_PATH | FLAGS, 0, INSIDE);
   rooms.cache.set(key, fd);
   if (rooms.cache.size > MOST_OPEN) dropOldest(rooms);
   return fd;
 }
 
-/** Insertion order is age: half of the directories at once, as the walk moves on. */
+/** Half of the directories at once, those not used for longest. */
 function dropOldest(rooms: Rooms): void {
   let left = MOST_OPEN / 2;
   for (const [key, fd] of rooms.cache) {

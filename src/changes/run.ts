@@ -1,6 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
-import { refillTop } from './emptied.js';
+import { landSimple } from './batch.js';
+import { finishTop, refillTop } from './emptied.js';
 import type { FrameWriter } from './frames.js';
 import { writeAbort, writeDone, writeRefused, type Emptied } from './journal.js';
 import { landStep, revertStep, type Landing } from './land.js';
@@ -9,6 +10,7 @@ import type { CommitResult, Refused } from './result.js';
 import type { Hooks } from './store-context.js';
 import { absolute, type Place, type Step, type Unmark } from './step.js';
 import { tidy } from './tidy.js';
+import { mark } from './unmark.js';
 import { removeNear, syncRoots } from './vault.js';
 
 /** A journal past its commit point, being carried out. */
@@ -26,11 +28,11 @@ export type RunError = NonNullable<CommitResult['error']>;
 
 const PROGRESS_EVERY = 256;
 
-/** Steps 7 to 9 of docs/commit.md. Null when all is done; else the host is as it was (or says that it isn't yet). */
-export function runForward(running: Running): RunError | null {
+/** Steps 7 to 9 of docs/commit.md, from the start or after a crash. Null when all is done; else the host is as it was (or says that it isn't yet). */
+export function runForward(running: Running, isFresh: boolean): RunError | null {
   let at: Bytes | null = null;
   try {
-    landAll(running, (path) => (at = path));
+    landAll(running, isFresh, (path) => (at = path));
     at = null;
     tidy(running.rooms, running);
     syncRoots(running.rooms);
@@ -46,9 +48,13 @@ function markDone({ writer, rooms }: Running): void {
   rooms.kernel.fsync(writer.fd);
 }
 
-function landAll(running: Running, noteAt: (path: Bytes) => void): void {
+function landAll(running: Running, isFresh: boolean, noteAt: (path: Bytes) => void): void {
   const { steps, hooks } = running;
+  // A crash may have left a layer between its old top directory and the new one.
+  for (const top of running.emptied) finishTop(running.rooms, top);
+  const simple = isFresh ? landBatched(running) : NONE;
   steps.forEach((step, index) => {
+    if (simple.has(index)) return;
     noteAt(absolute(running.rooms.roots, step.host));
     // Refused before a crash: it may not have been brought back whole.
     if (running.refused.has(index)) revertStep(running, step);
@@ -61,6 +67,15 @@ function landAll(running: Running, noteAt: (path: Bytes) => void): void {
   hooks.onProgress?.(steps.length, steps.length);
 }
 
+const NONE: ReadonlySet<number> = new Set();
+
+function landBatched({ rooms, steps, keepSpecial, hooks }: Running): ReadonlySet<number> {
+  const { landBatch } = rooms.kernel;
+  if (landBatch === undefined) return NONE;
+  const onDone = (count: number): void => hooks.onProgress?.(count, steps.length);
+  return landSimple({ rooms, steps, keepSpecial, landBatch, onDone });
+}
+
 /** I11: the rest of the group goes back too, and what of it was still to come is left out. */
 export function refuse(running: Running, index: number, why: Refused): void {
   const { steps } = running;
@@ -69,7 +84,7 @@ export function refuse(running: Running, index: number, why: Refused): void {
   for (const other of [index, ...others]) {
     if (running.refused.has(other)) continue;
     const path = absolute(running.rooms.roots, (steps[other] as Step).host);
-    const said = other === index ? why : refused({ path }, 'with', { text: 'the other half of its rename was refused' });
+    const said = other === index ? why : refused({ path }, 'with', { text: 'it lands only together with a path that was refused' });
     running.refused.set(other, said);
     writeRefused(running.writer, other, said);
   }
@@ -92,6 +107,7 @@ export function runBackward(running: Running, cause: RunError): RunError {
   }
   for (const top of running.emptied) refillTop(rooms, top);
   for (let index = steps.length - 1; index >= 0; index -= 1) revertStep(running, steps[index] as Step);
+  mark(rooms, running.unmark);
   removeNear(rooms, nearOf(running));
   syncRoots(rooms);
   return cause;

@@ -123,6 +123,7 @@ function start(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change {
     at: refOf(walk, entry),
     ...(basePath === entry.path ? {} : { basePath: joinBelow(top, basePath) }),
     opaque: false,
+    copiedUp: entry.copiedUp,
     implied: false,
     target: entry.target,
     meta: [],

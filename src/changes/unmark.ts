@@ -50,3 +50,13 @@ export function unmark(rooms: Rooms, places: readonly Place[]): void {
     }
   }
 }
+
+/** After a roll-back the directories hide again what they hid; marks that hid nothing stay off. */
+export function mark(rooms: Rooms, places: readonly Unmark[]): void {
+  for (const place of places) {
+    if (place.group === 0 || statPlace(rooms, place) === null) continue;
+    const { family } = rooms.roots[place.root] ?? { family: 'user' };
+    const spot = spotOf(rooms, place);
+    rooms.kernel.setXattr(spot.at, spot.name, `${family}.overlay.opaque` as Bytes, Buffer.from('y'));
+  }
+}

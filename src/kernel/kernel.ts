@@ -76,6 +76,19 @@ export interface WalkOptions {
   readonly unreadable?: 'fail' | 'skip' | 'unlock';
 }
 
+/** Many renames in one call; `changes/batch.ts` packs the steps. */
+export interface BatchWork {
+  readonly steps: Buffer;
+  readonly names: Buffer;
+  /** end of each lane: its steps are done in order, lanes side by side */
+  readonly lanes: Uint32Array;
+  /** per step, filled in: 0 not begun, 1 done, 2 not as expected, and as it was before */
+  readonly status: Uint8Array;
+  readonly threads: number;
+  /** stops after so many steps: tests cut a batch short */
+  readonly most: number;
+}
+
 /**
  * The system calls that Node's `fs` lacks: the only way core code touches the
  * kernel beyond reading and writing fds it holds, and the seam that tests
@@ -116,6 +129,8 @@ export interface Kernel {
   syncfs(fd: Fd): void;
   /** false when it would block; `wait` blocks instead */
   flock(fd: Fd, kind: 'exclusive' | 'shared' | 'unlock', wait: boolean): boolean;
+  /** absent: the caller makes the single calls instead */
+  readonly landBatch?: (work: BatchWork) => void;
   /** pre-order walk of a layer against the host, parents before children */
   walk(upper: Fd, base: Fd | null, options: WalkOptions): Iterable<WalkEntry>;
 }

@@ -34,6 +34,7 @@ interface Addon {
   fsync(fd: number): number;
   syncfs(fd: number): number;
   flock(fd: number, operation: number): number;
+  landBatch(steps: Buffer, names: Buffer, lanes: Uint32Array, status: Uint8Array, threads: number, most: number): void;
   errorText(errno: number): string;
   walkOpen(upper: number, base: number, bits: number): WalkHandle | number;
   walkNext(walk: WalkHandle): ArrayBuffer | number;
@@ -162,5 +163,6 @@ export const native: Kernel = {
     check(result, 'flock', null);
     return true;
   },
+  landBatch: ({ steps, names, lanes, status, threads, most }) => addon.landBatch(steps, names, lanes, status, threads, most),
   walk,
 };

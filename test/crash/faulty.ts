@@ -2,10 +2,10 @@
 import { fromText } from '../../src/bytes.js';
 import type { Disk } from '../../src/changes/disk.js';
 import { nodeDisk } from '../../src/changes/disk.js';
-import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
+import { KernelError, type BatchWork, type Kernel } from '../../src/kernel/kernel.js';
 
 export interface Fault {
-  /** `die`: this call and all after it never happen, as after a kill; `kill`: SIGKILL for real; else an errno name */
+  /** `cut`: dies within a batch of renames, after so many; `die`: this call and all after it never happen, as after a kill; `kill`: SIGKILL for real; else an errno name */
   readonly how: 'die' | 'kill' | string;
   /** the number of the call, from 1; 0 never */
   readonly at: number;
@@ -34,8 +34,9 @@ export function faulty(kernel: Kernel, fault: Fault, counter: Counter): { readon
     if (fault.how === 'kill') process.kill(process.pid, 'SIGKILL');
     throw new KernelError(fault.how, ERRNO[fault.how] ?? 5, name, fromText(about), `${fault.how}: injected, ${name}`);
   };
+  const { landBatch, ...single } = kernel;
   const wrapped = Object.fromEntries(
-    Object.entries(kernel).map(([name, call]) => [
+    Object.entries(single).map(([name, call]) => [
       name,
       name === 'close'
         ? call
@@ -57,5 +58,25 @@ export function faulty(kernel: Kernel, fault: Fault, counter: Counter): { readon
       nodeDisk.truncate(fd, size);
     },
   };
-  return { kernel: wrapped, disk };
+  // Without batches each rename is a call of its own, which can fail.
+  if (fault.how !== 'cut' || landBatch === undefined) return { kernel: wrapped, disk };
+  const cut = (work: BatchWork): void => {
+    const left = fault.at - counter.calls;
+    counter.calls += work.status.length;
+    landBatch({ ...work, most: left });
+    if (left >= work.status.length) return;
+    counter.hit = 'landBatch';
+    throw new Dead('died in a batch');
+  };
+  const alive = (): boolean => counter.hit === null;
+  const mortal = Object.fromEntries(
+    Object.entries(single).map(([name, call]) => [
+      name,
+      (...args: unknown[]): unknown => {
+        if (name !== 'close' && !alive()) throw new Dead(`dead at ${name}`);
+        return (call as (...args: unknown[]) => unknown)(...args);
+      },
+    ]),
+  ) as unknown as Kernel;
+  return { kernel: { ...mortal, landBatch: cut }, disk: nodeDisk };
 }

@@ -41,9 +41,6 @@ export interface Tally {
   readonly bad: string[];
 }
 
-if (args.child !== undefined) child();
-else main();
-
 function child(): void {
   const world = JSON.parse(args.world ?? '{}') as World;
   const counter: Counter = { calls: 0, log: null, hit: null };
@@ -68,6 +65,7 @@ interface Reference {
   readonly calls: number;
   readonly old: string;
   readonly fresh: string;
+  readonly freshHost: string;
   /** the host alone, after an undo */
   readonly oldHost: string;
 }
@@ -76,11 +74,23 @@ interface Reference {
 function reference(scene: Scene): Reference {
   const world = newWorld();
   try {
-    const counter: Counter = { calls: 0, log: null, hit: null };
     const old = look(world);
     const oldHost = look(world, 'host');
+    applyPlan(world.ctx, planFor(world, scene));
+    const fresh = look(world);
+    const freshHost = look(world, 'host');
+    return { calls: countCalls(scene), old, fresh, freshHost, oldHost };
+  } finally {
+    world.remove();
+  }
+}
+
+function countCalls(scene: Scene): number {
+  const world = newWorld();
+  const counter: Counter = { calls: 0, log: null, hit: null };
+  try {
     run(world, scene, { how: 'die', at: 0 }, counter);
-    return { calls: counter.calls, old, fresh: look(world), oldHost };
+    return counter.calls;
   } finally {
     world.remove();
   }
@@ -129,7 +139,8 @@ function second(ctx: World['ctx'], { clean, plan, counter }: Second): CommitResu
 function sweep(scene: Scene, how: string): Tally {
   const wanted = reference(scene);
   const tally: Tally = { scene, fault: how, what: args.what ?? '', calls: wanted.calls, runs: 0, old: 0, fresh: 0, mixed: 0, bad: [] };
-  for (let n = 1 + Number(args.offset); n <= wanted.calls; n += Number(args.stride)) {
+  const most = how === 'cut' ? CUTS : wanted.calls;
+  for (let n = 1 + Number(args.offset); n <= most; n += Number(args.stride)) {
     const world = newWorld();
     try {
       tally.runs += 1;
@@ -142,6 +153,9 @@ function sweep(scene: Scene, how: string): Tally {
   }
   return tally;
 }
+
+/** More than a scene has steps. */
+const CUTS = 24;
 
 interface Strike {
   readonly scene: Scene;
@@ -186,12 +200,12 @@ function killed(world: World, scene: Scene, n: number): void {
   spawnSync(process.execPath, [process.argv[1] ?? '', '--child', `${n}`, '--world', JSON.stringify(plain), '--scene', scene]);
 }
 
-/** What did not land can be committed again, and then all is new. */
+/** What did not land can be committed again, and then the host is new; what of the layer is swept may differ. */
 function again(clean: World, scene: Scene, wanted: Reference, about: string): string | null {
   if (scene === 'live' || scene === 'composed') return null;
   const result = applyPlan(clean.ctx, planFor(clean, scene));
-  const now = look(clean);
-  return now === wanted.fresh ? null : `committed again, not new: ${result.state} ${about}\n${difference(wanted.fresh, now)}`;
+  const now = look(clean, 'host');
+  return now === wanted.freshHost ? null : `committed again, not new: ${result.state} ${about}\n${difference(wanted.freshHost, now)}`;
 }
 
 function undo(clean: World, wanted: Reference, about: string): string | null {
@@ -228,3 +242,6 @@ function difference(wanted: string, now: string): string {
   const [a, b] = [new Set(wanted.split('\n')), new Set(now.split('\n'))];
   return [...[...a].filter((line) => !b.has(line)).map((line) => `- ${line}`), ...[...b].filter((line) => !a.has(line)).map((line) => `+ ${line}`)].join('\n');
 }
+
+if (args.child !== undefined) child();
+else main();
