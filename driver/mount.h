@@ -47,6 +47,7 @@ int op_overlay(struct view *v, const struct op *o, struct fault *f);
 int op_dev(struct view *v, const struct op *o, struct fault *f);
 int op_proc(struct view *v, const struct op *o, struct fault *f);
 int op_hide(struct view *v, const struct op *o, struct fault *f);
+int op_shim(struct view *v, const struct op *o, struct fault *f);
 int hide_at(int at, const char *dst, struct fault *f);
 
 #endif

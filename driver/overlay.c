@@ -66,8 +66,22 @@ static int open_layers(const struct op *o, struct layers *l, struct fault *f)
 	return 0;
 }
 
-static int options_of(const struct op *o, const struct layers *l, char *buf,
-		      struct fault *f)
+/*
+ * Its topmost lower lies on another filesystem: without `xino` the kernel would
+ * give files another device number than directories.
+ */
+static bool has_shim(const struct view *v, const struct op *o)
+{
+	const struct spec *s = v->spec;
+
+	for (const struct op *e = s->ops; e < s->ops + s->nops; e++)
+		if (e->kind == OP_SHIM && same(e->dst, o->lowers[0]))
+			return true;
+	return false;
+}
+
+static int options_of(const struct view *v, const struct op *o,
+		      const struct layers *l, char *buf, struct fault *f)
 {
 	size_t n = (size_t)snprintf(buf, OPTIONS_MAX, "lowerdir=");
 
@@ -78,8 +92,9 @@ static int options_of(const struct op *o, const struct layers *l, char *buf,
 		n += (size_t)snprintf(
 			buf + n, OPTIONS_MAX - n,
 			",upperdir=%s,workdir=%s,"
-			"index=off,xino=off,metacopy=off%s%s%s",
+			"index=off,xino=%s,metacopy=off%s%s%s",
 			fd_path(l->upper).text, fd_path(l->work).text,
+			has_shim(v, o) ? "on" : "off",
 			o->flags & FLAG_TRUSTED ? "" : ",userxattr",
 			o->flags & FLAG_VOLATILE ? ",volatile" : "",
 			o->flags & FLAG_REDIRECT	? ",redirect_dir=on"
@@ -255,7 +270,7 @@ static int mount_layers(struct view *v, const struct op *o,
 	unsigned long flags = MS_NODEV |
 			      (o->flags & FLAG_NOSUID ? MS_NOSUID : 0);
 
-	if (at < 0 || options_of(o, l, options, f) || clean_work(o, l, f))
+	if (at < 0 || options_of(v, o, l, options, f) || clean_work(o, l, f))
 		return -1;
 	if (mount("agentfw", fd_path(at).text, "overlay", flags, options)) {
 		fault_errno(f, "mount", "can't mount the overlay at %s",

@@ -26,7 +26,7 @@ enum net { NET_OFF, NET_HOST, NET_GATE };
 
 enum op_kind {
 	OP_DIR, OP_SYMLINK, OP_FILE, OP_BIND, OP_OVERLAY, OP_TMPFS,
-	OP_PROC, OP_DEV, OP_HIDE, OP_REMOUNT_RO,
+	OP_PROC, OP_DEV, OP_HIDE, OP_REMOUNT_RO, OP_SHIM,
 };
 
 enum op_flag {
@@ -44,9 +44,9 @@ struct op {
 	mode_t mode;
 	uint64_t size;
 	const char *dst;
-	const char *src; /* bind source, symlink target, file content */
+	const char *src; /* bind source, symlink target, file content, shim base */
 	const char *upper, *work;
-	char **lowers; /* topmost first */
+	char **lowers; /* topmost first; of a shim: the paths that it takes away */
 	size_t nlowers;
 };
 

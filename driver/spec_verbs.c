@@ -240,9 +240,28 @@ PLAIN_OP(dev, OP_DEV)
 PLAIN_OP(hide, OP_HIDE)
 PLAIN_OP(remount_ro, OP_REMOUNT_RO)
 
-OP_SETTER(overlay, OP_OVERLAY, 0)
+/* As many paths as `count` says follow the verb's own arguments. */
+static int set_paths(struct parser *p, const char *count, const char *bad,
+		     const char *missing, struct op *o)
 {
 	uint64_t n;
+
+	if (value_number(count, SPEC_MAX_TOKENS, &n) || n == 0)
+		return spec_bad(p, bad, count);
+	if (n > p->count - p->at)
+		return spec_bad(p, missing, count);
+	o->lowers = p->tokens + p->at;
+	o->nlowers = (size_t)n;
+	p->at += o->nlowers;
+	for (size_t i = 0; i < o->nlowers; i++)
+		if (!value_path(o->lowers[i]))
+			return spec_bad(p, "not an absolute, normalized path",
+				   o->lowers[i]);
+	return 0;
+}
+
+OP_SETTER(overlay, OP_OVERLAY, 0)
+{
 	bool user;
 
 	if (set_path(p, a[1], &o->upper) || set_path(p, a[2], &o->work))
@@ -255,17 +274,24 @@ OP_SETTER(overlay, OP_OVERLAY, 0)
 			   a[3]);
 	if (user && (o->flags & FLAG_REDIRECT))
 		return spec_bad(p, "`redirect` needs `trusted`, not", a[3]);
-	if (value_number(a[4], SPEC_MAX_TOKENS, &n) || n == 0)
-		return spec_bad(p, "not a number of lowers", a[4]);
-	if (n > p->count - p->at)
-		return spec_bad(p, "missing lowers after", a[4]);
-	o->lowers = p->tokens + p->at;
-	o->nlowers = (size_t)n;
-	p->at += o->nlowers;
+	return set_paths(p, a[4], "not a number of lowers",
+			 "missing lowers after", o);
+}
+
+OP_SETTER(shim, OP_SHIM, 0)
+{
+	size_t n;
+
+	if (set_path(p, a[1], &o->src) ||
+	    set_paths(p, a[2], "not a number of paths",
+		      "missing paths after", o))
+		return -1;
+	n = o->src[1] ? strlen(o->src) : 0;
 	for (size_t i = 0; i < o->nlowers; i++)
-		if (!value_path(o->lowers[i]))
-			return spec_bad(p, "not an absolute, normalized path",
-				   o->lowers[i]);
+		if (strncmp(o->lowers[i], o->src, n) || o->lowers[i][n] != '/' ||
+		    !o->lowers[i][n + 1])
+			return spec_bad(p, "not below the shim's base",
+					o->lowers[i]);
 	return 0;
 }
 
@@ -289,6 +315,7 @@ const struct verb spec_verbs[] = {
 	{"file", 3, RUN, set_file},
 	{"bind", 3, RUN, set_bind},
 	{"overlay", 5, RUN, set_overlay},
+	{"shim", 3, RUN, set_shim},
 	{"tmpfs", 4, RUN, set_tmpfs},
 	{"proc", 1, RUN, set_proc},
 	{"dev", 1, RUN, set_dev},

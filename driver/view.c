@@ -128,6 +128,7 @@ static int (*const carry_out[])(struct view *, const struct op *,
 	[OP_OVERLAY] = op_overlay, [OP_TMPFS] = op_tmpfs,
 	[OP_PROC] = op_proc,	   [OP_DEV] = op_dev,
 	[OP_HIDE] = op_hide,	   [OP_REMOUNT_RO] = op_remount_ro,
+	[OP_SHIM] = op_shim,
 };
 
 static bool at_or_above(const char *path, const char *of)
@@ -193,16 +194,24 @@ static int open_root(struct view *v, struct fault *f)
 	return 0;
 }
 
-static int build(struct view *v, struct fault *f)
+/* Shims lie on the host's side: they are there before any overlay needs them. */
+static int carry_out_all(struct view *v, bool shims, struct fault *f)
 {
-	if (open_root(v, f))
-		return -1;
 	for (size_t i = 0; i < v->spec->nops; i++) {
 		const struct op *o = &v->spec->ops[i];
 
-		if (carry_out[o->kind](v, o, f))
+		if ((o->kind == OP_SHIM) == shims &&
+		    carry_out[o->kind](v, o, f))
 			return -1;
 	}
+	return 0;
+}
+
+static int build(struct view *v, struct fault *f)
+{
+	if (carry_out_all(v, true, f) || open_root(v, f) ||
+	    carry_out_all(v, false, f))
+		return -1;
 	return check_shadows(v, f);
 }
 

@@ -256,6 +256,36 @@ def several_lowers_the_topmost_first(box):
 
 
 @test()
+def what_a_shim_takes_away_does_not_exist(box):
+    """The shim lies below the base, as the store lies below a home."""
+    os.makedirs(box.host + '/dir/in')
+    shim = box.mkdir('host', 'store')
+    for name in ('key', 'dir/key', 'dir/in/key', 'dir/in/seen'):
+        box.write(f'{box.host}/{name}', 'secret')
+    for name in ('dir', 'dir/in'):
+        box.own(f'{box.host}/{name}', 0o750)
+    os.utime(box.host + '/dir/in', (10, 10))
+    upper, work = box.layer()
+    options = box.overlay('/work', box.host)[4]
+    gone = [f'{box.host}/{name}' for name in
+            ('key', 'dir/key', 'dir/in/key', 'dir/later', 'none/such')]
+    ops = [('shim', shim, box.host, len(gone), *gone)] + box.view()[:-1] + [
+        ('overlay', '/work', upper, work, options, 2, shim, box.host)]
+    good(sh(box, 'ls dir/in; stat -c "%a %Y" dir/in; ls -d key dir/* 2>&1; '
+                 'ln dir/key x 2>&1; cat /proc/self/root/work/dir/key 2>&1; '
+                 'echo own >key; echo >dir/in/seen; '
+                 'test $(stat -c %d dir) = $(stat -c %d dir/in/seen) && echo one',
+            ops=ops),
+         "seen\n750 10\nls: cannot access 'key': No such file or directory\n"
+         "dir/in\nln: failed to access 'dir/key': No such file or directory\n"
+         'cat: /proc/self/root/work/dir/key: No such file or directory\none\n')
+    equal(sorted(os.listdir(upper)), ['dir', 'key'])
+    equal(os.listdir(upper + '/dir/in'), ['seen'])
+    equal(open(box.host + '/key').read(), 'secret')
+    equal(os.listdir(shim), [])
+
+
+@test()
 def odd_names_need_no_escaping(box):
     odd = box.mkdir('o:d,d\\n a=m"e')
     box.write(odd + '/f', 'odd')
