@@ -8,8 +8,9 @@ import type { Change, Conflict } from './change.js';
 import { conflictOf, isParentMoved } from './conflict-rule.js';
 import { relativeTo } from './drafting.js';
 import { isOurs, readEpochs, tookAway, type Epochs } from './epoch.js';
-import { closeRooms, openRooms, spotOf, statPlace, type Rooms } from './rooms.js';
-import type { Place, Root } from './step.js';
+import { lendAccess } from './lend.js';
+import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
+import { splitPath, type Place, type Root } from './step.js';
 import type { CommitContext } from './store-context.js';
 
 interface Judging {
@@ -135,8 +136,23 @@ function statQuietly(rooms: Rooms, place: Place): Stat | null {
 
 function isCopiedUp({ rooms }: Judging, change: Change): boolean {
   if (change.implied || change.type === 'symlink') return false;
-  const { at, name } = spotOf(rooms, { root: 2 * change.at.layer + 1, path: change.at.path });
-  const { family } = rooms.roots[2 * change.at.layer + 1] as Root;
+  const root = 2 * change.at.layer + 1;
+  try {
+    return hasOrigin(rooms, { root, path: change.at.path });
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+  }
+  const lent = lendAccess(rooms.kernel, rootFd(rooms, root), splitPath(change.at.path).dir);
+  try {
+    return hasOrigin(rooms, { root, path: change.at.path });
+  } finally {
+    lent?.restore();
+  }
+}
+
+function hasOrigin(rooms: Rooms, place: Place): boolean {
+  const { at, name } = spotOf(rooms, place);
+  const { family } = rooms.roots[place.root] as Root;
   return rooms.kernel.xattrs(at, name).some((xattr) => xattr.name === `${family}.overlay.origin`);
 }
 
