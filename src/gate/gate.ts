@@ -91,14 +91,19 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     answer: (answer) => onAnswer(asking, session, answer),
     net: (op, rule) => onNet(options, asking, session, op, rule),
   });
-  for (const { addr, port, inside } of options.publish) await session.publish(addr, port, inside);
-  for (const port of options.connectHost.keys()) await session.forward(port);
   const close = (): void => {
     asking.close();
     control.close();
     session.close();
     notes.flush();
   };
+  try {
+    for (const { addr, port, inside } of options.publish) await session.publish(addr, port, inside);
+    for (const port of options.connectHost.keys()) await session.forward(port);
+  } catch (error) {
+    close();
+    throw error;
+  }
   return { session, asking, rung, state, close };
 }
 

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { AuditEvent, AuditFields, AuditSubject } from '../audit/event.js';
+import { AgentfwError } from '../errors.js';
 import { openChannel, type Channel, type ConnQuestion, type FirstQuestion, type GateMessage, type UdpQuestion } from './channel.js';
 import type { Outcome } from './ask.js';
 import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
@@ -89,13 +90,13 @@ export function startSession(options: SessionOptions): Session {
     publish: async (addr, port, inside) => {
       const door = await openDoor(state, (id) => channel.send({ t: 'publish', id, addr, port, inside }));
       options.audit({ kind: 'door', object: { addr, port: door.port, inside }, detail: { error: door.error } });
-      if (door.error !== null) throw new Error(`can't publish ${addr}:${port}: ${door.error}`);
+      if (door.error !== null) throw doorFailed(`publish ${addr}:${port}`, door.error);
       return { id: door.id, port: door.port };
     },
     forward: async (port) => {
       const door = await openDoor(state, (id) => channel.send({ t: 'forward', id, port }));
       options.audit({ kind: 'door', object: { forward: port }, detail: { error: door.error } });
-      if (door.error !== null) throw new Error(`can't forward port ${port}: ${door.error}`);
+      if (door.error !== null) throw doorFailed(`forward port ${port}`, door.error);
     },
     close: () => channel.close(),
   };
@@ -270,6 +271,11 @@ function cut({ entries, channel }: State, rule: string): number {
     count += 1;
   }
   return count;
+}
+
+function doorFailed(what: string, error: string): AgentfwError {
+  const hint = error === 'EADDRINUSE' ? { hint: 'Another program has that port: choose another' } : {};
+  return new AgentfwError('AFW_PUBLISH', `Can't ${what}: ${error}`, { status: 125, ...hint });
 }
 
 function openDoor(state: State, send: (id: number) => void): Promise<Extract<GateMessage, { t: 'door' }>> {

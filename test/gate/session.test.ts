@@ -209,6 +209,10 @@ s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(5); s.connect(("
 });
 
 describe('`--publish`', () => {
+  test('a port that is taken ends the start, and is told', async () => {
+    await expect(start(sh('sleep 5'), await policyOf({}), { publish: [{ addr: '127.0.0.1', port, inside: 3000 }] })).rejects.toThrow(`Can't publish 127.0.0.1:${port}: EADDRINUSE`);
+  });
+
   test.each([
     ['3000', { addr: '127.0.0.1', port: 3000, inside: 3000 }], ['8080:3000', { addr: '127.0.0.1', port: 8080, inside: 3000 }],
     ['0.0.0.0:8080:3000', { addr: '0.0.0.0', port: 8080, inside: 3000 }], ['[::1]:80', { addr: '::1', port: 80, inside: 80 }],
