@@ -154,6 +154,9 @@ function sweep(scene: Scene, how: string): Tally {
   return tally;
 }
 
+/** They concern one path: the rest lands. */
+const PATH_ERRORS: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'ETXTBSY']);
+
 /** More than a scene has steps. */
 const CUTS = 24;
 
@@ -187,7 +190,7 @@ function strike(world: World, { scene, how, n, wanted, tally }: Strike): string 
     tally.fresh += 1;
     return undo(clean, wanted, about);
   }
-  if (how === 'EACCES' || how === 'EPERM') {
+  if (PATH_ERRORS.has(how)) {
     tally.mixed += 1;
     return again(clean, scene, wanted, about);
   }
