@@ -113,6 +113,7 @@ static const struct {
 	{ "dns", dns_verdict },
 	{ "udp", udp_verdict },
 	{ "cut", cut },
+	{ "forget", kept_forget },
 	{ "publish", door_publish },
 	{ "forward", door_forward },
 	{ "shut", door_close },

@@ -304,7 +304,7 @@ void conn_upstream(struct core *g, struct conn *c, uint32_t events)
 		return;
 	if (c->state == CONN_DIALING) {
 		if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
-			dial_event(g, c);
+			dial_event(g, c, events);
 		return;
 	}
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))

@@ -31,6 +31,9 @@
 #define GATE_FLOWS 256
 #define GATE_DOORS 2080		/* published, forwarded, rung notify */
 #define GATE_WHO_PER_SECOND 200
+#define GATE_KEPT 64		/* verdicts to begin repeats with */
+#define GATE_KEPT_MS 2000
+#define GATE_UNCONFIRMED 32	/* repeats ahead of their answers */
 #define GATE_OUT_MAX (16U << 20) /* unread by the supervisor */
 #define GATE_IN_MAX 65536	/* a frame from it */
 
@@ -103,7 +106,7 @@ struct conn {
 	enum expect expect;
 	enum check check;
 	enum spoken spoken;
-	bool dead, queued, gone, denied, ingress;
+	bool dead, queued, gone, denied, ingress, unconfirmed;
 	struct conn *prev, *next;	/* all */
 	struct conn *work, *grave;
 	struct sockaddr_in6 peer, dst;
@@ -116,6 +119,17 @@ struct conn {
 	char *rule, *message, *how;	/* why it is refused */
 	int error;
 	char alpn[32], method[16];
+};
+
+/* What the last like it was answered. Names are unique pointers. */
+struct kept {
+	uint64_t until;
+	const char *name;
+	struct sockaddr_in6 dst;
+	struct sockaddr_storage addr[GATE_ADDRS];
+	uint8_t addrs;
+	enum expect expect;
+	enum check check;
 };
 
 struct names {
@@ -156,7 +170,8 @@ struct core {
 	uint32_t dns_waiting;
 	struct dns_session *dns_session;
 	struct udp_flow *flow;
-	uint32_t flows, who_tokens;
+	uint32_t flows, who_tokens, kept_next, unconfirmed;
+	struct kept kept[GATE_KEPT];
 	struct door *door[GATE_DOORS];
 	uint32_t doors;
 	char *out;
@@ -206,10 +221,15 @@ void conn_ask(struct core *g, struct conn *c);
 void conn_verdict(struct core *g, const struct gj_object *v);
 void first_verdict(struct core *g, const struct gj_object *v);
 
+/* gate_kept.c */
+void kept_add(struct core *g, const struct conn *c, uint64_t ms);
+bool kept_use(struct core *g, struct conn *c);
+void kept_forget(struct core *g, const struct gj_object *v);
+
 /* gate_dial.c */
 void dial_start(struct core *g, struct conn *c);
 void dial_inside(struct core *g, struct conn *c, int fd);
-void dial_event(struct core *g, struct conn *c);
+void dial_event(struct core *g, struct conn *c, uint32_t events);
 void dial_next(struct core *g, struct conn *c, int err);
 
 /* gate_sniff.c: the client's first bytes */

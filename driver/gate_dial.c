@@ -105,7 +105,7 @@ void dial_start(struct core *g, struct conn *c)
 	dial_next(g, c, EHOSTUNREACH);
 }
 
-void dial_event(struct core *g, struct conn *c)
+void dial_event(struct core *g, struct conn *c, uint32_t events)
 {
 	socklen_t len = sizeof(int);
 	int err = 0;
@@ -116,6 +116,7 @@ void dial_event(struct core *g, struct conn *c)
 		dial_next(g, c, err);
 		return;
 	}
-	c->s[1].rd = true;
+	c->s[1].rd = events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP);
+	c->s[1].hup = events & (EPOLLRDHUP | EPOLLHUP);
 	dialled(g, c);
 }

@@ -50,6 +50,9 @@ bool sniff_read(struct core *g, struct conn *c)
 			s->eof = true;
 		} else {
 			c->head_len += (uint32_t)n;
+			/* Short: empty for now, and the next is an edge. */
+			if ((size_t)n < room && !s->hup)
+				s->rd = false;
 		}
 	}
 	return true;

@@ -8,6 +8,16 @@
 
 /* The question of a new connection, and the answers to it. */
 
+static void begin(struct core *g, struct conn *c)
+{
+	if (c->check == CHECK_NEVER)
+		c->sniff = SNIFF_DONE;
+	dial_start(g, c);
+	if (!c->dead && c->sniff == SNIFF_PENDING && c->s[0].rd &&
+	    (c->state == CONN_DIALING || c->state == CONN_OPEN))
+		sniff_step(g, c);
+}
+
 void conn_ask(struct core *g, struct conn *c)
 {
 	struct gj_writer w;
@@ -22,8 +32,11 @@ void conn_ask(struct core *g, struct conn *c)
 	gj_put_bool(&w, "stray", fake && !c->name);
 	/* One of the sandbox's own ports that was forwarded to the host. */
 	gj_put_bool(&w, "forward", gate_own(&c->dst.sin6_addr));
+	gj_put_bool(&w, "begun", kept_use(g, c));
 	chan_send(g, &w);
 	netd_ask(g, NETD_WHO, c->id, &c->peer, &c->dst);
+	if (c->unconfirmed)
+		begin(g, c);
 }
 
 static char *copy_text(const struct gj_object *v, const char *key)
@@ -83,16 +96,35 @@ static bool allowed(const struct gj_object *v)
 	return verdict && !strcmp(verdict, "allow");
 }
 
+/* The answer to one that was begun: it goes on, or it is cut. */
+static void confirm(struct core *g, struct conn *c, const struct gj_object *v)
+{
+	if (g->unconfirmed > 0)
+		g->unconfirmed--;
+	if (!c || !c->unconfirmed)
+		return;
+	c->unconfirmed = false;
+	if (allowed(v))
+		return;
+	kept_forget(g, v);
+	c->error = EPERM;
+	conn_close(g, c, true);
+}
+
 /* Whatever is not clearly an allow is a deny. */
 void conn_verdict(struct core *g, const struct gj_object *v)
 {
 	const struct gj_field *addrs = gj_get(v, "addrs", GJ_STRINGS);
-	uint64_t id = 0, port = 0;
+	uint64_t id = 0, port = 0, keep = 0;
 	struct conn *c;
 
 	gj_number(v, "id", &id);
 	c = conn_by_id(g, id);
-	if (!c || c->state != CONN_ASKED)
+	if (gj_true(v, "begun")) {
+		confirm(g, c, v);
+		return;
+	}
+	if (!c || c->state != CONN_ASKED || c->unconfirmed)
 		return;
 	if (!gj_number(v, "port", &port))
 		port = ntohs(c->dst.sin6_port);
@@ -107,12 +139,9 @@ void conn_verdict(struct core *g, const struct gj_object *v)
 	}
 	c->expect = expect_of(gj_text(v, "expect"));
 	c->check = check_of(gj_text(v, "check"));
-	if (c->check == CHECK_NEVER)
-		c->sniff = SNIFF_DONE;
-	dial_start(g, c);
-	if (!c->dead && c->sniff == SNIFF_PENDING && c->s[0].rd &&
-	    (c->state == CONN_DIALING || c->state == CONN_OPEN))
-		sniff_step(g, c);
+	if (gj_number(v, "keep", &keep) && keep > 0)
+		kept_add(g, c, keep);
+	begin(g, c);
 }
 
 void first_verdict(struct core *g, const struct gj_object *v)

@@ -27,6 +27,8 @@ export interface ConnQuestion {
   readonly stray: boolean;
   /** one of the sandbox's own ports that was forwarded to the host */
   readonly forward: boolean;
+  /** like one that was allowed moments ago, and begun at once: the answer, which must say `begun` too, confirms or cuts it */
+  readonly begun: boolean;
 }
 
 /** First bytes of a client that the gate could not pass by itself. */
@@ -95,12 +97,17 @@ export type GateCommand =
       readonly port: number;
       readonly expect: 'any' | 'tls' | 'http';
       readonly check: 'match' | 'always' | 'never';
+      /** for so many ms the gate may begin the like at once; 0: not */
+      readonly keep?: number;
+      readonly begun?: boolean;
     }
-  | ({ readonly t: 'conn' | 'first'; readonly id: number; readonly verdict: 'deny' } & Refusal)
+  | ({ readonly t: 'conn' | 'first'; readonly id: number; readonly verdict: 'deny'; readonly begun?: boolean } & Refusal)
   | { readonly t: 'first'; readonly id: number; readonly verdict: 'allow' }
   | { readonly t: 'udp'; readonly id: number; readonly verdict: 'allow'; readonly addr: string; readonly port: number }
   | { readonly t: 'udp'; readonly id: number; readonly verdict: 'deny' }
   | { readonly t: 'cut' | 'shut' | 'stats'; readonly id: number }
+  /** begins nothing at once any more */
+  | { readonly t: 'forget' }
   | { readonly t: 'publish'; readonly id: number; readonly addr: string; readonly port: number; readonly inside: number }
   | { readonly t: 'forward'; readonly id: number; readonly port: number };
 
@@ -138,7 +145,7 @@ export function parseMessage(value: unknown): GateMessage {
   const t = textField(fields['t'], 't');
   switch (t) {
     case 'conn':
-      return { t, ...endpoint(fields), forward: flagField(fields['forward'], 'forward') };
+      return { t, ...endpoint(fields), forward: flagField(fields['forward'], 'forward'), begun: flagField(fields['begun'], 'begun') };
     case 'udp':
       return { t, ...endpoint(fields) };
     case 'dns':

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { AuditEvent, AuditFields, AuditSubject } from '../audit/event.js';
 import { AgentfwError } from '../errors.js';
-import { openChannel, type Channel, type ConnQuestion, type FirstQuestion, type GateMessage, type UdpQuestion } from './channel.js';
+import { openChannel, type Channel, type CloseReport, type ConnQuestion, type FirstQuestion, type GateMessage, type UdpQuestion } from './channel.js';
 import type { Outcome } from './ask.js';
 import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
 import { answerName, type NameOptions } from './dns.js';
@@ -52,6 +52,10 @@ interface Entry {
   onWho: (() => void) | null;
   allowed: Allowed | null;
   refused: boolean;
+  /** settles when it is decided */
+  work: Promise<void>;
+  /** it ended before it was decided */
+  closed: CloseReport | null;
 }
 
 interface State {
@@ -68,6 +72,8 @@ interface State {
 /** A refusal waits this long for the name of its process; an allowed connection does not wait. */
 const WHO_MS = 25;
 const MAX_NAMES = 10_000;
+/** What policy allows may be begun again at once, for so long. */
+const KEEP_MS = 2000;
 
 /** Decides what the gate asks and writes down what it did, until its channel closes. */
 export function startSession(options: SessionOptions): Session {
@@ -105,9 +111,9 @@ export function startSession(options: SessionOptions): Session {
 function handle(state: State, message: GateMessage): void {
   switch (message.t) {
     case 'conn':
-      return run(state, onConn(state, message));
+      return onConn(state, message);
     case 'first':
-      return onFirst(state, message);
+      return run(state, onFirst(state, message));
     case 'udp':
       return run(state, onUdp(state, message));
     case 'dns':
@@ -134,31 +140,39 @@ function run(state: State, work: Promise<void>): void {
 }
 
 function entryOf(id: number, kind: Entry['kind'], host: string, port: number): Entry {
-  return { id, kind, host, port, gone: null, subject: null, onWho: null, allowed: null, refused: false };
+  return { id, kind, host, port, gone: null, subject: null, onWho: null, allowed: null, refused: false, work: Promise.resolve(), closed: null };
 }
 
-async function onConn(state: State, question: ConnQuestion): Promise<void> {
-  const { options } = state;
+function onConn(state: State, question: ConnQuestion): void {
   const entry = entryOf(question.id, 'conn', question.name ?? question.ip, question.port);
   state.entries.set(entry.id, entry);
+  entry.work = conclude(state, entry, question);
+  run(state, entry.work);
+}
+
+async function conclude(state: State, entry: Entry, question: ConnQuestion): Promise<void> {
+  const { options } = state;
   const decision = question.forward ? forwardOf(options, question) : await decide(state, entry, question);
-  if (!state.entries.has(entry.id)) return recordDecision(state, entry, question, decision, true);
+  const gone = !state.entries.has(entry.id);
+  if (decision.verdict === 'allow') entry.allowed = decision;
+  else entry.refused = true;
+  if (decision.verdict === 'deny' && !gone) await known(entry);
+  recordDecision(state, entry, question, decision, gone && !question.begun);
+  if (question.begun && entry.closed !== null) recordClose(state, entry, entry.closed);
+  answer(state, question, decision);
+}
+
+function answer({ channel }: State, { id, port, begun }: ConnQuestion, decision: Decision): void {
   if (decision.verdict === 'deny') {
-    await known(entry);
-    entry.refused = true;
-  } else {
-    entry.allowed = decision;
-  }
-  recordDecision(state, entry, question, decision, false);
-  if (decision.verdict === 'deny') {
-    state.channel.send({ t: 'conn', id: entry.id, verdict: 'deny', rule: decision.rule, message: decision.why, how: decision.how });
+    channel.send({ t: 'conn', id, verdict: 'deny', rule: decision.rule, message: decision.why, how: decision.how, begun });
     return;
   }
   const { raw = false, methods } = decision.flags;
-  state.channel.send({
-    ...{ t: 'conn', id: entry.id, verdict: 'allow', addrs: decision.addresses.slice(0, 8), port: decision.port },
-    expect: raw ? 'any' : question.port === 443 ? 'tls' : question.port === 80 ? 'http' : 'any',
+  channel.send({
+    ...{ t: 'conn', id, verdict: 'allow', begun, addrs: decision.addresses.slice(0, 8), port: decision.port },
+    expect: raw ? 'any' : port === 443 ? 'tls' : port === 80 ? 'http' : 'any',
     check: raw ? 'never' : methods === undefined ? 'match' : 'always',
+    keep: decision.approval === null ? KEEP_MS : 0,
   });
 }
 
@@ -206,8 +220,10 @@ function onWho(state: State, id: number, pid: number): void {
   entry.onWho = null;
 }
 
-function onFirst(state: State, first: FirstQuestion): void {
+/** A begun connection may ask this before its own question is decided. */
+async function onFirst(state: State, first: FirstQuestion): Promise<void> {
   const entry = state.entries.get(first.id);
+  await entry?.work;
   const allowed = entry?.allowed ?? null;
   const refused = entry === undefined || allowed === null ? refuse('net.state', 'the connection was not allowed') : judgeFirst(state.options, allowed, entry.port, first);
   if (entry !== undefined && refused !== null) {
@@ -253,18 +269,22 @@ function noteName(state: State, name: string, rule: string, why: string): void {
   tell(state, `dns ${name}`, refuse(rule, why));
 }
 
-function onClose(state: State, close: Extract<GateMessage, { t: 'close' }>): void {
+function onClose(state: State, close: CloseReport): void {
   const entry = state.entries.get(close.id);
   if (entry === undefined) return;
   state.entries.delete(close.id);
   entry.gone?.abort();
-  if (entry.allowed === null && entry.kind !== 'ingress') return;
-  const { up, down, ms, spoke, alpn, method, error } = close;
-  state.options.audit({ kind: 'close', subject: entry.subject, object: { host: entry.host, port: entry.port, connId: close.id }, detail: { up, down, ms, spoke, alpn, method, error } });
+  if (entry.allowed !== null || entry.kind === 'ingress') recordClose(state, entry, close);
+  else entry.closed = close;
+}
+
+function recordClose({ options }: State, { subject, host, port }: Entry, { id, up, down, ms, spoke, alpn, method, error }: CloseReport): void {
+  options.audit({ kind: 'close', subject, object: { host, port, connId: id }, detail: { up, down, ms, spoke, alpn, method, error } });
 }
 
 function cut({ entries, channel }: State, rule: string): number {
   let count = 0;
+  channel.send({ t: 'forget' });
   for (const { id, host, port, allowed } of entries.values()) {
     if (allowed === null || exactRule(gateHost(host), port) !== rule) continue;
     channel.send({ t: 'cut', id });

@@ -40,7 +40,7 @@ function options(world: World = {}): DecideOptions {
   };
 }
 
-const conn = (name: string | null, port = 443, ip = '198.19.0.1'): ConnQuestion => ({ t: 'conn', id: 1, name, ip, port, stray: false, forward: false });
+const conn = (name: string | null, port = 443, ip = '198.19.0.1'): ConnQuestion => ({ t: 'conn', id: 1, name, ip, port, stray: false, forward: false, begun: false });
 async function decide(world: World, question: ConnQuestion): Promise<string> {
   const given = options(world);
   const look = lookAt(given, question);

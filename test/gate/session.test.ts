@@ -117,6 +117,18 @@ describe('a run behind policy, questions and records', () => {
     expect(readFileSync(join(dir, 'notes', 'notes'), 'utf8')).toMatch(/d\.test:\d+ \[test\.deny\]/);
   });
 
+  test('what was allowed a moment ago begins at once, and is judged and recorded all the same', async () => {
+    const evil = `curl -s -m 5 -H 'Host: evil.test' http://a.test:${port}/`;
+    const run = await start(sh(`for i in 1 2 3 4 5 6 7 8; do ${curl('a.test')}; done; ${evil}; ${evil}`), await policyOf({ allow: ['a.test'] }));
+    const { out, log } = await finish(run);
+
+    expect(out.match(/hello/g)).toHaveLength(8);
+    expect(out.match(/Rule: net\.host-mismatch/g)).toHaveLength(2);
+    expect(log.filter(({ kind }) => kind === 'conn')).toHaveLength(10);
+    expect(log.filter(({ kind }) => kind === 'close')).toHaveLength(10);
+    expect(log.filter(({ kind }) => kind === 'first')).toMatchObject([{ verdict: 'deny' }, { verdict: 'deny' }]);
+  });
+
   test('an unknown destination is held, answered from another terminal, and goes through', async () => {
     const run = await start(sh(`${curl('new.test')}; ${curl('new.test')}`), await policyOf({ allow: ['other.test'] }));
     const asked = await question();
