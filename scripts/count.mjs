@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 const dir = process.argv[2];
 const total = { passed: 0, failed: 0, skipped: 0 };
-const reports = [join(dir, 'root.json'), join(dir, 'home', 'user.json')].filter((file) => existsSync(file));
+const reports = ['root.json', 'user.json'].map((name) => join(dir, name)).filter((file) => existsSync(file));
 
 for (const file of reports) {
   const report = JSON.parse(readFileSync(file, 'utf8'));
