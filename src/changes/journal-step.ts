@@ -8,7 +8,7 @@ export function encodeStep(step: Step): string {
   const { act, kind, type, tree, group, stripped } = step;
   const fixed = `${act}\0${kind}\0${type}\0${tree ? step.inside + 1 : 0}\0${group}\0${stripped.join(' ')}\0`;
   const places = `${place(step.host)}${place(step.from)}${place(step.hold)}${place(step.keep)}`;
-  return `${fixed}${places}${ident(step.fresh)}${ident(step.old)}${spent(step)}${cleaning(step.clean)}${covers(step.covers)}${metas(step)}`;
+  return `${fixed}${places}${ident(step.fresh)}${ident(step.old)}${spent(step)}${cleaning(step.clean)}${covers(step.covers)}${metas(step)}${lockedText(step)}`;
 }
 
 function place(at: Place | null): string {
@@ -40,6 +40,10 @@ function covers(list: readonly Covered[]): string {
 
 function metas({ meta }: Step): string {
   return meta === null ? '-\0' : `+\0${metaText(meta.old)}${metaText(meta.fresh)}`;
+}
+
+function lockedText({ locked }: Step): string {
+  return locked === null ? '\0' : `${locked.fresh ?? ''} ${locked.old ?? ''}\0`;
 }
 
 function metaText({ mode, uid, gid, xattrs }: Meta): string {
@@ -87,6 +91,7 @@ function decodeStep(reader: Reader): Step {
     clean: cleaningIn(reader),
     covers: listIn(Number(next(reader)), () => ({ path: next(reader) as Bytes, ident: identIn(reader) as Ident })),
     meta: next(reader) === '-' ? null : { old: metaIn(reader), fresh: metaIn(reader) },
+    locked: lockedIn(reader),
   };
 }
 
@@ -128,6 +133,14 @@ function cleaningIn(reader: Reader): Cleaning | null {
     }),
     marks: listIn(marks, () => ({ path: next(reader) as Bytes, name: next(reader) as Bytes, value: hexIn(reader) })),
   };
+}
+
+function lockedIn(reader: Reader): Step['locked'] {
+  const field = next(reader);
+  if (field === '') return null;
+  const [fresh = '', old = ''] = field.split(' ');
+  const mode = (word: string): number | null => (word === '' ? null : Number(word));
+  return { fresh: mode(fresh), old: mode(old) };
 }
 
 function metaIn(reader: Reader): Meta {

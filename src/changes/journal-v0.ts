@@ -45,6 +45,7 @@ export function readVersion0(fd: Fd): Journal {
     steps,
     unmark: [],
     emptied: [],
+    lends: [],
     state: 'done',
     refused: new Map(),
     end: 0,
@@ -73,6 +74,7 @@ function stepOf(fields: Fields): Step {
     covers: [],
     meta: null,
     spent: null,
+    locked: null,
     group: 0,
     stripped: [],
   };

@@ -8,6 +8,7 @@ import { nodeDisk, type Disk } from './disk.js';
 import { frameOf, framesIn, writeFrame, type FrameWriter } from './frames.js';
 import { decodeSteps, encodeStep } from './journal-step.js';
 import { isVersion0, readVersion0 } from './journal-v0.js';
+import type { Lend } from './locked.js';
 import type { Counts, Refused } from './result.js';
 import type { Place, Root, Step, Unmark } from './step.js';
 
@@ -49,6 +50,7 @@ export interface Journal {
   /** directories of layers whose opaque or redirect mark has lost its meaning once the steps are done */
   readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];
+  readonly lends: readonly Lend[];
   readonly state: 'draft' | 'committed' | 'aborted' | 'done';
   /** steps that were refused after the commit point */
   readonly refused: ReadonlyMap<number, Refused>;
@@ -80,6 +82,7 @@ export interface Settled {
   readonly steps: readonly Step[];
   readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];
+  readonly lends: readonly Lend[];
   readonly digest: string;
 }
 
@@ -93,9 +96,10 @@ function encodePlaces(places: readonly Place[]): string {
 }
 
 /** All steps and the commit record; the caller makes it durable. */
-export function writeSteps(writer: FrameWriter, { steps, unmark, emptied, digest }: Settled): void {
+export function writeSteps(writer: FrameWriter, { steps, unmark, emptied, lends, digest }: Settled): void {
   if (unmark.length > 0) writeFrame(writer, 'O', unmark.map(({ root, path, group }) => `${root}\0${path}\0${group}\0`).join(''));
   if (emptied.length > 0) writeFrame(writer, 'T', emptied.map(({ layer, ino }) => `${layer} ${ino}\0`).join(''));
+  if (lends.length > 0) writeFrame(writer, 'L', lends.map(({ root, path, mode }) => `${root}\0${path}\0${mode}\0`).join(''));
   for (let at = 0; at < steps.length; at += BATCH) {
     writeFrame(writer, 'S', steps.slice(at, at + BATCH).map(encodeStep).join(''));
   }
@@ -140,6 +144,7 @@ function readFrames(fd: number): Journal | null {
   const steps: Step[] = [];
   const unmark: Unmark[] = [];
   const emptied: Emptied[] = [];
+  const lends: Lend[] = [];
   const refused = new Map<number, Refused>();
   let state: Journal['state'] = 'draft';
   let end = 0;
@@ -147,8 +152,9 @@ function readFrames(fd: number): Journal | null {
     if (frame.kind === 'H') header = decodeHeader(frame.body);
     if (header === null) return null;
     if (frame.kind === 'D') drafts.push(...decodePlaces(frame.body));
-    if (frame.kind === 'O') unmark.push(...decodeUnmark(frame.body));
+    if (frame.kind === 'O') unmark.push(...triplesIn(frame.body).map(({ root, path, number }) => ({ root, path, group: number })));
     if (frame.kind === 'T') emptied.push(...decodeEmptied(frame.body));
+    if (frame.kind === 'L') lends.push(...triplesIn(frame.body).map(({ root, path, number }) => ({ root, path, mode: number })));
     if (frame.kind === 'S') steps.push(...decodeSteps(frame.body));
     if (frame.kind === 'C' && frame.body === `${steps.length} ${header.digest}`) state = 'committed';
     if (frame.kind === 'X') noteRefused(refused, frame.body);
@@ -156,7 +162,7 @@ function readFrames(fd: number): Journal | null {
     if (frame.kind === 'F') state = 'done';
     end = frame.end;
   }
-  return header === null ? null : { header, drafts, steps, unmark, emptied, state, refused, end };
+  return header === null ? null : { header, drafts, steps, unmark, emptied, lends, state, refused, end };
 }
 
 function decodePlaces(body: string): Place[] {
@@ -166,13 +172,13 @@ function decodePlaces(body: string): Place[] {
   return places;
 }
 
-function decodeUnmark(body: string): Unmark[] {
+function triplesIn(body: string): { root: number; path: Bytes; number: number }[] {
   const fields = body.split('\0');
-  const marks: Unmark[] = [];
+  const triples: { root: number; path: Bytes; number: number }[] = [];
   for (let at = 0; at + 2 < fields.length; at += 3) {
-    marks.push({ root: Number(fields[at]), path: fields[at + 1] as Bytes, group: Number(fields[at + 2]) });
+    triples.push({ root: Number(fields[at]), path: fields[at + 1] as Bytes, number: Number(fields[at + 2]) });
   }
-  return marks;
+  return triples;
 }
 
 function decodeEmptied(body: string): Emptied[] {

@@ -8,6 +8,7 @@ import type { Disk } from './disk.js';
 import { Moved, setMeta } from './duplicate.js';
 import { conflicted, isMachineError, refusalFor } from './failure.js';
 import { isSame, writeInPlace } from './inplace.js';
+import { renameUnlocked, settleModes } from './locked.js';
 import { refused } from './refusal.js';
 import type { Refused } from './result.js';
 import { spotOf, statPlace, type Rooms } from './rooms.js';
@@ -28,6 +29,7 @@ export function landStep(landing: Landing, step: Step): Refused | null {
   const path = absolute(landing.rooms.roots, step.host);
   try {
     const conflict = ACTS[step.act](landing, step);
+    settleModes(landing.rooms, step);
     return conflict === null ? null : conflicted(path, conflict);
   } catch (error) {
     if (error instanceof Moved) return refused({ path }, 'failed', { text: `the layer changed: ${error.message}`, code: 'ESTALE' });
@@ -59,7 +61,7 @@ function landNew({ rooms, keepSpecial }: Landing, step: Step): Conflict | null {
   const from = freshSpot(rooms, step);
   clean(rooms, step, keepSpecial);
   const target = spotOf(rooms, step.host);
-  rooms.kernel.rename(from.at, from.name, target.at, target.name, RENAME.noReplace);
+  renameUnlocked(rooms, step, { from, to: target, flags: RENAME.noReplace });
   return null;
 }
 
@@ -79,11 +81,11 @@ function landSwap({ rooms, keepSpecial }: Landing, step: Step): Conflict | null 
   clean(rooms, step, keepSpecial);
   const from = spotOf(rooms, step.from as Place);
   const target = spotOf(rooms, step.host);
-  kernel.rename(from.at, from.name, target.at, target.name, RENAME.exchange);
+  renameUnlocked(rooms, step, { from, to: target, flags: RENAME.exchange });
   const held = kernel.statOrNull(from.at, from.name);
   if (isIdent(held, step.old) && isCovered(rooms, step, step.from as Place)) return null;
   // I5: somebody was faster. What we took goes back to its place.
-  kernel.rename(from.at, from.name, target.at, target.name, RENAME.exchange);
+  renameUnlocked(rooms, step, { from, to: target, flags: RENAME.exchange });
   return surprise(step, held);
 }
 
@@ -128,10 +130,10 @@ function landTake({ rooms }: Landing, step: Step): Conflict | null {
   const target = spotOf(rooms, step.host);
   const hold = spotOf(rooms, step.hold);
   const replaces = isWhiteout(kernel.statOrNull(hold.at, hold.name));
-  kernel.rename(target.at, target.name, hold.at, hold.name, replaces ? RENAME.replace : RENAME.noReplace);
+  renameUnlocked(rooms, step, { from: target, to: hold, flags: replaces ? RENAME.replace : RENAME.noReplace });
   const held = kernel.statOrNull(hold.at, hold.name);
   if (isIdent(held, step.old) && isCovered(rooms, step, step.hold)) return null;
-  kernel.rename(hold.at, hold.name, target.at, target.name, RENAME.noReplace);
+  renameUnlocked(rooms, step, { from: hold, to: target, flags: RENAME.noReplace });
   if (replaces) kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
   return surprise(step, held);
 }
@@ -173,6 +175,7 @@ export function revertStep(landing: Landing, step: Step): void {
   if (step.act === 'place') revertNew(rooms, step);
   if (step.act === 'swap') revertSwap(rooms, step);
   if (step.act === 'take') revertTake(rooms, step);
+  settleModes(rooms, step);
 }
 
 function restoreSpent({ kernel, ...rooms }: Rooms, step: Step): void {
@@ -205,42 +208,41 @@ function revertNew(rooms: Rooms, step: Step): void {
   if (isIdent(statPlace(rooms, step.host), step.fresh)) {
     const target = spotOf(rooms, step.host);
     const from = spotOf(rooms, step.from);
-    rooms.kernel.rename(target.at, target.name, from.at, from.name, RENAME.noReplace);
+    renameUnlocked(rooms, step, { from: target, to: from, flags: RENAME.noReplace });
   }
   if (isIdent(statPlace(rooms, step.from), step.fresh)) soil(rooms, step);
 }
 
 function revertSwap(rooms: Rooms, step: Step): void {
-  const { kernel } = rooms;
   if (step.from === null) return;
   if (isIdent(statPlace(rooms, step.host), step.fresh)) {
     const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(rooms, place), step.old));
     if (held === null || held === undefined) throw new Moved('the old object is gone from the undo store');
     const at = spotOf(rooms, held);
     const target = spotOf(rooms, step.host);
-    kernel.rename(at.at, at.name, target.at, target.name, RENAME.exchange);
+    renameUnlocked(rooms, step, { from: at, to: target, flags: RENAME.exchange });
   }
   bringHome(rooms, step);
   if (isIdent(statPlace(rooms, step.from), step.fresh)) soil(rooms, step);
 }
 
 /** After tidying the exchange leaves the new object in the vault. */
-function bringHome(rooms: Rooms, { from, keep, fresh }: Step): void {
+function bringHome(rooms: Rooms, step: Step): void {
+  const { from, keep, fresh } = step;
   if (from === null || keep === null || statPlace(rooms, from) !== null || !isIdent(statPlace(rooms, keep), fresh)) return;
   const kept = spotOf(rooms, keep);
   const home = spotOf(rooms, from);
-  rooms.kernel.rename(kept.at, kept.name, home.at, home.name, RENAME.noReplace);
+  renameUnlocked(rooms, step, { from: kept, to: home, flags: RENAME.noReplace });
 }
 
 function revertTake(rooms: Rooms, step: Step): void {
-  const { kernel } = rooms;
   const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(rooms, place), step.old));
   if (statPlace(rooms, step.host) === null && held !== null && held !== undefined) {
     const at = spotOf(rooms, held);
     const target = spotOf(rooms, step.host);
-    kernel.rename(at.at, at.name, target.at, target.name, RENAME.noReplace);
+    renameUnlocked(rooms, step, { from: at, to: target, flags: RENAME.noReplace });
   }
   if (step.hold === null || rooms.roots[step.hold.root]?.role !== 'layer' || statPlace(rooms, step.hold) !== null) return;
   const hold = spotOf(rooms, step.hold);
-  kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
+  rooms.kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
 }

@@ -238,7 +238,7 @@ function isBelowPartly({ partly }: Planning, path: Bytes): boolean {
 function finish(planning: Planning): Plan {
   const { input, refusals } = planning;
   const linked = keepLinks(planning.steps);
-  const steps = shiftsFirst(linked.steps);
+  const steps = inOrder(linked.steps);
   const landing = input.changes.filter((change) => lands(planning, change) && !(change.kind === 'rename' && change.implied));
   return {
     counts: countsOf(landing),
@@ -256,12 +256,25 @@ function finish(planning: Planning): Plan {
   };
 }
 
-/** Inner before outer, and both before what lands in them. */
-function shiftsFirst(steps: readonly Draft[]): readonly Draft[] {
+/**
+ * Renamed directories (inner before outer), then permissions that what lands
+ * below them may need; permissions that are taken away come last.
+ */
+function inOrder(steps: readonly Draft[]): readonly Draft[] {
   const shifts = steps.filter((step) => step.layerEntry === 'shift');
-  if (shifts.length === 0) return steps;
   shifts.sort((a, b) => (b.source?.path.length ?? 0) - (a.source?.path.length ?? 0));
-  return [...shifts, ...steps.filter((step) => step.layerEntry !== 'shift')];
+  const opening = steps.filter((step) => isDirMeta(step) && opens(step));
+  const closing = steps.filter((step) => isDirMeta(step) && !opens(step));
+  if (shifts.length + opening.length + closing.length === 0) return steps;
+  return [...shifts, ...opening, ...steps.filter((step) => step.layerEntry !== 'shift' && !isDirMeta(step)), ...closing];
+}
+
+function isDirMeta({ act, type }: Draft): boolean {
+  return act === 'meta' && type === 'dir';
+}
+
+function opens({ fresh }: Draft): boolean {
+  return ((fresh?.mode ?? 0) & 0o300) === 0o300;
 }
 
 export function countsOf(changes: readonly Pick<Change, 'kind'>[]): Counts {

@@ -5,6 +5,7 @@ import { Moved, type Duplicating } from './duplicate.js';
 import { isMachineError, refusalFor } from './failure.js';
 import type { Emptied } from './journal.js';
 import { prepareEmptied } from './emptied.js';
+import { findLends, lockedMode, type Lend } from './locked.js';
 import { refused } from './refusal.js';
 import type { Refused } from './result.js';
 import { dirFd, makeRoom, statPlace, type Rooms } from './rooms.js';
@@ -17,6 +18,7 @@ export interface Prepared {
   readonly steps: readonly Step[];
   readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];
+  readonly lends: readonly Lend[];
   readonly refused: readonly Refused[];
 }
 
@@ -101,7 +103,7 @@ export function prepare(preparing: Preparing, methods: readonly Method[]): Prepa
   const whole = withoutHalves(preparing, methods, { steps, halves });
   const planned = preparing.plan.unmark.filter(({ group }) => !halves.has(group));
   const unmark = findMarked(preparing.rooms, whole, planned);
-  return { steps: whole, unmark, emptied: prepareEmptied(preparing, whole), refused: preparing.refused };
+  return { steps: whole, unmark, emptied: prepareEmptied(preparing, whole), lends: findLends(preparing.rooms, whole), refused: preparing.refused };
 }
 
 function prepared(staging: Staging, method: Method): Step | null {
@@ -169,6 +171,12 @@ function stepFor(staging: Staging, method: Method): Step {
   return { ...base, from, hold: act === 'swap' ? from : null, keep, fresh: freshOf(staging, from) };
 }
 
+function lockedOf({ act, fresh, old }: Draft): Step['locked'] {
+  if (act === 'meta' || act === 'write') return null;
+  const [mine, theirs] = [act === 'take' ? null : lockedMode(fresh), lockedMode(old)];
+  return mine === null && theirs === null ? null : { fresh: mine, old: theirs };
+}
+
 /** What all steps have; one literal, as a big commit makes tens of thousands. */
 function stepOf(staging: Staging, draft: Draft): Step {
   const { act, kind, type, host, group, entries, covers, old } = draft;
@@ -188,6 +196,7 @@ function stepOf(staging: Staging, draft: Draft): Step {
     covers,
     meta: null,
     spent: null,
+    locked: lockedOf(draft),
     group,
     stripped: strippedOf(draft, staging),
   };

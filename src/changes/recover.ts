@@ -77,11 +77,11 @@ interface Recovering {
 }
 
 function carryOn({ ctx, hooks, rooms, id }: Recovering, journal: Journal): Recovered {
-  const { header, steps, unmark, emptied } = journal;
+  const { header, steps, unmark, emptied, lends } = journal;
   const writer = reopenJournal(ctx.kernel, commitDir(ctx.stateDir, id), { disk: ctx.disk, end: journal.end });
   const disk = ctx.disk ?? nodeDisk;
   const refused = new Map(journal.refused);
-  const running: Running = { rooms, writer, steps, unmark, emptied, refused, hooks, disk, keepSpecial: header.keepSpecial };
+  const running: Running = { rooms, writer, steps, unmark, emptied, lends, refused, hooks, disk, keepSpecial: header.keepSpecial };
   try {
     const cause = { code: 'EABORTED', path: null, text: 'an earlier error' };
     const error =

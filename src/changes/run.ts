@@ -4,6 +4,7 @@ import { landSimple } from './batch.js';
 import { finishTop, refillTop } from './emptied.js';
 import type { FrameWriter } from './frames.js';
 import { writeAbort, writeDone, writeRefused, type Emptied } from './journal.js';
+import { giveBack, lend, type Lend } from './locked.js';
 import { landStep, revertStep, type Landing } from './land.js';
 import { refused } from './refusal.js';
 import type { CommitResult, Refused } from './result.js';
@@ -19,6 +20,7 @@ export interface Running extends Landing {
   readonly steps: readonly Step[];
   readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];
+  readonly lends: readonly Lend[];
   /** by step number; grows */
   readonly refused: Map<number, Refused>;
   readonly hooks: Hooks;
@@ -32,9 +34,11 @@ const PROGRESS_EVERY = 256;
 export function runForward(running: Running, isFresh: boolean): RunError | null {
   let at: Bytes | null = null;
   try {
+    lend(running.rooms, running.lends);
     landAll(running, isFresh, (path) => (at = path));
     at = null;
     tidy(running.rooms, running);
+    giveBack(running.rooms, running.lends);
     syncRoots(running.rooms);
     markDone(running);
     return null;
@@ -52,8 +56,11 @@ function landAll(running: Running, isFresh: boolean, noteAt: (path: Bytes) => vo
   const { steps, hooks } = running;
   // A crash may have left a layer between its old top directory and the new one.
   for (const top of running.emptied) finishTop(running.rooms, top);
-  const simple = isFresh ? landBatched(running) : NONE;
+  // Renamed directories and permissions that others need come first.
+  const early = steps.findIndex((step) => step.kind !== 'rename' && (step.act !== 'meta' || step.type !== 'dir'));
+  let simple = NONE;
   steps.forEach((step, index) => {
+    if (index === early && isFresh) simple = landBatched(running);
     if (simple.has(index)) return;
     noteAt(absolute(running.rooms.roots, step.host));
     // Refused before a crash: it may not have been brought back whole.
@@ -106,8 +113,10 @@ export function runBackward(running: Running, cause: RunError): RunError {
     // Without the record a crash from here on is finished instead: as good.
   }
   for (const top of running.emptied) refillTop(rooms, top);
+  lend(rooms, running.lends);
   for (let index = steps.length - 1; index >= 0; index -= 1) revertStep(running, steps[index] as Step);
   mark(rooms, running.unmark);
+  giveBack(rooms, running.lends);
   removeNear(rooms, nearOf(running));
   syncRoots(rooms);
   return cause;

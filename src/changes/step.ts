@@ -89,6 +89,8 @@ export interface Step {
   readonly meta: { readonly old: Meta; readonly fresh: Meta } | null;
   /** layer entry that is of no use once the step landed, and where it goes; a whiteout is removed instead */
   readonly spent: { readonly at: Place; readonly keep: Place | null; readonly ino: bigint } | null;
+  /** modes of directories that have to be opened up to be moved; null: none */
+  readonly locked: { readonly fresh: number | null; readonly old: number | null } | null;
   /** 0: on its own; steps of one group land together or not at all */
   readonly group: number;
   readonly stripped: readonly string[];

@@ -1,6 +1,7 @@
 import { RENAME } from '../kernel/kernel.js';
 import { emptyTop } from './emptied.js';
 import type { Emptied } from './journal.js';
+import { renameUnlocked, settleModes } from './locked.js';
 import { makeRoom, spotOf, statPlace, type Rooms } from './rooms.js';
 import { isIdent, isWhiteout, type Place, type Step, type Unmark } from './step.js';
 import { unmark } from './unmark.js';
@@ -28,19 +29,20 @@ export function tidy(rooms: Rooms, { steps, refused, emptied, unmark: marked }: 
 function tidyStep(rooms: Rooms, step: Step): void {
   const { hold, keep, old, spent } = step;
   if (hold !== null && keep !== null && rooms.roots[hold.root]?.role === 'layer' && isIdent(statPlace(rooms, hold), old)) {
-    moveTo(rooms, hold, keep);
+    moveTo(rooms, step, { from: hold, to: keep });
+    settleModes(rooms, step);
   }
   if (spent === null) return;
   const stat = statPlace(rooms, spent.at);
   if (stat === null || stat.ino !== spent.ino) return;
-  if (spent.keep !== null) return moveTo(rooms, spent.at, spent.keep);
+  if (spent.keep !== null) return moveTo(rooms, step, { from: spent.at, to: spent.keep });
   const { at, name } = spotOf(rooms, spent.at);
   if (isWhiteout(stat)) rooms.kernel.unlink(at, name);
 }
 
-function moveTo(rooms: Rooms, from: Place, to: Place): void {
+function moveTo(rooms: Rooms, step: Step, { from, to }: { readonly from: Place; readonly to: Place }): void {
   makeRoom(rooms, to);
   const source = spotOf(rooms, from);
   const target = spotOf(rooms, to);
-  rooms.kernel.rename(source.at, source.name, target.at, target.name, RENAME.noReplace);
+  renameUnlocked(rooms, step, { from: source, to: target, flags: RENAME.noReplace });
 }

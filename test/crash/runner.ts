@@ -199,7 +199,7 @@ function strike(world: World, { scene, how, n, wanted, tally }: Strike): string 
 }
 
 function killed(world: World, scene: Scene, n: number): void {
-  const { ctx: _ctx, remove: _remove, ...plain } = world;
+  const plain = { top: world.top, host: world.host, upper: world.upper, state: world.state };
   spawnSync(process.execPath, [process.argv[1] ?? '', '--child', `${n}`, '--world', JSON.stringify(plain), '--scene', scene]);
 }
 
