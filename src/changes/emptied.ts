@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
-import { AT_FDCWD, RENAME, RESOLVE, type Fd } from '../kernel/kernel.js';
+import { AT_FDCWD, RENAME, RESOLVE, type Fd, type Kernel } from '../kernel/kernel.js';
 import type { Emptied } from './journal.js';
+import { lockedMode } from './locked.js';
 import type { Preparing } from './prepare.js';
-import { dirFd, forgetRooms, makeRoom, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
+import { dirFd, forgetRooms, makeRoom, rootFd, spotOf, statPlace, type Rooms, type Spot } from './rooms.js';
 import { splitPath, type Place, type Root, type Step } from './step.js';
 
 /**
@@ -121,8 +122,25 @@ export function refillTop(rooms: Rooms, emptied: Emptied): void {
 function move(rooms: Rooms, from: Place, to: Place): void {
   const source = spotOf(rooms, from);
   const target = spotOf(rooms, to);
-  rooms.kernel.rename(source.at, source.name, target.at, target.name, RENAME.noReplace);
+  renameTop(rooms.kernel, { from: source, to: target, flags: RENAME.noReplace });
   forgetRooms(rooms);
+}
+
+/** A layer's top has no write bit where the user may not write the base: it lends it, as its `..` changes. */
+function renameTop(kernel: Kernel, { from, to, flags }: { readonly from: Spot; readonly to: Spot; readonly flags: number }): void {
+  const modes = [from, to].map(({ at, name }) => lockedMode(kernel.statOrNull(at, name)));
+  [from, to].forEach((spot, n) => chmodIf(kernel, spot, modes[n] === null ? null : (modes[n] ?? 0) | 0o300));
+  try {
+    kernel.rename(from.at, from.name, to.at, to.name, flags);
+  } catch (error) {
+    [from, to].forEach((spot, n) => chmodIf(kernel, spot, modes[n] ?? null));
+    throw error;
+  }
+  [to, from].forEach((spot, n) => chmodIf(kernel, spot, modes[n] ?? null));
+}
+
+function chmodIf(kernel: Kernel, { at, name }: Spot, mode: number | null): void {
+  if (mode !== null) kernel.chmod(at, name, mode);
 }
 
 function topIno(rooms: Rooms, layer: number): bigint {
@@ -136,7 +154,7 @@ function exchange(rooms: Rooms, layer: number, spare: Place): void {
   const parent = openParent(rooms, above);
   try {
     const vault = spotOf(rooms, spare);
-    kernel.rename(vault.at, vault.name, parent, name, RENAME.exchange);
+    renameTop(kernel, { from: vault, to: { at: parent, name }, flags: RENAME.exchange });
   } finally {
     kernel.close(parent);
   }
