@@ -4,6 +4,7 @@
 #include "xattrs.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <cstdint>
 
 #include "addon.h"
+#include "lend.h"
 #include "value.h"
 
 namespace agentfw {
@@ -77,13 +79,32 @@ static int setXattrAt(int at, const char *name, const char *key,
 		     : setxattr(path.c_str(), key, value, size, 0);
 }
 
-int removeXattrAt(int at, const char *name, const char *key)
+static int plainRemove(int at, const char *name, const char *key)
 {
 	if (*name && hasXattrAt())
 		return syscall(REMOVEXATTRAT, at, name, AT_SYMLINK_NOFOLLOW, key);
 	std::string path = procPath(at, name);
 	return *name ? lremovexattr(path.c_str(), key)
 		     : removexattr(path.c_str(), key);
+}
+
+// Attributes of a file are under its mode: `call` again with it widened.
+template <typename Call>
+static int lending(int at, const char *name, Call call)
+{
+	int result = call(at, name);
+	if (result >= 0 || errno != EACCES)
+		return result;
+	Lent lent(at, name, S_IRUSR | S_IWUSR);
+	errno = EACCES;
+	return lent.given() ? call(lent.fd(), "") : -1;
+}
+
+int removeXattrAt(int at, const char *name, const char *key)
+{
+	return lending(at, name, [&](int fd, const char *entry) {
+		return plainRemove(fd, entry, key);
+	});
 }
 
 // Calls `read` with a growing buffer, as the size may change between calls.
@@ -138,9 +159,12 @@ static Napi::Value ListXattrs(const Napi::CallbackInfo &info)
 
 static Napi::Value GetXattr(const Napi::CallbackInfo &info)
 {
-	std::string value;
-	if (readXattr(intArg(info, 0), bytesArg(info, 1).c_str(),
-		      bytesArg(info, 2).c_str(), value) < 0)
+	std::string name = bytesArg(info, 1), key = bytesArg(info, 2), value;
+	int result = lending(intArg(info, 0), name.c_str(),
+			     [&](int at, const char *entry) {
+		return readXattr(at, entry, key.c_str(), value);
+	});
+	if (result < 0)
 		return resultOut(info.Env(), -1);
 	return Napi::Buffer<char>::Copy(info.Env(), value.data(), value.size());
 }
@@ -148,10 +172,12 @@ static Napi::Value GetXattr(const Napi::CallbackInfo &info)
 static Napi::Value SetXattr(const Napi::CallbackInfo &info)
 {
 	auto value = info[3].As<Napi::Buffer<char>>();
-	return resultOut(info.Env(), setXattrAt(intArg(info, 0),
-						bytesArg(info, 1).c_str(),
-						bytesArg(info, 2).c_str(),
-						value.Data(), value.Length()));
+	std::string name = bytesArg(info, 1), key = bytesArg(info, 2);
+	return resultOut(info.Env(), lending(intArg(info, 0), name.c_str(),
+					     [&](int at, const char *entry) {
+		return setXattrAt(at, entry, key.c_str(), value.Data(),
+				  value.Length());
+	}));
 }
 
 static Napi::Value RemoveXattr(const Napi::CallbackInfo &info)

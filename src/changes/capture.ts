@@ -41,6 +41,7 @@ interface Capturing extends CaptureOptions {
   bytes: number;
   blobs: number;
   clones: boolean;
+  full: boolean;
   counts: { captured: number; unknown: number; unwatched: number };
 }
 
@@ -69,6 +70,7 @@ export function startCapture(options: CaptureOptions): Capture {
     bytes: 0,
     blobs: known.size,
     clones: false,
+    full: false,
     counts: { captured: 0, unknown: 0, unwatched: 0 },
   };
   layers.forEach((_layer, layer) => watchDir(capturing, layer, '' as Bytes));
@@ -121,7 +123,7 @@ function namesIn({ kernel, tops }: Capturing, layer: number, path: Bytes): Bytes
 function noticed(capturing: Capturing, layer: number, path: Bytes): void {
   const { base } = capturing.layers[layer] as Layer;
   const absolute = (base === '/' ? `/${path}` : `${base}/${path}`) as Bytes;
-  if (capturing.seen.has(absolute)) return;
+  if (capturing.full || capturing.seen.has(absolute)) return;
   capturing.seen.add(absolute);
   capturing.queue.push({ layer, path });
   capturing.timer ??= setImmediate(() => work(capturing));
@@ -137,19 +139,23 @@ function drain(capturing: Capturing): void {
   while (capturing.queue.length > 0) handle(capturing, Infinity);
 }
 
+/** A disk that is full ends the capture, never the run: what is not in the index counts as unknown. */
 function handle(capturing: Capturing, most: number): void {
-  const records: BaseRecord[] = [];
-  for (let left = Math.min(most, capturing.queue.length); left > 0; left -= 1) {
-    const next = capturing.queue.shift();
-    if (next !== undefined) records.push(recordOf(capturing, next.layer, next.path));
+  const batch = capturing.queue.splice(0, most);
+  if (capturing.full) return;
+  const records = batch.map(({ layer, path }) => recordOf(capturing, layer, path));
+  try {
+    if (records.length > 0) appendBases(capturing.index, records);
+  } catch {
+    capturing.full = true;
+    capturing.counts.unknown += records.length;
   }
-  if (records.length > 0) appendBases(capturing.index, records);
 }
 
 function recordOf(capturing: Capturing, layer: number, path: Bytes): BaseRecord {
   const top = (capturing.layers[layer] as Layer).base;
   const absolute = (top === '/' ? `/${path}` : `${top}/${path}`) as Bytes;
-  const upper = statIn(capturing.kernel, capturing.tops[layer]?.upper ?? -1, path);
+  const upper = upperOf(capturing, layer, path);
   let base: CapturedBase;
   try {
     base = capture(capturing, layer, path);
@@ -160,6 +166,15 @@ function recordOf(capturing: Capturing, layer: number, path: Bytes): BaseRecord 
   if (upper !== null && isDir(upper) && base.state !== 'absent') watchDir(capturing, layer, path);
   capturing.counts[base.state === 'unknown' ? 'unknown' : 'captured'] += 1;
   return { path: absolute, base };
+}
+
+/** null also where the agent took the permission to look (chmod 000). */
+function upperOf({ kernel, tops }: Capturing, layer: number, path: Bytes): Stat | null {
+  try {
+    return statIn(kernel, tops[layer]?.upper ?? -1, path);
+  } catch {
+    return null;
+  }
 }
 
 function statIn(kernel: Kernel, top: Fd, path: Bytes): Stat | null {

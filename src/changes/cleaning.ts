@@ -3,7 +3,8 @@ import type { Bytes } from '../bytes.js';
 import type { Xattr } from '../kernel/kernel.js';
 import type { Draft } from './draft.js';
 import { landingMode, Moved, staysBehind, type Duplicating } from './duplicate.js';
-import { spotOf, type Rooms, type Spot } from './rooms.js';
+import { lendAccess, lending, type Lent } from './lend.js';
+import { rootFd, spotOf, type Rooms, type Spot } from './rooms.js';
 import { below, identOf, isIdent, isWhiteout, type Cleaning, type Place, type Step } from './step.js';
 
 const ORIGIN = 'user.overlay.origin' as Bytes;
@@ -70,12 +71,21 @@ function noteMarks(doing: Duplicating, place: Place, path: Bytes, marks: { path:
 export function* treeWalk(rooms: Rooms, tree: Place, family: 'user' | 'trusted'): ReturnType<Rooms['kernel']['walk']> & Generator {
   const { at, name } = spotOf(rooms, tree);
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+  const lent = lendTop(rooms, tree);
   const fd = rooms.kernel.open(at, name, flags);
   try {
     yield* rooms.kernel.walk(fd, null, { family, compare: false, unreadable: 'unlock' });
   } finally {
     rooms.kernel.close(fd);
+    lent?.restore();
   }
+}
+
+/** The walk opens up what is in the tree, not its top. */
+function lendTop(rooms: Rooms, tree: Place): Lent | null {
+  const { at, name } = spotOf(rooms, tree);
+  if (rooms.roots[tree.root]?.role !== 'layer' || (rooms.kernel.stat(at, name).mode & 0o500) === 0o500) return null;
+  return lendAccess(rooms.kernel, rootFd(rooms, tree.root), tree.path);
 }
 
 /** Takes off all that must not reach the host. Repeating it does nothing. */
@@ -83,14 +93,19 @@ export function clean(rooms: Rooms, step: Step, keepSpecial: boolean): void {
   if (step.clean === null || step.from === null) return;
   const { from } = step;
   for (const path of step.clean.whiteouts) {
-    const spot = spotOf(rooms, below(from, path));
-    if (isWhiteout(rooms.kernel.statOrNull(spot.at, spot.name))) rooms.kernel.unlink(spot.at, spot.name);
+    inside(rooms, below(from, path), ({ at, name }) => {
+      if (isWhiteout(rooms.kernel.statOrNull(at, name))) rooms.kernel.unlink(at, name);
+    });
   }
-  for (const { path, to } of step.clean.modes) {
-    const spot = spotOf(rooms, below(from, path));
-    rooms.kernel.chmod(spot.at, spot.name, to);
+  for (const { path, to } of step.clean.modes) inside(rooms, below(from, path), ({ at, name }) => rooms.kernel.chmod(at, name, to));
+  for (const path of step.tree ? entriesOf(rooms, from) : ['' as Bytes]) {
+    inside(rooms, below(from, path), (spot) => strip(rooms, spot, keepSpecial));
   }
-  for (const path of step.tree ? entriesOf(rooms, from) : ['' as Bytes]) strip(rooms, spotOf(rooms, below(from, path)), keepSpecial);
+}
+
+/** Below directories, too, that the agent may not search any more. */
+function inside(rooms: Rooms, place: Place, act: (spot: Spot) => void): void {
+  lending(rooms, [place], () => act(spotOf(rooms, place)));
 }
 
 function entriesOf(rooms: Rooms, tree: Place): Bytes[] {
@@ -109,17 +124,16 @@ function strip(rooms: Rooms, spot: Spot, keepSpecial: boolean): void {
 export function soil(rooms: Rooms, step: Step): void {
   if (step.clean === null || step.from === null) return;
   const { kernel } = rooms;
+  const { from: home } = step;
   for (const path of step.clean.whiteouts) {
-    const { at, name } = spotOf(rooms, below(step.from, path));
-    if (kernel.statOrNull(at, name) === null) kernel.mknod(at, name, constants.S_IFCHR, 0);
+    inside(rooms, below(home, path), ({ at, name }) => {
+      if (kernel.statOrNull(at, name) === null) kernel.mknod(at, name, constants.S_IFCHR, 0);
+    });
   }
-  for (const { path, name, value } of step.clean.marks) {
-    const spot = spotOf(rooms, below(step.from, path));
-    if (!kernel.xattrs(spot.at, spot.name).some((xattr) => xattr.name === name)) kernel.setXattr(spot.at, spot.name, name, value);
+  for (const { path, name: mark, value } of step.clean.marks) {
+    inside(rooms, below(home, path), ({ at, name }) => {
+      if (!kernel.xattrs(at, name).some((xattr) => xattr.name === mark)) kernel.setXattr(at, name, mark, value);
+    });
   }
-  for (const { path, from } of step.clean.modes) {
-    const spot = spotOf(rooms, below(step.from, path));
-    kernel.chmod(spot.at, spot.name, from);
-  }
+  for (const { path, from } of step.clean.modes) inside(rooms, below(home, path), ({ at, name }) => kernel.chmod(at, name, from));
 }
-

@@ -145,9 +145,21 @@ function* chunksOf(source: Source, place: Place | null, onFound?: () => void, mo
   if (type !== 'file' && type !== 'symlink') return;
   const dir = parentFd(source, place);
   if (dir === null) return;
-  if (type === 'symlink') yield* target(source.kernel, dir, place, onFound);
-  // One byte more than was there at the scan tells whether it grew.
-  else yield* file(source.kernel, dir, place, Math.min(CHUNK, most, place.stat.size + 1), onFound);
+  try {
+    if (type === 'symlink') yield* target(source.kernel, dir, place, onFound);
+    // One byte more than was there at the scan tells whether it grew.
+    else yield* file(source.kernel, dir, place, Math.min(CHUNK, most, place.stat.size + 1), onFound);
+  } finally {
+    giveBack(source, place.top);
+  }
+}
+
+/** Permissions that were lent are given back at once: a commit reads the modes of these directories. */
+function giveBack({ kernel, parents }: Source, top: Fd): void {
+  const last = parents.get(top);
+  if (last === undefined || last.lent === null) return;
+  leave(kernel, last);
+  parents.delete(top);
 }
 
 function* target(kernel: Kernel, dir: Fd, place: Place, onFound?: () => void): Generator<Buffer> {

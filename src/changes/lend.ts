@@ -1,6 +1,9 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
+import { errnoOf } from '../errors.js';
 import { type Fd, type Kernel, KernelError } from '../kernel/kernel.js';
+import { rootFd, type Rooms } from './rooms.js';
+import { splitPath, type Place } from './step.js';
 
 /** Permissions that are lent until `restore`. */
 export interface Lent {
@@ -44,6 +47,28 @@ export function lendAccess(kernel: Kernel, layer: Fd, path: Bytes): Lent | null 
     restore();
     if (error instanceof KernelError) return null;
     throw error;
+  }
+}
+
+/**
+ * `act`, again with access to the layer's directories that hold the places if
+ * it is refused without. What it does must bear being begun twice. The host's
+ * directories stay as they are: a refusal there is an answer.
+ */
+export function lending<T>(rooms: Rooms, places: readonly (Place | null | undefined)[], act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+  }
+  const lent = places.flatMap((place) => {
+    if (place === null || place === undefined || rooms.roots[place.root]?.role !== 'layer') return [];
+    return lendAccess(rooms.kernel, rootFd(rooms, place.root), splitPath(place.path).dir) ?? [];
+  });
+  try {
+    return act();
+  } finally {
+    for (const one of lent.reverse()) one.restore();
   }
 }
 

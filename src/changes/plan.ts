@@ -9,6 +9,7 @@ import type { LayerFacts } from './facts.js';
 import { copyBytesOf, keepLinks } from './links.js';
 import { refusalOf, refused, takeOf, type Rules, type Take } from './refusal.js';
 import type { Counts, Refused } from './result.js';
+import { inOrder } from './sequence.js';
 import type { Root } from './step.js';
 
 export interface CommitOptions {
@@ -254,27 +255,6 @@ function finish(planning: Planning): Plan {
     digest: digestOf(landing, input),
     undoes: null,
   };
-}
-
-/**
- * Renamed directories (inner before outer), then permissions that what lands
- * below them may need; permissions that are taken away come last.
- */
-function inOrder(steps: readonly Draft[]): readonly Draft[] {
-  const shifts = steps.filter((step) => step.layerEntry === 'shift');
-  shifts.sort((a, b) => (b.source?.path.length ?? 0) - (a.source?.path.length ?? 0));
-  const opening = steps.filter((step) => isDirMeta(step) && opens(step));
-  const closing = steps.filter((step) => isDirMeta(step) && !opens(step));
-  if (shifts.length + opening.length + closing.length === 0) return steps;
-  return [...shifts, ...opening, ...steps.filter((step) => step.layerEntry !== 'shift' && !isDirMeta(step)), ...closing];
-}
-
-function isDirMeta({ act, type }: Draft): boolean {
-  return act === 'meta' && type === 'dir';
-}
-
-function opens({ fresh }: Draft): boolean {
-  return ((fresh?.mode ?? 0) & 0o300) === 0o300;
 }
 
 export function countsOf(changes: readonly Pick<Change, 'kind'>[]): Counts {

@@ -4,6 +4,7 @@ import type { Draft, Plan } from './draft.js';
 import { Moved, type Duplicating } from './duplicate.js';
 import { isMachineError, refusalFor } from './failure.js';
 import type { Emptied } from './journal.js';
+import { lending } from './lend.js';
 import { prepareEmptied } from './emptied.js';
 import { findLends, lockedMode, type Lend } from './locked.js';
 import { refused } from './refusal.js';
@@ -108,7 +109,7 @@ export function prepare(preparing: Preparing, methods: readonly Method[]): Prepa
 
 function prepared(staging: Staging, method: Method): Step | null {
   try {
-    return stepFor(staging, method);
+    return lending(staging.rooms, [method.draft.source], () => stepFor(staging, method));
   } catch (error) {
     if (isMachineError(error)) throw error;
     const { path } = method.draft;

@@ -16,6 +16,7 @@ import { surprise } from './land.js';
 import { countsOf } from './plan.js';
 import type { Refused } from './result.js';
 import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
+import { inOrder } from './sequence.js';
 import type { StoreContext } from './store-context.js';
 import { absolute, identOf, isIdent, type Covered, type Place, type Root, type Step } from './step.js';
 import { commitDir } from './vault.js';
@@ -205,7 +206,7 @@ function planFrom(id: string, journal: Journal, { rooms, drafts, refused: found 
   return {
     counts: countsOf(drafts),
     refused: found,
-    steps: drafts,
+    steps: inOrder(drafts),
     copyBytes: 0,
     roots: rooms.roots,
     movable: Array.from({ length: rooms.roots.length / 3 }, (_none, layer) => isMovable(rooms, layer)),

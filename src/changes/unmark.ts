@@ -1,5 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
+import { lending } from './lend.js';
 import { spotOf, statPlace, type Rooms } from './rooms.js';
 import { splitPath, type Place, type Step, type Unmark } from './step.js';
 
@@ -31,9 +32,11 @@ export function findMarked(rooms: Rooms, steps: readonly Step[], planned: readon
 
 function marksAt(rooms: Rooms, place: Place): Bytes[] {
   const { family } = rooms.roots[place.root] ?? { family: 'user' };
-  const { at, name } = spotOf(rooms, place);
   const names = HIDING.map((mark) => `${family}.${mark}`);
-  return rooms.kernel.xattrs(at, name).flatMap((xattr) => (names.includes(xattr.name) ? [xattr.name] : []));
+  return lending(rooms, [place], () => {
+    const { at, name } = spotOf(rooms, place);
+    return rooms.kernel.xattrs(at, name).flatMap((xattr) => (names.includes(xattr.name) ? [xattr.name] : []));
+  });
 }
 
 /** Takes the marks off; what is gone already has none. */
