@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -84,6 +85,7 @@ static int start_gate(struct watch *w, struct fault *f)
 		.user_fd = w->spec->mode == MODE_USER ? NS_FD_USER : -1,
 		.net_fd = NS_FD_NET,
 		.channel = GATE_CHANNEL_FD,
+		.force = getenv("AGENTFW_GATE"),
 		.debug_fd = -1,
 	};
 
