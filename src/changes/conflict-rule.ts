@@ -17,6 +17,8 @@ export interface Evidence {
   readonly copiedUp: () => boolean;
   /** entries of the host's directory above changed at or after T0 */
   readonly parentChanged: () => boolean;
+  /** agentfw itself landed something at this path before: not what is there now */
+  readonly landedBefore: boolean;
   /** agentfw itself took the base away */
   readonly tookAway: boolean;
 }
@@ -42,6 +44,7 @@ function isDir(stat: Stat): boolean {
 
 function objectConflict(change: Change, base: Stat, evidence: Evidence): Conflict | null {
   const { captured } = evidence;
+  if (evidence.landedBefore) return 'changed';
   if (captured === null || captured.state === 'unknown') return uncaptured(change, base, evidence);
   if (captured.state === 'absent') return 'created';
   if ((captured.mode & constants.S_IFMT) !== (base.mode & constants.S_IFMT)) return 'type';

@@ -7,7 +7,7 @@ import { openBase, readBases, type Bases, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
 import { conflictOf, isParentMoved } from './conflict-rule.js';
 import { relativeTo } from './drafting.js';
-import { isOurs, readEpochs, tookAway, type Epochs } from './epoch.js';
+import { hasLanded, isOurs, readEpochs, tookAway, type Epochs } from './epoch.js';
 import { lendAccess } from './lend.js';
 import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { splitPath, type Place, type Root } from './step.js';
@@ -19,6 +19,7 @@ interface Judging {
   readonly bases: Bases;
   readonly epochs: Epochs;
   readonly t0: bigint;
+  readonly clockIsBehind: boolean;
   readonly rooms: Rooms;
   /** by directory: it or one above it was moved */
   readonly parents: Map<Bytes, boolean>;
@@ -33,12 +34,18 @@ export function judgeConflicts<T extends Change>(
 ): (T & { readonly conflict: Conflict | null })[] {
   const judging = start(ctx, changes);
   try {
-    const judged = changes.map((change) => ({ ...change, conflict: judge(judging, change) }));
+    const judged = changes.map((change) => withConflict(change, judge(judging, change)));
     const lost = new Set(judged.filter(({ conflict, type }) => conflict === 'deleted' && type === 'dir').map(({ path }) => path));
     return lost.size === 0 ? judged : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
   } finally {
     closeRooms(judging.rooms);
   }
+}
+
+/** Most have none, and need no copy to say so. */
+function withConflict<T extends Change>(change: T, conflict: Conflict | null): T & { readonly conflict: Conflict | null } {
+  if ('conflict' in change && change.conflict === conflict) return change as T & { readonly conflict: Conflict | null };
+  return { ...change, conflict };
 }
 
 /** A clock that is behind T0 proves nothing: then every base counts as touched. */
@@ -55,6 +62,7 @@ function start(ctx: CommitContext, changes: readonly Change[]): Judging {
     bases: readBases(kernel, sandboxDir),
     epochs: readEpochs(kernel, sandboxDir),
     t0: record.t0,
+    clockIsBehind: BigInt(ctx.now().getTime()) * 1_000_000n < record.t0 && record.t0 < FOREVER,
     rooms: openRooms(kernel, roots),
     parents: new Map(),
     own: new Set(changes.filter(({ kind, type, base }) => type === 'dir' && (kind === 'add' || kind === 'type' || base === null)).map(({ path }) => path)),
@@ -79,6 +87,7 @@ function judge(judging: Judging, change: Change): Conflict | null {
     sameContent: () => captured !== null && hasContent(judging, change, captured),
     copiedUp: () => change.copiedUp ?? isCopiedUp(judging, change),
     parentChanged: () => entriesChanged(judging, change.at.layer, parentOf(path)),
+    landedBefore: hasLanded(judging.epochs, path),
     tookAway: tookAway(judging.epochs, path),
   });
   if (own !== null) return own;
@@ -86,8 +95,7 @@ function judge(judging: Judging, change: Change): Conflict | null {
   return parentMoved(judging, change.at.layer, parentOf(path)) ? 'parent' : null;
 }
 
-function isTouched({ t0, epochs, ctx }: Judging, path: Bytes, base: Stat): boolean {
-  const clockIsBehind = BigInt(ctx.now().getTime()) * 1_000_000n < t0 && t0 < FOREVER;
+function isTouched({ t0, epochs, clockIsBehind }: Judging, path: Bytes, base: Stat): boolean {
   return (clockIsBehind || base.ctimeNs >= t0) && !isOurs(epochs, path, base);
 }
 

@@ -108,6 +108,11 @@ export function tookAway(epochs: Epochs, path: Bytes): boolean {
   return epochs.byPath.get(path)?.ino === 0n;
 }
 
+/** True when agentfw landed an object at this very path. */
+export function hasLanded(epochs: Epochs, path: Bytes): boolean {
+  return (epochs.byPath.get(path)?.ino ?? 0n) !== 0n;
+}
+
 /** True when the host's object is one that agentfw put there, and nobody touched it since. */
 export function isOurs(epochs: Epochs, path: Bytes, now: Stat): boolean {
   const own = epochs.byPath.get(path);

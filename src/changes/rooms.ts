@@ -59,10 +59,24 @@ export function dirFd(rooms: Rooms, root: number, dir: Bytes): Fd {
     rooms.cache.set(key, cached);
     return cached;
   }
-  const fd = rooms.kernel.open(top, dir, O_PATH | FLAGS, 0, INSIDE);
+  const fd = openDir(rooms, { root, dir, top });
   rooms.cache.set(key, fd);
   if (rooms.cache.size > MOST_OPEN) dropOldest(rooms);
   return fd;
+}
+
+interface Opening {
+  readonly root: number;
+  readonly dir: Bytes;
+  readonly top: Fd;
+}
+
+/** From the directory above when that is open: a deep tree would else be gone through from its top each time. */
+function openDir({ kernel, cache }: Rooms, { root, dir, top }: Opening): Fd {
+  const above = splitPath(dir);
+  const parent = cache.get(`${root}/${above.dir}`);
+  if (above.dir === '' || parent === undefined) return kernel.open(top, dir, O_PATH | FLAGS, 0, INSIDE);
+  return kernel.open(parent, above.name, O_PATH | FLAGS, 0, INSIDE);
 }
 
 /** Half of the directories at once, those not used for longest. */

@@ -1,7 +1,14 @@
-import { statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, lstatSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { changesIn, commit, makeWorld, picture, sh, type World } from './world.js';
+import { fromText } from '../../src/bytes.js';
+import { applyPlan } from '../../src/changes/apply.js';
+import { commitStatus, type CommitResult } from '../../src/changes/result.js';
+import { AT_FDCWD, KernelError, type Kernel } from '../../src/kernel/kernel.js';
+import { native } from '../../src/kernel/native.js';
+import { look } from '../crash/look.js';
+import { at, changesIn, commit, contextFor, makeWorld, picture, planOf, sh, type World } from './world.js';
 
 let world: World;
 beforeEach(() => {
@@ -9,14 +16,38 @@ beforeEach(() => {
 });
 afterEach(() => world.remove());
 
+const isRoot = process.getuid?.() === 0;
+const setX = (path: string, name: string, value: string): void =>
+  native.setXattr(AT_FDCWD, fromText(path), fromText(name), Buffer.from(value));
+const xattrsOf = (path: string): string[] => native.xattrs(AT_FDCWD, fromText(path)).map(({ name }) => name);
+const refusals = (result: CommitResult): Record<string, string> =>
+  Object.fromEntries(result.refused.map(({ path, why, conflict }) => [path.slice(world.host.length + 1), conflict ?? why]));
+/** A kernel on which something else happens right before a call. */
+const before = (name: keyof Kernel, when: (...args: unknown[]) => boolean, act: () => void): Kernel => {
+  let done = false;
+  const { landBatch: _none, ...kernel } = native;
+  const call = kernel[name as keyof typeof kernel] as (...args: unknown[]) => unknown;
+  return {
+    ...kernel,
+    [name]: (...args: unknown[]): unknown => {
+      if (!done && when(...args)) {
+        done = true;
+        act();
+      }
+      return call(...args);
+    },
+  };
+};
+
 describe('a commit of everything', () => {
-  test('lands each kind of change and empties the layer (I9)', () => {
+  test('lands each kind of change and empties the layer (I9; CW07)', () => {
     sh(world, 'echo a >$H/a; echo b >$H/b; mkdir -p $H/d/e; echo x >$H/d/x; echo y >$H/d/e/y; ln -s a $H/l; mkdir $H/gone; echo g >$H/gone/g');
     sh(world, 'mkdir -p $U/d/e; echo A2 >$U/a; wh $U/b; echo new >$U/d/new; wh $U/d/e/y; mkdir -p $U/n/m; echo n >$U/n/m/n; ln -s t $U/n/l; wh $U/gone; chmod 700 $U/d');
 
     const result = commit(world);
 
-    expect(result).toMatchObject({ state: 'landed', refused: [] });
+    expect(result).toMatchObject({ state: 'landed', refused: [], counts: { add: 5, modify: 1, delete: 4, metadata: 1 } });
+    expect(commitStatus(result)).toBe(0);
     expect(picture(world.host)).toBe([
       '/ 755', '/a 644 x1 QTIK', '/d/ 700', '/d/e/ 755', '/d/new 644 x1 bmV3Cg==', '/d/x 644 x1 eAo=',
       '/l -> a', '/n/ 755', '/n/l -> t', '/n/m/ 755', '/n/m/n 644 x1 bgo=',
@@ -24,12 +55,434 @@ describe('a commit of everything', () => {
     expect(changesIn(world)).toEqual([]);
     expect(picture(world.upper)).toBe('/ 755');
   });
-  test('moves: the inode of the layer is the inode on the host', () => {
-    sh(world, 'echo a >$H/a; echo A2 >$U/a');
+  test('moves: the inode of the layer is the inode on the host, however big the file is', () => {
+    sh(world, 'echo a >$H/a; truncate -s 4G $U/a');
     const { ino } = statSync(join(world.upper, 'a'));
+
+    const result = commit(world);
+
+    expect(result.state).toBe('landed');
+    expect(statSync(join(world.host, 'a'))).toMatchObject({ ino, size: 4 * 1024 ** 3 });
+  });
+  test('takes a type change both ways, and dangling links (E103, E110)', () => {
+    sh(world, 'echo f >$H/todir; mkdir $H/tofile; echo i >$H/tofile/i; ln -s nowhere $H/dangling; ln -s x $H/relinked');
+    sh(world, 'mkdir $U/todir; echo in >$U/todir/in; echo now >$U/tofile; wh $U/dangling; ln -s y $U/relinked');
+
+    expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+
+    expect(picture(world.host)).toBe(['/ 755', '/relinked -> y', '/todir/ 755', '/todir/in 644 x1 aW4K', '/tofile 644 x1 bm93Cg=='].join('\n'));
+  });
+  test('an empty directory lands, and a deleted directory goes as a whole (E85, E86, E103)', () => {
+    sh(world, 'mkdir -p $H/d/e/f; echo x >$H/d/e/f/x; wh $U/d; mkdir $U/empty');
 
     commit(world);
 
-    expect(statSync(join(world.host, 'a')).ino).toBe(ino);
+    expect(picture(world.host)).toBe('/ 755\n/empty/ 755');
   });
+  test('a directory that was deleted and made anew leaves nothing of the old one (CW08, E65, E82)', () => {
+    sh(world, 'mkdir -p $H/d/sub; echo 1 >$H/d/a; echo 2 >$H/d/b; echo 3 >$H/d/sub/c; mkdir $U/d; echo anew >$U/d/a');
+    setX(join(world.upper, 'd'), 'user.overlay.opaque', 'y');
+
+    expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+
+    expect(picture(world.host)).toBe('/ 755\n/d/ 755\n/d/a 644 x1 YW5ldwo=');
+    expect(changesIn(world)).toEqual([]);
+  });
+  test('an opaque directory that hides nothing does not delete what landed in it', () => {
+    sh(world, 'mkdir $H/d; echo 1 >$H/d/a; echo 2 >$H/d/b; mkdir $U/d; echo anew >$U/d/a; cp -p $H/d/b $U/d/b');
+    setX(join(world.upper, 'd'), 'user.overlay.opaque', 'y');
+
+    commit(world);
+
+    expect(changesIn(world)).toEqual([]);
+    expect(readdirSync(join(world.host, 'd'))).toEqual(['a', 'b']);
+  });
+  test('nothing to do is no commit', () => {
+    expect(commit(world)).toMatchObject({ state: 'nothing', id: null });
+    expect(readdirSync(join(world.state, 'commits'))).toEqual([]);
+  });
+});
+
+describe('what never reaches the host (I8)', () => {
+  test('overlay marks and whiteouts, also inside new directories (E94, E99, CW05)', () => {
+    sh(world, 'echo a >$H/a; echo b >$U/a; mkdir -p $U/n/m; echo x >$U/n/m/x; wh $U/n/m/w');
+    for (const [path, name] of [['a', 'origin'], ['n', 'opaque'], ['n/m', 'impure'], ['n/m/x', 'origin'], ['n/m/x', 'overlay.opaque']] as const) {
+      setX(join(world.upper, path), `user.overlay.${name}`, 'y');
+    }
+    if (isRoot) setX(join(world.upper, 'a'), 'trusted.overlay.redirect', '/x');
+    setX(join(world.upper, 'n/m/x'), 'user.mine', 'kept');
+
+    expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+
+    const marks = ['a', 'n', 'n/m', 'n/m/x'].flatMap((path) => xattrsOf(join(world.host, path)));
+    expect(marks).toEqual(['user.mine']);
+    expect(existsSync(join(world.host, 'n/m/w'))).toBe(false);
+  });
+  test('sockets never, FIFOs only when asked for, and nobody opens them (E62, E106)', () => {
+    sh(world, `mkfifo $U/fifo; mkdir $U/d; mkfifo $U/d/fifo; echo f >$U/d/f; python3 -c "import socket,os; os.chdir('$U'); socket.socket(socket.AF_UNIX).bind('sock')"`);
+
+    const first = commit(world);
+
+    expect(refusals(first)).toEqual({ fifo: 'special', 'd/fifo': 'special', sock: 'special' });
+    expect(commitStatus(first)).toBe(1);
+    expect(picture(world.host)).toBe('/ 755\n/d/ 755\n/d/f 644 x1 Zgo=');
+
+    const second = commit(world, { fifos: true });
+
+    expect(refusals(second)).toEqual({ sock: 'special' });
+    expect(lstatSync(join(world.host, 'd/fifo')).isFIFO()).toBe(true);
+  });
+  test('setuid, setgid and file capabilities are taken off and told, unless they are to be kept (CW11)', () => {
+    sh(world, 'echo a >$H/a; echo s >$U/a; chmod 6755 $U/a; mkdir $U/d; echo s >$U/d/s; chmod 4711 $U/d/s; chmod 2775 $U/d');
+
+    const result = commit(world, { only: ['a', 'd', 'd/s'] });
+
+    expect(result.landed.map(({ path, stripped }) => [path.slice(world.host.length + 1), stripped])).toEqual([
+      ['d', ['setuid']], ['a', ['setuid', 'setgid']],
+    ]);
+    expect([statSync(join(world.host, 'a')).mode & 0o7777, statSync(join(world.host, 'd/s')).mode & 0o7777]).toEqual([0o755, 0o711]);
+    expect(statSync(join(world.host, 'd')).mode & 0o7777).toBe(0o2775);
+    sh(world, 'echo k >$U/k; chmod 4755 $U/k');
+    commit(world, { keepSpecial: true });
+    expect(statSync(join(world.host, 'k')).mode & 0o7777).toBe(0o4755);
+  });
+  test.runIf(isRoot)('file capabilities (CW11)', () => {
+    sh(world, 'echo a >$H/a; echo s >$U/a; mkdir $U/d; echo s >$U/d/s');
+    const capability = Buffer.from('0100000200040000000000000000000000000000', 'hex');
+    for (const path of ['a', 'd/s']) native.setXattr(AT_FDCWD, fromText(join(world.upper, path)), fromText('security.capability'), capability);
+
+    commit(world);
+
+    expect([xattrsOf(join(world.host, 'a')), xattrsOf(join(world.host, 'd/s'))]).toEqual([[], []]);
+  });
+});
+
+describe('fidelity', () => {
+  test('modes, times in ns, xattrs, ACLs, links, sparse files and odd names survive (E101, E119)', () => {
+    sh(world, `mkdir -p $U/d; cd $U/d; printf x >$'new\\nline'; printf x >$'tab\\t"quote'; printf x >-dash; printf x >$'\\xff\\xfe'; printf x >"$(printf 'n%.0s' {1..255})"
+      echo l >l1; ln l1 l2; ln -s "$(printf 't%.0s' {1..4000})" long; truncate -s 100M sparse; mkdir -m 1777 sticky; echo m >m; chmod 0604 m; touch -d '2001-02-03 04:05:06.123456789' m; setfacl -m u:7:rw m; setfacl -d -m u:8:rx sticky`);
+    setX(join(world.upper, 'd/m'), 'user.big', 'v'.repeat(2000));
+    const old = look({ host: join(world.upper, 'd'), upper: world.upper }, 'host');
+
+    commit(world);
+
+    expect(look({ host: join(world.host, 'd'), upper: world.upper }, 'host')).toBe(old);
+    expect(statSync(join(world.host, 'd/sparse')).blocks).toBeLessThan(64);
+    expect(statSync(join(world.host, 'd/m'), { bigint: true }).mtimeNs).toBe(981173106123456789n);
+  });
+  test('the same when nothing can be moved', () => {
+    sh(world, `mkdir -p $U/d/e; cd $U/d; echo l >l1; ln l1 e/l2; ln -s t s; truncate -s 100M sparse; mkdir -m 1777 sticky; echo m >m; chmod 0604 m; touch -d '2001-02-03 04:05:06.123456789' m; setfacl -m u:7:rw m; mkfifo e/f; touch -d 2002-01-01 e .`);
+    const old = look({ host: join(world.upper, 'd'), upper: world.upper }, 'host');
+
+    expect(commit(world, { live: true, fifos: true })).toMatchObject({ state: 'landed', refused: [] });
+
+    expect(look({ host: join(world.host, 'd'), upper: world.upper }, 'host')).toBe(old);
+    expect(statSync(join(world.host, 'd/sparse')).blocks).toBeLessThan(64);
+    expect(statSync(join(world.host, 'd')).mtime.getFullYear()).toBe(2002);
+    expect(changesIn(world)).toEqual([]);
+  });
+  test('a tree of 4,000 levels lands, moved and copied (CW20)', () => {
+    execFileSync('python3', ['-c', `
+import os,sys
+for top in sys.argv[1:]:
+    os.chdir(top)
+    for _ in range(4000):
+        os.mkdir('d'); os.chdir('d')
+    open('f','w').write('deep')`, world.upper]);
+
+    expect(commit(world, { live: true })).toMatchObject({ state: 'landed', refused: [] });
+    expect(changesIn(world)).toEqual([]);
+    execFileSync('rm', ['-rf', join(world.host, 'd')]);
+    expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+
+    const depth = execFileSync('find', [world.host, '-name', 'f', '-printf', '%d']).toString();
+    expect(depth).toBe('4001');
+    execFileSync('rm', ['-rf', join(world.host, 'd'), join(world.state, 'commits')]);
+  });
+  test("a host file with several names keeps them, and its old content (I12, CW19)", () => {
+    sh(world, 'echo old >$H/a; ln $H/a $H/b; echo new, longer >$U/a; chmod 600 $U/a');
+    const { ino } = statSync(join(world.host, 'a'));
+
+    const result = commit(world);
+
+    expect(statSync(join(world.host, 'a'))).toMatchObject({ ino, nlink: 2 });
+    expect(readFileSync(join(world.host, 'b'), 'utf8')).toBe('new, longer\n');
+    expect(readFileSync(join(world.state, 'commits', result.id ?? '', 'taken/0'), 'utf8')).toBe('old\n');
+    expect(changesIn(world)).toEqual([]);
+  });
+  test('two names of one host inode that changed apart become two files', () => {
+    sh(world, 'echo old >$H/a; ln $H/a $H/b; echo A >$U/a; echo B >$U/b');
+
+    commit(world);
+
+    expect(picture(world.host)).toBe('/ 755\n/a 644 x1 QQo=\n/b 644 x1 Qgo=');
+  });
+  test('an inode that keeps a name in the layer lands as a copy (I18)', () => {
+    sh(world, 'echo x >$U/a; ln $U/a $U/b');
+    const { ino } = statSync(join(world.upper, 'a'));
+
+    commit(world, { only: ['a'] });
+
+    expect(statSync(join(world.host, 'a')).ino).not.toBe(ino);
+    expect(statSync(join(world.upper, 'b'))).toMatchObject({ ino });
+  });
+  test('metadata of directories and files land in place (E98)', () => {
+    sh(world, 'mkdir $H/d; echo f >$H/d/f; mkdir $U/d; cp -p $H/d/f $U/d/f; chmod 700 $U/d; chmod 600 $U/d/f');
+    setX(join(world.upper, 'd'), 'user.note', 'n');
+    const { ino } = statSync(join(world.host, 'd/f'));
+
+    expect(commit(world)).toMatchObject({ state: 'landed', counts: { metadata: 2 } });
+
+    expect(picture(world.host)).toBe('/ 755\n/d/ 700\n/d/f 600 x1 Zgo=');
+    expect(statSync(join(world.host, 'd/f')).ino).toBe(ino);
+    expect(xattrsOf(join(world.host, 'd'))).toEqual(['user.note']);
+    expect(changesIn(world)).toEqual([]);
+  });
+});
+
+describe('a part of the changes', () => {
+  test('a child of new directories brings its parents, and the rest stays (E97, I9)', () => {
+    sh(world, 'mkdir -p $U/a/b; echo c >$U/a/b/c; echo d >$U/a/b/d; echo e >$U/e');
+    setX(join(world.upper, 'a'), 'user.overlay.opaque', 'y');
+
+    commit(world, { only: ['a', 'a/b', 'a/b/c'] });
+
+    expect(picture(world.host)).toBe('/ 755\n/a/ 755\n/a/b/ 755\n/a/b/c 644 x1 Ywo=');
+    expect(changesIn(world).map(({ path }) => path)).toEqual([at(world, 'a/b/d'), at(world, 'e')]);
+  });
+  test('a file in a deleted directory', () => {
+    sh(world, 'mkdir $H/d; echo 1 >$H/d/1; echo 2 >$H/d/2; wh $U/d');
+
+    expect(commit(world, { only: ['d/1'] })).toMatchObject({ state: 'landed', refused: [] });
+
+    expect(picture(world.host)).toBe('/ 755\n/d/ 755\n/d/2 644 x1 Mgo=');
+    expect(changesIn(world).map(({ path, kind }) => [path, kind])).toEqual([[at(world, 'd'), 'delete'], [at(world, 'd/2'), 'delete']]);
+  });
+  test('a part of a replaced directory', () => {
+    sh(world, 'mkdir $H/d; echo 1 >$H/d/1; echo 2 >$H/d/2; mkdir $U/d; echo 3 >$U/d/3; echo 4 >$U/d/4');
+    setX(join(world.upper, 'd'), 'user.overlay.opaque', 'y');
+
+    commit(world, { only: ['d/1', 'd/3'] });
+
+    expect(readdirSync(join(world.host, 'd'))).toEqual(['2', '3']);
+    expect(changesIn(world).map(({ path, kind }) => [path.slice(world.host.length), kind])).toEqual([
+      ['/d/4', 'add'], ['/d', 'modify'], ['/d/2', 'delete'],
+    ]);
+  });
+  test('composed content lands; the agent\'s version stays, or is spent', () => {
+    sh(world, 'echo old >$H/a; echo old >$H/b; echo agent >$U/a; echo agent >$U/b; chmod 640 $U/a');
+    const composed = new Map([
+      [at(world, 'a'), { content: Buffer.from('some hunks\n'), consume: false }],
+      [at(world, 'b'), { content: Buffer.from('merged\n'), consume: true }],
+    ]);
+
+    commit(world, { composed });
+
+    expect(picture(world.host)).toBe(`/ 755\n/a 640 x1 ${Buffer.from('some hunks\n').toString('base64')}\n/b 644 x1 ${Buffer.from('merged\n').toString('base64')}`);
+    expect(readdirSync(world.upper)).toEqual(['a']);
+  });
+});
+
+describe('races with the host (I5, I6)', () => {
+  const isExchange = (...args: unknown[]): boolean => args[4] === 2;
+
+  test('a file replaced right before the exchange goes back to its place', () => {
+    sh(world, 'echo old >$H/a; echo new >$U/a; echo b >$U/b');
+    const plan = planOf(world);
+    const kernel = before('rename', isExchange, () => sh(world, 'echo saved >$H/a.tmp; mv $H/a.tmp $H/a'));
+
+    const result = applyPlan(contextFor(world, kernel), plan);
+
+    expect(refusals(result)).toEqual({ a: 'changed' });
+    expect(commitStatus(result)).toBe(3);
+    expect(readFileSync(join(world.host, 'a'), 'utf8')).toBe('saved\n');
+    expect(readFileSync(join(world.upper, 'a'), 'utf8')).toBe('new\n');
+    expect(readFileSync(join(world.host, 'b'), 'utf8')).toBe('b\n');
+  });
+  test('the same in a batch: what changed since the scan is left alone', () => {
+    sh(world, 'echo old >$H/a; echo new >$U/a; echo old >$H/b; wh $U/b; echo c >$U/c; echo d >$U/d');
+    const plan = planOf(world);
+    sh(world, 'echo edited >>$H/a; echo more >>$H/b; echo mine >$H/c');
+
+    const result = applyPlan(world.ctx, plan);
+
+    expect(refusals(result)).toEqual({ a: 'changed', b: 'changed', c: 'created' });
+    expect(sh(world, 'cat $H/a $H/b $H/c $H/d')).toBe('old\nedited\nold\nmore\nmine\nd\n');
+    expect(changesIn(world).map(({ path }) => path.at(-1))).toEqual(['a', 'b', 'c']);
+  });
+  test('a file that comes up in a directory while it is deleted keeps the directory (E109)', () => {
+    sh(world, 'mkdir -p $H/d/e; echo x >$H/d/e/x; wh $U/d');
+    const plan = planOf(world);
+    sh(world, 'echo late >$H/d/e/late');
+
+    const result = applyPlan(world.ctx, plan);
+
+    expect(refusals(result)).toEqual({ d: 'changed' });
+    expect(sh(world, 'cat $H/d/e/x $H/d/e/late')).toBe('x\nlate\n');
+  });
+  test('a directory replaced by a symlink is not followed (CW01, CW02, E105)', () => {
+    sh(world, 'mkdir $H/d $T/victim; echo new >$T/victim/.keep; mkdir $U/d; echo evil >$U/d/x; echo e >$U/e');
+    const plan = planOf(world);
+    const kernel = before('syncfs', () => true, () => {
+      renameSync(join(world.host, 'd'), join(world.top, 'moved'));
+      symlinkSync(join(world.top, 'victim'), join(world.host, 'd'));
+    });
+
+    const result = applyPlan(contextFor(world, kernel), plan);
+
+    expect(readdirSync(join(world.top, 'victim'))).toEqual(['.keep']);
+    expect(readFileSync(join(world.host, 'e'), 'utf8')).toBe('e\n');
+    expect(result.state).toBe('landed');
+  });
+  test('a directory replaced by a symlink before the commit is a conflict (E105)', () => {
+    sh(world, 'mkdir $H/d $T/victim; mkdir $U/d; echo evil >$U/d/x');
+    const plan = planOf(world);
+    sh(world, 'rmdir $H/d; ln -s $T/victim $H/d');
+
+    expect(refusals(applyPlan(world.ctx, plan))).toEqual({ 'd/x': 'parent' });
+    expect(readdirSync(join(world.top, 'victim'))).toEqual([]);
+  });
+  test('what the agent changed since the review does not land (I16)', () => {
+    sh(world, 'echo old >$H/a; echo reviewed >$U/a; mkdir $U/n; echo n >$U/n/n; echo o >$U/o');
+    const plan = planOf(world);
+    sh(world, 'echo other >$U/a; echo sneaked >$U/n/in');
+
+    const result = applyPlan(world.ctx, plan);
+
+    expect(refusals(result)).toEqual({ a: 'failed', n: 'failed' });
+    expect(picture(world.host)).toBe('/ 755\n/a 644 x1 b2xkCg==\n/o 644 x1 bwo=');
+  });
+  test('the digest changes with any of it, and only with that', () => {
+    sh(world, 'echo old >$H/a; echo 1 >$U/a; echo 2 >$U/b');
+    const digest = planOf(world).digest;
+
+    expect(planOf(world).digest).toBe(digest);
+    expect(planOf(world, { only: ['a'] }).digest).not.toBe(digest);
+    writeFileSync(join(world.upper, 'b'), '3\n');
+    expect(planOf(world).digest).not.toBe(digest);
+    expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+  });
+});
+
+describe('errors', () => {
+  const failing = (code: string, when: (...args: unknown[]) => boolean): Kernel => {
+    const { landBatch: _none, ...kernel } = native;
+    return { ...kernel, rename: (...args) => {
+      if (when(...args)) throw new KernelError(code, 5, 'renameat2', null, `${code}: injected`);
+      native.rename(...args);
+    } };
+  };
+
+  test('of the machine take everything back and say so (I10; CW16, E102)', () => {
+    sh(world, 'echo a >$H/a; echo A >$U/a; echo b >$U/b; echo c >$H/c; wh $U/c');
+    const old = look(world);
+
+    const result = applyPlan(contextFor(world, failing('ENOSPC', (_at, name) => name === 'c')), planOf(world));
+
+    expect(result).toMatchObject({ state: 'rolled-back', landed: [], error: { code: 'ENOSPC', path: at(world, 'c') } });
+    expect(commitStatus(result)).toBe(1);
+    expect(look(world)).toBe(old);
+    expect(readdirSync(join(world.state, 'commits'))).toEqual(['.lock']);
+  });
+  test('of one path refuse that path (I10)', () => {
+    sh(world, 'echo a >$H/a; echo A >$U/a; echo b >$U/b; echo c >$H/c; wh $U/c');
+
+    const result = applyPlan(contextFor(world, failing('EBUSY', (_at, name) => name === 'c')), planOf(world));
+
+    expect(refusals(result)).toEqual({ c: 'failed' });
+    expect(commitStatus(result)).toBe(1);
+    expect(picture(world.host)).toBe('/ 755\n/a 644 x1 QQo=\n/b 644 x1 Ygo=\n/c 644 x1 Ywo=');
+    expect(changesIn(world).map(({ path }) => path)).toEqual([at(world, 'c')]);
+  });
+  test('both halves of a rename land or none does (I11)', () => {
+    sh(world, 'echo same >$H/from; wh $U/from; echo same >$U/to; echo x >$U/x');
+    const renames = new Map([[at(world, 'from'), at(world, 'to')]]);
+
+    const result = applyPlan(contextFor(world, failing('EPERM', (_at, name) => name === 'from')), planOf(world, { renames }));
+
+    expect(refusals(result)).toEqual({ from: 'permission', to: 'with' });
+    expect(picture(world.host)).toBe('/ 755\n/from 644 x1 c2FtZQo=\n/x 644 x1 eAo=');
+    expect(changesIn(world)).toHaveLength(2);
+  });
+  test.runIf(!isRoot)('a directory that the user may not write: its paths are refused, the rest lands', () => {
+    sh(world, 'mkdir $H/ro $U/ro; echo x >$U/ro/x; echo y >$U/y; chmod 555 $H/ro $U/ro');
+
+    const result = commit(world);
+
+    expect(refusals(result)).toEqual({ 'ro/x': 'permission' });
+    expect(existsSync(join(world.host, 'y'))).toBe(true);
+    chmodSync(join(world.host, 'ro'), 0o755);
+  });
+  test('directories without write permission move, and keep their modes (E39, E47)', () => {
+    sh(world, 'mkdir -p $H/old/in $H/d; echo x >$H/old/in/x; chmod 555 $H/old/in $H/old; wh $U/old; mkdir -p $U/new/in $U/d; echo n >$U/new/in/n; chmod 555 $U/new/in $U/new; echo f >$U/d/f; chmod 555 $U/d');
+
+    const result = commit(world);
+
+    expect(result).toMatchObject({ state: 'landed', refused: [] });
+    expect(picture(world.host)).toBe('/ 755\n/d/ 555\n/d/f 644 x1 Zgo=\n/new/ 555\n/new/in/ 555\n/new/in/n 644 x1 bgo=');
+    expect(statSync(join(world.state, 'commits', result.id ?? '', 'taken/1'), { throwIfNoEntry: false })?.mode ?? 0o40555).toBe(0o40555);
+  });
+});
+
+describe('order of durability', () => {
+  test('content, journal, renames, sync, done record, removal (I1, I2, I7)', () => {
+    sh(world, 'echo a >$H/a; echo A >$U/a; echo b >$U/b; mkdir $H/c; echo c >$H/c/c; wh $U/c');
+    const calls: string[] = [];
+    const { landBatch: _none, ...kernel } = native;
+    const recorded = Object.fromEntries(Object.entries(kernel).map(([name, call]) => [
+      name, (...args: unknown[]): unknown => {
+        calls.push(name === 'rename' ? `rename ${String(args[1])} ${String(args[3])}` : name);
+        return (call as (...args: unknown[]) => unknown)(...args);
+      },
+    ])) as unknown as Kernel;
+
+    applyPlan(contextFor(world, recorded), planOf(world));
+
+    const syncs = calls.flatMap((call, index) => (call === 'syncfs' ? [index] : []));
+    const fsyncs = calls.flatMap((call, index) => (call === 'fsync' ? [index] : []));
+    const renames = calls.flatMap((call, index) => (call.startsWith('rename') && !call.includes('result') && !call.includes('no-such') ? [index] : []));
+    const [content = -1, landed = -1] = syncs;
+    const journal = fsyncs.find((index) => index > content) ?? -1;
+    expect(syncs).toHaveLength(2);
+    expect(content).toBeLessThan(journal);
+    expect(fsyncs.filter((index) => index > content && index < (renames[0] ?? 0))).toHaveLength(3);
+    expect(journal).toBeLessThan(renames[0] ?? -1);
+    expect(renames.at(-1)).toBeLessThan(landed);
+    expect(landed).toBeLessThan(fsyncs.find((index) => index > landed) ?? -1);
+    expect(calls.slice(0, fsyncs.find((index) => index > landed)).includes('unlink')).toBe(false);
+  });
+});
+
+describe('where nothing can be renamed', () => {
+  let other: World;
+  beforeEach(() => {
+    other = makeWorld({ storeUnder: existsSync('/dev/shm') ? '/dev/shm' : '/tmp' });
+  });
+  afterEach(() => other.remove());
+
+  test('copies land beside their targets, and nothing of them is left', () => {
+    sh(other, 'echo a >$H/a; mkdir -p $H/gone/in; echo g >$H/gone/in/g; echo A2 >$U/a; wh $U/gone; mkdir -p $U/n/m; echo n >$U/n/m/n; ln $U/n/m/n $U/n/l; chmod 700 $U/n');
+
+    const result = commit(other);
+
+    expect(result).toMatchObject({ state: 'landed', refused: [] });
+    expect(picture(other.host)).toBe('/ 755\n/a 644 x1 QTIK\n/n/ 700\n/n/l 644 x2 bgo=\n/n/m/ 755\n/n/m/n 644 x2 bgo=');
+    expect(changesIn(other)).toEqual([]);
+    expect(readdirSync(other.upper)).toEqual([]);
+  });
+});
+
+test('a second commit goes on where the first ended: what landed is not host-changed (I17)', () => {
+  sh(world, 'echo a >$H/a; echo A >$U/a; mkdir $U/n; echo n >$U/n/n');
+  const t0 = native.stat(AT_FDCWD, fromText(join(world.host, 'a'))).ctimeNs + 1n;
+  const ctx = contextFor(world, native, t0);
+  const later = { ...world, ctx };
+  expect(commit(later)).toMatchObject({ state: 'landed', refused: [] });
+
+  sh(world, 'mkdir -p $U/n; echo B >$U/a; wh $U/n/n');
+  expect(commit(later)).toMatchObject({ state: 'landed', refused: [] });
+  sh(world, 'echo C >$U/a');
+  sh(world, 'sleep 0.02; echo host >$H/a');
+
+  expect(refusals(commit(later))).toEqual({ a: 'changed' });
 });

@@ -75,7 +75,7 @@ export function contextFor(world: Pick<World, 'host' | 'state'>, kernel: Kernel,
   return {
     kernel,
     stateDir: fromText(world.state),
-    now: () => new Date('2026-01-02T03:04:05Z'),
+    now: () => new Date(),
     randomId: () => `c${process.pid}x${(counter += 1).toString().padStart(6, '0')}`,
     record,
   };
