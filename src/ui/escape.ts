@@ -29,6 +29,13 @@ function hex(code: number, width: number): string {
   return code.toString(16).padStart(width, '0');
 }
 
+/** JSON that is the same value in characters that do nothing to a terminal. */
+export function safeJson(value: unknown): string {
+  const text = JSON.stringify(value);
+  if (PLAIN.test(text)) return text;
+  return text.replace(UNSAFE, (char) => char.split('').map((unit) => `\\u${hex(unit.charCodeAt(0), 4)}`).join(''));
+}
+
 /** A path or name for people: as above, and bytes that aren't UTF-8 as `\xff`. */
 export function showBytes(bytes: Bytes): string {
   return PLAIN.test(bytes) ? bytes : decoded(bytes, escapeForTerminal);

@@ -1,5 +1,6 @@
 import { fstatSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { safeJson } from './escape.js';
 
 /**
  * The only way out: `product` goes to stdout and may be piped, the rest goes
@@ -44,7 +45,7 @@ export async function makePrinter(options: { readonly color: boolean }): Promise
     product,
     say,
     paintErr,
-    json: (value) => product(`${JSON.stringify(value)}\n`),
+    json: (value) => product(`${safeJson(value)}\n`),
     warn: (line) => say(`${paintErr('yellow', 'Warning:')} ${line}`),
     overwrite: (text) => status(`\r\u001b[K${text}`),
     paint: await paintFor(1, options.color),

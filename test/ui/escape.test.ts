@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fromText, toText, type Bytes } from '../../src/bytes.js';
-import { escapeForTerminal, showBytes, showLine } from '../../src/ui/escape.js';
+import { escapeForTerminal, safeJson, showBytes, showLine } from '../../src/ui/escape.js';
 
 describe('escapeForTerminal', () => {
   test.each([
@@ -55,4 +55,11 @@ describe('showBytes', () => {
 
 test('showLine keeps tabs and shows a carriage return', () => {
   expect(showLine('\tif (x)\r' as Bytes)).toBe('\tif (x)\\r');
+});
+
+test('CW10 safeJson is the same value without a character that acts on a terminal', () => {
+  expect(safeJson({ name: 'rtl\u202egnp.exe \u009b31m \u{e0001}' })).toBe('{"name":"rtl\\u202egnp.exe \\u009b31m \\udb40\\udc01"}');
+  fc.assert(fc.property(fc.jsonValue(), (value) => {
+    expect(JSON.parse(safeJson(value))).toEqual(JSON.parse(JSON.stringify(value)));
+  }));
 });
