@@ -107,7 +107,7 @@ for name in ("opaque", "redirect", "metacopy", "origin", "whiteout"):
         const control = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/;
         for (const args of [['diff', 't', '--stat'], ['diff', 't', '--json'], ['commit', '--tag', 't', '--dry-run']]) {
           const { stdout, stderr } = await area.cli(args);
-          expect(stdout, args.join(' ')).not.toBe('');
+          expect(`${stdout}${stderr}`, args.join(' ')).not.toBe('');
           expect(`${stdout}${stderr}`, args.join(' ')).not.toMatch(control);
         }
         // On a pipe a patch and names are exact bytes for programs; on a terminal they are for people.

@@ -92,8 +92,7 @@ for (const identity of identities()) {
     needs('root', 'overlay').test('RS01 a store without room for a sandbox refuses to start, with a sentence', async () => {
       const agentfw = area.as(area.argv([])).map(quote).join(' ');
       const outcome = await asRootIn(area, `
-        mount -t tmpfs -o size=64k,mode=0700,uid=${identity.uid},gid=${identity.gid} none ${quote(area.state)}
-        head -c 65536 /dev/zero > ${quote(join(area.state, 'filler'))} 2>/dev/null
+        mount -t tmpfs -o size=64k,nr_inodes=4,mode=0700,uid=${identity.uid},gid=${identity.gid} none ${quote(area.state)}
         ${agentfw} run --net off -- true; echo "run $?"
       `);
 
