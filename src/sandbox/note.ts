@@ -1,6 +1,7 @@
-import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, toBuffer } from '../bytes.js';
+import { errnoOf } from '../errors.js';
 import { writeAll } from '../kernel/files.js';
 import { encodeRecord } from './record.js';
 import type { SandboxRecord } from './sandbox.js';
@@ -20,8 +21,9 @@ export function noteRecord(store: Store, record: SandboxRecord): Note {
   const dir = sandboxDir(store, record.tag);
   const file = toBuffer(joinBytes(dir, 'sandbox.json' as Bytes));
   const temporary = toBuffer(joinBytes(dir, '.sandbox.json.new' as Bytes));
-  const fd = openSync(temporary, 'w', 0o600);
-  writeAll(fd, encodeRecord(record));
+  const reserve = toBuffer(joinBytes(dir, 'reserve' as Bytes));
+  const fd = written(temporary, encodeRecord(record), reserve);
+  keepReserve(reserve);
   return {
     write: () => renameSync(temporary, file),
     sync: () => {
@@ -30,3 +32,29 @@ export function noteRecord(store: Store, record: SandboxRecord): Note {
     },
   };
 }
+
+function written(file: Buffer, record: string, reserve: Buffer): number {
+  const fd = openSync(file, 'w', 0o600);
+  try {
+    writeAll(fd, record);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    if (errnoOf(error) !== 'ENOSPC' || !existsSync(reserve)) throw error;
+  }
+  // The agent filled the disk. How it ended must still be written down.
+  rmSync(reserve);
+  return written(file, record, reserve);
+}
+
+/** Room for one more record when the disk is full: blocks that are ours already. */
+function keepReserve(file: Buffer): void {
+  if (existsSync(file)) return;
+  try {
+    writeFileSync(file, Buffer.alloc(RESERVE_BYTES, 0x20), { mode: 0o600 });
+  } catch {
+    rmSync(file, { force: true });
+  }
+}
+
+const RESERVE_BYTES = 256 << 10;

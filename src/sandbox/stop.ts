@@ -1,4 +1,5 @@
-import { constants } from 'node:fs';
+import { constants, statfsSync } from 'node:fs';
+import { toBuffer } from '../bytes.js';
 import { startSweeper } from '../kernel/background.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { isSameProcess } from '../kernel/process.js';
@@ -28,6 +29,16 @@ export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome
   note.write();
   return stopped;
 }
+
+/** True when the agent has filled the filesystem that its layers lie on: what it wrote may be cut short. */
+export function isDiskFull(record: SandboxRecord): boolean {
+  return record.layers.some(({ dir }) => {
+    const { bavail, bsize } = statfsSync(toBuffer(dir));
+    return bavail * bsize < FULL_BYTES;
+  });
+}
+
+const FULL_BYTES = 1 << 20;
 
 /** One syncfs per filesystem. */
 export function syncLayers(kernel: Kernel, record: SandboxRecord): void {
