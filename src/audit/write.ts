@@ -30,6 +30,8 @@ export interface Audit {
   readonly dropped: () => number;
   /** signs the end with the user's key; the log may be opened and go on again */
   readonly close: (privateKey: string) => void;
+  /** signs the end as it is, after a run: for what is done to its changes */
+  readonly seal: (privateKey: string) => void;
   /** leaves without a signature */
   readonly leave: () => void;
 }
@@ -64,6 +66,10 @@ export function openAudit(options: AuditOptions): Audit {
     record: (event) => locked(writer, () => recordOrDrop(writer, event)),
     dropped: () => writer.dropped,
     close: (privateKey) => {
+      locked(writer, () => closed(writer, privateKey));
+      leave();
+    },
+    seal: (privateKey) => {
       locked(writer, () => sealed(writer, privateKey));
       leave();
     },
@@ -182,10 +188,16 @@ function indexOf(line: string): number {
   return Number(found[1]);
 }
 
+function closed(writer: Writer, privateKey: string): void {
+  const { kernel, dir } = writer.options;
+  catchUp(writer);
+  append(writer, { kind: 'closed', detail: { dropped: writer.dropped, before: readHead(kernel, dir)?.hash ?? null } });
+  sealed(writer, privateKey);
+}
+
 function sealed(writer: Writer, privateKey: string): void {
   const { kernel, dir, tag } = writer.options;
   catchUp(writer);
-  append(writer, { kind: 'closed', detail: { dropped: writer.dropped, before: readHead(kernel, dir)?.hash ?? null } });
   kernel.fsync(writer.fd);
   writeHead(kernel, dir, signHead({ version: 1, tag, index: writer.index, hash: writer.hash, signature: null, key: null }, privateKey));
 }

@@ -1,45 +1,86 @@
-import { boolean } from '@oclif/core/flags';
+import { boolean, string } from '@oclif/core/flags';
+import { publicKeyOf } from '../audit/chain.js';
+import { AUDIT_KINDS, type AuditKind } from '../audit/event.js';
+import { userKey } from '../audit/files.js';
+import { followLog, readLog, type LogFilter } from '../audit/read.js';
+import { verifyLog } from '../audit/verify.js';
 import { storeContextOf } from '../changes/context.js';
-import { listCommits, type CommitInfo } from '../changes/engine.js';
+import { listCommits } from '../changes/engine.js';
 import { usageError } from '../errors.js';
 import { resolveOnly } from '../sandbox/resolve.js';
-import { countsText } from '../ui/changes.js';
-import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
+import { sandboxDir, type Store } from '../sandbox/store.js';
+import { AgentfwCommand, common, wordsOf, type Line } from '../ui/command.js';
+import { commitTable } from '../ui/commitlog.js';
 import { infoJson } from '../ui/commits.js';
 import { escapeForTerminal } from '../ui/escape.js';
-import { age, size, table } from '../ui/table.js';
+import { recordLine } from '../ui/log.js';
+import { plural } from '../ui/table.js';
+
+type Flags = { readonly json?: boolean | undefined; readonly follow?: boolean | undefined; readonly denied?: boolean | undefined; readonly kind?: string[] | undefined };
 
 export default class Log extends AgentfwCommand {
   static override id = 'log';
-  static override summary = 'list the commits, newest first';
-  static override usage = ['log --commits [TAG]'];
-  static override flags = { ...common, commits: boolean({ description: 'what landed on the host' }) };
-  static unbuilt = ['follow', 'verify'];
+  static override summary = 'show what a sandbox did and was refused; prove that the record is whole; list commits';
+  static override description =
+    '`log verify` reads the whole log again and names the first record that was changed, moved or cut off; its status is 1 then. docs/audit.md describes a record.';
+  static override usage = ['log [TAG]', 'log verify [TAG]', 'log --commits [TAG]'];
+  static override flags = {
+    ...common,
+    follow: boolean({ char: 'f', description: 'go on with what is added' }),
+    kind: string({ description: 'only records of this kind (can be repeated)', helpValue: 'KIND', options: [...AUDIT_KINDS], multiple: true, multipleNonGreedy: true }),
+    denied: boolean({ description: 'only what was refused' }),
+    commits: boolean({ description: 'what landed on the host, newest first', exclusive: ['follow', 'kind', 'denied'] }),
+  };
 
   protected override async main(): Promise<number> {
     const line = await this.line(Log);
-    if (line.flags.commits !== true) throw usageError('Only `log --commits` is built yet.', 'agentfw log --commits');
     const store = await this.store();
+    if (line.flags.commits === true) return this.commits(store, line);
+    const [first, ...rest] = line.words;
+    if (first === 'verify') return this.verify(store, { ...line, words: rest });
+    const { tag } = resolveOnly(store, wordsOf(line), { certain: false });
+    return line.flags.follow === true ? this.follow(store, tag, line.flags) : this.show(store, tag, line.flags);
+  }
+
+  private show(store: Store, tag: string, flags: Flags): number {
+    const records = readLog(store.kernel, sandboxDir(store, tag), filterOf(flags));
+    if (flags.json === true) this.printer.json({ version: 1, tag, records: [...records] });
+    else for (const record of records) this.printer.product(`${recordLine(record, this.printer.paint)}\n`);
+    return 0;
+  }
+
+  /** Until it is interrupted: a line of text or of JSON for each record. */
+  private async follow(store: Store, tag: string, flags: Flags): Promise<number> {
+    const stop = new AbortController();
+    process.once('SIGINT', () => stop.abort());
+    for await (const record of followLog(store.kernel, sandboxDir(store, tag), filterOf(flags), stop.signal)) {
+      if (flags.json === true) this.printer.json(record);
+      else this.printer.product(`${recordLine(record, this.printer.paint)}\n`);
+    }
+    return 0;
+  }
+
+  private verify(store: Store, line: Line<Flags>): number {
+    const { tag } = resolveOnly(store, wordsOf(line), { certain: false });
+    const key = publicKeyOf(userKey(store.kernel, store.dir));
+    const found = verifyLog(store.kernel, sandboxDir(store, tag), tag, key);
+    if (line.flags.json === true) this.printer.json({ version: 1, tag, ...found });
+    else if (!found.ok) this.printer.say(`${this.printer.paintErr('red', 'BAD')}  record ${found.index} of ${tag} (${escapeForTerminal(found.file)}, line ${found.line}): ${escapeForTerminal(found.why)}`);
+    else this.printer.say(`ok  ${plural(found.records, 'record')} of ${tag}, ${found.end === 'signed' ? 'complete: the end is signed' : 'unbroken; nothing proves that the last one is the end'}`);
+    return found.ok ? 0 : 1;
+  }
+
+  private commits(store: Store, line: Line<Flags>): number {
+    if (line.words.length > 1) throw usageError('Expected one tag.');
     const tag = line.words.length > 0 ? resolveOnly(store, wordsOf(line), { certain: false }).tag : null;
     const commits = listCommits(storeContextOf(store)).filter((commit) => tag === null || commit.tag === tag);
-    if (line.flags.json) {
-      this.printer.json({ version: 1, commits: commits.map(infoJson) });
-      return 0;
-    }
-    if (commits.length === 0) this.printer.say('No commits.');
-    const now = store.context.now();
-    this.printer.product(table(commits.map((commit) => rowOf(commit, now))));
+    if (line.flags.json === true) this.printer.json({ version: 1, commits: commits.map(infoJson) });
+    else if (commits.length === 0) this.printer.say('No commits.');
+    else this.printer.product(commitTable(commits, store.context.now()));
     return 0;
   }
 }
 
-function rowOf(commit: CommitInfo, now: Date): string[] {
-  const { id, tag, created, note, counts, undoes, undoneBy, state, bytes } = commit;
-  const facts = [
-    undoes === null ? null : `undoes ${undoes}`,
-    undoneBy === null ? null : `undone by ${undoneBy}`,
-    state === 'landed' ? null : state,
-    note === null ? null : escapeForTerminal(note),
-  ].filter((fact) => fact !== null);
-  return [id, tag, age(created, now), countsText(counts), size(bytes), facts.join('; ')];
+function filterOf({ kind, denied }: Flags): LogFilter {
+  return { ...(kind === undefined ? {} : { kinds: kind as AuditKind[] }), denied: denied === true };
 }

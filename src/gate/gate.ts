@@ -8,7 +8,7 @@ import { judgeHost, type HostJudgement } from '../policy/judge.js';
 import { parseHostPattern } from '../policy/host.js';
 import { askApprover, type RunProgram } from './approver.js';
 import { makeAsking, type Answer, type Asking, type Question } from './ask.js';
-import { serveControl, type ControlReply, type ControlState } from './control.js';
+import { serveControl, type ControlReply, type ControlServer, type ControlState } from './control.js';
 import type { RuleFlags } from './decide.js';
 import { canonAddresses, exactRule, gateHost } from './names.js';
 import { makeNotes } from './notes.js';
@@ -33,8 +33,8 @@ export interface GateOptions {
     readonly enabled: boolean;
     readonly timeoutMs: number;
     readonly approver: { readonly argv: readonly string[]; readonly run: RunProgram } | null;
-    /** a bell and a title, nothing else */
-    readonly onOpened: (question: Question) => void;
+    /** what waits for an answer changed: a bell and a title, nothing else */
+    readonly onChanged: (open: readonly Question[]) => void;
     /** answers of earlier runs for this project */
     readonly stored: readonly { readonly rule: string; readonly verdict: 'allow' | 'deny' }[];
     /** keeps an answer for the project */
@@ -65,7 +65,12 @@ const PER_MINUTE = 120;
 /** Everything of the gate that is the supervisor's: wires policy, questions, records and other terminals to it. */
 export async function startGate(options: GateOptions): Promise<Gate> {
   const notes = makeNotes(`${options.dir}/notes`);
-  const asking = questions(options, () => control?.changed());
+  // The agent runs already: its first question may come before anybody can answer it.
+  let control: ControlServer | null = null;
+  const asking = questions(options, () => {
+    control?.changed();
+    options.ask.onChanged(asking.open());
+  });
   const session = startSession({
     stream: options.stream,
     judge: (question) => judgeHost(options.policy, question),
@@ -86,14 +91,14 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const { rung } = await Promise.race([session.ready, ended]);
   ended.catch(() => undefined);
   const state = (): ControlState => ({ questions: asking.open(), rules: asking.rules(), wouldAsk: asking.wouldAsk(), connections: session.connections(), doors: options.publish, rung });
-  const control = await serveControl(options.dir, {
+  const served = (control = await serveControl(options.dir, {
     state,
     answer: (answer) => onAnswer(asking, session, answer),
     net: (op, rule) => onNet(options, asking, session, op, rule),
-  });
+  }));
   const close = (): void => {
     asking.close();
-    control.close();
+    served.close();
     session.close();
     notes.flush();
   };
@@ -114,7 +119,6 @@ function questions(options: GateOptions, changed: () => void): Asking {
     onOpened: (question) => {
       const { id, host, port, rule, who, expires } = question;
       audit.record({ kind: 'ask', subject: who, object: { id, host, port, rule }, verdict: 'ask', approval: id, detail: { expires: new Date(expires).toISOString() } });
-      ask.onOpened(question);
       changed();
       if (ask.approver === null) return;
       void askApprover(ask.approver.run, ask.approver.argv, question, ask.timeoutMs).then((answer) => answer !== null && asking.answer(answer));

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, toBuffer } from '../bytes.js';
@@ -25,6 +26,8 @@ export interface Driver {
   readonly send: (command: DriverCommand) => void;
   /** settles when the driver has ended and its last event was handed over; 128+n for a signal */
   readonly ended: Promise<number>;
+  /** our end of the gate's channel; docs/gate-protocol.md */
+  readonly gate: Duplex | null;
 }
 
 const PROGRAM = fileURLToPath(new URL('../../driver/build/agentfw-driver', import.meta.url));
@@ -35,6 +38,8 @@ export interface DriverStart {
   readonly spec: Buffer;
   /** a directory of ours for a moment: the spec is read from a file without a name */
   readonly dir: Bytes;
+  /** the spec says `net gate`: fd 5 is its channel */
+  readonly gate?: { readonly rung: string | null };
 }
 
 /**
@@ -43,9 +48,14 @@ export interface DriverStart {
  * file, because Node opens its own stderr whenever it destroys a socket, and
  * that makes a pipe that the agent shares non-blocking.
  */
-export function startDriver({ verb, spec, dir }: DriverStart, onEvent: (event: DriverEvent) => void): Driver {
+export function startDriver({ verb, spec, dir, gate }: DriverStart, onEvent: (event: DriverEvent) => void): Driver {
   const input = specFile(spec, dir);
-  const child = spawn(PROGRAM, [verb], { stdio: ['inherit', 'inherit', 'inherit', input, 'pipe'], env: {}, argv0: 'agentfw-driver' });
+  const rung = gate?.rung ?? null;
+  const child = spawn(PROGRAM, [verb], {
+    stdio: ['inherit', 'inherit', 'inherit', input, 'pipe', ...(gate === undefined ? [] : ['pipe' as const])],
+    env: rung === null ? {} : { AGENTFW_GATE: rung },
+    argv0: 'agentfw-driver',
+  });
   closeSync(input);
   const events = child.stdio[4] as Socket;
   // A command to a driver that is about to end.
@@ -63,7 +73,9 @@ export function startDriver({ verb, spec, dir }: DriverStart, onEvent: (event: D
       }
     });
   });
-  return { pid: child.pid ?? -1, send: (command) => void (events.writable && events.write(encodeFrame(command))), ended };
+  const channel = gate === undefined ? null : ((child.stdio as readonly unknown[])[5] as Duplex);
+  channel?.on('error', () => undefined);
+  return { pid: child.pid ?? -1, send: (command) => void (events.writable && events.write(encodeFrame(command))), ended, gate: channel };
 }
 
 function specFile(spec: Buffer, dir: Bytes): number {

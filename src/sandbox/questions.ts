@@ -1,0 +1,61 @@
+import { toText } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
+import type { Question, Scope } from '../gate/ask.js';
+import { askSandbox, type ControlReply, type ControlRequest, type ControlState } from '../gate/control.js';
+import { listRecords, sandboxDir, type Store } from './store.js';
+
+/** A running sandbox as its supervisor tells it. */
+export interface Live {
+  readonly tag: string;
+  readonly state: ControlState;
+}
+
+/** What a running sandbox's gate says of itself; null when it has none, or nothing runs there. */
+export async function liveState(store: Store, tag: string): Promise<ControlState | null> {
+  const reply = await ask(store, tag, { do: 'state' });
+  return reply?.ok === true && 'state' in reply ? reply.state : null;
+}
+
+/** All running sandboxes with a gate, newest first. */
+export async function liveSandboxes(store: Store): Promise<readonly Live[]> {
+  const running = listRecords(store).records.filter(({ state, net }) => state === 'running' && (net === 'ask' || net === 'deny'));
+  const found = await Promise.all(running.map(async ({ tag }) => ({ tag, state: await liveState(store, tag) })));
+  return found.flatMap(({ tag, state }) => (state === null ? [] : [{ tag, state }]));
+}
+
+export interface Answered {
+  readonly tag: string;
+  readonly question: Question;
+  /** open connections that a no reset */
+  readonly cut: number;
+}
+
+/** Answers the open question of that id, wherever it is, with the very rule that it shows. */
+export async function answerQuestion(store: Store, id: string, verdict: 'allow' | 'deny', scope: Scope, by: string): Promise<Answered> {
+  const open = (await liveSandboxes(store)).flatMap(({ tag, state }) => state.questions.map((question) => ({ tag, question })));
+  const found = open.find(({ question }) => question.id === id);
+  if (found === undefined) {
+    throw new AgentfwError('AFW_NO_QUESTION', `There is no open question ${id}.`, { hint: 'List them: agentfw approvals' });
+  }
+  const { tag, question } = found;
+  const { cut } = done(tag, await ask(store, tag, { do: 'answer', id, rule: question.rule, verdict, scope, by }));
+  return { tag, question, cut };
+}
+
+/** A rule for the rest of a run. */
+export async function liveRule(store: Store, tag: string, op: 'allow' | 'deny' | 'revoke', rule: string): Promise<{ readonly result: string; readonly cut: number }> {
+  return done(tag, await ask(store, tag, { do: 'net', op, rule }));
+}
+
+function ask(store: Store, tag: string, request: ControlRequest): Promise<ControlReply | null> {
+  return askSandbox(toText(sandboxDir(store, tag)), request);
+}
+
+function done(tag: string, reply: ControlReply | null): { readonly result: string; readonly cut: number } {
+  if (reply === null) {
+    throw new AgentfwError('AFW_NO_GATE', `Sandbox ${tag} does not run behind the network gate.`, { hint: 'It is there with agentfw run --net ask or --net deny' });
+  }
+  if (!reply.ok) throw new AgentfwError('AFW_CONTROL', `Refused: ${reply.why}.`);
+  if ('state' in reply) throw new Error('the supervisor answered something else');
+  return reply;
+}

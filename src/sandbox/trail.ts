@@ -1,0 +1,62 @@
+import { toText } from '../bytes.js';
+import type { AuditEvent } from '../audit/event.js';
+import { userKey } from '../audit/files.js';
+import { openAudit, type Audit } from '../audit/write.js';
+import type { SandboxRecord } from './sandbox.js';
+import { hasSandbox, readRecord, sandboxDir, type Store } from './store.js';
+import type { Outcome } from './supervise.js';
+
+/** The audit log of one run, from before its start until after its end. */
+export interface Trail {
+  readonly audit: Audit;
+  /** refusals of the network recorded so far */
+  readonly refused: () => number;
+  readonly degraded: (name: string, why: string) => void;
+  /** the last record, and the signed end */
+  readonly end: (outcome: Pick<Outcome, 'status' | 'exit' | 'failure'>) => void;
+  /** the sandbox is thrown away, and its log with it */
+  readonly leave: () => void;
+}
+
+const NETWORK: ReadonlySet<string> = new Set(['conn', 'first', 'udp', 'dns']);
+
+/** Opens the log and says what begins, under which policy, before anything of it does. */
+export function openTrail(store: Store, record: SandboxRecord, policy: { readonly digest: string; readonly profile: string }): Trail {
+  const log = auditOf(store, record.tag, policy.digest);
+  let refused = 0;
+  const audit: Audit = {
+    ...log,
+    record: (event) => {
+      if (event.verdict === 'deny' && NETWORK.has(event.kind)) refused += 1;
+      return log.record(event);
+    },
+  };
+  const object = { argv: record.argv.map(toText), cwd: toText(record.cwd) };
+  audit.record({ kind: 'start', object, detail: { profile: policy.profile, net: record.net, mode: record.mode, supervisor: process.pid } });
+  audit.record({ kind: 'policy', object: { digest: policy.digest }, detail: { why: 'a run begins' } });
+  return {
+    audit,
+    refused: () => refused,
+    degraded: (name, why) => void audit.record({ kind: 'degraded', object: { name }, detail: { why } }),
+    end: ({ status, exit, failure }) => {
+      audit.record({ kind: 'end', object, detail: { status, ...exit, ...(failure === null ? {} : { why: failure.message }) } });
+      audit.close(userKey(store.kernel, store.dir));
+    },
+    leave: audit.leave,
+  };
+}
+
+/** Records what a command does to a sandbox, or did to what is in it. Nothing where it has gone. */
+export function recordEffect(store: Store, tag: string, event: AuditEvent): void {
+  if (!hasSandbox(store, tag)) return;
+  const { state, policy } = readRecord(store, tag);
+  const audit = auditOf(store, tag, policy?.digest ?? null);
+  audit.record(event);
+  // The end of a running sandbox's log is signed when it stops.
+  if (state === 'running' || state === 'starting') audit.leave();
+  else audit.seal(userKey(store.kernel, store.dir));
+}
+
+function auditOf(store: Store, tag: string, policy: string | null): Audit {
+  return openAudit({ kernel: store.kernel, dir: sandboxDir(store, tag), tag, policy, now: store.context.now, onFull: 'stop' });
+}

@@ -1,0 +1,20 @@
+import type { CommitInfo } from '../changes/engine.js';
+import { countsText } from './changes.js';
+import { escapeForTerminal } from './escape.js';
+import { age, size, table } from './table.js';
+
+/** What landed on the host, a row each. */
+export function commitTable(commits: readonly CommitInfo[], now: Date): string {
+  return table(commits.map((commit) => rowOf(commit, now)));
+}
+
+function rowOf(commit: CommitInfo, now: Date): string[] {
+  const { id, tag, created, note, counts, undoes, undoneBy, state, bytes } = commit;
+  const facts = [
+    undoes === null ? null : `undoes ${undoes}`,
+    undoneBy === null ? null : `undone by ${undoneBy}`,
+    state === 'landed' ? null : state,
+    note === null ? null : escapeForTerminal(note),
+  ].filter((fact) => fact !== null);
+  return [id, tag, age(created, now), countsText(counts), size(bytes), facts.join('; ')];
+}

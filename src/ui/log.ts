@@ -1,0 +1,38 @@
+import type { AuditRecord } from '../audit/event.js';
+import { escapeForTerminal } from './escape.js';
+import type { Paint } from './print.js';
+
+/** One record on one line: when, verdict, kind, what, rule, who, why. */
+export function recordLine(record: AuditRecord, paint: Paint): string {
+  const { time, kind, verdict, object, rule, subject, detail } = record;
+  const colour = verdict === 'deny' ? 'red' : verdict === 'ask' ? 'yellow' : 'green';
+  const words = [
+    time.slice(0, 19).replace('T', ' '),
+    paint(verdict === null ? 'dim' : colour, (verdict ?? '-').padEnd(5)),
+    kind.padEnd(8),
+    ...[whatOf(object), rule === null ? '' : `[${rule}]`, subject === null ? '' : whoOf(subject), factsOf(detail)].filter((word) => word !== '').map(escapeForTerminal),
+  ];
+  return words.join(' ');
+}
+
+function whatOf(object: AuditRecord['object']): string {
+  const { host, port, argv, rule, name, id } = object;
+  if (typeof host === 'string') return `${host.includes(':') ? `[${host}]` : host}:${String(port ?? '')}${typeof id === 'string' ? ` (${id})` : ''}`;
+  if (Array.isArray(argv)) return argv.join(' ').slice(0, 200);
+  if (typeof rule === 'string') return rule;
+  if (typeof name === 'string') return name;
+  return Object.entries(object).map(fact).join(' ');
+}
+
+function whoOf({ exe, pid }: NonNullable<AuditRecord['subject']>): string {
+  return `${exe?.split('/').at(-1) ?? '?'} (${pid})`;
+}
+
+function factsOf(detail: AuditRecord['detail']): string {
+  const facts = Object.entries(detail).filter(([, value]) => value !== null);
+  return facts.map(([key, value]) => (key === 'why' ? String(value) : fact([key, value]))).join(' ');
+}
+
+function fact([key, value]: readonly [string, AuditRecord['detail'][string]]): string {
+  return `${key}=${Array.isArray(value) ? value.join(',') : String(value)}`;
+}
