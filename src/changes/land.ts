@@ -58,8 +58,10 @@ function landNew({ rooms, keepSpecial }: Landing, step: Step): Conflict | null {
   const now = statPlace(rooms, step.host);
   if (isIdent(now, step.fresh)) return null;
   if (now !== null) return 'created';
-  const from = freshSpot(rooms, step);
+  freshSpot(rooms, step);
   clean(rooms, step, keepSpecial);
+  // Only now: cleaning a large tree opens more directories than are kept open.
+  const from = spotOf(rooms, step.from as Place);
   const target = spotOf(rooms, step.host);
   renameUnlocked(rooms, step, { from, to: target, flags: RENAME.noReplace });
   return null;
