@@ -1,5 +1,7 @@
+import type { AuditEvent } from '../audit/event.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { lockCommit, lockRunning, readRecord, writeRecord, type Store } from '../sandbox/store.js';
+import { recordEffect } from '../sandbox/trail.js';
 import { commitContextOf, storeContextOf } from './context.js';
 import { applyPlan, recoverAll, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
 import { changesOf } from './gather.js';
@@ -29,9 +31,15 @@ export async function withCommitLocks<T>(store: Store, tag: string, onWait: () =
   }
 }
 
-/** Lands a plan; the sandbox counts as committed once nothing of it is left to land. */
-export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks: Hooks): CommitResult {
+/** Lands a plan, or drops it; the sandbox counts as committed once nothing of it is left to land. */
+export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks: Hooks, as: 'commit' | 'discard' = 'commit'): CommitResult {
   const result = applyPlan(commitContextOf(store, record), plan, hooks);
+  if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) });
   if (result.state === 'landed' && changesOf(store, record).length === 0) writeRecord(store, { ...record, state: 'committed' });
   return result;
+}
+
+/** A commit, an undo or a discard as the audit log has it. */
+export function effectOf({ id, digest, state, counts, refused }: CommitResult): Pick<AuditEvent, 'object' | 'detail'> {
+  return { object: { id, digest }, detail: { state, ...counts, refused: refused.length } };
 }

@@ -15,6 +15,7 @@ import { summarise } from '../render/summary.js';
 import { absolutePath, resolveTag } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
+import { recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
 import { bytesJson } from '../ui/record.js';
@@ -52,6 +53,7 @@ export default class Export extends AgentfwCommand {
       const root = flags.root === undefined ? null : absolutePath(store.context.cwd, decodeWord(flags.root));
       const pieces = piecesOf({ store, record, gathered, changes, root: root ?? (format === 'patch' ? record.cwd : fromText('/')) }, format);
       const omitted = this.write(this.outputOf(store, flags.output), pieces);
+      recordEffect(store, record.tag, { kind: 'export', object: { format, to: flags.output ?? null }, detail: { changes: changes.length, omitted: omitted.length } });
       if (flags.json === true) {
         const lost = omitted.map(({ path, why }) => ({ ...bytesJson('path', path), why }));
         this.printer.json({ version: 1, tag: record.tag, format, changes: changes.length, omitted: lost });

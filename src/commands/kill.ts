@@ -3,6 +3,7 @@ import { usageError } from '../errors.js';
 import { resolveOnly } from '../sandbox/resolve.js';
 import { killSandbox } from '../sandbox/stop.js';
 import { listRecords } from '../sandbox/store.js';
+import { recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 
 export default class Kill extends AgentfwCommand {
@@ -19,6 +20,7 @@ export default class Kill extends AgentfwCommand {
     const tags = line.flags.all ? running.map(({ tag }) => tag) : [resolveOnly(store, wordsOf(line), { certain: false }).tag];
     const killed: string[] = [];
     for (const tag of tags) {
+      if (running.some((record) => record.tag === tag)) recordEffect(store, tag, { kind: 'kill', detail: { by: 'agentfw kill' } });
       if (await killSandbox(store, tag)) killed.push(tag);
     }
     if (line.flags.json) this.printer.json({ version: 1, killed });

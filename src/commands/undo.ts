@@ -1,7 +1,9 @@
 import { storeContextOf } from '../changes/context.js';
+import { effectOf } from '../changes/commit.js';
 import { commitStatus, listCommits, recoverAll, undoCommit, type CommitInfo } from '../changes/engine.js';
 import { usageError } from '../errors.js';
 import { toText } from '../bytes.js';
+import { recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { resultJson, sayRecovered, sayResult, total } from '../ui/commits.js';
 import { progressOn } from '../ui/progress.js';
@@ -17,14 +19,19 @@ export default class Undo extends AgentfwCommand {
     const { flags, words, after } = await this.line(Undo);
     const [id, ...rest] = [...words, ...after];
     if (rest.length > 0) throw usageError('Expected one commit.', 'List them: agentfw log --commits');
-    const context = storeContextOf(await this.store());
+    const store = await this.store();
+    const context = storeContextOf(store);
     sayRecovered(this.printer, recoverAll(context));
     const progress = progressOn(this.printer, 'Taking back');
-    const result = undoCommit(context, id === undefined ? newestOf(listCommits(context)) : toText(id), {
+    const commits = listCommits(context);
+    const undone = id === undefined ? newestOf(commits) : toText(id);
+    const result = undoCommit(context, undone, {
       onProgress: progress.step,
       onWait: (what) => this.printer.say(`Waiting for ${what}.`),
     });
     progress.end();
+    const of = commits.find((commit) => commit.id === undone);
+    if (of !== undefined && result.id !== null) recordEffect(store, of.tag, { kind: 'undo', ...effectOf(result) });
     if (flags.json) this.printer.json({ version: 1, ...resultJson(result) });
     else sayResult(this.printer, result, 'Took back');
     return commitStatus(result);

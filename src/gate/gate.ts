@@ -67,10 +67,11 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const notes = makeNotes(`${options.dir}/notes`);
   // The agent runs already: its first question may come before anybody can answer it.
   let control: ControlServer | null = null;
-  const asking = questions(options, () => {
+  const changed = (): void => {
     control?.changed();
     options.ask.onChanged(asking.open());
-  });
+  };
+  const asking = questions(options, changed);
   const session = startSession({
     stream: options.stream,
     judge: (question) => judgeHost(options.policy, question),
@@ -94,10 +95,15 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const served = (control = await serveControl(options.dir, {
     state,
     answer: (answer) => onAnswer(asking, session, answer),
-    net: (op, rule) => onNet(options, asking, session, op, rule),
+    net: (op, rule) => {
+      const reply = onNet(options, asking, session, op, rule);
+      changed();
+      return reply;
+    },
   }));
   const close = (): void => {
     asking.close();
+    changed();
     served.close();
     session.close();
     notes.flush();
