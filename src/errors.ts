@@ -37,6 +37,10 @@ export function errnoOf(error: unknown): string | null {
   return typeof error.code === 'string' ? error.code : null;
 }
 
+export function isNoSpace(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '');
+}
+
 /** A command line that can't be meant: exit status 2. */
 export function usageError(message: string, hint?: string): AgentfwError {
   return new AgentfwError('AFW_USAGE', message, hint === undefined ? { status: 2 } : { status: 2, hint });

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { isWithin, joinBytes, parentOf } from '../bytes.js';
 import { errnoOf } from '../errors.js';
-import { AT_FDCWD, RENAME, RESOLVE, type Kernel } from '../kernel/kernel.js';
+import { AT_FDCWD, RENAME, RESOLVE, type Fd, type Kernel } from '../kernel/kernel.js';
 import type { Layer } from '../sandbox/sandbox.js';
 import type { CommitContext } from './store-context.js';
 
@@ -20,6 +20,8 @@ export interface LayerFacts {
   /** the `commits` directory on the layer's filesystem */
   readonly vault: Bytes;
   readonly baseDev: bigint;
+  /** the base is no directory any more: nothing lands there, and nothing else is held up by it */
+  readonly gone: boolean;
 }
 
 export function commitFacts(ctx: CommitContext): readonly LayerFacts[] {
@@ -31,21 +33,25 @@ function factsOf(ctx: CommitContext, layer: Layer, index: number): LayerFacts {
   const upper = joinBytes(layer.dir, 'upper' as Bytes);
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
   const resolve = RESOLVE.noSymlinks | RESOLVE.noMagiclinks;
+  const vault = vaultFor(stateDir, layer);
+  const common = { layer: index, base: layer.base, upper, family: layer.family, vault };
   const upperFd = kernel.open(AT_FDCWD, upper, flags, 0, resolve);
+  let baseFd: Fd | null = null;
   try {
-    const baseFd = kernel.open(AT_FDCWD, layer.base, flags, 0, resolve);
-    try {
-      const baseDev = kernel.stat(baseFd, '' as Bytes).dev;
-      const movable = kernel.stat(upperFd, '' as Bytes).dev === baseDev && canRename(kernel, upperFd, baseFd);
-      const vault = vaultFor(stateDir, layer);
-      return { layer: index, base: layer.base, upper, family: layer.family, movable, vault, baseDev };
-    } finally {
-      kernel.close(baseFd);
-    }
+    baseFd = kernel.open(AT_FDCWD, layer.base, flags, 0, resolve);
+    const baseDev = kernel.stat(baseFd, '' as Bytes).dev;
+    const movable = kernel.stat(upperFd, '' as Bytes).dev === baseDev && canRename(kernel, upperFd, baseFd);
+    return { ...common, movable, baseDev, gone: false };
+  } catch (error) {
+    if (baseFd !== null || !GONE.includes(errnoOf(error) ?? '')) throw error;
+    return { ...common, movable: false, baseDev: 0n, gone: true };
   } finally {
     kernel.close(upperFd);
+    if (baseFd !== null) kernel.close(baseFd);
   }
 }
+
+const GONE = ['ENOENT', 'ENOTDIR', 'ELOOP'];
 
 /**
  * A layer outside the store lies in `MOUNT/.agentfw-UID/TAG.RANDOM/N`: its

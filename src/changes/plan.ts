@@ -7,7 +7,7 @@ import type { Composed, Draft, Plan } from './draft.js';
 import { draftOf, relativeTo, treeEntries, type Drafting } from './drafting.js';
 import type { LayerFacts } from './facts.js';
 import { copyBytesOf, keepLinks } from './links.js';
-import { refusalOf, refused, takeOf, type Rules, type Take } from './refusal.js';
+import { conflictText, refusalOf, refused, takeOf, type Rules, type Take } from './refusal.js';
 import type { Counts, Refused } from './result.js';
 import { inOrder } from './sequence.js';
 import type { Root } from './step.js';
@@ -51,7 +51,7 @@ export function planCommit(input: CommitInput): Plan {
   const planning = start(input);
   for (const change of input.changes) {
     if (!input.selected.has(change.path)) continue;
-    const refusal = refusalOf(change, planning.rules);
+    const refusal = goneRefusal(planning, change) ?? refusalOf(change, planning.rules);
     if (refusal !== null) planning.refusals.set(change.path, refusal);
   }
   refuseHalves(planning);
@@ -87,6 +87,13 @@ function start(input: CommitInput): Planning {
     composed: input.composed ?? new Map(),
     groups,
   };
+}
+
+/** Without a base there is no place to land in; to drop the agent's version is possible. */
+function goneRefusal({ facts, positions, rules }: Planning, change: JudgedChange): Refused | null {
+  const gone = facts[positions.get(change.at.layer) ?? -1]?.gone ?? true;
+  if (!gone || takeOf(change.path, rules) === 'host') return null;
+  return refused(change, 'conflict', { text: conflictText('parent'), conflict: 'parent' });
 }
 
 function lands(planning: Planning, change: Change): boolean {

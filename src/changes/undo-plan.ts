@@ -219,7 +219,9 @@ function planFrom(id: string, journal: Journal, { rooms, drafts, refused: found 
   };
 }
 
+/** Not where the base is gone, either: its steps are refused one by one. */
 function isMovable(rooms: Rooms, layer: number): boolean {
+  if (statPlace(rooms, { root: 3 * layer, path: '' as Bytes }) === null) return false;
   const [host, vault] = [rootFd(rooms, 3 * layer), rootFd(rooms, 3 * layer + 1)];
   const dev = (fd: number): bigint => rooms.kernel.stat(fd, '' as Bytes).dev;
   return dev(host) === dev(vault) && canRename(rooms.kernel, vault, host);

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, parentOf } from '../bytes.js';
-import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
+import { errnoOf } from '../errors.js';
+import { AT_FDCWD, type Fd, type Kernel } from '../kernel/kernel.js';
 import { removeTree } from '../kernel/remove.js';
 import { rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { splitPath, type Place, type Root } from './step.js';
@@ -43,6 +44,8 @@ export function vaultDirs(roots: readonly Root[]): ReadonlySet<Bytes> {
 export function removeVaults(kernel: Kernel, stateDir: Bytes, roots: readonly Root[], id: string): void {
   const main = commitDir(stateDir, id);
   for (const dir of vaultDirs(roots)) if (dir !== main) removeVault(kernel, dir);
+  // Not even made: the disk was full, say.
+  if (kernel.statOrNull(AT_FDCWD, main) === null) return;
   removeIn(kernel, main, (name) => name !== 'plan');
   removeVault(kernel, main);
 }
@@ -80,12 +83,23 @@ export function removeNear(rooms: Rooms, places: readonly Place[]): void {
 export function syncRoots(rooms: Rooms): void {
   const synced = new Set<bigint>();
   rooms.roots.forEach((_root, index) => {
-    const fd = rootFd(rooms, index);
+    const fd = existing(rooms, index);
+    if (fd === null) return;
     const { dev } = rooms.kernel.stat(fd, '' as Bytes);
     if (synced.has(dev)) return;
     synced.add(dev);
     rooms.kernel.syncfs(fd);
   });
+}
+
+/** A base that the host removed holds nothing to be synced. */
+function existing(rooms: Rooms, index: number): Fd | null {
+  try {
+    return rootFd(rooms, index);
+  } catch (error) {
+    if (rooms.roots[index]?.role === 'host' && ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return null;
+    throw error;
+  }
 }
 
 export function syncDir(kernel: Kernel, dir: Bytes): void {

@@ -29,7 +29,7 @@ export function sayResult(printer: Printer, result: CommitResult, verb: 'Landed'
   }
   for (const { path, text } of result.refused) printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'not landed' : 'not taken back')} ${showBytes(path)}: ${escapeForTerminal(text)}`);
   if (result.state === 'rolled-back') {
-    printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'Nothing landed:' : 'Nothing was taken back:')} ${escapeForTerminal(result.error?.text ?? '')} The host is as it was.`);
+    printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'Nothing landed:' : 'Nothing was taken back:')} ${escapeForTerminal(result.error?.text ?? 'it failed')}. The host is as it was.`);
     return;
   }
   printer.say(result.id === null ? verb === 'Landed' ? 'Nothing to land.' : 'Nothing to take back.' : `${verb} ${plural(total(result.counts), 'change')}: ${countsText(result.counts)}`);

@@ -1,4 +1,4 @@
-import { AgentfwError, errnoOf } from '../errors.js';
+import { AgentfwError, errnoOf, isNoSpace } from '../errors.js';
 import { escapeForTerminal } from './escape.js';
 import type { Paint } from './print.js';
 
@@ -16,6 +16,7 @@ export function reportOf(error: unknown): ErrorReport {
   if (error instanceof AgentfwError) {
     return { code: error.code, message: error.message, causes: causesOf(error.cause), hint: error.hint, status: error.status };
   }
+  if (isNoSpace(error)) return diskFull(error);
   const errno = errnoOf(error);
   if (error instanceof Error && errno !== null && /^E[A-Z0-9]+$/.test(errno)) {
     return { code: 'AFW_SYSTEM', message: error.message, causes: causesOf(error.cause), hint: null, status: 1 };
@@ -27,6 +28,16 @@ export function reportOf(error: unknown): ErrorReport {
     causes: error instanceof Error ? causesOf(error.cause) : [],
     hint: 'Please report it, with what AGENTFW_DEBUG=1 adds and the output of agentfw doctor --json',
     status: 70,
+  };
+}
+
+function diskFull(error: unknown): ErrorReport {
+  return {
+    code: 'AFW_DISK_FULL',
+    message: 'There is no room left on the disk.',
+    causes: causesOf(error),
+    hint: 'Free some, or keep the sandboxes on another disk: AGENTFW_STATE_DIR',
+    status: 1,
   };
 }
 

@@ -1,9 +1,11 @@
 /**
  * What an agent can leave behind to make the commands after it stumble.
  */
+import { chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, identities, jsonOf, type Area } from '../helpers/sandbox.js';
+import { createArea, identities, jsonOf, roomForAreas, type Area } from '../helpers/sandbox.js';
 
 interface Document {
   readonly changes: readonly { readonly path: string; readonly kind: string; readonly conflict: string | null }[];
@@ -43,13 +45,65 @@ for (const identity of identities()) {
       expect(await modes()).toBe('read 644\nnone 644\nwrite 644\ngone 644\n');
     });
 
+    // Root has one layer over all, and only root can make a place of the user's far from home.
+    test.runIf(process.getuid?.() === 0 && identity.name === 'user')('a directory that is gone from the host holds up nothing but what belongs there', async () => {
+      const [gone, kept] = ['gone', 'kept'].map((name) => mkdtempSync(join(roomForAreas(), `agentfw-test-${name}-`))) as [string, string];
+      for (const dir of [gone, kept]) chownSync(dir, identity.uid, identity.gid);
+      const job = `echo x > new; echo y > ${gone}/y; echo z > ${kept}/z`;
+      await area.cli(['run', '--tag', 'apart', '--net', 'off', '--', 'sh', '-c', job]);
+      rmSync(gone, { recursive: true });
+
+      const landed = await area.cli(['commit', 'apart', 'new', `${gone}/y`, `${kept}/z`, '--yes', '--accept-control', kept, '--accept-control', gone]);
+      expect(landed.stderr).toContain(`not landed ${gone}/y: a directory above it was renamed, replaced or removed on the host`);
+      expect(landed.status).toBe(3);
+      expect((await area.native(['cat', 'new', `${kept}/z`])).stdout).toBe('x\nz\n');
+
+      rmSync(kept, { recursive: true });
+      const undone = await area.cli(['undo']);
+      expect(undone.stderr).not.toContain('Error');
+      expect((await area.native(['cat', 'new'])).status).toBe(1);
+    });
+
     test('E61: what is in a directory without permissions is shown', async () => {
       const job = 'for n in 1 2 3 4 5 6 7 8; do mkdir -m 0300 $n; echo x > $n/secret; chmod 000 $n; done';
       expect((await area.cli(['run', '--tag', 'locked', '--net', 'off', '--', 'sh', '-c', job])).stderr).not.toContain('Error');
 
       const shown = await area.cli(['diff', 'locked', '--json']);
       expect(shown.stderr).toBe('');
+      expect(shown.status, shown.stdout).toBe(0);
       expect(jsonOf<Document>(shown).changes.map(({ path }) => path)).toContain(`${area.project}/8/secret`);
     });
   });
 }
+
+needs('userns', 'overlay', 'root').describe('on a disk that is full', () => {
+  let area: Area;
+  let disk: string;
+  beforeAll(async () => {
+    area = createArea(identities()[0]!);
+    disk = join(area.dir, 'disk');
+    await area.native(['sh', '-c', `mkdir ${disk} && mount -t tmpfs -o size=6m,mode=700 none ${disk}`]);
+  });
+  afterAll(async () => {
+    await area.native(['umount', '-l', disk], { cwd: '/' });
+    await area.remove();
+  });
+
+  test('the agent gets ENOSPC and keeps its status, and each command says why it can’t go on', async () => {
+    const env = { AGENTFW_STATE_DIR: join(disk, 'store') };
+    const job = 'cat /dev/zero > big; for n in 1 2 3 4 5 6 7 8 9; do echo x > $n; done 2> /dev/null; exit 5';
+    const run = await area.cli(['run', '--tag', 'filler', '--net', 'off', '--', 'sh', '-c', job], { env });
+    expect(run.status).toBe(5);
+
+    // What the record's reserve gave back.
+    await area.native(['sh', '-c', `cat /dev/zero > ${disk}/rest`]);
+    const again = await area.cli(['run', '--net', 'off', '--', 'true'], { env });
+    expect(again.stderr).toMatch(/^Error: There is no room left on the disk\.\nCaused by: ENOSPC.*\nHint: /);
+    expect(again.status).toBe(125);
+
+    const commit = await area.cli(['commit', 'filler', 'big', '--yes'], { env });
+    expect(commit.stderr).toMatch(/^Nothing landed: ENOSPC.*\. The host is as it was\.$/m);
+    expect(commit.status).toBe(1);
+    expect((await area.cli(['discard', 'filler', '--yes'], { env })).status).toBe(0);
+  });
+});

@@ -17,9 +17,11 @@ describe('reportOf', () => {
   });
 
   test('names system errors and takes the rest as internal', () => {
-    const system = Object.assign(new Error("ENOSPC: no space left on device, write 'x'"), { code: 'ENOSPC' });
+    const system = Object.assign(new Error("EIO: i/o error, write 'x'"), { code: 'EIO' });
+    const full = Object.assign(new Error("ENOSPC: no space left on device, write 'x'"), { code: 'ENOSPC' });
 
     expect(reportOf(system)).toMatchObject({ code: 'AFW_SYSTEM', status: 1 });
+    expect(reportOf(full)).toMatchObject({ code: 'AFW_DISK_FULL', causes: [full.message], status: 1 });
     expect(reportOf(new TypeError('x is undefined'))).toMatchObject({ code: 'AFW_INTERNAL', status: 70 });
     expect(reportOf('thrown text')).toMatchObject({ message: 'Internal error: thrown text', status: 70 });
   });
