@@ -29,7 +29,8 @@ export function refusalOf(change: JudgedChange, rules: Rules): Refused | null {
   }
   if (change.conflict === null) return null;
   if (change.conflict === 'permission') return refused(change, 'permission', { text: CONFLICTS.permission, conflict: 'permission' });
-  if (takeOf(change.path, rules) === 'sandbox') return null;
+  // Either choice settles it: the agent's version lands, or it is dropped.
+  if (takeOf(change.path, rules) !== null) return null;
   return refused(change, 'conflict', { text: CONFLICTS[change.conflict], conflict: change.conflict });
 }
 

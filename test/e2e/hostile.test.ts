@@ -45,6 +45,17 @@ for (const identity of identities()) {
       expect(await modes()).toBe('read 644\nnone 644\nwrite 644\ngone 644\n');
     });
 
+    test('a conflict is settled for either side', async () => {
+      await area.native(['sh', '-c', 'echo base > mine; echo base > yours']);
+      await area.cli(['run', '--tag', 'sides', '--net', 'off', '--', 'sh', '-c', 'echo agent > mine; echo agent > yours']);
+      await area.native(['sh', '-c', 'echo host > mine; echo host > yours']);
+
+      const settled = await area.cli(['commit', 'sides', 'mine', 'yours', '--take', 'host', 'mine', '--take', 'sandbox', 'yours', '--yes']);
+      expect(settled.status, settled.stderr).toBe(0);
+      expect((await area.native(['cat', 'mine', 'yours'])).stdout).toBe('host\nagent\n');
+      expect((await area.cli(['diff', 'sides', 'mine', 'yours', '--name-only'])).stdout).toBe('');
+    });
+
     // Root has one layer over all, and only root can make a place of the user's far from home.
     test.runIf(process.getuid?.() === 0 && identity.name === 'user')('a directory that is gone from the host holds up nothing but what belongs there', async () => {
       const [gone, kept] = ['gone', 'kept'].map((name) => mkdtempSync(join(roomForAreas(), `agentfw-test-${name}-`))) as [string, string];
