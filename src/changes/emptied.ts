@@ -4,7 +4,7 @@ import { errnoOf } from '../errors.js';
 import { AT_FDCWD, RENAME, RESOLVE, type Fd, type Kernel } from '../kernel/kernel.js';
 import type { Emptied } from './journal.js';
 import { lockedMode } from './locked.js';
-import type { Preparing } from './prepare.js';
+import type { Preparing } from './preparing.js';
 import { dirFd, forgetRooms, makeRoom, rootFd, spotOf, statPlace, type Rooms, type Spot } from './rooms.js';
 import { splitPath, type Place, type Root, type Step } from './step.js';
 

@@ -3,7 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { bytesField, listField, numberField, objectField, textField, wordField, type Fields } from '../fields.js';
 import type { Fd } from '../kernel/kernel.js';
 import { readAt } from './disk.js';
-import type { Journal } from './journal.js';
+import type { Journal } from './journal-form.js';
 import type { Ident, Place, Root, Step } from './step.js';
 
 /**

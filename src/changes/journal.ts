@@ -6,6 +6,7 @@ import { bytesField, encodeBytes, listField, numberField, objectField, textField
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { nodeDisk, type Disk } from './disk.js';
 import { frameOf, framesIn, writeFrame, type FrameWriter } from './frames.js';
+import type { Emptied, Header, Journal } from './journal-form.js';
 import { decodeSteps, encodeStep } from './journal-step.js';
 import { isVersion0, readVersion0 } from './journal-v0.js';
 import type { Lend } from './locked.js';
@@ -19,44 +20,7 @@ const RESERVE = 4096;
 /** Steps per record: big enough to be fast, small enough to stream. */
 const BATCH = 512;
 
-export interface Header {
-  readonly version: 1;
-  readonly id: string;
-  readonly tag: string;
-  /** ISO 8601 */
-  readonly created: string;
-  readonly note: string | null;
-  readonly digest: string;
-  readonly counts: Counts;
-  readonly undoes: string | null;
-  readonly keepSpecial: boolean;
-  readonly roots: readonly Root[];
-}
-
-/** A layer that is emptied by exchanging its top directory with a prepared one. */
-export interface Emptied {
-  /** position of the layer: its roots are 3n, 3n+1, 3n+2 */
-  readonly layer: number;
-  /** of the prepared directory */
-  readonly ino: bigint;
-}
-
-/** What a journal says, as far as it is whole. */
-export interface Journal {
-  readonly header: Header;
-  /** places beside targets where staged copies may lie */
-  readonly drafts: readonly Place[];
-  readonly steps: readonly Step[];
-  /** directories of layers whose opaque or redirect mark has lost its meaning once the steps are done */
-  readonly unmark: readonly Unmark[];
-  readonly emptied: readonly Emptied[];
-  readonly lends: readonly Lend[];
-  readonly state: 'draft' | 'committed' | 'aborted' | 'done';
-  /** steps that were refused after the commit point */
-  readonly refused: ReadonlyMap<number, Refused>;
-  /** where the next record goes */
-  readonly end: number;
-}
+export type { Emptied, Header, Journal } from './journal-form.js';
 
 export function createJournal(kernel: Kernel, dir: Bytes, disk: Disk | undefined): FrameWriter {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;

@@ -1,12 +1,13 @@
 import type { Bytes } from '../bytes.js';
 import { cleaningOf } from './cleaning.js';
-import type { Draft, Plan } from './draft.js';
-import { Moved, type Duplicating } from './duplicate.js';
+import type { Draft } from './draft.js';
+import { Moved } from './duplicate.js';
 import { isMachineError, refusalFor } from './failure.js';
 import type { Emptied } from './journal.js';
 import { lending } from './lend.js';
 import { prepareEmptied } from './emptied.js';
 import { findLends, lockedMode, type Lend } from './locked.js';
+import { nearPlace, type Method, type Preparing } from './preparing.js';
 import { refused } from './refusal.js';
 import type { Refused } from './result.js';
 import { dirFd, makeRoom, statPlace, type Rooms } from './rooms.js';
@@ -21,23 +22,6 @@ export interface Prepared {
   readonly emptied: readonly Emptied[];
   readonly lends: readonly Lend[];
   readonly refused: readonly Refused[];
-}
-
-/** How one planned step will really be done. */
-export interface Method {
-  readonly draft: Draft;
-  /** names the step's files in the vault */
-  readonly n: number;
-  readonly move: boolean;
-  /** old and new object can be renamed into the vault */
-  readonly vault: boolean;
-}
-
-export interface Preparing extends Duplicating {
-  readonly rooms: Rooms;
-  readonly id: string;
-  readonly plan: Plan;
-  readonly refused: Refused[];
 }
 
 /**
@@ -81,15 +65,6 @@ function devOf(rooms: Rooms, layer: number): bigint {
   const known = vaultDevs.get(rooms) ?? [];
   vaultDevs.set(rooms, known);
   return (known[layer] ??= statPlace(rooms, { root: 3 * layer + 2, path: '' as Bytes })?.dev ?? 0n);
-}
-
-/** Where a staged object of a step lies beside its target; null when it goes to the vault or nothing is staged. */
-export function nearPlace(preparing: Preparing, method: Method): Place | null {
-  const { draft, n, vault } = method;
-  if (vault || draft.act === 'meta' || draft.act === 'write' || draft.act === 'drop') return null;
-  const { dir } = splitPath(draft.host.path);
-  const name = `.agentfw-${preparing.id}-${n}`;
-  return { root: draft.host.root, path: (dir === '' ? name : `${dir}/${name}`) as Bytes };
 }
 
 /** Makes what has to exist before the commit point, and turns planned steps into durable ones. */

@@ -4,7 +4,7 @@ import type { Stat } from '../kernel/kernel.js';
 import { nodeDisk, type Disk } from './disk.js';
 import type { Draft, Entry } from './draft.js';
 import { duplicate, landingMode, Moved, setMeta, staysBehind } from './duplicate.js';
-import { nearPlace, type Method, type Preparing } from './prepare.js';
+import { nearPlace, type Method, type Preparing } from './preparing.js';
 import { makeRoom, spotOf, statPlace } from './rooms.js';
 import { below, identOf, isIdent, type Covered, type Place } from './step.js';
 

@@ -1,7 +1,7 @@
 import type { Xattr } from '../kernel/kernel.js';
 import type { Draft } from './draft.js';
 import { landingMode, metaOf, Moved } from './duplicate.js';
-import type { Preparing } from './prepare.js';
+import type { Preparing } from './preparing.js';
 import { spotOf } from './rooms.js';
 import { identOf, isIdent, type Meta, type Step } from './step.js';
 
