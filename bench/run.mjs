@@ -90,7 +90,8 @@ function launchRows(bench) {
     const samples = { native: [], inside: [], bwrap: [] };
     for (let n = 0; n < count; n++) {
       samples.native.push(spawned(bench, program));
-      samples.inside.push(spawned(bench, [...agentfw, 'run', '--rm', '--net', 'off', '--', ...program]));
+      samples.inside.push(spawned(bench, [...agentfw, 'run', '--tag', 'launch', '--net', 'off', '--', ...program]));
+      ok(bench, [...agentfw, 'discard', '--tag', 'launch', '--yes']);
       if (has) samples.bwrap.push(spawned(bench, [...bwrap, ...program]));
     }
     return row(`launch ${name}`, samples.native, samples.inside, has ? { bwrap: samples.bwrap } : {});
@@ -193,7 +194,7 @@ function inSandbox(bench, argv, cwd) {
 /** Removal goes on in the background: it must not run into the next sample. */
 function settle(bench) {
   const trash = join(bench.state, 'trash');
-  for (let n = 0; n < 3000 && existsSync(trash) && spawnSync('ls', ['-A', trash], { encoding: 'utf8' }).stdout !== ''; n++) {
+  for (let n = 0; n < 3000 && existsSync(trash) && spawnSync('ls', [trash], { encoding: 'utf8' }).stdout !== ''; n++) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
   }
 }

@@ -109,7 +109,7 @@ int readBase(const Place &place, Entry &entry)
 }
 
 // O_NOATIME keeps the host untouched, but only owners may ask for it.
-static int openToRead(const Place &place)
+int openToRead(const Place &place)
 {
 	int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
 	int fd = openat(place.at, place.name, flags | O_NOATIME);
@@ -118,8 +118,8 @@ static int openToRead(const Place &place)
 }
 
 // An agent may have taken away its own read permission.
-static int openUpper(const Place &place, const WalkOptions &options,
-		     const FileStat &stat)
+int openUpper(const Place &place, const WalkOptions &options,
+	      const FileStat &stat)
 {
 	int fd = openToRead(place);
 	if (fd >= 0 || errno != EACCES ||
@@ -244,6 +244,8 @@ void packEntry(const Entry &entry, uint32_t depth, const char *name,
 	head.nameLength = strlen(name);
 	head.targetLength = entry.target.size();
 	head.redirectLength = entry.redirect.size();
+	head.added = entry.lines.added;
+	head.removed = entry.lines.removed;
 	bool both = entry.flags & HAS_BASE;
 	size_t length = sizeof head + sizeof(FileStat) * (both ? 2 : 1) +
 			head.nameLength + head.targetLength +

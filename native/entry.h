@@ -6,6 +6,7 @@
 #include <string>
 
 #include "filestat.h"
+#include "lines.h"
 
 namespace agentfw {
 
@@ -22,22 +23,34 @@ enum EntryFlag : uint32_t {
 	HAS_TARGET = 0x200,
 	HAS_REDIRECT = 0x400,
 	DIRECTORY = 0x800,
+	// Of what lookInside saw:
+	LOOKED = 0x1000, // the first bytes of the upper
+	HAS_NUL = 0x2000, // among them
+	BASE_TEXT = 0x4000, // the base was looked at too, and has none
+	COUNTED = 0x8000, // lines
+	BINARY = 0x10000, // or too long or unreadable: no lines
+	PROGRAM = 0x100000, // times a Program
 };
+
+enum Program : uint32_t { ELF = 1, MACH_O, PE, SCRIPT };
 
 struct RecordHead {
 	uint32_t length; // of the whole record, a multiple of eight
 	uint32_t flags;
 	uint32_t depth; // 0 is the walked directory itself
 	uint32_t nameLength, targetLength, redirectLength;
+	uint32_t added, removed; // lines, when COUNTED and not BINARY
 };
-static_assert(sizeof(RecordHead) == 24, "packed.ts decodes six words");
+static_assert(sizeof(RecordHead) == 32, "packed.ts decodes eight words");
 
 enum class Unreadable { fail, skip, unlock };
+enum class Look { no, head, lines };
 
 struct WalkOptions {
 	bool trusted; // the overlay's attributes are trusted.*, else user.*
 	bool compare;
 	Unreadable unreadable;
+	Look look;
 };
 
 // A name below a directory fd.
@@ -51,7 +64,13 @@ struct Entry {
 	FileStat upper, base;
 	std::string target, redirect;
 	std::string xattrNames; // of the upper, each ended by a NUL
+	LineCounts lines;
 };
+
+// For content. Neither waits for the other end of a FIFO. -1 and errno.
+int openToRead(const Place &place);
+int openUpper(const Place &place, const WalkOptions &options,
+	      const FileStat &stat);
 
 // Fills the entry from its place in the layer; 0, or -1 and errno (ENOENT:
 // gone since it was listed).

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "dirents.h"
+#include "look.h"
 #include "resolve.h"
 #include "walk.h"
 
@@ -214,6 +215,7 @@ static int lookAt(Segment &segment, const char *name, Walk &walk)
 	if (compareSides(upper, base, walk.options, entry) < 0 &&
 	    errno != ENOENT)
 		return -1;
+	lookInside(upper, base, walk.options, entry);
 	packEntry(entry, dir.depth + 1, name, segment.records);
 	if (entry.flags & DIRECTORY)
 		segment.children.push_back(

@@ -22,9 +22,9 @@ static WalkBox *boxArg(const Napi::CallbackInfo &info)
 
 static Napi::Value WalkOpen(const Napi::CallbackInfo &info)
 {
-	int bits = intArg(info, 2), unreadable = bits >> 2;
+	int bits = intArg(info, 2);
 	WalkOptions options = { (bits & 1) != 0, (bits & 2) != 0,
-				(Unreadable)unreadable };
+				(Unreadable)(bits >> 2 & 3), (Look)(bits >> 4) };
 	auto box = std::make_unique<WalkBox>();
 	box->walk = std::make_unique<Walk>(options);
 	if (box->walk->open(intArg(info, 0), intArg(info, 1)) < 0)

@@ -6,11 +6,11 @@ import { closeJournal, createJournal, writeDrafts, writeHeader, writeSteps, type
 import { withCommitLock } from './commit-lock.js';
 import { chooseMethods, prepare, type Prepared } from './prepare.js';
 import { nearPlace, type Preparing } from './preparing.js';
-import { concluded, conclude, nothing, takenBack } from './conclude.js';
+import { conclude, nothing, takenBack } from './conclude.js';
 import { recoverLocked } from './recover.js';
-import type { CommitResult, Refused } from './result.js';
+import type { CommitResult } from './result.js';
 import { closeRooms, openRooms, type Rooms } from './rooms.js';
-import { runErrorOf, runForward, type RunError } from './run.js';
+import { runErrorOf, runForward, type RunError, type Running } from './run.js';
 import type { Hooks, StoreContext } from './store-context.js';
 import type { Place } from './step.js';
 import { commitDir, commitsDir, makeVaults, removeNear, removeVaults, rootsFor, syncDir, syncRoots } from './vault.js';
@@ -126,11 +126,10 @@ function dropped(draft: Drafting, { refused }: Prepared): CommitResult {
 
 function carryOut(draft: Drafting, writer: FrameWriter, prepared: Prepared): CommitResult {
   const { ctx, plan, rooms, hooks } = draft;
-  const running = { rooms, writer, ...prepared, refused: new Map<number, Refused>(), hooks, keepSpecial: plan.keepSpecial, disk: ctx.disk ?? nodeDisk };
-  const error = runForward(running, true);
+  const { keepSpecial } = plan;
+  const running: Running = { rooms, writer, ...prepared, refused: new Map(), hooks, keepSpecial, isFresh: true, disk: ctx.disk ?? nodeDisk };
+  const error = runForward(running);
   const header = headerOf(draft);
   if (error !== null) return takenBack(ctx, { header, running, refused: prepared.refused, error });
-  const result = concluded(header, running, prepared.refused);
-  conclude(ctx, { header, running, result });
-  return result;
+  return conclude(ctx, { header, running, refused: prepared.refused });
 }

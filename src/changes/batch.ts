@@ -21,9 +21,12 @@ const DONE = 1;
 const MOST_DIRS = 64;
 const THREADS = 2;
 
+/** The part of a step that a batch needs. */
+type Packed = Pick<Step, 'host' | 'fresh' | 'old' | 'clean'> & { readonly act: keyof typeof ACT };
+
 interface Simple {
   readonly index: number;
-  readonly step: Step;
+  readonly step: Packed;
   /** in the layer or the vault: where the new object comes from, or the old one goes */
   readonly other: Place;
 }
@@ -39,10 +42,36 @@ export interface Batching {
 
 /** Lands what is simple; returns the numbers of the steps that are done. */
 export function landSimple(batching: Batching): ReadonlySet<number> {
+  const simple: Simple[] = [];
+  batching.steps.forEach((step, index) => {
+    const other = otherPlace(step);
+    if (other !== null) simple.push({ index, step: step as Packed, other });
+  });
+  return runAll(batching, simple);
+}
+
+/** A file that goes from one place of ours to another. */
+export interface Transfer {
+  /** the number of its step */
+  readonly index: number;
+  readonly from: Place;
+  readonly to: Place;
+  readonly ident: Ident;
+}
+
+/** Moves files between layers and vaults, into directories that exist; returns the numbers of those that moved. */
+export function moveSimple(batching: Batching, transfers: readonly Transfer[]): ReadonlySet<number> {
+  const simple = transfers.map(({ index, from, to, ident }): Simple => {
+    return { index, step: { act: 'place', host: to, fresh: ident, old: null, clean: null }, other: from };
+  });
+  return runAll(batching, simple);
+}
+
+function runAll(batching: Batching, simple: readonly Simple[]): ReadonlySet<number> {
   const done = new Set<number>();
   let window: Simple[][] = [];
   let dirs = 0;
-  for (const lane of lanesOf(batching.steps)) {
+  for (const lane of lanesOf(simple)) {
     window.push(lane);
     dirs += 1 + new Set(lane.map(({ other }) => splitPath(other.path).dir)).size;
     if (dirs < MOST_DIRS) continue;
@@ -54,18 +83,16 @@ export function landSimple(batching: Batching): ReadonlySet<number> {
   return done;
 }
 
-/** By directory of the host, in the order in which they come. */
-function lanesOf(steps: readonly Step[]): Iterable<Simple[]> {
+/** By target directory, in the order in which they come. */
+function lanesOf(all: readonly Simple[]): Iterable<Simple[]> {
   const lanes = new Map<string, Simple[]>();
-  steps.forEach((step, index) => {
-    const other = otherPlace(step);
-    if (other === null) return;
-    const slash = step.host.path.lastIndexOf('/');
-    const key = `${step.host.root}/${step.host.path.slice(0, Math.max(slash, 0))}`;
+  for (const simple of all) {
+    const { root, path } = simple.step.host;
+    const key = `${root}/${path.slice(0, Math.max(path.lastIndexOf('/'), 0))}`;
     const lane = lanes.get(key);
-    if (lane === undefined) lanes.set(key, [{ index, step, other }]);
-    else lane.push({ index, step, other });
-  });
+    if (lane === undefined) lanes.set(key, [simple]);
+    else lane.push(simple);
+  }
   return lanes.values();
 }
 
@@ -122,7 +149,7 @@ function pack({ rooms, keepSpecial }: Batching, { step, other }: Simple, { steps
   }
   const over = step.act === 'take' && rooms.roots[other.root]?.role === 'layer' ? FLAG.overWhiteout : 0;
   const clean = (step.clean === null ? 0 : FLAG.clean) | (keepSpecial ? FLAG.keepCapability : 0);
-  steps.writeUInt32LE(ACT[step.act as keyof typeof ACT], at);
+  steps.writeUInt32LE(ACT[step.act], at);
   steps.writeUInt32LE(clean | over, at + 4);
   steps.writeInt32LE(fds[0], at + 8);
   steps.writeInt32LE(fds[1], at + 12);

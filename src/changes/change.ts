@@ -1,5 +1,5 @@
 import type { Bytes } from '../bytes.js';
-import type { Stat } from '../kernel/kernel.js';
+import type { FirstLook, LineCounts, Stat } from '../kernel/kernel.js';
 
 export type ChangeKind = 'add' | 'modify' | 'delete' | 'type' | 'metadata' | 'rename';
 export type FileType = 'file' | 'dir' | 'symlink' | 'fifo' | 'socket' | 'char' | 'block';
@@ -38,7 +38,7 @@ export interface Change {
   /** of an implied change: what implies it, a whiteout or the agent's directory or file above it */
   readonly at: LayerRef;
   /** absolute path of `base` when a directory above was renamed; else it is `path` */
-  readonly basePath?: Bytes;
+  readonly basePath?: Bytes | undefined;
   /**
    * A directory of the agent that replaces the host's of the same name instead
    * of merging with it: `modify` when that hides something of the host's (each
@@ -46,7 +46,7 @@ export interface Change {
    */
   readonly opaque: boolean;
   /** the layer's entry has the overlay's origin mark: it came up from some base, not always of this path */
-  readonly copiedUp?: boolean;
+  readonly copiedUp?: boolean | undefined;
   /** hidden by an opaque or replaced ancestor, or below a deleted directory */
   readonly implied: boolean;
   /** of a symlink: its target, before it for a deletion */
@@ -55,6 +55,10 @@ export interface Change {
   readonly meta: readonly ('mode' | 'owner' | 'xattr' | 'acl')[];
   /** content differs */
   readonly content: boolean;
+  /** what the walk saw of the agent's version; absent or null: look at the contents */
+  readonly look?: FirstLook | null | undefined;
+  /** lines, where the scan was asked to count them */
+  readonly lines?: LineCounts | null | undefined;
 }
 
 /** A change with everything that was decided of it. */

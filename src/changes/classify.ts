@@ -2,8 +2,8 @@ import { isWithin, nameOf, parentOf, toText, type Bytes } from '../bytes.js';
 import type { Change, JudgedChange, RiskClass } from './change.js';
 import type { ContentReader } from './content.js';
 import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from './control-list.js';
-import { foldPath } from './fold.js';
-import { compileGate, compilePatterns } from './gate-match.js';
+import { foldPath, isPlain } from './fold.js';
+import { compileGate, compilePatterns, type FoldedPath } from './gate-match.js';
 import { gitConfigRisk } from './gitconfig.js';
 import { MANIFESTS } from './manifest.js';
 import { objectRisk } from './object-risk.js';
@@ -37,15 +37,22 @@ const isGitConfig = compilePatterns(GIT_CONFIG);
 
 /** Pure but for `contents`: what may run because of the change, and why. */
 export function classify(change: Change, input: ClassifyInput): Classification {
-  const control = outsideReason(change, input) ?? controlReason(change, input);
+  const folded = foldedIn(change.path, input.workspace);
+  const control = outsideReason(change, input) ?? controlReason(change, folded, input);
   if (control !== null) return { class: 'control', reason: control };
-  const later = change.kind === 'delete' ? null : laterReason(change, input);
+  const later = change.kind === 'delete' ? null : laterReason(change, folded, input);
   return later === null ? NORMAL : { class: 'later', reason: later };
 }
 
 /** The change with its class; what policy decides is still open. */
 export function withClass(change: Change, input: ClassifyInput): JudgedChange {
-  return { ...change, ...classify(change, input), conflict: null, verdict: null, rule: null };
+  const { path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, implied, target, meta, content, look, lines } = change;
+  const { class: name, reason } = classify(change, input);
+  // One literal and no spread, which takes ten times as long: there may be very many.
+  return {
+    path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, implied, target, meta, content, look, lines,
+    class: name, reason, conflict: null, verdict: null, rule: null,
+  };
 }
 
 /** A rename stands for all its parts: it has the strictest class among them. */
@@ -70,16 +77,37 @@ function isPersonal(path: Bytes, home: Bytes): boolean {
   return first.startsWith('.') || first === 'bin';
 }
 
-function controlReason(change: Change, input: ClassifyInput): string | null {
+function controlReason(change: Change, folded: FoldedPath, input: ClassifyInput): string | null {
   // A directory runs nothing; what is in it is told by changes of their own.
   if (change.type === 'dir') return null;
-  const folded = foldPath(relativeTo(change.path, input.workspace));
   if (isHarmless(folded)) return null;
-  if (/(^|\/)\.git$/s.test(folded) && change.kind !== 'delete') return `.git as a ${change.type}`;
+  if (folded.name === '.git' && change.kind !== 'delete') return `.git as a ${change.type}`;
   const listed = block.reasonFor(folded) ?? (replacesDirectory(change) ? block.reasonForDirectory(folded) : null);
   if (listed !== null) return listed;
   if (isGitConfig(folded)) return gitConfigReason(change, input);
   return inBareRepository(change, input) ? 'bare git repository' : null;
+}
+
+interface FoldedDir {
+  readonly dir: Bytes;
+  readonly workspace: Bytes;
+  /** null: it can't be folded apart from the name */
+  readonly folded: string | null;
+}
+
+/** Changes come directory by directory. */
+let lastDir: FoldedDir = { dir: '' as Bytes, workspace: '' as Bytes, folded: null };
+
+function foldedIn(path: Bytes, workspace: Bytes): FoldedPath {
+  const name = nameOf(path);
+  const dir = path.slice(0, -name.length - 1) as Bytes;
+  if (dir !== lastDir.dir || workspace !== lastDir.workspace) {
+    lastDir = { dir, workspace, folded: isPlain(dir) ? foldPath(relativeTo(dir, workspace)) : null };
+  }
+  if (lastDir.folded !== null && path !== workspace && isPlain(name)) return { dir: lastDir.folded, name: foldPath(name) };
+  const folded = foldPath(relativeTo(path, workspace));
+  const slash = folded.lastIndexOf('/');
+  return { dir: folded.slice(0, Math.max(slash, 0)), name: folded.slice(slash + 1) };
 }
 
 function relativeTo(path: Bytes, workspace: Bytes): Bytes {
@@ -121,16 +149,14 @@ function inBareRepository(change: Change, { bare }: ClassifyInput): boolean {
   return nameOf(dir) === 'hooks' && bare.has(parentOf(dir));
 }
 
-function laterReason(change: Change, input: ClassifyInput): string | null {
+function laterReason(change: Change, folded: FoldedPath, input: ClassifyInput): string | null {
   const own = objectRisk(change, input.workspace, input.contents);
   if (change.type === 'dir' || change.kind === 'metadata') return own;
-  const folded = foldPath(relativeTo(change.path, input.workspace));
   const listed = flag.reasonFor(folded) ?? (replacesDirectory(change) ? flag.reasonForDirectory(folded) : null);
   return listed ?? manifestReason(change, folded, input) ?? own;
 }
 
-function manifestReason(change: Change, folded: string, { contents }: ClassifyInput): string | null {
-  const name = folded.slice(folded.lastIndexOf('/') + 1);
+function manifestReason(change: Change, { name }: FoldedPath, { contents }: ClassifyInput): string | null {
   const rule = MANIFESTS.get(name);
   if (rule === undefined) return null;
   const text = change.type === 'file' ? textOf(change, 'upper', contents) : null;

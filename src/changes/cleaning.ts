@@ -8,8 +8,8 @@ import { rootFd, spotOf, type Rooms, type Spot } from './rooms.js';
 import { below, identOf, isIdent, isWhiteout, type Cleaning, type Place, type Step } from './step.js';
 
 const ORIGIN = 'user.overlay.origin' as Bytes;
-const OPAQUE = 'user.overlay.opaque' as Bytes;
 const NOTHING = Buffer.alloc(0);
+const TOP = '' as Bytes;
 
 /** What has to be taken off a new object that moves, and how to put it back after a roll-back (I8, I9). */
 export function cleaningOf(doing: Duplicating, draft: Draft): Cleaning {
@@ -42,6 +42,7 @@ function treeCleaning(doing: Duplicating, draft: Draft, source: Place): Cleaning
   const modes: { path: Bytes; from: number; to: number }[] = [];
   const marks: { path: Bytes; name: Bytes; value: Buffer }[] = [];
   const { family } = rooms.roots[source.root] ?? { family: 'user' as const };
+  const paths: Bytes[] = [];
   let seen = 0;
   for (const walked of treeWalk(rooms, source, family)) {
     if (walked.whiteout) {
@@ -56,16 +57,18 @@ function treeCleaning(doing: Duplicating, draft: Draft, source: Place): Cleaning
     const mode = walked.upper.mode & 0o7777;
     const to = landingMode(walked.upper, keepSpecial);
     if (to !== mode) modes.push({ path: walked.path, from: mode, to });
-    if (family === 'trusted') noteMarks(doing, below(source, walked.path), walked.path, marks);
-    else if (walked.opaque) marks.push({ path: walked.path, name: OPAQUE, value: Buffer.from('y') });
-    else if (walked.copiedUp) marks.push({ path: walked.path, name: ORIGIN, value: NOTHING });
+    paths.push(walked.path);
   }
   if (seen !== expected.size) throw new Moved('something in it is gone');
+  // After the walk, which lends itself permissions as it goes.
+  for (const path of paths) noteMarks(doing, below(source, path), path, marks);
   return { whiteouts, modes, marks };
 }
 
 function noteMarks(doing: Duplicating, place: Place, path: Bytes, marks: { path: Bytes; name: Bytes; value: Buffer }[]): void {
-  for (const { name, value } of leaving(doing, spotOf(doing.rooms, place))) marks.push({ path, name, value });
+  inside(doing.rooms, place, (spot) => {
+    for (const { name, value } of leaving(doing, spot)) marks.push({ path, name, value });
+  });
 }
 
 export function* treeWalk(rooms: Rooms, tree: Place, family: 'user' | 'trusted'): ReturnType<Rooms['kernel']['walk']> & Generator {
@@ -88,8 +91,15 @@ function lendTop(rooms: Rooms, tree: Place): Lent | null {
   return lendAccess(rooms.kernel, rootFd(rooms, tree.root), tree.path);
 }
 
+export interface Washing {
+  readonly rooms: Rooms;
+  readonly keepSpecial: boolean;
+  /** the object is as it was prepared: what is to be taken off is known */
+  readonly isFresh: boolean;
+}
+
 /** Takes off all that must not reach the host. Repeating it does nothing. */
-export function clean(rooms: Rooms, step: Step, keepSpecial: boolean): void {
+export function clean({ rooms, keepSpecial, isFresh }: Washing, step: Step): void {
   if (step.clean === null || step.from === null) return;
   const { from } = step;
   for (const path of step.clean.whiteouts) {
@@ -98,7 +108,8 @@ export function clean(rooms: Rooms, step: Step, keepSpecial: boolean): void {
     });
   }
   for (const { path, to } of step.clean.modes) inside(rooms, below(from, path), ({ at, name }) => rooms.kernel.chmod(at, name, to));
-  for (const path of step.tree ? entriesOf(rooms, from) : ['' as Bytes]) {
+  const marked = step.tree && isFresh ? new Set(step.clean.marks.map(({ path }) => path)) : step.tree ? entriesOf(rooms, from) : [TOP];
+  for (const path of marked) {
     inside(rooms, below(from, path), (spot) => strip(rooms, spot, keepSpecial));
   }
 }

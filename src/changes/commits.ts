@@ -6,7 +6,7 @@ import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { withCommitLock } from './commit-lock.js';
 import { RESULT } from './conclude.js';
-import { JOURNAL, readJournal } from './journal.js';
+import { JOURNAL, readHeader } from './journal.js';
 import type { Counts } from './result.js';
 import type { StoreContext } from './store-context.js';
 import type { Root } from './step.js';
@@ -34,10 +34,15 @@ type Plain = Omit<CommitInfo, 'undoneBy' | 'bytes'>;
 
 /** Newest first. */
 export function listCommits(ctx: StoreContext): readonly CommitInfo[] {
+  return commitInfos(ctx).map((info) => ({ ...info, bytes: bytesOf(ctx, info.id) }));
+}
+
+/** The same without the sizes, which take a walk. */
+export function commitInfos(ctx: StoreContext): readonly Omit<CommitInfo, 'bytes'>[] {
   const found = commitIds(ctx).flatMap((id) => infoOf(ctx, id) ?? []);
   found.sort((a, b) => (a.created !== b.created ? (a.created < b.created ? 1 : -1) : a.id < b.id ? 1 : -1));
   const undone = undoneBy(found);
-  return found.map((info) => ({ ...info, undoneBy: undone.get(info.id) ?? null, bytes: bytesOf(ctx, info.id) }));
+  return found.map((info) => ({ ...info, undoneBy: undone.get(info.id) ?? null }));
 }
 
 function commitIds({ kernel, stateDir }: StoreContext): Bytes[] {
@@ -64,9 +69,9 @@ function infoOf({ kernel, stateDir }: StoreContext, id: Bytes): Plain | null {
   const dir = commitDir(stateDir, id);
   const text = readWhole(kernel, joinBytes(dir, RESULT));
   if (text !== null) return resultInfo(objectField(JSON.parse(text.toString('utf8')), 'result'));
-  const journal = readJournal(kernel, dir);
-  if (journal === null) return null;
-  const { tag, created, note, counts, digest, undoes } = journal.header;
+  const header = readHeader(kernel, dir);
+  if (header === null) return null;
+  const { tag, created, note, counts, digest, undoes } = header;
   return { id, tag, created, note, counts, digest, undoes, state: 'unfinished' };
 }
 
@@ -85,7 +90,7 @@ function resultInfo(fields: Fields): Plain {
 
 function vaultsOf(ctx: StoreContext, id: string): ReadonlySet<Bytes> {
   const main = commitDir(ctx.stateDir, id);
-  const roots: readonly Root[] = readJournal(ctx.kernel, main)?.header.roots ?? [];
+  const roots: readonly Root[] = readHeader(ctx.kernel, main)?.roots ?? [];
   return new Set([main, ...vaultDirs(roots)]);
 }
 

@@ -14,7 +14,7 @@ import { commitDir, removeNear, removeVaults } from './vault.js';
 export const RESULT = 'result.json' as Bytes;
 
 /** What a finished journal did. */
-export function concluded(header: Header, running: Running, before: readonly Refused[]): CommitResult {
+function concluded(header: Header, running: Running, before: readonly Refused[]): CommitResult {
   const landed: Landed[] = [];
   running.steps.forEach((step, index) => {
     if (running.refused.has(index)) return;
@@ -44,14 +44,30 @@ function countsOf({ steps, refused }: Running): Counts {
 interface Concluding {
   readonly header: Header;
   readonly running: Running;
-  readonly result: CommitResult;
+  /** what was refused before the commit point */
+  readonly refused: readonly Refused[];
 }
 
-/** Step 10: repeated by `recover` until `result.json` is there. */
-export function conclude(ctx: StoreContext, { header, running, result }: Concluding): void {
-  removeNear(running.rooms, nearOf(running));
+/** Step 10: repeated by `recover` until `result.json` is there. A commit of which nothing landed leaves no trace. */
+export function conclude(ctx: StoreContext, { header, running, refused }: Concluding): CommitResult {
+  const { rooms } = running;
+  removeNear(rooms, nearOf(running));
+  const result = concluded(header, running, refused);
+  if (result.landed.length === 0 && !keepsOld(running)) {
+    removeVaults(ctx.kernel, ctx.stateDir, rooms.roots, header.id);
+    return nothing(header, result.refused);
+  }
   appendEpochs(ctx, header, running);
   writeResult(ctx, header, result);
+  return result;
+}
+
+/** An old object is in the vault and not back on the host: somebody put another one in its place. */
+function keepsOld(running: Running): boolean {
+  const { roots } = running.rooms;
+  return running.steps.some(
+    ({ act, keep, old }) => act !== 'write' && keep !== null && roots[keep.root]?.role === 'vault' && isKept(running, { keep, old }),
+  );
 }
 
 function writeResult({ kernel, stateDir }: StoreContext, header: Header, result: CommitResult): void {
@@ -75,12 +91,8 @@ interface TakenBack {
  */
 export function takenBack(ctx: StoreContext, { header, running, refused, error }: TakenBack): CommitResult {
   const result: CommitResult = { ...nothing(header, refused), state: 'rolled-back', error };
-  const { rooms } = running;
-  const left = running.steps.some(
-    ({ act, keep, old }) => act !== 'write' && keep !== null && rooms.roots[keep.root]?.role === 'vault' && isKept(running, { keep, old }),
-  );
-  if (left) writeResult(ctx, header, result);
-  else removeVaults(ctx.kernel, ctx.stateDir, rooms.roots, header.id);
+  if (keepsOld(running)) writeResult(ctx, header, result);
+  else removeVaults(ctx.kernel, ctx.stateDir, running.rooms.roots, header.id);
   return result;
 }
 

@@ -73,7 +73,7 @@ function directoryConflict(change: Change, base: Stat, { captured, t0 }: Evidenc
   if (captured?.state === 'absent') return 'created';
   if (captured !== null && captured.state !== 'unknown') return 'type';
   if (change.kind === 'metadata') return 'uncaptured';
-  if (base.btimeNs !== 0n && base.btimeNs >= t0) return 'created';
+  if (base.btimeNs !== 0n && base.btimeNs >= t0) return change.kind === 'type' ? 'type' : 'created';
   return base.mtimeNs >= t0 ? null : 'uncaptured';
 }
 

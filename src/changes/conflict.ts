@@ -35,11 +35,16 @@ export function judgeConflicts<T extends Change>(
   const judging = start(ctx, changes);
   try {
     const judged = changes.map((change) => withConflict(change, judge(judging, change)));
-    const lost = new Set(judged.filter(({ conflict, type }) => conflict === 'deleted' && type === 'dir').map(({ path }) => path));
+    const lost = new Set(judged.filter(isLost).map(({ path }) => path));
     return lost.size === 0 ? judged : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
   } finally {
     closeRooms(judging.rooms);
   }
+}
+
+/** A directory of the agent without the host's that it was made from: what is in it has no place to land. */
+function isLost({ conflict, kind, type }: Pick<Change, 'kind' | 'type'> & { readonly conflict: Conflict | null }): boolean {
+  return type === 'dir' && (conflict === 'deleted' || (kind === 'type' && conflict !== null));
 }
 
 /** Most have none, and need no copy to say so. */
@@ -123,7 +128,9 @@ function isMoved(judging: Judging, layer: number, dir: Bytes): boolean {
   const base = judging.rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
   const now = statQuietly(judging.rooms, { root: 2 * layer, path: relativeTo(base, dir) });
   const captured = judging.bases.get(dir) ?? null;
-  return isParentMoved(now, { touched: now !== null && isTouched(judging, dir, now), t0: judging.t0, captured });
+  // A clock that is behind proves nothing against a directory: what is in it is judged by itself.
+  const touched = now !== null && now.ctimeNs >= judging.t0 && isTouched(judging, dir, now);
+  return isParentMoved(now, { touched, t0: judging.t0, captured });
 }
 
 function entriesChanged({ rooms, t0 }: Judging, layer: number, dir: Bytes): boolean {

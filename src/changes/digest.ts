@@ -25,31 +25,42 @@ export function digestOf(changes: readonly Change[], bound: Bound): string {
   const { keepSpecial, fifos } = bound.options;
   hash.update(`agentfw plan 1\n${keepSpecial} ${fifos}\n`);
   const sorted = [...changes].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
-  let lines: string[] = [];
-  for (const change of sorted) {
+  for (let at = 0; at < sorted.length; at += PIECE) addPiece(hash, sorted.slice(at, at + PIECE), bound);
+  return `sha256:${hash.digest('hex')}`;
+}
+
+/** Numbers go in as 64-bit words, which costs a fraction of writing them as text. */
+function addPiece(hash: Hash, changes: readonly Change[], bound: Bound): void {
+  const words = new BigInt64Array(changes.length * 2 * WORDS);
+  const lines: string[] = [];
+  changes.forEach((change, index) => {
+    packSide(words, 2 * WORDS * index, change.upper);
+    packSide(words, 2 * WORDS * index + WORDS, change.base);
     lines.push(lineOf(change));
     const composed = bound.composed?.get(change.path);
     if (composed !== undefined) lines.push(`composed ${createHash('sha256').update(composed.content).digest('hex')}`);
     if (bound.take?.has(change.path) === true) lines.push(`take ${bound.take.get(change.path)}`);
-    if (lines.length >= PIECE) lines = flush(hash, lines);
-  }
-  flush(hash, lines);
-  return `sha256:${hash.digest('hex')}`;
+  });
+  hash.update(lines.join('\n'), 'latin1');
+  hash.update(words);
 }
 
-function flush(hash: Hash, lines: readonly string[]): string[] {
-  hash.update(lines.join('\n'), 'latin1');
-  hash.update('\n');
-  return [];
+const WORDS = 7;
+
+/** All zero: there is no such side. */
+function packSide(words: BigInt64Array, at: number, stat: Stat | null): void {
+  if (stat === null) return;
+  words[at] = BigInt.asIntN(64, stat.ino);
+  words[at + 1] = stat.mtimeNs;
+  words[at + 2] = stat.ctimeNs;
+  words[at + 3] = BigInt(stat.size);
+  words[at + 4] = BigInt(stat.mode);
+  words[at + 5] = BigInt(stat.uid);
+  words[at + 6] = BigInt(stat.gid);
 }
 
 function lineOf(change: Change): string {
-  const { path, kind, type, from, target, upper, base, opaque, meta } = change;
+  const { path, kind, type, from, target, opaque, meta } = change;
   // NUL ends each part that may hold anything else.
-  return `${kind} ${type} ${opaque ? 1 : 0} ${path}\0${from ?? ''}\0${target ?? ''}\0${side(upper)} ${side(base)} ${meta.join()}`;
-}
-
-function side(stat: Stat | null): string {
-  if (stat === null) return '-';
-  return `${stat.ino}.${stat.size}.${stat.mode}.${stat.uid}.${stat.gid}.${stat.mtimeNs}.${stat.ctimeNs}`;
+  return `${kind} ${type} ${opaque ? 1 : 0} ${path}\0${from ?? ''}\0${target ?? ''}\0${meta.join()}`;
 }

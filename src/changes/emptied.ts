@@ -111,9 +111,15 @@ export function finishTop(rooms: Rooms, emptied: Emptied): void {
   move(rooms, top, oldPlace(emptied.layer));
 }
 
-/** The opposite. */
+/** True when the exchange was made. */
+export function isEmptied(rooms: Rooms, emptied: Emptied): boolean {
+  return topIno(rooms, emptied.layer) === emptied.ino;
+}
+
+/** The opposite. What a sandbox that ran again wrote to the empty layer must not be lost with it. */
 export function refillTop(rooms: Rooms, emptied: Emptied): void {
-  if (topIno(rooms, emptied.layer) !== emptied.ino) return;
+  if (!isEmptied(rooms, emptied)) return;
+  if (namesIn(rooms, rootFd(rooms, 3 * emptied.layer + 1))?.length !== 0) throw new Error('the layer was written to since');
   const top = topPlace(emptied.layer);
   if (statPlace(rooms, top) === null) move(rooms, oldPlace(emptied.layer), top);
   exchange(rooms, emptied.layer, top);

@@ -1,22 +1,37 @@
 import picomatch from 'picomatch';
 import type { GateRule } from './control-list.js';
 
-/** One list of the gate, compiled: the reason for a folded path, null when no pattern matches. */
+/** A folded path, in two. */
+export interface FoldedPath {
+  /** what is before the last slash; '' when there is none */
+  readonly dir: string;
+  readonly name: string;
+}
+
+type Match = (path: FoldedPath) => string | null;
+
+/** One list of the gate, compiled: the reason for a path, null when no pattern matches. */
 export interface GateList {
-  readonly reasonFor: (folded: string) => string | null;
+  readonly reasonFor: Match;
   /** for what stands where a pattern expects a directory, and is none: a symlink brings in anything */
-  readonly reasonForDirectory: (folded: string) => string | null;
+  readonly reasonForDirectory: Match;
 }
 
 export function compileGate(rules: readonly GateRule[]): GateList {
-  const dirs = rules.flatMap(({ pattern, reason }) => directoriesOf(pattern).map((dir) => ({ pattern: dir, reason })));
-  return { reasonFor: compile(rules), reasonForDirectory: compile(dirs) };
+  const dirs = (): GateRule[] => rules.flatMap(({ pattern, reason }) => directoriesOf(pattern).map((dir) => ({ pattern: dir, reason })));
+  return { reasonFor: compileLate(() => rules), reasonForDirectory: compileLate(dirs) };
 }
 
 /** True when a pattern of the list matches the folded path. */
-export function compilePatterns(patterns: readonly string[]): (folded: string) => boolean {
-  const match = compile(patterns.map((pattern) => ({ pattern, reason: pattern })));
-  return (folded) => match(folded) !== null;
+export function compilePatterns(patterns: readonly string[]): (path: FoldedPath) => boolean {
+  const match = compileLate(() => patterns.map((pattern) => ({ pattern, reason: pattern })));
+  return (path) => match(path) !== null;
+}
+
+/** Compiled at first use: most commands judge nothing. */
+function compileLate(rules: () => readonly GateRule[]): Match {
+  let match: Match | null = null;
+  return (path) => (match ??= compile(rules()))(path);
 }
 
 /** `**`, or the test of one name. */
@@ -31,20 +46,33 @@ interface Compiled {
  * An agent may make paths thousands of levels deep, so patterns are matched name
  * by name: one regular expression over the whole path backtracks too far.
  */
-function compile(rules: readonly GateRule[]): (folded: string) => string | null {
-  const byName: Compiled[] = [];
+function compile(rules: readonly GateRule[]): Match {
+  const byName = compileNames(rules.filter(({ pattern }) => !pattern.includes('/')));
   const byFirst = new Map<string, Compiled[]>();
   for (const { pattern, reason } of rules) {
-    const names = pattern.split('/');
-    const compiled = { parts: names.map(partOf), reason };
-    if (names.length === 1) byName.push(compiled);
+    const [first = '', ...rest] = pattern.split('/');
     // A pattern of several names begins with a plain one, by which it is found.
-    else byFirst.set(names[0] ?? '', [...(byFirst.get(names[0] ?? '') ?? []), compiled]);
+    if (rest.length > 0) byFirst.set(first, [...(byFirst.get(first) ?? []), { parts: [first, ...rest].map(partOf), reason }]);
   }
-  return (folded) => {
-    const names = folded.split('/');
-    const last = names.slice(-1);
-    return reasonAt(byName, last, 0, true) ?? reasonBelow(byFirst, names);
+  // Paths come directory by directory, and few directories lie in one that a pattern begins with.
+  let last = { dir: '', begins: false };
+  return ({ dir, name }) => {
+    const reason = byName(name);
+    if (reason !== null) return reason;
+    if (dir !== last.dir) last = { dir, begins: dir.split('/').some((one) => byFirst.has(one)) };
+    return last.begins || byFirst.has(name) ? reasonBelow(byFirst, dir === '' ? [name] : [...dir.split('/'), name]) : null;
+  };
+}
+
+/** The reason of the first pattern that matches a name: plain ones by look-up, the others only when any of them matches. */
+function compileNames(rules: readonly GateRule[]): (name: string) => string | null {
+  const order = new Map(rules.map(({ pattern }, index) => [pattern, index]));
+  const globs = rules.flatMap(({ pattern }, index) => (isGlob(pattern) ? [{ index, test: globTest(pattern) }] : []));
+  const anyGlob = globs.length === 0 ? null : new RegExp(globs.map(({ test }) => `(?:${test.source})`).join('|'), 's');
+  return (name) => {
+    const plain = order.get(name) ?? rules.length;
+    const glob = anyGlob?.test(name) === true ? (globs.find(({ test }) => test.test(name))?.index ?? rules.length) : rules.length;
+    return rules[Math.min(plain, glob)]?.reason ?? null;
   };
 }
 
@@ -83,10 +111,18 @@ function anywhere(parts: readonly Part[], from: number, names: readonly string[]
 
 function partOf(pattern: string): Part {
   if (pattern === '**') return '**';
-  if (!/[*?{[]/.test(pattern)) return (name) => name === pattern;
-  // `s`: a name may hold a newline, which must not end the match.
-  const test = new RegExp(picomatch.makeRe(pattern, { dot: true }).source, 's');
-  return (name) => test.test(name);
+  if (!isGlob(pattern)) return (name) => name === pattern;
+  let test: RegExp | null = null;
+  return (name) => (test ??= globTest(pattern)).test(name);
+}
+
+function isGlob(pattern: string): boolean {
+  return /[*?{[]/.test(pattern);
+}
+
+/** `s`: a name may hold a newline, which must not end the match. */
+function globTest(pattern: string): RegExp {
+  return new RegExp(picomatch.makeRe(pattern, { dot: true }).source, 's');
 }
 
 /** `.a/b/**` needs `.a` and `.a/b` to be directories. */

@@ -10,7 +10,7 @@ import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
 import { orderChanges } from './order.js';
 import { detectRenames } from './rename.js';
-import { scan } from './scan.js';
+import { scan, type ScanInput } from './scan.js';
 
 export type KindCounts = Readonly<Record<ChangeKind, number>>;
 
@@ -25,15 +25,18 @@ export interface Gathered {
   readonly contents: ContentReader;
 }
 
+/** How far a scan looks into files, see `WalkOptions`. */
+export type Look = NonNullable<ScanInput['look']>;
+
 /** All changes of a sandbox against the host as it is now, in the order of the layers. */
-export function changesOf(store: Store, record: SandboxRecord): Change[] {
+export function changesOf(store: Store, record: SandboxRecord, look: Look = 'no'): Change[] {
   const { kernel, context } = store;
-  return [...scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid })];
+  return [...scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, look })];
 }
 
 /** Scans, classifies, finds conflicts and renames, and orders. Close `contents` when done. */
-export function gather(store: Store, record: SandboxRecord): Gathered {
-  const changes = changesOf(store, record);
+export function gather(store: Store, record: SandboxRecord, look: Look = 'head'): Gathered {
+  const changes = changesOf(store, record, look);
   const contents = openContents(store.kernel, record.layers);
   const bare = bareRepositories(changes, (path) => store.kernel.statOrNull(AT_FDCWD, path) !== null);
   const input = { workspace: record.cwd, home: homeOf(store), contents, bare };

@@ -102,6 +102,20 @@ export function readJournal(kernel: Kernel, dir: Bytes): Journal | null {
   }
 }
 
+/** Who made which commit, without its steps. */
+export function readHeader(kernel: Kernel, dir: Bytes): Header | null {
+  const path = joinBytes(dir, JOURNAL);
+  if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
+  const fd = kernel.open(AT_FDCWD, path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    if (isVersion0(fd)) return readVersion0(fd).header;
+    for (const { kind, body } of framesIn(fd)) return kind === 'H' ? decodeHeader(body) : null;
+    return null;
+  } finally {
+    kernel.close(fd);
+  }
+}
+
 function readFrames(fd: number): Journal | null {
   let header: Header | null = null;
   const drafts: Place[] = [];

@@ -18,6 +18,8 @@ export interface Landing {
   readonly rooms: Rooms;
   readonly keepSpecial: boolean;
   readonly disk: Disk;
+  /** straight from its preparation, not after a crash: nobody can have written to layers and vaults since */
+  readonly isFresh: boolean;
 }
 
 /**
@@ -54,12 +56,13 @@ export function surprise(step: Step, now: Stat | null): Conflict {
   return (now.mode & constants.S_IFMT) === step.old.fmt ? 'changed' : 'type';
 }
 
-function landNew({ rooms, keepSpecial }: Landing, step: Step): Conflict | null {
+function landNew(landing: Landing, step: Step): Conflict | null {
+  const { rooms } = landing;
   const now = statPlace(rooms, step.host);
   if (isIdent(now, step.fresh)) return null;
   if (now !== null) return 'created';
   freshSpot(rooms, step);
-  clean(rooms, step, keepSpecial);
+  clean(landing, step);
   // Only now: cleaning a large tree opens more directories than are kept open.
   const from = spotOf(rooms, step.from as Place);
   const target = spotOf(rooms, step.host);
@@ -74,13 +77,14 @@ function freshSpot(rooms: Rooms, step: Step): ReturnType<typeof spotOf> {
   return spot;
 }
 
-function landSwap({ rooms, keepSpecial }: Landing, step: Step): Conflict | null {
+function landSwap(landing: Landing, step: Step): Conflict | null {
+  const { rooms } = landing;
   const { kernel } = rooms;
   const now = statPlace(rooms, step.host);
   if (isIdent(now, step.fresh)) return null;
   if (!isIdent(now, step.old)) return surprise(step, now);
   freshSpot(rooms, step);
-  clean(rooms, step, keepSpecial);
+  clean(landing, step);
   const from = spotOf(rooms, step.from as Place);
   const target = spotOf(rooms, step.host);
   renameUnlocked(rooms, step, { from, to: target, flags: RENAME.exchange });

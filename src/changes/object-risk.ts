@@ -1,4 +1,5 @@
 import { isWithin, parentOf, type Bytes } from '../bytes.js';
+import type { FirstLook } from '../kernel/kernel.js';
 import type { Change } from './change.js';
 import type { ContentReader } from './content.js';
 
@@ -7,9 +8,9 @@ const SET_ID = 0o6000;
 /** Enough for every magic number, and for git's own test for binary content. */
 const HEAD = 8000;
 
-const PROGRAMS: readonly { readonly name: string; readonly magic: Buffer }[] = [
+const PROGRAMS: readonly { readonly name: NonNullable<FirstLook['program']>; readonly magic: Buffer }[] = [
   { name: 'ELF', magic: Buffer.from('7f454c46', 'hex') },
-  ...['feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'cafebabe'].map((magic) => ({ name: 'Mach-O', magic: Buffer.from(magic, 'hex') })),
+  ...['feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'cafebabe'].map((magic) => ({ name: 'Mach-O' as const, magic: Buffer.from(magic, 'hex') })),
   { name: 'PE', magic: Buffer.from('MZ') },
 ];
 
@@ -23,11 +24,10 @@ export function objectRisk(change: Change, workspace: Bytes, contents: Pick<Cont
   const became = becameExecutable(change);
   if (!change.content && change.kind !== 'rename') return became ? 'became executable' : null;
   const filled = change.content && change.upper.size > 0;
-  const head = filled ? (contents?.head(change, 'upper', HEAD) ?? null) : null;
-  const program = head === null ? null : programIn(head);
-  if (program !== null) return `${program} program`;
-  if (became) return head?.subarray(0, 2).toString('latin1') === '#!' ? 'executable script' : 'executable file';
-  return head !== null && replacesText(change, head, contents) ? 'binary replaces text' : null;
+  const look = filled ? (change.look ?? lookOf(change, contents)) : null;
+  if (look?.program != null) return `${look.program} program`;
+  if (became) return look?.script === true ? 'executable script' : 'executable file';
+  return look?.replacesText === true && replaces(change) ? 'binary replaces text' : null;
 }
 
 function setIdReason({ upper, base }: Change): string | null {
@@ -40,14 +40,18 @@ function becameExecutable({ upper, base, oldType }: Change): boolean {
   return ((upper?.mode ?? 0) & EXECUTE) !== 0 && (before & EXECUTE) === 0;
 }
 
-function programIn(head: Buffer): string | null {
-  return PROGRAMS.find(({ magic }) => head.subarray(0, magic.length).equals(magic))?.name ?? null;
+/** What the walk sees too; for changes that came from elsewhere. */
+function lookOf(change: Change, contents: Pick<ContentReader, 'head'> | null): FirstLook | null {
+  const head = contents?.head(change, 'upper', HEAD) ?? null;
+  if (head === null) return null;
+  const program = PROGRAMS.find(({ magic }) => head.subarray(0, magic.length).equals(magic))?.name ?? null;
+  const binary = head.includes(0);
+  const before = binary && replaces(change) ? (contents?.head(change, 'base', HEAD) ?? null) : null;
+  return { program, script: head.subarray(0, 2).toString('latin1') === '#!', binary, replacesText: before !== null && !before.includes(0) };
 }
 
-function replacesText(change: Change, head: Buffer, contents: Pick<ContentReader, 'head'> | null): boolean {
-  if (change.base === null || change.oldType !== null || change.base.size === 0 || !head.includes(0)) return false;
-  const before = contents?.head(change, 'base', HEAD) ?? null;
-  return before !== null && !before.includes(0);
+function replaces({ base, oldType }: Change): boolean {
+  return base !== null && oldType === null && base.size > 0;
 }
 
 /** By names alone: what the target is today says nothing of what it is when somebody follows it. */

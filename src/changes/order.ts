@@ -5,7 +5,9 @@ type Ordered = Change & { readonly class: RiskClass };
 
 /** What a reader must not miss comes first: control, later, deletions, type changes, the rest; by bytes within each. */
 export function orderChanges<T extends Ordered>(changes: Iterable<T>): T[] {
-  return [...changes].sort((a, b) => rankOf(a) - rankOf(b) || compareBytes(a.path, b.path) || compareKinds(a, b));
+  const ranks: T[][] = [[], [], [], [], []];
+  for (const change of changes) ranks[rankOf(change)]?.push(change);
+  return ranks.flatMap((rank) => rank.sort((a, b) => compareBytes(a.path, b.path) || compareKinds(a, b)));
 }
 
 function rankOf(change: Ordered): number {

@@ -38,6 +38,8 @@ interface Planning extends Drafting {
   readonly input: CommitInput;
   readonly rules: Rules;
   readonly refusals: Map<Bytes, Refused>;
+  /** nothing was left out by the selection */
+  readonly isAll: boolean;
   readonly steps: Draft[];
   readonly unmark: { readonly path: Bytes; readonly layer: number; readonly group: number }[];
   /** directories of the layer that land entry by entry, not as one */
@@ -77,6 +79,7 @@ function start(input: CommitInput): Planning {
     input,
     rules: { selected: input.selected, take: input.take ?? new Map(), fifos: options.fifos },
     refusals: new Map(),
+    isAll: input.changes.every(({ path }) => input.selected.has(path)),
     steps: [],
     unmark: [],
     open: new Set(),
@@ -96,8 +99,8 @@ function goneRefusal({ facts, positions, rules }: Planning, change: JudgedChange
   return refused(change, 'conflict', { text: conflictText('parent'), conflict: 'parent' });
 }
 
-function lands(planning: Planning, change: Change): boolean {
-  return planning.input.selected.has(change.path) && !planning.refusals.has(change.path);
+function lands({ input, refusals, isAll }: Planning, { path }: Change): boolean {
+  return (isAll || input.selected.has(path)) && (refusals.size === 0 || !refusals.has(path));
 }
 
 function refuseWith(planning: Planning, change: Change, because: Change): void {

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { joinBytes } from '../bytes.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import { withCommitLock } from './commit-lock.js';
-import { conclude, concluded, RESULT, takenBack } from './conclude.js';
+import { conclude, RESULT, takenBack } from './conclude.js';
 import { nodeDisk } from './disk.js';
 import { closeJournal, readJournal, reopenJournal, type Journal } from './journal.js';
 import type { CommitResult } from './result.js';
@@ -81,17 +81,16 @@ function carryOn({ ctx, hooks, rooms, id }: Recovering, journal: Journal): Recov
   const writer = reopenJournal(ctx.kernel, commitDir(ctx.stateDir, id), { disk: ctx.disk, end: journal.end });
   const disk = ctx.disk ?? nodeDisk;
   const refused = new Map(journal.refused);
-  const running: Running = { rooms, writer, steps, unmark, emptied, lends, refused, hooks, disk, keepSpecial: header.keepSpecial };
+  const running: Running = { rooms, writer, steps, unmark, emptied, lends, refused, hooks, disk, keepSpecial: header.keepSpecial, isFresh: false };
   try {
     const cause = { code: 'EABORTED', path: null, text: 'an earlier error' };
     const error =
-      journal.state === 'aborted' ? runBackward(running, cause) : journal.state === 'committed' ? runForward(running, false) : null;
+      journal.state === 'aborted' ? runBackward(running, cause) : journal.state === 'committed' ? runForward(running) : null;
     if (error !== null) {
       const result = takenBack(ctx, { header, running, refused: [], error });
       return { id, outcome: 'rolled-back', result, error: error.text };
     }
-    const result = concluded(header, running, []);
-    conclude(ctx, { header, running, result });
+    const result = conclude(ctx, { header, running, refused: [] });
     return { id, outcome: 'finished', result, error: null };
   } finally {
     closeJournal(ctx.kernel, writer);

@@ -37,8 +37,11 @@ export function detectRenames<T extends Change>(changes: readonly T[], options: 
   const digestOf = within(options.limits ?? LIMITS, options.digestOf);
   const join = options.join ?? ((rename: T): T => rename);
   const search: Search<T> = { digestOf, join, used: new Set(), renames: new Map(), parts: new Map() };
-  pairTrees(search, changes);
-  pairFiles(search, changes.filter((change) => !search.used.has(change)));
+  const gone = changes.filter((change) => change.kind === 'delete');
+  const come = gone.length === 0 ? [] : changes.filter((change) => change.kind === 'add');
+  pairTrees(search, gone, come);
+  pairFiles(search, gone, come);
+  if (search.used.size === 0) return { changes, parts: search.parts };
   const result = changes.flatMap((change) => {
     const rename = search.renames.get(change);
     if (rename !== undefined) return [rename];
@@ -93,10 +96,11 @@ interface Tree<T extends Change> {
   readonly below: Map<Bytes, T>;
 }
 
-function pairTrees<T extends Change>(search: Search<T>, changes: readonly T[]): void {
-  const deleted = treesOf(changes.filter((change) => change.kind === 'delete'));
-  const added = treesOf(changes.filter((change) => change.kind === 'add'));
-  for (const [gone, come] of onlyPairs(deleted, added, shapeOf)) {
+function pairTrees<T extends Change>(search: Search<T>, deletions: readonly T[], additions: readonly T[]): void {
+  if (!additions.some(isDirectory)) return;
+  const deleted = treesOf(deletions);
+  if (deleted.length === 0) return;
+  for (const [gone, come] of onlyPairs(deleted, treesOf(additions), shapeOf)) {
     if (!sameTree(search, gone, come)) continue;
     accept(search, gone.top, come.top, [gone.top, come.top, ...gone.below.values(), ...come.below.values()]);
   }
@@ -105,15 +109,20 @@ function pairTrees<T extends Change>(search: Search<T>, changes: readonly T[]): 
 /** The topmost directories among changes of one kind. */
 function treesOf<T extends Change>(changes: readonly T[]): Tree<T>[] {
   const tops = new Map<Bytes, Tree<T>>();
-  const dirs = new Set(changes.filter((change) => change.type === 'dir').map((change) => change.path));
+  const dirs = new Set(changes.filter(isDirectory).map((change) => change.path));
+  if (dirs.size === 0) return [];
   for (const change of changes) {
-    if (change.type === 'dir' && !dirs.has(parentOf(change.path))) tops.set(change.path, { top: change, below: new Map() });
+    if (isDirectory(change) && !dirs.has(parentOf(change.path))) tops.set(change.path, { top: change, below: new Map() });
   }
   for (const change of changes) {
     const top = topOf(change.path, tops);
     if (top !== null) tops.get(top)?.below.set(change.path.slice(top.length + 1) as Bytes, change);
   }
   return [...tops.values()];
+}
+
+function isDirectory({ type }: Change): boolean {
+  return type === 'dir';
 }
 
 function topOf(path: Bytes, tops: ReadonlyMap<Bytes, unknown>): Bytes | null {
@@ -147,17 +156,33 @@ function sameFile({ digestOf }: { digestOf: DigestOf }, gone: Change, come: Chan
   return digest !== null && digest === digestOf(come, 'upper');
 }
 
-function pairFiles<T extends Change>(search: Search<T>, changes: readonly T[]): void {
-  const files = changes.filter((change) => change.type === 'file' && sizeOf(change) > 0);
-  const deleted = files.filter((change) => change.kind === 'delete');
-  const added = files.filter((change) => change.kind === 'add');
+function pairFiles<T extends Change>(search: Search<T>, deletions: readonly T[], additions: readonly T[]): void {
   // Only what has a counterpart of its size is worth reading.
-  const sizes = new Set(added.map(sizeOf));
-  const goneSizes = new Set(deleted.map(sizeOf));
-  const gone = deleted.filter((change) => sizes.has(sizeOf(change)));
-  const come = added.filter((change) => goneSizes.has(sizeOf(change)));
+  const deleted = bySize(search, deletions);
+  const added = deleted.size === 0 ? deleted : bySize(search, additions);
+  const gone: T[] = [];
+  const come: T[] = [];
+  for (const [size, files] of deleted) {
+    const others = added.get(size);
+    if (others === undefined) continue;
+    gone.push(...files);
+    come.push(...others);
+  }
   const digest = (change: Change): string | null => search.digestOf(change, change.kind === 'delete' ? 'base' : 'upper');
   for (const [old, fresh] of onlyPairs(gone, come, digest)) accept(search, old, fresh, [old, fresh]);
+}
+
+/** Files with content that are no part of a tree. */
+function bySize<T extends Change>({ used }: Search<T>, changes: readonly T[]): Map<number, T[]> {
+  const sizes = new Map<number, T[]>();
+  for (const change of changes) {
+    const size = change.type === 'file' && !used.has(change) ? sizeOf(change) : 0;
+    if (size === 0) continue;
+    const same = sizes.get(size);
+    if (same === undefined) sizes.set(size, [change]);
+    else same.push(change);
+  }
+  return sizes;
 }
 
 /** What has the same key as exactly one of the other list, and is alone with it in its own. */

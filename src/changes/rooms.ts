@@ -117,6 +117,7 @@ export function statPlace(rooms: Rooms, place: Place): Stat | null {
 /** Makes the directories above the place, 0700: only ever in a vault. */
 export function makeRoom(rooms: Rooms, place: Place): void {
   const { dir } = splitPath(place.path);
+  if (rooms.cache.has(`${place.root}/${dir}`)) return;
   const missing: Bytes[] = [];
   for (let at = dir; at !== ''; at = splitPath(at).dir) {
     if (statPlace(rooms, { root: place.root, path: at }) !== null) break;

@@ -31,11 +31,11 @@ export type RunError = NonNullable<CommitResult['error']>;
 const PROGRESS_EVERY = 256;
 
 /** Steps 7 to 9 of docs/commit.md, from the start or after a crash. Null when all is done; else the host is as it was (or says that it isn't yet). */
-export function runForward(running: Running, isFresh: boolean): RunError | null {
+export function runForward(running: Running): RunError | null {
   let at: Bytes | null = null;
   try {
     lend(running.rooms, running.lends);
-    landAll(running, isFresh, (path) => (at = path));
+    landAll(running, (path) => (at = path));
     at = null;
     tidy(running.rooms, running);
     giveBack(running.rooms, running.lends);
@@ -52,7 +52,7 @@ function markDone({ writer, rooms }: Running): void {
   rooms.kernel.fsync(writer.fd);
 }
 
-function landAll(running: Running, isFresh: boolean, noteAt: (path: Bytes) => void): void {
+function landAll(running: Running, noteAt: (path: Bytes) => void): void {
   const { steps, hooks } = running;
   // A crash may have left a layer between its old top directory and the new one.
   for (const top of running.emptied) finishTop(running.rooms, top);
@@ -60,7 +60,7 @@ function landAll(running: Running, isFresh: boolean, noteAt: (path: Bytes) => vo
   const early = steps.findIndex((step) => step.kind !== 'rename' && (step.act !== 'meta' || step.type !== 'dir'));
   let simple = NONE;
   steps.forEach((step, index) => {
-    if (index === early && isFresh) simple = landBatched(running);
+    if (index === early && running.isFresh) simple = landBatched(running);
     if (simple.has(index)) return;
     noteAt(absolute(running.rooms.roots, step.host));
     // Refused before a crash: it may not have been brought back whole.

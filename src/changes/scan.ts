@@ -11,6 +11,8 @@ import { closeLayer, openLayer } from './layer-dirs.js';
 export interface ScanInput extends Ownership {
   readonly kernel: Kernel;
   readonly layers: readonly Layer[];
+  /** also look into files, see `WalkOptions` */
+  readonly look?: 'no' | 'head' | 'lines';
 }
 
 /**
@@ -33,9 +35,9 @@ export function* scan(input: ScanInput): Generator<Change> {
 function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, base: Fd | null): Generator<Change> {
   const { kernel } = input;
   const walk: LayerWalk = { input, kernel, layer, index, base, above: [], displaced: [], moved: new Set() };
-  const options = { family: layer.family, compare: true, unreadable: 'unlock' } as const;
+  const options = { family: layer.family, compare: true, unreadable: 'unlock', look: input.look ?? 'no' } as const;
   for (const entry of kernel.walk(upper, base, options)) {
-    if (layer.covered.some((path) => isWithin(entry.path, path))) continue;
+    if (isCovered(layer.covered, entry.path)) continue;
     const change = changeOf(walk, entry);
     if (change !== null) yield change;
   }
@@ -43,6 +45,10 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
   // Only now is it known which base directories were renamed and not deleted.
   const implied: ImpliedInput = { kernel, base, top: layer.base, covered: layer.covered, moved: walk.moved };
   for (const displaced of walk.displaced) yield* impliedBy(implied, displaced);
+}
+
+function isCovered(covered: readonly Bytes[], path: Bytes): boolean {
+  return covered.length > 0 && covered.some((one) => isWithin(path, one));
 }
 
 interface LayerWalk {
@@ -87,15 +93,17 @@ function changeOf(walk: LayerWalk, entry: WalkEntry): Change | null {
     const moved = merges && !hides && (entry.redirect !== null || parent.moved);
     walk.above.push({ path: entry.path, basePath, hides, moved, present: new Set() });
   }
-  if (base === null) return { ...start(walk, entry, basePath), kind: 'add', content: type !== 'dir' };
+  if (base === null) return start(walk, entry, { basePath, content: type !== 'dir' });
   if (fileTypeOf(base) !== type) return replacementOf(walk, entry, basePath);
   return merges ? directoryOf(walk, entry, basePath) : differing(walk, entry, basePath);
 }
 
+const SLASH = 0x2f;
+
 /** Leaves the directories that don't hold `path`; gives the one that does. */
 function enter(walk: LayerWalk, path: Bytes): Frame {
   for (let top = walk.above.at(-1); top !== undefined; top = walk.above.at(-1)) {
-    if (top.path === '' || path.startsWith(`${top.path}/`)) return top;
+    if (top.path === '' || (path.startsWith(top.path) && path.charCodeAt(top.path.length) === SLASH)) return top;
     walk.above.pop();
   }
   return TOP;
@@ -109,27 +117,41 @@ function note(parent: Frame, entry: WalkEntry): void {
   if ((parent.hides && !entry.whiteout) || parent.moved) parent.present.add(nameOf(entry.path));
 }
 
-/** The part that all changes of a layer's entry share; an addition unless the caller says otherwise. */
-function start(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change {
+/** In what the changes of a layer's entries differ. */
+interface Told {
+  readonly basePath: Bytes;
+  /** an addition unless said otherwise */
+  readonly kind?: Change['kind'];
+  readonly content?: boolean;
+  readonly meta?: Change['meta'];
+}
+
+/** One literal for all of them, as there may be very many. */
+function start(walk: LayerWalk, entry: WalkEntry, told: Told): Change {
   const top = walk.layer.base;
+  const { kind = 'add', content = false, meta = NO_META, basePath } = told;
   return {
     path: joinBelow(top, entry.path),
-    kind: 'add',
+    kind,
     from: null,
     type: fileTypeOf(entry.upper),
     oldType: null,
     upper: entry.upper,
     base: entry.base,
     at: refOf(walk, entry),
-    ...(basePath === entry.path ? {} : { basePath: joinBelow(top, basePath) }),
+    basePath: basePath === entry.path ? undefined : joinBelow(top, basePath),
     opaque: false,
     copiedUp: entry.copiedUp,
     implied: false,
     target: entry.target,
-    meta: [],
-    content: false,
+    meta,
+    content,
+    look: entry.look,
+    lines: entry.lines,
   };
 }
+
+const NO_META: Change['meta'] = [];
 
 function refOf(walk: LayerWalk, entry: WalkEntry): LayerRef {
   return { layer: walk.index, path: entry.path };
@@ -145,7 +167,7 @@ function deletionOf(walk: LayerWalk, entry: WalkEntry, parent: Frame, basePath: 
   if (base === null || parent.hides || walk.base === null) return null;
   const type = fileTypeOf(base);
   const target = targetInBase(walk.kernel, walk.base, basePath, base);
-  const change: Change = { ...start(walk, entry, basePath), kind: 'delete', type, upper: null, target };
+  const change: Change = { ...start(walk, entry, { basePath, kind: 'delete' }), type, upper: null, target };
   if (type !== 'dir') return change;
   const ref = refOf(walk, entry);
   walk.displaced.push({ how: 'deleted', path: entry.path, basePath, self: change, present: NOTHING, ref });
@@ -154,8 +176,8 @@ function deletionOf(walk: LayerWalk, entry: WalkEntry, parent: Frame, basePath: 
 
 function replacementOf(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change | null {
   const oldType = entry.base === null ? null : fileTypeOf(entry.base);
-  const plain = start(walk, entry, basePath);
-  const change: Change = { ...plain, kind: 'type', oldType, content: plain.type !== 'dir' };
+  const content = fileTypeOf(entry.upper) !== 'dir';
+  const change: Change = { ...start(walk, entry, { basePath, kind: 'type', content }), oldType };
   if (oldType !== 'dir') return change;
   const ref = refOf(walk, entry);
   walk.displaced.push({ how: 'replaced', path: entry.path, basePath, self: change, present: NOTHING, ref });
@@ -165,7 +187,8 @@ function replacementOf(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Chan
 function directoryOf(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change | null {
   const frame = walk.above.at(-1) ?? TOP;
   const { meta } = differenceOf(entry, walk.input);
-  const change: Change = { ...start(walk, entry, basePath), kind: 'metadata', meta };
+  if (meta.length === 0 && entry.redirect === null && !frame.moved && !frame.hides) return null;
+  const change = start(walk, entry, { basePath, kind: 'metadata', meta });
   const self = meta.length > 0 ? change : null;
   const displaced = { path: entry.path, basePath, present: frame.present, ref: refOf(walk, entry) };
   if (entry.redirect !== null) {
@@ -181,7 +204,7 @@ function directoryOf(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change
 }
 
 function differing(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change | null {
-  const difference = differenceOf(entry, walk.input);
-  if (!difference.content && difference.meta.length === 0) return null;
-  return { ...start(walk, entry, basePath), kind: difference.content ? 'modify' : 'metadata', ...difference };
+  const { content, meta } = differenceOf(entry, walk.input);
+  if (!content && meta.length === 0) return null;
+  return start(walk, entry, { basePath, kind: content ? 'modify' : 'metadata', content, meta });
 }

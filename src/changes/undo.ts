@@ -1,6 +1,6 @@
 import { AgentfwError } from '../errors.js';
 import { applyLocked } from './apply.js';
-import { listCommits, type CommitInfo } from './commits.js';
+import { commitInfos, type CommitInfo } from './commits.js';
 import { withCommitLock } from './commit-lock.js';
 import { nothing } from './conclude.js';
 import { readJournal } from './journal.js';
@@ -17,7 +17,7 @@ import { commitDir } from './vault.js';
 export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = {}): CommitResult {
   return withCommitLock(ctx, hooks, () => {
     recoverLocked(ctx, {});
-    const info = chosen(listCommits(ctx), id);
+    const info = chosen(commitInfos(ctx), id);
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, info.id));
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
     const plan = planUndo(ctx, info.id, journal);
@@ -26,7 +26,9 @@ export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = 
   });
 }
 
-function chosen(commits: readonly CommitInfo[], id: string | null): CommitInfo {
+type Info = Omit<CommitInfo, 'bytes'>;
+
+function chosen(commits: readonly Info[], id: string | null): Info {
   const info =
     id === null
       ? commits.find(({ state, undoes, undoneBy }) => state === 'landed' && undoes === null && undoneBy === null)
@@ -42,6 +44,6 @@ function chosen(commits: readonly CommitInfo[], id: string | null): CommitInfo {
   return info;
 }
 
-function refusal({ id }: CommitInfo, why: string): AgentfwError {
+function refusal({ id }: Info, why: string): AgentfwError {
   return new AgentfwError('AFW_NOT_UNDOABLE', `Commit ${id} ${why}`);
 }

@@ -48,7 +48,8 @@ export default class Diff extends AgentfwCommand {
       this.names(changes.map(({ path }) => path).sort());
       return flags['exit-code'] === true && changes.length > 0 ? 1 : 0;
     }
-    const gathered = gather(store, record);
+    const counts = flags.stat === true || flags.json === true;
+    const gathered = gather(store, record, counts ? 'lines' : 'head');
     try {
       const named = this.named(gathered.shown, paths);
       const changes = named.filter(

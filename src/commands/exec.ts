@@ -25,11 +25,7 @@ export default class Exec extends AgentfwCommand {
     }
     const { processContext } = await import('../ui/context.js');
     const context = processContext();
-    const env = (flags.env ?? []).map((word) => {
-      const [name = '', ...value] = word.split('=');
-      return { name, value: value.length === 0 ? null : value.join('=') };
-    });
     const cwd = flags.cwd === undefined ? null : absolutePath(context.cwd, decodeWord(flags.cwd));
-    return enterSandbox({ context, tag: toText(tag), argv: after, env, cwd });
+    return enterSandbox({ context, tag: toText(tag), argv: after, env: flags.env ?? [], cwd });
   }
 }

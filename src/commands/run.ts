@@ -2,8 +2,12 @@ import { boolean, string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
 import { AgentfwError } from '../errors.js';
 import { glance, type Glance } from '../changes/gather.js';
-import { absolutePath } from '../sandbox/resolve.js';
+import type { PolicyFlags } from '../policy/index.js';
+import { literalPath } from '../sandbox/policy.js';
 import { runSandbox, type RunOptions } from '../sandbox/run.js';
+import { parseConnectHost, parsePublish } from '../gate/publish.js';
+import { hasOwnTerminal } from '../kernel/process.js';
+import { attention } from '../ui/attention.js';
 import { countsText } from '../ui/changes.js';
 import { AgentfwCommand } from '../ui/command.js';
 import { plural } from '../ui/table.js';
@@ -21,7 +25,10 @@ export default class Run extends AgentfwCommand {
   static override flags = {
     tag: string({ description: 'name of the sandbox (default: the agent’s name and four letters)', helpValue: 'TAG' }),
     in: string({ description: 'run again in a stopped sandbox, with its changes', helpValue: 'TAG', exclusive: ['tag'] }),
-    net: string({ description: 'the network: none but loopback, or the host’s own', options: ['off', 'allow', 'ask', 'deny'] }),
+    net: string({ description: 'the network: loopback only, the host’s own, or a gate that asks or refuses', options: ['off', 'allow', 'ask', 'deny'] }),
+    'no-ask': boolean({ description: 'refuse at once what would be asked' }),
+    publish: string({ description: 'a host port that leads to one of the sandbox (can be repeated)', helpValue: '[ADDR:]HOST[:SANDBOX]', ...many }),
+    'connect-host': string({ description: 'a port of the sandbox’s loopback that leads to the host’s (can be repeated)', helpValue: 'PORT[:HOSTPORT]', ...many }),
     rm: boolean({ description: 'discard the sandbox when the agent ends' }),
     detach: boolean({ description: 'return at once; the sandbox ends with its last process' }),
     durable: boolean({ description: 'sync each copy-up, so that a machine crash loses nothing (slow)' }),
@@ -29,10 +36,13 @@ export default class Run extends AgentfwCommand {
     hide: string({ description: 'make a path invisible (can be repeated)', helpValue: 'PATH', ...many }),
     passthrough: string({ description: 'let writes below a directory go to the host (can be repeated)', helpValue: 'DIR', ...many }),
     share: string({ description: 'show a host path read-only where it would be private (can be repeated)', helpValue: 'PATH', ...many }),
+    policy: string({ description: 'one more policy file, on top of all others (can be repeated)', helpValue: 'FILE', ...many }),
+    profile: string({ description: 'the agent’s profile, whatever its command', helpValue: 'NAME' }),
+    ci: boolean({ description: 'add the profile for runs that nobody watches' }),
     'no-color': boolean({ description: 'never colour what agentfw itself says' }),
   };
   static unbuilt = (
-    'policy profile publish on-exit accept-degraded no-ask ci report fail-on-escalate memory pids time layer'
+    'on-exit accept-degraded report fail-on-escalate memory pids time layer'
   ).split(' ');
   protected override readonly failure = 125;
 
@@ -43,14 +53,22 @@ export default class Run extends AgentfwCommand {
     }
     const { processContext } = await import('../ui/context.js');
     const context = processContext();
-    const paths = (words: readonly string[] | undefined): RunOptions['hide'] =>
-      (words ?? []).map((word) => absolutePath(context.cwd, decodeWord(word)));
+    const paths = (flag: 'hide' | 'passthrough' | 'share'): string[] =>
+      (flags[flag] ?? []).map((word) => literalPath(decodeWord(word), flag));
     return runSandbox({
       ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null },
       net: (flags.net ?? null) as RunOptions['net'],
-      ...{ rm: flags.rm ?? false, detach: flags.detach ?? false, durable: flags.durable ?? false, nested: 'allow' },
-      ...{ hide: paths(flags.hide), passthrough: paths(flags.passthrough), share: paths(flags.share) },
-      env: (flags.env ?? []).map(variable),
+      network: {
+        ask: flags['no-ask'] !== true && flags.detach !== true && hasOwnTerminal(),
+        publish: (flags.publish ?? []).map(parsePublish),
+        connectHost: new Map((flags['connect-host'] ?? []).map(parseConnectHost).map(({ port, to }) => [port, to])),
+        onQuestions: attention(),
+      },
+      ...{ rm: flags.rm ?? false, detach: flags.detach ?? false, durable: flags.durable ?? false },
+      wish: {
+        flags: { hide: paths('hide'), passthrough: paths('passthrough'), share: paths('share'), env: flags.env ?? [], ...netFlag(flags.net) },
+        ...{ files: flags.policy ?? [], profile: flags.profile ?? null, ci: flags.ci ?? false },
+      },
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
       say: (line) => this.printer.say(line),
       onStopped: (store, record) => {
@@ -77,7 +95,6 @@ function afterRun(tag: string, { kinds, classes, more }: Glance): string[] {
   ];
 }
 
-function variable(word: string): RunOptions['env'][number] {
-  const equals = word.indexOf('=');
-  return equals === -1 ? { name: word, value: null } : { name: word.slice(0, equals), value: word.slice(equals + 1) };
+function netFlag(net: string | undefined): Pick<PolicyFlags, 'net'> {
+  return net === undefined ? {} : { net: net as NonNullable<PolicyFlags['net']> };
 }

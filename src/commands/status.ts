@@ -1,6 +1,8 @@
 import { isWithin } from '../bytes.js';
 import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
+import type { ControlState } from '../gate/control.js';
+import { liveState } from '../sandbox/questions.js';
 import { resolveOnly } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { countsText } from '../ui/changes.js';
@@ -21,8 +23,9 @@ export default class Status extends AgentfwCommand {
     const record = resolveOnly(store, wordsOf(line), { certain: false });
     const processes = processesOf(record);
     const counts = countKinds(changesOf(store, record));
-    if (line.flags.json) this.printer.json(statusJson(record, processes, counts));
-    else this.printer.product(statusText(record, { processes, counts, now: store.context.now() }));
+    const gate = record.state === 'running' ? await liveState(store, record.tag) : null;
+    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), gate });
+    else this.printer.product(statusText(record, { processes, counts, gate, now: store.context.now() }));
     return 0;
   }
 }
@@ -40,10 +43,11 @@ function statusJson(record: SandboxRecord, processes: readonly SandboxProcess[],
 interface Seen {
   readonly processes: readonly SandboxProcess[];
   readonly counts: KindCounts;
+  readonly gate: ControlState | null;
   readonly now: Date;
 }
 
-function statusText(record: SandboxRecord, { processes, counts, now }: Seen): string {
+function statusText(record: SandboxRecord, { processes, counts, gate, now }: Seen): string {
   const exit = exitText(record.exit);
   const facts = table([
     ['sandbox', record.tag],
@@ -52,7 +56,8 @@ function statusText(record: SandboxRecord, { processes, counts, now }: Seen): st
     ['directory', showBytes(record.cwd)],
     ['started', `${record.started} (${age(record.started, now)} ago)`],
     ['mode', record.mode === 'root' ? 'root: whole machine in one view' : 'user: what you may not write is read-only'],
-    ['network', NETWORK[record.net]],
+    ['network', `${NETWORK[record.net]}${gate === null ? '' : `; ${gate.rung ?? '?'}`}`],
+    ...gateRows(gate),
     ['changes', countsText(counts)],
     ['processes', processes.length === 0 ? 'none' : String(processes.length)],
   ]);
@@ -65,6 +70,18 @@ const NETWORK = {
   ask: 'ask: the gate asks for what no rule names',
   deny: 'deny: the gate refuses and records',
 } as const;
+
+/** What only a running gate knows. */
+function gateRows(gate: ControlState | null): string[][] {
+  if (gate === null) return [];
+  const { connections, questions, doors, rules } = gate;
+  return [
+    ['connections', String(connections.filter(({ state }) => state === 'open').length)],
+    ['questions', questions.length === 0 ? 'none' : `${questions.length}: agentfw approvals`],
+    ...doors.map(({ addr, port, inside }) => ['published', `${addr}:${port} leads to port ${inside} inside`]),
+    ...rules.map(({ rule, verdict, by }) => ['rule', `${verdict} ${escapeForTerminal(rule)} (${escapeForTerminal(by)})`]),
+  ];
+}
 
 function processText(processes: readonly SandboxProcess[]): string {
   return processes.map(({ pid, argv }) => `  ${pid}  ${argv.map(showBytes).join(' ').slice(0, 200)}\n`).join('');

@@ -61,6 +61,27 @@ export interface WalkEntry {
   readonly redirect: Bytes | null;
   /** symlink target of the upper, null for other types */
   readonly target: Bytes | null;
+  /** first bytes of a file whose content is new or differs; null when not asked for, or unreadable */
+  readonly look: FirstLook | null;
+  /** lines that a new, changed or deleted file adds and removes; null when not asked for */
+  readonly lines: LineCounts | null;
+}
+
+/** What the first 8,000 bytes of a file tell. */
+export interface FirstLook {
+  readonly program: 'ELF' | 'Mach-O' | 'PE' | null;
+  /** begins with #! */
+  readonly script: boolean;
+  /** there is a zero byte among them */
+  readonly binary: boolean;
+  /** `binary`, and the base has none */
+  readonly replacesText: boolean;
+}
+
+/** Null for what is binary, too long (8 MiB) or unreadable. */
+export interface LineCounts {
+  readonly added: number | null;
+  readonly removed: number | null;
 }
 
 export interface WalkOptions {
@@ -74,6 +95,8 @@ export interface WalkOptions {
    * (layers only: that changes the directory's mode for the moment).
    */
   readonly unreadable?: 'fail' | 'skip' | 'unlock';
+  /** also read contents: the beginning, or all of it to count lines */
+  readonly look?: 'no' | 'head' | 'lines';
 }
 
 /** Many renames in one call; `changes/batch.ts` packs the steps. */

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Bytes } from '../bytes.js';
 import { type Fd, type Kernel, KernelError, type WalkEntry, type WalkOptions, type Xattr } from './kernel.js';
-import { entriesIn, STAT_WORDS, statAt, viewOf } from './packed.js';
+import { copyOfStat, entriesIn, STAT_WORDS, viewOf } from './packed.js';
 
 /** An opaque handle of the addon. */
 type WalkHandle = object;
@@ -88,6 +88,7 @@ const statView = viewOf(statWords.buffer);
 
 const LOCK = { shared: 1, exclusive: 2, dontWait: 4, unlock: 8 } as const;
 const UNREADABLE = { fail: 0, skip: 1, unlock: 2 } as const;
+const LOOK = { no: 0, head: 1, lines: 2 } as const;
 
 /** Sorted by name, as the order of listxattr is the filesystem's. */
 function xattrs(at: Fd, name: Bytes): Xattr[] {
@@ -106,7 +107,8 @@ function* walk(upper: Fd, base: Fd | null, options: WalkOptions): Generator<Walk
   const bits =
     (options.family === 'trusted' ? 1 : 0) |
     (options.compare ? 2 : 0) |
-    (UNREADABLE[options.unreadable ?? 'fail'] << 2);
+    (UNREADABLE[options.unreadable ?? 'fail'] << 2) |
+    (LOOK[options.look ?? 'no'] << 4);
   const handle = check<WalkHandle>(addon.walkOpen(upper, base ?? -1, bits), 'walk', null);
   try {
     const parents: Bytes[] = [];
@@ -116,7 +118,7 @@ function* walk(upper: Fd, base: Fd | null, options: WalkOptions): Generator<Walk
         check(chunk, 'walk', addon.walkFailedPath(handle) as Bytes);
         return;
       }
-      yield* entriesIn(chunk, parents);
+      for (const entry of entriesIn(chunk, parents)) yield entry;
     }
   } finally {
     addon.walkClose(handle);
@@ -129,13 +131,13 @@ export const native: Kernel = {
   close: (fd) => void check(addon.close(fd), 'close', null),
   stat(at, name) {
     check(addon.stat(at, name, statWords), 'statx', name);
-    return statAt(statView, 0);
+    return copyOfStat(statView);
   },
   statOrNull(at, name) {
     const result = addon.stat(at, name, statWords);
     if (result === -constants.errno.ENOENT || result === -constants.errno.ENOTDIR) return null;
     check(result, 'statx', name);
-    return statAt(statView, 0);
+    return copyOfStat(statView);
   },
   list: (fd) => stringsIn(check(addon.list(fd), 'getdents64', null)),
   readlink: (at, name) => check<string>(addon.readlink(at, name), 'readlinkat', name) as Bytes,

@@ -1,5 +1,5 @@
 import type { Bytes } from '../bytes.js';
-import type { Stat, WalkEntry } from './kernel.js';
+import type { FirstLook, LineCounts, Stat, WalkEntry } from './kernel.js';
 
 /**
  * Decodes what native/filestat.h and native/entry.h pack: host byte order
@@ -9,7 +9,7 @@ import type { Stat, WalkEntry } from './kernel.js';
 /** 64-bit words of one packed stat. */
 export const STAT_WORDS = 11;
 
-const HEAD_BYTES = 24;
+const HEAD_BYTES = 32;
 const STAT_BYTES = STAT_WORDS * 8;
 const HIGH_WORD = 2 ** 32;
 
@@ -30,25 +30,64 @@ export function viewOf(memory: ArrayBuffer): PackedView {
   };
 }
 
-/** The stat that starts at byte `at`. */
-export function statAt(view: PackedView, at: number): Stat {
-  const wide = at / 8;
-  const narrow = at / 4;
-  return {
-    dev: unsigned(view, wide),
-    ino: unsigned(view, wide + 1),
-    mode: word(view, narrow + 18),
-    nlink: word(view, narrow + 19),
-    uid: word(view, narrow + 20),
-    gid: word(view, narrow + 21),
-    rdev: unsigned(view, wide + 2),
-    size: word(view, narrow + 6) + word(view, narrow + 7) * HIGH_WORD,
-    blocks: word(view, narrow + 8) + word(view, narrow + 9) * HIGH_WORD,
-    atimeNs: signed(view, wide + 5),
-    mtimeNs: signed(view, wide + 6),
-    ctimeNs: signed(view, wide + 7),
-    btimeNs: signed(view, wide + 8),
-  };
+/**
+ * A stat that stays packed: most fields of most files are never asked for, and
+ * seven big integers each for 20,000 files cost more than the walk.
+ */
+class PackedStat implements Stat {
+  private readonly view: PackedView;
+  /** in 64-bit words */
+  private readonly at: number;
+  readonly mode: number;
+
+  constructor(view: PackedView, at: number) {
+    this.view = view;
+    this.at = at / 8;
+    this.mode = word(view, at / 4 + 18);
+  }
+  get dev(): bigint {
+    return unsigned(this.view, this.at);
+  }
+  get ino(): bigint {
+    return unsigned(this.view, this.at + 1);
+  }
+  get nlink(): number {
+    return word(this.view, this.at * 2 + 19);
+  }
+  get uid(): number {
+    return word(this.view, this.at * 2 + 20);
+  }
+  get gid(): number {
+    return word(this.view, this.at * 2 + 21);
+  }
+  get rdev(): bigint {
+    return unsigned(this.view, this.at + 2);
+  }
+  get size(): number {
+    return wide(this.view, this.at + 3);
+  }
+  get blocks(): number {
+    return wide(this.view, this.at + 4);
+  }
+  get atimeNs(): bigint {
+    return signed(this.view, this.at + 5);
+  }
+  get mtimeNs(): bigint {
+    return signed(this.view, this.at + 6);
+  }
+  get ctimeNs(): bigint {
+    return signed(this.view, this.at + 7);
+  }
+  get btimeNs(): bigint {
+    return signed(this.view, this.at + 8);
+  }
+}
+
+/** The stat at the beginning of a memory that will be used again. */
+export function copyOfStat(view: PackedView): Stat {
+  const stat = new PackedStat(view, 0);
+  const { dev, ino, mode, nlink, uid, gid, rdev, size, blocks, atimeNs, mtimeNs, ctimeNs, btimeNs } = stat;
+  return { dev, ino, mode, nlink, uid, gid, rdev, size, blocks, atimeNs, mtimeNs, ctimeNs, btimeNs };
 }
 
 function unsigned(view: PackedView, index: number): bigint {
@@ -61,6 +100,11 @@ function signed(view: PackedView, index: number): bigint {
 
 function word(view: PackedView, index: number): number {
   return view.narrow[index] ?? 0;
+}
+
+/** A 64-bit word that is no bigger than a number can be exact. */
+function wide(view: PackedView, index: number): number {
+  return word(view, index * 2) + word(view, index * 2 + 1) * HIGH_WORD;
 }
 
 /** native/entry.h EntryFlag */
@@ -76,14 +120,23 @@ const FLAG = {
   sameAcl: 0x100,
   hasTarget: 0x200,
   hasRedirect: 0x400,
+  looked: 0x1000,
+  hasNul: 0x2000,
+  baseText: 0x4000,
+  counted: 0x8000,
+  binary: 0x10000,
 } as const;
+const PROGRAM_SHIFT = 20;
+const PROGRAMS = [null, 'ELF', 'Mach-O', 'PE', null] as const;
+const SCRIPT = 4;
+const NO_LINES: LineCounts = { added: null, removed: null };
 
 /** The entries of one buffer; `parents` (paths by depth) carries over to the next. */
-export function* entriesIn(memory: ArrayBuffer, parents: Bytes[]): Generator<WalkEntry> {
+export function entriesIn(memory: ArrayBuffer, parents: Bytes[]): WalkEntry[] {
   const view = viewOf(memory);
-  for (let at = 0; at < memory.byteLength; at += word(view, at / 4)) {
-    yield entryAt(view, at, parents);
-  }
+  const entries: WalkEntry[] = [];
+  for (let at = 0; at < memory.byteLength; at += word(view, at / 4)) entries.push(entryAt(view, at, parents));
+  return entries;
 }
 
 function entryAt(view: PackedView, at: number, parents: Bytes[]): WalkEntry {
@@ -97,8 +150,8 @@ function entryAt(view: PackedView, at: number, parents: Bytes[]): WalkEntry {
   const compared = (flags & FLAG.xattrsCompared) !== 0;
   return {
     path,
-    upper: statAt(view, at + HEAD_BYTES),
-    base: hasBase ? statAt(view, at + HEAD_BYTES + STAT_BYTES) : null,
+    upper: new PackedStat(view, at + HEAD_BYTES),
+    base: hasBase ? new PackedStat(view, at + HEAD_BYTES + STAT_BYTES) : null,
     whiteout: (flags & FLAG.whiteout) !== 0,
     opaque: (flags & FLAG.opaque) !== 0,
     copiedUp: (flags & FLAG.copiedUp) !== 0,
@@ -107,7 +160,29 @@ function entryAt(view: PackedView, at: number, parents: Bytes[]): WalkEntry {
     sameAcl: compared ? (flags & FLAG.sameAcl) !== 0 : null,
     redirect: flags & FLAG.hasRedirect ? text(view, redirectAt, redirectAt + word(view, head + 5)) : null,
     target: flags & FLAG.hasTarget ? text(view, targetAt, redirectAt) : null,
+    look: flags & FLAG.looked ? lookOf(flags) : null,
+    lines: flags & FLAG.counted ? linesOf(view, head, flags) : null,
   };
+}
+
+/** There are few different ones, so each is made once. */
+const looks = new Map<number, FirstLook>();
+
+function lookOf(flags: number): FirstLook {
+  const program = flags >>> PROGRAM_SHIFT;
+  const key = (program << 16) | (flags & (FLAG.hasNul | FLAG.baseText));
+  const known = looks.get(key);
+  if (known !== undefined) return known;
+  const binary = (flags & FLAG.hasNul) !== 0;
+  const replacesText = binary && (flags & FLAG.baseText) !== 0;
+  const look = { program: PROGRAMS[program] ?? null, script: program === SCRIPT, binary, replacesText };
+  looks.set(key, look);
+  return look;
+}
+
+function linesOf(view: PackedView, head: number, flags: number): LineCounts {
+  if ((flags & FLAG.binary) !== 0) return NO_LINES;
+  return { added: word(view, head + 6), removed: word(view, head + 7) };
 }
 
 function text(view: PackedView, from: number, to: number): Bytes {

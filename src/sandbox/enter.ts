@@ -1,14 +1,17 @@
 import type { Bytes } from '../bytes.js';
-import { fromText } from '../bytes.js';
+import { fromText, toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { startDriver } from '../kernel/driver.js';
 import { hasOwnTerminal, isSameProcess } from '../kernel/process.js';
-import type { EnvironmentOptions } from './environment.js';
+import { flagsDocument } from '../policy/flags.js';
+import { buildEnvironment, type CompiledPolicy } from '../policy/index.js';
 import { driverError } from './run.js';
 import type { SandboxRecord } from './sandbox.js';
 import { encodeEnterSpec } from './spec.js';
-import { accountOf, environmentFor, idsOf } from './start.js';
+import { compileHere } from './policy.js';
+import { readPolicyOf } from './policy-file.js';
+import { accountOf, environmentFor, idsOf, nestedOf, netOf } from './start.js';
 import { openStore, readRecord, sandboxDir } from './store.js';
 import { supervise } from './supervise.js';
 
@@ -17,7 +20,8 @@ export interface EnterOptions {
   readonly tag: string;
   /** empty: the user's shell */
   readonly argv: readonly Bytes[];
-  readonly env: EnvironmentOptions['given'];
+  /** `NAME` or `NAME=VALUE` */
+  readonly env: readonly string[];
   /** null: where the sandbox was started */
   readonly cwd: Bytes | null;
 }
@@ -30,9 +34,11 @@ export async function enterSandbox(options: EnterOptions): Promise<number> {
   const target = targetOf(record);
   const account = accountOf(context);
   const cwd = options.cwd ?? record.cwd;
-  const env = environmentFor(context, options.env, { tag: record.tag, cwd }, account);
+  const policy = readPolicyOf(store, record.tag)?.policy ?? (await compileHere(store, record.argv, NO_WISH, account.home)).policy;
+  const built = buildEnvironment(withGiven(policy, options.env), context.env, toText(cwd));
+  const env = environmentFor(context, built, { tag: record.tag, cwd }, account);
   const spec = encodeEnterSpec({
-    ...{ mode: record.mode, ...idsOf(context), cwd, net: record.net === 'off' ? 'off' : 'host', nested: 'allow', tty: hasOwnTerminal() },
+    ...{ mode: record.mode, ...idsOf(context), cwd, net: netOf(record), nested: nestedOf(policy), tty: hasOwnTerminal() },
     ...{ argv: options.argv.length > 0 ? options.argv : [fromText(account.shell)], env: env.map(fromText), rlimits: [], target },
   });
   const outcome = await supervise((onEvent) => startDriver({ verb: 'enter', spec, dir: sandboxDir(store, record.tag) }, onEvent), {
@@ -41,6 +47,19 @@ export async function enterSandbox(options: EnterOptions): Promise<number> {
   });
   if (outcome.failure !== null) throw driverError(outcome.failure);
   return outcome.status;
+}
+
+const NO_WISH = { flags: {}, files: [], profile: null, ci: false };
+
+/** The sandbox's policy with this command's `--env`. */
+function withGiven(policy: CompiledPolicy, words: readonly string[]): CompiledPolicy {
+  const { rules, variables } = flagsDocument({ env: words }, '/');
+  const origin = { layer: 'command line', file: 'command line', line: 0, col: 0 } as const;
+  const none = { paths: [], hosts: [], names: [] };
+  const keeps = rules.map(({ at: _at, subjects, except: _except, ...rule }) => ({
+    ...{ ...rule, origin, subjects: { ...none, names: subjects }, except: none, tightens: false },
+  }));
+  return { ...policy, rules: [...policy.rules, ...keeps], variables: [...policy.variables, ...variables.map(({ name, value }) => ({ name, value, origin }))] };
 }
 
 function targetOf(record: SandboxRecord): { readonly pid: number; readonly start: string } {

@@ -47,6 +47,7 @@ function makeLayer(kernel: Kernel, layer: PlannedLayer): void {
     removeTree(kernel, at, 'work' as Bytes);
     kernel.mkdir(at, 'work' as Bytes, 0o700);
     if (layer.skeleton) makeSkeleton(kernel, at, layer);
+    if (layer.shim && kernel.statOrNull(at, 'shim' as Bytes) === null) kernel.mkdir(at, 'shim' as Bytes, 0o700);
   } finally {
     kernel.close(at);
   }

@@ -79,6 +79,7 @@ function recordOf(fields: Fields): SandboxRecord {
     net: wordField(fields['net'], 'net', ['off', 'allow', 'ask', 'deny']),
     mounts: listField(fields['mounts'], 'mounts').map(mountOf),
     durable: flagField(fields['durable'], 'durable'),
+    ...(fields['policy'] === undefined ? {} : { policy: policyOf(fields['policy']) }),
   };
 }
 
@@ -111,6 +112,12 @@ function exitOf(value: unknown): SandboxRecord['exit'] {
 function degradedOf(value: unknown): SandboxRecord['degraded'][number] {
   const fields = objectField(value, 'degraded');
   return { name: textField(fields['name'], 'degraded.name'), why: textField(fields['why'], 'degraded.why') };
+}
+
+function policyOf(value: unknown): NonNullable<SandboxRecord['policy']> {
+  const fields = objectField(value, 'policy');
+  const version = fields['version'] === null ? null : textField(fields['version'], 'policy.version');
+  return { digest: textField(fields['digest'], 'policy.digest'), profile: textField(fields['profile'], 'policy.profile'), version };
 }
 
 function mountOf(value: unknown): SandboxRecord['mounts'][number] {

@@ -7,21 +7,31 @@ import { startBackground, startDriver, type Driver, type DriverEvent } from '../
 import { encodeFrame } from '../kernel/frames.js';
 import { startTimeOf } from '../kernel/process.js';
 import { startCapture, type Capture } from '../changes/capture.js';
+import { checkNetwork, makeNetwork, networkLines, rungWish, type Network, type NetworkWish } from './network.js';
 import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
-import { isReadOnlyAt, modeOf, prepareStart, refuseNested, type Start, type Wanted } from './start.js';
-import { awaitGone, recordStop, removeSandbox } from './stop.js';
+import { refuseNested } from './nested.js';
+import { writePolicy } from './policy-file.js';
+import { notesOf, startLines, withheldIn } from './policy-words.js';
+import { policyForRun, type PolicyWish, type RunPolicy } from './policy.js';
+import { accountOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
+import { awaitGone, isDiskFull, recordStop, removeSandbox } from './stop.js';
 import { createSandbox, lockRunning, newTag, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
 import { supervise, type Outcome } from './supervise.js';
+import { openTrail, type Trail } from './trail.js';
 
-export interface RunOptions extends Wanted {
+export interface RunOptions {
   readonly context: Context;
+  readonly argv: readonly Bytes[];
+  readonly wish: PolicyWish;
+  readonly detach: boolean;
   /** null: made from the agent's name */
   readonly tag: string | null;
   /** `--in TAG`: run again in a stopped sandbox */
   readonly resume: string | null;
   /** null: not said, which is `allow` with a warning */
   readonly net: 'off' | 'allow' | 'ask' | 'deny' | null;
+  readonly network: NetworkWish;
   readonly rm: boolean;
   readonly durable: boolean;
   /** the program and words that started this process, for `--detach` */
@@ -52,24 +62,17 @@ const CAPTURE_TOTAL_BYTES = 256 << 20;
 export async function runSandbox(options: RunOptions): Promise<number> {
   const { context } = options;
   refuseNested();
-  checkNet(options);
   const background = options.detach ? (context.env[BACKGROUND] ?? null) : null;
   const store = openStore(context);
   if (options.detach && background === null) return runInBackground(options, store);
+  const policy = await policyForRun(store, options.argv, options.wish, accountOf(context).home);
+  checkNetwork(options.net ?? 'allow', options.network, policy.policy);
   const opened = await open(store, { ...options, tag: background ?? options.tag });
   try {
-    return await runOpened(store, opened, options, background !== null);
+    return await runOpened(store, opened, { ...options, policy, background: background !== null });
   } finally {
     opened.running.release();
   }
-}
-
-function checkNet({ net }: RunOptions): void {
-  if (net !== 'ask' && net !== 'deny') return;
-  throw new AgentfwError('AFW_NET', `--net ${net} is not built yet: there is no network gate.`, {
-    status: 125,
-    hint: 'Use --net off or --net allow',
-  });
 }
 
 interface Opened {
@@ -81,7 +84,7 @@ interface Opened {
 
 async function open(store: Store, options: RunOptions): Promise<Opened> {
   const { context, argv, durable } = options;
-  const net = options.net === 'off' ? 'off' : 'allow';
+  const net = options.net ?? 'allow';
   const mode = modeOf(context);
   if (options.resume === null) {
     const made = createSandbox(store, { tag: options.tag, argv, cwd: context.cwd, mode, net, durable });
@@ -115,26 +118,42 @@ function otherMode(record: SandboxRecord): AgentfwError {
   });
 }
 
-async function runOpened(store: Store, opened: Opened, options: RunOptions, background: boolean): Promise<number> {
+interface Prepared extends RunOptions {
+  readonly policy: RunPolicy;
+  readonly background: boolean;
+}
+
+async function runOpened(store: Store, opened: Opened, options: Prepared): Promise<number> {
   let record = opened.record;
   let outcome: Outcome;
+  const { policy } = options.policy;
+  const trail = openTrail(store, record, { digest: policy.digest, profile: policy.profile.name });
+  const network = netOf(record) === 'gate' ? makeNetwork({ store, record, policy, trail, wish: options.network }) : null;
   try {
     for (let tries = MAX_TRIES; ; tries -= 1) {
       const start = prepareStart(store, opened.record, options);
       record = start.record;
-      if (tries === MAX_TRIES) warn(record, options, opened.fresh);
-      outcome = await drive(store, start, { keep: (changed) => (record = changed), say: options.say, background, captures: !options.rm });
+      if (tries === MAX_TRIES) announce(store, start, options, opened.fresh);
+      outcome = await drive(store, start, { keep: (changed) => (record = changed), say: options.say, background: options.background, captures: !options.rm, trail, network });
       if (tries <= 1 || !hostMoved(outcome)) break;
     }
   } catch (error) {
+    trail.leave();
     await giveUp(store, { ...opened, record });
     throw error;
   }
-  if (outcome.failure !== null && !outcome.started) {
+  const broken = (await network?.end()) ?? null;
+  const failed = outcome.failure === null ? broken : driverError(outcome.failure);
+  if (options.rm || (opened.fresh && failed !== null && !outcome.started)) trail.leave();
+  else trail.end(outcome);
+  if (failed !== null && !outcome.started) {
     await giveUp(store, { ...opened, record });
-    throw driverError(outcome.failure);
+    throw failed;
   }
   record = recordStop(store, record, outcome);
+  if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${record.tag} or agentfw prune frees some`);
+  if (broken !== null) throw broken;
+  for (const line of networkLines(record.tag, trail, network)) options.say(line);
   await options.onStopped?.(store, record);
   if (options.rm) removeSandbox(store, record);
   return outcome.status;
@@ -143,6 +162,15 @@ async function runOpened(store: Store, opened: Opened, options: RunOptions, back
 /** The host goes on living: what was planned may be gone when it is to be mounted. Then the plan is made anew. */
 function hostMoved({ failure, started }: Outcome): boolean {
   return !started && failure?.code === 'mount' && /No such file or directory/.test(failure.message);
+}
+
+/** Keeps the policy with the sandbox, and tells what the user should know before the agent starts. */
+function announce(store: Store, { record, environment }: Start, options: Prepared, fresh: boolean): void {
+  const { policy, say } = options;
+  const notes = notesOf(policy, environment, record.net);
+  writePolicy(store, record.tag, { version: 1, policy: policy.policy, notes, withheld: withheldIn(environment) });
+  for (const line of startLines(policy, environment, record)) say(line);
+  warn(record, options, fresh);
 }
 
 function warn(record: SandboxRecord, { net, say }: RunOptions, fresh: boolean): void {
@@ -156,16 +184,19 @@ interface Driving {
   readonly background: boolean;
   /** false: the changes are thrown away at the end, no base will be asked for */
   readonly captures: boolean;
+  readonly trail: Trail;
+  readonly network: Network | null;
 }
 
-async function drive(store: Store, start: Start, { keep, say, background, captures }: Driving): Promise<Outcome> {
+async function drive(store: Store, start: Start, { keep, say, background, captures, trail, network }: Driving): Promise<Outcome> {
   let record = start.record;
   let capture: Capture | null = null;
   const begin = (onEvent: (event: DriverEvent) => void): Driver => {
     // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view.
     const note = noteRecord(store, record);
     note.write();
-    const driver = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag) }, onEvent);
+    const driver = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag), ...(network === null ? {} : { gate: { rung: rungWish(store) } }) }, onEvent);
+    network?.attach(driver);
     note.sync();
     return driver;
   };
@@ -181,6 +212,7 @@ async function drive(store: Store, start: Start, { keep, say, background, captur
       }
     },
     onDegraded: (name, why) => {
+      trail.degraded(name, why);
       say(`agentfw: this kernel lacks ${name}: ${why}`);
       record = { ...record, degraded: [...record.degraded, { name, why }] };
       keep(record);

@@ -43,4 +43,6 @@ export interface SandboxRecord {
   /** mounts that are read-only, private, hidden or skipped in the view, for `status` */
   readonly mounts: readonly { readonly path: Bytes; readonly decision: string; readonly why: string }[];
   readonly durable: boolean;
+  /** of the newest run; absent in records of before there were policies */
+  readonly policy?: { readonly digest: string; readonly profile: string; readonly version: string | null };
 }

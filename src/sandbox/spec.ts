@@ -73,6 +73,8 @@ function opTokens(step: ViewOp): Tokens {
       return ['bind', step.src, step.dst, step.write ? 'rw' : 'ro'];
     case 'overlay':
       return ['overlay', step.dst, step.upper, step.work, step.options.join(','), String(step.lowers.length), ...step.lowers];
+    case 'shim':
+      return ['shim', step.dst, step.base, String(step.paths.length), ...step.paths];
     case 'tmpfs':
       return ['tmpfs', step.dst, octal(step.mode), String(step.size), step.flags.join(',')];
     default:

@@ -9,42 +9,32 @@ import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { hasAllIds, hasOwnTerminal, hasSysAdmin } from '../kernel/process.js';
 import { removeTree } from '../kernel/remove.js';
 import { planView } from '../view/mounts.js';
-import { parseMountinfo } from '../view/mountinfo.js';
 import { PlanError, type PlannedLayer, type ViewOptions, type ViewPlan } from '../view/plan.js';
-import { MARKER } from '../view/private.js';
+import { buildEnvironment, settingOf, type BuiltEnvironment, type CompiledPolicy } from '../policy/index.js';
 import { environmentOf, type EnvironmentOptions } from './environment.js';
+import { makeGateFiles } from './gatefiles.js';
 import { prepareView } from './prepare.js';
-import { absolute, programPaths, projectOf, sharedGitDirs } from './program.js';
+import { programPaths, projectOf, sharedGitDirs } from './program.js';
+import { hiddenFor, type RunPolicy } from './policy.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
 import { encodeSpec } from './spec.js';
+import { makeStandIns } from './standins.js';
 import { foreignLayerDir, sandboxDir, type Store } from './store.js';
 
-/** What a run is asked to be. Paths may be relative to the working directory. */
+/** What a run is asked to be. */
 export interface Wanted {
   readonly argv: readonly Bytes[];
-  readonly hide: readonly Bytes[];
-  readonly passthrough: readonly Bytes[];
-  readonly share: readonly Bytes[];
-  readonly env: EnvironmentOptions['given'];
-  readonly nested: 'allow' | 'deny';
+  readonly policy: RunPolicy;
   readonly detach: boolean;
 }
 
 export interface Start {
   readonly record: SandboxRecord;
   readonly spec: Buffer;
+  readonly environment: BuiltEnvironment;
 }
 
 const PRIVATE_ROOTS = ['/', '/tmp', '/var/tmp', '/run', '/dev/shm'] as Bytes[];
-
-/** Refuses a run inside a run: a second view over the first would be half of one. */
-export function refuseNested(): void {
-  if (!parseMountinfo(readMountinfo()).some((mount) => mount.point === MARKER)) return;
-  throw new AgentfwError('AFW_NESTED', "Can't run inside a sandbox of agentfw.", {
-    status: 125,
-    hint: 'The agent is confined already: start the program itself',
-  });
-}
 
 /** Root with its rights over mounts builds the view as root; anybody else in a user namespace. */
 export function modeOf(context: Context): 'user' | 'root' {
@@ -54,7 +44,9 @@ export function modeOf(context: Context): 'user' | 'root' {
 /** Plans the view, makes what it needs in the store, and writes the spec. The caller writes the record. */
 export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted): Start {
   const account = accountOf(store.context);
-  const env = environmentFor(store.context, wanted.env, { tag: record.tag, cwd: record.cwd }, account);
+  const { policy } = wanted.policy;
+  const built = buildEnvironment(policy, store.context.env, toText(record.cwd));
+  const env = environmentFor(store.context, built, { tag: record.tag, cwd: record.cwd }, account);
   const plan = planOf(store, record, wanted, { account, searchPath: valueIn(env, 'PATH') });
   const dir = sandboxDir(store, record.tag);
   const made = prepareView(store.kernel, plan, dir);
@@ -63,13 +55,22 @@ export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted
     layers: plan.layers.map(bareLayer),
     mounts: [...plan.mounts, ...plan.paths].filter(({ decision }) => decision !== 'overlay'),
     degraded: [],
+    policy: { digest: policy.digest, profile: policy.profile.name, version: policy.profile.version },
   };
   const spec = encodeSpec({
-    ...{ mode: record.mode, ...idsOf(store.context), newroot: made.newroot, cwd: record.cwd, nested: wanted.nested },
-    ...{ net: record.net === 'off' ? 'off' : 'host', tty: hasOwnTerminal() && !wanted.detach, detach: wanted.detach },
+    ...{ mode: record.mode, ...idsOf(store.context), newroot: made.newroot, cwd: record.cwd, nested: nestedOf(policy) },
+    ...{ net: netOf(record), tty: hasOwnTerminal() && !wanted.detach, detach: wanted.detach },
     ...{ argv: wanted.argv, env: env.map(fromText), rlimits: [], ops: plan.ops },
   });
-  return { record: planned, spec };
+  return { record: planned, spec, environment: built };
+}
+
+export function netOf({ net }: Pick<SandboxRecord, 'net'>): 'off' | 'host' | 'gate' {
+  return net === 'off' ? 'off' : net === 'allow' ? 'host' : 'gate';
+}
+
+export function nestedOf(policy: CompiledPolicy): 'allow' | 'deny' {
+  return settingOf(policy, 'nested')?.value === 'deny' ? 'deny' : 'allow';
 }
 
 interface Surroundings {
@@ -83,15 +84,18 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
   const project = projectOf(cwd, PRIVATE_ROOTS);
   const home = hostFacts.realpath(fromText(account.home));
   const trees = [project, ...sharedGitDirs(project), ...(home === null || home === '/' ? [] : [home])];
-  const here = (path: Bytes): Bytes => absolute(path, context.cwd);
+  const { grants, hides } = wanted.policy;
+  const standIns = makeStandIns(sandboxDir(store, record.tag), hides);
   const options: ViewOptions = {
     ...{ mode: record.mode, ...idsOf(context), cwd, home, trees, stateDir: store.dir },
     ...{ programs: programPaths(wanted.argv[0] ?? ('' as Bytes), cwd, searchPath), durable: record.durable },
     sandboxDir: sandboxDir(store, record.tag),
     runtimeDir: runtimeDirOf(context),
-    hide: wanted.hide.map(here),
-    passthrough: wanted.passthrough.map((path) => hostFacts.realpath(here(path)) ?? here(path)),
-    share: wanted.share.map(here),
+    hide: hiddenFor(wanted.policy).map((hidden) => ({ ...hidden, ...optional('standIn', standIns.get(hidden.path)) })),
+    readonly: grants.readonly,
+    passthrough: grants.passthrough.map(({ path }) => path),
+    share: grants.share.map(({ path }) => path),
+    ...(netOf(record) === 'gate' ? { gate: makeGateFiles(sandboxDir(store, record.tag)) } : {}),
     previous: layersToKeep(store, record),
     foreignLayerDir: foreignPlaces(store, record),
   };
@@ -141,6 +145,10 @@ function foreignPlaces(store: Store, record: SandboxRecord): ViewOptions['foreig
   };
 }
 
+function optional<K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> {
+  return value === undefined ? {} : ({ [key]: value } as Partial<Record<K, V>>);
+}
+
 /** Only what the record keeps. */
 function bareLayer({ id, base, dir, family, covered, skeleton }: PlannedLayer): Layer {
   return { id, base, dir, family, covered, skeleton };
@@ -180,14 +188,14 @@ function attempt<T>(ask: () => T): T | null {
 
 export function environmentFor(
   { env }: Context,
-  given: EnvironmentOptions['given'],
+  built: BuiltEnvironment,
   { tag, cwd }: { readonly tag: string; readonly cwd: Bytes },
   account: Account,
 ): readonly string[] {
   // The shell's own name for the directory, symlinks and all, as long as it leads there.
   const named = env['PWD'];
   const same = named?.startsWith('/') === true && hostFacts.realpath(fromText(named)) === cwd;
-  return environmentOf({ env, given, tag, account, cwd: same ? named : toText(cwd) });
+  return environmentOf({ built, tag, account, cwd: same ? named : toText(cwd) });
 }
 
 function valueIn(env: readonly string[], name: string): string {

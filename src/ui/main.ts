@@ -10,7 +10,10 @@ type CommandModule = { readonly default: new (argv: string[], config: never) => 
 
 /** Each command is its own chunk of the bundle, loaded when it is asked for. */
 export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
+  approvals: () => import('../commands/approvals.js'),
+  approve: () => import('../commands/approve.js'),
   commit: () => import('../commands/commit.js'),
+  deny: () => import('../commands/deny.js'),
   diff: () => import('../commands/diff.js'),
   discard: () => import('../commands/discard.js'),
   doctor: () => import('../commands/doctor.js'),
@@ -19,6 +22,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   kill: () => import('../commands/kill.js'),
   list: () => import('../commands/list.js'),
   log: () => import('../commands/log.js'),
+  net: () => import('../commands/net.js'),
   prune: () => import('../commands/prune.js'),
   recover: () => import('../commands/recover.js'),
   run: () => import('../commands/run.js'),

@@ -27,3 +27,10 @@ export function canBeLower(type: string): boolean {
 export function canBeUpper(type: string): boolean {
   return canBeLower(type) && !NO_UPPER.has(type) && !type.startsWith('fuse');
 }
+
+/** On another machine, or brought by a program: slow to look through. */
+export function isRemote(type: string): boolean {
+  return REMOTE.has(type) || type.startsWith('fuse');
+}
+
+const REMOTE: ReadonlySet<string> = new Set('autofs nfs nfs4 cifs smb3 smbfs ncpfs afs coda ceph 9p lustre glusterfs'.split(' '));

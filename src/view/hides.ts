@@ -1,9 +1,9 @@
 import type { Bytes } from '../bytes.js';
-import { isWithin, joinBytes } from '../bytes.js';
+import { isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
 import { canBeUpper } from './fstypes.js';
 import type { Mount, MountTable } from './mountinfo.js';
 import { mountOf } from './mountinfo.js';
-import type { HostFacts } from './plan.js';
+import type { Hidden, HostFacts } from './plan.js';
 
 /**
  * Every path under which the same object can be reached: bind mounts and
@@ -39,16 +39,23 @@ function outside(mount: Mount, inside: Bytes, table: MountTable): Bytes | null {
 }
 
 /**
- * The real paths to hide for the paths asked for: a symlink hides what it
- * leads to, and what lies below another hidden path needs no hide of its own.
+ * Every place of what is asked for, outermost only: what lies below another
+ * hidden path needs no hide of its own.
  */
-export function hiddenPaths(table: MountTable, facts: HostFacts, asked: readonly Bytes[]): readonly Bytes[] {
-  const real = asked.flatMap((path) => {
-    const target = facts.realpath(path);
-    return target === null ? [] : aliasesOf(table, target);
-  });
-  const all = [...new Set(real)].sort();
-  return all.filter((path) => !all.some((other) => other !== path && isWithin(path, other)));
+export function hiddenPaths(table: MountTable, facts: HostFacts, asked: readonly Hidden[]): readonly Hidden[] {
+  const found = new Map<Bytes, Hidden>();
+  for (const hidden of asked) {
+    const parent = hidden.path === '/' ? hidden.path : facts.realpath(parentOf(hidden.path));
+    if (parent === null) continue;
+    for (const path of aliasesOf(table, hidden.path === '/' ? parent : joinBytes(parent, nameOf(hidden.path)))) {
+      if (!found.has(path)) found.set(path, { ...hidden, path });
+    }
+  }
+  const isBelow = (path: Bytes): boolean => {
+    for (let at = path; at !== '/'; ) if (found.has((at = parentOf(at)))) return true;
+    return false;
+  };
+  return [...found.values()].filter(({ path }) => !isBelow(path)).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** The directories of foreign layers on each mount, which the store's hide does not reach. */

@@ -38,7 +38,7 @@ function topmost(paths: ReadonlySet<Bytes>): readonly Bytes[] {
 }
 
 /** True when the object's owner and group exist inside: only such objects can be copied up. */
-function isMapped(draft: Draft, path: Bytes): boolean {
+export function isMapped(draft: Draft, path: Bytes): boolean {
   const stat = draft.facts.lstat(path);
   return stat !== null && stat.uid === draft.options.uid && stat.gid === draft.options.gid;
 }

@@ -19,6 +19,7 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
     family: draft.options.mode === 'root' ? 'trusted' : 'user',
     covered: [],
     skeleton: skeleton !== null,
+    shim: false,
     // Otherwise the agent could make names here that no commit can land.
     mode: draft.facts.writable(base) ? host : host & ~0o222,
     owner: draft.options.mode === 'root' && stat !== null ? { uid: stat.uid, gid: stat.gid } : null,

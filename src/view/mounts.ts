@@ -1,11 +1,11 @@
 import type { Bytes } from '../bytes.js';
-import { isWithin, joinBytes } from '../bytes.js';
-import { addReadOnly, addTmpfs, decide, decideBelow, isPrivate, newDraft, regionOf, setRegion, ensurePoint, type Draft } from './draft.js';
+import { isWithin } from '../bytes.js';
+import { addReadOnly, addTmpfs, isPrivate, newDraft, regionOf, setRegion, ensurePoint, type Draft } from './draft.js';
 import { canBeUpper } from './fstypes.js';
-import { aliasesOf, hiddenPaths, layerRooms } from './hides.js';
+import { placeHides, replaceDecision } from './hiding.js';
 import { finishLayers } from './layers.js';
 import { mountOf, mountTable, parseMountinfo } from './mountinfo.js';
-import type { Decided, HostFacts, ViewOp, ViewOptions, ViewPlan } from './plan.js';
+import type { Decided, HostFacts, ViewOptions, ViewPlan } from './plan.js';
 import { PlanError } from './plan.js';
 import { findPrivateRoots, MARKER, placePrivate, placePrograms } from './private.js';
 import { placeHostAsRoot } from './root.js';
@@ -31,9 +31,17 @@ export function planView(mountinfo: Bytes, options: ViewOptions, facts: HostFact
   if (options.mode === 'user' && options.uid !== 0) placeSsh(draft);
   placeGrants(draft);
   placeHides(draft);
-  const marker = regionOf(draft, MARKER);
-  if (marker.kind === 'tmpfs') addTmpfs(draft, MARKER, 0o555, { size: 4096, readOnly: true });
+  placeMarker(draft);
   return finish(draft);
+}
+
+/** The marker of a sandbox; with the gate it holds what the agent may read of refusals. */
+function placeMarker(draft: Draft): void {
+  const { gate } = draft.options;
+  for (const { path, source } of gate?.files ?? []) addReadOnly(draft, path, 'names are resolved by the network gate', source);
+  if (regionOf(draft, MARKER).kind !== 'tmpfs') return;
+  if (gate === undefined) addTmpfs(draft, MARKER, 0o555, { size: 4096, readOnly: true });
+  else addReadOnly(draft, MARKER, 'what the network gate refused lately', gate.notes);
 }
 
 function finish(draft: Draft): ViewPlan {
@@ -83,6 +91,11 @@ function placeGrants(draft: Draft): void {
     setRegion(draft, path, 'passthrough');
     replaceDecision(draft, path, 'passthrough', 'you let writes through to the host');
   }
+  for (const { path, rule } of options.readonly) {
+    if (isPrivate(regionOf(draft, path)) || regionOf(draft, path).kind === 'read-only') continue;
+    addReadOnly(draft, path, rule);
+    replaceDecision(draft, path, 'read-only', rule);
+  }
   for (const path of options.share) {
     const source = facts.realpath(path);
     if (source === null) throw new PlanError(`Can't share ${path}: there is no such file.`, 'Name a file or a directory of this machine');
@@ -91,52 +104,4 @@ function placeGrants(draft: Draft): void {
     }
     addReadOnly(draft, path, 'you share it with the sandbox', source);
   }
-}
-
-function replaceDecision(draft: Draft, path: Bytes, decision: Decided['decision'], why: string): void {
-  const mount = draft.table.at.get(path);
-  if (mount !== undefined) draft.decided.delete(mount.id);
-  decide(draft, path, decision, why);
-}
-
-/** What must not be seen: the user's hides, then the store and every other place of layers. */
-function placeHides(draft: Draft): void {
-  const { options, facts, table } = draft;
-  for (const path of hiddenPaths(table, facts, options.hide)) {
-    if (path === '/' || isWithin(options.cwd, path)) {
-      throw new PlanError(`Can't hide ${path}: the working directory lies in it.`, 'Hide something smaller, or run elsewhere');
-    }
-    if (isPrivate(regionOf(draft, path))) continue;
-    draft.ops.push(hideStep(draft, path));
-    setRegion(draft, path, 'hidden');
-    replaceDecision(draft, path, 'hide', 'you hide it');
-    decideBelow(draft, path, 'hide', `below ${path}, which is hidden`);
-  }
-  const rooms = layerRooms(table, facts, options.uid);
-  const own = draft.layers.map((layer) => layer.dir).filter((dir) => !isWithin(dir, options.stateDir));
-  const made = own.map((dir) => joinBytes(mountOf(table, dir)!.point, `.agentfw-${options.uid}` as Bytes));
-  const places = new Set([...draft.storeAt, ...[...rooms, ...made].flatMap((path) => aliasesOf(table, path))]);
-  for (const place of places) hideStore(draft, place);
-}
-
-/**
- * As root the agent can rename a directory of the host with what is hidden in
- * it; a `hide` would pass over the empty place on the next run, the others
- * refuse to start.
- */
-function hideStep({ options, facts, regions }: Draft, path: Bytes): ViewOp {
-  if (options.mode === 'user' || regions.get(path)?.kind === 'overlay') return { op: 'hide', dst: path };
-  if (facts.lstat(path)?.type === 'dir') return { op: 'tmpfs', dst: path, mode: 0, size: 4096, flags: ['ro'] };
-  return { op: 'bind', src: '/dev/null' as Bytes, dst: path, write: false };
-}
-
-/** A tmpfs, not a `hide`: where it can't be laid the start is refused. */
-function hideStore(draft: Draft, path: Bytes): void {
-  if (isPrivate(regionOf(draft, path))) return;
-  if (isWithin(draft.options.cwd, path)) {
-    throw new PlanError(`Can't run in ${draft.options.cwd}: the store shows there.`, 'Change to the directory of your project');
-  }
-  addTmpfs(draft, path, 0o555, { size: 4096, readOnly: true });
-  decide(draft, path, 'hide', "agentfw's own");
-  decideBelow(draft, path, 'hide', "agentfw's own");
 }

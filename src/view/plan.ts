@@ -16,6 +16,8 @@ export type ViewOp =
       /** topmost first */
       readonly lowers: readonly Bytes[];
     }
+  /** makes `paths` absent in the overlay of `base` that has `dst`, a directory of the host, as its topmost lower */
+  | { readonly op: 'shim'; readonly dst: Bytes; readonly base: Bytes; readonly paths: readonly Bytes[] }
   | { readonly op: 'tmpfs'; readonly dst: Bytes; readonly mode: number; readonly size: number; readonly flags: readonly ('ro' | 'noexec')[] }
   | { readonly op: 'proc' | 'dev' | 'hide' | 'remount-ro'; readonly dst: Bytes };
 
@@ -23,10 +25,11 @@ export type OverlayOption = 'user' | 'trusted' | 'volatile' | 'redirect' | 'nosu
 
 /**
  * What the view shows at a host mount: its content under a layer, the host's
- * own read-only, something of the sandbox's own, nothing, nothing because it
- * can't be reached, or the host's own for writing.
+ * own read-only, something of the sandbox's own, nothing, something harmless
+ * in its place, nothing because it can't be reached, or the host's own for
+ * writing.
  */
-export type Decision = 'overlay' | 'read-only' | 'private' | 'hide' | 'skip' | 'passthrough';
+export type Decision = 'overlay' | 'read-only' | 'private' | 'hide' | 'stand-in' | 'skip' | 'passthrough';
 
 export interface Decided {
   readonly path: Bytes;
@@ -40,6 +43,8 @@ export interface PlannedLayer extends Layer {
   readonly mode: number;
   /** owner of the upper directory in root mode; null: whoever makes it */
   readonly owner: { readonly uid: number; readonly gid: number } | null;
+  /** it needs an empty directory `shim` for what is hidden in it */
+  readonly shim: boolean;
   /** what stands in for the base's own entries when it has mounts below it */
   readonly skeletonEntries: readonly SkeletonEntry[];
 }
@@ -57,6 +62,14 @@ export interface PrivateDir {
   readonly dst: Bytes;
   readonly mode: number;
   readonly inside: readonly { readonly path: Bytes; readonly kind: 'dir' | 'file'; readonly mode: number }[];
+}
+
+/** Something that must not be seen, and the rule that says so. The last name of the path is no symlink to follow. */
+export interface Hidden {
+  readonly path: Bytes;
+  readonly rule: string;
+  /** a file of the host that is shown, read-only, in its place */
+  readonly standIn?: Bytes;
 }
 
 /** A file or directory of the host that has to be copied so that it belongs to the user. */
@@ -116,14 +129,24 @@ export interface ViewOptions {
   /** the sandbox's own directory in the store */
   readonly sandboxDir: Bytes;
   readonly runtimeDir: Bytes | null;
-  readonly hide: readonly Bytes[];
+  readonly hide: readonly Hidden[];
+  /** existing real paths that can't be written, and the rule for each */
+  readonly readonly: readonly { readonly path: Bytes; readonly rule: string }[];
   readonly passthrough: readonly Bytes[];
   readonly share: readonly Bytes[];
   readonly durable: boolean;
+  /** with the network gate: what the agent finds instead of the host's name resolution, and what it may read of refusals */
+  readonly gate?: GateView;
   /** layers of an earlier run in this sandbox */
   readonly previous: readonly Layer[];
   /** where layer `id` of a base on another filesystem goes, given the root of its mount */
   readonly foreignLayerDir: (mountRoot: Bytes, id: number) => Bytes;
+}
+
+/** Files of the sandbox's own, shown read-only: at real paths of the host, and in place of the marker directory. */
+export interface GateView {
+  readonly files: readonly { readonly path: Bytes; readonly source: Bytes }[];
+  readonly notes: Bytes;
 }
 
 /** Why no view can be planned; the caller turns it into the user's error. */

@@ -8,7 +8,7 @@ import { commitStatus, type CommitResult } from '../../src/changes/result.js';
 import { AT_FDCWD, KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { look } from '../crash/look.js';
-import { at, changesIn, commit, contextFor, makeWorld, picture, planOf, sh, type World } from './world.js';
+import { at, changesIn, commit, contextFor, makeWorld, picture, planOf, sh, singleCalls, type World } from './world.js';
 
 let world: World;
 beforeEach(() => {
@@ -25,8 +25,8 @@ const refusals = (result: CommitResult): Record<string, string> =>
 /** A kernel on which something else happens right before a call. */
 const before = (name: keyof Kernel, when: (...args: unknown[]) => boolean, act: () => void): Kernel => {
   let done = false;
-  const { landBatch: _none, ...kernel } = native;
-  const call = kernel[name as keyof typeof kernel] as (...args: unknown[]) => unknown;
+  const kernel = singleCalls(native);
+  const call = kernel[name] as (...args: unknown[]) => unknown;
   return {
     ...kernel,
     [name]: (...args: unknown[]): unknown => {
@@ -366,8 +366,7 @@ describe('races with the host (I5, I6)', () => {
 
 describe('errors', () => {
   const failing = (code: string, when: (...args: unknown[]) => boolean): Kernel => {
-    const { landBatch: _none, ...kernel } = native;
-    return { ...kernel, rename: (...args) => {
+    return { ...singleCalls(native), rename: (...args) => {
       if (when(...args)) throw new KernelError(code, 5, 'renameat2', null, `${code}: injected`);
       native.rename(...args);
     } };
@@ -428,8 +427,7 @@ describe('order of durability', () => {
   test('content, journal, renames, sync, done record, removal (I1, I2, I7)', () => {
     sh(world, 'echo a >$H/a; echo A >$U/a; echo b >$U/b; mkdir $H/c; echo c >$H/c/c; wh $U/c');
     const calls: string[] = [];
-    const { landBatch: _none, ...kernel } = native;
-    const recorded = Object.fromEntries(Object.entries(kernel).map(([name, call]) => [
+    const recorded = Object.fromEntries(Object.entries(singleCalls(native)).map(([name, call]) => [
       name, (...args: unknown[]): unknown => {
         calls.push(name === 'rename' ? `rename ${String(args[1])} ${String(args[3])}` : name);
         return (call as (...args: unknown[]) => unknown)(...args);

@@ -26,7 +26,7 @@ describe('kinds', () => {
       path: b(join(planted.base, 'd/f')), kind: 'modify', type: 'file', oldType: null, from: null, content: true, implied: false,
       at: { layer: 0, path: 'd/f' }, upper: { size: 4 }, base: { size: 3 },
     });
-    expect(file).not.toHaveProperty('basePath');
+    expect(file?.basePath).toBeUndefined();
     expect(link).toMatchObject({ kind: 'add', type: 'symlink', target: 'there', base: null });
   });
 

@@ -58,6 +58,11 @@ export function makeWorld(options: WorldOptions = {}): World {
   return { ...world, ctx: contextFor(world, options.kernel ?? native), remove };
 }
 
+/** Without batches: each rename is a call that a test can see or fail. */
+export function singleCalls(kernel: Kernel): Kernel {
+  return Object.fromEntries(Object.entries(kernel).filter(([name]) => name !== 'landBatch')) as unknown as Kernel;
+}
+
 let counter = 0;
 
 export function contextFor(world: Pick<World, 'host' | 'state'>, kernel: Kernel, t0: bigint = FAR_FUTURE): CommitContext {

@@ -229,14 +229,17 @@ for (const identity of identities()) {
       expect(existsSync(join(area.project, 'both'))).toBe(false);
     });
 
-    gated.test('an environment without loader hooks and agent sockets, except what is named', async () => {
-      const outcome = await area.cli(['run', '--rm', '--net', 'off', '--env', 'NODE_OPTIONS', '--env', 'MINE=1', '--', 'env'], {
-        env: { LD_PRELOAD: '', BASH_ENV: '/x', SSH_AUTH_SOCK: '/x', DBUS_SESSION_BUS_ADDRESS: 'x', NODE_OPTIONS: '--no-warnings', KEPT: 'yes', GIT_DIR: '/x', GIT_AUTHOR_NAME: 'me' },
+    gated.test('an environment of what is known or named, and never what loads code (EX08)', async () => {
+      const outcome = await area.cli(['run', '--rm', '--net', 'off', '--env', 'NODE_OPTIONS', '--env', 'KEPT', '--env', 'MINE=1', '--', 'env'], {
+        env: { LD_PRELOAD: '', BASH_ENV: '/x', SSH_AUTH_SOCK: '/x', DBUS_SESSION_BUS_ADDRESS: 'x', NODE_OPTIONS: '--no-warnings', KEPT: 'yes', OTHER: 'no', GIT_DIR: '/x', GIT_AUTHOR_NAME: 'me' },
       });
       const names = outcome.stdout.split('\n').map((line) => line.split('=')[0]);
 
-      expect(names).toEqual(expect.arrayContaining(['NODE_OPTIONS', 'MINE', 'KEPT', 'GIT_AUTHOR_NAME', 'AGENTFW', 'AGENTFW_TAG', 'HOME', 'PWD']));
-      for (const name of ['LD_PRELOAD', 'BASH_ENV', 'SSH_AUTH_SOCK', 'DBUS_SESSION_BUS_ADDRESS', 'GIT_DIR', 'AGENTFW_STATE_DIR']) expect(names).not.toContain(name);
+      expect(names).toEqual(expect.arrayContaining(['MINE', 'KEPT', 'GIT_AUTHOR_NAME', 'AGENTFW', 'AGENTFW_TAG', 'HOME', 'PWD']));
+      for (const name of ['LD_PRELOAD', 'BASH_ENV', 'SSH_AUTH_SOCK', 'DBUS_SESSION_BUS_ADDRESS', 'GIT_DIR', 'AGENTFW_STATE_DIR', 'NODE_OPTIONS', 'OTHER']) {
+        expect(names).not.toContain(name);
+      }
+      expect(outcome.stderr).toContain('--env NODE_OPTIONS is not passed: it loads code into programs');
     });
 
     gated.test('a store that can not hold layers is refused with the mend (E14)', async () => {

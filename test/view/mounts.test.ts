@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { isWithin, type Bytes } from '../../src/bytes.js';
-import type { ViewPlan } from '../../src/view/plan.js';
+import type { Layer } from '../../src/sandbox/sandbox.js';
+import type { Hidden, ViewPlan } from '../../src/view/plan.js';
 import { CASES } from './cases.js';
 import { BASIC, decisions, KERNEL_MOUNTS, plan } from './fake-host.js';
 
@@ -228,15 +229,17 @@ describe('what a plan refuses', () => {
     ['a run inside the store', { options: { cwd: '/home/u/.local/state/agentfw' as Bytes } }, /inside the store/],
     ['a passthrough of a file', { options: { passthrough: ['/etc/passwd'] as Bytes[] } }, /no directory/],
     ['a passthrough around the store', { options: { passthrough: ['/home/u'] as Bytes[] } }, /the store lies in it/],
-    ['a hide of the working directory', { options: { hide: ['/home/u'] as Bytes[] } }, /working directory lies in it/],
+    ['a hide of the working directory', { options: { hide: hides('/home/u') } }, /working directory lies in it/],
   ])('%s', (_name, change, message) => {
     expect(() => plan({ ...base, ...change })).toThrow(message);
   });
 });
 
+const hides = (...paths: readonly string[]): Hidden[] => paths.map((path) => ({ path: path as Bytes, rule: 'a.rule' }));
+
 describe('hides', () => {
   test('hold through every bind alias of the same directory (RD05)', () => {
-    const { ops } = plan({
+    const { ops, paths } = plan({
       mountinfo: `${ROOT}${KERNEL_MOUNTS}
 40 27 254:1 /home/u /mnt/alias rw,relatime - ext4 /dev/vda1 rw
 41 27 254:1 /home/u/.ssh /mnt/keys rw,relatime - ext4 /dev/vda1 rw`,
@@ -246,22 +249,54 @@ describe('hides', () => {
 /mnt/alias/.ssh/  700  me
 /mnt/alias/.local/state/agentfw/  700  me
 /mnt/keys/  700  me`,
-      options: { hide: ['/home/u/.ssh'] as Bytes[] },
+      options: { hide: hides('/home/u/.ssh') },
     });
 
-    expect(ops.filter(({ op }) => op === 'hide').map(({ dst }) => dst)).toEqual(['/home/u/.ssh', '/mnt/alias/.ssh', '/mnt/keys']);
+    expect(shimsOf(ops)).toEqual([['/home/u', ['/home/u/.ssh']], ['/mnt/alias', ['/mnt/alias/.ssh']]]);
+    expect(ops.filter(({ op }) => op === 'hide').map(({ dst }) => dst)).toEqual(['/mnt/keys']);
     expect(ops.some((step) => step.op === 'tmpfs' && step.dst === '/mnt/alias/.local/state/agentfw')).toBe(true);
+    expect(paths.filter(({ why }) => why === 'a.rule').map(({ path }) => path)).toEqual(['/home/u/.ssh', '/mnt/alias/.ssh']);
   });
 
-  test('follow a symlink to what it hides', () => {
+  test.each<[string, string, string, string[][], string[]]>([
+    ['are absent in a layer', '/home/u/a/  700  me\n/home/u/a/key  600  me', '/home/u/a/key', [['/home/u', '/home/u/a/key']], []],
+    ['are absent before they exist', '/home/u/a/  700  me', '/home/u/a/key', [['/home/u', '/home/u/a/key']], []],
+    ['cover what lies below a directory of others', '/home/u/a/  755  other\n/home/u/a/key  644  other', '/home/u/a/key', [], ['/home/u/a/key']],
+    ['cover what is read-only', '/etc/key  644', '/etc/key', [], ['/etc/key']],
+    ['do nothing where neither a layer nor the file is', '', '/etc/key', [], []],
+    ['do nothing in a directory of the sandbox', '/tmp/key  644', '/tmp/key', [], []],
+    ['take a link and not what it leads to', '/home/u/.env -> env\n/home/u/env  600  me', '/home/u/.env', [['/home/u', '/home/u/.env']], []],
+    ['find the place of a path with links on the way', '/home/u/l -> a\n/home/u/a/  700  me\n/home/u/a/key  600  me', '/home/u/l/key', [['/home/u', '/home/u/a/key']], []],
+  ])('%s', (_name, host, path, shims, covers) => {
+    const { ops, layers } = plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}\n${host}`, options: { hide: hides(path) } });
+
+    expect(shimsOf(ops)).toEqual(shims.map(([base, ...paths]) => [base, paths]));
+    expect(ops.filter(({ op }) => op === 'hide').map(({ dst }) => dst)).toEqual(covers);
+    for (const { base, dir, shim } of layers) {
+      const overlay = ops.find((step) => step.op === 'overlay' && step.dst === base);
+      expect(overlay?.op === 'overlay' && overlay.lowers[0] === `${dir}/shim`).toBe(shim);
+    }
+  });
+
+  test('cover what an earlier run of the sandbox has a copy of', () => {
+    const dir = '/home/u/.local/state/agentfw/sandboxes/t/layers/7';
+    const previous: Layer = { id: 7, base: '/home/u' as Bytes, dir: dir as Bytes, family: 'user', covered: [], skeleton: false };
     const { ops } = plan({
       mountinfo: ROOT + KERNEL_MOUNTS,
-      host: `${BASIC}
-/home/u/.env -> secrets/env
-/home/u/secrets/env  600  me`,
-      options: { hide: ['/home/u/.env'] as Bytes[] },
+      host: `${BASIC}\n/home/u/key  600  me\n${dir}/upper/key  600  me`,
+      options: { hide: hides('/home/u/key'), previous: [previous] },
     });
 
-    expect(ops).toContainEqual({ op: 'hide', dst: '/home/u/secrets/env' });
+    expect(ops).toContainEqual({ op: 'hide', dst: '/home/u/key' });
+  });
+
+  test('of one below another need no step of their own', () => {
+    const { ops } = plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}\n/home/u/a/key  600  me`, options: { hide: hides('/home/u/a', '/home/u/a/key') } });
+
+    expect(shimsOf(ops)).toEqual([['/home/u', ['/home/u/a']]]);
   });
 });
+
+function shimsOf(ops: ViewPlan['ops']): [string, readonly string[]][] {
+  return ops.flatMap((step): [string, readonly string[]][] => (step.op === 'shim' ? [[step.base, step.paths]] : []));
+}

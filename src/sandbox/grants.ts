@@ -1,0 +1,83 @@
+import { mkdirSync } from 'node:fs';
+import { fromText, isWithin, joinBytes, nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
+import { hostFacts } from '../kernel/facts.js';
+import { resolveHides, type CompiledPolicy, type CompiledRule } from '../policy/index.js';
+
+/** A path of this machine, and the rule that names it. */
+export interface Granted {
+  readonly path: Bytes;
+  readonly rule: string;
+}
+
+/** What a policy gives or shows beside the copy-on-write view: existing real paths. */
+export interface Grants {
+  readonly passthrough: readonly Granted[];
+  readonly readonly: readonly Granted[];
+  readonly share: readonly Granted[];
+  /** for people: what could not be done as the policy says */
+  readonly notes: readonly string[];
+}
+
+export async function grantsOf(policy: CompiledPolicy): Promise<Grants> {
+  const notes: string[] = [];
+  const passthrough = literals(policy, 'files.passthrough').flatMap(([rule, path]) => passedThrough(rule, path, notes));
+  const share = literals(policy, 'files.share').map(([rule, path]) => ({ path, rule: rule.id }));
+  return { passthrough: outermost(passthrough), readonly: await readOnlyPaths(policy), share, notes };
+}
+
+type Named = readonly [CompiledRule, Bytes];
+
+function literals(policy: CompiledPolicy, list: CompiledRule['list']): Named[] {
+  return policy.rules
+    .filter((rule) => rule.list === list)
+    .flatMap((rule) => rule.subjects.paths.filter(({ glob }) => glob === '').map(({ base }): Named => [rule, fromText(base)]));
+}
+
+/**
+ * The agent would make such a directory itself; it has to be there before the
+ * agent is. One that the user names must exist, and none may be a link: where
+ * it leads would be somebody else's choice.
+ */
+function passedThrough(rule: CompiledRule, path: Bytes, notes: string[]): Granted[] {
+  const { layer } = rule.origin;
+  const found = hostFacts.lstat(path);
+  if (layer === 'command line') {
+    if (found === null) throw new AgentfwError('AFW_VIEW', `Can't pass ${path} through: there is no such directory.`, { status: 125, hint: 'Make it first' });
+    return [{ path: hostFacts.realpath(path) ?? path, rule: rule.id }];
+  }
+  if (found === null && !made(path)) return [];
+  const parent = hostFacts.realpath(parentOf(path));
+  const real = parent === null ? null : joinBytes(parent, nameOf(path));
+  if (real !== null && hostFacts.lstat(real)?.type === 'dir') return [{ path: real, rule: rule.id }];
+  notes.push(`${path} is not passed through: it is no directory`);
+  return [];
+}
+
+function made(path: Bytes): boolean {
+  try {
+    mkdirSync(toBuffer(path), { recursive: true, mode: 0o700 });
+    return true;
+  } catch {
+    return false; // then its writes stay in the layer
+  }
+}
+
+/** Paths with wildcards are looked for as hidden ones are. */
+async function readOnlyPaths(policy: CompiledPolicy): Promise<Granted[]> {
+  const rules = policy.rules.filter(({ list }) => list === 'files.readonly');
+  const found = literals(policy, 'files.readonly').flatMap(([rule, path]): Granted[] => {
+    const real = hostFacts.realpath(path);
+    return real === null ? [] : [{ path: real, rule: rule.id }];
+  });
+  if (!rules.some((rule) => rule.subjects.paths.some(({ glob }) => glob !== '') || rule.except.paths.length > 0)) return outermost(found);
+  const asHides = rules.map((rule) => ({ ...rule, list: 'files.hide' as const }));
+  const others = policy.rules.filter(({ list }) => list === 'files.skip');
+  const { hides } = await resolveHides({ ...policy, rules: [...others, ...asHides] });
+  return outermost(hides.flatMap(({ path, kind, rule }) => (kind === 'dir' || kind === 'file' ? [{ path, rule }] : [])));
+}
+
+function outermost(all: readonly Granted[]): Granted[] {
+  const sorted = [...all].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return sorted.filter(({ path }, at) => !sorted.some((other, i) => (other.path === path ? i < at : isWithin(path, other.path))));
+}

@@ -1,0 +1,143 @@
+import { joinBytes, toText, type Bytes } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
+import { readAnswers, storeAnswer } from '../gate/approvals.js';
+import type { Question } from '../gate/ask.js';
+import type { Gate } from '../gate/gate.js';
+import type { Published } from '../gate/publish.js';
+import type { Driver } from '../kernel/driver.js';
+import type { CompiledPolicy } from '../policy/index.js';
+import { waitLock } from './lock.js';
+import type { SandboxRecord } from './sandbox.js';
+import { sandboxDir, type Store } from './store.js';
+import type { Trail } from './trail.js';
+
+/** What the command line says about the network, beside `--net`. */
+export interface NetworkWish {
+  /** false: `--no-ask`, or no terminal that would ring */
+  readonly ask: boolean;
+  readonly publish: readonly Published[];
+  /** port of the sandbox's loopback → port of the host's */
+  readonly connectHost: ReadonlyMap<number, number>;
+  /** what waits for an answer; may ring a bell and set a title, nothing else */
+  readonly onQuestions: (open: readonly Question[]) => void;
+}
+
+/** The supervisor's half of the network gate, for one run. */
+export interface Network {
+  /** hands it the driver's channel; what fails from then on ends the tree */
+  readonly attach: (driver: Driver) => void;
+  /** after the driver has ended: why the gate ended the tree, or null */
+  readonly end: () => Promise<AgentfwError | null>;
+  /** what would have been asked about, as rules, most wanted first */
+  readonly wouldAsk: () => readonly { readonly rule: string; readonly count: number }[];
+}
+
+export interface NetworkOptions {
+  readonly store: Store;
+  readonly record: SandboxRecord;
+  readonly policy: CompiledPolicy;
+  readonly trail: Trail;
+  readonly wish: NetworkWish;
+}
+
+const ASK_TIMEOUT_MS = 60_000;
+
+/** Refuses what contradicts itself, and the open network where the managed policy has rules for it. */
+export function checkNetwork(net: SandboxRecord['net'], { publish, connectHost }: NetworkWish, { rules, settings }: CompiledPolicy): void {
+  const gated = net === 'ask' || net === 'deny';
+  if (!gated && publish.length + connectHost.size > 0) {
+    const flag = publish.length > 0 ? '--publish' : '--connect-host';
+    throw new AgentfwError('AFW_NET', `${flag} needs the network gate.`, { status: 125, hint: `Say --net ask or --net deny: with --net ${net} ${net === 'off' ? 'nothing leads out or in' : 'the ports are the host’s own'}` });
+  }
+  const managed = [...rules.filter(({ list }) => list.startsWith('network.')), ...settings.filter(({ key }) => key === 'network.default')].find(({ origin }) => origin.layer === 'managed');
+  if (net !== 'allow' || managed === undefined) return;
+  throw new AgentfwError('AFW_NET', 'Refused: --net allow goes around the network rules of the managed policy.', { status: 125, hint: `${managed.origin.file} has them: say --net ask or --net deny` });
+}
+
+/** The gate's rung that the user insists on. */
+export function rungWish(store: Store): string | null {
+  return store.context.env['AGENTFW_GATE'] ?? null;
+}
+
+export function makeNetwork(options: NetworkOptions): Network {
+  let gate: Gate | null = null;
+  let starting: Promise<void> = Promise.resolve();
+  let failure: AgentfwError | null = null;
+  let over = false;
+  const fail = (driver: Driver, error: unknown): void => {
+    if (over) return;
+    failure ??= error instanceof AgentfwError ? error : new AgentfwError('AFW_GATE', 'The network gate failed; the sandbox was ended.', { status: 125, cause: error });
+    driver.send({ do: 'kill' });
+  };
+  return {
+    attach: (driver) => {
+      void driver.ended.then(() => (over = true), () => (over = true));
+      starting = open(options, driver).then(
+        (opened) => {
+          gate = opened;
+          void opened.session.ended.then((error) => error !== null && fail(driver, error));
+        },
+        (error: unknown) => fail(driver, error),
+      );
+    },
+    end: async () => {
+      over = true;
+      await starting;
+      gate?.close();
+      options.wish.onQuestions([]);
+      return failure;
+    },
+    wouldAsk: () => gate?.asking.wouldAsk() ?? [],
+  };
+}
+
+async function open({ store, record, policy, trail, wish }: NetworkOptions, driver: Driver): Promise<Gate> {
+  if (driver.gate === null) throw new Error('the driver has no gate');
+  const { startGate } = await import('../gate/gate.js');
+  const { context, kernel } = store;
+  return startGate({
+    ...{ stream: driver.gate, policy, audit: trail.audit, dir: toText(sandboxDir(store, record.tag)), now: context.now },
+    newId: () => idOf(context.random(5)),
+    ask: {
+      enabled: record.net === 'ask' && wish.ask,
+      timeoutMs: ASK_TIMEOUT_MS,
+      approver: null,
+      onChanged: wish.onQuestions,
+      stored: readAnswers(kernel, store.dir).filter(({ project }) => project === policy.project),
+      store: ({ rule, verdict, by }) => withAnswers(store, () => storeAnswer(kernel, store.dir, { project: policy.project, rule, verdict, at: context.now().toISOString(), by })),
+    },
+    publish: wish.publish,
+    connectHost: wish.connectHost,
+  });
+}
+
+/** One writer of `approvals.json` at a time. */
+export function withAnswers<T>(store: Store, act: () => T): T {
+  const lock = waitLock(store.kernel, joinBytes(store.dir, 'approvals.lock' as Bytes), () => undefined);
+  try {
+    return act();
+  } finally {
+    lock.release();
+  }
+}
+
+/** Without letters and digits that look alike. */
+const ALPHABET = '23456789abcdefghjkmnpqrstvwxyz';
+
+function idOf(random: Buffer): string {
+  return [...random].map((byte) => ALPHABET.charAt(byte % ALPHABET.length)).join('');
+}
+
+const MOST_NAMED = 5;
+
+/** What the user should know of refusals when the agent is done: at most two lines. */
+export function networkLines(tag: string, trail: Trail, network: Network | null): readonly string[] {
+  if (network === null || trail.refused() === 0) return [];
+  const missed = network.wouldAsk();
+  const rules = missed.slice(0, MOST_NAMED).map(({ rule }) => `"${rule}"`).join(', ');
+  const more = missed.length > MOST_NAMED ? `, and ${missed.length - MOST_NAMED} more` : '';
+  return [
+    `agentfw: ${trail.refused()} refused by the network gate: agentfw log ${tag} --denied`,
+    ...(missed.length === 0 ? [] : [`agentfw: nobody could be asked; to allow it, in your policy: network: {allow: [${rules}]}${more}`]),
+  ];
+}

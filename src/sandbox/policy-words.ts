@@ -1,0 +1,68 @@
+import { toText } from '../bytes.js';
+import type { BuiltEnvironment, CompiledPolicy } from '../policy/index.js';
+import type { RunPolicy } from './policy.js';
+
+/** Worth a line: the agent is known, or the user should know why it isn't. */
+function isTold({ profile: { name, why } }: CompiledPolicy): boolean {
+  return name !== 'generic' || !why.startsWith('no profile for');
+}
+
+/** `claude-code 2.1.331 (matched @anthropic-ai/claude-code)` */
+export function profileText({ profile: { name, version, why, unverified } }: Pick<CompiledPolicy, 'profile'>): string {
+  return `${name}${version === null ? '' : ` ${version}`} (${why}${unverified ? '; not proven with the real agent yet' : ''})`;
+}
+
+/** Variables that the user may miss: they look like credentials and the agent doesn't get them. */
+export function withheldIn({ dropped }: BuiltEnvironment): readonly string[] {
+  return dropped.filter(({ rule }) => rule === 'env.secret' || rule === 'env.value').map(({ name }) => name);
+}
+
+/** What is worth knowing of a policy beside its rules, most important first: for `status`, and in short at the start. */
+export function notesOf({ policy, hides, grants, notes }: RunPolicy, { path }: BuiltEnvironment, net: 'off' | 'allow' | 'ask' | 'deny'): readonly string[] {
+  return [
+    ...unenforced(policy, net),
+    ...policy.loosened.map(({ what, why, origin }) => `not followed: ${what} in ${origin.file}${origin.line > 0 ? `:${origin.line}` : ''}: ${why}`),
+    ...(hides.incomplete === null ? [] : [`the search for hidden files did not see everything: ${hides.incomplete}`]),
+    ...hides.leaks.map(({ path: leak, why }) => `may be seen although hidden: ${toText(leak)}: ${why}`),
+    ...grants.notes,
+    ...notes,
+    ...path.moved.map((entry) => `moved behind the rest of PATH, because an agent may have written it: ${entry}`),
+    ...path.removed.map((entry) => `left out of PATH, because it is relative: ${entry === '' ? '(empty)' : entry}`),
+  ];
+}
+
+/** Parts of the policy language that this version reads and can't enforce yet. */
+function unenforced({ rules, settings }: CompiledPolicy, net: string): string[] {
+  const ofUser = (layer: string): boolean => layer !== 'built-in' && layer !== 'profile';
+  const network = rules.some(({ list, origin }) => list.startsWith('network.') && ofUser(origin.layer)) || settings.some(({ key, origin }) => key === 'network.default' && ofUser(origin.layer));
+  const found = [
+    net === 'allow' && network ? 'network rules (the network is the host’s own)' : null,
+    settings.some(({ key }) => key.startsWith('limits.')) ? 'limits' : null,
+    rules.some(({ list }) => list === 'sockets.allow') ? 'sockets.allow' : null,
+  ].filter((what) => what !== null);
+  return found.length === 0 ? [] : [`not enforced by this version: ${found.join(', ')}`];
+}
+
+/** What the user named and still can't have. */
+function refusedNames({ rules, variables }: CompiledPolicy, { dropped }: BuiltEnvironment): string[] {
+  const keeps = rules.filter(({ list, origin }) => list === 'environment.keep' && origin.layer === 'command line').flatMap(({ subjects }) => subjects.names);
+  const named = new Set([...keeps, ...variables.filter(({ origin }) => origin.layer === 'command line').map(({ name }) => name)]);
+  return dropped.filter(({ name }) => named.has(name)).map(({ name, why }) => `--env ${name} is not passed: ${why}`);
+}
+
+const MOST_NAMED = 4;
+
+/** The lines at the start of a run. */
+export function startLines(run: RunPolicy, built: BuiltEnvironment, { net, tag }: { readonly net: 'off' | 'allow' | 'ask' | 'deny'; readonly tag: string }): readonly string[] {
+  const withheld = withheldIn(built);
+  const notes = notesOf(run, built, net);
+  const names = `${withheld.slice(0, MOST_NAMED).join(', ')}${withheld.length > MOST_NAMED ? ` and ${withheld.length - MOST_NAMED} more` : ''}`;
+  const [first] = notes;
+  const more = notes.length > 1 ? ` (and ${notes.length - 1} more: agentfw status ${tag})` : '';
+  return [
+    ...(isTold(run.policy) ? [`agentfw: profile ${profileText(run.policy)}`] : []),
+    ...refusedNames(run.policy, built).map((line) => `agentfw: ${line}`),
+    ...(withheld.length === 0 ? [] : [`agentfw: withheld ${names}: pass one with --env NAME`]),
+    ...(first === undefined ? [] : [`agentfw: ${first}${more}`]),
+  ];
+}

@@ -1,0 +1,76 @@
+import { existsSync } from 'node:fs';
+import { isText, toText, type Bytes } from '../bytes.js';
+import type { Context } from '../context.js';
+import { AgentfwError, usageError } from '../errors.js';
+import { hostFacts, readMountinfo } from '../kernel/facts.js';
+import { compilePolicy, policyRequest, resolveHides, type CompiledPolicy, type PolicyFlags, type ResolvedHides } from '../policy/index.js';
+import { isRemote } from '../view/fstypes.js';
+import { parseMountinfo } from '../view/mountinfo.js';
+import { grantsOf, type Grants } from './grants.js';
+import type { Store } from './store.js';
+
+/** What the command line says about policy. */
+export interface PolicyWish {
+  readonly flags: PolicyFlags;
+  /** `--policy` */
+  readonly files: readonly string[];
+  /** `--profile`; null: by the agent's command */
+  readonly profile: string | null;
+  readonly ci: boolean;
+}
+
+/** The policy of one run, and what it means on this machine at its start. */
+export interface RunPolicy {
+  readonly policy: CompiledPolicy;
+  readonly hides: ResolvedHides;
+  readonly grants: Grants;
+  /** for people */
+  readonly notes: readonly string[];
+}
+
+export async function policyForRun(store: Store, argv: readonly Bytes[], wish: PolicyWish, home: string): Promise<RunPolicy> {
+  const { policy, notes } = await compileHere(store, argv, wish, home);
+  refuseRefused(policy);
+  const hides = await resolveHides(policy, { avoid: [store.dir, ...remoteMounts()] });
+  return { policy, hides, grants: await grantsOf(policy), notes };
+}
+
+/** Compiles without looking at the machine's files, for `exec` in a sandbox of an earlier version. */
+export function compileHere(store: Store, argv: readonly Bytes[], wish: PolicyWish, home: string): ReturnType<typeof compilePolicy> {
+  const context: Context = { ...store.context, env: { ...store.context.env, HOME: home } };
+  return compilePolicy(
+    policyRequest(context, {
+      ...{ argv: argv.map(toText), stateDir: toText(store.dir), profile: wish.profile, policyFiles: wish.files },
+      ...{ flags: wish.flags, ci: wish.ci },
+    }),
+  );
+}
+
+/** What the user asks for on the command line and can't have is no note but an error. */
+function refuseRefused({ loosened }: CompiledPolicy): void {
+  const refused = loosened.find(({ origin }) => origin.layer === 'command line');
+  if (refused === undefined) return;
+  throw new AgentfwError('AFW_POLICY_REFUSED', `Refused: ${refused.what}: ${refused.why}.`, { status: 125, ...(refused.hint === null ? {} : { hint: refused.hint }) });
+}
+
+/** Looking through a network mount may take minutes, and at an automount point mounts something. */
+function remoteMounts(): Bytes[] {
+  return parseMountinfo(readMountinfo()).flatMap(({ point, type }) => (isRemote(type) ? [point] : []));
+}
+
+/** A path typed by the user, for a flag that takes patterns too: what exists is meant literally. */
+export function literalPath(path: Bytes, flag: string): string {
+  if (!isText(path)) throw usageError(`--${flag}: the path is not valid UTF-8, so that no policy can name it.`);
+  const text = toText(path);
+  return /[*?[\]{}!()\\]/.test(text) && existsSync(text) ? text.replace(/[*?[\]{}()!\\]/g, '\\$&') : text;
+}
+
+/** The places of what is to be hidden for one run; a link given on the command line hides what it leads to. */
+export function hiddenFor({ policy, hides }: RunPolicy): { readonly path: Bytes; readonly rule: string }[] {
+  const named = new Set(policy.rules.filter(({ list, origin }) => list === 'files.hide' && origin.layer === 'command line').map(({ id }) => id));
+  return hides.hides.flatMap(({ path, rule, kind }) => {
+    const target = kind === 'symlink' && named.has(rule) ? hostFacts.realpath(path) : null;
+    return [{ path, rule }, ...(target === null ? [] : [{ path: target, rule }])];
+  });
+}
+

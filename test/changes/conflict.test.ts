@@ -1,0 +1,167 @@
+import { utimesSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { fromText } from '../../src/bytes.js';
+import { startCapture } from '../../src/changes/capture.js';
+import { judgeConflicts } from '../../src/changes/conflict.js';
+import { undoCommit } from '../../src/changes/undo.js';
+import { AT_FDCWD } from '../../src/kernel/kernel.js';
+import { native } from '../../src/kernel/native.js';
+import { changesIn, commit, contextFor, makeWorld, sh, type World } from './world.js';
+
+let world: World;
+beforeEach(() => {
+  world = makeWorld();
+});
+afterEach(() => world.remove());
+
+/** The sandbox starts now: what the host does from here on came after T0. */
+function begin(): void {
+  sh(world, 'sleep 0.02; touch $T/t0; sleep 0.02');
+  const t0 = native.stat(AT_FDCWD, fromText(join(world.top, 't0'))).ctimeNs;
+  world = { ...world, ctx: contextFor(world, native, t0) };
+}
+
+/** What the supervisor does while the agent works. */
+function capture(fileBytes = 1 << 20): void {
+  const { kernel, record } = world.ctx;
+  const sandboxDir = fromText(join(world.state, 'sandboxes/box'));
+  startCapture({ kernel, sandboxDir, layers: record.layers, t0: record.t0, fileBytes, totalBytes: 1 << 30 }).stop();
+}
+
+function conflicts(): Record<string, string | null> {
+  const judged = judgeConflicts(world.ctx, changesIn(world));
+  return Object.fromEntries(judged.map(({ path, conflict }) => [path.slice(world.host.length + 1), conflict]));
+}
+
+const origin = (path: string): void => native.setXattr(AT_FDCWD, fromText(join(world.upper, path)), fromText('user.overlay.origin'), Buffer.alloc(0));
+
+const HOST = 'mkdir -p $H/d; for f in a b c d/x; do echo old >$H/$f; done; ln -s t $H/l';
+const AGENT = 'mkdir -p $U/d; echo new >$U/a; wh $U/b; echo new >$U/d/x; ln -s n $U/l; echo new >$U/added';
+
+describe('without a captured base', () => {
+  test('an untouched host has no conflicts', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, AGENT);
+
+    expect(new Set(Object.values(conflicts()))).toEqual(new Set([null]));
+  });
+  test('what was changed after the start is one, whoever wrote last (CW13)', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, `${AGENT}; echo host >$H/a; echo host >$H/b; echo host >$H/d/x; ln -sfn h $H/l`);
+
+    expect(conflicts()).toEqual({ a: 'uncaptured', b: 'uncaptured', 'd/x': 'uncaptured', l: 'created', added: null });
+  });
+  test('a changed ctime can\'t be hidden behind an old mtime', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, `${AGENT}; echo host >$H/a`);
+    utimesSync(join(world.host, 'a'), 1000, 1000);
+
+    expect(conflicts()).toMatchObject({ a: 'uncaptured' });
+  });
+  test('equal content is no change at all', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, 'echo same >$U/a; echo same >$H/a');
+
+    expect(conflicts()).toEqual({});
+  });
+  test('a file that the host deleted, and one that both made (CW14)', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, 'echo new >$U/a; rm $H/a; echo mine >$U/both; echo theirs >$H/both');
+    origin('a');
+
+    expect(conflicts()).toEqual({ a: 'deleted', both: 'created' });
+  });
+  test('a renamed file that was copied up is an addition, not a deletion by the host', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, 'wh $U/a; echo old >$U/a2');
+    origin('a2');
+
+    expect(conflicts()).toEqual({ a: null, a2: null });
+  });
+  test('a type that changed on the host', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, 'echo new >$U/a; rm $H/a; mkdir $H/a');
+
+    expect(conflicts()).toMatchObject({ a: 'type' });
+  });
+  test('a directory above that was renamed, replaced or removed', () => {
+    sh(world, 'for d in p q r s; do mkdir -p $H/$d/in; echo old >$H/$d/in/x; done; mkdir -p $H/other/in; echo old >$H/other/in/x');
+    begin();
+    sh(world, 'for d in p q r s; do mkdir -p $U/$d/in; echo new >$U/$d/in/x; done; mv $H/p $H/p2; mv $H/q $H/q2; mv $H/other $H/q; ln -s p2 $H/p; rm -r $H/r');
+    for (const dir of ['r', 'r/in']) origin(dir);
+
+    const found = conflicts();
+    expect([found['p'], found['p/in/x'], found['q/in/x'], found['r/in/x'], found['s/in/x']]).toEqual(['type', 'parent', 'parent', 'parent', null]);
+  });
+  test('a deleted directory in which the host made something (E109)', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, 'wh $U/d; echo late >$H/d/late');
+
+    expect(conflicts()).toEqual({ d: null, 'd/late': 'created', 'd/x': null });
+    expect(commit(world).refused.map(({ conflict }) => conflict)).toEqual(['created', 'created', 'created']);
+  });
+  test('a clock that runs behind T0 proves nothing', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, AGENT);
+    world = { ...world, ctx: { ...world.ctx, now: () => new Date(0) } };
+
+    expect(conflicts()).toMatchObject({ a: 'uncaptured', b: 'uncaptured', added: null });
+  });
+});
+
+describe('with a captured base', () => {
+  test('a touch, a save of the same bytes and an agent that made both are told apart', () => {
+    sh(world, 'for f in touched saved edited chmodded gone link; do echo old >$H/$f; done; ln -sfn t $H/link');
+    begin();
+    sh(world, 'for f in touched saved edited chmodded gone; do echo new >$U/$f; done; ln -s n $U/link; echo mine >$U/both');
+    capture();
+    sh(world, 'touch $H/touched; cp -p $H/saved $H/s; mv $H/s $H/saved; echo edit >$H/edited; chmod 600 $H/chmodded; rm $H/gone; echo theirs >$H/both; ln -sfn t $H/link2; mv $H/link2 $H/link');
+
+    expect(conflicts()).toEqual({ both: 'created', chmodded: 'changed', edited: 'changed', gone: 'deleted', link: null, saved: null, touched: null });
+  });
+  test('what came too late, or was too big, is not guessed', () => {
+    sh(world, 'echo old >$H/late; head -c 2000 /dev/zero >$H/big');
+    begin();
+    sh(world, 'echo new >$U/late; echo new >$U/big; echo edit >$H/late');
+    capture(1000);
+    sh(world, 'touch $H/big');
+
+    expect(conflicts()).toEqual({ late: 'uncaptured', big: 'uncaptured' });
+  });
+  test('a directory that the host only chmodded is still the same one above', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, 'mkdir -p $U/d; echo new >$U/d/x');
+    capture();
+    sh(world, 'chmod 700 $H/d');
+
+    expect(conflicts()).toMatchObject({ 'd/x': null });
+  });
+});
+
+test('what was landed or undone is not host-changed, until the host changes it (I17)', () => {
+  sh(world, 'echo a >$H/a; echo b >$H/b; mkdir $H/gone; echo g >$H/gone/g');
+  begin();
+  sh(world, 'echo A >$U/a; wh $U/b; mkdir -p $U/n/m; echo n >$U/n/m/n; wh $U/gone');
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+
+  sh(world, 'echo A2 >$U/a; echo again >$U/b; mkdir -p $U/n/m; echo n2 >$U/n/m/n');
+  expect(conflicts()).toEqual({ a: null, b: null, 'n/m/n': null });
+
+  expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+  const { 'a': undone } = conflicts();
+  expect(undone).toBeNull();
+
+  sh(world, 'sleep 0.02; echo host >$H/a');
+  expect(conflicts()).toMatchObject({ a: 'changed' });
+});
