@@ -25,7 +25,8 @@ export function objectRisk(change: Change, workspace: Bytes, contents: Pick<Cont
   if (!change.content && change.kind !== 'rename') return became ? 'became executable' : null;
   const filled = change.content && change.upper.size > 0;
   const look = filled ? (change.look ?? lookOf(change, contents)) : null;
-  if (look?.program != null) return `${look.program} program`;
+  const program = look?.program ?? null;
+  if (program !== null) return `${program} program`;
   if (became) return look?.script === true ? 'executable script' : 'executable file';
   return look?.replacesText === true && replaces(change) ? 'binary replaces text' : null;
 }

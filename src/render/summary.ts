@@ -19,7 +19,8 @@ const EMPTY = Buffer.alloc(0);
 export function summarise(change: Change, contents: Pick<ContentSource, 'read'>): Summary {
   if (change.type !== 'file' || (!change.content && change.kind !== 'delete')) return NONE;
   // A rename with other content compares two places, which no walk does.
-  if (change.lines != null && change.kind !== 'rename') return { binary: change.lines.added === null, ...change.lines };
+  const lines = change.kind === 'rename' ? null : (change.lines ?? null);
+  if (lines !== null) return { binary: lines.added === null, ...lines };
   const fresh = change.kind === 'add' || (change.oldType !== null && change.oldType !== 'file');
   const before = fresh ? EMPTY : contents.read(change, 'base', MOST_TEXT);
   const after = change.kind === 'delete' ? EMPTY : contents.read(change, 'upper', MOST_TEXT);
