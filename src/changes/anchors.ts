@@ -27,13 +27,23 @@ export function anchored<T extends Change>(changes: readonly T[], open: Readonly
   const anchors = new Map<T, T[]>();
   const singles: T[] = [];
   const memo = new Map<Bytes, T | null>([['/' as Bytes, byPath.get('/' as Bytes) ?? null]]);
+  let last: { readonly prefix: string; readonly above: T | null } = { prefix: '\0', above: null };
   for (const change of changes) {
-    const above = change.path === '/' ? null : outermost(parentOf(change.path), byPath, memo);
+    // Most come after another one of the same directory.
+    if (!isDirectlyIn(change.path, last.prefix)) {
+      const parent = parentOf(change.path);
+      last = { prefix: parent === '/' ? '/' : `${parent}/`, above: outermost(parent, byPath, memo) };
+    }
+    const above = change.path === '/' ? null : last.above;
     if (above !== null) listOf(anchors, above).push(change);
     else if (byPath.get(change.path) === change) listOf(anchors, change);
     else singles.push(change);
   }
   return { anchors, singles };
+}
+
+function isDirectlyIn(path: Bytes, prefix: string): boolean {
+  return path.startsWith(prefix) && path.length > prefix.length && !path.includes('/', prefix.length);
 }
 
 function listOf<K, V>(map: Map<K, V[]>, key: K): V[] {

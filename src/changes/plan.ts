@@ -39,7 +39,9 @@ interface Planning extends Drafting {
   readonly rules: Rules;
   readonly refusals: Map<Bytes, Refused>;
   /** nothing was left out by the selection */
-  readonly isAll: boolean;
+  isAll: boolean;
+  /** directories that the agent renamed, by path (root mode) */
+  readonly shifts: Map<Bytes, JudgedChange>;
   readonly steps: Draft[];
   readonly unmark: { readonly path: Bytes; readonly layer: number; readonly group: number }[];
   /** directories of the layer that land entry by entry, not as one */
@@ -51,11 +53,7 @@ interface Planning extends Drafting {
 /** Which steps put the selected changes on the host. Nothing is looked at but the input. */
 export function planCommit(input: CommitInput): Plan {
   const planning = start(input);
-  for (const change of input.changes) {
-    if (!input.selected.has(change.path)) continue;
-    const refusal = goneRefusal(planning, change) ?? refusalOf(change, planning.rules);
-    if (refusal !== null) planning.refusals.set(change.path, refusal);
-  }
+  survey(planning);
   refuseHalves(planning);
   refuseUnmoved(planning);
   const { anchors, singles } = settle(planning);
@@ -67,19 +65,16 @@ export function planCommit(input: CommitInput): Plan {
 function start(input: CommitInput): Planning {
   const { facts, options } = input;
   const groups = new Map<Bytes, number>();
-  let group = 0;
   for (const [from, to] of input.renames ?? []) {
-    group += 1;
+    const group = groups.size + 1;
     groups.set(from, group).set(to, group);
-  }
-  for (const change of input.changes) {
-    if (isShift(change)) groups.set(change.path, (group += 1));
   }
   return {
     input,
     rules: { selected: input.selected, take: input.take ?? new Map(), fifos: options.fifos },
     refusals: new Map(),
-    isAll: input.changes.every(({ path }) => input.selected.has(path)),
+    isAll: true,
+    shifts: new Map(),
     steps: [],
     unmark: [],
     open: new Set(),
@@ -90,6 +85,24 @@ function start(input: CommitInput): Planning {
     composed: input.composed ?? new Map(),
     groups,
   };
+}
+
+/** One pass over what may be a million changes: each further one costs as much as the memory they lie in. */
+function survey(planning: Planning): void {
+  const { input, rules, refusals, shifts, groups } = planning;
+  const anyGone = planning.facts.some(({ gone }) => gone);
+  for (const change of input.changes) {
+    if (change.kind === 'rename' && !change.implied) {
+      shifts.set(change.path, change);
+      groups.set(change.path, newGroup(planning));
+    }
+    if (!input.selected.has(change.path)) {
+      planning.isAll = false;
+      continue;
+    }
+    const refusal = (anyGone ? goneRefusal(planning, change) : null) ?? refusalOf(change, rules);
+    if (refusal !== null) refusals.set(change.path, refusal);
+  }
 }
 
 /** Without a base there is no place to land in; to drop the agent's version is possible. */
@@ -127,17 +140,12 @@ function refuseHalves(planning: Planning): void {
   }
 }
 
-/** The scan's own renames: directories, in root mode. What moves along unchanged is listed as implied. */
-function isShift(change: Change): boolean {
-  return change.kind === 'rename' && !change.implied;
-}
-
 /** What the agent changed below a directory that it renamed lands there only together with the rename. */
 function refuseUnmoved(planning: Planning): void {
-  const shifts = new Map(planning.input.changes.filter(isShift).map((change) => [change.path, change]));
+  const { shifts } = planning;
   if (shifts.size === 0) return;
   for (const change of planning.input.changes) {
-    if (change.basePath === undefined || change.implied || isShift(change)) continue;
+    if (change.basePath === undefined || change.implied || change.kind === 'rename') continue;
     let at = parentOf(change.path);
     while (at !== '/' && !shifts.has(at)) at = parentOf(at);
     const shift = shifts.get(at);
@@ -250,7 +258,7 @@ function finish(planning: Planning): Plan {
   const { input, refusals } = planning;
   const linked = keepLinks(planning.steps);
   const steps = inOrder(linked.steps);
-  const landing = input.changes.filter((change) => lands(planning, change) && !(change.kind === 'rename' && change.implied));
+  const landing = landingOf(planning);
   return {
     counts: countsOf(landing),
     refused: [...refusals.values()],
@@ -265,6 +273,13 @@ function finish(planning: Planning): Plan {
     digest: digestOf(landing, input),
     undoes: null,
   };
+}
+
+/** What moves along with a renamed directory lands, but changes in nothing. */
+function landingOf(planning: Planning): readonly JudgedChange[] {
+  const { input, isAll, refusals, shifts } = planning;
+  if (isAll && refusals.size + shifts.size === 0) return input.changes;
+  return input.changes.filter((change) => lands(planning, change) && !(change.kind === 'rename' && change.implied));
 }
 
 export function countsOf(changes: readonly Pick<Change, 'kind'>[]): Counts {
@@ -289,7 +304,8 @@ function unmarked({ facts, positions }: Planning, { path, layer, group }: Planni
 /** Layers whose every change lands and whose entries all leave. */
 function emptiedLayers(planning: Planning, steps: readonly Draft[]): number[] {
   const staying = new Set<number>();
-  for (const change of planning.input.changes) {
+  const everything = planning.isAll && planning.refusals.size === 0;
+  for (const change of everything ? [] : planning.input.changes) {
     if (change.kind === 'rename' && change.implied) continue;
     if (!lands(planning, change)) staying.add(planning.positions.get(change.at.layer) ?? -1);
   }

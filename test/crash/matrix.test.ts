@@ -5,7 +5,7 @@
  * AGENTFW_CRASH=all each of them gets every n.
  */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -17,6 +17,8 @@ import { tableOf, type Row } from './table.js';
 const run = promisify(execFile);
 const ALL = process.env['AGENTFW_CRASH'] === 'all';
 const SCENES = 'whole,part,live,composed';
+/** In memory where that is possible: the strikes sync thousands of times. */
+const TEMP = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const MINUTES = 60_000;
 
 let runner = '';
@@ -52,7 +54,7 @@ function judge(filesystem: string, stdout: string): void {
 
 describe('in the temporary directory', () => {
   const strike = async (strikes: Strikes): Promise<void> => {
-    const dir = mkdtempSync(join(tmpdir(), 'afw-crash-here-'));
+    const dir = mkdtempSync(join(TEMP, 'afw-crash-here-'));
     try {
       const { stdout } = await run(process.execPath, [runner, '--host', dir, ...flags(strikes)], { maxBuffer: 1 << 26 });
       judge('here', stdout);
@@ -88,7 +90,7 @@ if [ "$1" = across ]; then shift; set -- --host "$dir/other" --store "$dir/m" "$
 for (const [index, image] of IMAGES.entries()) {
   needs('loop').describe(`on ${image.name}`, () => {
     const strike = async (strikes: Strikes, across = false): Promise<void> => {
-      const dir = mkdtempSync(join(tmpdir(), 'afw-crash-image-'));
+      const dir = mkdtempSync(join(TEMP, 'afw-crash-image-'));
       try {
         if (image.size !== '') await run('truncate', ['-s', image.size, join(dir, 'image')]);
         const [make, ...rest] = image.make;

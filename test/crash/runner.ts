@@ -186,7 +186,7 @@ function strike(world: World, { scene, how, n, wanted, tally }: Strike): string 
     tally.old += 1;
     return again(clean, scene, wanted, about);
   }
-  if (now === wanted.fresh) {
+  if (bare(now) === bare(wanted.fresh)) {
     tally.fresh += 1;
     return undo(clean, wanted, about);
   }
@@ -226,11 +226,18 @@ function undone(world: World, { now, wanted, tally, about }: { readonly now: str
     return null;
   }
   const fresh = wanted.fresh;
-  if (now === fresh) {
+  if (bare(now) === bare(fresh)) {
     tally.fresh += 1;
     return null;
   }
   return `neither undone nor landed ${about}\n${difference(wanted.oldHost, host)}`;
+}
+
+/** A recovery leaves the layer's own directories, which merge with the host's: without them the picture is the same. */
+function bare(picture: string): string {
+  const lines = picture.split('\n');
+  const isDir = (line: string): boolean => /^layer\/.*\/ [0-7]+ /.test(line);
+  return lines.filter((line, index) => !isDir(line) || lines.slice(index + 1).some((other) => !isDir(other) && other.startsWith(line.split('/ ')[0] + '/'))).join('\n');
 }
 
 function leftovers(world: World): string | null {
