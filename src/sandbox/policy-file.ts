@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { fromText, joinBytes, toBuffer, toText, type Bytes } from '../bytes.js';
 import { AgentfwError, errnoOf } from '../errors.js';
 import type { CompiledPolicy } from '../policy/index.js';
@@ -14,9 +14,21 @@ export interface StoredPolicy {
   readonly withheld: readonly string[];
 }
 
-/** Not synced: the record holds the digest, and a policy that is lost is no policy. */
-export function writePolicy(store: Store, tag: string, stored: StoredPolicy): void {
-  writeFileSync(fileOf(store, tag), JSON.stringify(stored), { mode: 0o600 });
+/**
+ * False when the disk is full: that keeps no agent from running. Not synced,
+ * because the record holds the digest, and a policy that is lost is no policy.
+ */
+export function writePolicy(store: Store, tag: string, stored: StoredPolicy): boolean {
+  const temporary = toBuffer(`${sandboxDir(store, tag)}/.policy.json.new` as Bytes);
+  try {
+    writeFileSync(temporary, JSON.stringify(stored), { mode: 0o600 });
+    renameSync(temporary, fileOf(store, tag));
+    return true;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error;
+    for (const file of [temporary, fileOf(store, tag)]) rmSync(file, { force: true });
+    return false;
+  }
 }
 
 /** Null for a sandbox of a version that had no policies, or when a machine crash took the file. */

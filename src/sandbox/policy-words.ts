@@ -33,7 +33,7 @@ export function notesOf({ policy, hides, grants, notes }: RunPolicy, { path }: B
 
 /** Parts of the policy language that this version reads and can't enforce yet. */
 function unenforced({ rules, settings }: CompiledPolicy, net: string): string[] {
-  const ofUser = (layer: string): boolean => layer !== 'built-in' && layer !== 'profile';
+  const ofUser = (layer: string): boolean => layer !== 'built-in' && layer !== 'profile' && layer !== 'command line';
   const network = rules.some(({ list, origin }) => list.startsWith('network.') && ofUser(origin.layer)) || settings.some(({ key, origin }) => key === 'network.default' && ofUser(origin.layer));
   const found = [
     net === 'allow' && network ? 'network rules (the network is the host’s own)' : null,

@@ -168,7 +168,8 @@ function hostMoved({ failure, started }: Outcome): boolean {
 function announce(store: Store, { record, environment }: Start, options: Prepared, fresh: boolean): void {
   const { policy, say } = options;
   const notes = notesOf(policy, environment, record.net);
-  writePolicy(store, record.tag, { version: 1, policy: policy.policy, notes, withheld: withheldIn(environment) });
+  const kept = writePolicy(store, record.tag, { version: 1, policy: policy.policy, notes, withheld: withheldIn(environment) });
+  if (!kept) say('agentfw: the disk under the store is full: the policy could not be kept with the sandbox');
   for (const line of startLines(policy, environment, record)) say(line);
   warn(record, options, fresh);
 }

@@ -98,9 +98,9 @@ describe('without a sandbox', () => {
   });
 
   test('a flag of the contract that is not built is refused by name', async () => {
-    expect(await cli(['run', '--policy', 'x.yaml', 'true'])).toMatchInlineSnapshot(`
+    expect(await cli(['run', '--memory', '1GB', 'true'])).toMatchInlineSnapshot(`
       "--- stderr ---
-      Error: --policy is not built yet.
+      Error: --memory is not built yet.
       Hint: Leave it out; this version has no substitute for it
       --- exit 125 ---
       "

@@ -127,11 +127,11 @@ for (const identity of identities()) {
     });
 
     test('E125 pipes behave: `yes | head`, `agentfw run | less`, and what a pipeline is told', async () => {
-      await terminal.type('set +o posix; agentfw run --net off -- yes | head -2; echo "status=${PIPESTATUS[*]}"');
+      await terminal.type('set +o posix; agentfw run --rm --net off -- yes | head -2; echo "status=${PIPESTATUS[*]}"');
       await terminal.sees(/^y\ny\nstatus=141 0$/m);
-      await terminal.type('clear; echo input | agentfw run --net off -- tr a-z A-Z | cat; echo "status=${PIPESTATUS[*]}"');
+      await terminal.type('clear; echo input | agentfw run --rm --net off -- tr a-z A-Z | cat; echo "status=${PIPESTATUS[*]}"');
       await terminal.sees(/^INPUT\nstatus=0 0 0$/m);
-      await terminal.type('clear; agentfw run --net off -- seq 500 | less; echo "status=${PIPESTATUS[*]}"');
+      await terminal.type('clear; agentfw run --rm --net off -- seq 500 | less; echo "status=${PIPESTATUS[*]}"');
       await terminal.sees(/^1\n2\n3\n/);
       await terminal.press('q');
       await terminal.sees(/status=0 0/);
