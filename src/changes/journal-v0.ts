@@ -11,7 +11,9 @@ import type { Ident, Place, Root, Step } from './step.js';
  * a commit was finished. It is read so that its commit can be listed and undone.
  */
 export function isVersion0(fd: Fd): boolean {
-  return readAt(fd, 0, 1).toString('latin1') === '{';
+  // A record of today may begin with the same byte: its length. But no record is so long that the fourth is text.
+  const head = readAt(fd, 0, 4);
+  return head.length === 4 && head[0] === 0x7b && (head[3] ?? 0) >= 0x20;
 }
 
 const FMT = { file: constants.S_IFREG, dir: constants.S_IFDIR, symlink: constants.S_IFLNK } as const;

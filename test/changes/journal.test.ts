@@ -119,6 +119,15 @@ test('the reserve lets an abort be written without new blocks', () => {
 
   expect(readFileSync(join(dir, 'plan'))).toHaveLength(length);
 });
+test('is not taken for format 0 by the length of its first record', () => {
+  for (let length = 0; length < 256; length += 1) {
+    const writer = createJournal(native, fromText(dir), undefined);
+    writeHeader(writer, { ...HEADER, note: 'n'.repeat(length) });
+    closeSync(writer.fd);
+    expect(readJournal(native, fromText(dir))?.header.note).toHaveLength(length);
+    rmSync(join(dir, 'plan'));
+  }
+});
 test('a newer journal is named and left alone', () => {
   const writer = createJournal(native, fromText(dir), undefined);
   writeHeader(writer, { ...HEADER, version: 9 as 1 });

@@ -103,9 +103,9 @@ for (const [index, image] of IMAGES.entries()) {
       }
     };
 
-    test('a death at the n-th call', () => strike({ faults: 'die', stride: 6, offset: index }), 20 * MINUTES);
-    test('a machine error at the n-th call', () => strike({ faults: 'EIO,ENOSPC,EDQUOT,EROFS', stride: 30, offset: 7 * index }), 20 * MINUTES);
-    test('a path error at the n-th call', () => strike({ faults: 'EACCES,EPERM,ETXTBSY', stride: 30, offset: 5 * index }), 20 * MINUTES);
+    test('a death at the n-th call', () => strike({ faults: 'die', stride: 8, offset: index }), 20 * MINUTES);
+    test('a machine error at the n-th call', () => strike({ faults: 'EIO,ENOSPC,EDQUOT,EROFS', stride: 40, offset: 7 * index }), 20 * MINUTES);
+    test('a path error at the n-th call', () => strike({ faults: 'EACCES,EPERM,ETXTBSY', stride: 40, offset: 5 * index }), 20 * MINUTES);
     test('SIGKILL at the n-th call', () => strike({ faults: 'kill', stride: 48, offset: 11 * index, scenes: 'part' }), 20 * MINUTES);
     test('a death when the layer is on another filesystem', () => strike({ faults: 'die', stride: 36, offset: 9 * index, scenes: 'whole,part' }, true), 20 * MINUTES);
   });
