@@ -41,7 +41,7 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
 
 function optionsOf(draft: Draft): readonly OverlayOption[] {
   const root = draft.options.mode === 'root';
-  return [...(root ? (['trusted', 'redirect'] as const) : (['user'] as const)), ...(draft.options.durable ? [] : (['volatile'] as const))];
+  return [...([root ? 'trusted' : 'user'] as const), ...(draft.options.durable ? [] : (['volatile'] as const))];
 }
 
 /** The layer's number and directory: those of an earlier run over the same base, else new ones. */
