@@ -127,7 +127,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   let record = opened.record;
   let outcome: Outcome;
   const { policy } = options.policy;
-  const trail = openTrail(store, record, { digest: policy.digest, profile: policy.profile.name });
+  const trail = await beginTrail(store, opened, policy);
   const network = netOf(record) === 'gate' ? makeNetwork({ store, record, policy, trail, wish: options.network }) : null;
   try {
     for (let tries = MAX_TRIES; ; tries -= 1) {
@@ -144,19 +144,30 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   }
   const broken = (await network?.end()) ?? null;
   const failed = outcome.failure === null ? broken : driverError(outcome.failure);
-  if (options.rm || (opened.fresh && failed !== null && !outcome.started)) trail.leave();
-  else trail.end(outcome);
-  if (failed !== null && !outcome.started) {
+  const came = failed === null || outcome.started;
+  if (came) record = recordStop(store, record, outcome);
+  if (options.rm || (opened.fresh && !came)) trail.leave();
+  else for (const line of trail.end(outcome)) options.say(line);
+  if (!came) {
     await giveUp(store, { ...opened, record });
     throw failed;
   }
-  record = recordStop(store, record, outcome);
   if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${record.tag} or agentfw prune frees some`);
   if (broken !== null) throw broken;
   for (const line of networkLines(record.tag, trail, network)) options.say(line);
   await options.onStopped?.(store, record);
   if (options.rm) removeSandbox(store, record);
   return outcome.status;
+}
+
+/** A run that can't be recorded doesn't begin. */
+async function beginTrail(store: Store, opened: Opened, { digest, profile }: RunPolicy['policy']): Promise<Trail> {
+  try {
+    return openTrail(store, opened.record, { digest, profile: profile.name });
+  } catch (error) {
+    await giveUp(store, opened);
+    throw error;
+  }
 }
 
 /** The host goes on living: what was planned may be gone when it is to be mounted. Then the plan is made anew. */

@@ -12,8 +12,8 @@ export interface Trail {
   /** refusals of the network recorded so far */
   readonly refused: () => number;
   readonly degraded: (name: string, why: string) => void;
-  /** the last record, and the signed end */
-  readonly end: (outcome: Pick<Outcome, 'status' | 'exit' | 'failure'>) => void;
+  /** the last record, and the signed end; what went wrong with them, for people: the run has ended, it can't be stopped */
+  readonly end: (outcome: Pick<Outcome, 'status' | 'exit' | 'failure'>) => readonly string[];
   /** the sandbox is thrown away, and its log with it */
   readonly leave: () => void;
 }
@@ -39,8 +39,14 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
     refused: () => refused,
     degraded: (name, why) => void audit.record({ kind: 'degraded', object: { name }, detail: { why } }),
     end: ({ status, exit, failure }) => {
-      audit.record({ kind: 'end', object, detail: { status, ...exit, ...(failure === null ? {} : { why: failure.message }) } });
-      audit.close(userKey(store.kernel, store.dir));
+      try {
+        audit.record({ kind: 'end', object, detail: { status, ...exit, ...(failure === null ? {} : { why: failure.message }) } });
+        audit.close(userKey(store.kernel, store.dir));
+        return [];
+      } catch (error) {
+        const { cause = error } = error as Error;
+        return [`agentfw: the audit log of ${record.tag} has no end: ${cause instanceof Error ? cause.message : String(cause)}`];
+      }
     },
     leave: audit.leave,
   };

@@ -39,7 +39,7 @@ for (const identity of identities()) {
       expect((await run([], 'no-such-program')).status).toBe(127);
       expect((await run([], '/etc/passwd')).status).toBe(126);
       expect((await run(['--passthrough', '/etc/passwd'], 'true')).status).toBe(125);
-      expect((await area.cli(['run', '--net', 'ask', '--', 'true'])).status).toBe(125);
+      expect((await area.cli(['run', '--net', 'off', '--publish', '3000', '--', 'true'])).status).toBe(125);
       expect(sandboxes()).toEqual([]);
     });
 
