@@ -1,6 +1,9 @@
 // Bundles the compiled product into dist/fast, so that a command loads what it
 // needs and nothing else (docs/adr/0006).
-import { rm } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -35,6 +38,7 @@ const slimOclif = {
     bundle.onResolve({ filter: LATE_PACKAGES }, ({ path }) => ({ path, namespace: 'late' }));
     bundle.onResolve({ filter: /^node:(os|readline)$/ }, ({ path, importer }) =>
       importer.includes('@oclif/core/') ? { path, namespace: 'late' } : null);
+    bundle.onResolve({ filter: /^node:crypto$/ }, ({ path, importer }) => (importer.includes('/ulid/') ? { path, namespace: 'late' } : null));
     bundle.onResolve({ filter: /^debug$/ }, ({ path }) => ({ path, namespace: 'silent' }));
     bundle.onLoad({ filter: /./, namespace: 'late' }, ({ path }) => latePackage(path));
     bundle.onLoad({ filter: /./, namespace: 'silent' }, () => ({
@@ -44,10 +48,30 @@ const slimOclif = {
   },
 };
 
-await rm(out, { recursive: true, force: true });
-await build({
+// Node's own modules that few commands use: each takes milliseconds to load.
+const LATE_BUILTIN = /(\w+\s*=\s*)require\("(node:(?:crypto|zlib|child_process|net|dgram|readline|http|https|dns|worker_threads))"\)/g;
+
+/**
+ * What `bin/run.js` runs: a function, as it is compiled with a code cache and
+ * not by Node's loader. A cache belongs to the build whose name is in both.
+ */
+function wrapped(text) {
+  const body = text
+    .replace(LATE_BUILTIN, '$1__later("$2")')
+    // Only a module that Node's loader compiled may import.
+    .replace(/\bimport\("/g, '__import("');
+  const build = createHash('sha256').update(body).digest('hex');
+  return `(function (exports, require, module, __filename, __dirname, __import) { // ${build}\n${body}\n})\n`;
+}
+
+const BANNER = `
+const __late = require, __url = require('node:url').pathToFileURL(__filename).href;
+const __later = (name) => { let real; return new Proxy({}, { get: (_, key) => (real ??= require(name))[key] }); };`;
+
+const { outputFiles } = await build({
   entryPoints: [`${root}dist/ui/main.js`, `${root}dist/ui/sweep.js`],
   outdir: out,
+  write: false,
   bundle: true,
   format: 'cjs',
   platform: 'node',
@@ -57,9 +81,19 @@ await build({
   outExtension: { '.js': '.cjs' },
   define: { 'import.meta.url': '__url' },
   minifySyntax: true,
+  minifyWhitespace: true,
   legalComments: 'none',
   external: ['@oclif/core/run', '@inquirer/prompts', 'execa', 'tar', 'yaml', 'zod', 'tldts'],
-  banner: { js: "const __late = require, __url = require('node:url').pathToFileURL(__filename).href;" },
+  banner: { js: BANNER },
   plugins: [slimOclif],
   logLevel: 'warning',
 });
+await mkdir(out, { recursive: true });
+// A command that starts meanwhile finds the old build or the new one.
+for (const { path, text } of outputFiles) {
+  await writeFile(`${path}.new`, basename(path) === 'main.cjs' ? wrapped(text) : text);
+  await rename(`${path}.new`, path);
+}
+const made = spawnSync(process.execPath, [`${root}scripts/codecache.mjs`, out], { encoding: 'utf8' });
+if (made.status !== 0) console.error(`can't make the code cache: ${made.stderr}`);
+process.exitCode = made.status ?? 1;
