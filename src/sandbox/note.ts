@@ -50,11 +50,14 @@ function written(file: Buffer, record: string, reserve: Buffer): number {
 /** Room for one more record when the disk is full: blocks that are ours already. */
 function keepReserve(file: Buffer): void {
   if (existsSync(file)) return;
-  try {
-    writeFileSync(file, Buffer.alloc(RESERVE_BYTES, 0x20), { mode: 0o600 });
-  } catch {
-    rmSync(file, { force: true });
+  for (const bytes of RESERVE_BYTES) {
+    try {
+      return writeFileSync(file, Buffer.alloc(bytes, 0x20), { mode: 0o600 });
+    } catch {
+      rmSync(file, { force: true });
+    }
   }
 }
 
-const RESERVE_BYTES = 256 << 10;
+/** As much as there is. */
+const RESERVE_BYTES = [256 << 10, 128 << 10, 64 << 10];

@@ -8,6 +8,7 @@ import { encodeFrame } from '../kernel/frames.js';
 import { startTimeOf } from '../kernel/process.js';
 import { startCapture, type Capture } from '../changes/capture.js';
 import { checkNetwork, makeNetwork, networkLines, rungWish, type Network, type NetworkWish } from './network.js';
+import type { CompiledPolicy } from '../policy/index.js';
 import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
 import { refuseNested } from './nested.js';
@@ -40,8 +41,8 @@ export interface RunOptions {
   readonly say: (line: string) => void;
   /** `--detach`: the agent runs, and this command is about to return */
   readonly onDetached: (tag: string) => void;
-  /** called when the agent's tree has ended and its record is written */
-  readonly onStopped?: (store: Store, record: SandboxRecord) => void | Promise<void>;
+  /** called when the agent's tree has ended and its record is written; a status in place of the agent's 0, or null */
+  readonly onStopped: (store: Store, record: SandboxRecord, policy: CompiledPolicy) => number | null;
 }
 
 /** Tells the background process that it is one, and its tag; never passed to an agent. */
@@ -155,9 +156,9 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${record.tag} or agentfw prune frees some`);
   if (broken !== null) throw broken;
   for (const line of networkLines(record.tag, trail, network)) options.say(line);
-  await options.onStopped?.(store, record);
+  const status = options.onStopped(store, record, policy);
   if (options.rm) removeSandbox(store, record);
-  return outcome.status;
+  return outcome.status === 0 ? (status ?? 0) : outcome.status;
 }
 
 /** A run that can't be recorded doesn't begin. */
@@ -215,7 +216,10 @@ async function drive(store: Store, start: Start, { keep, say, background, captur
   const outcome = await supervise(begin, {
     onStarted: ({ driver, init }) => {
       record = { ...record, state: 'running', driver: processOf(driver), init: processOf(init) };
-      writeRecord(store, record);
+      // An agent may have filled the disk by now: the record has room of its own.
+      const running = noteRecord(store, record);
+      running.sync();
+      running.write();
       keep(record);
       if (captures) capture = captureBases(store, record);
       if (background) {

@@ -104,7 +104,7 @@ needs('userns', 'overlay', 'root').describe('on a disk that is full', () => {
     const env = { AGENTFW_STATE_DIR: join(disk, 'store') };
     const job = 'cat /dev/zero > big; for n in 1 2 3 4 5 6 7 8 9; do echo x > $n; done 2> /dev/null; exit 5';
     const run = await area.cli(['run', '--tag', 'filler', '--net', 'off', '--', 'sh', '-c', job], { env });
-    expect(run.status).toBe(5);
+    expect(run.status, run.stderr).toBe(5);
 
     // What the record's reserve gave back.
     await area.native(['sh', '-c', `cat /dev/zero > ${disk}/rest`]);
