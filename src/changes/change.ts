@@ -6,7 +6,7 @@ export type FileType = 'file' | 'dir' | 'symlink' | 'fifo' | 'socket' | 'char' |
 /** `normal`; `later` runs code later; `control` runs on the host without further action */
 export type RiskClass = 'normal' | 'later' | 'control';
 export type Verdict = 'commit' | 'discard' | 'escalate';
-export type Conflict = 'changed' | 'deleted' | 'created' | 'type' | 'parent' | 'permission' | 'uncaptured';
+export type Conflict = 'changed' | 'deleted' | 'created' | 'type' | 'parent' | 'permission' | 'uncaptured' | 'hidden';
 
 /** Where the agent's version of a path lies. */
 export interface LayerRef {

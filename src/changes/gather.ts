@@ -4,13 +4,19 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './bare.js';
 import type { Change, ChangeKind, JudgedChange, RiskClass } from './change.js';
-import { classify, withClass, withStrictestClass } from './classify.js';
+import type { CompiledPolicy } from '../policy/compiled.js';
+import { isOwnState } from '../policy/judge.js';
+import { readPolicyOf } from '../sandbox/policy-file.js';
+import { classify, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
 import { judgeConflicts } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
+import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './hidden.js';
 import { orderChanges } from './order.js';
 import { detectRenames } from './rename.js';
 import { scan, type ScanInput } from './scan.js';
+import { stateFilesOf, type StateFile } from './statefiles.js';
+import { endingOf, ruleChanges, withStateClass, type Ruled } from './verdicts.js';
 
 export type KindCounts = Readonly<Record<ChangeKind, number>>;
 
@@ -23,6 +29,16 @@ export interface Gathered {
   /** what a rename of `shown` stands for in `single` */
   readonly parts: ReadonlyMap<JudgedChange, readonly JudgedChange[]>;
   readonly contents: ContentReader;
+  /** state files of the agent, merged with the host's */
+  readonly states: ReadonlyMap<Bytes, StateFile>;
+  /** null for a sandbox without a policy */
+  readonly ruled: Ruled | null;
+}
+
+export interface GatherOptions {
+  readonly look?: Look;
+  /** `--on-exit keep` */
+  readonly keep?: boolean;
 }
 
 /** How far a scan looks into files, see `WalkOptions`. */
@@ -30,20 +46,42 @@ export type Look = NonNullable<ScanInput['look']>;
 
 /** All changes of a sandbox against the host as it is now, in the order of the layers. */
 export function changesOf(store: Store, record: SandboxRecord, look: Look = 'no'): Change[] {
-  const { kernel, context } = store;
-  return [...scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, look })];
+  return [...scanOf(store, record, blindnessOf(record), look)];
+}
+
+function scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, look: Look): Generator<Change> {
+  return withoutHidden(scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, look }), blindness);
 }
 
 /** Scans, classifies, finds conflicts and renames, and orders. Close `contents` when done. */
-export function gather(store: Store, record: SandboxRecord, look: Look = 'head'): Gathered {
-  const changes = changesOf(store, record, look);
+export function gather(store: Store, record: SandboxRecord, { look = 'head', keep = false }: GatherOptions = {}): Gathered {
+  const blindness = blindnessOf(record);
+  const changes = [...scanOf(store, record, blindness, look)];
+  const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const contents = openContents(store.kernel, record.layers);
   const bare = bareRepositories(changes, (path) => store.kernel.statOrNull(AT_FDCWD, path) !== null);
-  const input = { workspace: record.cwd, home: homeOf(store), contents, bare };
+  const input = { workspace: record.cwd, home: homeOf(store), contents, bare, ...ownedBy(policy) };
   const classified = changes.map((change) => withClass(change, input));
-  const single = judgeConflicts(commitContextOf(store, record), classified);
+  const judged = judgeConflicts(commitContextOf(store, record), classified).map((change) => ({ ...change, conflict: hiddenConflict(change, blindness) ?? change.conflict }));
+  const states: ReadonlyMap<Bytes, StateFile> = policy === null ? new Map() : stateFilesOf({ store, record, policy, contents }, judged);
+  const single = states.size === 0 ? judged : judged.map((change) => withStateClass(change, states));
   const renames = detectRenames(single, { digestOf: contents.digest, join: joined });
-  return { single, shown: orderChanges(renames.changes), parts: renames.parts, contents };
+  const shown = orderChanges(renames.changes);
+  const ruled = policy === null ? null : ruleChanges(policy, { shown, states, ending: endingOf(record, keep) });
+  return { single, shown: ruled?.shown ?? shown, parts: partsOf(renames.parts, shown, ruled), contents, states, ruled };
+}
+
+/** Judging makes other objects of the same changes, in the same order. */
+function partsOf(parts: Gathered['parts'], before: readonly JudgedChange[], ruled: Ruled | null): Gathered['parts'] {
+  if (ruled === null || parts.size === 0) return parts;
+  return new Map(before.flatMap((change, at) => {
+    const members = parts.get(change);
+    return members === undefined ? [] : [[ruled.shown[at] as JudgedChange, members] as const];
+  }));
+}
+
+function ownedBy(policy: CompiledPolicy | null): Pick<ClassifyInput, 'owned'> {
+  return policy === null ? {} : { owned: (path) => isOwnState(policy, path) };
 }
 
 /** A rename says the worst of its parts. */
@@ -62,16 +100,17 @@ export interface Glance {
 
 /** Looks at no more than `most` changes: for the lines after a run, which must not make it slower. */
 export function glance(store: Store, record: SandboxRecord, most: number): Glance {
-  const { kernel, context } = store;
+  const { kernel } = store;
+  const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const changes: Change[] = [];
   let more = false;
-  for (const change of scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid })) {
+  for (const change of scanOf(store, record, blindnessOf(record), 'no')) {
     more = changes.length === most;
     if (more) break;
     changes.push(change);
   }
   const contents = openContents(kernel, record.layers);
-  const input = { workspace: record.cwd, home: homeOf(store), contents };
+  const input = { workspace: record.cwd, home: homeOf(store), contents, ...ownedBy(policy) };
   const classes = { normal: 0, later: 0, control: 0 };
   for (const change of changes) classes[classify(change, input).class] += 1;
   contents.close();

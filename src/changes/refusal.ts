@@ -20,6 +20,7 @@ const CONFLICTS: Readonly<Record<Conflict, string>> = {
   parent: 'a directory above it was renamed, replaced or removed on the host',
   permission: 'you may not write there',
   uncaptured: 'the host may have changed it since the sandbox started, and its first version was not captured',
+  hidden: 'the host has something there that was hidden from the sandbox',
 };
 
 /** The refusal of a change by itself; null when it may land. */

@@ -49,7 +49,7 @@ export default class Diff extends AgentfwCommand {
       return flags['exit-code'] === true && changes.length > 0 ? 1 : 0;
     }
     const counts = flags.stat === true || flags.json === true;
-    const gathered = gather(store, record, counts ? 'lines' : 'head');
+    const gathered = gather(store, record, { look: counts ? 'lines' : 'head' });
     try {
       const named = this.named(gathered.shown, paths);
       const changes = named.filter(

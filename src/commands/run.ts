@@ -1,16 +1,16 @@
 import { boolean, string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
 import { AgentfwError } from '../errors.js';
-import { glance, type Glance } from '../changes/gather.js';
+import { endByPolicy } from '../changes/ending.js';
+import { glance } from '../changes/gather.js';
 import type { PolicyFlags } from '../policy/index.js';
 import { literalPath } from '../sandbox/policy.js';
 import { runSandbox, type RunOptions } from '../sandbox/run.js';
 import { parseConnectHost, parsePublish } from '../gate/publish.js';
 import { hasOwnTerminal } from '../kernel/process.js';
 import { attention } from '../ui/attention.js';
-import { countsText } from '../ui/changes.js';
+import { afterRun, isEmpty } from '../ui/afterrun.js';
 import { AgentfwCommand } from '../ui/command.js';
-import { plural } from '../ui/table.js';
 
 const many = { multiple: true, multipleNonGreedy: true } as const;
 
@@ -39,10 +39,12 @@ export default class Run extends AgentfwCommand {
     policy: string({ description: 'one more policy file, on top of all others (can be repeated)', helpValue: 'FILE', ...many }),
     profile: string({ description: 'the agent’s profile, whatever its command', helpValue: 'NAME' }),
     ci: boolean({ description: 'add the profile for runs that nobody watches' }),
+    'on-exit': string({ description: 'what the policy commits and discards when the agent ends: as it says, or nothing', options: ['policy', 'keep'] }),
+    'fail-on-escalate': boolean({ description: 'status 3 when the agent ended well and something waits for a decision' }),
     'no-color': boolean({ description: 'never colour what agentfw itself says' }),
   };
   static unbuilt = (
-    'on-exit accept-degraded report fail-on-escalate memory pids time layer'
+    'accept-degraded report memory pids time layer'
   ).split(' ');
   protected override readonly failure = 125;
 
@@ -71,8 +73,12 @@ export default class Run extends AgentfwCommand {
       },
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
       say: (line) => this.printer.say(line),
-      onStopped: (store, record) => {
-        if (flags.rm !== true) for (const line of afterRun(record.tag, glance(store, record, MOST_LOOKED_AT))) this.printer.say(line);
+      onStopped: (store, record, policy) => {
+        const onWait = (): void => this.printer.say('agentfw: waiting for a commit of this sandbox to end');
+        const ended = endByPolicy(store, record, { policy, keep: flags['on-exit'] === 'keep', onWait });
+        const left = glance(store, record, MOST_LOOKED_AT);
+        for (const line of afterRun(record, ended, left, flags.rm ?? false)) this.printer.say(line);
+        return flags['fail-on-escalate'] === true && (!isEmpty(left) || ended.failed !== null) ? 3 : null;
       },
       onDetached: (tag) => this.printer.say(`agentfw: sandbox ${tag} runs in the background; agentfw status ${tag}`),
     });
@@ -80,20 +86,6 @@ export default class Run extends AgentfwCommand {
 }
 
 const MOST_LOOKED_AT = 2000;
-
-/** What the user should know when the agent is done: at most three lines. */
-function afterRun(tag: string, { kinds, classes, more }: Glance): string[] {
-  if (Object.values(kinds).every((count) => count === 0)) return [`agentfw: no changes in ${tag}`];
-  const risks = [
-    classes.control === 0 ? null : `${plural(classes.control, 'change')} would take effect on the host at once`,
-    classes.later === 0 ? null : `${plural(classes.later, 'change')} would run code later`,
-  ].filter((risk) => risk !== null);
-  return [
-    `agentfw: ${more ? 'more than ' : ''}${countsText(kinds)} in ${tag}`,
-    ...(risks.length === 0 ? [] : [`agentfw: ${risks.join(', ')}`]),
-    `agentfw: look with agentfw diff ${tag}; then agentfw commit ${tag} or agentfw discard ${tag}`,
-  ];
-}
 
 function netFlag(net: string | undefined): Pick<PolicyFlags, 'net'> {
   return net === undefined ? {} : { net: net as NonNullable<PolicyFlags['net']> };

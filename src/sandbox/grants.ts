@@ -2,12 +2,13 @@ import { mkdirSync } from 'node:fs';
 import { fromText, isWithin, joinBytes, nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { hostFacts } from '../kernel/facts.js';
-import { resolveHides, type CompiledPolicy, type CompiledRule } from '../policy/index.js';
+import { resolveHides, type CompiledPolicy, type CompiledRule, type Origin } from '../policy/index.js';
 
 /** A path of this machine, and the rule that names it. */
 export interface Granted {
   readonly path: Bytes;
   readonly rule: string;
+  readonly layer: Origin['layer'];
 }
 
 /** What a policy gives or shows beside the copy-on-write view: existing real paths. */
@@ -22,7 +23,7 @@ export interface Grants {
 export async function grantsOf(policy: CompiledPolicy): Promise<Grants> {
   const notes: string[] = [];
   const passthrough = literals(policy, 'files.passthrough').flatMap(([rule, path]) => passedThrough(rule, path, notes));
-  const share = literals(policy, 'files.share').map(([rule, path]) => ({ path, rule: rule.id }));
+  const share = literals(policy, 'files.share').map(([rule, path]) => ({ path, rule: rule.id, layer: rule.origin.layer }));
   return { passthrough: outermost(passthrough), readonly: await readOnlyPaths(policy), share, notes };
 }
 
@@ -44,12 +45,12 @@ function passedThrough(rule: CompiledRule, path: Bytes, notes: string[]): Grante
   const found = hostFacts.lstat(path);
   if (layer === 'command line') {
     if (found === null) throw new AgentfwError('AFW_VIEW', `Can't pass ${path} through: there is no such directory.`, { status: 125, hint: 'Make it first' });
-    return [{ path: hostFacts.realpath(path) ?? path, rule: rule.id }];
+    return [{ path: hostFacts.realpath(path) ?? path, rule: rule.id, layer: rule.origin.layer }];
   }
   if (found === null && !made(path)) return [];
   const parent = hostFacts.realpath(parentOf(path));
   const real = parent === null ? null : joinBytes(parent, nameOf(path));
-  if (real !== null && hostFacts.lstat(real)?.type === 'dir') return [{ path: real, rule: rule.id }];
+  if (real !== null && hostFacts.lstat(real)?.type === 'dir') return [{ path: real, rule: rule.id, layer: rule.origin.layer }];
   notes.push(`${path} is not passed through: it is no directory`);
   return [];
 }
@@ -68,13 +69,13 @@ async function readOnlyPaths(policy: CompiledPolicy): Promise<Granted[]> {
   const rules = policy.rules.filter(({ list }) => list === 'files.readonly');
   const found = literals(policy, 'files.readonly').flatMap(([rule, path]): Granted[] => {
     const real = hostFacts.realpath(path);
-    return real === null ? [] : [{ path: real, rule: rule.id }];
+    return real === null ? [] : [{ path: real, rule: rule.id, layer: rule.origin.layer }];
   });
   if (!rules.some((rule) => rule.subjects.paths.some(({ glob }) => glob !== '') || rule.except.paths.length > 0)) return outermost(found);
   const asHides = rules.map((rule) => ({ ...rule, list: 'files.hide' as const }));
   const others = policy.rules.filter(({ list }) => list === 'files.skip');
   const { hides } = await resolveHides({ ...policy, rules: [...others, ...asHides] });
-  return outermost(hides.flatMap(({ path, kind, rule }) => (kind === 'dir' || kind === 'file' ? [{ path, rule }] : [])));
+  return outermost(hides.flatMap(({ path, kind, rule }) => (kind === 'dir' || kind === 'file' ? [{ path, rule, layer: 'built-in' as const }] : [])));
 }
 
 function outermost(all: readonly Granted[]): Granted[] {

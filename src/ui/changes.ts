@@ -40,8 +40,18 @@ export function changeLine(change: JudgedChange, paint: Paint): string {
   return `${paint(colour, kindLetter(change))} ${changeName(change)}${notesText(change)}`;
 }
 
-/** Why it is risky, and what stands in its way: `  (git hook; conflict: changed)`, or nothing. */
-export function notesText({ reason, conflict }: JudgedChange): string {
-  const notes = [reason, conflict === null ? null : `conflict: ${conflict}`].filter((note) => note !== null);
+/** Why it is risky, what stands in its way, and what the policy says: `  (git hook; conflict: changed)`, or nothing. */
+export function notesText(change: JudgedChange): string {
+  const { reason, conflict } = change;
+  const notes = [reason, conflict === null ? null : `conflict: ${conflict}`, verdictText(change)].filter((note) => note !== null);
   return notes.length === 0 ? '' : `  (${notes.map(escapeForTerminal).join('; ')})`;
+}
+
+/** Said by class, conflict or default already. */
+const TOLD = /^(changes\.default|class\.|control\.|later\.|change\.)/;
+
+/** A verdict that a rule gave; that what nobody names waits for a decision goes without saying. */
+function verdictText({ verdict, rule }: JudgedChange): string | null {
+  if (verdict === null || rule === null || (verdict === 'escalate' && TOLD.test(rule))) return null;
+  return `${verdict}: ${rule}`;
 }

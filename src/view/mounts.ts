@@ -82,14 +82,14 @@ function checkStore({ options, table }: Draft): void {
 /** What the user lets through for writing, and hands in for reading. */
 function placeGrants(draft: Draft): void {
   const { options, facts } = draft;
-  for (const path of options.passthrough) {
+  for (const { path, why } of options.passthrough) {
     const stat = facts.lstat(path);
     if (stat?.type !== 'dir') throw new PlanError(`Can't pass ${path} through: it is no directory.`, 'Only directories can be passed through: a bound file can not be replaced');
     if (isWithin(options.stateDir, path)) throw new PlanError(`Can't pass ${path} through: the store lies in it.`, 'Name a smaller directory');
     ensurePoint(draft, path, 'dir');
     draft.ops.push({ op: 'bind', src: path, dst: path, write: true });
     setRegion(draft, path, 'passthrough');
-    replaceDecision(draft, path, 'passthrough', 'you let writes through to the host');
+    replaceDecision(draft, path, 'passthrough', why);
   }
   for (const { path, rule } of options.readonly) {
     if (isPrivate(regionOf(draft, path)) || regionOf(draft, path).kind === 'read-only') continue;

@@ -132,7 +132,7 @@ export interface ViewOptions {
   readonly hide: readonly Hidden[];
   /** existing real paths that can't be written, and the rule for each */
   readonly readonly: readonly { readonly path: Bytes; readonly rule: string }[];
-  readonly passthrough: readonly Bytes[];
+  readonly passthrough: readonly { readonly path: Bytes; readonly why: string }[];
   readonly share: readonly Bytes[];
   readonly durable: boolean;
   /** with the network gate: what the agent finds instead of the host's name resolution, and what it may read of refusals */

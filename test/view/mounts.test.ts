@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { isWithin, type Bytes } from '../../src/bytes.js';
 import type { Layer } from '../../src/sandbox/sandbox.js';
-import type { Hidden, ViewPlan } from '../../src/view/plan.js';
+import type { Hidden, ViewOptions, ViewPlan } from '../../src/view/plan.js';
 import { CASES } from './cases.js';
 import { BASIC, decisions, KERNEL_MOUNTS, plan } from './fake-host.js';
 
@@ -227,14 +227,15 @@ describe('what a plan refuses', () => {
   test.each([
     ['a store on an overlay filesystem (E14)', { mountinfo: base.mountinfo.replace('ext4', 'overlay') }, /can't hold layers/],
     ['a run inside the store', { options: { cwd: '/home/u/.local/state/agentfw' as Bytes } }, /inside the store/],
-    ['a passthrough of a file', { options: { passthrough: ['/etc/passwd'] as Bytes[] } }, /no directory/],
-    ['a passthrough around the store', { options: { passthrough: ['/home/u'] as Bytes[] } }, /the store lies in it/],
+    ['a passthrough of a file', { options: { passthrough: passed('/etc/passwd') } }, /no directory/],
+    ['a passthrough around the store', { options: { passthrough: passed('/home/u') } }, /the store lies in it/],
     ['a hide of the working directory', { options: { hide: hides('/home/u') } }, /working directory lies in it/],
   ])('%s', (_name, change, message) => {
     expect(() => plan({ ...base, ...change })).toThrow(message);
   });
 });
 
+const passed = (...paths: readonly string[]): ViewOptions['passthrough'] => paths.map((path) => ({ path: path as Bytes, why: 'you let writes through to the host' }));
 const hides = (...paths: readonly string[]): Hidden[] => paths.map((path) => ({ path: path as Bytes, rule: 'a.rule' }));
 
 describe('hides', () => {

@@ -1,0 +1,151 @@
+import { parentOf, type Bytes } from '../bytes.js';
+import type { CompiledPolicy } from '../policy/compiled.js';
+import { engineOf } from '../policy/engine.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import { lockCommit, type Store } from '../sandbox/store.js';
+import type { Change, JudgedChange } from './change.js';
+import { landPlan } from './commit.js';
+import { commitContextOf, storeContextOf } from './context.js';
+import { commitFacts, planCommit, recoverAll, renamePaths, type CommitResult, type Composed } from './engine.js';
+import { changesOf, gather, type Gathered } from './gather.js';
+
+/** What a policy did with a sandbox when its agent had ended. */
+export interface Ended {
+  /** changes that landed, as they were shown */
+  readonly landed: number;
+  readonly dropped: number;
+  /** for `undo`; null when nothing was done */
+  readonly commit: string | null;
+  /** why what would have landed waits, or null */
+  readonly held: string | null;
+  /** why nothing landed although it should have */
+  readonly failed: string | null;
+}
+
+export interface EndingOptions {
+  readonly policy: CompiledPolicy;
+  /** `--on-exit keep` */
+  readonly keep: boolean;
+  readonly onWait: () => void;
+}
+
+const NOTHING: Ended = { landed: 0, dropped: 0, commit: null, held: null, failed: null };
+
+/**
+ * Lands what `commit` rules and state files name and drops what `discard`
+ * rules name, as one commit that can be undone. The caller holds the running
+ * lock. Does nothing where no rule names any change: then nothing but the
+ * names of the changes is looked at.
+ */
+export function endByPolicy(store: Store, record: SandboxRecord, { policy, keep, onWait }: EndingOptions): Ended {
+  if (keep || !changesOf(store, record).some((change) => mayEnd(policy, change))) return NOTHING;
+  const lock = lockCommit(store, record.tag, onWait);
+  try {
+    recoverAll(storeContextOf(store));
+    const gathered = gather(store, record);
+    try {
+      return end(store, record, gathered);
+    } finally {
+      gathered.contents.close();
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+/** Cheap, and true too often rather than too seldom. */
+function mayEnd(policy: CompiledPolicy, { path, from }: Change): boolean {
+  const fallback = policy.settings.some(({ key, value }) => key === 'changes.default' && value !== 'escalate');
+  const lists = ['changes.commit', 'changes.discard', 'files.state'] as const;
+  return fallback || engineOf(policy).paths(lists, path).length > 0 || (from !== null && engineOf(policy).paths(lists, from).length > 0);
+}
+
+function end(store: Store, record: SandboxRecord, gathered: Gathered): Ended {
+  const held = gathered.ruled?.held ?? null;
+  const states = composedStates(gathered);
+  const chosen = chosenOf(gathered, states);
+  const { commit, discard } = chosen;
+  if (commit.size + discard.size === 0) return { ...NOTHING, held };
+  const plan = planCommit({
+    changes: gathered.single.map((change) => (discard.has(change.path) || states.has(change.path) ? { ...change, conflict: null } : change)),
+    ...{ selected: new Set([...commit, ...discard]), renames: renamePaths(gathered), composed: states },
+    take: new Map([...discard].map((path) => [path, 'host'])),
+    facts: commitFacts(commitContextOf(store, record)),
+    options: { live: false, keepSpecial: false, fifos: false, note: 'by policy, when the agent ended' },
+  });
+  const result = landPlan(store, record, plan, {}, commit.size > 0 ? 'commit' : 'discard');
+  return { ...countsOf(gathered, chosen, result), commit: result.id, held, failed: result.error?.text ?? null };
+}
+
+/** What of the agent's state files lands: all but the keys that start programs. */
+function composedStates({ states, shown }: Gathered): ReadonlyMap<Bytes, Composed> {
+  const composed = new Map<Bytes, Composed>();
+  for (const { path, verdict, rule } of shown) {
+    const state = states.get(path);
+    // Held back or judged by another rule: then it waits as a whole.
+    const own = state !== undefined && (rule === state.rule.id || rule === `${state.rule.id}.keys`);
+    if (!own || state.settled || verdict === 'discard') continue;
+    composed.set(path, { content: Buffer.from(state.merge.text, 'utf8'), consume: state.merge.escalated.length === 0 });
+  }
+  return composed;
+}
+
+interface Chosen {
+  readonly commit: ReadonlySet<Bytes>;
+  readonly discard: ReadonlySet<Bytes>;
+}
+
+/** By the verdicts on what was shown: both halves of a rename go one way. */
+function chosenOf({ single, shown, parts }: Gathered, states: ReadonlyMap<Bytes, Composed>): Chosen {
+  const commit = new Set(states.keys());
+  const discard = new Set<Bytes>();
+  for (const change of shown) {
+    const into = change.verdict === 'commit' ? commit : change.verdict === 'discard' ? discard : null;
+    for (const { path } of into === null ? [] : (parts.get(change) ?? [change])) into?.add(path);
+  }
+  dropOrphans(single, commit, parts);
+  keepDirsThatHold(single, discard);
+  return { commit, discard };
+}
+
+/** What needs a directory that does not land waits with it, and takes the other half of its rename along. */
+function dropOrphans(single: readonly JudgedChange[], commit: Set<Bytes>, parts: Gathered['parts']): void {
+  const missing = new Set(single.filter((change) => isNeeded(change) && !commit.has(change.path)).map(({ path }) => path));
+  if (missing.size === 0) return;
+  const waits = (path: Bytes): boolean => {
+    for (let at = parentOf(path); at !== '/'; at = parentOf(at)) if (missing.has(at)) return true;
+    return false;
+  };
+  for (const path of [...commit]) if (waits(path)) commit.delete(path);
+  for (const members of parts.values()) {
+    if (members.some(({ path }) => !commit.has(path))) for (const { path } of members) commit.delete(path);
+  }
+}
+
+/** A directory that the host doesn't have yet, or has under another name. */
+function isNeeded({ type, implied, kind, oldType }: JudgedChange): boolean {
+  return type === 'dir' && !implied && (kind === 'add' || kind === 'rename' || (kind === 'type' && oldType !== 'dir'));
+}
+
+/** Dropping a directory drops all in it: one that holds something else stays. */
+function keepDirsThatHold(single: readonly JudgedChange[], discard: Set<Bytes>): void {
+  if (discard.size === 0) return;
+  const holding = new Set<Bytes>();
+  for (const { path } of single) {
+    if (discard.has(path)) continue;
+    for (let at = parentOf(path); at !== '/' && !holding.has(at); at = parentOf(at)) holding.add(at);
+  }
+  for (const path of [...discard]) if (holding.has(path)) discard.delete(path);
+}
+
+function countsOf({ single }: Gathered, { commit, discard }: Chosen, result: CommitResult): Pick<Ended, 'landed' | 'dropped'> {
+  if (result.state !== 'landed') return { landed: 0, dropped: 0 };
+  const refused = new Set(result.refused.map(({ path }) => path));
+  let [landed, dropped] = [0, 0];
+  for (const { path } of single) {
+    if (refused.has(path)) continue;
+    if (commit.has(path)) landed += 1;
+    else if (discard.has(path)) dropped += 1;
+  }
+  return { landed, dropped };
+}

@@ -1,0 +1,43 @@
+import { parentOf, type Bytes } from '../bytes.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Change, Conflict } from './change.js';
+
+/** What a sandbox was not shown of the host, and its consequences for what it seems to have changed. Pure. */
+export interface Blindness {
+  /** at or below a hidden path */
+  readonly isHidden: (path: Bytes) => boolean;
+  /** directories above hidden things that a deletion or replacement seemed to take along */
+  readonly above: Set<Bytes>;
+}
+
+export function blindnessOf({ mounts }: Pick<SandboxRecord, 'mounts'>): Blindness {
+  const hidden = new Set(mounts.flatMap(({ path, decision }) => (decision === 'hide' || decision === 'stand-in' ? [path] : [])));
+  const isHidden = (path: Bytes): boolean => {
+    if (hidden.size === 0) return false;
+    for (let at = path; ; at = parentOf(at)) {
+      if (hidden.has(at)) return true;
+      if (at === '/') return false;
+    }
+  };
+  return { isHidden, above: new Set() };
+}
+
+/**
+ * Leaves out what comes along with a deleted, replaced or renamed directory
+ * although the sandbox never saw it: nobody inside can have meant it.
+ */
+export function* withoutHidden(changes: Iterable<Change>, { isHidden, above }: Blindness): Generator<Change> {
+  for (const change of changes) {
+    const host = change.from ?? change.basePath ?? change.path;
+    if (!change.implied || !isHidden(host)) yield change;
+    else for (let at = parentOf(change.path); at !== '/' && !above.has(at); at = parentOf(at)) above.add(at);
+  }
+}
+
+/** What a sandbox can't have seen stands in the way of what it did there. */
+export function hiddenConflict(change: Change, { isHidden, above }: Blindness): Conflict | null {
+  if (change.base === null) return null;
+  const takesAway = change.kind === 'delete' || change.kind === 'type' || change.kind === 'rename' || change.opaque;
+  if (takesAway && above.has(change.path)) return 'hidden';
+  return isHidden(change.from ?? change.basePath ?? change.path) ? 'hidden' : null;
+}

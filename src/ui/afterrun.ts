@@ -1,0 +1,45 @@
+import type { Ended } from '../changes/ending.js';
+import type { Glance } from '../changes/gather.js';
+import { countsText } from './changes.js';
+import { escapeForTerminal, showBytes } from './escape.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import { plural } from './table.js';
+
+/** What the user should know when the agent is done: at most four lines. */
+export function afterRun(record: SandboxRecord, ended: Ended, left: Glance, removed: boolean): string[] {
+  const { tag } = record;
+  const done = doneText(record, ended);
+  const rest = removed ? [] : leftText(tag, ended, left);
+  return [...(done === '' ? [] : [`agentfw: ${done}`]), ...rest.map((line) => `agentfw: ${line}`)];
+}
+
+export function isEmpty({ kinds }: Glance): boolean {
+  return Object.values(kinds).every((count) => count === 0);
+}
+
+/** What reached the host already, or was dropped. */
+function doneText(record: SandboxRecord, { landed, dropped, commit, failed }: Ended): string {
+  const parts = [
+    failed === null ? null : `nothing landed by policy: ${escapeForTerminal(failed)}`,
+    landed === 0 ? null : `landed ${plural(landed, 'change')} by policy`,
+    dropped === 0 ? null : `dropped ${plural(dropped, 'change')} by policy`,
+  ].filter((part) => part !== null);
+  const done = parts.length === 0 || commit === null ? parts.join(', ') : `${parts.join(', ')}; agentfw undo ${commit} takes it back`;
+  const through = record.mounts.filter(({ decision, why }) => decision === 'passthrough' && !why.startsWith('the profile')).map(({ path }) => showBytes(path));
+  return [done, ...(through.length === 0 ? [] : [`writes in ${through.join(', ')} went to the host`])].filter((part) => part !== '').join('; ');
+}
+
+function leftText(tag: string, { held, landed, dropped }: Ended, left: Glance): string[] {
+  if (isEmpty(left)) return landed + dropped > 0 ? [] : [`no changes in ${tag}`];
+  const { kinds, classes, more } = left;
+  const risks = [
+    classes.control === 0 ? null : `${plural(classes.control, 'change')} would take effect on the host at once`,
+    classes.later === 0 ? null : `${plural(classes.later, 'change')} would run code later`,
+  ].filter((risk) => risk !== null);
+  const why = held === null ? '' : `; waiting, because ${escapeForTerminal(held)}`;
+  return [
+    `${more ? 'more than ' : ''}${countsText(kinds)} in ${tag}${why}`,
+    ...(risks.length === 0 ? [] : [risks.join(', ')]),
+    `look with agentfw diff ${tag}; then agentfw commit ${tag} or agentfw discard ${tag}`,
+  ];
+}
