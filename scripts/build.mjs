@@ -81,7 +81,6 @@ const { outputFiles } = await build({
   outExtension: { '.js': '.cjs' },
   define: { 'import.meta.url': '__url' },
   minifySyntax: true,
-  minifyWhitespace: true,
   legalComments: 'none',
   external: ['@oclif/core/run', '@inquirer/prompts', 'execa', 'tar', 'yaml', 'zod', 'tldts'],
   banner: { js: BANNER },
