@@ -144,7 +144,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
     throw error;
   }
   const broken = (await network?.end()) ?? null;
-  const failed = outcome.failure === null ? broken : driverError(outcome.failure);
+  const failed = whyEnded(outcome, broken);
   const came = failed === null || outcome.started;
   if (came) record = recordStop(store, record, outcome);
   if (options.rm || (opened.fresh && !came)) trail.leave();
@@ -154,11 +154,17 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
     throw failed;
   }
   if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${record.tag} or agentfw prune frees some`);
-  if (broken !== null) throw broken;
+  if (failed !== null && (broken !== null || outcome.failure?.code === 'net')) throw failed;
   for (const line of networkLines(record.tag, trail, network)) options.say(line);
   const status = options.onStopped(store, record, policy);
   if (options.rm) removeSandbox(store, record);
   return outcome.status === 0 ? (status ?? 0) : outcome.status;
+}
+
+/** When the gate ends the tree, its own reason says more than the driver's that it has ended. */
+function whyEnded({ failure }: Outcome, broken: AgentfwError | null): AgentfwError | null {
+  if (broken !== null && broken.code !== 'AFW_GATE') return broken;
+  return failure === null ? broken : driverError(failure);
 }
 
 /** A run that can't be recorded doesn't begin. */

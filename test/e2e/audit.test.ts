@@ -1,0 +1,115 @@
+/** The audit log of every run: issue 5, item 7. */
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { auditRecordSchema, type AuditRecord } from '../../src/audit/event.js';
+import { needs } from '../helpers/needs.js';
+import { createArea, eventually, identities, jsonOf, type Area, type Outcome } from '../helpers/sandbox.js';
+
+for (const identity of identities()) {
+  const gated = needs('userns', 'overlay');
+
+  gated.describe(`the audit log as ${identity.name}`, () => {
+    let area: Area;
+    beforeAll(() => { area = createArea(identity); });
+    afterAll(() => area.remove());
+
+    const run = (tag: string, flags: readonly string[], ...agent: readonly string[]): Promise<Outcome> => area.cli(['run', '--tag', tag, ...flags, '--', ...agent]);
+    const file = (tag: string): string => join(area.state, 'sandboxes', tag, 'audit.jsonl');
+    const records = async (tag: string, ...flags: readonly string[]): Promise<readonly AuditRecord[]> =>
+      jsonOf<{ readonly records: readonly AuditRecord[] }>(await area.cli(['log', tag, '--json', ...flags])).records;
+    const verified = async (tag: string): Promise<{ readonly ok: boolean; readonly index?: number; readonly end?: string; readonly why?: string }> => jsonOf(await area.cli(['log', 'verify', tag, '--json']));
+
+    for (const net of ['off', 'allow', 'deny'] as const) {
+      gated.test(`every run has its start, policy and end, in a chain with a signed end: --net ${net}`, async () => {
+        expect((await run(`n-${net}`, ['--net', net], 'sh', '-c', 'exit 3')).status).toBe(3);
+        const found = await records(`n-${net}`);
+
+        expect(found.map(({ kind }) => kind)).toEqual(['start', 'policy', ...(net === 'deny' ? ['gate'] : []), 'end', 'closed']);
+        expect(found.every((record) => auditRecordSchema.safeParse(record).success)).toBe(true);
+        expect(found[0]).toMatchObject({ object: { argv: ['sh', '-c', 'exit 3'], cwd: area.project }, detail: { net } });
+        expect(found[0]?.policy).toBe(found[1]?.object['digest']);
+        expect(found.find(({ kind }) => kind === 'end')?.detail).toMatchObject({ status: 3, code: 3 });
+        expect(await verified(`n-${net}`)).toMatchObject({ ok: true, end: 'signed' });
+      });
+    }
+
+    gated.test('it is out of the agent’s reach (AU01)', async () => {
+      const script = `echo x >> ${file('reach')}; rm -rf ${area.state}; ls -A ${area.state} | wc -l; find ${area.dir} -name 'audit*.jsonl' 2>/dev/null | wc -l`;
+      const outcome = await run('reach', ['--net', 'off'], 'sh', '-c', script);
+
+      expect(outcome.stdout).toBe('0\n0\n');
+      expect(await verified('reach')).toMatchObject({ ok: true, end: 'signed' });
+    });
+
+    gated.test('an edited, removed or moved record is named by its index, a cut end is found, a forged one is no end (AU02)', async () => {
+      await run('chain', ['--net', 'off'], 'true');
+      const whole = readFileSync(file('chain'), 'utf8');
+      const lines = whole.trimEnd().split('\n');
+      const withLines = async (changed: readonly string[]): ReturnType<typeof verified> => {
+        writeFileSync(file('chain'), `${changed.join('\n')}\n`);
+        return verified('chain');
+      };
+      const [start = '', policy = '', end = '', closed = ''] = lines;
+
+      expect(await withLines([start, policy.replace('a run begins', 'A run begins'), end, closed])).toMatchObject({ ok: false, index: 2 });
+      expect(await withLines([start, end, closed])).toMatchObject({ ok: false, index: 1 });
+      expect(await withLines([start, end, policy, closed])).toMatchObject({ ok: false, index: 1 });
+      expect(await withLines([start, policy, end])).toMatchObject({ ok: false, index: 3, why: expect.stringContaining('cut') as string });
+      expect(await withLines(lines)).toMatchObject({ ok: true, end: 'signed' });
+      appendFileSync(file('chain'), `${closed}\n`);
+      const doubled = await area.cli(['log', 'verify', 'chain']);
+      expect(doubled.status).toBe(1);
+      expect(doubled.stderr).toMatch(/^BAD {2}record 4 of chain \(audit\.jsonl, line 5\): /);
+    });
+
+    gated.test('words of the agent end no record and act on no terminal (AU04)', async () => {
+      const word = 'a\n{"v":1}\u001b[2J\u202e\r';
+      await run('inject', ['--net', 'off'], 'true', word);
+      const text = readFileSync(file('inject'), 'latin1');
+
+      expect(text).toMatch(/^[\x20-\x7e\n]*$/);
+      expect(text.trimEnd().split('\n')).toHaveLength(4);
+      expect((await records('inject'))[0]?.object['argv']).toEqual(['true', word]);
+      expect((await area.cli(['log', 'inject'])).stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\u202e]/);
+    });
+
+    gated.test('secrets are cut out before they are written', async () => {
+      await run('secret', ['--net', 'off'], 'true', '--token', 'sup3rs3cret', 'Authorization: Bearer abcdefghijklmnop');
+      const text = readFileSync(file('secret'), 'utf8');
+
+      expect(text).not.toMatch(/sup3rs3cret|abcdefghijklmnop/);
+      expect((await records('secret'))[0]?.redacted).toBeGreaterThanOrEqual(2);
+    });
+
+    gated.test('what is done with the changes is recorded: commit, undo, export, discard of a path', async () => {
+      await run('effects', ['--net', 'off'], 'sh', '-c', 'echo 1 > one; echo 2 > two');
+      expect((await area.cli(['export', 'effects', '-o', join(area.home, 'out.patch')])).status).toBe(0);
+      expect((await area.cli(['commit', '--tag', 'effects', '--yes', '--', 'one'])).status).toBe(0);
+      expect((await area.cli(['undo'])).status).toBe(0);
+      expect((await area.cli(['discard', '--tag', 'effects', '--yes', '--', 'two'])).status).toBe(0);
+      const found = await records('effects', '--kind', 'commit', '--kind', 'undo', '--kind', 'export', '--kind', 'discard');
+
+      expect(found.map(({ kind }) => kind)).toEqual(['export', 'commit', 'undo', 'discard']);
+      expect(found[1]?.detail).toMatchObject({ state: 'landed', add: 1, refused: 0 });
+      expect(await verified('effects')).toMatchObject({ ok: true, end: 'signed' });
+    });
+
+    gated.test('a kill is recorded before it happens, and the run’s end after it', async () => {
+      const running = run('killed', ['--net', 'off'], 'sleep', '1000');
+      await eventually('it runs', async () => (await area.cli(['status', 'killed', '--json'])).stdout.includes('"running"'));
+      expect((await area.cli(['kill', 'killed'])).status).toBe(0);
+      await running;
+
+      expect((await records('killed')).map(({ kind }) => kind)).toEqual(['start', 'policy', 'kill', 'end', 'closed']);
+    });
+
+    gated.test('a log that goes on with a second run is one chain', async () => {
+      await run('twice', ['--net', 'off'], 'true');
+      await area.cli(['run', '--in', 'twice', '--net', 'off', '--', 'false']);
+
+      expect((await records('twice', '--kind', 'end')).map(({ detail }) => detail['status'])).toEqual([0, 1]);
+      expect(await verified('twice')).toMatchObject({ ok: true, end: 'signed' });
+    });
+  });
+}

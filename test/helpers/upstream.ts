@@ -1,0 +1,78 @@
+/**
+ * A host that answers on this machine's loopback under names of its own: the
+ * command line runs in a mount namespace whose hosts file has them.
+ */
+import { execa } from 'execa';
+import { once } from 'node:events';
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Area, Outcome, RunOptions } from './sandbox.js';
+
+export interface Upstream {
+  readonly port: number;
+  /** `METHOD HOST PATH` of each request that arrived */
+  readonly seen: readonly string[];
+  readonly close: () => Promise<void>;
+}
+
+export async function startUpstream(): Promise<Upstream> {
+  const seen: string[] = [];
+  const server = createServer((request: IncomingMessage, response) => {
+    seen.push(`${request.method ?? ''} ${request.headers.host ?? ''} ${request.url ?? ''}`);
+    response.end('from upstream\n');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    seen,
+    close: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** Names of one upstream; the policy allows the first, and asks for the last. */
+export const ALLOWED = 'up.agentfw-test.example';
+/** Leads inward too, by a rule without `private`. */
+export const INWARD = 'inward.agentfw-test.example';
+export const OTHER = 'other.agentfw-test.example';
+
+/** The user's policy, and the hosts file that `cli` and `words` lay over the machine's own. */
+export interface World {
+  readonly cli: (args: readonly string[], options?: RunOptions) => Promise<Outcome>;
+  /** the words of `agentfw ARGS…` in that world */
+  readonly words: (args: readonly string[]) => readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export function makeWorld(area: Area, port: number): World {
+  const dir = join(area.home, '.config/agentfw');
+  for (const path of [join(area.home, '.config'), dir]) {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    chownSync(path, area.identity.uid, area.identity.gid);
+  }
+  const hosts = join(area.dir, 'hosts');
+  writeFileSync(hosts, `127.0.0.1 localhost\n127.0.0.1 ${ALLOWED} ${OTHER} ${INWARD}\n169.254.169.254 metadata.agentfw-test.example\n`, { mode: 0o644 });
+  const policy = join(dir, 'policy.yaml');
+  writeFileSync(policy, [
+    'version: 1', 'network:', '  allow:',
+    `    - {host: ${ALLOWED}, ports: [${port}], private: true, id: test.up}`,
+    `    - {host: "*.agentfw-test.example", ports: [${port}], id: test.public}`,
+    `  ask: [{host: ${OTHER}, ports: [${port}]}]`, '',
+  ].join('\n'), { mode: 0o600 });
+  chownSync(policy, area.identity.uid, area.identity.gid);
+  const script = `mount --bind ${hosts} /etc/hosts && exec "$@"`;
+  const words: World['words'] = (args) => ['unshare', '-m', 'sh', '-c', script, 'sh', ...area.as(area.argv(args))];
+  const cli: World['cli'] = async (args, { env = {}, timeout = 60_000 } = {}) => {
+    const [program = '', ...rest] = words(args);
+    const result = await execa(program, rest, { cwd: area.project, env: { ...area.env, ...env }, extendEnv: false, reject: false, stripFinalNewline: false, stdin: 'ignore', timeout });
+    return { status: result.exitCode ?? null, signal: result.signal ?? null, stdout: result.stdout, stderr: result.stderr };
+  };
+  return { cli, words, cwd: area.project, env: area.env };
+}
