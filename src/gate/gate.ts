@@ -15,7 +15,7 @@ import { makeNotes } from './notes.js';
 import type { Published } from './publish.js';
 import { makeRecords } from './records.js';
 import { hostLookup, makeResolver, type Resolver } from './resolve.js';
-import { startSession, type Session } from './session.js';
+import { startSession, type Session, type SessionOptions } from './session.js';
 import { subjectOf } from './who.js';
 
 export interface GateOptions {
@@ -72,22 +72,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     options.ask.onChanged(asking.open());
   };
   const asking = questions(options, changed);
-  const session = startSession({
-    stream: options.stream,
-    judge: (question) => judgeHost(options.policy, question),
-    flags: options.flags ?? (() => ({})),
-    isPrivate: ({ rule, also }) => options.policy.rules.some((one) => one.list === 'network.allow' && one.private && (one.id === rule || also.includes(one))),
-    resolve: options.resolve ?? hostResolver(),
-    asking,
-    ownAddresses,
-    forwards: options.connectHost,
-    audit: (event) => void options.audit.record(event),
-    subject: (pid) => subjectOf(pid),
-    note: notes.add,
-    now: options.now,
-    dnsDenied: 'fake',
-    records: options.records ?? makeRecords(),
-  });
+  const session = sessionOf(options, asking, notes.add);
   const ended = session.ended.then((error) => Promise.reject(error ?? new Error('the gate ended before it was ready')));
   const { rung } = await Promise.race([session.ready, ended]);
   ended.catch(() => undefined);
@@ -116,6 +101,25 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     throw error;
   }
   return { session, asking, rung, state, close };
+}
+
+function sessionOf(options: GateOptions, asking: Asking, note: SessionOptions['note']): Session {
+  return startSession({
+    stream: options.stream,
+    judge: (question) => judgeHost(options.policy, question),
+    flags: options.flags ?? (() => ({})),
+    isPrivate: ({ rule, also }) => options.policy.rules.some((one) => one.list === 'network.allow' && one.private && (one.id === rule || also.includes(one))),
+    resolve: options.resolve ?? hostResolver(),
+    asking,
+    ownAddresses,
+    forwards: options.connectHost,
+    audit: (event) => void options.audit.record(event),
+    subject: (pid) => subjectOf(pid),
+    note,
+    now: options.now,
+    dnsDenied: 'fake',
+    records: options.records ?? makeRecords(),
+  });
 }
 
 function questions(options: GateOptions, changed: () => void): Asking {

@@ -3,7 +3,7 @@
  * have left, without mounting one.
  */
 import { execFileSync } from 'node:child_process';
-import { constants, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromText, type Bytes } from '../../src/bytes.js';
@@ -150,15 +150,6 @@ export function picture(dir: string, options: { readonly times?: boolean } = {})
   };
   visit(dir, '');
   return lines.join('\n');
-}
-
-/** The xattrs of a whole tree, as an overlay would read them. */
-export function marks(dir: string): string {
-  return execFileSync('getfattr', ['-Rhd', '-m', '.', '--absolute-names', dir], { encoding: 'utf8' }).replaceAll(dir, '');
-}
-
-export function put(path: string, text: string): void {
-  writeFileSync(path, text);
 }
 
 export function at(world: World, path: string): Bytes {
