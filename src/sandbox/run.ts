@@ -1,12 +1,11 @@
-import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import { fromText, joinBytes, toBuffer, toText } from '../bytes.js';
+import { toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
-import { startBackground, startDriver, type Driver, type DriverEvent } from '../kernel/driver.js';
-import { encodeFrame } from '../kernel/frames.js';
+import { startDriver, type Driver, type DriverEvent } from '../kernel/driver.js';
 import { startTimeOf } from '../kernel/process.js';
 import { startCapture, type Capture } from '../changes/capture.js';
+import { adoptLog, BACKGROUND, report, runInBackground } from './detach.js';
 import { checkNetwork, makeNetwork, networkLines, rungWish, type Network, type NetworkWish } from './network.js';
 import type { CompiledPolicy } from '../policy/index.js';
 import { noteRecord } from './note.js';
@@ -17,7 +16,7 @@ import { notesOf, startLines, withheldIn } from './policy-words.js';
 import { policyForRun, type PolicyWish, type RunPolicy } from './policy.js';
 import { accountOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
 import { awaitGone, isDiskFull, recordStop, removeSandbox } from './stop.js';
-import { createSandbox, lockRunning, newTag, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
+import { createSandbox, lockRunning, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
 import { supervise, type Outcome } from './supervise.js';
 import { openTrail, type Trail } from './trail.js';
 
@@ -45,10 +44,6 @@ export interface RunOptions {
   readonly onStopped: (store: Store, record: SandboxRecord, policy: CompiledPolicy) => number | null;
 }
 
-/** Tells the background process that it is one, and its tag; never passed to an agent. */
-const BACKGROUND = 'AGENTFW_BACKGROUND';
-const REPORT_FD = 3;
-const OUTPUT = 'output.log' as Bytes;
 const MAX_TRIES = 3;
 
 /** A base file beyond this is cloned where that is free, else left uncaptured; and the sum of all copies. */
@@ -273,40 +268,4 @@ export function driverError({ exit, code, message, hint }: NonNullable<Outcome['
   const text = /[.!?]$/.test(message) ? message : `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
   const word = code.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
   return new AgentfwError(`AFW_DRIVER_${word}`, text, hint === null ? { status: exit } : { status: exit, hint });
-}
-
-/** `--detach`: the same command line again in a session of its own, with its output in the sandbox's log. */
-async function runInBackground(options: RunOptions, store: Store): Promise<number> {
-  const tag = options.resume ?? options.tag ?? newTag(store, options.argv[0] ?? ('' as Bytes));
-  // A sandbox that is run again goes on with its log; a new one has no directory yet.
-  const file = options.resume === null ? pendingLog(store, tag) : joinBytes(sandboxDir(store, tag), OUTPUT);
-  const log = openSync(toBuffer(file), 'a', 0o600);
-  try {
-    const readiness = await startBackground(options.self, { ...options.context.env, [BACKGROUND]: tag }, log);
-    if (readiness.ready) {
-      options.onDetached(readiness.tag);
-      return 0;
-    }
-    // It said why, where nobody looks.
-    for (const line of readFileSync(toBuffer(file), 'utf8').trimEnd().split('\n')) options.say(line);
-    return readiness.status;
-  } finally {
-    closeSync(log);
-    if (options.resume === null) rmSync(toBuffer(file), { force: true });
-  }
-}
-
-function pendingLog(store: Store, tag: string): Bytes {
-  return joinBytes(store.dir, fromText(`.output-${tag}`));
-}
-
-/** A start that fails leaves its log where the waiting command reads it. */
-function adoptLog(store: Store, tag: string): void {
-  const pending = toBuffer(pendingLog(store, tag));
-  if (existsSync(pending)) renameSync(pending, toBuffer(joinBytes(sandboxDir(store, tag), OUTPUT)));
-}
-
-function report(tag: string): void {
-  writeSync(REPORT_FD, encodeFrame({ tag }));
-  closeSync(REPORT_FD);
 }
