@@ -100,12 +100,33 @@ export default class Diff extends AgentfwCommand {
   private patch(changes: readonly JudgedChange[], gathered: Gathered, record: SandboxRecord): void {
     const { paint, screen } = this.printer;
     const view = { gathered, root: record.cwd, screen, paint };
+    const out = gatherPieces(this.printer.product);
     for (const [heading, members] of sections(changes)) {
-      if (heading !== null) this.printer.product(`${paint('dim', '#')} ${paint('bold', heading)}:\n`);
-      for (const change of members) for (const piece of viewOf(change, view)) this.printer.product(piece);
+      if (heading !== null) out.add(`${paint('dim', '#')} ${paint('bold', heading)}:\n`);
+      for (const change of members) for (const piece of viewOf(change, view)) out.add(piece);
     }
+    out.flush();
     if (gathered.shown.length === 0) this.printer.say(`Sandbox ${record.tag} has no changes.`);
   }
+}
+
+const BLOCK = 128 * 1024;
+
+/** One write for many pieces: there may be 20,000 patches. */
+function gatherPieces(write: (block: Uint8Array) => void): { readonly add: (piece: string | Buffer) => void; readonly flush: () => void } {
+  let pieces: Buffer[] = [];
+  let length = 0;
+  const flush = (): void => {
+    if (length > 0) write(Buffer.concat(pieces));
+    [pieces, length] = [[], 0];
+  };
+  const add = (piece: string | Buffer): void => {
+    const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+    pieces.push(bytes);
+    length += bytes.length;
+    if (length >= BLOCK) flush();
+  };
+  return { add, flush };
 }
 
 interface Looked {

@@ -5,7 +5,7 @@ import type { Stat } from '../kernel/kernel.js';
 import { binaryPatch, isBinary } from './git-binary.js';
 import { fileLinePath, quotePath } from './quote.js';
 import type { ContentSource, Omitted } from './source.js';
-import { hunkText, textDiff } from './text-diff.js';
+import { hunkText, textDiff, wholeText } from './text-diff.js';
 
 export interface PatchOptions {
   /** names in the patch are relative to it; what lies outside is omitted */
@@ -19,6 +19,7 @@ export interface PatchOptions {
 
 const LIMIT = 64 * 1024 * 1024;
 const NO_OBJECT = '0'.repeat(40);
+const NO_CONTENT = Buffer.alloc(0);
 
 /** A regular file or symlink as git knows it. */
 interface Blob {
@@ -165,10 +166,15 @@ function objectId(blob: Blob | null): string {
 }
 
 function bodyText({ before, after }: Section, old: Bytes, fresh: Bytes): string {
-  const [was, is] = [before?.content ?? Buffer.alloc(0), after?.content ?? Buffer.alloc(0)];
+  const [was, is] = [before?.content ?? NO_CONTENT, after?.content ?? NO_CONTENT];
   if (isBinary(was) || isBinary(is)) return binaryPatch(was, is);
-  const hunks = textDiff(was.toString('latin1'), is.toString('latin1'));
-  if (hunks.length === 0) return '';
+  const hunks = hunksText(was.toString('latin1'), is.toString('latin1'));
+  if (hunks === '') return '';
   const names = [before === null ? '/dev/null' : fileLinePath(old), after === null ? '/dev/null' : fileLinePath(fresh)];
-  return `--- ${names[0] ?? ''}\n+++ ${names[1] ?? ''}\n${hunks.map(hunkText).join('')}`;
+  return `--- ${names[0] ?? ''}\n+++ ${names[1] ?? ''}\n${hunks}`;
+}
+
+function hunksText(was: string, is: string): string {
+  if (was === '') return wholeText(is, '+');
+  return is === '' ? wholeText(was, '-') : textDiff(was, is).map(hunkText).join('');
 }

@@ -1,4 +1,4 @@
-import { structuredPatch } from 'diff';
+import { diffArrays } from 'diff';
 
 /** Some lines of two texts that differ, with what is around them. */
 export interface TextHunk {
@@ -12,7 +12,7 @@ export interface TextHunk {
 }
 
 const CONTEXT = 3;
-/** The cost of a diff grows with the square of this: beyond it one hunk replaces what differs. */
+/** The cost of a diff grows with the square of this: beyond it one hunk replaces what differs. native/lines.cc has it too. */
 const MOST_EDITS = 1500;
 const MOST_CHARS = 8 * 1024 * 1024;
 const NO_NEWLINE = '\\ No newline at end of file';
@@ -20,10 +20,149 @@ const NO_NEWLINE = '\\ No newline at end of file';
 /** Pure and bounded in time, not by a clock: the same texts give the same hunks. One char per byte. */
 export function textDiff(before: string, after: string): TextHunk[] {
   if (before === after) return [];
-  if (before.length + after.length > MOST_CHARS) return [replacingHunk(before, after)];
-  const patch = structuredPatch('', '', before, after, '', '', { context: CONTEXT, maxEditLength: MOST_EDITS });
-  if (patch === undefined) return [replacingHunk(before, after)];
-  return patch.hunks.map((hunk) => ({ ...hunk, oldStart: startOf(hunk.oldStart, hunk.oldLines), newStart: startOf(hunk.newStart, hunk.newLines) }));
+  const { head, tail } = commonEnds(before, after);
+  const old = linesOf(before.slice(head, before.length - tail));
+  const fresh = linesOf(after.slice(head, after.length - tail));
+  const blocks = before.length + after.length > MOST_CHARS ? [all(old, fresh)] : blocksOf(old, fresh);
+  const lead = lastLines(before, head);
+  const trail = firstLines(before, before.length - tail);
+  const shift = lead.length;
+  return hunksOf({
+    old: [...lead, ...old, ...trail],
+    fresh: [...lead, ...fresh, ...trail],
+    blocks: blocks.map((block) => block.map((at) => at + shift) as unknown as Block),
+    above: countNewlines(before, head) - shift,
+  });
+}
+
+/** All of a text as added or removed: what `hunkText` would make of its one hunk, without taking it apart. */
+export function wholeText(text: string, sign: '+' | '-'): string {
+  if (text === '') return '';
+  const ends = text.endsWith('\n');
+  const body = ends ? text.slice(0, -1) : text;
+  const lines = countNewlines(body, body.length) + 1;
+  const range = `1${lines === 1 ? '' : `,${lines}`}`;
+  const head = sign === '+' ? `@@ -0,0 +${range} @@` : `@@ -${range} +0,0 @@`;
+  return `${head}\n${sign}${body.replaceAll('\n', `\n${sign}`)}\n${ends ? '' : `${NO_NEWLINE}\n`}`;
+}
+
+/** `old[from, to)` becomes `fresh[from, to)`. */
+type Block = readonly [oldFrom: number, oldTo: number, freshFrom: number, freshTo: number];
+
+interface Compared {
+  readonly old: readonly string[];
+  readonly fresh: readonly string[];
+  /** in their order, with equal lines between */
+  readonly blocks: readonly Block[];
+  /** equal lines before these */
+  readonly above: number;
+}
+
+const NEWLINE = 10;
+
+/** How many chars both begin and end with, in whole lines. */
+function commonEnds(before: string, after: string): { readonly head: number; readonly tail: number } {
+  const most = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < most && before.charCodeAt(head) === after.charCodeAt(head)) head += 1;
+  head = head === 0 ? 0 : before.lastIndexOf('\n', head - 1) + 1;
+  let tail = 0;
+  const rest = most - head;
+  while (tail < rest && before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)) tail += 1;
+  if (!startsLine(before, before.length - tail, head) || !startsLine(after, after.length - tail, head)) {
+    const newline = before.indexOf('\n', before.length - tail);
+    tail = newline === -1 ? 0 : before.length - newline - 1;
+  }
+  return { head, tail };
+}
+
+function startsLine(text: string, at: number, head: number): boolean {
+  return at === head || text.charCodeAt(at - 1) === NEWLINE;
+}
+
+function countNewlines(text: string, end: number): number {
+  let count = 0;
+  for (let at = text.indexOf('\n'); at !== -1 && at < end; at = text.indexOf('\n', at + 1)) count += 1;
+  return count;
+}
+
+/** The lines of context that end at `end`. */
+function lastLines(text: string, end: number): string[] {
+  let from = end;
+  for (let count = 0; count < CONTEXT && from > 0; count += 1) from = from < 2 ? 0 : text.lastIndexOf('\n', from - 2) + 1;
+  return linesOf(text.slice(from, end));
+}
+
+/** The lines of context that begin at `from`. */
+function firstLines(text: string, from: number): string[] {
+  let to = from;
+  for (let count = 0; count < CONTEXT && to < text.length; count += 1) {
+    const newline = text.indexOf('\n', to);
+    to = newline === -1 ? text.length : newline + 1;
+  }
+  return linesOf(text.slice(from, to));
+}
+
+function all(old: readonly string[], fresh: readonly string[]): Block {
+  return [0, old.length, 0, fresh.length];
+}
+
+/** A shortest edit, or everything where that is long. */
+function blocksOf(old: string[], fresh: string[]): Block[] {
+  const plain = old.length === 0 || fresh.length === 0 || (old.length === 1 && fresh.length === 1);
+  const parts = plain ? undefined : diffArrays(old, fresh, { maxEditLength: MOST_EDITS });
+  if (parts === undefined) return [all(old, fresh)];
+  const blocks: Block[] = [];
+  let [oldAt, freshAt] = [0, 0];
+  for (const { added, removed, value } of parts) {
+    const [oldTo, freshTo] = [oldAt + (added ? 0 : value.length), freshAt + (removed ? 0 : value.length)];
+    const last = blocks.at(-1);
+    if (added || removed) {
+      if (last !== undefined && last[1] === oldAt && last[3] === freshAt) blocks[blocks.length - 1] = [last[0], oldTo, last[2], freshTo];
+      else blocks.push([oldAt, oldTo, freshAt, freshTo]);
+    }
+    [oldAt, freshAt] = [oldTo, freshTo];
+  }
+  return blocks;
+}
+
+/** Blocks whose contexts touch share a hunk. */
+function hunksOf(compared: Compared): TextHunk[] {
+  const groups: Block[][] = [];
+  for (const block of compared.blocks) {
+    const group = groups.at(-1);
+    const last = group?.at(-1);
+    if (group !== undefined && last !== undefined && block[0] - last[1] <= 2 * CONTEXT) group.push(block);
+    else groups.push([block]);
+  }
+  return groups.map((group) => hunkOf(compared, group));
+}
+
+function hunkOf({ old, fresh, above }: Compared, group: readonly Block[]): TextHunk {
+  const [first, last] = [group[0] as Block, group.at(-1) as Block];
+  const lead = Math.min(first[0], CONTEXT);
+  const trail = Math.min(old.length - last[1], CONTEXT);
+  const lines: string[] = [];
+  let at = first[0] - lead;
+  for (const [oldFrom, oldTo, freshFrom, freshTo] of group) {
+    pushLines(lines, ' ', old, [at, oldFrom]);
+    pushLines(lines, '-', old, [oldFrom, oldTo]);
+    pushLines(lines, '+', fresh, [freshFrom, freshTo]);
+    at = oldTo;
+  }
+  pushLines(lines, ' ', old, [at, at + trail]);
+  const oldLines = last[1] + trail - first[0] + lead;
+  const newLines = last[3] + trail - first[2] + lead;
+  const [oldStart, newStart] = [above + first[0] - lead + 1, above + first[2] - lead + 1];
+  return { oldStart: startOf(oldStart, oldLines), oldLines, newStart: startOf(newStart, newLines), newLines, lines };
+}
+
+function pushLines(out: string[], sign: string, lines: readonly string[], [from, to]: readonly [number, number]): void {
+  for (let at = from; at < to; at += 1) {
+    const line = lines[at] ?? '';
+    if (line.endsWith('\n')) out.push(`${sign}${line.slice(0, -1)}`);
+    else out.push(`${sign}${line}`, NO_NEWLINE);
+  }
 }
 
 /** Added and removed lines. */
@@ -50,38 +189,14 @@ function startOf(start: number, lines: number): number {
   return lines === 0 ? start - 1 : start;
 }
 
-/** All between the lines that both begin with and the lines that both end with. */
-function replacingHunk(before: string, after: string): TextHunk {
-  const [old, fresh] = [linesOf(before), linesOf(after)];
-  const most = Math.min(old.length, fresh.length);
-  let head = 0;
-  while (head < most && old[head] === fresh[head]) head += 1;
-  let tail = 0;
-  while (tail < most - head && old[old.length - 1 - tail] === fresh[fresh.length - 1 - tail]) tail += 1;
-  const from = Math.max(0, head - CONTEXT);
-  const after3 = Math.min(tail, CONTEXT);
-  const oldEnd = old.length - tail;
-  const lines = [
-    ...old.slice(from, head).map((line) => ` ${line}`),
-    ...old.slice(head, oldEnd).map((line) => `-${line}`),
-    ...fresh.slice(head, fresh.length - tail).map((line) => `+${line}`),
-    ...old.slice(oldEnd, oldEnd + after3).map((line) => ` ${line}`),
-  ];
-  const oldLines = oldEnd + after3 - from;
-  const newLines = fresh.length - tail + after3 - from;
-  return {
-    oldStart: startOf(from + 1, oldLines),
-    oldLines,
-    newStart: startOf(from + 1, newLines),
-    newLines,
-    lines: lines.flatMap((line) => (line.endsWith('\n') ? [line.slice(0, -1)] : [line, NO_NEWLINE])),
-  };
-}
-
 /** With their newlines, so that a last line without one is another line. */
 function linesOf(text: string): string[] {
-  const lines = text.split('\n');
-  const last = lines.pop() ?? '';
-  const whole = lines.map((line) => `${line}\n`);
-  return last === '' ? whole : [...whole, last];
+  const lines: string[] = [];
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf('\n', at);
+    const next = newline === -1 ? text.length : newline + 1;
+    lines.push(text.slice(at, next));
+    at = next;
+  }
+  return lines;
 }

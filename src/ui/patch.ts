@@ -1,7 +1,7 @@
 import { isWithin, type Bytes } from '../bytes.js';
 import type { JudgedChange } from '../changes/change.js';
 import type { Gathered } from '../changes/gather.js';
-import type { Side } from '../changes/content.js';
+import type { ContentReader, Side } from '../changes/content.js';
 import { isBinary } from '../render/git-binary.js';
 import { renderPatch } from '../render/patch.js';
 import { changeLine } from './changes.js';
@@ -27,12 +27,13 @@ const LARGE = 4 * 1024 * 1024;
  */
 export function* viewOf(change: JudgedChange, view: PatchView): Generator<string | Buffer> {
   yield `${view.paint('dim', '#')} ${changeLine(change, view.paint)}${metaText(change)}\n`;
-  const opaque = opaqueText(change, view);
+  const contents = readOnce(change, view.gathered.contents);
+  const opaque = opaqueText(change, contents);
   if (opaque !== null) {
     yield `${view.paint('dim', '#')}   ${opaque}\n`;
     return;
   }
-  const { parts, contents } = view.gathered;
+  const { parts } = view.gathered;
   const inside = isWithin(change.path, view.root) && (change.from === null || isWithin(change.from, view.root));
   const sections = renderPatch([change], { root: inside ? view.root : ('/' as Bytes), contents, parts });
   let next = sections.next();
@@ -40,6 +41,21 @@ export function* viewOf(change: JudgedChange, view: PatchView): Generator<string
     yield view.screen ? colourPatch(next.value.toString('latin1') as Bytes, view.paint) : next.value;
   }
   for (const { why } of next.value) yield `${view.paint('dim', '#')}   ${escapeForTerminal(why)}\n`;
+}
+
+/** What is looked at to tell text from binary is not read again for the patch. */
+function readOnce(change: JudgedChange, contents: ContentReader): ContentReader {
+  const known = new Map<Side, Buffer>();
+  return {
+    ...contents,
+    read: (other, side, limit) => {
+      const content = other === change ? known.get(side) : undefined;
+      if (content !== undefined) return content.length <= limit ? content : null;
+      const read = contents.read(other, side, limit);
+      if (read !== null && other === change) known.set(side, read);
+      return read;
+    },
+  };
 }
 
 function metaText({ meta, upper, base }: JudgedChange): string {
@@ -56,14 +72,15 @@ function octal(mode: number): string {
 }
 
 /** Binary and large files by size and digest; null for what can be shown as text. */
-function opaqueText(change: JudgedChange, { gathered: { contents } }: PatchView): string | null {
+function opaqueText(change: JudgedChange, contents: Pick<ContentReader, 'read' | 'digest'>): string | null {
   if (change.type !== 'file' || (change.kind !== 'delete' && !change.content)) return null;
   const sides = (['base', 'upper'] as const).filter((side) => isFile(change, side));
   const shown = sides.every((side) => {
     const stat = change[side];
     if (stat === null || stat.size > LARGE) return false;
-    const head = stat.size === 0 ? Buffer.alloc(0) : contents.head(change, side, 8000);
-    return head !== null && !isBinary(head);
+    if (stat.size === 0) return true;
+    const content = contents.read(change, side, LARGE);
+    return content !== null && !isBinary(content);
   });
   if (shown) return null;
   const words = sides.map((side) => `${size(change[side]?.size ?? 0)} sha256:${contents.digest(change, side) ?? 'unreadable'}`);
