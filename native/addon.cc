@@ -5,6 +5,7 @@
 static Napi::Object Init(Napi::Env env, Napi::Object exports)
 {
 	agentfw::exportOpen(env, exports);
+	agentfw::exportRead(env, exports);
 	agentfw::exportStat(env, exports);
 	agentfw::exportNode(env, exports);
 	agentfw::exportRename(env, exports);

@@ -6,6 +6,7 @@
 namespace agentfw {
 
 void exportOpen(Napi::Env env, Napi::Object exports);
+void exportRead(Napi::Env env, Napi::Object exports);
 void exportStat(Napi::Env env, Napi::Object exports);
 void exportNode(Napi::Env env, Napi::Object exports);
 void exportRename(Napi::Env env, Napi::Object exports);

@@ -119,6 +119,8 @@ function placeOf(layers: readonly Layer[], dirs: LayerDirs | null, change: Chang
 
 function collect(source: Source, place: Place | null, limit: number, cut: boolean): Buffer | null {
   if (place === null || (!cut && place.stat.size > limit)) return null;
+  const small = readSmall(source, place, limit);
+  if (small !== null) return small;
   const pieces: Buffer[] = [];
   let length = 0;
   let found = false;
@@ -130,6 +132,29 @@ function collect(source: Source, place: Place | null, limit: number, cut: boolea
   // A file that grew since the scan is as unreadable as one that was too long.
   if (!found || (!cut && length > limit)) return null;
   return (pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)).subarray(0, limit);
+}
+
+/** Small files in one call; null for what needs more than that. */
+function readSmall(source: Source, place: Place, limit: number): Buffer | null {
+  // One byte more than was there at the scan tells whether it grew.
+  const most = Math.min(limit, place.stat.size) + 1;
+  if (most > CHUNK || fileTypeOf(place.stat) !== 'file') return null;
+  const dir = parentFd(source, place);
+  if (dir === null) return null;
+  const into = room(most);
+  const length = attempt(() => source.kernel.readFile(dir, nameOf(place.path), into));
+  return length === null || length > place.stat.size ? null : into.subarray(0, Math.min(length, limit));
+}
+
+const SLAB = 1024 * 1024;
+let slab = Buffer.alloc(0);
+
+/** Part of a big buffer: one for each file would cost more than reading it. */
+function room(size: number): Buffer {
+  if (slab.length < size) slab = Buffer.allocUnsafeSlow(SLAB);
+  const part = slab.subarray(0, size);
+  slab = slab.subarray(size);
+  return part;
 }
 
 function digestOf(source: Source, place: Place | null): string | null {

@@ -15,6 +15,7 @@ interface Addon {
   stat(at: number, name: string, words: BigUint64Array): number;
   list(fd: number): string | number;
   readlink(at: number, name: string): string | number;
+  readFile(at: number, name: string, into: Buffer): number;
   mkdir(at: number, name: string, mode: number): number;
   symlink(target: string, at: number, name: string): number;
   link(oldAt: number, oldName: string, newAt: number, newName: string): number;
@@ -140,6 +141,7 @@ export const native: Kernel = {
     return copyOfStat(statView);
   },
   list: (fd) => stringsIn(check(addon.list(fd), 'getdents64', null)),
+  readFile: (at, name, into) => check<number>(addon.readFile(at, name, into), 'read', name),
   readlink: (at, name) => check<string>(addon.readlink(at, name), 'readlinkat', name) as Bytes,
   mkdir: (at, name, mode) => void check(addon.mkdir(at, name, mode), 'mkdirat', name),
   symlink: (target, at, name) => void check(addon.symlink(target, at, name), 'symlinkat', name),
