@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
 import type { AuditEvent, AuditFields, AuditSubject } from '../audit/event.js';
-import { AgentfwError } from '../errors.js';
 import { openChannel, type Channel, type CloseReport, type ConnQuestion, type FirstQuestion, type GateMessage, type UdpQuestion } from './channel.js';
 import type { Outcome } from './ask.js';
 import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
+import { doorFailed, makeDoors, type Doors } from './doors.js';
 import { answerName, type NameOptions } from './dns.js';
 import { exactRule, gateHost, hostText } from './names.js';
 import type { Note } from './notes.js';
@@ -62,11 +62,10 @@ interface State {
   readonly options: SessionOptions;
   readonly channel: Channel;
   readonly entries: Map<number, Entry>;
-  readonly doors: Map<number, (message: Extract<GateMessage, { t: 'door' }>) => void>;
+  readonly doors: Doors;
   readonly recent: Recent;
   /** names already recorded, so that a lookup loop is one record */
   readonly names: Set<string>;
-  nextDoor: number;
 }
 
 /** A refusal waits this long for the name of its process; an allowed connection does not wait. */
@@ -83,7 +82,7 @@ export function startSession(options: SessionOptions): Session {
     if (message.t === 'ready') onReady(message);
     handle(state, message);
   });
-  const state: State = { options, channel, entries: new Map(), doors: new Map(), recent: makeRecent(() => options.now().getTime()), names: new Set(), nextDoor: 1 };
+  const state: State = { options, channel, entries: new Map(), doors: makeDoors(channel), recent: makeRecent(() => options.now().getTime()), names: new Set() };
   const ended = channel.ended.then((error) => {
     for (const { gone } of state.entries.values()) gone?.abort();
     return error;
@@ -94,13 +93,13 @@ export function startSession(options: SessionOptions): Session {
     connections: () => [...state.entries.values()].map(({ id, host, port, allowed, refused }) => ({ id, host, port, state: refused ? 'refused' : allowed === null ? 'deciding' : 'open' })),
     cut: (rule) => cut(state, rule),
     publish: async (addr, port, inside) => {
-      const door = await openDoor(state, (id) => channel.send({ t: 'publish', id, addr, port, inside }));
+      const door = await state.doors.open((id) => ({ t: 'publish', id, addr, port, inside }));
       options.audit({ kind: 'door', object: { addr, port: door.port, inside }, detail: { error: door.error } });
       if (door.error !== null) throw doorFailed(`publish ${addr}:${port}`, door.error);
       return { id: door.id, port: door.port };
     },
     forward: async (port) => {
-      const door = await openDoor(state, (id) => channel.send({ t: 'forward', id, port }));
+      const door = await state.doors.open((id) => ({ t: 'forward', id, port }));
       options.audit({ kind: 'door', object: { forward: port }, detail: { error: door.error } });
       if (door.error !== null) throw doorFailed(`forward port ${port}`, door.error);
     },
@@ -126,7 +125,7 @@ function handle(state: State, message: GateMessage): void {
       state.entries.set(message.id, entryOf(message.id, 'ingress', message.ip, message.inside));
       return state.options.audit({ kind: 'ingress', object: { ip: message.ip, port: message.port, inside: message.inside, connId: message.id }, verdict: 'allow', rule: 'net.publish' });
     case 'door':
-      return state.doors.get(message.id)?.(message);
+      return state.doors.answered(message);
     case 'ready':
       return state.options.audit({ kind: 'gate', object: { rung: message.rung }, detail: { ipv6: message.ipv6, udp: message.udp, limit: message.limit } });
     case 'stats':
@@ -291,19 +290,4 @@ function cut({ entries, channel }: State, rule: string): number {
     count += 1;
   }
   return count;
-}
-
-function doorFailed(what: string, error: string): AgentfwError {
-  const hint = error === 'EADDRINUSE' ? { hint: 'Another program has that port: choose another' } : {};
-  return new AgentfwError('AFW_PUBLISH', `Can't ${what}: ${error}`, { status: 125, ...hint });
-}
-
-function openDoor(state: State, send: (id: number) => void): Promise<Extract<GateMessage, { t: 'door' }>> {
-  const id = state.nextDoor;
-  state.nextDoor += 1;
-  return new Promise((resolve, reject) => {
-    state.doors.set(id, resolve);
-    void state.channel.ended.then(() => reject(new Error('the gate has ended')));
-    send(id);
-  });
 }

@@ -4,7 +4,6 @@ import { askApprover } from '../../src/gate/approver.js';
 import type { ConnQuestion, FirstQuestion } from '../../src/gate/channel.js';
 import { decideUdp, judgeFirst, lookAt, vet, type Allowed, type DecideOptions, type RuleFlags } from '../../src/gate/decide.js';
 import { addressClass, exactRule, gateHost, isMetadata } from '../../src/gate/names.js';
-import { registryHosts } from '../../src/gate/registries.js';
 import { hostLookup, makeResolver } from '../../src/gate/resolve.js';
 import { isPublic } from '../../src/policy/ip.js';
 import type { HostJudgement } from '../../src/policy/judge.js';
@@ -252,31 +251,6 @@ describe('resolving', () => {
     expect(await resolve('db.test')).toEqual([{ address: '10.0.0.7', family: 4 }]);
     await resolve('a.test');
     expect(lookup.mock.calls).toEqual([['a.test.']]);
-  });
-});
-
-describe('registries', () => {
-  test('the hosts of user and system configuration and of the environment, nothing of comments', () => {
-    const files: Record<string, string> = {
-      '/h/.npmrc': '# registry=https://no.test/\n@me:registry=https://npm.scope.test/x\nregistry = https://npm.test:8443/\n//npm.test/:_authToken=x\n',
-      '/h/.config/pip/pip.conf': '[global]\nindex-url = https://pip.test/simple\nextra-index-url =\n  https://pip2.test/simple\n',
-      '/h/.cargo/config.toml': '[source.m]\nregistry = "sparse+https://cargo.test/index/"\n',
-      '/etc/apt/sources.list': '#deb http://no.test x\ndeb [arch=amd64] http://apt.test/debian stable main\n',
-      '/etc/apt/sources.list.d/a.sources': 'Types: deb\nURIs: https://apt2.test/x\n',
-    };
-    const hosts = registryHosts({ env: { GOPROXY: 'https://go.test,direct', UV_INDEX_URL: 'https://u:p@uv.test/s' }, home: '/h', read: (path) => files[path] ?? null, list: (path) => (path === '/etc/apt/sources.list.d' ? ['a.sources'] : []) });
-
-    expect(hosts).toEqual(['apt.test', 'apt2.test', 'cargo.test', 'go.test', 'npm.scope.test', 'npm.test', 'pip.test', 'pip2.test', 'uv.test']);
-  });
-
-  test('where nothing is configured, what the installed program itself carries', () => {
-    const files: Record<string, string> = {
-      '/opt/n/lib/node_modules/npm/node_modules/@npmcli/config/lib/definitions/definitions.js': "registry: new Definition('registry', {\n  default: 'https://default.test/',",
-      '/usr/lib/python3/dist-packages/pip/_internal/models/index.py': 'PyPI = PackageIndex("https://index.test/", file_storage_domain="files.test")\n',
-    };
-    const hosts = registryHosts({ env: { PATH: '/opt/n/bin:/usr/bin' }, home: '/h', read: (path) => files[path] ?? null, list: (path) => (path === '/usr/lib' ? ['python3'] : []) });
-
-    expect(hosts).toEqual(['default.test', 'files.test', 'index.test']);
   });
 });
 

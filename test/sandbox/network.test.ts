@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest';
+import { hostsOf, nsswitchOf } from '../../src/sandbox/gatefiles.js';
+import { checkNetwork, type NetworkWish } from '../../src/sandbox/network.js';
+import { policyOf } from '../policy/make.js';
+
+const WISH: NetworkWish = { ask: true, publish: [], connectHost: new Map(), onQuestions: () => undefined };
+
+describe('what resolves names inside', () => {
+  test('of a hosts file only loopback names without a dot stay: the others are the gate’s', () => {
+    const text = '127.0.0.1 localhost up.example # x\n127.0.1.1 box.example box\n10.0.0.7 db\n0.0.0.0 ads\n::1 ip6-localhost\n#127.0.0.1 no\n';
+
+    expect(hostsOf(text)).toBe('127.0.0.1 localhost\n127.0.1.1 box\n::1 ip6-localhost\n');
+  });
+
+  test('nsswitch keeps everything but the hosts line', () => {
+    expect(nsswitchOf('passwd: files systemd\nhosts:  files mymachines resolve [!UNAVAIL=return] dns\n')).toBe('passwd: files systemd\nhosts: files dns\n');
+  });
+});
+
+describe('what contradicts itself', () => {
+  test('the open network is refused around a managed policy’s rules; the gate is not', async () => {
+    const policy = await policyOf({ managed: 'version: 1\nnetwork: {deny: [evil.example]}\n' });
+    const none = await policyOf({});
+
+    expect(() => checkNetwork('allow', WISH, policy)).toThrow('managed policy');
+    expect(() => checkNetwork('ask', WISH, policy)).not.toThrow();
+    expect(() => checkNetwork('allow', WISH, none)).not.toThrow();
+  });
+
+  test('ports need the gate', async () => {
+    const publish = [{ addr: '127.0.0.1', port: 3000, inside: 3000 }];
+    const none = await policyOf({});
+
+    expect(() => checkNetwork('off', { ...WISH, publish }, none)).toThrow('--publish needs the network gate');
+    expect(() => checkNetwork('deny', { ...WISH, publish }, none)).not.toThrow();
+    expect(() => checkNetwork('allow', { ...WISH, connectHost: new Map([[1, 2]]) }, none)).toThrow('--connect-host');
+  });
+});
