@@ -42,12 +42,23 @@ export function exactWords(argv: readonly string[], cmdline: () => Buffer): Byte
 export function routeOf(words: readonly Bytes[]): Route {
   const [first, ...rest] = words;
   if (first === undefined || first === '--help' || first === '-h') return help([]);
-  if (first === 'help') return help(rest.slice(0, 1));
+  if (first === 'help') return help(rest.slice(0, TOPICS.has(rest[0] ?? '') ? 2 : 1));
   if (first.startsWith('-')) return { kind: 'oclif', argv: [encodeWord(first)] };
+  if (TOPICS.has(first)) return topicRoute(first, rest);
   const grammar = PROGRAMS.get(first);
   const [own, after] = grammar === undefined ? splitAtDashes(rest) : splitAtProgram(rest, grammar);
   if (own.some((word) => word === '--help' || word === '-h')) return help([first]);
   return { kind: 'command', id: toText(first), argv: joinPairs(first, own).map(encodeWord), after };
+}
+
+/** Words that are followed by a command of their own: `policy check`. */
+const TOPICS: ReadonlySet<string> = new Set(['policy']);
+
+function topicRoute(topic: Bytes, [command, ...rest]: readonly Bytes[]): Route {
+  if (command === undefined || command.startsWith('-')) return help([topic]);
+  const [own, after] = splitAtDashes(rest);
+  if (own.some((word) => word === '--help' || word === '-h')) return help([topic, command]);
+  return { kind: 'command', id: `${toText(topic)} ${toText(command)}`, argv: own.map(encodeWord), after };
 }
 
 function help(command: readonly Bytes[]): Route {

@@ -65,6 +65,17 @@ describe('routeOf', () => {
   });
 
   test.each([
+    [['policy', 'check', 'f.yaml'], { kind: 'command', id: 'policy check', argv: ['f.yaml'], after: [] }],
+    [['policy', 'explain', 'path', '--', '--help'], { kind: 'command', id: 'policy explain', argv: ['path'], after: words('--help') }],
+    [['policy'], { kind: 'oclif', argv: ['policy', '--help'] }],
+    [['policy', '--help'], { kind: 'oclif', argv: ['policy', '--help'] }],
+    [['policy', 'check', '-h'], { kind: 'oclif', argv: ['policy', 'check', '--help'] }],
+    [['help', 'policy', 'check'], { kind: 'oclif', argv: ['policy', 'check', '--help'] }],
+  ])('knows the commands of a topic: %j', (line, expected) => {
+    expect(routeOf(words(...line))).toEqual(expected);
+  });
+
+  test.each([
     ['a flag value that looks like an agent', ['--tag', 'claude', 'sh'], ['--tag', 'claude'], ['sh']],
     ['a flag value that looks like a flag', ['--tag', '--rm', 'sh'], ['--tag', '--rm'], ['sh']],
     ['an empty flag value', ['--tag', '', 'sh'], ['--tag', ''], ['sh']],

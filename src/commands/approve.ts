@@ -12,6 +12,7 @@ export default class Approve extends AgentfwCommand {
     ...common,
     for: string({ description: 'how long the answer holds (default: once)', options: ['once', 'session', 'project'] }),
   };
+  protected override readonly decides = true;
 
   protected override async main(): Promise<number> {
     const { flags, words } = await this.line(Approve);

@@ -63,6 +63,7 @@ export default class Commit extends AgentfwCommand {
     'keep-special': boolean({ description: 'land FIFOs too' }),
     message: string({ char: 'm', description: 'a note for agentfw log --commits', helpValue: 'NOTE' }),
   };
+  protected override readonly decides = true;
   static unbuilt = ['live'];
 
   protected override async main(): Promise<number> {

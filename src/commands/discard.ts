@@ -32,6 +32,7 @@ export default class Discard extends AgentfwCommand {
     tag: string({ description: 'the sandbox, whatever files are called', helpValue: 'TAG' }),
     yes: boolean({ char: 'y', description: 'do not ask' }),
   };
+  protected override readonly decides = true;
 
   protected override async main(): Promise<number> {
     const line = await this.line(Discard);

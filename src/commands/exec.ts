@@ -15,6 +15,7 @@ export default class Exec extends AgentfwCommand {
     env: string({ description: 'let a variable pass, or set one (can be repeated)', helpValue: 'NAME[=VALUE]', multiple: true, multipleNonGreedy: true }),
     cwd: string({ description: 'start in this directory (default: the sandbox’s)', helpValue: 'DIR' }),
   };
+  protected override readonly decides = true;
   protected override readonly failure = 125;
 
   protected override async main(): Promise<number> {

@@ -11,6 +11,7 @@ export default class Kill extends AgentfwCommand {
   static override summary = 'end a running sandbox with all its processes; its changes stay';
   static override usage = ['kill [TAG | --all]'];
   static override flags = { ...common, all: boolean({ description: 'end every running sandbox' }) };
+  protected override readonly decides = true;
 
   protected override async main(): Promise<number> {
     const line = await this.line(Kill);

@@ -25,6 +25,7 @@ export default class Prune extends AgentfwCommand {
     'dry-run': boolean({ char: 'n', description: 'only show what would go' }),
     yes: boolean({ char: 'y', description: 'do not ask' }),
   };
+  protected override readonly decides = true;
 
   protected override async main(): Promise<number> {
     const { flags } = await this.line(Prune);

@@ -9,6 +9,7 @@ export default class Recover extends AgentfwCommand {
   static override description = 'commit, undo and discard do this first, by themselves.';
   static override usage = ['recover'];
   static override flags = { ...common };
+  protected override readonly decides = true;
 
   protected override async main(): Promise<number> {
     const { flags } = await this.line(Recover);

@@ -7,6 +7,7 @@ export default class Shell extends AgentfwCommand {
   static override summary = 'open your shell in a running sandbox';
   static override usage = ['shell [TAG]'];
   static override flags = {};
+  protected override readonly decides = true;
   protected override readonly failure = 125;
 
   protected override async main(): Promise<number> {

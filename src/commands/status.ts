@@ -3,11 +3,13 @@ import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';
 import { liveState } from '../sandbox/questions.js';
+import { readPolicyOf, type StoredPolicy } from '../sandbox/policy-file.js';
 import { resolveOnly } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { countsText } from '../ui/changes.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
+import { policyJson, policyNotes, policyRow } from '../ui/policystatus.js';
 import { bytesJson, exitText, recordJson } from '../ui/record.js';
 import { age, table } from '../ui/table.js';
 
@@ -23,9 +25,10 @@ export default class Status extends AgentfwCommand {
     const record = resolveOnly(store, wordsOf(line), { certain: false });
     const processes = processesOf(record);
     const counts = countKinds(changesOf(store, record));
+    const policy = readPolicyOf(store, record.tag);
     const gate = record.state === 'running' ? await liveState(store, record.tag) : null;
-    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), gate });
-    else this.printer.product(statusText(record, { processes, counts, gate, now: store.context.now() }));
+    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), policy: policyJson(policy), gate });
+    else this.printer.product(statusText(record, { processes, counts, gate, policy, now: store.context.now() }));
     return 0;
   }
 }
@@ -44,10 +47,11 @@ interface Seen {
   readonly processes: readonly SandboxProcess[];
   readonly counts: KindCounts;
   readonly gate: ControlState | null;
+  readonly policy: StoredPolicy | null;
   readonly now: Date;
 }
 
-function statusText(record: SandboxRecord, { processes, counts, gate, now }: Seen): string {
+function statusText(record: SandboxRecord, { processes, counts, gate, policy, now }: Seen): string {
   const exit = exitText(record.exit);
   const facts = table([
     ['sandbox', record.tag],
@@ -58,10 +62,11 @@ function statusText(record: SandboxRecord, { processes, counts, gate, now }: See
     ['mode', record.mode === 'root' ? 'root: whole machine in one view' : 'user: what you may not write is read-only'],
     ['network', `${NETWORK[record.net]}${gate === null ? '' : `; ${gate.rung ?? '?'}`}`],
     ...gateRows(gate),
+    ...policyRow(policy),
     ['changes', countsText(counts)],
     ['processes', processes.length === 0 ? 'none' : String(processes.length)],
   ]);
-  return facts + processText(processes) + lossText(record) + mountText(record) + crashText(record);
+  return facts + processText(processes) + policyNotes(policy) + lossText(record) + mountText(record) + crashText(record);
 }
 
 const NETWORK = {

@@ -14,6 +14,7 @@ export default class Undo extends AgentfwCommand {
   static override description = 'What changed on the host since the commit is not overwritten but reported. An undo is a commit too: undo it to have the commit again.';
   static override usage = ['undo [COMMIT]'];
   static override flags = { ...common };
+  protected override readonly decides = true;
 
   protected override async main(): Promise<number> {
     const { flags, words, after } = await this.line(Undo);

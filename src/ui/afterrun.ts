@@ -21,10 +21,10 @@ export function isEmpty({ kinds }: Glance): boolean {
 function doneText(record: SandboxRecord, { landed, dropped, commit, failed }: Ended): string {
   const parts = [
     failed === null ? null : `nothing landed by policy: ${escapeForTerminal(failed)}`,
-    landed === 0 ? null : `landed ${plural(landed, 'change')} by policy`,
+    landed === 0 || commit === null ? null : `landed ${plural(landed, 'change')} by policy (agentfw undo ${commit} takes them back)`,
     dropped === 0 ? null : `dropped ${plural(dropped, 'change')} by policy`,
   ].filter((part) => part !== null);
-  const done = parts.length === 0 || commit === null ? parts.join(', ') : `${parts.join(', ')}; agentfw undo ${commit} takes it back`;
+  const done = parts.join(', ');
   const through = record.mounts.filter(({ decision, why }) => decision === 'passthrough' && !why.startsWith('the profile')).map(({ path }) => showBytes(path));
   return [done, ...(through.length === 0 ? [] : [`writes in ${through.join(', ')} went to the host`])].filter((part) => part !== '').join('; ');
 }

@@ -7,6 +7,7 @@ import type { Bytes } from '../bytes.js';
 import { usageError, type FailureStatus } from '../errors.js';
 import { suggest } from '../policy/suggest.js';
 import type { Words } from '../sandbox/resolve.js';
+import { refuseInside } from '../sandbox/nested.js';
 import { hasTrash } from '../sandbox/trash.js';
 import { openStore, type Store } from '../sandbox/store.js';
 import { errorJson, renderError, reportOf } from './error.js';
@@ -43,6 +44,8 @@ export abstract class AgentfwCommand extends Command {
   static override strict = false;
   /** Status of a failure, when it isn't the error's own: `run` answers 125 before its agent starts. */
   protected readonly failure: FailureStatus | null = null;
+  /** It decides over sandboxes or what they may do: refused inside one. */
+  protected readonly decides: boolean = false;
   /** words that never go through the parser */
   after: readonly Bytes[] = [];
   protected printer!: Printer;
@@ -54,6 +57,7 @@ export abstract class AgentfwCommand extends Command {
   override async run(): Promise<void> {
     this.printer = await makePrinter({ color: !this.argv.includes('--no-color') });
     try {
+      if (this.decides) refuseInside((this.constructor as unknown as { readonly id: string }).id);
       process.exitCode = await this.main();
     } catch (error) {
       process.exitCode = this.report(error);

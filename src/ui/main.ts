@@ -23,6 +23,14 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   list: () => import('../commands/list.js'),
   log: () => import('../commands/log.js'),
   net: () => import('../commands/net.js'),
+  'policy check': () => import('../commands/policy/check.js'),
+  'policy diff': () => import('../commands/policy/diff.js'),
+  'policy explain': () => import('../commands/policy/explain.js'),
+  'policy init': () => import('../commands/policy/init.js'),
+  'policy show': () => import('../commands/policy/show.js'),
+  'policy test': () => import('../commands/policy/test.js'),
+  'policy trust': () => import('../commands/policy/trust.js'),
+  'policy untrust': () => import('../commands/policy/untrust.js'),
   prune: () => import('../commands/prune.js'),
   recover: () => import('../commands/recover.js'),
   run: () => import('../commands/run.js'),
@@ -54,14 +62,18 @@ const STARTERS: ReadonlySet<string> = new Set(['run', 'exec', 'shell']);
 
 /** Help and the version come from oclif and its manifest; no command is loaded for them. */
 async function askOclif(argv: readonly string[], root: string): Promise<void> {
-  const [first = ''] = argv;
-  if (first.startsWith('-') ? first !== '--help' && first !== '--version' : COMMANDS[first] === undefined) {
-    return refuse(first);
-  }
+  const words = argv.filter((word) => word !== '--help');
+  const command = words.join(' ');
+  const isKnown = command === '' || command === '--version' || COMMANDS[command] !== undefined || isTopic(command);
+  if (!isKnown) return refuse(command);
   // Else oclif asks the account database for it, which may not know the user (in a container).
   process.env['SHELL'] ??= 'unknown';
   const { run } = await import('@oclif/core/run');
   await run([...argv], { root, devPlugins: false, userPlugins: false });
+}
+
+function isTopic(word: string): boolean {
+  return Object.keys(COMMANDS).some((id) => id.startsWith(`${word} `));
 }
 
 function refuse(word: string): Promise<void> {

@@ -18,6 +18,7 @@ export default class PolicyTrust extends AgentfwCommand {
   static override summary = 'let a project file loosen the policy, as it is now';
   static override usage = ['policy trust [FILE]'];
   static override flags = { ...common, yes: boolean({ char: 'y', description: 'do not ask' }) };
+  protected override readonly decides = true;
 
   protected override async main(): Promise<number> {
     const { flags, words, after: paths } = await this.line(PolicyTrust);

@@ -13,6 +13,7 @@ export default class PolicyUntrust extends AgentfwCommand {
   static override summary = 'let a project file only tighten again';
   static override usage = ['policy untrust [FILE]'];
   static override flags = { ...common };
+  protected override readonly decides = true;
 
   protected override async main(): Promise<number> {
     const { flags, words, after } = await this.line(PolicyUntrust);
