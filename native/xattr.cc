@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 
 #include "addon.h"
 #include "lend.h"
@@ -149,24 +150,35 @@ int readXattrNames(int at, const char *name, std::string &names)
 	return result;
 }
 
-static Napi::Value ListXattrs(const Napi::CallbackInfo &info)
+static int readLent(int at, const char *name, const char *key,
+		    std::string &value)
 {
-	std::string names;
-	if (readXattrNames(intArg(info, 0), bytesArg(info, 1).c_str(), names) < 0)
-		return resultOut(info.Env(), -1);
-	return bytesOut(info.Env(), names.data(), names.size());
+	return lending(at, name, [&](int fd, const char *entry) {
+		return readXattr(fd, entry, key, value);
+	});
 }
 
-static Napi::Value GetXattr(const Napi::CallbackInfo &info)
+// Each as name, NUL, length of the value, NUL, value: one call, as commits ask
+// for those of every file.
+static Napi::Value ReadXattrs(const Napi::CallbackInfo &info)
 {
-	std::string name = bytesArg(info, 1), key = bytesArg(info, 2), value;
-	int result = lending(intArg(info, 0), name.c_str(),
-			     [&](int at, const char *entry) {
-		return readXattr(at, entry, key.c_str(), value);
-	});
-	if (result < 0)
+	int at = intArg(info, 0);
+	std::string name = bytesArg(info, 1), names, value, packed;
+	if (readXattrNames(at, name.c_str(), names) < 0)
 		return resultOut(info.Env(), -1);
-	return Napi::Buffer<char>::Copy(info.Env(), value.data(), value.size());
+	for (size_t from = 0; from < names.size();) {
+		const char *key = names.data() + from;
+		from += strlen(key) + 1;
+		if (readLent(at, name.c_str(), key, value) == 0) {
+			packed.append(key).push_back('\0');
+			packed.append(std::to_string(value.size())).push_back('\0');
+			packed.append(value);
+		} else if (errno != ENODATA) {
+			// (Removed since, or, on btrfs, listed but not for us.)
+			return resultOut(info.Env(), -1);
+		}
+	}
+	return bytesOut(info.Env(), packed.data(), packed.size());
 }
 
 static Napi::Value SetXattr(const Napi::CallbackInfo &info)
@@ -189,8 +201,7 @@ static Napi::Value RemoveXattr(const Napi::CallbackInfo &info)
 
 void exportXattr(Napi::Env env, Napi::Object exports)
 {
-	exports.Set("listXattrs", Napi::Function::New<ListXattrs>(env));
-	exports.Set("getXattr", Napi::Function::New<GetXattr>(env));
+	exports.Set("readXattrs", Napi::Function::New<ReadXattrs>(env));
 	exports.Set("setXattr", Napi::Function::New<SetXattr>(env));
 	exports.Set("removeXattr", Napi::Function::New<RemoveXattr>(env));
 }

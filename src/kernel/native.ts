@@ -26,8 +26,7 @@ interface Addon {
   chmod(at: number, name: string, mode: number): number;
   chown(at: number, name: string, uid: number, gid: number): number;
   utimes(at: number, name: string, atimeNs: bigint, mtimeNs: bigint): number;
-  listXattrs(at: number, name: string): string | number;
-  getXattr(at: number, name: string, key: string): Buffer | number;
+  readXattrs(at: number, name: string): string | number;
   setXattr(at: number, name: string, key: string, value: Buffer): number;
   removeXattr(at: number, name: string, key: string): number;
   copy(src: number, dst: number): number;
@@ -93,15 +92,16 @@ const LOOK = { no: 0, head: 1, lines: 2 } as const;
 
 /** Sorted by name, as the order of listxattr is the filesystem's. */
 function xattrs(at: Fd, name: Bytes): Xattr[] {
-  const keys = stringsIn(check(addon.listXattrs(at, name), 'listxattr', name));
+  const packed = check<string>(addon.readXattrs(at, name), 'getxattr', name);
   const found: Xattr[] = [];
-  for (const key of keys.sort()) {
-    const value = addon.getXattr(at, name, key);
-    // Removed since it was listed (or, on btrfs, listed but not for us).
-    if (value === -constants.errno.ENODATA) continue;
-    found.push({ name: key, value: check<Buffer>(value, 'getxattr', name) });
+  for (let from = 0; from < packed.length; ) {
+    const nameEnd = packed.indexOf('\0', from);
+    const start = packed.indexOf('\0', nameEnd + 1) + 1;
+    const end = start + Number(packed.slice(nameEnd + 1, start - 1));
+    found.push({ name: packed.slice(from, nameEnd) as Bytes, value: Buffer.from(packed.slice(start, end), 'latin1') });
+    from = end;
   }
-  return found;
+  return found.length < 2 ? found : found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function* walk(upper: Fd, base: Fd | null, options: WalkOptions): Generator<WalkEntry> {
