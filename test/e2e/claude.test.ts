@@ -1,6 +1,6 @@
 /** Issue 2, item 16: a real agent does real work in a sandbox. */
 import { chownSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, afterEach, expect } from 'vitest';
 import { claude } from '../helpers/agents.js';
 import { startModelServer, type ModelServer } from '../helpers/model-server.js';
@@ -62,6 +62,34 @@ for (const identity of identities()) {
       expect(contentsOf(area.project)).toEqual(afterwards);
     });
 
+    for (const [name, state] of [['none', {}], ['empty', { '.claude/': '' }], ['existing', existingState]] as const) {
+      needs('claude', 'userns', 'overlay').test(`issue 4: its profile is found, and with state directory \`${name}\` nothing of its own waits for a person`, async () => {
+        rmSync(join(area.home, '.claude'), { recursive: true, force: true });
+        rmSync(join(area.home, '.claude.json'), { force: true });
+        for (const [path, text] of Object.entries(state)) putOwn(area, path, text);
+        const run = await area.cli(
+          ['run', '--tag', `state-${name}`, '--net', 'allow', '--share', agent?.prefix ?? '', '--', ...claudeArgv()],
+          { env: settings(model) },
+        );
+
+        expect(run.status, run.stdout + run.stderr).toBe(0);
+        expect(run.stderr).toMatch(new RegExp(`^agentfw: profile claude-code ${agent?.version} \\(matched @anthropic-ai/claude-code`, 'm'));
+        const { changes } = jsonOf<DiffJson>(await area.cli(['diff', `state-${name}`, '--json']));
+        expect(changes.filter(({ path }) => !path.startsWith(`${area.project}/`)), run.stderr).toEqual([]);
+        expect(changes).toHaveLength(4);
+        const kept = JSON.parse(readFileSync(join(area.home, '.claude.json'), 'utf8')) as Record<string, unknown>;
+        expect(kept).toMatchObject(name === 'existing' ? { userID: 'u1', mcpServers: {} } : {});
+        expect(Object.keys(kept).length).toBeGreaterThan(2);
+        expect(readdirSync(join(area.home, '.claude/projects'), { recursive: true }).filter((file) => String(file).endsWith('.jsonl'))).not.toEqual([]);
+
+        const again = await area.cli(
+          ['run', '--rm', '--net', 'allow', '--share', agent?.prefix ?? '', '--', ...claudeArgv(), '--continue'],
+          { env: settings(model) },
+        );
+        expect(again.status, again.stdout + again.stderr).toBe(0);
+      });
+    }
+
     needs('claude', 'userns', 'overlay').test('streaming JSON output arrives whole through `agentfw run`', async () => {
       const env = settings(model);
       const keep = Object.keys(env).flatMap((name) => ['--env', name]);
@@ -81,6 +109,18 @@ for (const identity of identities()) {
 
 const before = { 'edit.txt': 'one\ntwo\nthree\n', 'gone.txt': 'to be deleted\n' };
 const afterwards = { 'edit.txt': 'one\ndeux\nthree\n', 'new.txt': 'written by the agent\n', 'ran.txt': 'the shell ran\n' };
+
+const existingState = { '.claude.json': '{"userID": "u1", "mcpServers": {}}', '.claude/settings.json': '{}', '.claude/CLAUDE.md': 'Be brief.\n' };
+
+function putOwn(area: Area, name: string, text: string): void {
+  const path = join(area.home, name);
+  if (name.endsWith('/')) mkdirSync(path, { recursive: true });
+  else {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
+  for (const made of [dirname(path), path]) if (made !== area.home) chownSync(made, area.identity.uid, area.identity.gid);
+}
 
 function layOut(area: Area): void {
   mkdirSync(area.project, { recursive: true });

@@ -1,5 +1,5 @@
 /** A second real agent, over the other API: `@openai/codex`. */
-import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { codex } from '../helpers/agents.js';
@@ -42,6 +42,7 @@ for (const identity of identities()) {
 
       expect(run.status, run.stdout + run.stderr).toBe(0);
       expect(run.stdout).toContain('All done.');
+      expect(run.stderr).toContain(`agentfw: profile codex ${agent?.version}`);
       expect(model.results()).toHaveLength(1);
       expect(readFileSync(join(area.project, 'edit.txt'), 'utf8')).toBe('one\ntwo\n');
 
@@ -50,6 +51,10 @@ for (const identity of identities()) {
       );
       expect(diff.changes.map(({ kind, path }) => `${kind} ${path.slice(area.project.length + 1)}`).sort())
         .toEqual(['add new.txt', 'delete gone.txt', 'modify edit.txt']);
+
+      const all = jsonOf<typeof diff>(await area.cli(['diff', '--tag', 'codex', '--json']));
+      expect(all.changes.filter(({ path }) => !path.startsWith(`${area.project}/`)), 'what waits beside its work').toEqual([]);
+      expect(readdirSync(join(area.home, '.codex/sessions'), { recursive: true }).filter((file) => String(file).endsWith('.jsonl'))).not.toEqual([]);
 
       const commit = await area.cli(['commit', '--tag', 'codex', '--yes', '--', '.']);
       expect(commit.status, commit.stdout + commit.stderr).toBe(0);
