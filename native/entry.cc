@@ -55,6 +55,8 @@ static int readMarks(const Place &place, const WalkOptions &options,
 	std::string &names = entry.xattrNames, value;
 	if (readXattrNames(place.at, place.name, names) < 0)
 		return -1;
+	if (names.empty())
+		entry.flags |= NO_ATTRIBUTES;
 	for (const char *key = names.data(); key < names.data() + names.size();
 	     key += strlen(key) + 1) {
 		if (!startsWith(key, family))

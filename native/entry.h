@@ -29,6 +29,7 @@ enum EntryFlag : uint32_t {
 	BASE_TEXT = 0x4000, // the base was looked at too, and has none
 	COUNTED = 0x8000, // lines
 	BINARY = 0x10000, // or too long or unreadable: no lines
+	NO_ATTRIBUTES = 0x20000, // the upper has none at all
 	PROGRAM = 0x100000, // times a Program
 };
 

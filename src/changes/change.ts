@@ -47,6 +47,8 @@ export interface Change {
   readonly opaque: boolean;
   /** the layer's entry has the overlay's origin mark: it came up from some base, not always of this path */
   readonly copiedUp?: boolean | undefined;
+  /** the layer's entry has no extended attribute at all */
+  readonly plain?: boolean | undefined;
   /** hidden by an opaque or replaced ancestor, or below a deleted directory */
   readonly implied: boolean;
   /** of a symlink: its target, before it for a deletion */

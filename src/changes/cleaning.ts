@@ -27,6 +27,7 @@ function marksOf(doing: Duplicating, draft: Draft, source: Place): Cleaning['mar
   if (family === 'user' && draft.type !== 'dir' && draft.copiedUp !== null) {
     return draft.copiedUp ? [{ path: '' as Bytes, name: ORIGIN, value: NOTHING }] : [];
   }
+  if (draft.plain) return [];
   return leaving(doing, spotOf(doing.rooms, source)).map(({ name, value }) => ({ path: '' as Bytes, name, value }));
 }
 
@@ -57,7 +58,7 @@ function treeCleaning(doing: Duplicating, draft: Draft, source: Place): Cleaning
     const mode = walked.upper.mode & 0o7777;
     const to = landingMode(walked.upper, keepSpecial);
     if (to !== mode) modes.push({ path: walked.path, from: mode, to });
-    paths.push(walked.path);
+    if (!walked.plain) paths.push(walked.path);
   }
   if (seen !== expected.size) throw new Moved('something in it is gone');
   // After the walk, which lends itself permissions as it goes.

@@ -53,6 +53,8 @@ export interface Draft {
   readonly metas?: NonNullable<Step['meta']>;
   readonly opaque: boolean;
   readonly copiedUp: boolean | null;
+  /** the layer's entry has no extended attribute at all */
+  readonly plain: boolean;
   readonly group: number;
 }
 

@@ -55,6 +55,7 @@ export function draftOf(drafting: Drafting, change: JudgedChange, options: Draft
     meta: change.meta,
     opaque: change.opaque,
     copiedUp: change.copiedUp ?? null,
+    plain: change.plain === true,
     group: drafting.groups.get(change.path) ?? 0,
   };
 }

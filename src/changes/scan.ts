@@ -142,6 +142,7 @@ function start(walk: LayerWalk, entry: WalkEntry, told: Told): Change {
     basePath: basePath === entry.path ? undefined : joinBelow(top, basePath),
     opaque: false,
     copiedUp: entry.copiedUp,
+    plain: entry.plain,
     implied: false,
     target: entry.target,
     meta,

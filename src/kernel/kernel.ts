@@ -51,6 +51,8 @@ export interface WalkEntry {
   readonly opaque: boolean;
   /** the entry was copied up from the base (the overlay's origin mark) */
   readonly copiedUp: boolean;
+  /** the upper has no extended attribute at all, the overlay's own included */
+  readonly plain: boolean;
   /** both are regular with equal size and bytes, or symlinks with equal targets; null when not compared */
   readonly sameContent: boolean | null;
   /** xattrs other than the overlay's own and ACLs are equal on both sides; null when not compared */

@@ -125,6 +125,7 @@ const FLAG = {
   baseText: 0x4000,
   counted: 0x8000,
   binary: 0x10000,
+  noAttributes: 0x20000,
 } as const;
 const PROGRAM_SHIFT = 20;
 const PROGRAMS = [null, 'ELF', 'Mach-O', 'PE', null] as const;
@@ -155,6 +156,7 @@ function entryAt(view: PackedView, at: number, parents: Bytes[]): WalkEntry {
     whiteout: (flags & FLAG.whiteout) !== 0,
     opaque: (flags & FLAG.opaque) !== 0,
     copiedUp: (flags & FLAG.copiedUp) !== 0,
+    plain: (flags & FLAG.noAttributes) !== 0,
     sameContent: flags & FLAG.contentCompared ? (flags & FLAG.sameContent) !== 0 : null,
     sameXattrs: compared ? (flags & FLAG.sameXattrs) !== 0 : null,
     sameAcl: compared ? (flags & FLAG.sameAcl) !== 0 : null,
