@@ -78,7 +78,7 @@ for (const identity of identities()) {
         expect(changes.filter(({ path }) => !path.startsWith(`${area.project}/`)), run.stderr).toEqual([]);
         expect(changes).toHaveLength(4);
         const kept = JSON.parse(readFileSync(join(area.home, '.claude.json'), 'utf8')) as Record<string, unknown>;
-        expect(kept).toMatchObject(name === 'existing' ? { userID: 'u1', mcpServers: {} } : {});
+        expect(kept).toMatchObject(name === 'existing' ? { oauthAccount: { emailAddress: 'a@b.example' }, mcpServers: {} } : {});
         expect(Object.keys(kept).length).toBeGreaterThan(2);
         expect(readdirSync(join(area.home, '.claude/projects'), { recursive: true }).filter((file) => String(file).endsWith('.jsonl'))).not.toEqual([]);
 
@@ -110,7 +110,7 @@ for (const identity of identities()) {
 const before = { 'edit.txt': 'one\ntwo\nthree\n', 'gone.txt': 'to be deleted\n' };
 const afterwards = { 'edit.txt': 'one\ndeux\nthree\n', 'new.txt': 'written by the agent\n', 'ran.txt': 'the shell ran\n' };
 
-const existingState = { '.claude.json': '{"userID": "u1", "mcpServers": {}}', '.claude/settings.json': '{}', '.claude/CLAUDE.md': 'Be brief.\n' };
+const existingState = { '.claude.json': '{"oauthAccount": {"emailAddress": "a@b.example"}, "mcpServers": {}}', '.claude/settings.json': '{}', '.claude/CLAUDE.md': 'Be brief.\n' };
 
 function putOwn(area: Area, name: string, text: string): void {
   const path = join(area.home, name);
