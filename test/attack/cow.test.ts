@@ -83,8 +83,8 @@ for (const identity of identities()) {
         expect(commit.status, commit.stdout + commit.stderr).toBe(0);
       });
 
-      // In user mode `mv` of a directory copies: what is written to the old file later stays there.
-      const gaps = identity.name === 'user' ? ['E81'] : [];
+      // `mv` of a base directory copies (ADR 0008): what is written to the old file later stays there.
+      const gaps = ['E81'];
       for (const id of landing.filter((name) => !timed.includes(name) && !gaps.includes(name))) {
         test(`${id} the host equals a native run`, () => {
           const of = (tree: Tree): Tree => Object.fromEntries(Object.entries(tree).filter(([path]) => path === id || path.startsWith(`${id}/`)));

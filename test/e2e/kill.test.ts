@@ -86,7 +86,7 @@ for (const identity of identities()) {
       expect(outcome.stdout).toContain(`${area.project}/kept\n`);
       expect(outcome.stdout).toContain('diff 0\nsecond 1\ndiscard 0\n');
       const said = readFileSync(join(area.project, 'full.err'), 'utf8').split('\n').filter((line) => !line.startsWith('head:'));
-      expect(said.join('\n')).toMatch(/full|no space/i);
+      expect(said.join('\n')).toMatch(/full|space|room/i);
     });
 
     needs('root', 'overlay').test('RS01 a store without room for a sandbox refuses to start, with a sentence', async () => {
@@ -97,7 +97,7 @@ for (const identity of identities()) {
       `);
 
       expect(outcome.stdout).toBe('run 125\n');
-      expect(outcome.stderr).toMatch(/^Error: .*(full|space)/im);
+      expect(outcome.stderr).toMatch(/^Error: .*(full|space|room)/im);
     });
 
     needs('root', 'overlay').test('E102 CW16 a host disk that fills up during a commit loses nothing', async () => {
