@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
@@ -13,9 +13,21 @@ export function processContext(): Context {
     cwd: workingDirectory(native),
     uid: process.getuid?.() ?? -1,
     now: () => new Date(),
-    random: (bytes) => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))),
+    random,
     bootId: () => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
   };
+}
+
+/** From the kernel's own generator; Node's takes 4 ms to load. */
+function random(bytes: number): Buffer {
+  const found = Buffer.alloc(bytes);
+  const fd = openSync('/dev/urandom', 'r');
+  try {
+    for (let done = 0; done < bytes; ) done += readSync(fd, found, done, bytes - done, null);
+  } finally {
+    closeSync(fd);
+  }
+  return found;
 }
 
 /** As the kernel knows it: `process.cwd()` decodes it as UTF-8. */
