@@ -2,6 +2,8 @@
  * The policy room's surface. Callers compile once per run, keep the result as
  * `policy.json`, and ask the judges; all judges are pure.
  */
+import { createHash } from 'node:crypto';
+import { cacheIn, fromCache, toCache } from './cache.js';
 import { compile, type CompileInput } from './compile.js';
 import type { CompiledPolicy } from './compiled.js';
 import { policyError } from './document.js';
@@ -51,16 +53,30 @@ export interface Compiled {
 export async function compilePolicy(request: PolicyRequest): Promise<Compiled> {
   const gathered = await gatherSources(request);
   const sources = [ownSource(request), ...gathered.sources];
-  const { policy, problems } = compile({
+  const input: CompileInput = {
     sources,
     profile: gathered.profile,
     home: request.home,
     project: gathered.project,
     env: request.env,
     sets: { ...(usesRegistries(sources) ? { registries: machineRegistries(request) } : {}), ...request.sets },
-  });
+  };
+  const cache = cacheIn(request.stateDir, request.uid);
+  const key = inputDigest(input);
+  const cached = fromCache<CompiledPolicy>(cache, key);
+  if (cached !== null) return { policy: cached, notes: gathered.notes };
+  const { policy, problems } = compile(input);
   if (problems.length > 0) throw policyError(problems);
+  toCache(cache, key, policy);
   return { policy, notes: gathered.notes };
+}
+
+/** Of all that compiling looks at. Shipped and user's files go in by their own digests. */
+function inputDigest({ sources, env, ...rest }: CompileInput): string {
+  const names = sources.flatMap(({ document }) => [...Object.keys(document.moves), ...Object.values(document.socketNames).flat().flatMap((text) => /^\$([A-Z_]+)/.exec(text)?.[1] ?? [])]);
+  const read = [...new Set(names)].sort().map((name) => [name, env[name] ?? null]);
+  const own = sources.map(({ document, ...source }) => ({ ...source, document: source.digest === '' ? document : null }));
+  return createHash('sha256').update(JSON.stringify([own, read, rest])).digest('hex');
 }
 
 /** Reading the configuration of every package manager takes files: only when a rule wants it. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync, type Stats } from 'node:fs';
-import { dirname, extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, realpathSync, statSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
+import { fromCache, toCache, type Cache } from './cache.js';
 import type { LoadResult, PolicyDocument } from './document.js';
 import { loadBytes } from './load.js';
 
@@ -20,7 +20,7 @@ export interface ReadRequest {
   /** a link would make the file's place and its content two things */
   readonly follow: boolean;
   /** directory for parsed documents, or null */
-  readonly cache: { readonly dir: string; readonly uid: number } | null;
+  readonly cache: Cache | null;
 }
 
 const MAX_SIZE = 1024 * 1024;
@@ -31,7 +31,7 @@ export async function readPolicy(request: ReadRequest): Promise<LoadResult> {
   const opened = readChecked(request);
   if (!('bytes' in opened)) return opened;
   const digest = createHash('sha256').update(opened.bytes).digest('hex');
-  const cached = request.cache === null ? null : fromCache(request.cache, digest);
+  const cached = request.cache === null ? null : fromCache<PolicyDocument>(request.cache, digest);
   if (cached !== null) return { kind: 'ok', file, digest, document: cached };
   const result = await loadBytes(file, opened.bytes, digest);
   if (result.kind === 'ok' && request.cache !== null) toCache(request.cache, digest, result.document);
@@ -80,46 +80,4 @@ function isDangling(file: string): boolean {
 
 function unreadable(file: string, why: string, hint: string | null): LoadResult {
   return { kind: 'unreadable', file, why, hint };
-}
-
-function fromCache({ dir, uid }: { dir: string; uid: number }, digest: string): PolicyDocument | null {
-  try {
-    const fd = openSync(join(dir, `${cacheKey(digest)}.json`), constants.O_RDONLY | constants.O_NOFOLLOW);
-    try {
-      const stat = fstatSync(fd);
-      if (stat.uid !== uid || (stat.mode & 0o022) !== 0) return null;
-      return JSON.parse(readFileSync(fd, 'utf8')) as PolicyDocument;
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    return null; // a cache that can't be read is no cache
-  }
-}
-
-function toCache({ dir }: { dir: string }, digest: string, document: PolicyDocument): void {
-  try {
-    // A store is claimed by the store alone: until then there is no cache.
-    if (!existsSync(join(dir, '..', '..', 'format'))) return;
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    const file = join(dir, `${cacheKey(digest)}.json`);
-    writeFileSync(`${file}.new`, JSON.stringify(document), { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-  } catch {
-    // the next run parses again
-  }
-}
-
-/** The text and the reader together decide the document: a changed reader must not find old results. */
-function cacheKey(digest: string): string {
-  readerStamp ??= ['main', 'yaml', 'schema', 'shape', 'normalise', 'examples', 'pattern', 'match', 'host', 'units'].map(stampOf).join();
-  return createHash('sha256').update(`${readerStamp}\n${digest}`).digest('hex');
-}
-let readerStamp: string | null = null;
-
-function stampOf(name: string): string {
-  const self = fileURLToPath(import.meta.url);
-  // In the bundle all of them are `main`.
-  const stat = statSync(join(dirname(self), `${name}${extname(self)}`), { throwIfNoEntry: false });
-  return `${name}:${stat?.size}:${stat?.mtimeMs}`;
 }

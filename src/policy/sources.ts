@@ -3,6 +3,7 @@ import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AgentfwError } from '../errors.js';
+import { cacheIn } from './cache.js';
 import type { ChosenProfile } from './compiled.js';
 import type { Source } from './compile.js';
 import { placeText, policyError, type Layer, type LoadResult, type PolicyDocument } from './document.js';
@@ -104,7 +105,7 @@ interface Reader {
 }
 
 function readerOf(request: SourceRequest): Reader {
-  const cache = { dir: join(request.stateDir, 'cache', 'policy'), uid: request.uid };
+  const cache = cacheIn(request.stateDir, request.uid);
   return { dir: request.profilesDir ?? SHIPPED, read: (file, owner, follow) => readPolicy({ file, owner, follow, cache }) };
 }
 
