@@ -1,6 +1,6 @@
 /** The never-import rules of docs/architecture.md. */
 const pure =
-  '^src/(argv|bytes)\\.ts$|^src/view/(mountinfo|mounts|hides)\\.ts$|^src/policy/(judge|compile)\\.ts$|^src/changes/(plan|classify|hunks|merge|gitconfig|order)\\.ts$|^src/render/';
+  '^src/(argv|bytes)\\.ts$|^src/view/(mountinfo|mounts|hides|hiding)\\.ts$|^src/policy/(judge|compile)\\.ts$|^src/changes/(plan|classify|hunks|merge|gitconfig|order|hidden|verdicts)\\.ts$|^src/render/';
 
 module.exports = {
   forbidden: [
