@@ -1,4 +1,4 @@
-import { isWithin } from '../bytes.js';
+import { parentOf } from '../bytes.js';
 import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';
@@ -97,16 +97,26 @@ function lossText({ degraded }: SandboxRecord): string {
   return `\nNot enforced on this machine:\n${degraded.map(({ name, why }) => `  ${escapeForTerminal(name)}: ${escapeForTerminal(why)}\n`).join('')}`;
 }
 
-/** What a listed directory says of all below it isn't said again. */
+/** What a listed directory says of all below it isn't said again, and of many hidden files of one rule a few stand for all. */
 function mountText({ mounts }: SandboxRecord): string {
-  const told = mounts.filter(
-    ({ path, decision }) =>
-      decision !== 'skip' &&
-      !mounts.some((above) => above.decision === decision && above.path !== path && isWithin(path, above.path)),
-  );
+  const all = new Set(mounts.map(({ path, decision }) => `${decision} ${path}`));
+  const isSaid = ({ path, decision }: SandboxRecord['mounts'][number]): boolean => {
+    for (let at = path; at !== '/'; ) if (all.has(`${decision} ${(at = parentOf(at))}`)) return true;
+    return false;
+  };
+  const told = mounts.filter((mount) => mount.decision !== 'skip' && !isSaid(mount));
   if (told.length === 0) return '';
-  return `\nNot copy-on-write in the view:\n${table(told.map(({ path, decision, why }) => [`  ${decision}`, showBytes(path), escapeForTerminal(why)]))}`;
+  const seen = new Map<string, number>();
+  const rows = told.flatMap(({ path, decision, why }) => {
+    const nth = (seen.get(`${decision} ${why}`) ?? 0) + 1;
+    seen.set(`${decision} ${why}`, nth);
+    return decision === 'hide' && nth > MOST_HIDES ? [] : [[`  ${decision}`, showBytes(path), escapeForTerminal(why)]];
+  });
+  const more = [...seen].flatMap(([key, count]) => (key.startsWith('hide ') && count > MOST_HIDES ? [['  hide', `and ${count - MOST_HIDES} more`, escapeForTerminal(key.slice('hide '.length))]] : []));
+  return `\nNot copy-on-write in the view:\n${table([...rows, ...more])}`;
 }
+
+const MOST_HIDES = 12;
 
 function crashText({ state }: SandboxRecord): string {
   return state === 'unclean' ? '\nThe machine went down while this sandbox ran: look at each change before you commit it.\n' : '';
