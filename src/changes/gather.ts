@@ -1,18 +1,17 @@
-import { fromText, type Bytes } from '../bytes.js';
+import type { Bytes } from '../bytes.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './bare.js';
 import type { Change, ChangeKind, JudgedChange, RiskClass } from './change.js';
-import type { CompiledPolicy } from '../policy/compiled.js';
-import { isOwnState } from '../policy/judge.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
-import { classify, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
+import { classify, withClass, withStrictestClass } from './classify.js';
 import { judgeConflicts } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
 import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './hidden.js';
 import { orderChanges } from './order.js';
+import { workspaceOf } from './workspace.js';
 import { detectRenames } from './rename.js';
 import { scan, type ScanInput } from './scan.js';
 import { stateFilesOf, type StateFile } from './statefiles.js';
@@ -60,7 +59,7 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const contents = openContents(store.kernel, record.layers);
   const bare = bareRepositories(changes, (path) => store.kernel.statOrNull(AT_FDCWD, path) !== null);
-  const input = { workspace: record.cwd, home: homeOf(store), contents, bare, ...ownedBy(policy) };
+  const input = { ...workspaceOf(store, record, policy), contents, bare };
   const classified = changes.map((change) => withClass(change, input));
   const judged = judgeConflicts(commitContextOf(store, record), classified).map((change) => ({ ...change, conflict: hiddenConflict(change, blindness) ?? change.conflict }));
   const states: ReadonlyMap<Bytes, StateFile> = policy === null ? new Map() : stateFilesOf({ store, record, policy, contents }, judged);
@@ -78,10 +77,6 @@ function partsOf(parts: Gathered['parts'], before: readonly JudgedChange[], rule
     const members = parts.get(change);
     return members === undefined ? [] : [[ruled.shown[at] as JudgedChange, members] as const];
   }));
-}
-
-function ownedBy(policy: CompiledPolicy | null): Pick<ClassifyInput, 'owned'> {
-  return policy === null ? {} : { owned: (path) => isOwnState(policy, path) };
 }
 
 /** A rename says the worst of its parts. */
@@ -110,16 +105,11 @@ export function glance(store: Store, record: SandboxRecord, most: number): Glanc
     changes.push(change);
   }
   const contents = openContents(kernel, record.layers);
-  const input = { workspace: record.cwd, home: homeOf(store), contents, ...ownedBy(policy) };
+  const input = { ...workspaceOf(store, record, policy), contents };
   const classes = { normal: 0, later: 0, control: 0 };
   for (const change of changes) classes[classify(change, input).class] += 1;
   contents.close();
   return { kinds: countKinds(changes), classes, more };
-}
-
-function homeOf({ context }: Store): Bytes {
-  const home = context.env['HOME'];
-  return fromText(home?.startsWith('/') === true ? home : '/nonexistent');
 }
 
 export function countKinds(changes: Iterable<Change>): KindCounts {

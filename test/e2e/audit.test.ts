@@ -1,4 +1,4 @@
-/** The audit log of every run: issue 5, item 7. */
+/** The audit log of every run. */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';

@@ -1,4 +1,4 @@
-/** Issue 2, item 16: a real agent does real work in a sandbox. */
+/** A real agent does real work in a sandbox. */
 import { chownSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, afterEach, expect } from 'vitest';
@@ -63,7 +63,7 @@ for (const identity of identities()) {
     });
 
     for (const [name, state] of [['none', {}], ['empty', { '.claude/': '' }], ['existing', existingState]] as const) {
-      needs('claude', 'userns', 'overlay').test(`issue 4: its profile is found, and with state directory \`${name}\` nothing of its own waits for a person`, async () => {
+      needs('claude', 'userns', 'overlay').test(`its profile is found, and with state directory \`${name}\` nothing of its own waits for a person`, async () => {
         rmSync(join(area.home, '.claude'), { recursive: true, force: true });
         rmSync(join(area.home, '.claude.json'), { force: true });
         for (const [path, text] of Object.entries(state)) putOwn(area, path, text);

@@ -1,4 +1,4 @@
-/** Issue 2, item 9: kill -9 of anything, at any moment; a full disk under the store. */
+/** Kill -9 of anything, at any moment; a full disk under the store. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

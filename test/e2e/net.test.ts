@@ -1,4 +1,4 @@
-/** The network gate in a run: issue 5. All traffic stays on loopback; a name leads there by a hosts file of the test's own. */
+/** The network gate in a run. All traffic stays on loopback; a name leads there by a hosts file of the test's own. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';

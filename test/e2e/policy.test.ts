@@ -1,4 +1,4 @@
-/** Issue 4 end to end: what a policy hides, passes, lands, drops and leaves to a person. */
+/** End to end: what a policy hides, passes, lands, drops and leaves to a person. */
 import { chownSync, existsSync, linkSync, lstatSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';

@@ -1,5 +1,5 @@
 /**
- * Issue 2, item 15: random file operations run natively on a copy and in a
+ * Random file operations run natively on a copy and in a
  * sandbox on the original must look the same, leave the host alone, and land.
  * AGENTFW_PROPERTY_SEEDS sets how many seeds, AGENTFW_PROPERTY_FIRST the first.
  */

@@ -1,4 +1,4 @@
-/** The life of a run: issue 2, items 7 to 10. */
+/** The life of a run. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Issue 2, item 8: the terminal is the user's own, as without agentfw. */
+/** The terminal is the user's own, as without agentfw. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';

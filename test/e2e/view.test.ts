@@ -1,4 +1,4 @@
-/** What the agent sees: issue 2, items 5 and 6. */
+/** What the agent sees. */
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
