@@ -36,10 +36,18 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
   const { kernel } = input;
   const walk: LayerWalk = { input, kernel, layer, index, base, above: [], displaced: [], moved: new Set() };
   const options = { family: layer.family, compare: true, unreadable: 'unlock', look: input.look ?? 'no' } as const;
+  // The layer's own top stands for a directory that the host has removed: told only if something is in it.
+  let top: Change | null = null;
   for (const entry of kernel.walk(upper, base, options)) {
     if (isCovered(layer.covered, entry.path)) continue;
     const change = changeOf(walk, entry);
-    if (change !== null) yield change;
+    if (change === null) continue;
+    if (base === null && entry.path === '') top = change;
+    else {
+      if (top !== null) yield top;
+      top = null;
+      yield change;
+    }
   }
   if (base === null) return;
   // Only now is it known which base directories were renamed and not deleted.

@@ -216,6 +216,13 @@ describe('layers', () => {
     expect(scanned(planted)).toEqual([]);
   });
 
+  test('an empty layer over a base that is gone is no change', () => {
+    const planted = layerOf({}, { f: 'x' });
+    rmSync(planted.base, { recursive: true });
+
+    expect(scanned(planted)).toEqual([]);
+  });
+
   test('a base that is gone, or became a symlink, makes all an addition (CW14)', () => {
     const planted = layerOf({ f: 'x' }, { f: 'x' });
     rmSync(planted.base, { recursive: true });
