@@ -83,7 +83,10 @@ function toCommitPoint(draft: Drafting, writer: FrameWriter): Prepared | { reado
     makeVaults(ctx.kernel, rooms.roots);
     const preparing: Preparing = { rooms, id, plan, keepSpecial: plan.keepSpecial, refused: [...plan.refused] };
     const methods = chooseMethods(preparing);
-    draft.places.push(...methods.flatMap((method) => nearPlace(preparing, method) ?? []));
+    for (const method of methods) {
+      const near = nearPlace(preparing, method);
+      if (near !== null) draft.places.push(near);
+    }
     if (draft.places.length > 0) {
       writeDrafts(writer, draft.places);
       sealJournal(draft, writer);

@@ -10,6 +10,9 @@ import { below, identOf, isIdent, isWhiteout, type Cleaning, type Place, type St
 const ORIGIN = 'user.overlay.origin' as Bytes;
 const NOTHING = Buffer.alloc(0);
 const TOP = '' as Bytes;
+const ORIGIN_ONLY: Cleaning['marks'] = [{ path: TOP, name: ORIGIN, value: NOTHING }];
+const CLEAN: Cleaning = { whiteouts: [], modes: [], marks: [] };
+const COPIED_UP: Cleaning = { whiteouts: [], modes: [], marks: ORIGIN_ONLY };
 
 /** What has to be taken off a new object that moves, and how to put it back after a roll-back (I8, I9). */
 export function cleaningOf(doing: Duplicating, draft: Draft): Cleaning {
@@ -17,15 +20,18 @@ export function cleaningOf(doing: Duplicating, draft: Draft): Cleaning {
   if (draft.entries !== null) return treeCleaning(doing, draft, draft.source);
   const mode = draft.fresh.mode & 0o7777;
   const to = landingMode(draft.fresh, doing.keepSpecial);
-  const modes = mode === to ? [] : [{ path: '' as Bytes, from: mode, to }];
-  return { whiteouts: [], modes, marks: marksOf(doing, draft, draft.source) };
+  const marks = marksOf(doing, draft, draft.source);
+  // Most are one of two, and there may be a million of them.
+  if (mode === to && marks.length === 0) return CLEAN;
+  if (mode === to && marks === ORIGIN_ONLY) return COPIED_UP;
+  return { whiteouts: [], modes: mode === to ? [] : [{ path: TOP, from: mode, to }], marks };
 }
 
 /** What is put back after a roll-back. A user-mode layer has no mark on a file but an empty origin, which the scan saw. */
 function marksOf(doing: Duplicating, draft: Draft, source: Place): Cleaning['marks'] {
   const { family } = doing.rooms.roots[source.root] ?? { family: 'user' };
   if (family === 'user' && draft.type !== 'dir' && draft.copiedUp !== null) {
-    return draft.copiedUp ? [{ path: '' as Bytes, name: ORIGIN, value: NOTHING }] : [];
+    return draft.copiedUp ? ORIGIN_ONLY : [];
   }
   if (draft.plain) return [];
   return leaving(doing, spotOf(doing.rooms, source)).map(({ name, value }) => ({ path: '' as Bytes, name, value }));

@@ -3,7 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { joinBytes, parentOf } from '../bytes.js';
 import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
 import { nodeDisk } from './disk.js';
-import { frameOf, framesIn } from './frames.js';
+import { framesIn, writeList } from './frames.js';
 import type { Header } from './journal.js';
 import type { Running } from './run.js';
 import type { StoreContext } from './store-context.js';
@@ -37,15 +37,14 @@ const NOTHING = '0 0 0 0 0';
 export function appendEpochs(ctx: StoreContext, header: Header, running: Running): void {
   const dir = joinBytes(joinBytes(ctx.stateDir, 'sandboxes' as Bytes), header.tag as Bytes);
   if (header.tag === '' || ctx.kernel.statOrNull(AT_FDCWD, dir) === null) return;
-  const body = bodyOf(running, ctx.kernel.stat(running.writer.fd, '' as Bytes).mtimeNs);
-  if (body === '') return;
+  const landedNs = ctx.kernel.stat(running.writer.fd, '' as Bytes).mtimeNs;
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
   const fd = ctx.kernel.open(AT_FDCWD, joinBytes(dir, FILE), flags, 0o600);
   try {
-    let end = 0;
+    const writer = { fd, disk: ctx.disk ?? nodeDisk, at: 0 };
     // A record that a crash cut short is written over.
-    for (const frame of framesIn(fd)) end = frame.end;
-    (ctx.disk ?? nodeDisk).write(fd, frameOf('E', body), end);
+    for (const frame of framesIn(fd)) writer.at = frame.end;
+    writeList(writer, 'E', linesOf(running, landedNs));
     ctx.kernel.fsync(fd);
   } finally {
     ctx.kernel.close(fd);
@@ -57,16 +56,13 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
  * what happened to it before `landedNs` was our own doing, unless it changed
  * the content stamps too.
  */
-function bodyOf(running: Running, landedNs: bigint): string {
-  const { roots } = running.rooms;
-  const lines: string[] = [];
-  running.steps.forEach((step, index) => {
-    if (running.refused.has(index) || step.act === 'drop') return;
-    const path = absolute(roots, step.host);
+function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint): Generator<string> {
+  for (const [index, step] of steps.entries()) {
+    if (refused.has(index) || step.act === 'drop') continue;
+    const path = absolute(rooms.roots, step.host);
     const { ino, size, mtimeNs } = landedIdent(step) ?? GONE;
-    lines.push(ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}\0`);
-  });
-  return lines.join('');
+    yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}\0`;
+  }
 }
 
 const GONE = { ino: 0n, size: 0, mtimeNs: 0n };

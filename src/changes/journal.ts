@@ -5,7 +5,7 @@ import { AgentfwError } from '../errors.js';
 import { bytesField, encodeBytes, listField, numberField, objectField, textField, wordField, type JsonBytes } from '../fields.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { nodeDisk, type Disk } from './disk.js';
-import { frameOf, framesIn, writeFrame, type FrameWriter } from './frames.js';
+import { frameOf, framesIn, writeFrame, writeList, type FrameWriter } from './frames.js';
 import type { Emptied, Header, Journal } from './journal-form.js';
 import { decodeSteps, encodeStep } from './journal-step.js';
 import { isVersion0, readVersion0 } from './journal-v0.js';
@@ -17,8 +17,6 @@ export const JOURNAL = 'plan' as Bytes;
 const VERSION = 1;
 /** Kept free behind the commit record, so that an abort can be written on a full disk. */
 const RESERVE = 4096;
-/** Steps per record: big enough to be fast, small enough to stream. */
-const BATCH = 512;
 
 export type { Emptied, Header, Journal } from './journal-form.js';
 
@@ -52,21 +50,19 @@ export interface Settled {
 
 /** Named before they are made, so that no crash leaves one that nobody knows of. */
 export function writeDrafts(writer: FrameWriter, places: readonly Place[]): void {
-  writeFrame(writer, 'D', encodePlaces(places));
+  writeList(writer, 'D', mapped(places, ({ root, path }) => `${root}\0${path}\0`));
 }
 
-function encodePlaces(places: readonly Place[]): string {
-  return places.map(({ root, path }) => `${root}\0${path}\0`).join('');
+function* mapped<T>(items: readonly T[], encode: (item: T) => string): Generator<string> {
+  for (const item of items) yield encode(item);
 }
 
 /** All steps and the commit record; the caller makes it durable. */
 export function writeSteps(writer: FrameWriter, { steps, unmark, emptied, lends, digest }: Settled): void {
-  if (unmark.length > 0) writeFrame(writer, 'O', unmark.map(({ root, path, group }) => `${root}\0${path}\0${group}\0`).join(''));
+  if (unmark.length > 0) writeList(writer, 'O', mapped(unmark, ({ root, path, group }) => `${root}\0${path}\0${group}\0`));
   if (emptied.length > 0) writeFrame(writer, 'T', emptied.map(({ layer, ino }) => `${layer} ${ino}\0`).join(''));
-  if (lends.length > 0) writeFrame(writer, 'L', lends.map(({ root, path, mode }) => `${root}\0${path}\0${mode}\0`).join(''));
-  for (let at = 0; at < steps.length; at += BATCH) {
-    writeFrame(writer, 'S', steps.slice(at, at + BATCH).map(encodeStep).join(''));
-  }
+  if (lends.length > 0) writeList(writer, 'L', mapped(lends, ({ root, path, mode }) => `${root}\0${path}\0${mode}\0`));
+  writeList(writer, 'S', mapped(steps, encodeStep));
   const commit = frameOf('C', `${steps.length} ${digest}`);
   writer.disk.write(writer.fd, Buffer.concat([commit, Buffer.alloc(RESERVE)]), writer.at);
   writer.at += commit.length;
@@ -129,11 +125,11 @@ function readFrames(fd: number): Journal | null {
   for (const frame of framesIn(fd)) {
     if (frame.kind === 'H') header = decodeHeader(frame.body);
     if (header === null) return null;
-    if (frame.kind === 'D') drafts.push(...decodePlaces(frame.body));
-    if (frame.kind === 'O') unmark.push(...triplesIn(frame.body).map(({ root, path, number }) => ({ root, path, group: number })));
+    if (frame.kind === 'D') append(drafts, decodePlaces(frame.body));
+    if (frame.kind === 'O') append(unmark, triplesIn(frame.body).map(({ root, path, number }) => ({ root, path, group: number })));
     if (frame.kind === 'T') emptied.push(...decodeEmptied(frame.body));
-    if (frame.kind === 'L') lends.push(...triplesIn(frame.body).map(({ root, path, number }) => ({ root, path, mode: number })));
-    if (frame.kind === 'S') steps.push(...decodeSteps(frame.body));
+    if (frame.kind === 'L') append(lends, triplesIn(frame.body).map(({ root, path, number }) => ({ root, path, mode: number })));
+    if (frame.kind === 'S') append(steps, decodeSteps(frame.body));
     if (frame.kind === 'C' && frame.body === `${steps.length} ${header.digest}`) state = 'committed';
     if (frame.kind === 'X') noteRefused(refused, frame.body);
     if (frame.kind === 'A') state = 'aborted';
@@ -141,6 +137,11 @@ function readFrames(fd: number): Journal | null {
     end = frame.end;
   }
   return header === null ? null : { header, drafts, steps, unmark, emptied, lends, state, refused, end };
+}
+
+/** A spread would put every item on the stack. */
+function append<T>(list: T[], more: readonly T[]): void {
+  for (const item of more) list.push(item);
 }
 
 function decodePlaces(body: string): Place[] {

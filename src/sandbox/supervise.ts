@@ -23,8 +23,8 @@ const FROM_TERMINAL = ['SIGINT', 'SIGQUIT'] as const;
 
 /**
  * Stays beside the driver until it ends: hands signals on, keeps what the
- * driver tells. Stops by Ctrl-Z and continues like any process of the job;
- * when it dies, the driver sees its channel close and ends the tree.
+ * driver tells. Stops with the agent and continues like any process of the
+ * job; when it dies, the driver sees its channel close and ends the tree.
  */
 export async function supervise(start: (onEvent: (event: DriverEvent) => void) => Driver, watch: Watch): Promise<Outcome> {
   let exit: Outcome['exit'] = null;
@@ -36,6 +36,8 @@ export async function supervise(start: (onEvent: (event: DriverEvent) => void) =
       forwarding.onStarted();
       watch.onStarted(event);
     } else if (event.event === 'degraded') watch.onDegraded(event.name, event.why);
+    else if (event.event === 'stopped') stopping.onStopped();
+    else if (event.event === 'continued') stopping.onContinued();
     else if (event.event === 'error') failure = event;
     else if (event.event === 'exit') exit = 'signal' in event ? { signal: event.signal } : { code: event.code };
   };
@@ -43,6 +45,7 @@ export async function supervise(start: (onEvent: (event: DriverEvent) => void) =
   // before this function waits.
   let driver: Driver | null = null;
   const forwarding = forwardSignals(() => driver);
+  const stopping = stopWithAgent();
   try {
     driver = start(onEvent);
     const status = await driver.ended;
@@ -50,7 +53,47 @@ export async function supervise(start: (onEvent: (event: DriverEvent) => void) =
     return { status: told?.exit ?? status, exit, failure: told, started };
   } finally {
     forwarding.release();
+    stopping.release();
   }
+}
+
+/**
+ * Ctrl-Z reaches the whole job at once. Were we to stop by it, the shell would
+ * take the terminal and write to it while the agent still puts its screen in
+ * order (or goes on: it may not want to stop). So we stop when we were asked
+ * to and the driver has told that the agent did; the driver asks, too.
+ */
+function stopWithAgent(): Stopping {
+  let asked = false;
+  let stopped = false;
+  const both = (): void => {
+    if (!asked || !stopped) return;
+    asked = stopped = false;
+    process.off('SIGTSTP', onSignal);
+    process.kill(process.pid, 'SIGTSTP'); // returns when we are continued
+    process.on('SIGTSTP', onSignal);
+  };
+  const onSignal = (): void => {
+    asked = true;
+    both();
+  };
+  process.on('SIGTSTP', onSignal);
+  return {
+    onStopped: () => {
+      stopped = true;
+      both();
+    },
+    onContinued: () => {
+      asked = stopped = false;
+    },
+    release: () => void process.off('SIGTSTP', onSignal),
+  };
+}
+
+interface Stopping {
+  readonly onStopped: () => void;
+  readonly onContinued: () => void;
+  readonly release: () => void;
 }
 
 /**

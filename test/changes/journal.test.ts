@@ -128,6 +128,17 @@ test('is not taken for format 0 by the length of its first record', () => {
     rmSync(join(dir, 'plan'));
   }
 });
+test('a list of any length comes back from as many records as it takes', () => {
+  const [one] = fc.sample(step, { numRuns: 1, seed: 2 });
+  const covers = Array.from({ length: 200_000 }, (_none, n) => ({ path: `p${n}` as Bytes, ident: { ino: BigInt(n), fmt: 0o100000, size: n, mtimeNs: 5n } }));
+  const steps = [{ ...(one as Step), covers }, ...Array.from({ length: 150_000 }, () => one as Step)];
+  closeSync(write(steps).fd);
+
+  const read = readJournal(native, fromText(dir));
+  expect(read?.state).toBe('committed');
+  expect(read?.steps).toHaveLength(150_001);
+  expect(read?.steps[0]?.covers).toHaveLength(200_000);
+});
 test('a newer journal is named and left alone', () => {
   const writer = createJournal(native, fromText(dir), undefined);
   writeHeader(writer, { ...HEADER, version: 9 as 1 });
