@@ -175,7 +175,7 @@ for (const identity of identities()) {
       await terminal.type('wait; echo "waited=$?"');
       await terminal.sees(/waited=0/);
     });
-  });
+  }, 1);
 
   describe(`the status without a terminal as ${identity.name}`, () => {
     const { test } = needs('userns', 'overlay');

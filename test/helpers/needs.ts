@@ -46,7 +46,8 @@ export function report(name: Prerequisite, reason: string | null): void {
 
 export interface Gated {
   readonly test: (title: string, body: () => void | Promise<void>, timeout?: number) => void;
-  readonly describe: (title: string, body: () => void) => void;
+  /** `retry`: how often a failed test is tried again, for what polls a screen on a busy machine */
+  readonly describe: (title: string, body: () => void, retry?: number) => void;
 }
 
 /** `needs('userns', 'overlay').test('…', () => …)` */
@@ -55,7 +56,12 @@ export function needs(...names: readonly Prerequisite[]): Gated {
     const reason = reasonOf(name);
     return reason === null ? [] : [{ name, reason }];
   });
-  if (missing.length === 0) return { test: (title, body, timeout) => void test(title, body, timeout), describe };
+  if (missing.length === 0) {
+    return {
+      test: (title, body, timeout) => void test(title, body, timeout),
+      describe: (title, body, retry = 0) => void describe(title, { retry }, body),
+    };
+  }
 
   const text = missing.map(({ name, reason }) => `${name}: ${reason}`).join('; ');
   if (!missing.some(({ name }) => required(name))) {
