@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { fromText, joinBytes, toText } from '../bytes.js';
 import type { Context } from '../context.js';
-import { AgentfwError, usageError } from '../errors.js';
+import { AgentfwError, errnoOf, usageError } from '../errors.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
 
@@ -37,27 +37,37 @@ export function secureStore(context: Context, path: Bytes): Bytes {
   const real = walkTo(kernel, path, uid);
   const stat = kernel.stat(AT_FDCWD, real);
   if (stat.uid !== uid) throw foreign(real, `it belongs to uid ${stat.uid}`);
-  const format = readWhole(kernel, joinBytes(real, 'format' as Bytes))?.toString('latin1');
-  if (format === undefined) claim(kernel, real);
-  else if (format !== FORMAT) throw otherFormat(real, format);
+  if (!isClaimed(kernel, real)) claim(kernel, real);
   if ((stat.mode & 0o077) !== 0) kernel.chmod(AT_FDCWD, real, 0o700);
   return real;
 }
 
-/** Marks an empty directory as a store; one that holds something else is left alone. */
+/** False when the directory has no mark yet; another one than ours is refused. */
+function isClaimed(kernel: Kernel, dir: Bytes): boolean {
+  const format = readWhole(kernel, joinBytes(dir, 'format' as Bytes))?.toString('latin1');
+  if (format !== undefined && format !== FORMAT) throw otherFormat(dir, format);
+  return format !== undefined;
+}
+
+/** Marks an empty directory as a store; one that holds something else is left alone. First commands at once take turns. */
 function claim(kernel: Kernel, dir: Bytes): void {
   const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-  const names = kernel.list(fd);
-  kernel.close(fd);
-  if (names.some((name) => !OURS.has(name))) {
-    throw new AgentfwError('AFW_STORE_PLACE', `Refusing to use ${toText(dir)} as the store: it holds other files.`, {
-      hint: 'Set AGENTFW_STATE_DIR to a new or an empty directory',
-    });
+  try {
+    kernel.flock(fd, 'exclusive', true);
+    if (isClaimed(kernel, dir)) return;
+    const names = kernel.list(fd);
+    if (names.some((name) => !OURS.has(name))) {
+      throw new AgentfwError('AFW_STORE_PLACE', `Refusing to use ${toText(dir)} as the store: it holds other files.`, {
+        hint: 'Set AGENTFW_STATE_DIR to a new or an empty directory',
+      });
+    }
+    for (const name of ['sandboxes', 'commits', 'trash'] as Bytes[]) {
+      if (!names.includes(name)) makeDir(kernel, joinBytes(dir, name));
+    }
+    replaceFile(kernel, joinBytes(dir, 'format' as Bytes), FORMAT);
+  } finally {
+    kernel.close(fd);
   }
-  for (const name of ['sandboxes', 'commits', 'trash'] as Bytes[]) {
-    if (!names.includes(name)) makeDir(kernel, joinBytes(dir, name));
-  }
-  replaceFile(kernel, joinBytes(dir, 'format' as Bytes), FORMAT);
 }
 
 /** What an interrupted `claim` may have left. */
@@ -99,6 +109,8 @@ function makeDir(kernel: Kernel, dir: Bytes): Stat {
   try {
     kernel.mkdir(AT_FDCWD, dir, 0o700);
   } catch (cause) {
+    // Another first command was quicker.
+    if (errnoOf(cause) === 'EEXIST') return kernel.stat(AT_FDCWD, dir);
     throw new AgentfwError('AFW_STORE_PLACE', `Can't make the store's directory ${toText(dir)}`, {
       cause,
       hint: 'Set AGENTFW_STATE_DIR to a directory where you can write',

@@ -83,7 +83,7 @@ for (const identity of identities()) {
       expect((await run(['--tag', 'again'], 'true')).status).toBe(125);
     });
 
-    gated.test('`--in` copes with a directory that has gone, unless its layer holds something', async () => {
+    needs('root', 'userns', 'overlay').test('`--in` copes with a directory that has gone, unless its layer holds something', async () => {
       const [gone, written] = ['gone', 'written'].map((name) => join(area.home, name)) as [string, string];
       for (const dir of [gone, written]) {
         mkdirSync(join(dir, 'project'), { recursive: true });
@@ -114,6 +114,17 @@ for (const identity of identities()) {
         expect(outcome.stderr).toContain("Can't show the host at");
       } finally {
         rmSync(below, { recursive: true });
+      }
+    });
+
+    gated.test('commands that are the first ones of a store, all at once, share it', async () => {
+      for (let round = 0; round < 5; round += 1) {
+        const env = { AGENTFW_STATE_DIR: `${area.home}/state-${String(round)}` };
+        const all = await Promise.all([
+          ...['a', 'b', 'c'].map((tag) => area.cli(['run', '--tag', tag, '--net', 'off', '--', 'true'], { env })),
+          ...['list', 'list', 'list'].map((command) => area.cli([command], { env })),
+        ]);
+        expect(all.map(({ status, stderr }) => (status === 0 ? '' : stderr)).join('')).toBe('');
       }
     });
 

@@ -14,7 +14,10 @@ const fds: number[] = [];
 afterEach(() => {
   for (const fd of fds.splice(0)) closeSync(fd);
   // Not rmSync: it can't remove trees deeper than PATH_MAX or unreadable ones.
-  for (const dir of dirs.splice(0)) execFileSync('rm', ['-rf', '--', dir]);
+  for (const dir of dirs.splice(0)) {
+    if (process.getuid?.() !== 0) execFileSync('chmod', ['-R', 'u+rwx', '--', dir]);
+    execFileSync('rm', ['-rf', '--', dir]);
+  }
 });
 
 /** A new directory that the end of the test removes. */
