@@ -36,11 +36,19 @@ static Napi::Value ErrorText(const Napi::CallbackInfo &info)
 	return bytesOut(info.Env(), text, strlen(text));
 }
 
+// _exit, not exit: Node's exit handler sets the terminal back to what it was
+// at the start, under the hands of a pager that reads what we wrote.
+static Napi::Value ExitNow(const Napi::CallbackInfo &info)
+{
+	_exit(intArg(info, 0));
+}
+
 void exportSync(Napi::Env env, Napi::Object exports)
 {
 	exports.Set("fsync", Napi::Function::New<Fsync>(env));
 	exports.Set("syncfs", Napi::Function::New<Syncfs>(env));
 	exports.Set("flock", Napi::Function::New<Flock>(env));
+	exports.Set("exitNow", Napi::Function::New<ExitNow>(env));
 	exports.Set("errorText", Napi::Function::New<ErrorText>(env));
 }
 

@@ -33,6 +33,7 @@ interface Addon {
   sameBytes(a: number, b: number): number;
   fsync(fd: number): number;
   syncfs(fd: number): number;
+  exitNow(status: number): never;
   flock(fd: number, operation: number): number;
   landBatch(steps: Buffer, names: Buffer, lanes: Uint32Array, status: Uint8Array, threads: number, most: number): void;
   errorText(errno: number): string;
@@ -170,3 +171,12 @@ export const native: Kernel = {
   landBatch: ({ steps, names, lanes, status, threads, most }) => addon.landBatch(steps, names, lanes, status, threads, most),
   walk,
 };
+
+/**
+ * Ends this process without Node's own exit handler, which sets the terminal
+ * back to what it was at our start: a pager in the same pipeline has changed
+ * it since. For the `exit` event only, when all is written.
+ */
+export function exitNow(status: number): never {
+  return addon.exitNow(status);
+}

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { exactWords, routeOf } from '../argv.js';
 import { usageError } from '../errors.js';
 import { suggest } from '../policy/suggest.js';
@@ -55,6 +56,14 @@ export async function main(argv: readonly string[], root: string): Promise<void>
     // A command reports its own errors: this one could not even be loaded.
     await report(error, STARTERS.has(route.id) ? 125 : null);
   }
+  await leaveTerminal();
+}
+
+/** In `agentfw … | less` the terminal is the pager's by now: Node must not set it back at its exit. */
+async function leaveTerminal(): Promise<void> {
+  if (isatty(1) || !(isatty(0) || isatty(2))) return;
+  const { exitNow } = await import('../kernel/native.js');
+  process.once('exit', (status) => exitNow(status));
 }
 
 /** Commands whose own failures are 125, as they return another program's status. */

@@ -131,8 +131,10 @@ for (const identity of identities()) {
       await terminal.sees(/^y\ny\nstatus=141 0$/m);
       await terminal.type('clear; echo input | agentfw run --rm --net off -- tr a-z A-Z | cat; echo "status=${PIPESTATUS[*]}"');
       await terminal.sees(/^INPUT\nstatus=0 0 0$/m);
-      await terminal.type('clear; agentfw run --rm --net off -- seq 500 | less; echo "status=${PIPESTATUS[*]}"');
+      // The pager takes the terminal after our start and before our end: it must still have it then.
+      await terminal.type(`clear; agentfw run --rm --net off -- sh -c 'seq 500; sleep 1.5' | (sleep .4; less); echo "status=\${PIPESTATUS[*]}"`);
       await terminal.sees(/^1\n2\n3\n/);
+      await eventually('agentfw has ended', () => processesWith(/run --rm --net off -- sh -c seq 500/).length === 0);
       await terminal.press('q');
       await terminal.sees(/status=0 0/);
     });
