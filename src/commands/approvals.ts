@@ -1,5 +1,4 @@
 import { boolean, string } from '@oclif/core/flags';
-import { usageError } from '../errors.js';
 import { forgetAnswer, readAnswers } from '../gate/approvals.js';
 import { withAnswers } from '../sandbox/network.js';
 import { liveSandboxes, type Live } from '../sandbox/questions.js';
@@ -16,6 +15,7 @@ export default class Approvals extends AgentfwCommand {
   static override summary = 'list what agents ask for and nobody has answered yet';
   static override description = 'Answer with `agentfw approve ID` or `agentfw deny ID`, from any terminal.';
   static override usage = ['approvals [--watch | --stored | --forget RULE]'];
+  static wordless = 'To answer one: agentfw approve ID';
   static override flags = {
     ...common,
     watch: boolean({ char: 'w', description: 'go on, and show each question as it comes' }),
@@ -24,8 +24,7 @@ export default class Approvals extends AgentfwCommand {
   };
 
   protected override async main(): Promise<number> {
-    const { flags, words } = await this.line(Approvals);
-    if (words.length > 0) throw usageError('approvals takes no words.', 'To answer one: agentfw approve ID');
+    const { flags } = await this.line(Approvals);
     const store = await this.store();
     if (flags.forget !== undefined) return this.forget(store, flags.forget, flags.json === true);
     if (flags.stored === true) return this.stored(store, flags.json === true);

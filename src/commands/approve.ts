@@ -15,7 +15,7 @@ export default class Approve extends AgentfwCommand {
   protected override readonly decides = true;
 
   protected override async main(): Promise<number> {
-    const { flags, words } = await this.line(Approve);
-    return giveAnswer(await this.store(), this.printer, { words, verdict: 'allow', scope: (flags.for ?? 'once') as Scope, json: flags.json ?? false });
+    const { flags, words, after } = await this.line(Approve);
+    return giveAnswer(await this.store(), this.printer, { words: [...words, ...after], verdict: 'allow', scope: (flags.for ?? 'once') as Scope, json: flags.json ?? false });
   }
 }

@@ -15,7 +15,7 @@ export default class Deny extends AgentfwCommand {
   protected override readonly decides = true;
 
   protected override async main(): Promise<number> {
-    const { flags, words } = await this.line(Deny);
-    return giveAnswer(await this.store(), this.printer, { words, verdict: 'deny', scope: (flags.for ?? 'once') as Scope, json: flags.json ?? false });
+    const { flags, words, after } = await this.line(Deny);
+    return giveAnswer(await this.store(), this.printer, { words: [...words, ...after], verdict: 'deny', scope: (flags.for ?? 'once') as Scope, json: flags.json ?? false });
   }
 }

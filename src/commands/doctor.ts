@@ -11,6 +11,7 @@ export default class Doctor extends AgentfwCommand {
   static override summary = 'try what a sandbox needs, and say how to mend what is missing';
   static override description = 'Each kernel feature is tried for real. The exit status is 1 when `run` cannot work here.';
   static override usage = ['doctor'];
+  static wordless = true as const;
   static override flags = { ...common };
 
   protected override async main(): Promise<number> {

@@ -20,6 +20,7 @@ export default class List extends AgentfwCommand {
   static override id = 'list';
   static override summary = 'list the sandboxes, newest first';
   static override usage = ['list'];
+  static wordless = true as const;
   static override flags = { ...common };
 
   protected override async main(): Promise<number> {

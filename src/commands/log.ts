@@ -6,7 +6,6 @@ import { followLog, readLog, type LogFilter } from '../audit/read.js';
 import { verifyLog } from '../audit/verify.js';
 import { storeContextOf } from '../changes/context.js';
 import { listCommits } from '../changes/engine.js';
-import { usageError } from '../errors.js';
 import { resolveOnly } from '../sandbox/resolve.js';
 import { sandboxDir, type Store } from '../sandbox/store.js';
 import { AgentfwCommand, common, wordsOf, type Line } from '../ui/command.js';
@@ -71,8 +70,7 @@ export default class Log extends AgentfwCommand {
   }
 
   private commits(store: Store, line: Line<Flags>): number {
-    if (line.words.length > 1) throw usageError('Expected one tag.');
-    const tag = line.words.length > 0 ? resolveOnly(store, wordsOf(line), { certain: false }).tag : null;
+    const tag = line.words.length + line.after.length > 0 ? resolveOnly(store, wordsOf(line), { certain: false }).tag : null;
     const commits = listCommits(storeContextOf(store)).filter((commit) => tag === null || commit.tag === tag);
     if (line.flags.json === true) this.printer.json({ version: 1, commits: commits.map(infoJson) });
     else if (commits.length === 0) this.printer.say('No commits.');

@@ -24,7 +24,7 @@ export default class Net extends AgentfwCommand {
     const [word, ...rest] = line.words;
     const op = OPS.find((one) => one === (word === undefined ? '' : toText(word)));
     const rule = rest.at(-1);
-    if (op === undefined || rule === undefined || rest.length > 2) throw usageError('Expected allow, deny or revoke, a tag and a rule.', 'For example: agentfw net allow fix-login example.org:443');
+    if (op === undefined || rule === undefined || rest.length > 2 || line.after.length > 0) throw usageError('Expected allow, deny or revoke, a tag and a rule.', 'For example: agentfw net allow fix-login example.org:443');
     const store = await this.store();
     const { tag } = resolveOnly(store, { tag: null, words: rest.slice(0, -1), after: [] }, { certain: true });
     const { result, cut } = await liveRule(store, tag, op, toText(rule));

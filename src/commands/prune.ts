@@ -18,6 +18,7 @@ export default class Prune extends AgentfwCommand {
   static override description =
     'Without an age: sandboxes of which everything is committed. With --older-than also other stopped sandboxes and what older commits keep for undo. What goes is shown first.';
   static override usage = ['prune'];
+  static wordless = true as const;
   static override flags = {
     ...common,
     'older-than': string({ description: 'also what ended or landed longer ago, such as 30d', helpValue: 'AGE' }),

@@ -8,6 +8,7 @@ export default class Recover extends AgentfwCommand {
   static override summary = 'finish or take back what a crash interrupted';
   static override description = 'commit, undo and discard do this first, by themselves.';
   static override usage = ['recover'];
+  static wordless = true as const;
   static override flags = { ...common };
   protected override readonly decides = true;
 

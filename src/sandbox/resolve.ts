@@ -54,8 +54,7 @@ export function resolveTag(store: Store, words: Words, options: ResolveOptions):
 
 /** The sandbox of a command that takes only `[TAG]`. */
 export function resolveOnly(store: Store, words: Words, options: ResolveOptions): SandboxRecord {
-  const [first, ...rest] = words.words;
-  if (words.tag !== null) return readRecord(store, words.tag);
+  const [first, ...rest] = words.tag === null ? words.words : [fromText(words.tag), ...words.words];
   if (rest.length > 0 || words.after.length > 0) throw usageError('Expected one tag.');
   return first === undefined ? newestFrom(store, options) : readRecord(store, toText(first));
 }

@@ -34,6 +34,8 @@ interface CommandClass<I extends FlagInput> {
   readonly flags: I;
   /** flags of the contract that this version doesn't have yet: refused by name */
   readonly unbuilt?: readonly string[];
+  /** it takes flags only; or why not words, and what instead */
+  readonly wordless?: true | string;
 }
 
 /**
@@ -76,9 +78,16 @@ export abstract class AgentfwCommand extends Command {
 
   protected async line<I extends FlagInput>(command: CommandClass<I>): Promise<Line<InferredFlags<I>>> {
     refuseUnbuilt(command, this.argv);
+    const { flags, argv } = await this.flagsAndWords(command);
+    if (command.wordless !== undefined && argv.length + this.after.length > 0) {
+      throw usageError(`${command.id} takes no words.`, command.wordless === true ? `See agentfw ${command.id} --help` : command.wordless);
+    }
+    return { flags: flags as InferredFlags<I>, words: (argv as string[]).map(decodeWord), after: this.after };
+  }
+
+  private async flagsAndWords<I extends FlagInput>(command: CommandClass<I>): Promise<{ readonly flags: object; readonly argv: unknown[] }> {
     try {
-      const { flags, argv } = await parse(this.argv, { args: {}, flags: command.flags, strict: false });
-      return { flags: flags as InferredFlags<I>, words: (argv as string[]).map(decodeWord), after: this.after };
+      return await parse(this.argv, { args: {}, flags: command.flags, strict: false });
     } catch (error) {
       throw flagError(command, error);
     }

@@ -74,6 +74,17 @@ describe('without a sandbox', () => {
     `);
   });
 
+  test('a word more than a command takes is a usage error', async () => {
+    for (const line of ['list x', 'list -- x', 'doctor x', 'recover x', 'prune x', 'approvals x', 'policy show x', 'policy init x']) {
+      const { status, stderr } = await area.cli(line.split(' '));
+      expect(stderr, line).toMatch(/^Error: \w+( \w+)? takes no words\.\nHint: /);
+      expect(status, line).toBe(2);
+    }
+    for (const line of ['status a b', 'status --tag a b', 'log a b', 'log --commits a -- b', 'kill --all -- a', 'undo a b', 'approve a b', 'deny a -- b', 'net allow a b c', 'policy trust a b']) {
+      expect((await area.cli(line.split(' '))).status, line).toBe(2);
+    }
+  });
+
   test('a failure of `run` before the agent starts is 125, bad flags included', async () => {
     expect(await cli(['run', '--tga', 'x', 'sh'])).toMatchInlineSnapshot(`
       "--- stderr ---

@@ -8,6 +8,7 @@ export default class PolicyShow extends AgentfwCommand {
   static override id = 'policy show';
   static override summary = 'show the policy that holds here, each rule with its place';
   static override usage = ['policy show [--effective] [--agent A]'];
+  static wordless = true as const;
   static override flags = {
     ...common,
     agent: string({ description: 'for this agent: a profile or a command', helpValue: 'A' }),

@@ -3,7 +3,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { boolean } from '@oclif/core/flags';
 import { toText } from '../../bytes.js';
-import { AgentfwError } from '../../errors.js';
+import { AgentfwError, usageError } from '../../errors.js';
 import { comparePolicies } from '../../policy/compare.js';
 import { compilePolicy } from '../../policy/index.js';
 import { projectFiles } from '../../policy/sources.js';
@@ -24,7 +24,8 @@ export default class PolicyTrust extends AgentfwCommand {
     const { flags, words, after: paths } = await this.line(PolicyTrust);
     await this.store();
     const request = await requestHere(null);
-    const [named] = [...words, ...paths].map(toText);
+    const [named, ...more] = [...words, ...paths].map(toText);
+    if (more.length > 0) throw usageError('policy trust takes one file.');
     const file = named ?? projectFiles(request.cwd, request.home)[0];
     if (file === undefined) throw new AgentfwError('AFW_POLICY_MISSING', 'There is no project policy here.', { hint: 'Write one with agentfw policy init --project' });
     const real = realpathSync(resolve(file));

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { toText } from '../../bytes.js';
-import { AgentfwError } from '../../errors.js';
+import { AgentfwError, usageError } from '../../errors.js';
 import { projectFiles } from '../../policy/sources.js';
 import { untrust } from '../../policy/trust.js';
 import { AgentfwCommand, common } from '../../ui/command.js';
@@ -18,7 +18,8 @@ export default class PolicyUntrust extends AgentfwCommand {
   protected override async main(): Promise<number> {
     const { flags, words, after } = await this.line(PolicyUntrust);
     const request = await requestHere(null);
-    const [named] = [...words, ...after].map(toText);
+    const [named, ...more] = [...words, ...after].map(toText);
+    if (more.length > 0) throw usageError('policy untrust takes one file.');
     const file = named ?? projectFiles(request.cwd, request.home)[0];
     if (file === undefined) throw new AgentfwError('AFW_POLICY_MISSING', 'There is no project policy here.');
     const path = realOrAsNamed(resolve(file));
