@@ -23,6 +23,8 @@ export interface CompileInput {
   readonly sources: readonly Source[];
   readonly profile: ChosenProfile;
   readonly home: string;
+  /** more home directories of the same user */
+  readonly homes?: readonly string[];
   readonly project: string;
   /** of the invoking user: for directories that variables move, and for named sockets */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -42,7 +44,7 @@ export function compile(input: CompileInput): { policy: CompiledPolicy; problems
   })));
   const settings = mergeSettings(given);
   const body: Omit<CompiledPolicy, 'digest'> = {
-    version: 1, profile: input.profile, home: input.home, project: input.project,
+    version: 1, profile: input.profile, home: input.home, homes: input.homes ?? [], project: input.project,
     files: sources.map(({ layer, file, digest, trusted }) => ({ layer, file, digest, trusted })),
     rules: through.rules.sort(byPlace), settings: settings.settings, floor: settings.floor,
     variables: variablesOf(compiler), sockets: socketsOf(compiler),
@@ -76,7 +78,8 @@ function ruleOf(compiler: Compiler, source: Source, rule: RuleText): CompiledRul
   }
   const origin = originOf(source, rule.at);
   const subjects = subjectsOf(compiler, source, rule.list, rule.subjects, rule.at, !grants);
-  const except = subjectsOf(compiler, source, rule.list, rule.except, rule.at, grants);
+  // A rule that withholds in every home of the user has its own exceptions there too.
+  const except = subjectsOf(compiler, source, rule.list, rule.except, rule.at, grants, !grants);
   return [{ list: rule.list, id: rule.id, origin, note: rule.note, subjects, except, ports: rule.ports, private: rule.private, silent: rule.silent, keys: rule.keys, tightens: !source.trusted }];
 }
 
@@ -95,11 +98,11 @@ function untrusted(source: Source, at: Place, what: string): Loosening {
   return { origin: originOf(source, at), what, why: 'a project file may only tighten until it is trusted', hint: `Run agentfw policy trust ${source.file}` };
 }
 
-function subjectsOf(compiler: Compiler, source: Source, list: RuleList, texts: readonly string[], at: Place, withholds: boolean): Subjects {
+function subjectsOf(compiler: Compiler, source: Source, list: RuleList, texts: readonly string[], at: Place, withholds: boolean, everyHome = withholds): Subjects {
   const none: Subjects = { paths: [], hosts: [], names: [] };
   if (list.startsWith('network.')) return { ...none, hosts: texts.flatMap((text) => hostsOf(compiler, source, text, at)) };
   if (list === 'files.skip' || list.startsWith('environment.') || list.startsWith('sockets.')) return { ...none, names: texts };
-  const roots: PatternRoots = { home: compiler.input.home, project: source.root, moves: compiler.moves };
+  const roots: PatternRoots = { home: compiler.input.home, homes: everyHome ? (compiler.input.homes ?? []) : [], project: source.root, moves: compiler.moves };
   return { ...none, paths: texts.flatMap((text) => expandPattern(text, roots, withholds)) };
 }
 

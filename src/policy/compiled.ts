@@ -78,6 +78,8 @@ export interface CompiledPolicy {
   readonly digest: string;
   readonly profile: ChosenProfile;
   readonly home: string;
+  /** more home directories of the same user; absent in policies of before they were known */
+  readonly homes?: readonly string[];
   readonly project: string;
   readonly files: readonly SourceFile[];
   readonly rules: readonly CompiledRule[];

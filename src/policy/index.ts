@@ -57,6 +57,7 @@ export async function compilePolicy(request: PolicyRequest): Promise<Compiled> {
     sources,
     profile: gathered.profile,
     home: request.home,
+    homes: request.homes ?? [],
     project: gathered.project,
     env: request.env,
     sets: { ...(usesRegistries(sources) ? { registries: machineRegistries(request) } : {}), ...request.sets },

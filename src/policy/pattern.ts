@@ -32,6 +32,8 @@ export type PatternResult =
 /** What `~` and `./` stand for; `moves` are directories moved by a variable, old → new, both absolute. */
 export interface PatternRoots {
   readonly home: string;
+  /** more home directories that `~` stands for */
+  readonly homes?: readonly string[];
   readonly project: string;
   readonly moves?: readonly (readonly [from: string, to: string])[];
 }
@@ -59,12 +61,15 @@ export function parsePattern(text: string): PatternResult {
 export function expandPattern(text: string, roots: PatternRoots, withholds: boolean): PathPattern[] {
   const parsed = parsePattern(text);
   if (!parsed.ok) throw new Error(`pattern was not checked: ${parsed.why}`);
-  return parsed.alternatives.flatMap((alternative) => {
+  const homes = roots.homes ?? [];
+  const elsewhere = parsed.alternatives.flatMap((alternative) => (alternative.root === 'home' ? homes.map((home) => absolute(text, alternative, { ...roots, home })) : []));
+  const here = parsed.alternatives.flatMap((alternative) => {
     const pattern = absolute(text, alternative, roots);
     const moved = (roots.moves ?? []).flatMap((move) => movedPattern(pattern, move));
     // What withholds holds at both places; what grants follows the move.
     return moved.length === 0 ? [pattern] : withholds ? [pattern, ...moved] : moved;
   });
+  return [...here, ...elsewhere];
 }
 
 /** A regular expression source for a glob without braces, relative and with `/` between names. */

@@ -3,12 +3,14 @@ import { fromText, isText, toText, type Bytes } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { storePath } from '../sandbox/place.js';
+import { otherHomes } from './homes.js';
 import type { SourceRequest } from './sources.js';
 
 /** The request of this process. Paths are real ones, because the view and its changes know no other. */
 export function policyRequest(context: Context, more: Partial<SourceRequest> = {}): SourceRequest {
   const { env, uid } = context;
-  return { argv: [], cwd: textOf(context.cwd, 'The current directory'), home: homeOf(env), env, uid, stateDir: textOf(realOr(storePath(env)), 'The store'), ...more };
+  const home = homeOf(env);
+  return { argv: [], cwd: textOf(context.cwd, 'The current directory'), home, homes: otherHomes(uid, home), env, uid, stateDir: textOf(realOr(storePath(env)), 'The store'), ...more };
 }
 
 function homeOf(env: Context['env']): string {

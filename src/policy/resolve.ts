@@ -51,7 +51,7 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
   const engine = engineOf(policy);
   const rules = engine.rules(['files.hide']);
   const patterns = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
-  const trees = topmost([fromText(policy.home), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
+  const trees = topmost([fromText(policy.home), ...(policy.homes ?? []).map(fromText), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
   const search: Search = { engine, found: new Map(), stats: new Map(), leaks: [], trees };
   for (const [pattern, rule] of patterns) if (!pattern.glob.split('/').includes('**')) lookUp(search, pattern, rule);
   const names = nameMatcher(patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule)));

@@ -19,6 +19,8 @@ export interface SourceRequest {
   readonly argv: readonly string[];
   readonly cwd: string;
   readonly home: string;
+  /** more home directories of the same user, as where HOME is set to another place */
+  readonly homes?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
   /** the store; holds trust and the cache of parsed files */

@@ -45,6 +45,12 @@ describe('the environment is rebuilt from an allow-list', () => {
     expect((await build(host)).env).not.toHaveProperty('ANTHROPIC_API_KEY');
   });
 
+  test('variables that say where certificates are pass, those beside them do not', async () => {
+    const host = { AWS_CA_BUNDLE: '/etc/ca.crt', VAULT_CACERT: '/etc/ca.crt', NODE_EXTRA_CA_CERTS: '/etc/ca.crt', SSL_CERT_FILE: '/etc/ca.crt', VAULT_ADDR: 'x', AWS_REGION: 'y' };
+
+    expect((await build(host)).kept).toEqual(['AWS_CA_BUNDLE', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'VAULT_CACERT']);
+  });
+
   test('a value that looks like a credential is dropped whatever its name', async () => {
     const { env, dropped } = await build({ EDITOR: `ghp_${'a'.repeat(36)}`, PAGER: 'less' });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { fromText } from '../../src/bytes.js';
 import type { ChangeFacts } from '../../src/policy/judge.js';
 import { judgeChange, judgeHost, judgePath, judgeSocket } from '../../src/policy/index.js';
 import { at, policyOf } from './make.js';
@@ -37,6 +38,28 @@ describe('hides of the shipped base', () => {
 
   test('a newline in a directory name does not dodge a rule', async () => {
     expect(judgePath(await policyOf(), at('./a\nb/.env'), 'read').verdict).toBe('deny');
+  });
+});
+
+describe('a HOME that is not the account’s', () => {
+  const homes = ['/home/real'];
+
+  test('RD01 secrets are hidden in every home of the user, the rest of each is seen', async () => {
+    const policy = await policyOf({ home: '/tmp/x', root: '/tmp/x/app', homes });
+    const verdict = (path: string): string => judgePath(policy, fromText(path), 'read').verdict;
+
+    expect(['/tmp/x/.ssh/id', '/home/real/.ssh/id', '/home/real/.netrc', '/home/real/code/.env', '/home/other/tool'].map(verdict)).toEqual(Array(5).fill('deny'));
+    expect(['/tmp/x/.ssh/config', '/home/real/.ssh/config', '/home/real/bin/tool', '/home/real'].map(verdict)).toEqual(Array(4).fill('allow'));
+  });
+
+  test('what grants holds in HOME alone', async () => {
+    const policy = await policyOf({ home: '/tmp/x', root: '/tmp/x/app', homes, profile: 'codex', user: 'version: 1\nchanges: {commit: ["~/out/**"], accept: ["~/out/**"], control: ["~/ctl"]}\nfiles: {readonly: [~/ro]}\n' });
+
+    expect(judgePath(policy, fromText('/home/real/.codex/auth.json'), 'read').verdict).toBe('deny');
+    expect(judgePath(policy, fromText('/tmp/x/.codex/auth.json'), 'read').verdict).toBe('allow');
+    expect(judgePath(policy, fromText('/home/real/ro/x'), 'write').verdict).toBe('deny');
+    expect(judgeChange(policy, { ...change('x'), path: fromText('/home/real/out/x') }).verdict).toBe('escalate');
+    expect(judgeChange(policy, { ...change('x'), path: fromText('/tmp/x/out/x') }).verdict).toBe('commit');
   });
 });
 

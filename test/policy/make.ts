@@ -42,6 +42,7 @@ export interface Layers {
   readonly sets?: Record<string, string[]>;
   readonly bare?: boolean;
   readonly home?: string;
+  readonly homes?: readonly string[];
   readonly root?: string;
 }
 
@@ -63,7 +64,7 @@ export async function sourcesOf(layers: Layers): Promise<Source[]> {
 
 export function compiled(sources: readonly Source[], layers: Layers = {}): CompiledPolicy {
   const { policy, problems } = compile({
-    sources, profile: { name: 'generic', version: null, why: 'test', unverified: false }, home: layers.home ?? HOME, project: layers.root ?? PROJECT,
+    sources, profile: { name: 'generic', version: null, why: 'test', unverified: false }, home: layers.home ?? HOME, homes: layers.homes ?? [], project: layers.root ?? PROJECT,
     env: layers.env ?? {}, sets: { registries: [], ...layers.sets },
   });
   if (problems.length > 0) throw new Error(problems.map(problemText).join('\n'));

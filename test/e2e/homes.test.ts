@@ -1,0 +1,38 @@
+/** End to end: HOME names another directory than the account's home. */
+import { execa } from 'execa';
+import { afterEach, beforeEach, expect } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, identities, type Area, type Outcome } from '../helpers/sandbox.js';
+
+const gated = needs('root', 'userns', 'overlay');
+
+for (const identity of identities()) {
+  gated.describe(`homes as ${identity.name}`, () => {
+    let area: Area;
+    beforeEach(() => { area = createArea(identity); });
+    afterEach(() => area.remove());
+
+    /** A machine of its own, with a /home that has one directory of the user's and one of somebody else's. */
+    const agent = async (script: string): Promise<Outcome> => {
+      const { uid, gid } = identity;
+      const prepare = [
+        'mount -t tmpfs -o mode=755 none /home', 'mkdir -p /home/own/.ssh /home/own/.config /home/own/code /home/other',
+        'echo SECRET > /home/own/.ssh/id_ed25519; echo Host > /home/own/.ssh/config; echo SECRET > /home/own/code/.env; echo SECRET > /home/other/x',
+        'printf "#!/bin/sh\\necho tool\\n" > /home/own/tool; chmod -R a+rX /home; chmod 755 /home/own/tool',
+        `chown -R ${uid}:${gid} /home/own; chown -R 12:12 /home/other`, 'exec "$@"',
+      ].join('\n');
+      const words = area.as(area.argv(['run', '--rm', '--net', 'off', '--', 'sh', '-c', script]));
+      const [program = '', ...args] = ['unshare', '-m', 'sh', '-c', prepare, 'sh', ...words];
+      const result = await execa(program, args, { cwd: area.project, env: area.env, extendEnv: false, reject: false, stdin: 'ignore' });
+      return { status: result.exitCode ?? null, signal: result.signal ?? null, stdout: result.stdout, stderr: result.stderr };
+    };
+
+    gated.test('tools in the user’s own home are there, its secrets are not, and other homes are absent (RD01)', async () => {
+      const outcome = await agent('/home/own/tool; cat /home/own/.ssh/config; cat /home/own/.ssh/id_ed25519 /home/own/code/.env /home/other/x; ls /home; ls -A ~/.ssh; true');
+
+      expect(outcome.stdout, outcome.stderr).toBe(identity.name === 'root' ? 'tool\nHost\nown' : 'tool\nHost\nother\nown');
+      expect(outcome.stderr).not.toContain('SECRET');
+      expect(outcome.stderr).toMatch(/other\/x: /);
+    });
+  });
+}
