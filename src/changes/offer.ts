@@ -1,4 +1,4 @@
-import { isWithin, type Bytes } from '../bytes.js';
+import type { Bytes } from '../bytes.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import type { JudgedChange } from './change.js';
@@ -7,7 +7,7 @@ import { commitContextOf } from './context.js';
 import { commitFacts, planCommit, planDigest, renamePaths, selectChanges, type Composed, type Plan } from './engine.js';
 import type { Gathered } from './gather.js';
 import type { Take } from './refusal.js';
-import { selectionOf } from './words.js';
+import { namedBy, selectionOf } from './words.js';
 
 /** What a user asks to land. */
 export interface Wish {
@@ -16,7 +16,7 @@ export interface Wish {
   /** chosen hunks, by file; with them, empty `words` mean nothing else */
   readonly hunks: ReadonlyMap<Bytes, Composed>;
   readonly merges: Merges;
-  /** paths, and what is below them, that may land although they take effect by themselves */
+  /** absolute paths, what is below them, and patterns, that may land although they take effect by themselves */
   readonly accept: readonly Bytes[];
   readonly take: ReadonlyMap<Bytes, Take>;
   readonly keepSpecial: boolean;
@@ -58,7 +58,8 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   const words = wish.words.length === 0 && wish.hunks.size > 0 ? null : selectionOf(wish.words, single);
   const named = words === null ? NOTHING : selectChanges(single, words, renames);
   const chosen = new Set([...named.paths, ...wish.hunks.keys()]);
-  const withheld = single.filter((change) => chosen.has(change.path) && change.class === 'control' && !accepted(change, wish.accept));
+  const accepted = namedBy(single, wish.accept);
+  const withheld = single.filter(({ path, class: risk }) => chosen.has(path) && risk === 'control' && !accepted.has(path));
   for (const { path } of withheld) chosen.delete(path);
   const plan = planCommit({
     ...{ changes: single, selected: chosen, renames, take: wish.take },
@@ -71,10 +72,6 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
 }
 
 const NOTHING = { paths: new Set<Bytes>(), added: [], unmatched: [] };
-
-function accepted({ path }: JudgedChange, accept: readonly Bytes[]): boolean {
-  return accept.some((root) => isWithin(path, root));
-}
 
 /** The digest of landing everything, which `diff --json` shows for `commit --expect`. */
 export function wholeDigest(store: Store, record: SandboxRecord, gathered: Gathered): string {

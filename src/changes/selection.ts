@@ -40,12 +40,13 @@ export function selectChanges<T extends Change>(
   return { changes: changes.filter(({ path }) => taken.has(path)), paths: taken, added, unmatched: named.unmatched };
 }
 
-interface Matched {
+export interface Matched {
   readonly taken: ReadonlySet<Bytes>;
   readonly unmatched: readonly Bytes[];
 }
 
-function matching(changes: readonly Change[], { paths, globs }: Selection): Matched {
+/** What the words themselves name, and nothing that comes along. No words name nothing. */
+export function matching(changes: readonly Change[], { paths, globs }: Selection): Matched {
   const roots = new Set(paths);
   const hits = new Set<Bytes>();
   const patterns = globs.map((glob) => ({ glob, test: picomatch(toText(glob), { dot: true }) }));

@@ -1,6 +1,6 @@
 import { isWithin, type Bytes } from '../bytes.js';
 import type { Change } from './change.js';
-import { selectChanges, type Selection } from './selection.js';
+import { matching, selectChanges, type Selection } from './selection.js';
 
 /** A word with pattern characters is a pattern, unless a change has that very name. */
 export function selectionOf(words: readonly Bytes[], changes: readonly Change[]): Selection {
@@ -19,4 +19,9 @@ export function filterChanges<T extends Change>(changes: readonly T[], words: re
   const selected = selectChanges(changes, selectionOf(words, changes));
   const added = new Set(selected.added);
   return { changes: selected.changes.filter(({ path }) => !added.has(path)), unmatched: selected.unmatched };
+}
+
+/** The paths that the words name. No words name nothing. */
+export function namedBy(changes: readonly Change[], words: readonly Bytes[]): ReadonlySet<Bytes> {
+  return matching(changes, selectionOf(words, changes)).taken;
 }

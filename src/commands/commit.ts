@@ -59,7 +59,7 @@ export default class Commit extends AgentfwCommand {
     expect: string({ description: 'refuse to land anything but what has this digest', helpValue: 'DIGEST' }),
     merge: string({ description: 'merge text that both sides changed; markers: also where that is unclean', options: ['clean', 'markers'] }),
     take: string({ description: 'settle a conflict for a path (can be repeated)', helpValue: 'sandbox|host PATH', ...many }),
-    'accept-control': string({ description: 'let a path land that takes effect by itself (can be repeated)', helpValue: 'PATH', ...many }),
+    'accept-control': string({ description: 'let a path, all below it, or a pattern land that takes effect by itself (can be repeated)', helpValue: 'PATH', ...many }),
     'keep-special': boolean({ description: 'land FIFOs too' }),
     message: string({ char: 'm', description: 'a note for agentfw log --commits', helpValue: 'NOTE' }),
   };

@@ -219,7 +219,10 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
     expect(other.status).toBe(1);
     expect(other.stderr).toContain('not what was expected');
     expect(host('poem')).toBe('one\ntwo\nthree\n');
-    expect((await area.cli(['commit', 'job', '--dry-run', '--expect', digest, '--accept-control', '.'])).status).toBe(0);
+    for (const named of ['.', '.env*', '**']) {
+      expect((await area.cli(['commit', 'job', '--dry-run', '--expect', digest, '--accept-control', named])).status).toBe(0);
+    }
+    expect((await area.cli(['commit', 'job', '--dry-run', '--accept-control', '.rc*'])).status).toBe(3);
   });
 
   test('`commit --hunk` takes single hunks, and the rest stays', async () => {
