@@ -61,7 +61,8 @@ export default class Run extends AgentfwCommand {
       ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null },
       net: (flags.net ?? null) as RunOptions['net'],
       network: {
-        ask: flags['no-ask'] !== true && flags.detach !== true && hasOwnTerminal(),
+        person: flags.detach !== true && hasOwnTerminal(),
+        noAsk: flags['no-ask'] === true,
         publish: (flags.publish ?? []).map(parsePublish),
         connectHost: new Map((flags['connect-host'] ?? []).map(parseConnectHost).map(({ port, to }) => [port, to])),
         onQuestions: attention(),

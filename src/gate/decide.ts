@@ -1,3 +1,4 @@
+import type { HostGrants } from '../policy/document.js';
 import type { HostJudgement, HostQuestion } from '../policy/judge.js';
 import { canonHost, type Host } from '../policy/host.js';
 import type { ConnQuestion, FirstQuestion, UdpQuestion } from './channel.js';
@@ -5,20 +6,9 @@ import type { Asking } from './ask.js';
 import { exactRule, gateHost, hostText, isMetadata, isSameHost } from './names.js';
 import type { Resolver } from './resolve.js';
 
-/** What a rule grants beyond the dial; absent is no. */
-export interface RuleFlags {
-  readonly udp?: boolean;
-  /** any bytes on 443 and 80, and no check of names */
-  readonly raw?: boolean;
-  /** a ClientHello with ECH or without SNI */
-  readonly hiddenName?: boolean;
-  /** plain HTTP only */
-  readonly methods?: readonly string[];
-}
-
 export interface DecideOptions {
   readonly judge: (question: HostQuestion) => HostJudgement;
-  readonly flags: (judgement: HostJudgement) => RuleFlags;
+  readonly flags: (judgement: HostJudgement) => HostGrants;
   /** a rule that holds says `private: true` */
   readonly isPrivate: (judgement: HostJudgement) => boolean;
   readonly resolve: Resolver;
@@ -47,7 +37,7 @@ export interface Allowed {
   readonly rule: string;
   readonly origin: string | null;
   readonly approval: string | null;
-  readonly flags: RuleFlags;
+  readonly flags: HostGrants;
 }
 
 export type Decision = Allowed | Refused;
@@ -108,9 +98,10 @@ export function judgeFirst(options: DecideOptions, allowed: Allowed, port: numbe
   if (first.spoke === 'bad') return refuse('net.malformed', `what was sent to ${name}:${port} is ambiguous or malformed`);
   if (port === 443 && first.spoke !== 'tls') return refuse('net.tls-required', `port 443 of ${name} carries only TLS`);
   if (port === 80 && first.spoke !== 'http') return refuse('net.http-required', `port 80 of ${name} carries only HTTP`);
+  // What is asked for inside TLS can't be seen.
+  if (flags.methods !== undefined && first.spoke !== 'http') return refuse('net.http-required', `the rule for ${name} is about HTTP methods: only plain HTTP may pass`);
   if (first.spoke === 'tls') return judgeTls(options, allowed, port, first);
-  if (first.spoke === 'http') return judgeHttp(allowed, port, first);
-  return flags.methods === undefined ? null : refuse('net.http-required', `the rule for ${name} is about HTTP methods`);
+  return first.spoke === 'http' ? judgeHttp(allowed, port, first) : null;
 }
 
 function judgeTls(options: DecideOptions, { host, flags }: Allowed, port: number, { sni, ech }: FirstQuestion): Refused | null {

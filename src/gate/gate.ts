@@ -4,12 +4,12 @@ import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { Audit } from '../audit/write.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
-import { judgeHost, type HostJudgement } from '../policy/judge.js';
+import { hostGrants, isPrivatelyAllowed } from '../policy/grants.js';
+import { judgeHost } from '../policy/judge.js';
 import { parseHostPattern } from '../policy/host.js';
 import { askApprover, type RunProgram } from './approver.js';
 import { makeAsking, type Answer, type Asking, type Question } from './ask.js';
 import { serveControl, type ControlReply, type ControlServer, type ControlState } from './control.js';
-import type { RuleFlags } from './decide.js';
 import { canonAddresses, exactRule, gateHost } from './names.js';
 import { makeNotes } from './notes.js';
 import type { Published } from './publish.js';
@@ -31,6 +31,8 @@ export interface GateOptions {
   readonly ask: {
     /** false: `--no-ask`, `--net deny`, no terminal and no approver */
     readonly enabled: boolean;
+    /** false: nobody but the approver can answer, so what it leaves open is refused at once */
+    readonly person: boolean;
     readonly timeoutMs: number;
     readonly approver: { readonly argv: readonly string[]; readonly run: RunProgram } | null;
     /** what waits for an answer changed: a bell and a title, nothing else */
@@ -43,8 +45,6 @@ export interface GateOptions {
   readonly publish: readonly Published[];
   /** sandbox port → host port */
   readonly connectHost: ReadonlyMap<number, number>;
-  /** what policy rules grant beyond the dial */
-  readonly flags?: (judgement: HostJudgement) => RuleFlags;
   /** for tests */
   readonly resolve?: Resolver;
   readonly records?: (name: string, type: number) => Promise<Buffer | null>;
@@ -107,8 +107,8 @@ function sessionOf(options: GateOptions, asking: Asking, note: SessionOptions['n
   return startSession({
     stream: options.stream,
     judge: (question) => judgeHost(options.policy, question),
-    flags: options.flags ?? (() => ({})),
-    isPrivate: ({ rule, also }) => options.policy.rules.some((one) => one.list === 'network.allow' && one.private && (one.id === rule || also.includes(one))),
+    flags: (judgement) => hostGrants(options.policy, judgement),
+    isPrivate: (judgement) => isPrivatelyAllowed(options.policy, judgement),
     resolve: options.resolve ?? hostResolver(),
     asking,
     ownAddresses,
@@ -131,7 +131,7 @@ function questions(options: GateOptions, changed: () => void): Asking {
       audit.record({ kind: 'ask', subject: who, object: { id, host, port, rule }, verdict: 'ask', approval: id, detail: { expires: new Date(expires).toISOString() } });
       changed();
       if (ask.approver === null) return;
-      void askApprover(ask.approver.run, ask.approver.argv, question, ask.timeoutMs).then((answer) => answer !== null && asking.answer(answer));
+      void askApprover(ask.approver.run, ask.approver.argv, question, ask.timeoutMs).then((answer) => answerOf(asking, question, answer, ask.person));
     },
     onAnswered: ({ host, port }, answer) => {
       audit.record({ kind: 'answer', object: { id: answer.id, host, port, rule: answer.rule }, verdict: answer.verdict, approval: answer.id, detail: { scope: answer.scope, by: answer.by } });
@@ -141,6 +141,11 @@ function questions(options: GateOptions, changed: () => void): Asking {
   });
   for (const { rule, verdict } of ask.stored) asking.preset(rule, verdict, 'project');
   return asking;
+}
+
+function answerOf(asking: Asking, { id, rule }: Question, answer: Answer | null, person: boolean): void {
+  if (answer !== null) asking.answer(answer);
+  else if (!person) asking.answer({ id, rule, verdict: 'deny', scope: 'once', by: 'approver: no answer' });
 }
 
 function onAnswer(asking: Asking, session: Session, answer: Answer): ControlReply {

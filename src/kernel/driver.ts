@@ -148,3 +148,47 @@ export function startBackground(self: readonly string[], env: NodeJS.ProcessEnv,
     child.on('close', (code) => resolve({ ready: false, status: code ?? 125 }));
   });
 }
+
+/** What a helper program of the user's own is started with. */
+export interface ProgramStart {
+  readonly input: string;
+  readonly timeoutMs: number;
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+const MAX_OUTPUT = 64 * 1024;
+
+/** Runs a program of the user's on the host, without a shell, in a session of its own, and returns what it printed. */
+export function runProgram(argv: readonly string[], { input, timeoutMs, cwd, env }: ProgramStart): Promise<string> {
+  const [program = '', ...args] = argv;
+  const child = spawn(program, args, { cwd, env, detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
+  return new Promise<string>((resolve, reject) => {
+    let output = '';
+    const fail = (why: string): void => {
+      killGroup(child.pid);
+      reject(new Error(`${program} ${why}`));
+    };
+    const timer = setTimeout(() => fail('took too long'), timeoutMs);
+    child.on('error', reject);
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(input);
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString('utf8');
+      if (output.length > MAX_OUTPUT) fail('said too much');
+    });
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      if (code === 0) resolve(output);
+      else reject(new Error(`${program} ended with ${code}`));
+    });
+  });
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // it has ended
+  }
+}

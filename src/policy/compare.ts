@@ -21,7 +21,7 @@ export function comparePolicies(before: CompiledPolicy, after: CompiledPolicy): 
 }
 
 function byMeaning(rules: readonly CompiledRule[]): Map<string, CompiledRule> {
-  return new Map(rules.map((rule) => [JSON.stringify([rule.list, rule.subjects, rule.except, rule.ports, rule.private, rule.keys]), rule]));
+  return new Map(rules.map((rule) => [JSON.stringify([rule.list, rule.subjects, rule.except, rule.ports, rule.private, rule.keys, rule.grants ?? null]), rule]));
 }
 
 function ruleDifference(rule: CompiledRule, how: 'added' | 'removed'): PolicyDifference {

@@ -80,7 +80,7 @@ function ruleOf(compiler: Compiler, source: Source, rule: RuleText): CompiledRul
   const subjects = subjectsOf(compiler, source, rule.list, rule.subjects, rule.at, !grants);
   // A rule that withholds in every home of the user has its own exceptions there too.
   const except = subjectsOf(compiler, source, rule.list, rule.except, rule.at, grants, !grants);
-  return [{ list: rule.list, id: rule.id, origin, note: rule.note, subjects, except, ports: rule.ports, private: rule.private, silent: rule.silent, keys: rule.keys, tightens: !source.trusted }];
+  return [{ list: rule.list, id: rule.id, origin, note: rule.note, subjects, except, ports: rule.ports, private: rule.private, silent: rule.silent, keys: rule.keys, ...(rule.grants === undefined ? {} : { grants: rule.grants }), tightens: !source.trusted }];
 }
 
 /** What is shared is a hole in every hide that may have one. */

@@ -1,4 +1,4 @@
-import type { Layer, LimitName, RuleList, SettingKey, ThresholdName } from './document.js';
+import type { HostGrants, Layer, LimitName, RuleList, SettingKey, ThresholdName } from './document.js';
 import type { HostPattern } from './host.js';
 import type { PathPattern } from './pattern.js';
 
@@ -29,6 +29,7 @@ export interface CompiledRule {
   readonly private: boolean;
   readonly silent: boolean;
   readonly keys: readonly string[];
+  readonly grants?: HostGrants;
   /** of a project file that is not trusted: may make a verdict stricter, never looser */
   readonly tightens: boolean;
 }

@@ -45,11 +45,25 @@ export interface RuleText {
   readonly silent: boolean;
   /** files.state: top-level keys that start programs */
   readonly keys: readonly string[];
+  /** network allow */
+  readonly grants?: HostGrants;
   readonly at: Place;
+}
+
+/** What a rule on hosts grants beyond the dial; absent is no. */
+export interface HostGrants {
+  readonly udp?: boolean;
+  /** any bytes on 443 and 80, and no check of names */
+  readonly raw?: boolean;
+  /** a ClientHello with ECH or without SNI */
+  readonly hiddenName?: boolean;
+  /** plain HTTP only */
+  readonly methods?: readonly string[];
 }
 
 export type SettingKey =
   | 'changes.default' | 'network.default' | 'environment.secrets' | 'nested'
+  | 'ask.timeout' | 'ask.approver' | 'audit.full' | 'audit.exec'
   | `changes.thresholds.${ThresholdName}` | `limits.${LimitName}`;
 
 export type ThresholdName = 'deletions' | 'files' | 'bytes' | 'executables' | 'types';

@@ -19,6 +19,8 @@ export type { SourceRequest } from './sources.js';
 export { judgePath, type PathJudgement } from './judge.js';
 /** One connection: name, port, and the addresses it resolved to. */
 export { judgeHost, type HostJudgement, type HostQuestion } from './judge.js';
+/** What the rules behind an allow grant beyond the dial. */
+export { hostGrants, isPrivatelyAllowed } from './grants.js';
 /** One named socket or socket path. */
 export { judgeSocket } from './judge.js';
 /** One change by itself, for `explain`; all of a sandbox together: `judgeChanges`. */

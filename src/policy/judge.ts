@@ -108,7 +108,7 @@ function byPrecedence(found: readonly CompiledRule[], fallback: Setting | null):
 }
 
 /** Layers that a managed `default` lets through. */
-function isAbove({ layer }: Origin): boolean {
+export function isAbove({ layer }: Origin): boolean {
   return layer === 'built-in' || layer === 'profile' || layer === 'managed';
 }
 

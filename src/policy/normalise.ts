@@ -1,4 +1,4 @@
-import { GRANTS, type HoleText, type PolicyDocument, type Problem, type RuleList, type RuleText, type SettingKey, type SettingText, type VariableText } from './document.js';
+import { GRANTS, type HoleText, type HostGrants, type PolicyDocument, type Problem, type RuleList, type RuleText, type SettingKey, type SettingText, type VariableText } from './document.js';
 import { checkExamples } from './examples.js';
 import { parseHostPattern } from './host.js';
 import { isLiteral, parsePattern } from './pattern.js';
@@ -48,6 +48,7 @@ type AnyRule = string | {
   readonly id?: string | undefined; readonly except?: string[] | undefined; readonly match?: string[] | undefined; readonly not?: string[] | undefined;
   readonly note?: string | undefined; readonly ports?: 'any' | number[] | undefined; readonly private?: boolean | undefined;
   readonly silent?: boolean | undefined; readonly keys?: string[] | undefined;
+  readonly methods?: string[] | undefined; readonly udp?: boolean | undefined; readonly hiddenName?: boolean | undefined; readonly raw?: boolean | undefined;
 };
 
 function ruleTexts(list: RuleList, rules: readonly AnyRule[] | undefined, sink: Sink): RuleText[] {
@@ -58,8 +59,8 @@ function ruleTexts(list: RuleList, rules: readonly AnyRule[] | undefined, sink: 
     const subjects = typeof rule === 'string' ? [rule] : listOf(rule.path ?? rule.host ?? rule.name);
     const text: RuleText = {
       list, subjects, id: given.id ?? `${list}:${subjects[0] ?? ''}`, except: given.except ?? [], note: given.note ?? null,
-      ports: given.ports ?? null, private: given.private ?? false, silent: given.silent ?? false, keys: given.keys ?? [],
-      at: sink.yaml.place(path),
+      ports: given.ports ?? (given.methods === undefined ? null : [80]), private: given.private ?? false, silent: given.silent ?? false, keys: given.keys ?? [],
+      ...grantsOf(given), at: sink.yaml.place(path),
     };
     checkSubjects(text, path, sink);
     if (sink.problems.length === 0) {
@@ -67,6 +68,13 @@ function ruleTexts(list: RuleList, rules: readonly AnyRule[] | undefined, sink: 
     }
     return text;
   });
+}
+
+function grantsOf({ methods, udp, hiddenName, raw }: Exclude<AnyRule, string>): { readonly grants?: HostGrants } {
+  const grants: HostGrants = {
+    ...(methods === undefined ? {} : { methods }), ...(udp === true ? { udp } : {}), ...(hiddenName === true ? { hiddenName } : {}), ...(raw === true ? { raw } : {}),
+  };
+  return Object.keys(grants).length === 0 ? {} : { grants };
 }
 
 function checkSubjects(rule: RuleText, path: Path, sink: Sink): void {
@@ -81,7 +89,17 @@ function checkSubjects(rule: RuleText, path: Path, sink: Sink): void {
   rule.except.forEach((text, i) => check(text, [...path, 'except', i], !grants));
   if (rule.list === 'files.passthrough' || rule.list === 'files.state') checkPlain(rule, path, sink);
   if (rule.private && rule.list !== 'network.allow') report(sink, [...path, 'private'], '`private` belongs to `allow` rules', null);
+  checkGrants(rule, path, sink);
   if (rule.silent && rule.list !== 'network.deny') report(sink, [...path, 'silent'], '`silent` belongs to `deny` rules', null);
+}
+
+function checkGrants({ list, grants = {}, ports }: RuleText, path: Path, sink: Sink): void {
+  for (const name of Object.keys(grants)) {
+    if (list !== 'network.allow') report(sink, [...path, name], `\`${name}\` belongs to \`allow\` rules`, null);
+  }
+  if (grants.methods === undefined) return;
+  if (grants.raw === true) report(sink, [...path, 'raw'], '`raw` checks nothing, so `methods` would mean nothing', null);
+  if (ports === 'any' || ports?.includes(443) === true) report(sink, [...path, 'ports'], '`methods` show in plain HTTP only, not on port 443', 'Write two rules.');
 }
 
 /** A bound directory and a merged file must be known by name before the agent starts. */
@@ -164,6 +182,10 @@ function settingsOf(input: PolicyInput, sink: Sink): SettingText[] {
   add('network.default', input.network?.default);
   add('environment.secrets', input.environment?.secrets);
   add('nested', input.nested);
+  add('ask.timeout', input.ask?.timeout, parseDuration);
+  add('ask.approver', approverOf(input, sink));
+  add('audit.full', input.audit?.full);
+  add('audit.exec', input.audit?.exec);
   const thresholds = input.changes?.thresholds ?? {};
   for (const name of ['deletions', 'files', 'executables', 'types'] as const) add(`changes.thresholds.${name}`, thresholds[name], parseCount);
   add('changes.thresholds.bytes', thresholds.bytes, parseSize);
@@ -172,6 +194,14 @@ function settingsOf(input: PolicyInput, sink: Sink): SettingText[] {
   add('limits.time', limits.time, parseDuration);
   for (const name of ['pids', 'inodes', 'cpu'] as const) add(`limits.${name}`, limits[name]);
   return found;
+}
+
+/** As JSON: a setting is one word. */
+function approverOf({ ask }: PolicyInput, sink: Sink): string | undefined {
+  const [program = ''] = ask?.approver ?? [];
+  if (ask?.approver === undefined) return undefined;
+  if (!/^(~\/|\/)/.test(program)) report(sink, ['ask', 'approver', 0], `\`${program}\` is neither an absolute path nor below \`~/\``, null);
+  return JSON.stringify(ask.approver);
 }
 
 function variablesOf(input: PolicyInput, sink: Sink): VariableText[] {

@@ -65,6 +65,10 @@ const hostRule = z.strictObject({
   host: z.union([host, z.array(host).min(1)]).describe('Host or hosts.'),
   ports: z.union([z.literal('any'), z.array(z.int().min(1).max(65_535)).min(1)]).describe('Ports. Without it: 443 and 80 for `allow` and `ask`, all ports for `deny`.').optional(),
   private: z.boolean().describe('The host may have a private, loopback or link-local address (`allow` only).').optional(),
+  methods: z.array(z.string().regex(/^[A-Z]+$/)).min(1).describe('HTTP methods that may be asked for, e.g. `[GET, HEAD]` (`allow` only). They show in plain HTTP alone: the rule means port 80 unless it names ports, and TLS is refused there. Only the first request of a connection is read.').optional(),
+  udp: z.boolean().describe('Datagrams to the ports may pass too (`allow` only). Nothing in them is checked.').optional(),
+  hiddenName: z.boolean().describe('TLS may hide the name it asks for: no SNI, or an Encrypted ClientHello (`allow` only).').optional(),
+  raw: z.boolean().describe('Any bytes may pass on the ports, 443 and 80 included, and no name in them is compared (`allow` only).').optional(),
   silent: z.boolean().describe('Refuse without telling anybody but the audit (`deny` only).').optional(),
   id: id.optional(),
   except: z.array(host).min(1).describe('Holes in this rule.').optional(),
@@ -80,6 +84,16 @@ const network = z.strictObject({
   deny: hostRules('Hosts that are refused; no answer and no `allow` lifts it.'),
   default: z.enum(['allow', 'ask', 'deny']).describe('What happens to a host that no rule names.').optional(),
   sets: z.record(z.string().regex(/^[a-z][a-z0-9-]*$/), z.array(host).min(1)).describe('Named sets of hosts for `allow`, `ask` and `deny`.').optional(),
+});
+
+const ask = z.strictObject({
+  timeout: z.string().describe('How long a connection is held for an answer, with unit: `60s`, which is the default.').optional(),
+  approver: z.array(z.string().min(1)).min(1).describe('A program, absolute or `~/…`, and its arguments: it reads each question as JSON on stdin and answers on stdout. Outside of the sandbox, without a shell.').optional(),
+});
+
+const audit = z.strictObject({
+  full: z.enum(['stop', 'drop']).describe('When a record can not be written: end the sandbox, or count the loss and go on.').optional(),
+  exec: z.enum(['on', 'off']).describe('Record every program that starts, with its arguments. Advisory: they can be raced.').optional(),
 });
 
 const socket = z.string().describe('A named socket (`ssh-agent`, `docker`, …) or an absolute path.');
@@ -128,6 +142,8 @@ export const policySchema = z.strictObject({
   files: files.describe('What of the file system the agent sees, and where its writes go.').optional(),
   changes: changes.describe('What happens to what the agent wrote. Precedence: discard, escalate, commit, default.').optional(),
   network: network.describe('Which hosts it reaches. Precedence: deny, ask, allow, default.').optional(),
+  ask: ask.describe('How questions are answered.').optional(),
+  audit: audit.describe('What is written down.').optional(),
   sockets: sockets.describe('Which unix sockets of the host it reaches.').optional(),
   environment: environment.describe('Which variables it gets.').optional(),
   limits: limits.describe('How much of the machine it may use.').optional(),
@@ -139,5 +155,5 @@ export type PolicyInput = z.infer<typeof policySchema>;
 
 /** Top-level words that later versions will use. */
 export const RESERVED: Readonly<Record<string, string>> = {
-  tools: 'rules on tool calls', credentials: 'the credential broker', agents: 'rules per agent', audit: 'audit settings',
+  tools: 'rules on tool calls', credentials: 'the credential broker', agents: 'rules per agent',
 };

@@ -13,10 +13,17 @@ const STRICTNESS: Partial<Record<SettingKey, readonly string[]>> = {
   'changes.default': ['commit', 'escalate', 'discard'],
   'environment.secrets': ['keep', 'drop'],
   nested: ['allow', 'deny'],
+  'audit.full': ['drop', 'stop'],
+  'audit.exec': ['off', 'on'],
 };
 
 /** What holds where nothing is set: an untrusted file must not loosen that either. */
-const UNSET: Partial<Record<SettingKey, string>> = { 'network.default': 'ask', 'changes.default': 'escalate', 'environment.secrets': 'drop', nested: 'allow' };
+const UNSET: Partial<Record<SettingKey, string | number>> = {
+  'network.default': 'ask', 'changes.default': 'escalate', 'environment.secrets': 'drop', nested: 'allow', 'ask.timeout': 60, 'audit.full': 'stop', 'audit.exec': 'off',
+};
+
+/** Neither stricter nor looser than another: the managed one holds, and an untrusted file has no say. */
+const UNORDERED: ReadonlySet<SettingKey> = new Set<SettingKey>(['ask.approver']);
 
 /** True when `a` withholds more than `b`. */
 export function isStricter(key: SettingKey, a: string | number, b: string | number): boolean {
@@ -37,8 +44,8 @@ export function mergeSettings(given: readonly GivenSetting[]): { settings: Setti
   for (const key of [...new Set(given.map((setting) => setting.key))].sort()) {
     const own = given.filter((setting) => setting.key === key);
     const managed = strictest(own.filter(isManaged));
-    let value = highest(own.filter((setting) => setting.trusted));
-    for (const clamp of [managed, ...own.filter((setting) => !setting.trusted)]) {
+    let value = (UNORDERED.has(key) ? managed : null) ?? highest(own.filter((setting) => setting.trusted));
+    for (const clamp of UNORDERED.has(key) ? [] : [managed, ...own.filter((setting) => !setting.trusted)]) {
       const now = value?.value ?? UNSET[key];
       if (clamp !== null && (now === undefined || isStricter(key, clamp.value, now))) value = clamp;
     }
@@ -72,10 +79,11 @@ function refusedOf(setting: GivenSetting, value: GivenSetting | null, managed: G
   if (setting === value) return [];
   const what = `${setting.key}: ${setting.value}`;
   const holds = value?.value ?? UNSET[setting.key];
-  if (!setting.trusted && holds !== undefined && isStricter(setting.key, holds, setting.value)) {
+  const unordered = UNORDERED.has(setting.key);
+  if (!setting.trusted && (unordered || (holds !== undefined && isStricter(setting.key, holds, setting.value)))) {
     return [{ origin: setting.origin, what, why: 'a project file may only tighten until it is trusted', hint: `Run agentfw policy trust ${setting.origin.file}` }];
   }
-  const below = managed !== null && setting.rank > managed.rank && isStricter(setting.key, managed.value, setting.value);
+  const below = managed !== null && setting.rank > managed.rank && (unordered || isStricter(setting.key, managed.value, setting.value));
   return below ? [{ origin: setting.origin, what, why: `the managed policy sets ${setting.key} to ${managed.value}`, hint: null }] : [];
 }
 

@@ -1,11 +1,13 @@
 import { joinBytes, toText, type Bytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
+import { listField, textField } from '../fields.js';
 import { readAnswers, storeAnswer } from '../gate/approvals.js';
 import type { Question } from '../gate/ask.js';
 import type { Gate } from '../gate/gate.js';
 import type { Published } from '../gate/publish.js';
-import type { Driver } from '../kernel/driver.js';
-import type { CompiledPolicy } from '../policy/index.js';
+import type { RunProgram } from '../gate/approver.js';
+import { runProgram, type Driver } from '../kernel/driver.js';
+import { settingOf, type CompiledPolicy } from '../policy/index.js';
 import { waitLock } from './lock.js';
 import type { SandboxRecord } from './sandbox.js';
 import { sandboxDir, type Store } from './store.js';
@@ -13,8 +15,10 @@ import type { Trail } from './trail.js';
 
 /** What the command line says about the network, beside `--net`. */
 export interface NetworkWish {
-  /** false: `--no-ask`, or no terminal that would ring */
-  readonly ask: boolean;
+  /** false: no terminal that would ring */
+  readonly person: boolean;
+  /** `--no-ask`: not even the policy's approver is asked */
+  readonly noAsk: boolean;
   readonly publish: readonly Published[];
   /** port of the sandbox's loopback → port of the host's */
   readonly connectHost: ReadonlyMap<number, number>;
@@ -40,7 +44,7 @@ export interface NetworkOptions {
   readonly wish: NetworkWish;
 }
 
-const ASK_TIMEOUT_MS = 60_000;
+const ASK_TIMEOUT_S = 60;
 
 /** Refuses what contradicts itself, and the open network where the managed policy has rules for it. */
 export function checkNetwork(net: SandboxRecord['net'], { publish, connectHost }: NetworkWish, { rules, settings }: CompiledPolicy): void {
@@ -95,13 +99,15 @@ async function open({ store, record, policy, trail, wish }: NetworkOptions, driv
   if (driver.gate === null) throw new Error('the driver has no gate');
   const { startGate } = await import('../gate/gate.js');
   const { context, kernel } = store;
+  const approver = approverOf(policy, context);
   return startGate({
     ...{ stream: driver.gate, policy, audit: trail.audit, dir: toText(sandboxDir(store, record.tag)), now: context.now },
     newId: () => idOf(context.random(5)),
     ask: {
-      enabled: record.net === 'ask' && wish.ask,
-      timeoutMs: ASK_TIMEOUT_MS,
-      approver: null,
+      enabled: record.net === 'ask' && !wish.noAsk && (wish.person || approver !== null),
+      person: wish.person,
+      timeoutMs: Number(settingOf(policy, 'ask.timeout')?.value ?? ASK_TIMEOUT_S) * 1000,
+      approver,
       onChanged: wish.onQuestions,
       stored: readAnswers(kernel, store.dir).filter(({ project }) => project === policy.project),
       store: ({ rule, verdict, by }) => withAnswers(store, () => storeAnswer(kernel, store.dir, { project: policy.project, rule, verdict, at: context.now().toISOString(), by })),
@@ -109,6 +115,15 @@ async function open({ store, record, policy, trail, wish }: NetworkOptions, driv
     publish: wish.publish,
     connectHost: wish.connectHost,
   });
+}
+
+/** The policy's `ask.approver`: it runs outside, as the user, where no agent's file is the working directory. */
+function approverOf(policy: CompiledPolicy, { env }: Store['context']): { readonly argv: readonly string[]; readonly run: RunProgram } | null {
+  const given = settingOf(policy, 'ask.approver')?.value;
+  if (given === undefined) return null;
+  const argv = listField(JSON.parse(String(given)), 'ask.approver').map((word) => textField(word, 'ask.approver'));
+  const run: RunProgram = (words, input, timeoutMs) => runProgram(words, { input, timeoutMs, cwd: '/', env });
+  return { argv: argv.map((word, i) => (i === 0 ? word.replace(/^~(?=\/)/, policy.home) : word)), run };
 }
 
 /** One writer of `approvals.json` at a time. */

@@ -7,7 +7,7 @@ import { startTimeOf } from '../kernel/process.js';
 import { startCapture, type Capture } from '../changes/capture.js';
 import { adoptLog, BACKGROUND, report, runInBackground } from './detach.js';
 import { checkNetwork, makeNetwork, networkLines, rungWish, type Network, type NetworkWish } from './network.js';
-import type { CompiledPolicy } from '../policy/index.js';
+import { settingOf, type CompiledPolicy } from '../policy/index.js';
 import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
 import { refuseNested } from './nested.js';
@@ -163,9 +163,10 @@ function whyEnded({ failure }: Outcome, broken: AgentfwError | null): AgentfwErr
 }
 
 /** A run that can't be recorded doesn't begin. */
-async function beginTrail(store: Store, opened: Opened, { digest, profile }: RunPolicy['policy']): Promise<Trail> {
+async function beginTrail(store: Store, opened: Opened, policy: CompiledPolicy): Promise<Trail> {
   try {
-    return openTrail(store, opened.record, { digest, profile: profile.name });
+    const full = settingOf(policy, 'audit.full')?.value === 'drop' ? 'drop' : 'stop';
+    return openTrail(store, opened.record, { digest: policy.digest, profile: policy.profile.name, full });
   } catch (error) {
     await giveUp(store, opened);
     throw error;

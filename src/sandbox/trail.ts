@@ -18,11 +18,13 @@ export interface Trail {
   readonly leave: () => void;
 }
 
+type Audits = Parameters<typeof openAudit>[0]['onFull'];
+
 const NETWORK: ReadonlySet<string> = new Set(['conn', 'first', 'udp', 'dns']);
 
 /** Opens the log and says what begins, under which policy, before anything of it does. */
-export function openTrail(store: Store, record: SandboxRecord, policy: { readonly digest: string; readonly profile: string }): Trail {
-  const log = auditOf(store, record.tag, policy.digest);
+export function openTrail(store: Store, record: SandboxRecord, policy: { readonly digest: string; readonly profile: string; readonly full: Audits }): Trail {
+  const log = auditOf(store, record.tag, policy.digest, policy.full);
   let refused = 0;
   const audit: Audit = {
     ...log,
@@ -63,6 +65,6 @@ export function recordEffect(store: Store, tag: string, event: AuditEvent): void
   else audit.seal(userKey(store.kernel, store.dir));
 }
 
-function auditOf(store: Store, tag: string, policy: string | null): Audit {
-  return openAudit({ kernel: store.kernel, dir: sandboxDir(store, tag), tag, policy, now: store.context.now, onFull: 'stop' });
+function auditOf(store: Store, tag: string, policy: string | null, onFull: Audits = 'stop'): Audit {
+  return openAudit({ kernel: store.kernel, dir: sandboxDir(store, tag), tag, policy, now: store.context.now, onFull });
 }

@@ -2,9 +2,10 @@ import { describe, expect, test, vi } from 'vitest';
 import { makeAsking, type AskOptions } from '../../src/gate/ask.js';
 import { askApprover } from '../../src/gate/approver.js';
 import type { ConnQuestion, FirstQuestion } from '../../src/gate/channel.js';
-import { decideUdp, judgeFirst, lookAt, vet, type Allowed, type DecideOptions, type RuleFlags } from '../../src/gate/decide.js';
+import { decideUdp, judgeFirst, lookAt, vet, type Allowed, type DecideOptions } from '../../src/gate/decide.js';
 import { addressClass, exactRule, gateHost, isMetadata } from '../../src/gate/names.js';
 import { hostLookup, makeResolver } from '../../src/gate/resolve.js';
+import type { HostGrants } from '../../src/policy/document.js';
 import { isPublic } from '../../src/policy/ip.js';
 import type { HostJudgement } from '../../src/policy/judge.js';
 
@@ -17,7 +18,7 @@ interface World {
   readonly private?: boolean;
   readonly names?: Readonly<Record<string, readonly string[]>>;
   readonly own?: readonly string[];
-  readonly flags?: RuleFlags;
+  readonly flags?: HostGrants;
   readonly ask?: Partial<AskOptions>;
 }
 
@@ -123,8 +124,8 @@ describe('a connection', () => {
 
 describe('first bytes', () => {
   const first = (more: Partial<FirstQuestion>): FirstQuestion => ({ t: 'first', id: 1, spoke: 'tls', sni: null, alpn: null, ech: false, method: null, host: null, hostPort: null, target: null, authority: null, ...more });
-  const allowed = (host: string, flags: RuleFlags = {}): Allowed => ({ verdict: 'allow', host: gateHost(host), addresses: [], port: 443, rule: '', origin: null, approval: null, flags });
-  test.each<[string, string, number, RuleFlags, Partial<FirstQuestion>, string | null]>([
+  const allowed = (host: string, flags: HostGrants = {}): Allowed => ({ verdict: 'allow', host: gateHost(host), addresses: [], port: 443, rule: '', origin: null, approval: null, flags });
+  test.each<[string, string, number, HostGrants, Partial<FirstQuestion>, string | null]>([
     ['NT13 another SNI', 'a.test', 443, {}, { sni: 'evil.test' }, 'net.sni-mismatch'],
     ['the same SNI in capitals', 'a.test', 443, {}, { sni: 'A.TEST' }, null],
     ['NT14 no SNI', 'a.test', 443, {}, {}, 'net.sni-missing'],

@@ -64,7 +64,7 @@ async function start(argv: readonly string[], policy: CompiledPolicy, more: Part
   const audit = openAudit({ kernel, dir: fromText(dir), tag: 't', policy: policy.digest, now: () => new Date(), onFull: 'stop' });
   const gate = await startGate({
     ...{ stream: (child.stdio as unknown as Duplex[])[5]!, policy, audit, dir, now: () => new Date(), newId: () => `q${(ids += 1)}` },
-    ask: { enabled: true, timeoutMs: 20_000, approver: null, onChanged: () => undefined, stored: [], store: () => undefined, ...more },
+    ask: { enabled: true, person: true, timeoutMs: 20_000, approver: null, onChanged: () => undefined, stored: [], store: () => undefined, ...more },
     ...{ publish: more.publish ?? [], connectHost: new Map() },
     records: makeRecords({
       resolveTxt: () => Promise.resolve([['hello text']]),

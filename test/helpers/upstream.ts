@@ -20,8 +20,11 @@ export interface Upstream {
 export async function startUpstream(): Promise<Upstream> {
   const seen: string[] = [];
   const server = createServer((request: IncomingMessage, response) => {
+    const slow = request.url === '/slow';
     seen.push(`${request.method ?? ''} ${request.headers.host ?? ''} ${request.url ?? ''}`);
-    response.end('from upstream\n');
+    // Never ended: what holds it open is cut, or not.
+    if (slow) response.write('begun\n');
+    else response.end('from upstream\n');
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -42,6 +45,9 @@ export const ALLOWED = 'up.agentfw-test.example';
 export const INWARD = 'inward.agentfw-test.example';
 export const OTHER = 'other.agentfw-test.example';
 
+/** No rule of the shared policy names these: a test's own policy file does. */
+export const RULES = ['get', 'raw', 'asked'].map((name) => `${name}.rules-test.example`);
+
 /** The user's policy, and the hosts file that `cli` and `words` lay over the machine's own. */
 export interface World {
   readonly cli: (args: readonly string[], options?: RunOptions) => Promise<Outcome>;
@@ -58,7 +64,7 @@ export function makeWorld(area: Area, port: number): World {
     chownSync(path, area.identity.uid, area.identity.gid);
   }
   const hosts = join(area.dir, 'hosts');
-  writeFileSync(hosts, `127.0.0.1 localhost\n127.0.0.1 ${ALLOWED} ${OTHER} ${INWARD}\n169.254.169.254 metadata.agentfw-test.example\n`, { mode: 0o644 });
+  writeFileSync(hosts, `127.0.0.1 localhost\n127.0.0.1 ${ALLOWED} ${OTHER} ${INWARD} ${RULES.join(' ')}\n169.254.169.254 metadata.agentfw-test.example\n`, { mode: 0o644 });
   const policy = join(dir, 'policy.yaml');
   writeFileSync(policy, [
     'version: 1', 'network:', '  allow:',

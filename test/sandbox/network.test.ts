@@ -3,7 +3,7 @@ import { hostsOf, nsswitchOf } from '../../src/sandbox/gatefiles.js';
 import { checkNetwork, type NetworkWish } from '../../src/sandbox/network.js';
 import { policyOf } from '../policy/make.js';
 
-const WISH: NetworkWish = { ask: true, publish: [], connectHost: new Map(), onQuestions: () => undefined };
+const WISH: NetworkWish = { person: true, noAsk: false, publish: [], connectHost: new Map(), onQuestions: () => undefined };
 
 describe('what resolves names inside', () => {
   test('of a hosts file only loopback names without a dot stay: the others are the gate’s', () => {

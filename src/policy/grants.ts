@@ -1,0 +1,31 @@
+import type { CompiledPolicy, CompiledRule } from './compiled.js';
+import type { HostGrants } from './document.js';
+import { isAbove, type HostJudgement } from './judge.js';
+
+/** What the rules that let a connection through grant beyond the dial: all of them together, the managed floor's alone where there is one. */
+export function hostGrants(policy: CompiledPolicy, judgement: HostJudgement): HostGrants {
+  const rules = allowing(policy, judgement);
+  const methods = rules.map(({ grants }) => grants?.methods);
+  const limited = methods.length > 0 && methods.every((list) => list !== undefined);
+  const has = (name: 'udp' | 'raw' | 'hiddenName'): boolean => rules.some(({ grants }) => grants?.[name] === true);
+  return {
+    ...(has('udp') ? { udp: true } : {}), ...(has('raw') ? { raw: true } : {}), ...(has('hiddenName') ? { hiddenName: true } : {}),
+    ...(limited ? { methods: [...new Set(methods.flat())] as readonly string[] } : {}),
+  };
+}
+
+/** True when a rule that holds says `private: true`. */
+export function isPrivatelyAllowed(policy: CompiledPolicy, judgement: HostJudgement): boolean {
+  return allowing(policy, judgement).some((rule) => rule.private);
+}
+
+function allowing(policy: CompiledPolicy, { rule, origin, also }: HostJudgement): readonly CompiledRule[] {
+  const own = policy.rules.find((one) => one.list === 'network.allow' && one.id === rule && isSame(one.origin, origin));
+  const found = [...(own === undefined ? [] : [own]), ...also.filter(({ list }) => list === 'network.allow')];
+  const floored = policy.floor.some(({ key, value }) => key === 'network.default' && value !== 'allow');
+  return floored ? found.filter((one) => isAbove(one.origin)) : found;
+}
+
+function isSame(a: CompiledRule['origin'], b: HostJudgement['origin']): boolean {
+  return b !== null && a.file === b.file && a.line === b.line && a.col === b.col && a.layer === b.layer;
+}

@@ -1,0 +1,100 @@
+/** What rules grant beyond the dial, the approver, and rules that change while the agent runs. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect } from 'vitest';
+import type { AuditRecord } from '../../src/audit/event.js';
+import { needs } from '../helpers/needs.js';
+import { createArea, eventually, identities, jsonOf, type Area, type Outcome } from '../helpers/sandbox.js';
+import { makeWorld, OTHER, RULES, startUpstream, type Upstream, type World } from '../helpers/upstream.js';
+
+const [GET = '', RAW = '', ASKED = ''] = RULES;
+
+for (const identity of identities()) {
+  const gated = needs('root', 'userns', 'overlay', 'python');
+
+  gated.describe(`rules of the network gate as ${identity.name}`, () => {
+    let area: Area;
+    let up: Upstream;
+    let world: World;
+    beforeAll(async () => {
+      area = createArea(identity);
+      up = await startUpstream();
+      world = makeWorld(area, up.port);
+    });
+    afterAll(async () => {
+      await area.remove();
+      await up.close();
+    });
+
+    const file = (name: string, text: string, mode = 0o600): string => {
+      const path = join(area.dir, name);
+      writeFileSync(path, text, { mode });
+      chownSync(path, identity.uid, identity.gid);
+      return path;
+    };
+    const run = (tag: string, policy: string, script: string, flags: readonly string[] = []): Promise<Outcome> =>
+      world.cli(['run', '--tag', tag, '--net', 'ask', '--policy', file(`${tag}.yaml`, policy), ...flags, '--', 'sh', '-c', script]);
+    const records = async (tag: string, ...kinds: readonly string[]): Promise<readonly AuditRecord[]> =>
+      jsonOf<{ readonly records: readonly AuditRecord[] }>(await area.cli(['log', tag, '--json', ...kinds.flatMap((kind) => ['--kind', kind])])).records;
+    const url = (host: string): string => `http://${host}:${up.port}`;
+    const code = "curl -s -m 10 -o /dev/null -w '%{http_code}\\n'";
+
+    gated.test('a rule may limit methods, or pass any bytes', async () => {
+      const policy = `version: 1
+network:
+  allow:
+    - {host: ${GET}, ports: [${up.port}], private: true, methods: [GET]}
+    - {host: ${RAW}, ports: [${up.port}], private: true, raw: true}
+`;
+      const other = `${code} -H 'Host: another.example'`;
+      const outcome = await run('methods', policy, `${code} ${url(GET)}/; ${code} -X POST ${url(GET)}/; ${other} ${url(GET)}/; ${other} ${url(RAW)}/`);
+
+      expect(outcome.stdout, outcome.stderr).toBe('200\n403\n403\n200\n');
+      expect((await records('methods', 'first')).map(({ rule }) => rule)).toEqual(['net.method', 'net.host-mismatch']);
+    });
+
+    gated.test('an approver answers where nobody watches; what it does not answer is a no', async () => {
+      const said = file('said', '');
+      const approver = file('approver', `#!/bin/sh\nq=$(cat); echo "$q" >> ${said}\ncase "$q" in *${ASKED}*) echo '{"verdict":"allow","scope":"session"}';; *) exit 1;; esac\n`, 0o700);
+      const policy = `version: 1
+ask: {timeout: 20s, approver: [${approver}]}
+network:
+  allow: [{host: ${ASKED}, ports: [${up.port}], private: true}]
+  ask: [{host: ${ASKED}, ports: [${up.port}]}]
+`;
+      const began = performance.now();
+      const outcome = await run('approver', policy, `${code} ${url(ASKED)}/; ${code} ${url(ASKED)}/; ${code} http://nowhere.example/`);
+
+      expect(outcome.stdout, outcome.stderr).toBe('200\n200\n403\n');
+      expect(performance.now() - began).toBeLessThan(18_000);
+      expect((await records('approver', 'answer')).map(({ verdict, detail }) => [verdict, detail['by']])).toEqual([['allow', 'approver'], ['deny', 'approver: no answer']]);
+      const asked = readFileSync(said, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { rule: string; who: { exe: string } });
+      expect(asked.map(({ rule }) => rule)).toEqual([`${ASKED}:${up.port}`, 'nowhere.example:80']);
+      expect(asked[0]?.who.exe).toMatch(/\/curl$/);
+      expect((await run('silent', policy, `${code} ${url(ASKED)}/`, ['--no-ask'])).stdout).toBe('403\n');
+    });
+
+    gated.test('`net revoke` cuts what is open within a second', async () => {
+      const policy = file('live.yaml', `version: 1\nnetwork: {allow: [{host: ${OTHER}, ports: [${up.port}], private: true}]}\n`);
+      const script = `echo up; while ! curl -s -m 5 -o /dev/null --fail ${url(OTHER)}/; do sleep 0.1; done; curl -s -N -m 50 ${url(OTHER)}/slow; echo "ended $?"`;
+      const [program = '', ...args] = world.words(['run', '--tag', 'live', '--net', 'ask', '--no-ask', '--policy', policy, '--', 'sh', '-c', script]);
+      const child = spawn(program, args, { cwd: world.cwd, env: { ...world.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+      let output = '';
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+      const rule = `${OTHER}:${up.port}`;
+      await eventually('it runs', () => output.includes('up'));
+      expect((await area.cli(['net', 'allow', 'live', rule])).status).toBe(0);
+      await eventually('it is connected', () => output.includes('begun'));
+      const revoked = await area.cli(['net', 'revoke', 'live', rule]);
+      const began = performance.now();
+      await once(child, 'close');
+
+      expect(performance.now() - began).toBeLessThan(2000);
+      expect(revoked.stderr).toMatch(/1/);
+      expect(output).toMatch(/ended (56|18|52)/);
+    }, 60_000);
+  });
+}
+
