@@ -93,6 +93,6 @@ for (const { path, text } of outputFiles) {
   await writeFile(`${path}.new`, basename(path) === 'main.cjs' ? wrapped(text) : text);
   await rename(`${path}.new`, path);
 }
-const made = spawnSync(process.execPath, [`${root}scripts/codecache.mjs`, out], { encoding: 'utf8' });
+const made = spawnSync(process.execPath, [`${root}scripts/codecache.mjs`, out], { encoding: 'utf8', timeout: 60_000 });
 if (made.status !== 0) console.error(`can't make the code cache: ${made.stderr}`);
 process.exitCode = made.status ?? 1;

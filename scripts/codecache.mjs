@@ -1,6 +1,6 @@
 // Compiles the bundle as bin/run.js does, loads every command, and keeps what
 // V8 made of it: `node scripts/codecache.mjs dist/fast`.
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -13,17 +13,24 @@ const script = new Script(source, { filename });
 const module = { exports: {} };
 script.runInThisContext()(module.exports, createRequire(filename), module, filename, dirname(filename), (name) => import(name));
 
-// What commands run first is compiled too. They find an empty store and home.
-const store = mkdtempSync(join(tmpdir(), 'agentfw-cache-'));
+// What commands run is compiled too: they find an empty home, a store of their own, and an agent that writes one
+// file. Where sandboxes can't run, as in another sandbox, the cache holds less.
+const place = realpathSync(mkdtempSync(join(tmpdir(), 'agentfw-cache-')));
+const [home, work] = ['home', 'home/work'].map((name) => join(place, name));
 const root = `${dirname(dirname(out))}/`;
-Object.assign(process.env, { AGENTFW_STATE_DIR: store, HOME: store, NO_COLOR: '1' });
-process.chdir(store);
+Object.assign(process.env, { AGENTFW_STATE_DIR: join(place, 'store'), HOME: home, NO_COLOR: '1' });
+const lines = [
+  'list', 'policy show', 'run --tag a --net off -- touch new', 'list', 'diff a', 'diff a --stat', 'status a', 'commit a --yes', 'undo',
+  'run --in a --net off -- true', 'discard a --yes', 'diff', 'run --no-such-flag',
+];
+mkdirSync(work, { recursive: true });
+process.chdir(work);
 try {
   for (const load of Object.values(module.exports.COMMANDS)) await load();
-  for (const words of [['list'], ['policy', 'show'], ['diff'], ['run', '--no-such-flag']]) await module.exports.main(words, root);
+  for (const line of lines) await module.exports.main(line.split(' '), root);
 } finally {
   process.chdir('/');
-  rmSync(store, { recursive: true, force: true });
+  rmSync(place, { recursive: true, force: true });
 }
 process.exitCode = 0;
 const build = /\/\/ ([0-9a-f]{64})\n/.exec(source.slice(0, 200))[1];

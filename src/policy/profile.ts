@@ -15,6 +15,12 @@ export interface ProfileMatch {
   readonly why: string;
 }
 
+/** A shipped profile that is for an agent. */
+export interface KnownAgent {
+  readonly name: string;
+  readonly agent: Signature;
+}
+
 export interface ProfileRequest {
   readonly argv: readonly string[];
   readonly cwd: string;
@@ -35,7 +41,7 @@ interface Found {
 }
 
 /** Recognises the agent; `generic`, the strictest profile, when nothing fits. Never runs anything. */
-export function matchProfile(request: ProfileRequest, profiles: readonly { readonly name: string; readonly agent: Signature }[]): ProfileMatch {
+export function matchProfile(request: ProfileRequest, profiles: readonly KnownAgent[]): ProfileMatch {
   const program = programOf(request.argv);
   if (program.spec !== null) return bySpec(program.spec, profiles);
   const found = resolveProgram(program.word, request);

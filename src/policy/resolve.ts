@@ -38,6 +38,8 @@ interface Search {
   readonly engine: Engine;
   readonly found: Map<Bytes, Hide>;
   readonly stats: Map<Bytes, BigIntStats>;
+  /** where directories really are: many rules name the same ones */
+  readonly real: Map<Bytes, Bytes | null>;
   readonly leaks: { path: Bytes; why: string }[];
   readonly trees: readonly Bytes[];
 }
@@ -52,7 +54,7 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
   const rules = engine.rules(['files.hide']);
   const patterns = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
   const trees = topmost([fromText(policy.home), ...(policy.homes ?? []).map(fromText), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
-  const search: Search = { engine, found: new Map(), stats: new Map(), leaks: [], trees };
+  const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), leaks: [], trees };
   for (const [pattern, rule] of patterns) if (!pattern.glob.split('/').includes('**')) lookUp(search, pattern, rule);
   const names = nameMatcher(patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule)));
   const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
@@ -68,7 +70,7 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
 
 /** Looks a literal path, or one with wildcards in single names, up on disk. */
 function lookUp(search: Search, pattern: PathPattern, rule: CompiledRule): void {
-  let paths = [canonical(fromText(pattern.base))];
+  let paths = [canonical(search, fromText(pattern.base))];
   const parts = pattern.glob === '' ? [] : pattern.glob.split('/');
   for (const part of parts) {
     const names = nameMatcher([[{ text: part, base: '/', glob: `**/${part}`, tree: false }, true]]);
@@ -81,8 +83,10 @@ function lookUp(search: Search, pattern: PathPattern, rule: CompiledRule): void 
 }
 
 /** Where a path really lies, its last name not followed: the view knows no other. */
-function canonical(path: Bytes): Bytes {
-  const parent = path === '/' ? null : realPath(parentOf(path));
+function canonical({ real }: Search, path: Bytes): Bytes {
+  const above = parentOf(path);
+  if (path !== '/' && !real.has(above)) real.set(above, realPath(above));
+  const parent = path === '/' ? null : (real.get(above) ?? null);
   return parent === null ? path : joinBytes(parent, nameOf(path));
 }
 
@@ -197,7 +201,7 @@ function listOf(dir: Bytes): Bytes[] {
 
 function realPath(path: Bytes): Bytes | null {
   try {
-    return fromBuffer(realpathSync(toBuffer(path), { encoding: 'buffer' }));
+    return fromBuffer(realpathSync.native(toBuffer(path), { encoding: 'buffer' }));
   } catch {
     return null;
   }

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AgentfwError } from '../errors.js';
-import { cacheIn } from './cache.js';
+import { cacheIn, fromCache, toCache, type Cache } from './cache.js';
 import type { ChosenProfile } from './compiled.js';
 import type { Source } from './compile.js';
 import { placeText, policyError, type Layer, type LoadResult, type PolicyDocument } from './document.js';
 import { flagsDocument, type PolicyFlags } from './flags.js';
-import { matchProfile } from './profile.js';
+import { matchProfile, type KnownAgent } from './profile.js';
 import { readPolicy, type Ownership } from './read.js';
 import { suggest } from './suggest.js';
 import { isTrusted, readTrust, type TrustStore } from './trust.js';
@@ -103,12 +103,13 @@ export async function loadProfile(request: SourceRequest, name: string): Promise
 
 interface Reader {
   readonly dir: string;
+  readonly cache: Cache;
   readonly read: (file: string, owner: Ownership, follow: boolean) => Promise<LoadResult>;
 }
 
 function readerOf(request: SourceRequest): Reader {
   const cache = cacheIn(request.stateDir, request.uid);
-  return { dir: request.profilesDir ?? SHIPPED, read: (file, owner, follow) => readPolicy({ file, owner, follow, cache }) };
+  return { dir: request.profilesDir ?? SHIPPED, cache, read: (file, owner, follow) => readPolicy({ file, owner, follow, cache }) };
 }
 
 async function chooseProfile(reader: Reader, request: SourceRequest): Promise<ChosenProfile> {
@@ -119,13 +120,25 @@ async function chooseProfile(reader: Reader, request: SourceRequest): Promise<Ch
   };
   if (named !== null) return chosen(named, null, '--profile');
   if (request.argv.length === 0) return chosen('generic', null, 'no agent was named');
-  const known = [];
-  for (const name of profileNames(reader.dir)) {
-    const { document } = await shipped(reader, name, 'profile', true, request.cwd);
-    if (document.agent !== null) known.push({ name, agent: document.agent });
-  }
+  const known = await knownAgents(reader, request);
   const match = matchProfile({ argv: request.argv, cwd: request.cwd, home: request.home, path: request.env['PATH'] ?? '' }, known);
   return chosen(match.profile, match.version, match.why);
+}
+
+/** Whom the shipped profiles are for: kept together, so that a start reads the one profile that it needs. */
+async function knownAgents(reader: Reader, request: SourceRequest): Promise<readonly KnownAgent[]> {
+  const names = profileNames(reader.dir);
+  const stamps = names.map((name) => {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(join(reader.dir, `${name}.yaml`), { bigint: true });
+    return [name, dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  });
+  const key = digestOf(`agents\n${stamps.join('\n')}`);
+  const cached = fromCache<readonly KnownAgent[]>(reader.cache, key);
+  if (cached !== null) return cached;
+  const documents = await readAll(names, async (name) => ({ name, ...(await shipped(reader, name, 'profile', true, request.cwd)).document }));
+  const known = documents.flatMap(({ name, agent }) => (agent === null ? [] : [{ name, agent }]));
+  toCache(reader.cache, key, known);
+  return known;
 }
 
 function shippedNames(dir: string): string[] {

@@ -141,7 +141,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   const broken = (await network?.end()) ?? null;
   const failed = whyEnded(outcome, broken);
   const came = failed === null || outcome.started;
-  if (came) record = recordStop(store, record, outcome);
+  if (came) record = recordStop(store, record, outcome, options.rm);
   if (options.rm || (opened.fresh && !came)) trail.leave();
   else for (const line of trail.end(outcome)) options.say(line);
   if (!came) {

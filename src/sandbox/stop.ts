@@ -12,9 +12,10 @@ import { trashSandbox } from './trash.js';
 /**
  * Records the end of a run whose tree is gone. Layers that were written
  * without fsync reach the disk first, and the new record along with them: it
- * gets its name only then, so that `stopped` is never said too early.
+ * gets its name only then, so that `stopped` is never said too early. What is
+ * thrown away at once need not reach the disk.
  */
-export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome): SandboxRecord {
+export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome, thrownAway = false): SandboxRecord {
   const stopped: SandboxRecord = {
     ...record,
     state: record.bootId === store.context.bootId() || record.durable ? 'stopped' : 'unclean',
@@ -24,7 +25,7 @@ export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome
     exit: outcome.exit,
   };
   const note = noteRecord(store, stopped);
-  if (!record.durable && outcome.started) syncLayers(store.kernel, record);
+  if (!record.durable && outcome.started && !thrownAway) syncLayers(store.kernel, record);
   note.sync();
   note.write();
   return stopped;

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
 import { AgentfwError } from '../../src/errors.js';
 import { judgeChange, judgeHost, judgePath } from '../../src/policy/index.js';
 import { isTrusted, readTrust, trust, untrust } from '../../src/policy/trust.js';
+import { PROFILES } from './make.js';
 import { compileIn, put, requestIn, tempHome } from './temp.js';
 
 const user = '.config/agentfw/policy.yaml';
@@ -155,4 +156,17 @@ describe('trust', () => {
 
     expect(() => readTrust(state)).toThrow('is damaged');
   });
+});
+
+test('a profile that comes to know another agent is seen by the next start', async () => {
+  const home = tempHome({ '.local/state/agentfw/format': '1\n', 'app/a': '' });
+  put(join(home, 'bin/robot'), '#!/bin/sh\n', 0o755);
+  const profilesDir = join(home, 'profiles');
+  cpSync(PROFILES, profilesDir, { recursive: true });
+  const chosen = async (): Promise<string> => (await compileIn(home, { argv: ['robot'], profilesDir })).policy.profile.name;
+  const before = [await chosen(), await chosen()];
+  const file = join(profilesDir, 'aider.yaml');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('executables: [', 'executables: [robot, '));
+
+  expect([...before, await chosen()]).toEqual(['generic', 'generic', 'aider']);
 });
