@@ -5,6 +5,7 @@ import { surroundingsOf } from '../sandbox/surroundings.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
 import { bytesJson } from '../ui/record.js';
+import { plural } from '../ui/table.js';
 
 export default class Doctor extends AgentfwCommand {
   static override id = 'doctor';
@@ -28,7 +29,7 @@ export default class Doctor extends AgentfwCommand {
     this.printer.product(shown.map((finding) => this.lines(finding)).join(''));
     this.printer.product(`\nstore   ${showBytes(store.dir)}\nkernel  ${kernelRelease()}\nmode    ${where.mode}\n`);
     const weak = findings.filter(({ ok, level }) => !ok && level === 'wanted').length;
-    this.printer.say(works ? `Sandboxes can run here${weak === 0 ? '.' : `, with ${weak} protections less.`}` : 'Sandboxes can’t run here: mend what says FAIL.');
+    this.printer.say(works ? `Sandboxes can run here${weak === 0 ? '.' : `, with ${plural(weak, 'protection')} less.`}` : 'Sandboxes can’t run here: mend what says FAIL.');
     return works ? 0 : 1;
   }
 

@@ -43,7 +43,7 @@ export function diagnose(probes: readonly Probe[], where: Surroundings): Finding
   return probes.map((probe) => {
     const words = EXPLAINED[probe.name] ?? UNKNOWN;
     const level = levelIn(words, where);
-    const mend = probe.ok ? null : mendFor(words, where, blocked);
+    const mend = probe.ok ? null : isOthers(words, where) ? `Nothing to mend: only ${words.only === 'root' ? 'root needs it' : 'a plain user needs it'}` : mendFor(words, where, blocked);
     return { ...probe, level, meaning: words.meaning, mend };
   });
 }
@@ -52,8 +52,11 @@ const UNKNOWN: Explanation = { level: 'information', meaning: 'a check of the dr
 
 /** Root mode mounts as root: what only user mode needs is then no more than good to have. */
 function levelIn(words: Explanation, where: Surroundings): Finding['level'] {
-  if (words.only !== undefined && words.only !== where.mode) return 'information';
-  return words.level;
+  return isOthers(words, where) ? 'information' : words.level;
+}
+
+function isOthers({ only }: Explanation, { mode }: Surroundings): boolean {
+  return only !== undefined && only !== mode;
 }
 
 /** The most specific advice first: what blocks it, then the container, then the distribution. */
