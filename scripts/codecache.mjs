@@ -30,7 +30,8 @@ try {
   for (const line of lines) await module.exports.main(line.split(' '), root);
 } finally {
   process.chdir('/');
-  rmSync(place, { recursive: true, force: true });
+  // The trash of the store is swept in the background meanwhile.
+  rmSync(place, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
 }
 process.exitCode = 0;
 const build = /\/\/ ([0-9a-f]{64})\n/.exec(source.slice(0, 200))[1];

@@ -4,8 +4,9 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './bare.js';
 import type { Change, ChangeKind, JudgedChange, RiskClass } from './change.js';
+import type { CompiledPolicy } from '../policy/compiled.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
-import { classify, withClass, withStrictestClass } from './classify.js';
+import { classify, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
 import { judgeConflicts } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
@@ -58,8 +59,7 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
   const changes = [...scanOf(store, record, blindness, look)];
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const contents = openContents(store.kernel, record.layers);
-  const bare = bareRepositories(changes, (path) => store.kernel.statOrNull(AT_FDCWD, path) !== null);
-  const input = { ...workspaceOf(store, record, policy), contents, bare };
+  const input = classifyInputOf(store, record, { policy, contents, changes });
   const classified = changes.map((change) => withClass(change, input));
   const judged = judgeConflicts(commitContextOf(store, record), classified).map((change) => ({ ...change, conflict: hiddenConflict(change, blindness) ?? change.conflict }));
   const states: ReadonlyMap<Bytes, StateFile> = policy === null ? new Map() : stateFilesOf({ store, record, policy, contents }, judged);
@@ -68,6 +68,17 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
   const shown = orderChanges(renames.changes);
   const ruled = policy === null ? null : ruleChanges(policy, { shown, states, ending: endingOf(record, keep) });
   return { single, shown: ruled?.shown ?? shown, parts: partsOf(renames.parts, shown, ruled), contents, states, ruled };
+}
+
+interface Seen {
+  readonly policy: CompiledPolicy | null;
+  readonly contents: ContentReader;
+  readonly changes: readonly Change[];
+}
+
+function classifyInputOf(store: Store, record: SandboxRecord, { policy, contents, changes }: Seen): ClassifyInput {
+  const bare = bareRepositories(changes, (path) => store.kernel.statOrNull(AT_FDCWD, path) !== null);
+  return { ...workspaceOf(store, record, policy), contents, bare };
 }
 
 /** Judging makes other objects of the same changes, in the same order. */
@@ -95,7 +106,6 @@ export interface Glance {
 
 /** Looks at no more than `most` changes: for the lines after a run, which must not make it slower. */
 export function glance(store: Store, record: SandboxRecord, most: number): Glance {
-  const { kernel } = store;
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const changes: Change[] = [];
   let more = false;
@@ -104,8 +114,8 @@ export function glance(store: Store, record: SandboxRecord, most: number): Glanc
     if (more) break;
     changes.push(change);
   }
-  const contents = openContents(kernel, record.layers);
-  const input = { ...workspaceOf(store, record, policy), contents };
+  const contents = openContents(store.kernel, record.layers);
+  const input = classifyInputOf(store, record, { policy, contents, changes });
   const classes = { normal: 0, later: 0, control: 0 };
   for (const change of changes) classes[classify(change, input).class] += 1;
   contents.close();

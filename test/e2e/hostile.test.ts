@@ -1,18 +1,18 @@
 /**
  * What an agent can leave behind to make the commands after it stumble.
  */
-import { chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { createArea, identities, jsonOf, roomForAreas, type Area } from '../helpers/sandbox.js';
 
 interface Document {
-  readonly changes: readonly { readonly path: string; readonly kind: string; readonly conflict: string | null }[];
+  readonly changes: readonly { readonly path: string; readonly kind: string; readonly class: string; readonly conflict: string | null }[];
 }
 
 for (const identity of identities()) {
-  needs('userns', 'overlay').describe(`after a hostile agent, as ${identity.name}`, () => {
+  needs('userns', 'overlay', 'git').describe(`after a hostile agent, as ${identity.name}`, () => {
     let area: Area;
     beforeAll(() => {
       area = createArea(identity);
@@ -43,6 +43,28 @@ for (const identity of identities()) {
 
       expect((await area.cli(['undo'])).status).toBe(0);
       expect(await modes()).toBe('read 644\nnone 644\nwrite 644\ngone 644\n');
+    });
+
+    test('WR08 a git directory, a file that leads to it and a bare repository are prepared in vain', async () => {
+      const make = 'git init -q repo && cd repo && echo 1 > f && git add f && git -c user.name=a -c user.email=a@example.org commit -qm one';
+      expect((await area.native(['sh', '-c', make])).status).toBe(0);
+      const attack = [
+        'cp -r .git prepared', 'printf "[core]\\n\\tfsmonitor = touch ../ran\\n" >> prepared/config', 'rm -r .git', 'echo "gitdir: prepared" > .git',
+        'cp -r prepared inner', 'mkdir -p bare/objects bare/refs', 'cp prepared/HEAD prepared/config bare',
+      ].join(' && ');
+      const cwd = join(area.project, 'repo');
+      const run = await area.cli(['run', '--tag', 'prepared', '--net', 'off', '--', 'sh', '-c', attack], { cwd });
+      expect(run.status, run.stderr).toBe(0);
+
+      const { changes } = jsonOf<Document>(await area.cli(['diff', 'prepared', '--json'], { cwd }));
+      const control = changes.filter((change) => change.class === 'control').map(({ path }) => path.slice(cwd.length + 1));
+      expect(control).toEqual(expect.arrayContaining(['.git', 'prepared/config', 'prepared/HEAD', 'inner/config', 'bare/config', 'bare/HEAD']));
+      expect(run.stderr).toContain(`${control.length} changes would take effect on the host at once`);
+
+      expect((await area.cli(['commit', 'prepared', '--yes'], { cwd })).status).toBe(3);
+      for (const dir of ['.', 'prepared', 'inner', 'bare']) await area.native(['git', 'status'], { cwd: join(cwd, dir) });
+      expect(existsSync(join(area.project, 'ran')) || existsSync(join(cwd, 'ran'))).toBe(false);
+      expect((await area.native(['git', 'log', '--format=%s'], { cwd })).stdout).toBe('one\n');
     });
 
     test('a conflict is settled for either side', async () => {
