@@ -30,11 +30,21 @@ try {
   for (const line of lines) await module.exports.main(line.split(' '), root);
 } finally {
   process.chdir('/');
-  // The trash of the store is swept in the background meanwhile.
-  rmSync(place, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+  removePlace();
 }
 process.exitCode = 0;
 const build = /\/\/ ([0-9a-f]{64})\n/.exec(source.slice(0, 200))[1];
 const cache = join(out, 'main.cache');
 writeFileSync(`${cache}.new`, Buffer.concat([Buffer.from(build, 'latin1'), script.createCachedData()]));
 renameSync(`${cache}.new`, cache);
+
+/** The trash of the store is swept in the background meanwhile, which can get in between. */
+function removePlace(triesLeft = 50) {
+  try {
+    rmSync(place, { recursive: true, force: true });
+  } catch (error) {
+    if (triesLeft === 0) throw error;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    removePlace(triesLeft - 1);
+  }
+}
