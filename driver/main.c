@@ -151,11 +151,13 @@ static int start_init(struct watch *w, mode_t mask, struct fault *f)
 static int run_main(const struct spec *s, mode_t mask)
 {
 	struct watch w = {
-		.spec = s, .sock = -1, .gate = {.notify = -1}};
+		.spec = s, .sock = -1, .gate = {.notify = -1},
+		.broker = {.notes = -1}};
 	struct fault f;
 
 	terminal_open(&w.terminal, s->tty);
-	if (watch_signals(&w, &f) || start_init(&w, mask, &f)) {
+	if (watch_signals(&w, &f) || broker_start(s, &w.broker, &f) ||
+	    start_init(&w, mask, &f)) {
 		event_error(&f);
 		return f.exit;
 	}

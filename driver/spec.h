@@ -19,6 +19,7 @@ enum {
 	SPEC_MAX_ARG = 2 << 20,
 	SPEC_MAX_RLIMITS = 16,
 	SPEC_MAX_REQUIRES = 16,
+	SPEC_MAX_SOCKETS = 32,
 };
 
 enum mode { MODE_USER, MODE_ROOT };
@@ -55,6 +56,11 @@ struct limit {
 	struct rlimit value;
 };
 
+/* A host socket that is brokered: ours, which the view shows, and the real one. */
+struct host_socket {
+	const char *listen, *target;
+};
+
 struct spec {
 	enum mode mode;
 	uid_t uid;
@@ -71,6 +77,8 @@ struct spec {
 	size_t nlimits;
 	const char *requires[SPEC_MAX_REQUIRES];
 	size_t nrequires;
+	struct host_socket sockets[SPEC_MAX_SOCKETS];
+	size_t nsockets;
 	struct op *ops;
 	size_t nops;
 

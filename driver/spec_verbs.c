@@ -159,6 +159,18 @@ SETTER(rlimit)
 	return 0;
 }
 
+SETTER(socket)
+{
+	struct host_socket *h = &s->sockets[s->nsockets];
+
+	if (s->nsockets == COUNT(s->sockets))
+		return spec_bad(p, "too many `socket`", a[0]);
+	if (set_path(p, a[0], &h->listen) || set_path(p, a[1], &h->target))
+		return -1;
+	s->nsockets++;
+	return 0;
+}
+
 /* The next operation, with its destination. */
 static struct op *new_op(struct parser *p, enum op_kind kind, const char *dst)
 {
@@ -310,6 +322,7 @@ const struct verb spec_verbs[] = {
 	{"arg", 1, RUN | ENTER, set_arg},
 	{"env", 1, RUN | ENTER, set_env},
 	{"rlimit", 3, RUN | ENTER, set_rlimit},
+	{"socket", 2, RUN, set_socket},
 	{"dir", 2, RUN, set_dir},
 	{"symlink", 2, RUN, set_symlink},
 	{"file", 3, RUN, set_file},

@@ -188,6 +188,8 @@ static bool reap(struct watch *w)
 				continue;
 			fault(&f, "net", "the network gate has ended");
 			fail(w, &f);
+		} else if (pid == w->broker.pid) {
+			w->broker.pid = 0; /* its number may be another's now */
 		} else if (pid == w->child && WIFSTOPPED(status)) {
 			if (w->enter)
 				on_stopped(w);
@@ -252,6 +254,30 @@ static void read_commands(struct watch *w)
 	}
 }
 
+/* Its end leaves the agent without host sockets, which is no reason to end. */
+static void read_notes(struct watch *w)
+{
+	static const char gone[] = "{\"event\":\"socket\",\"socket\":-1,"
+				   "\"pid\":0,\"what\":\"ended\","
+				   "\"why\":\"\"}";
+
+	if (broker_notes(&w->broker) == 0)
+		return;
+	close(w->broker.notes);
+	w->broker.notes = -1;
+	if (!w->killed)
+		report(w, event_frame(gone, sizeof(gone) - 1));
+}
+
+static void end_broker(struct watch *w)
+{
+	if (w->broker.pid <= 0)
+		return;
+	kill(w->broker.pid, SIGKILL);
+	if (w->broker.notes >= 0)
+		broker_notes(&w->broker);
+}
+
 static void end_gate(struct watch *w)
 {
 #ifdef AGENTFW_GATE
@@ -265,6 +291,7 @@ static void end_gate(struct watch *w)
 /* The last words. Every process of the tree is dead by now. */
 static int finish(struct watch *w)
 {
+	end_broker(w);
 	end_gate(w);
 	terminal_restore(&w->terminal);
 	if (w->failed) {
@@ -285,11 +312,12 @@ int watch_run(struct watch *w)
 {
 	for (;;) {
 		/* A supervisor that is gone is polled no more. */
-		struct pollfd polls[3] = {
+		struct pollfd polls[4] = {
 			{.fd = w->killed ? -1 : EVENT_FD, .events = POLLIN},
 			{.fd = w->signals, .events = POLLIN},
-			{.fd = w->sock, .events = POLLIN}};
-		int n = poll(polls, 3, -1);
+			{.fd = w->sock, .events = POLLIN},
+			{.fd = w->broker.notes, .events = POLLIN}};
+		int n = poll(polls, 4, -1);
 
 		if (n < 0 && errno != EINTR)
 			kill_tree(w);
@@ -298,6 +326,8 @@ int watch_run(struct watch *w)
 			read_signals(w);
 		if (reap(w))
 			return finish(w);
+		if (n > 0 && polls[3].revents)
+			read_notes(w);
 		if (n > 0 && polls[0].revents)
 			read_commands(w);
 	}

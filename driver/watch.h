@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "broker.h"
 #include "control.h"
 #include "gate.h"
 #include "spec.h"
@@ -19,6 +20,7 @@ struct watch {
 	struct terminal terminal;
 	struct control control;
 	struct gate gate;
+	struct broker broker;
 
 	bool started, ended, failed, killed;
 	int status;	     /* wait status of the agent's first process */

@@ -15,6 +15,7 @@ export type DriverEvent =
   | { readonly event: 'started'; readonly driver: number; readonly init: number; readonly agent: number }
   | { readonly event: 'degraded'; readonly name: string; readonly why: string }
   | { readonly event: 'error'; readonly exit: 125 | 126 | 127; readonly code: string; readonly message: string; readonly hint: string | null }
+  | { readonly event: 'socket'; readonly socket: number; readonly pid: number; readonly what: string; readonly why: string }
   | { readonly event: 'stopped' | 'continued' | 'empty' }
   | { readonly event: 'exit'; readonly code: number }
   | { readonly event: 'exit'; readonly signal: number };
@@ -105,6 +106,8 @@ function parseEvent(message: unknown): DriverEvent {
   switch (event) {
     case 'started':
       return { event, driver: number('driver'), init: number('init'), agent: number('agent') };
+    case 'socket':
+      return { event, socket: number('socket'), pid: number('pid'), what: text('what'), why: text('why') };
     case 'degraded':
       return { event, name: text('name'), why: text('why') };
     case 'error': {

@@ -2,6 +2,7 @@ import { posix } from 'node:path';
 import { settingOf, type CompiledPolicy, type CompiledRule, type Origin } from './compiled.js';
 import { engineOf } from './engine.js';
 import { refusal } from './holes.js';
+import { judgeSocket, type Access, type Judgement } from './judge.js';
 import { credentialIn } from './tokens.js';
 
 export interface DroppedVariable {
@@ -63,6 +64,8 @@ export function judgeEnv(policy: CompiledPolicy, name: string, value: string): E
   const [loader] = engine.names(['environment.loader'], name);
   if (loader !== undefined) return deny(loader, 'it loads code into programs');
   if (value.startsWith('() {')) return { verdict: 'deny', rule: 'env.loader', origin: null, why: 'it is an exported shell function' };
+  const socket = socketNamed(policy, value);
+  if (socket !== null) return { verdict: 'allow', rule: socket.rule, origin: socket.origin, why: 'it leads to a host socket that is allowed' };
   const keeps = engine.names(['environment.keep'], name);
   const exact = keeps.filter((rule) => rule.subjects.names.includes(name) && rule.origin.layer !== 'built-in');
   const withheld = engine.names(['environment.strip'], name).concat(dropsSecrets(policy) ? engine.names(['environment.secret'], name) : []);
@@ -74,6 +77,14 @@ export function judgeEnv(policy: CompiledPolicy, name: string, value: string): E
   if (shape !== null) return { verdict: 'deny', rule: 'env.value', origin: null, why: `its value looks like ${shape}` };
   const [keep] = keeps;
   return keep === undefined ? { verdict: 'deny', rule: 'environment.default', origin: null, why: 'no rule keeps it' } : allow(keep, 'a rule keeps it');
+}
+
+/** `$SSH_AUTH_SOCK` and its like, when `sockets.allow` opens what they name. */
+function socketNamed(policy: CompiledPolicy, value: string): Judgement<Access> | null {
+  const path = value.replace(/^unix:(path=)?/, '').replace(/^\/\/(?=\/)/, '');
+  if (!path.startsWith('/')) return null;
+  const judged = judgeSocket(policy, path);
+  return judged.verdict === 'allow' ? judged : null;
 }
 
 function dropsSecrets(policy: CompiledPolicy): boolean {

@@ -43,7 +43,7 @@ export async function enterSandbox(options: EnterOptions): Promise<number> {
   });
   const outcome = await supervise((onEvent) => startDriver({ verb: 'enter', spec, dir: sandboxDir(store, record.tag) }, onEvent), {
     onStarted: () => undefined,
-    onDegraded: () => undefined,
+    onDegraded: () => undefined, onNoted: () => undefined,
   });
   if (outcome.failure !== null) throw driverError(outcome.failure);
   return outcome.status;

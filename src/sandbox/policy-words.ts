@@ -18,13 +18,14 @@ export function withheldIn({ dropped }: BuiltEnvironment): readonly string[] {
 }
 
 /** What is worth knowing of a policy beside its rules, most important first: for `status`, and in short at the start. */
-export function notesOf({ policy, hides, grants, notes }: RunPolicy, { path }: BuiltEnvironment, net: 'off' | 'allow' | 'ask' | 'deny'): readonly string[] {
+export function notesOf({ policy, hides, grants, sockets, notes }: RunPolicy, { path }: BuiltEnvironment, net: 'off' | 'allow' | 'ask' | 'deny'): readonly string[] {
   return [
     ...unenforced(policy, net),
     ...policy.loosened.map(({ what, why, origin }) => `not followed: ${what} in ${origin.file}${origin.line > 0 ? `:${origin.line}` : ''}: ${why}`),
     ...(hides.incomplete === null ? [] : [`the search for hidden files did not see everything: ${hides.incomplete}`]),
     ...hides.leaks.map(({ path: leak, why }) => `may be seen although hidden: ${toText(leak)}: ${why}`),
     ...grants.notes,
+    ...sockets.notes,
     ...notes,
     ...path.moved.map((entry) => `moved behind the rest of PATH, because an agent may have written it: ${entry}`),
     ...path.removed.map((entry) => `left out of PATH, because it is relative: ${entry === '' ? '(empty)' : entry}`),
@@ -38,7 +39,6 @@ function unenforced({ rules, settings }: CompiledPolicy, net: string): string[] 
   const found = [
     net === 'allow' && network ? 'network rules (the network is the host’s own)' : null,
     settings.some(({ key }) => key.startsWith('limits.')) ? 'limits' : null,
-    rules.some(({ list }) => list === 'sockets.allow') ? 'sockets.allow' : null,
   ].filter((what) => what !== null);
   return found.length === 0 ? [] : [`not enforced by this version: ${found.join(', ')}`];
 }

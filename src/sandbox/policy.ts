@@ -7,6 +7,7 @@ import { compilePolicy, policyRequest, resolveHides, type CompiledPolicy, type P
 import { isRemote } from '../view/fstypes.js';
 import { parseMountinfo } from '../view/mountinfo.js';
 import { grantsOf, type Grants } from './grants.js';
+import { socketsFor, type HostSockets } from './sockets.js';
 import type { Store } from './store.js';
 
 /** What the command line says about policy. */
@@ -24,6 +25,7 @@ export interface RunPolicy {
   readonly policy: CompiledPolicy;
   readonly hides: ResolvedHides;
   readonly grants: Grants;
+  readonly sockets: HostSockets;
   /** for people */
   readonly notes: readonly string[];
 }
@@ -32,7 +34,7 @@ export async function policyForRun(store: Store, argv: readonly Bytes[], wish: P
   const { policy, notes } = await compileHere(store, argv, wish, home);
   refuseRefused(policy);
   const hides = await resolveHides(policy, { avoid: [store.dir, ...remoteMounts()] });
-  return { policy, hides, grants: await grantsOf(policy), notes };
+  return { policy, hides, grants: await grantsOf(policy), sockets: socketsFor(policy), notes };
 }
 
 /** Compiles without looking at the machine's files, for `exec` in a sandbox of an earlier version. */

@@ -17,6 +17,7 @@ import { policyForRun, type PolicyWish, type RunPolicy } from './policy.js';
 import { accountOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
 import { awaitGone, isDiskFull, recordStop, removeSandbox } from './stop.js';
 import { createSandbox, lockRunning, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
+import { socketRecord, type HostSocket } from './sockets.js';
 import { supervise, type Outcome } from './supervise.js';
 import { openTrail, type Trail } from './trail.js';
 
@@ -130,7 +131,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
       const start = prepareStart(store, opened.record, options);
       record = start.record;
       if (tries === MAX_TRIES) announce(store, start, options, opened.fresh);
-      outcome = await drive(store, start, { keep: (changed) => (record = changed), say: options.say, background: options.background, captures: !options.rm, trail, network });
+      outcome = await drive(store, start, { keep: (changed) => (record = changed), say: options.say, background: options.background, captures: !options.rm, trail, network, sockets: options.policy.sockets.sockets });
       if (tries <= 1 || !hostMoved(outcome)) break;
     }
   } catch (error) {
@@ -201,9 +202,10 @@ interface Driving {
   readonly captures: boolean;
   readonly trail: Trail;
   readonly network: Network | null;
+  readonly sockets: readonly HostSocket[];
 }
 
-async function drive(store: Store, start: Start, { keep, say, background, captures, trail, network }: Driving): Promise<Outcome> {
+async function drive(store: Store, start: Start, { keep, say, background, captures, trail, network, sockets }: Driving): Promise<Outcome> {
   let record = start.record;
   let capture: Capture | null = null;
   const begin = (onEvent: (event: DriverEvent) => void): Driver => {
@@ -235,6 +237,7 @@ async function drive(store: Store, start: Start, { keep, say, background, captur
       record = { ...record, degraded: [...record.degraded, { name, why }] };
       keep(record);
     },
+    onNoted: (event) => void trail.audit.record(socketRecord(sockets, event)),
   });
   (capture as Capture | null)?.stop();
   return outcome;

@@ -17,10 +17,12 @@ export interface Spec {
   readonly env: readonly Bytes[];
   readonly rlimits: readonly { readonly name: string; readonly soft: string; readonly hard: string }[];
   readonly ops: readonly ViewOp[];
+  /** host sockets that are brokered: where the driver listens, and the real one */
+  readonly sockets: readonly { readonly listen: Bytes; readonly target: Bytes }[];
 }
 
 /** What joins a running sandbox: no view is built. */
-export interface EnterSpec extends Omit<Spec, 'newroot' | 'detach' | 'ops'> {
+export interface EnterSpec extends Omit<Spec, 'newroot' | 'detach' | 'ops' | 'sockets'> {
   readonly target: { readonly pid: number; readonly start: string };
 }
 
@@ -32,6 +34,7 @@ export function encodeSpec(spec: Spec): Buffer {
     ['newroot', spec.newroot],
     ['detach', spec.detach ? '1' : '0'],
     ...process(spec),
+    ...spec.sockets.map(({ listen, target }): Tokens => ['socket', listen, target]),
     ...spec.ops.map(opTokens),
   ]);
 }

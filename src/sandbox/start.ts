@@ -17,7 +17,8 @@ import { prepareView } from './prepare.js';
 import { programPaths, projectOf, sharedGitDirs } from './program.js';
 import { hiddenFor, type RunPolicy } from './policy.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
-import { encodeSpec } from './spec.js';
+import { makeSocketRoom } from './sockets.js';
+import { encodeSpec, type Spec } from './spec.js';
 import { makeStandIns } from './standins.js';
 import { foreignLayerDir, sandboxDir, type Store } from './store.js';
 
@@ -47,8 +48,9 @@ export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted
   const { policy } = wanted.policy;
   const built = buildEnvironment(policy, store.context.env, toText(record.cwd));
   const env = environmentFor(store.context, built, { tag: record.tag, cwd: record.cwd }, account);
-  const plan = planOf(store, record, wanted, { account, searchPath: valueIn(env, 'PATH') });
   const dir = sandboxDir(store, record.tag);
+  const sockets = makeSocketRoom(dir, wanted.policy.sockets);
+  const plan = planOf(store, record, wanted, { account, searchPath: valueIn(env, 'PATH'), sockets });
   const made = prepareView(store.kernel, plan, dir);
   const planned: SandboxRecord = {
     ...record,
@@ -60,7 +62,7 @@ export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted
   const spec = encodeSpec({
     ...{ mode: record.mode, ...idsOf(store.context), newroot: made.newroot, cwd: record.cwd, nested: nestedOf(policy) },
     ...{ net: netOf(record), tty: hasOwnTerminal() && !wanted.detach, detach: wanted.detach },
-    ...{ argv: wanted.argv, env: env.map(fromText), rlimits: [], ops: plan.ops },
+    ...{ argv: wanted.argv, env: env.map(fromText), rlimits: [], ops: plan.ops, sockets },
   });
   return { record: planned, spec, environment: built };
 }
@@ -76,15 +78,17 @@ export function nestedOf(policy: CompiledPolicy): 'allow' | 'deny' {
 interface Surroundings {
   readonly account: Account;
   readonly searchPath: string;
+  readonly sockets: Spec['sockets'];
 }
 
-function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, searchPath }: Surroundings): ViewPlan {
+function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, searchPath, sockets }: Surroundings): ViewPlan {
   const { context } = store;
   const { cwd } = record;
   const project = projectOf(cwd, PRIVATE_ROOTS);
   const home = hostFacts.realpath(fromText(account.home));
   const trees = [project, ...sharedGitDirs(project), ...(home === null || home === '/' ? [] : [home])];
   const { grants, hides } = wanted.policy;
+  const rules = wanted.policy.sockets.sockets;
   const standIns = makeStandIns(sandboxDir(store, record.tag), hides);
   const options: ViewOptions = {
     ...{ mode: record.mode, ...idsOf(context), cwd, home, trees, stateDir: store.dir },
@@ -95,6 +99,7 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
     readonly: grants.readonly,
     passthrough: grants.passthrough.map(({ path, rule, layer }) => ({ path, why: layer === 'profile' ? 'the profile lets writes through to the host' : `you let writes through to the host (${rule})` })),
     share: grants.share.map(({ path }) => path),
+    sockets: sockets.map(({ listen, target }, i) => ({ path: target, source: listen, rule: rules[i]?.rule ?? '' })),
     ...(netOf(record) === 'gate' ? { gate: makeGateFiles(sandboxDir(store, record.tag)) } : {}),
     previous: layersToKeep(store, record),
     foreignLayerDir: foreignPlaces(store, record),

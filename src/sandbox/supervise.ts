@@ -11,10 +11,15 @@ export interface Outcome {
   readonly started: boolean;
 }
 
+/** What the driver saw happen in the sandbox. */
+export type Noted = Extract<DriverEvent, { event: 'socket' }>;
+
 /** The supervisor's part of a run, told as it happens. */
 export interface Watch {
   readonly onStarted: (event: Extract<DriverEvent, { event: 'started' }>) => void;
   readonly onDegraded: (name: string, why: string) => void;
+  /** something to be recorded, and nothing else */
+  readonly onNoted: (event: Noted) => void;
 }
 
 const FORWARDED = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
@@ -36,6 +41,7 @@ export async function supervise(start: (onEvent: (event: DriverEvent) => void) =
       forwarding.onStarted();
       watch.onStarted(event);
     } else if (event.event === 'degraded') watch.onDegraded(event.name, event.why);
+    else if (event.event === 'socket') watch.onNoted(event);
     else if (event.event === 'stopped') stopping.onStopped();
     else if (event.event === 'continued') stopping.onContinued();
     else if (event.event === 'error') failure = event;

@@ -31,6 +31,7 @@ export function planView(mountinfo: Bytes, options: ViewOptions, facts: HostFact
   if (options.mode === 'user' && options.uid !== 0) placeSsh(draft);
   placeGrants(draft);
   placeHides(draft);
+  placeSockets(draft);
   placeMarker(draft);
   return finish(draft);
 }
@@ -76,6 +77,14 @@ function checkStore({ options, table }: Draft): void {
   }
   if (isWithin(options.cwd, options.stateDir)) {
     throw new PlanError("Can't run inside the store.", 'Change to the directory of your project');
+  }
+}
+
+/** The driver's own sockets, which broker those of the host; after what hides, which they may lie in. */
+function placeSockets(draft: Draft): void {
+  for (const { path, source, rule } of draft.options.sockets) {
+    if (regionOf(draft, path).kind === 'hidden') throw new PlanError(`Can't show the socket ${path} (${rule}): it lies in something that is hidden.`, 'Take it out of sockets.allow, or except it from what hides it');
+    addReadOnly(draft, path, `a host socket, brokered (${rule})`, source);
   }
 }
 

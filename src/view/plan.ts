@@ -137,6 +137,8 @@ export interface ViewOptions {
   readonly durable: boolean;
   /** with the network gate: what the agent finds instead of the host's name resolution, and what it may read of refusals */
   readonly gate?: GateView;
+  /** host sockets that are brokered: real paths, and the driver's own socket that is shown there */
+  readonly sockets: readonly { readonly path: Bytes; readonly source: Bytes; readonly rule: string }[];
   /** layers of an earlier run in this sandbox */
   readonly previous: readonly Layer[];
   /** where layer `id` of a base on another filesystem goes, given the root of its mount */

@@ -37,6 +37,14 @@ describe('the environment is rebuilt from an allow-list', () => {
     expect(Object.keys(host).filter((name) => name in exact.env)).toEqual(['AWS_PROFILE', 'MY_API_KEY']);
   });
 
+  test('what leads to an allowed host socket passes, nothing else that does', async () => {
+    const host = { SSH_AUTH_SOCK: '/tmp/ssh-x/agent.1', DBUS_SESSION_BUS_ADDRESS: 'unix:path=/run/user/1/bus', LD_PRELOAD: '/tmp/ssh-x/agent.1' };
+    const { env } = await build(host, { user: 'version: 1\nsockets: {allow: [/tmp/ssh-x/agent.1]}\n' });
+
+    expect(Object.keys(host).filter((name) => name in env)).toEqual(['SSH_AUTH_SOCK']);
+    expect((await build(host)).env).not.toHaveProperty('SSH_AUTH_SOCK');
+  });
+
   test('a profile keeps its own credential, and not those of others', async () => {
     const host = { ANTHROPIC_API_KEY: 'a', OPENAI_API_KEY: 'b' };
 

@@ -4,7 +4,7 @@ import { encodeEnterSpec, encodeSpec, type Spec } from '../../src/sandbox/spec.j
 
 const base: Spec = {
   ...{ mode: 'user', uid: 1000, gid: 100, newroot: '/s/root' as Bytes, cwd: '/w' as Bytes, net: 'off', nested: 'allow', tty: true },
-  ...{ detach: false, argv: ['sh', '-c', ''] as Bytes[], env: ['A=1', 'B='] as Bytes[], rlimits: [{ name: 'core', soft: '0', hard: '0' }], ops: [] },
+  ...{ detach: false, argv: ['sh', '-c', ''] as Bytes[], env: ['A=1', 'B='] as Bytes[], rlimits: [{ name: 'core', soft: '0', hard: '0' }], ops: [], sockets: [] },
 };
 
 function tokens(buffer: Buffer): readonly string[] {
@@ -39,6 +39,12 @@ describe('a spec', () => {
     expect(written.slice(-expected.length - 1)).toEqual([...expected, 'end']);
   });
 
+  test('names a brokered socket: where the driver listens, and the real one', () => {
+    const written = tokens(encodeSpec({ ...base, sockets: [{ listen: '/s/sockets/0' as Bytes, target: '/run/x' as Bytes }] }));
+
+    expect(written.slice(-4)).toEqual(['socket', '/s/sockets/0', '/run/x', 'end']);
+  });
+
   test('keeps every byte of a path', () => {
     const path = `/${fromText('ä')}\xff\n:,\\` as Bytes;
 
@@ -50,8 +56,8 @@ describe('a spec', () => {
   });
 
   test('of `enter` names the driver by pid and start time, and builds nothing', () => {
-    const { newroot, detach, ops, ...rest } = base;
-    void [newroot, detach, ops];
+    const { newroot, detach, ops, sockets, ...rest } = base;
+    void [newroot, detach, ops, sockets];
     const written = tokens(encodeEnterSpec({ ...rest, target: { pid: 42, start: '99' } }));
 
     expect(written).toEqual(expect.arrayContaining(['target', '42', '99']));

@@ -1,0 +1,119 @@
+import { lstatSync, mkdirSync, realpathSync, rmSync, type Stats } from 'node:fs';
+import { posix } from 'node:path';
+import { fromText, joinBytes, toBuffer, toText, type Bytes } from '../bytes.js';
+import type { AuditEvent } from '../audit/event.js';
+import { subjectOf } from '../gate/who.js';
+import type { DriverEvent } from '../kernel/driver.js';
+import { judgeSocket, type CompiledPolicy } from '../policy/index.js';
+
+/** A host socket that the agent reaches through the driver's broker. */
+export interface HostSocket {
+  /** where it is on the host and in the view, its directory resolved; the last name is no symlink */
+  readonly path: Bytes;
+  readonly rule: string;
+  readonly origin: string;
+}
+
+export interface HostSockets {
+  readonly sockets: readonly HostSocket[];
+  /** what a rule names and the agent can't have, for people */
+  readonly notes: readonly string[];
+}
+
+/** What of the filesystem is asked for here; a test has its own. */
+export interface SocketFacts {
+  readonly lstat: (path: string) => Pick<Stats, 'dev' | 'ino' | 'isSocket' | 'isSymbolicLink'> | null;
+  readonly realpath: (path: string) => string | null;
+}
+
+export const socketFacts: SocketFacts = {
+  lstat: (path) => lstatSync(path, { throwIfNoEntry: false }) ?? null,
+  realpath: (path) => {
+    try {
+      return realpathSync.native(path);
+    } catch {
+      return null;
+    }
+  },
+};
+
+/** As many as the driver takes. */
+const MOST = 32;
+
+/**
+ * The sockets that `sockets.allow` opens on this machine now. A name or path
+ * may lead elsewhere: what it leads to must not be what a deny names, be it by
+ * another path, a symlink or a hard link.
+ */
+export function socketsFor(policy: CompiledPolicy, facts: SocketFacts = socketFacts): HostSockets {
+  const denied = deniedInodes(policy, facts);
+  const sockets = new Map<string, HostSocket>();
+  const notes: string[] = [];
+  for (const wanted of wantedPaths(policy)) {
+    const { verdict, rule, origin } = judgeSocket(policy, wanted);
+    const found = verdict === 'allow' ? lookAt(policy, wanted, facts, denied) : null;
+    if (found === null) continue;
+    if ('why' in found) notes.push(`the socket ${wanted} stays out: ${found.why}`);
+    else if (sockets.size < MOST) sockets.set(found.path, { path: fromText(found.path), rule, origin: origin === null ? '' : `${origin.file}:${origin.line}` });
+    else notes.push(`the socket ${wanted} stays out: ${MOST} are open already`);
+  }
+  return { sockets: [...sockets.values()], notes };
+}
+
+function wantedPaths({ rules, sockets }: CompiledPolicy): readonly string[] {
+  const subjects = rules.filter(({ list }) => list === 'sockets.allow').flatMap(({ subjects: { names } }) => names);
+  return [...new Set(subjects.flatMap((name) => (name.startsWith('/') ? [name] : (sockets[name] ?? []))))];
+}
+
+function deniedInodes(policy: CompiledPolicy, { lstat, realpath }: SocketFacts): ReadonlySet<string> {
+  const subjects = policy.rules.filter(({ list }) => list === 'sockets.deny').flatMap(({ subjects: { names } }) => names);
+  const paths = [...Object.values(policy.sockets).flat(), ...subjects.filter((name) => name.startsWith('/'))];
+  const inodes = paths.filter((path) => isDenied(policy, path)).flatMap((path) => {
+    const stat = lstat(realpath(path) ?? path);
+    return stat === null ? [] : [`${stat.dev}:${stat.ino}`];
+  });
+  return new Set(inodes);
+}
+
+/** By a rule: that no rule allows it is no reason against what an allowed name leads to. */
+function isDenied(policy: CompiledPolicy, path: string): boolean {
+  const { verdict, rule } = judgeSocket(policy, path);
+  return verdict === 'deny' && rule !== 'sockets.default';
+}
+
+/** Null: there is nothing, which is no news. */
+function lookAt(policy: CompiledPolicy, wanted: string, { lstat, realpath }: SocketFacts, denied: ReadonlySet<string>): { readonly path: string } | { readonly why: string } | null {
+  const dir = realpath(posix.dirname(wanted));
+  const path = dir === null ? null : posix.join(dir, posix.basename(wanted));
+  const stat = path === null ? null : lstat(path);
+  if (path === null || stat === null) return null;
+  if (stat.isSymbolicLink()) return { why: `it is a symlink; allow what it leads to: ${realpath(path) ?? '(nothing)'}` };
+  if (!stat.isSocket()) return { why: 'it is no socket' };
+  if (denied.has(`${stat.dev}:${stat.ino}`) || isDenied(policy, path)) return { why: 'it is one that a rule denies' };
+  return { path };
+}
+
+/** Where the driver will listen, emptied of what an earlier run left. */
+export function makeSocketRoom(dir: Bytes, { sockets }: HostSockets): readonly { readonly listen: Bytes; readonly target: Bytes }[] {
+  const room = joinBytes(dir, 'sockets' as Bytes);
+  rmSync(toBuffer(room), { recursive: true, force: true });
+  if (sockets.length > 0) mkdirSync(toBuffer(room), { mode: 0o700 });
+  return sockets.map(({ path }, i) => ({ listen: joinBytes(room, String(i) as Bytes), target: path }));
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  open: 'it is brokered',
+  rights: 'a descriptor was sent, which is refused: the connection was ended',
+  failed: "the host's socket refused",
+};
+
+/** The record of what the broker tells. */
+export function socketRecord(sockets: readonly HostSocket[], { socket, pid, what, why }: Extract<DriverEvent, { event: 'socket' }>): AuditEvent {
+  const found = sockets[socket];
+  if (found === undefined) return { kind: 'socket', verdict: 'deny', detail: { why: 'the broker has ended: no host socket can be reached any more' } };
+  const said = what === 'failed' ? `${WORDS['failed'] ?? ''}: ${why}` : (WORDS[what] ?? what);
+  return {
+    kind: 'socket', subject: subjectOf(pid), object: { path: toText(found.path) },
+    verdict: what === 'open' ? 'allow' : 'deny', rule: what === 'rights' ? 'sockets.rights' : found.rule, origin: found.origin, detail: { why: said },
+  };
+}

@@ -1,0 +1,90 @@
+/** Host sockets: none, but those of `sockets.allow`, brokered, and never a descriptor through them. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, linkSync, mkdirSync, mkdtempSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect } from 'vitest';
+import type { AuditRecord } from '../../src/audit/event.js';
+import { needs } from '../helpers/needs.js';
+import { createArea, helpers, identities, jsonOf, python, removeTree, type Area, type Outcome } from '../helpers/sandbox.js';
+
+for (const identity of identities()) {
+  const gated = needs('userns', 'overlay', 'python');
+
+  gated.describe(`host sockets as ${identity.name}`, () => {
+    let area: Area;
+    let inHome: string;
+    let inTmp: string;
+    let dir: string;
+    let servers: readonly ChildProcess[];
+    beforeAll(async () => {
+      area = createArea(identity);
+      dir = mkdtempSync('/tmp/agentfw-test-');
+      chmodSync(dir, 0o755);
+      inHome = join(area.home, 'server.sock');
+      // Longer than a socket's address can be.
+      inTmp = join(dir, 'd'.repeat(60), 's.sock');
+      mkdirSync(join(dir, 'd'.repeat(60)));
+      servers = [inHome, inTmp].map((path) => spawn(python, [join(helpers, 'unix-server.py'), path.split('/').at(-1) ?? ''], { cwd: join(path, '..'), stdio: ['ignore', 'pipe', 'inherit'] }));
+      await Promise.all(servers.map((server) => once(server.stdout!, 'data')));
+    });
+    afterAll(async () => {
+      for (const server of servers) server.kill();
+      await removeTree(dir);
+      await area.remove();
+    });
+
+    const run = (tag: string, lines: string, path: string, flags: readonly string[] = []): Promise<Outcome> => {
+      const policy = join(area.dir, `${tag}.yaml`);
+      writeFileSync(policy, `version: 1\n${lines}\n`, { mode: 0o600 });
+      chownSync(policy, identity.uid, identity.gid);
+      return area.cli(['run', '--tag', tag, '--net', 'off', '--policy', policy, ...flags, '--share', helpers, '--', python, join(helpers, 'unix-client.py'), path]);
+    };
+    const records = async (tag: string): Promise<readonly AuditRecord[]> => jsonOf<{ readonly records: readonly AuditRecord[] }>(await area.cli(['log', tag, '--json', '--kind', 'socket'])).records;
+
+    gated.test('none is reached without a rule (IP01)', async () => {
+      expect((await run('none', '', inTmp)).stdout).toBe('FileNotFoundError\n');
+      expect((await run('none-home', '', inHome)).stdout).toMatch(/^(ConnectionRefused|FileNotFound)Error\n$/);
+    });
+
+    for (const [name, path] of [['home', () => inHome], ['tmp', () => inTmp]] as const) {
+      gated.test(`an allowed one is brokered, and no descriptor passes, where it lies in ${name}`, async () => {
+        const outcome = await run(`allowed-${name}`, `sockets: {allow: [${path()}]}`, path());
+
+        const lines = outcome.stdout.split('\n');
+        expect(lines.filter((line) => !line.startsWith('inode')), outcome.stderr).toEqual(['echo True', 'bulk True', 'half-close True', "push b''", "pull b'' 0", "taken b'0\\n'", '']);
+        expect(lines).not.toContain(`inode ${statSync(path()).ino}`);
+        const told = await records(`allowed-${name}`);
+        expect(told.map(({ verdict }) => verdict)).toEqual(['allow', 'allow', 'allow', 'deny', 'allow', 'deny', 'allow']);
+        expect(told.filter(({ verdict }) => verdict === 'deny').map(({ rule }) => rule)).toEqual(['sockets.rights', 'sockets.rights']);
+        expect(told[0]?.object).toEqual({ path: path() });
+        expect(told[0]?.subject?.argv).toContain(path());
+      });
+    }
+
+    gated.test('a symlink, or another name of one that is denied, stays out (IP08)', async () => {
+      const link = join(area.home, 'link.sock');
+      const twin = join(area.home, 'twin.sock');
+      symlinkSync(inHome, link);
+      linkSync(inHome, twin);
+
+      const symbolic = await run('symlink', `sockets: {allow: [${link}]}`, link);
+      const hard = await run('twin', `sockets: {allow: [${twin}], deny: [${inHome}]}`, twin);
+
+      expect(symbolic.stdout).toMatch(/^(ConnectionRefused|FileNotFound)Error\n$/);
+      expect(symbolic.stderr).toContain(`symlink; allow what it leads to: ${inHome}`);
+      expect(hard.stdout).toMatch(/^(ConnectionRefused|FileNotFound)Error\n$/);
+      expect(hard.stderr).toContain('a rule denies');
+    });
+
+    gated.test('a server that is gone is a refusal, and a record of it', async () => {
+      const gone = join(area.home, 'gone.sock');
+      const server = spawn(python, ['-c', `import socket; socket.socket(socket.AF_UNIX).bind(${JSON.stringify(gone)}); import os; os.chmod(${JSON.stringify(gone)}, 0o666)`], { stdio: 'ignore' });
+      await once(server, 'close');
+      const outcome = await run('gone', `sockets: {allow: [${gone}]}`, gone);
+
+      expect(outcome.stdout).toContain('echo False');
+      expect((await records('gone'))[0]).toMatchObject({ verdict: 'deny', detail: { why: "the host's socket refused: Connection refused" } });
+    });
+  });
+}
