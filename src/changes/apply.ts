@@ -8,6 +8,7 @@ import { chooseMethods, prepare, type Prepared } from './prepare.js';
 import { nearPlace, type Preparing } from './preparing.js';
 import { conclude, nothing, takenBack } from './conclude.js';
 import { recoverLocked } from './recover.js';
+import { makeParents } from './refill.js';
 import type { CommitResult } from './result.js';
 import { closeRooms, openRooms, type Rooms } from './rooms.js';
 import { runErrorOf, runForward, type RunError, type Running } from './run.js';
@@ -82,6 +83,7 @@ function toCommitPoint(draft: Drafting, writer: FrameWriter): Prepared | { reado
     writeHeader(writer, headerOf(draft));
     makeVaults(ctx.kernel, rooms.roots);
     const preparing: Preparing = { rooms, id, plan, keepSpecial: plan.keepSpecial, refused: [...plan.refused] };
+    makeParents(rooms, plan);
     const methods = chooseMethods(preparing);
     for (const method of methods) {
       const near = nearPlace(preparing, method);

@@ -94,7 +94,9 @@ export function* treeWalk(rooms: Rooms, tree: Place, family: 'user' | 'trusted')
 /** The walk opens up what is in the tree, not its top. */
 function lendTop(rooms: Rooms, tree: Place): Lent | null {
   const { at, name } = spotOf(rooms, tree);
-  if (rooms.roots[tree.root]?.role !== 'layer' || (rooms.kernel.stat(at, name).mode & 0o500) === 0o500) return null;
+  if ((rooms.kernel.stat(at, name).mode & 0o500) === 0o500) return null;
+  // On the host only an undo walks: what it takes away, and has landed like that.
+  if (rooms.roots[tree.root]?.role === 'host') return lendAccess(rooms.kernel, at, name);
   return lendAccess(rooms.kernel, rootFd(rooms, tree.root), tree.path);
 }
 

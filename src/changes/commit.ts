@@ -1,9 +1,10 @@
 import type { AuditEvent } from '../audit/event.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
-import { lockCommit, lockRunning, readRecord, writeRecord, type Store } from '../sandbox/store.js';
+import { hasSandbox, lockCommit, lockRunning, readRecord, writeRecord, type Lock, type Store } from '../sandbox/store.js';
 import { recordEffect } from '../sandbox/trail.js';
 import { commitContextOf, storeContextOf } from './context.js';
-import { applyPlan, recoverAll, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
+import { applyPlan, recoverAll, type Box, type CommitInfo, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
+import { AgentfwError } from '../errors.js';
 import { changesOf } from './gather.js';
 
 export interface Locked {
@@ -29,6 +30,36 @@ export async function withCommitLocks<T>(store: Store, tag: string, onWait: () =
   } finally {
     running.release();
   }
+}
+
+/**
+ * Holds the sandbox of a commit still, where there is one to hold: what was
+ * dropped from its layers goes back into them only then.
+ */
+export function withBoxOf<T>(store: Store, { tag, created }: Pick<CommitInfo, 'tag' | 'created'>, onWait: () => void, act: (box: Box) => T): T {
+  if (!hasSandbox(store, tag)) return act('gone');
+  const locks: Lock[] = [];
+  try {
+    try {
+      locks.push(lockRunning(store, tag), lockCommit(store, tag, onWait));
+    } catch (error) {
+      if (!(error instanceof AgentfwError) || error.code !== 'AFW_RUNNING') throw error;
+      return act('running');
+    }
+    const record = readRecord(store, tag);
+    return record.created > created ? act('gone') : withOpenRecord(store, record, () => act('still'));
+  } finally {
+    for (const lock of locks.reverse()) lock.release();
+  }
+}
+
+/** While something may go back into its layers a sandbox doesn't count as committed: not after a crash in between either. */
+function withOpenRecord<T>(store: Store, record: SandboxRecord, act: () => T): T {
+  if (record.state !== 'committed') return act();
+  writeRecord(store, { ...record, state: 'stopped' });
+  const result = act();
+  if (changesOf(store, record).length === 0) writeRecord(store, record);
+  return result;
 }
 
 /** Lands a plan, or drops it; the sandbox counts as committed once nothing of it is left to land. */

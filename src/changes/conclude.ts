@@ -19,7 +19,8 @@ function concluded(header: Header, running: Running, before: readonly Refused[])
   running.steps.forEach((step, index) => {
     if (running.refused.has(index)) return;
     const { kind, type, stripped } = step;
-    landed.push({ path: absolute(header.roots, step.host), kind, type, inside: insideOf(step), stripped });
+    const side = isOnHost(running, step) ? 'host' : 'layer';
+    landed.push({ path: absolute(header.roots, step.host), kind, type, side, inside: insideOf(step), stripped });
   });
   const { id, digest } = header;
   const refused = [...before, ...running.refused.values()];
@@ -30,10 +31,16 @@ function insideOf(step: Step): number {
   return step.inside + step.covers.length;
 }
 
-function countsOf({ steps, refused }: Running): Counts {
+/** False for what was dropped from a layer, or given back to it. */
+function isOnHost({ rooms }: Running, { act, host }: Step): boolean {
+  return act !== 'drop' && rooms.roots[host.root]?.as === undefined;
+}
+
+function countsOf(running: Running): Counts {
+  const { steps, refused } = running;
   const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
   steps.forEach((step, index) => {
-    if (refused.has(index) || step.act === 'drop') return;
+    if (refused.has(index) || !isOnHost(running, step)) return;
     counts[step.kind === 'rename' ? 'modify' : step.kind] += 1;
     counts.add += step.inside;
     counts.delete += step.covers.length;

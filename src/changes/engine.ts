@@ -26,7 +26,7 @@ export { recoverAll, type Recovered } from './recover.js';
 export { commitStatus, type CommitResult, type Counts, type Landed, type Refused } from './result.js';
 export { selectChanges, type Selected, type Selection } from './selection.js';
 export type { CommitContext, Hooks, StoreContext } from './store-context.js';
-export { undoCommit } from './undo.js';
+export { undoCommit, type Box } from './undo.js';
 import type { Bytes } from '../bytes.js';
 import type { Change } from './change.js';
 import type { Plan } from './draft.js';

@@ -58,7 +58,7 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
  */
 function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint): Generator<string> {
   for (const [index, step] of steps.entries()) {
-    if (refused.has(index) || step.act === 'drop') continue;
+    if (refused.has(index) || step.act === 'drop' || rooms.roots[step.host.root]?.as !== undefined) continue;
     const path = absolute(rooms.roots, step.host);
     const { ino, size, mtimeNs } = landedIdent(step) ?? GONE;
     yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}\0`;

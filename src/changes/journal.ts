@@ -36,7 +36,7 @@ export function reopenJournal(
 }
 
 export function writeHeader(writer: FrameWriter, header: Header): void {
-  const roots = header.roots.map((root) => ({ ...root, dir: encodeBytes(root.dir) }));
+  const roots = header.roots.map(({ dir, as, ...root }) => ({ ...root, dir: encodeBytes(dir), ...(as === undefined ? {} : { as: encodeBytes(as) }) }));
   writeFrame(writer, 'H', Buffer.from(JSON.stringify({ ...header, roots }), 'utf8').toString('latin1'));
 }
 
@@ -194,8 +194,9 @@ export function decodeHeader(body: string): Header {
 }
 
 function decodeRoot(value: unknown): Root {
-  const { role, dir, family } = objectField(value, 'root');
+  const { role, dir, family, as } = objectField(value, 'root');
   return {
+    ...(as === undefined ? {} : { as: bytesField(as, 'as') }),
     role: wordField(role, 'role', ['host', 'layer', 'vault']),
     dir: bytesField(dir, 'dir'),
     family: wordField(family, 'family', ['user', 'trusted']),

@@ -8,6 +8,7 @@ import type { Disk } from './disk.js';
 import { Moved, setMeta } from './duplicate.js';
 import { conflicted, isMachineError, refusalFor } from './failure.js';
 import { isSame, writeInPlace } from './inplace.js';
+import { lending } from './lend.js';
 import { renameUnlocked, settleModes } from './locked.js';
 import { refused } from './refusal.js';
 import type { Refused } from './result.js';
@@ -98,6 +99,11 @@ function landSwap(landing: Landing, step: Step): Conflict | null {
 /** What the directory held when it was judged is what it holds now: nobody added or changed anything (E109). */
 function isCovered(rooms: Rooms, step: Step, held: Place): boolean {
   if (step.old?.fmt !== constants.S_IFDIR) return true;
+  // In our hands by now: what is in it can be looked at although it landed without permissions.
+  return lending(rooms, [below(held, '-' as Bytes), ...step.covers.map(({ path }) => below(held, path))], () => coversAll(rooms, step, held));
+}
+
+function coversAll(rooms: Rooms, step: Step, held: Place): boolean {
   const counts = new Map<Bytes, number>([['' as Bytes, 0]]);
   for (const { path, ident } of step.covers) {
     if (!isIdent(statPlace(rooms, below(held, path)), ident)) return false;

@@ -62,7 +62,7 @@ export function lending<T>(rooms: Rooms, places: readonly (Place | null | undefi
     if (errnoOf(error) !== 'EACCES') throw error;
   }
   const lent = places.flatMap((place) => {
-    if (place === null || place === undefined || rooms.roots[place.root]?.role !== 'layer') return [];
+    if (place === null || place === undefined || rooms.roots[place.root]?.role === 'host') return [];
     return lendAccess(rooms.kernel, rootFd(rooms, place.root), splitPath(place.path).dir) ?? [];
   });
   try {

@@ -82,7 +82,7 @@ export function wholeDigest(store: Store, record: SandboxRecord, gathered: Gathe
 export function dropPlan(store: Store, record: SandboxRecord, { gathered, words }: { readonly gathered: Gathered; readonly words: readonly Bytes[] }): Plan {
   const { single } = gathered;
   const renames = renamePaths(gathered);
-  const { paths } = selectChanges(single, selectionOf(words, single), renames);
+  const { paths } = selectChanges(single, selectionOf(words, single), renames, 'alone');
   return planCommit({
     // Nothing of the host is written, so no conflict stands in the way.
     changes: single.map((change) => ({ ...change, conflict: null })),

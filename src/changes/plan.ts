@@ -5,6 +5,7 @@ import type { Change, JudgedChange } from './change.js';
 import { digestOf } from './digest.js';
 import type { Composed, Draft, Plan } from './draft.js';
 import { draftOf, relativeTo, treeEntries, type Drafting } from './drafting.js';
+import { deletedWith, dirsAbove, holdsMore, isBelow, isHosts, outermost, takeBoth } from './drops.js';
 import type { LayerFacts } from './facts.js';
 import { copyBytesOf, keepLinks } from './links.js';
 import { conflictText, refusalOf, refused, takeOf, type Rules, type Take } from './refusal.js';
@@ -54,9 +55,7 @@ interface Planning extends Drafting {
 export function planCommit(input: CommitInput): Plan {
   const planning = start(input);
   survey(planning);
-  refuseHalves(planning);
-  refuseUnmoved(planning);
-  const { anchors, singles } = settle(planning);
+  const { anchors, singles } = settleAll(planning);
   for (const [anchor, members] of anchors) planAnchor(planning, anchor, members);
   for (const change of singles) planSingle(planning, change);
   return finish(planning);
@@ -71,7 +70,7 @@ function start(input: CommitInput): Planning {
   }
   return {
     input,
-    rules: { selected: input.selected, take: input.take ?? new Map(), fifos: options.fifos },
+    rules: { selected: input.selected, take: takeBoth(input.take ?? new Map(), input.renames ?? new Map()), fifos: options.fifos },
     refusals: new Map(),
     isAll: true,
     shifts: new Map(),
@@ -102,7 +101,12 @@ function survey(planning: Planning): void {
     }
     const refusal = (anyGone ? goneRefusal(planning, change) : null) ?? refusalOf(change, rules);
     if (refusal !== null) refusals.set(change.path, refusal);
+    else if (change.kind === 'rename' && !change.implied && isDropped(planning, change)) refusals.set(change.path, holdsMore(change));
   }
+}
+
+function isDropped({ rules }: Planning, { path }: Change): boolean {
+  return rules.take.size > 0 && isHosts(path, rules.take);
 }
 
 /** Without a base there is no place to land in; to drop the agent's version is possible. */
@@ -155,6 +159,32 @@ function refuseUnmoved(planning: Planning): void {
   }
 }
 
+/** What is refused of a directory may be half of a rename, and the other way round: until nothing more is refused. */
+function settleAll(planning: Planning): ReturnType<typeof settle> {
+  for (;;) {
+    const before = planning.refusals.size;
+    refuseUndroppable(planning);
+    refuseHalves(planning);
+    refuseUnmoved(planning);
+    const found = settle(planning);
+    if (planning.refusals.size === before) return found;
+  }
+}
+
+/** A directory leaves the layer with all that is in it, and what was deleted with a directory is not in it. */
+function refuseUndroppable(planning: Planning): void {
+  const { input, refusals, rules } = planning;
+  if (rules.take.size === 0) return;
+  const staying = input.changes.filter((change) => !change.implied && !(lands(planning, change) && isDropped(planning, change)));
+  const holding = dirsAbove(staying.map(({ path }) => path));
+  const going = input.changes.filter((change) => lands(planning, change) && isDropped(planning, change));
+  const whole = new Set(going.filter(({ implied }) => !implied).map(({ path }) => path));
+  for (const change of going) {
+    if (change.implied && !isBelow(change.path, whole)) refusals.set(change.path, deletedWith(change));
+    else if (change.upper !== null && change.type === 'dir' && holding.has(change.path)) refusals.set(change.path, holdsMore(change));
+  }
+}
+
 /** Opens anchors that can't land as a whole, until each that is left can. */
 function settle(planning: Planning): ReturnType<typeof anchored<JudgedChange>> {
   for (;;) {
@@ -166,10 +196,10 @@ function settle(planning: Planning): ReturnType<typeof anchored<JudgedChange>> {
 }
 
 function judgeAnchor(planning: Planning, anchor: JudgedChange, members: readonly JudgedChange[]): void {
-  if (takeOf(anchor.path, planning.rules) === 'host') return;
+  if (isDropped(planning, anchor) && lands(planning, anchor)) return;
   const bad = members.find((member) => !lands(planning, member));
   if (anchor.kind === 'add' || (anchor.kind === 'type' && anchor.type === 'dir')) {
-    if (!lands(planning, anchor)) for (const member of members) refuseWith(planning, member, anchor);
+    if (!lands(planning, anchor)) leaveAnchor(planning, anchor, members);
     return;
   }
   if (anchor.opaque && anchor.kind !== 'type') {
@@ -181,6 +211,14 @@ function judgeAnchor(planning: Planning, anchor: JudgedChange, members: readonly
   const partial = anchor.kind === 'delete' && !(bad !== undefined && planning.refusals.has(bad.path));
   if (partial && members.some((member) => lands(planning, member))) planning.open.add(anchor.path);
   else for (const member of members) refuseWith(planning, member, anchor);
+}
+
+/** Of a directory that stays nothing lands, but what is in it can be dropped. */
+function leaveAnchor(planning: Planning, anchor: JudgedChange, members: readonly JudgedChange[]): void {
+  for (const member of members) {
+    if (member.implied || !isDropped(planning, member)) refuseWith(planning, member, anchor);
+    else if (lands(planning, member)) planning.open.add(anchor.path);
+  }
 }
 
 /**
@@ -220,7 +258,8 @@ function planAnchor(planning: Planning, anchor: JudgedChange, members: readonly 
     planning.steps.push(draftOf(planning, anchor, { act: 'drop' }));
     return;
   }
-  const taken = members.filter((member) => lands(planning, member));
+  const dropped = members.filter((member) => !member.implied && lands(planning, member) && isDropped(planning, member));
+  const taken = members.filter((member) => lands(planning, member) && (member.implied || !isDropped(planning, member)));
   const whole = taken.length === members.length;
   planning.steps.push(
     draftOf(planning, anchor, {
@@ -230,6 +269,7 @@ function planAnchor(planning: Planning, anchor: JudgedChange, members: readonly 
       inOpen: isBelowPartly(planning, anchor.path),
     }),
   );
+  for (const change of outermost(dropped)) planning.steps.push(draftOf(planning, change, { act: 'drop' }));
 }
 
 function planSingle(planning: Planning, change: JudgedChange): void {
@@ -247,11 +287,7 @@ function planSingle(planning: Planning, change: JudgedChange): void {
 
 function isBelowPartly({ partly }: Planning, path: Bytes): boolean {
   if (partly.size === 0) return false;
-  for (let at = path; at !== '/'; ) {
-    at = parentOf(at);
-    if (partly.has(at)) return true;
-  }
-  return false;
+  return isBelow(path, partly);
 }
 
 function finish(planning: Planning): Plan {

@@ -131,7 +131,7 @@ function stepFor(staging: Staging, method: Method): Step {
   const { act, host } = draft;
   if (method.move) return act === 'take' ? takeStep(staging, method) : moveStep(staging, draft);
   const taken: Place = { root: 3 * draft.layer + 2, path: `taken/${n}` as Bytes };
-  if (act === 'drop') return { ...stepOf(staging, draft), old: null, spent: spentOf(staging, draft) ?? spentEntry(staging, draft) };
+  if (act === 'drop') return { ...stepOf(staging, draft), old: null, spent: spentEntry(staging, draft, true) };
   if (act === 'take') return takeStep(staging, method);
   const base = { ...stepOf(staging, draft), spent: spentOf(staging, draft) };
   if (act === 'meta') return { ...base, ...metaFor(staging, draft) };
@@ -221,10 +221,11 @@ function spentOf(staging: Staging, draft: Draft): Step['spent'] {
   return stat !== null && isWhiteout(stat) ? { at, keep: null, ino: stat.ino } : null;
 }
 
-function spentEntry(staging: Staging, draft: Draft): Step['spent'] {
+/** `whole`: a whiteout is kept as well, for an undo to put it back. */
+function spentEntry(staging: Staging, draft: Draft, whole = false): Step['spent'] {
   const stat = draft.source === null ? null : statPlace(staging.rooms, draft.source);
   if (draft.source === null || stat === null) return null;
-  return { at: draft.source, keep: isWhiteout(stat) ? null : oldPlace(draft), ino: stat.ino };
+  return { at: draft.source, keep: !whole && isWhiteout(stat) ? null : oldPlace(draft), ino: stat.ino };
 }
 
 function strippedOf(draft: Draft, { keepSpecial }: Staging): readonly string[] {

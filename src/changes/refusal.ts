@@ -41,7 +41,7 @@ function isSpecial(change: JudgedChange, rules: Rules): boolean {
 }
 
 /** A choice for a directory holds for all below it. */
-export function takeOf(path: Bytes, rules: Rules): Take | null {
+export function takeOf(path: Bytes, rules: Pick<Rules, 'take'>): Take | null {
   if (rules.take.size === 0) return null;
   for (let at = path; ; at = parentOf(at)) {
     const take = rules.take.get(at);

@@ -6,6 +6,8 @@ export interface Landed {
   readonly path: Bytes;
   readonly kind: ChangeKind;
   readonly type: FileType;
+  /** `layer`: the host is as it was, what the agent has there was dropped, or given back by an undo */
+  readonly side: 'host' | 'layer';
   /** how many other changes are below it and landed with it */
   readonly inside: number;
   /** bits and capabilities that were taken off: `setuid`, `setgid`, `capabilities` */

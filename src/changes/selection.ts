@@ -23,12 +23,14 @@ export interface Selected<T extends Change> {
 
 /**
  * Renames are never taken by half; new parents of what is taken come along
- * (E97). `renames` has old and new paths of files as `detectRenames` pairs them.
+ * (E97), unless nothing is to land (`alone`). `renames` has old and new paths of
+ * files as `detectRenames` pairs them.
  */
 export function selectChanges<T extends Change>(
   changes: readonly T[],
   selection: Selection,
   renames: ReadonlyMap<Bytes, Bytes> = new Map(),
+  parents: 'parents' | 'alone' = 'parents',
 ): Selected<T> {
   const { paths, globs } = selection;
   if (paths.length + globs.length === 0) {
@@ -36,7 +38,7 @@ export function selectChanges<T extends Change>(
   }
   const named = matching(changes, selection);
   const taken = new Set(named.taken);
-  const added = complete(taken, changes, renames);
+  const added = complete(taken, { changes, renames, parents });
   return { changes: changes.filter(({ path }) => taken.has(path)), paths: taken, added, unmatched: named.unmatched };
 }
 
@@ -72,11 +74,17 @@ function rootAbove(path: Bytes, roots: ReadonlySet<Bytes>): Bytes | null {
   }
 }
 
+interface Completing {
+  readonly changes: readonly Change[];
+  readonly renames: ReadonlyMap<Bytes, Bytes>;
+  readonly parents: 'parents' | 'alone';
+}
+
 /** Adds what the taken can't land without, until nothing is missing. */
-function complete(taken: Set<Bytes>, changes: readonly Change[], renames: ReadonlyMap<Bytes, Bytes>): Bytes[] {
+function complete(taken: Set<Bytes>, { changes, renames, parents: needs }: Completing): Bytes[] {
   const partners = new Map<Bytes, Bytes>();
   for (const [from, to] of renames) partners.set(from, to).set(to, from);
-  const parents = new Map(changes.filter(isNeeded).map((change) => [change.path, change]));
+  const parents = new Map((needs === 'alone' ? [] : changes).filter(isNeeded).map((change) => [change.path, change]));
   const added: Bytes[] = [];
   const queue = [...taken];
   const add = (path: Bytes): void => {

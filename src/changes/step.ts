@@ -10,6 +10,8 @@ export interface Root {
   readonly dir: Bytes;
   /** overlay xattr family, for layers */
   readonly family: 'user' | 'trusted';
+  /** a sandbox's layer, into which an undo puts back what was dropped from it: the host directory that its paths stand for */
+  readonly as?: Bytes;
 }
 
 /** A path below a root. */
@@ -125,7 +127,8 @@ export function splitPath(path: Bytes): { readonly dir: Bytes; readonly name: By
 
 /** The absolute path, for people and reports. */
 export function absolute(roots: readonly Root[], place: Place): Bytes {
-  const dir = roots[place.root]?.dir ?? '';
+  const root = roots[place.root];
+  const dir = root?.as ?? root?.dir ?? '';
   if (place.path === '') return dir as Bytes;
   return (dir === '/' ? `/${place.path}` : `${dir}/${place.path}`) as Bytes;
 }

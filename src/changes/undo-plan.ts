@@ -14,6 +14,8 @@ import { encodeStep } from './journal-step.js';
 import { JOURNAL, type Journal } from './journal.js';
 import { surprise } from './land.js';
 import { countsOf } from './plan.js';
+import { isOfLayer, refillOf, type Refill } from './refill.js';
+import { refused } from './refusal.js';
 import type { Refused } from './result.js';
 import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { inOrder } from './sequence.js';
@@ -23,20 +25,28 @@ import { commitDir } from './vault.js';
 
 interface Undoing {
   readonly rooms: Rooms;
+  readonly refill: Refill;
+  /** why nothing can go back into a layer; null: it can */
+  readonly closed: string | null;
   /** nothing in a landed directory may have changed after this */
   readonly landedNs: bigint;
   readonly refused: Refused[];
   readonly drafts: Draft[];
 }
 
+export interface Undoable {
+  readonly journal: Journal;
+  readonly closed: string | null;
+}
+
 /** The opposite of each landed step, from the last to the first; what is no longer as it landed is refused. */
-export function planUndo(ctx: StoreContext, id: string, journal: Journal): Plan {
+export function planUndo(ctx: StoreContext, id: string, { journal, closed }: Undoable): Plan {
   const { kernel } = ctx;
   const landedNs = kernel.stat(AT_FDCWD, joinBytes(commitDir(ctx.stateDir, id), JOURNAL)).mtimeNs;
-  const roots = journal.header.roots.map(undoRoot(journal.header.roots));
-  const rooms = openRooms(kernel, roots);
+  const refill = refillOf(journal, journal.header.roots.map(undoRoot(journal.header.roots)));
+  const rooms = openRooms(kernel, refill.roots);
   try {
-    const undoing: Undoing = { rooms, landedNs, refused: [], drafts: [] };
+    const undoing: Undoing = { rooms, refill, closed, landedNs, refused: [], drafts: [] };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
       if (!journal.refused.has(index)) planStep(undoing, journal.steps[index] as Step);
     }
@@ -59,7 +69,10 @@ function undoRoot(roots: readonly Root[]): (root: Root, index: number) => Root {
 }
 
 function planStep(undoing: Undoing, step: Step): void {
-  const path = absolute(undoing.rooms.roots, step.host);
+  const { closed } = undoing;
+  const { roots } = undoing.rooms;
+  const path = absolute(roots, step.host);
+  if (closed !== null && isOfLayer(roots, step)) return void undoing.refused.push(refused({ path }, 'failed', { text: closed }));
   try {
     const draft = step.kind === 'rename' ? unshift(undoing, step) : OPPOSITE[step.act](undoing, step);
     if (typeof draft === 'string') undoing.refused.push(conflicted(path, draft));
@@ -79,24 +92,27 @@ const OPPOSITE: Readonly<Record<Step['act'], Opposite>> = {
   take: untake,
   meta: unmeta,
   write: unwrite,
-  drop: () => null,
+  drop: undrop,
 };
 
 function unplace(undoing: Undoing, step: Step): Planned {
   const now = statPlace(undoing.rooms, step.host);
   if (now === null) return null;
   if (!isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
-  const covers = untouched(undoing, step);
+  const covers = untouched(undoing, step, now);
   return covers === null ? 'changed' : draft(undoing, step, { act: 'take', kind: 'delete', old: now, covers });
 }
 
 /** All that a landed directory holds now; null when the host changed something in it. */
-function untouched({ rooms, landedNs }: Undoing, step: Step): Covered[] | null {
+function untouched({ rooms, landedNs }: Undoing, step: Step, now: Stat): Covered[] | null {
   if (step.fresh?.fmt !== constants.S_IFDIR) return [];
+  // Opening it up for the walk, where it has no permissions, makes its ctime new.
+  if (now.ctimeNs > landedNs) return null;
   const covers: Covered[] = [];
   for (const { path, upper } of treeWalk(rooms, step.host, 'user')) {
+    if (path === '') continue;
     if (upper.ctimeNs > landedNs) return null;
-    if (path !== '') covers.push({ path, ident: identOf(upper) });
+    covers.push({ path, ident: identOf(upper) });
   }
   return covers;
 }
@@ -104,7 +120,7 @@ function untouched({ rooms, landedNs }: Undoing, step: Step): Covered[] | null {
 function unswap(undoing: Undoing, step: Step): Planned {
   const now = statPlace(undoing.rooms, step.host);
   if (!isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
-  const covers = untouched(undoing, step);
+  const covers = untouched(undoing, step, now as Stat);
   const kept = keptOf(undoing, step);
   if (covers === null) return 'changed';
   return draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers, kept });
@@ -138,6 +154,18 @@ function unwrite(undoing: Undoing, step: Step): Planned {
   return { ...draft(undoing, step, { act: 'write', kind: 'modify', old: now, kept }), metas: { old: fresh, fresh: old } };
 }
 
+/** What was dropped goes back into its layer, unless the agent has put something else there. */
+function undrop(undoing: Undoing, step: Step): Planned {
+  const layer = undoing.refill.layers.get(Math.floor(step.host.root / 3));
+  if (step.spent === null || step.spent.keep === null || layer === undefined) return null;
+  const host: Place = { root: 3 * layer, path: step.spent.at.path };
+  if (statPlace(undoing.rooms, host) !== null) return 'created';
+  const place = inVault(step.spent.keep);
+  const stat = statPlace(undoing.rooms, place);
+  if (stat?.ino !== step.spent.ino) throw notKept();
+  return draft(undoing, { ...step, host }, { act: 'place', kind: 'add', old: null, kept: { place: { root: 3 * layer + 1, path: place.path }, stat } });
+}
+
 /** The renamed directory goes back to its old name, whatever is in it now. */
 function unshift(undoing: Undoing, step: Step): Planned {
   const now = statPlace(undoing.rooms, step.host);
@@ -161,9 +189,13 @@ function keptOf({ rooms }: Undoing, { keep, old }: Step): Kept {
   const place = keep === null ? null : inVault(keep);
   const stat = place === null ? null : statPlace(rooms, place);
   if (place === null || stat === null || old === null || (stat.mode & constants.S_IFMT) !== old.fmt) {
-    throw Object.assign(new Error('what it replaced is no longer kept'), { code: 'ESTALE' });
+    throw notKept();
   }
   return { place, stat };
+}
+
+function notKept(): Error {
+  return Object.assign(new Error('what it replaced is no longer kept'), { code: 'ESTALE' });
 }
 
 interface Parts {
@@ -204,7 +236,7 @@ function planFrom(id: string, journal: Journal, { rooms, drafts, refused: found 
   const hash = createHash('sha256').update(`undo ${id}\n`);
   for (const step of journal.steps) hash.update(encodeStep(step), 'latin1');
   return {
-    counts: countsOf(drafts),
+    counts: countsOf(drafts.filter(({ host }) => rooms.roots[host.root]?.as === undefined)),
     refused: found,
     steps: inOrder(drafts),
     copyBytes: 0,

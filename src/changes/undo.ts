@@ -3,24 +3,30 @@ import { applyLocked } from './apply.js';
 import { commitInfos, type CommitInfo } from './commits.js';
 import { withCommitLock } from './commit-lock.js';
 import { nothing } from './conclude.js';
-import { readJournal } from './journal.js';
+import { readJournal, type Journal } from './journal.js';
 import { recoverLocked } from './recover.js';
+import { isOfLayer } from './refill.js';
 import type { CommitResult } from './result.js';
 import type { Hooks, StoreContext } from './store-context.js';
 import { planUndo } from './undo-plan.js';
 import { commitDir } from './vault.js';
 
+/** The sandbox of a commit, as whoever undoes it holds it. `gone`: also when another one has its tag. */
+export type Box = 'still' | 'running' | 'gone';
+
 /**
  * Puts back what a commit replaced, as a commit of its own (I14). `id` null:
  * the newest commit that is landed, undos aside.
  */
-export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = {}): CommitResult {
+export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = {}, box: Box = 'still'): CommitResult {
   return withCommitLock(ctx, hooks, () => {
     recoverLocked(ctx, {});
     const info = chosen(commitInfos(ctx), id);
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, info.id));
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
-    const plan = planUndo(ctx, info.id, journal);
+    if (box === 'running' && touchesLayer(journal)) throw running(info);
+    const closed = box === 'gone' ? 'the sandbox that it was dropped from is gone' : null;
+    const plan = planUndo(ctx, info.id, { journal, closed });
     if (plan.steps.length === 0) return nothing(plan, plan.refused);
     return applyLocked({ ctx, plan, hooks, tag: info.tag });
   });
@@ -42,6 +48,16 @@ function chosen(commits: readonly Info[], id: string | null): Info {
   if (info.state === 'pruned') throw refusal(info, 'was pruned: what it replaced is no longer kept');
   if (info.state !== 'landed') throw refusal(info, 'did not land');
   return info;
+}
+
+function touchesLayer({ header, steps, refused }: Journal): boolean {
+  return steps.some((step, index) => !refused.has(index) && isOfLayer(header.roots, step));
+}
+
+function running({ id, tag }: Info): AgentfwError {
+  return new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is running: what commit ${id} dropped can't go back into it now.`, {
+    hint: `End it first: agentfw kill ${tag}`,
+  });
 }
 
 function refusal({ id }: Info, why: string): AgentfwError {

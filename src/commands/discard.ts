@@ -25,7 +25,7 @@ interface Answers {
 export default class Discard extends AgentfwCommand {
   static override id = 'discard';
   static override summary = 'throw a sandbox away, or some of its changes';
-  static override description = 'With paths, the sandbox shows the host’s version of them again. There is no way back.';
+  static override description = 'With paths, the sandbox shows the host’s version of them again, and `agentfw undo ID` brings them back. For a whole sandbox there is no way back.';
   static override usage = ['discard [TAG] [PATH...]'];
   static override flags = {
     ...common,
@@ -74,6 +74,7 @@ export default class Discard extends AgentfwCommand {
       else {
         for (const { path, text } of result.refused) this.printer.say(`not discarded ${showBytes(path)}: ${escapeForTerminal(text)}`);
         this.printer.say(`Discarded ${plural(changes.length - result.refused.length, 'change')} of ${tag}`);
+        if (result.id !== null) this.printer.say(`Take it back: agentfw undo ${result.id}`);
       }
       return commitStatus(result);
     });

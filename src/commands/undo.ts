@@ -1,6 +1,6 @@
 import { storeContextOf } from '../changes/context.js';
-import { effectOf } from '../changes/commit.js';
-import { commitStatus, listCommits, recoverAll, undoCommit, type CommitInfo } from '../changes/engine.js';
+import { effectOf, withBoxOf } from '../changes/commit.js';
+import { commitStatus, listCommits, recoverAll, undoCommit, type Box, type CommitInfo, type CommitResult } from '../changes/engine.js';
 import { usageError } from '../errors.js';
 import { toText } from '../bytes.js';
 import { recordEffect } from '../sandbox/trail.js';
@@ -11,7 +11,9 @@ import { progressOn } from '../ui/progress.js';
 export default class Undo extends AgentfwCommand {
   static override id = 'undo';
   static override summary = 'take a commit back: the newest, or the one named';
-  static override description = 'What changed on the host since the commit is not overwritten but reported. An undo is a commit too: undo it to have the commit again.';
+  static override description =
+    'What changed on the host since the commit is not overwritten but reported. What it dropped (--take host, discard PATH, a policy) goes back into the sandbox. ' +
+    'An undo is a commit too: undo it to have the commit again.';
   static override usage = ['undo [COMMIT]'];
   static override flags = { ...common };
   protected override readonly decides = true;
@@ -26,12 +28,11 @@ export default class Undo extends AgentfwCommand {
     const progress = progressOn(this.printer, 'Taking back');
     const commits = listCommits(context);
     const undone = id === undefined ? newestOf(commits) : toText(id);
-    const result = undoCommit(context, undone, {
-      onProgress: progress.step,
-      onWait: (what) => this.printer.say(`Waiting for ${what}.`),
-    });
-    progress.end();
     const of = commits.find((commit) => commit.id === undone);
+    const onWait = (what: string): void => this.printer.say(`Waiting for ${what}.`);
+    const act = (box: Box): CommitResult => undoCommit(context, undone, { onProgress: progress.step, onWait }, box);
+    const result = of === undefined ? act('gone') : withBoxOf(store, of, () => onWait('a commit of that sandbox to end'), act);
+    progress.end();
     if (of !== undefined && result.id !== null) recordEffect(store, of.tag, { kind: 'undo', ...effectOf(result) });
     if (flags.json) this.printer.json({ version: 1, ...resultJson(result) });
     else sayResult(this.printer, result, 'Took back');
@@ -39,7 +40,7 @@ export default class Undo extends AgentfwCommand {
   }
 }
 
-/** The newest that did something to the host and isn't undone; what `discard PATH` did concerns no host. */
+/** The newest that did something to the host and isn't undone; what `discard PATH` did concerns no host, and is taken back by its id. */
 function newestOf(commits: readonly CommitInfo[]): string | null {
   const found = commits.find(({ state, undoes, undoneBy, counts }) => state === 'landed' && undoes === null && undoneBy === null && total(counts) > 0);
   if (found === undefined) throw usageError('There is no commit to take back.', 'List them: agentfw log --commits');

@@ -11,7 +11,7 @@ export function resultJson(result: CommitResult): Record<string, unknown> {
   const { id, state, digest, landed, refused, counts, error } = result;
   return {
     ...{ commit: id, state, digest, counts },
-    landed: landed.map(({ path, kind, type, stripped }) => ({ ...bytesJson('path', path), kind, type, stripped })),
+    landed: landed.map(({ path, kind, type, side, stripped }) => ({ ...bytesJson('path', path), kind, type, side, stripped })),
     refused: refused.map(({ path, why, conflict, code, text }) => ({ ...bytesJson('path', path), why, conflict, code, text })),
     error: error === null ? null : { code: error.code, path: error.path === null ? null : toText(error.path), text: error.text },
   };
@@ -32,7 +32,14 @@ export function sayResult(printer: Printer, result: CommitResult, verb: 'Landed'
     printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'Nothing landed:' : 'Nothing was taken back:')} ${escapeForTerminal(result.error?.text ?? 'it failed')}. The host is as it was.`);
     return;
   }
-  printer.say(result.id === null ? verb === 'Landed' ? 'Nothing to land.' : 'Nothing to take back.' : `${verb} ${plural(total(result.counts), 'change')}: ${countsText(result.counts)}`);
+  if (result.id === null) return printer.say(verb === 'Landed' ? 'Nothing to land.' : 'Nothing to take back.');
+  const ofLayer = result.landed.filter(({ side }) => side === 'layer');
+  const count = total(result.counts);
+  if (count > 0 || ofLayer.length === 0) printer.say(`${verb} ${plural(count, 'change')}: ${countsText(result.counts)}`);
+  if (ofLayer.length === 0) return;
+  const given = verb === 'Took back' && ofLayer.some(({ kind }) => kind === 'add');
+  const changes = plural(ofLayer.length, 'change');
+  printer.say(given ? `Gave ${changes} back to the sandbox` : `Dropped ${changes} of the sandbox: the host stays as it is there`);
 }
 
 export function total(counts: Counts): number {

@@ -58,6 +58,32 @@ describe('each kind of change', () => {
   });
 });
 
+describe('what is dropped from the layer (`--take host`, `discard PATH`)', () => {
+  const host = (...paths: string[]): Map<Bytes, 'host'> => new Map(paths.map((path) => [`/h/${path}` as Bytes, 'host' as const]));
+  const tree = [change('add', 'd', 'dir'), change('add', 'd/x'), change('add', 'd/y')];
+
+  test('is one of a new directory that lands: the rest is copied', () => {
+    expect(steps(plan(tree, { take: host('d/x') }))).toEqual(['place d copy +1 stays', 'drop d/x copy spent']);
+  });
+  test('is one of a new directory that stays', () => {
+    expect(steps(plan(tree, { only: ['d/x'], take: host('d/x') }))).toEqual(['drop d/x copy spent']);
+  });
+  test('is not a directory of which something that was not named is in it', () => {
+    const changed = [change('metadata', 'd', 'dir', { meta: ['mode'] }), change('modify', 'd/x')];
+    expect(refusals(plan(changed, { only: ['d'], take: host('d') }))).toEqual({ d: 'with' });
+    expect(refusals(plan(tree, { only: ['d', 'd/x'], take: new Map([...host('d'), ...host('d/x')]) }))).toEqual({ d: 'with' });
+    expect(steps(plan(tree, { take: host('d') }))).toEqual(['drop d copy spent']);
+  });
+  test('is both halves of a rename, and not one deletion in a deleted directory', () => {
+    const renames = new Map([['/h/a' as Bytes, '/h/b' as Bytes]]);
+    expect(steps(plan([change('delete', 'a'), change('add', 'b')], { renames, take: host('b') }))).toEqual(['drop a copy whiteout', 'drop b copy spent']);
+
+    const moved = [change('delete', 'd', 'dir'), change('delete', 'd/a', 'file', { implied: true }), change('add', 'b')];
+    const made = plan(moved, { renames: new Map([['/h/d/a' as Bytes, '/h/b' as Bytes]]), take: host('b') });
+    expect([steps(made), refusals(made)]).toEqual([[], { d: 'with', 'd/a': 'with', b: 'with' }]);
+  });
+});
+
 describe('directories', () => {
   const tree = [change('add', 'd', 'dir'), change('add', 'd/e', 'dir'), change('add', 'd/e/f'), change('add', 'd/g')];
 

@@ -6,7 +6,8 @@ import { undoCommit } from '../../src/changes/undo.js';
 import { look } from '../crash/look.js';
 import { build, planFor, SCENES } from '../crash/scene.js';
 import { applyPlan } from '../../src/changes/apply.js';
-import { at, commit, makeWorld, sh, type World } from './world.js';
+import type { Bytes } from '../../src/bytes.js';
+import { at, changesIn, commit, makeWorld, picture, sh, type World } from './world.js';
 
 let world: World;
 beforeEach(() => {
@@ -67,14 +68,86 @@ describe('an undo', () => {
     expect(undoCommit(world.ctx, null).state).toBe('landed');
     expect(readFileSync(join(world.host, 'a'), 'utf8')).toBe('a\n');
   });
-  test('the host\'s version that was chosen stays, and the agent\'s is kept in the commit', () => {
-    sh(world, 'echo host >$H/a; echo agent >$U/a');
-    const take = new Map([[at(world, 'a'), 'host' as const]]);
+});
 
-    expect(commit(world, { take })).toMatchObject({ state: 'landed' });
+describe('what was dropped from a layer', () => {
+  const take = (...paths: string[]): Map<Bytes, 'host'> => new Map(paths.map((path) => [at(world, path), 'host' as const]));
+  const layer = (): string => picture(world.upper, { times: true });
+
+  test('stays on the host as it was, and is kept in the commit', () => {
+    sh(world, 'echo host >$H/a; echo agent >$U/a');
+
+    expect(commit(world, { take: take('a') })).toMatchObject({ state: 'landed', counts: { modify: 0 }, landed: [{ side: 'layer' }] });
 
     expect(readFileSync(join(world.host, 'a'), 'utf8')).toBe('host\n');
     expect(readdirSync(world.upper)).toEqual([]);
+  });
+  test('comes back by an undo, whatever it is; an undo of that drops it again, and one more has it back', () => {
+    sh(world, 'echo a >$H/a; echo d >$H/d; mkdir -p $H/p/q; echo x >$H/p/q/x; echo other >$H/p/q/other');
+    sh(world, 'echo A >$U/a; wh $U/d; mkdir -p $U/p/q $U/n/m; echo X >$U/p/q/x; echo n >$U/n/m/n; ln -s nowhere $U/l; chmod 750 $U/n/m');
+    const before = layer();
+    const host = look(world, 'host');
+    const dropped = commit(world, { take: take('a', 'd', 'p/q/x', 'n', 'l') });
+    expect(changesIn(world)).toEqual([]);
+
+    const back = undoCommit(world.ctx, dropped.id);
+    expect(back).toMatchObject({ state: 'landed', refused: [], counts: { add: 0, modify: 0, delete: 0 } });
+    expect(layer()).toBe(before);
+    const again = undoCommit(world.ctx, back.id);
+    expect(again).toMatchObject({ state: 'landed', refused: [] });
+    expect(changesIn(world)).toEqual([]);
+    expect(undoCommit(world.ctx, again.id)).toMatchObject({ state: 'landed', refused: [] });
+    expect(layer()).toBe(before);
+    expect(look(world, 'host')).toBe(host);
+  });
+  test('comes back although its directory has left the layer since, and lands then', () => {
+    sh(world, 'mkdir -p $H/p/q; chmod 710 $H/p/q; echo x >$H/p/q/x; mkdir -p $U/p/q; chmod 710 $U/p/q; echo X >$U/p/q/x; echo y >$U/p/q/y');
+    const dropped = commit(world, { only: ['p/q/x'], take: take('p/q/x') });
+    commit(world);
+    expect(readdirSync(world.upper)).toEqual([]);
+
+    expect(undoCommit(world.ctx, dropped.id)).toMatchObject({ state: 'landed', refused: [] });
+
+    expect(changesIn(world).map(({ path, kind }) => `${kind} ${path.slice(world.host.length)}`)).toEqual(['modify /p/q/x']);
+    expect(commit(world)).toMatchObject({ state: 'landed', counts: { modify: 1 } });
+    expect(readFileSync(join(world.host, 'p/q/x'), 'utf8')).toBe('X\n');
+  });
+  test('does not come back over what the agent wrote there since, nor where its directory is no directory any more', () => {
+    sh(world, 'echo a >$H/a; echo A >$U/a; mkdir $H/p $U/p; echo x >$H/p/x; echo X >$U/p/x');
+    const dropped = commit(world, { take: take('a', 'p/x') });
+    sh(world, 'echo newer >$U/a; rm -rf $U/p; echo file >$U/p');
+
+    const result = undoCommit(world.ctx, dropped.id);
+
+    expect(Object.fromEntries(result.refused.map(({ path, conflict }) => [path.slice(world.host.length), conflict]))).toEqual({ '/a': 'created', '/p/x': 'parent' });
+    expect(sh(world, 'cat $U/a $U/p')).toBe('newer\nfile\n');
+  });
+  test('comes back only into the sandbox that it is from, while that is stopped; the host\'s part does not depend on it', () => {
+    sh(world, 'echo a >$H/a; echo A >$U/a; echo b >$H/b; echo B >$U/b');
+    const mixed = commit(world, { take: take('a') });
+
+    expect(() => undoCommit(world.ctx, mixed.id, {}, 'running')).toThrow('Sandbox box is running');
+    expect(readFileSync(join(world.host, 'b'), 'utf8')).toBe('B\n');
+
+    const result = undoCommit(world.ctx, mixed.id, {}, 'gone');
+    expect(result).toMatchObject({ state: 'landed', counts: { modify: 1 } });
+    expect(result.refused.map(({ text }) => text)).toEqual(['the sandbox that it was dropped from is gone']);
+    expect(readFileSync(join(world.host, 'b'), 'utf8')).toBe('b\n');
+  });
+});
+
+describe('an undo of directories without permissions', () => {
+  test('takes them away, brings them back and covers what is in them', () => {
+    sh(world, 'mkdir -p $U/n/shut; echo in >$U/n/shut/in; chmod 000 $U/n/shut; mkdir $U/closed; echo c >$U/closed/c; chmod 000 $U/closed');
+    const old = look(world, 'host');
+    commit(world);
+    const undone = undoCommit(world.ctx, null);
+    expect(undone).toMatchObject({ state: 'landed', refused: [] });
+    expect(look(world, 'host')).toBe(old);
+
+    expect(undoCommit(world.ctx, undone.id)).toMatchObject({ state: 'landed', refused: [] });
+    expect(statSync(join(world.host, 'closed')).mode & 0o777).toBe(0);
+    expect(sh(world, 'stat -c %a $H/n/shut; chmod -R u+rwx $H/n $H/closed; cat $H/n/shut/in $H/closed/c')).toBe('0\nin\nc\n');
   });
 });
 

@@ -16,7 +16,7 @@ import { tableOf, type Row } from './table.js';
 
 const run = promisify(execFile);
 const ALL = process.env['AGENTFW_CRASH'] === 'all';
-const SCENES = 'whole,part,live,composed';
+const SCENES = 'whole,part,live,composed,dropped';
 /** In memory where that is possible: the strikes sync thousands of times. */
 const TEMP = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const MINUTES = 60_000;

@@ -66,8 +66,8 @@ interface Reference {
   readonly old: string;
   readonly fresh: string;
   readonly freshHost: string;
-  /** the host alone, after an undo */
-  readonly oldHost: string;
+  /** host and layer after an undo: there what was dropped is back */
+  readonly undone: string;
 }
 
 /** An undisturbed run: what is old, what is new, how many calls it takes. */
@@ -75,11 +75,11 @@ function reference(scene: Scene): Reference {
   const world = newWorld();
   try {
     const old = look(world);
-    const oldHost = look(world, 'host');
     applyPlan(world.ctx, planFor(world, scene));
     const fresh = look(world);
     const freshHost = look(world, 'host');
-    return { calls: countCalls(scene), old, fresh, freshHost, oldHost };
+    undoCommit(world.ctx, null);
+    return { calls: countCalls(scene), old, fresh, freshHost, undone: bare(look(world)) };
   } finally {
     world.remove();
   }
@@ -181,7 +181,7 @@ function strike(world: World, { scene, how, n, wanted, tally }: Strike): string 
   const leftover = leftovers(world);
   if (leftover !== null) return `${leftover} ${about}`;
   const now = look(world);
-  if (args.what === 'undo') return undone(world, { now, wanted, tally, about });
+  if (args.what === 'undo') return undone({ now, wanted, tally, about });
   if (now === wanted.old) {
     tally.old += 1;
     return again(clean, scene, wanted, about);
@@ -214,14 +214,13 @@ function again(clean: World, scene: Scene, wanted: Reference, about: string): st
 function undo(clean: World, wanted: Reference, about: string): string | null {
   const result = undoCommit(clean.ctx, null);
   if (result.state !== 'landed' || result.refused.length > 0) return `not undone: ${JSON.stringify(result)} ${about}`;
-  const now = look(clean, 'host');
-  return now === wanted.oldHost ? null : `undone, but not old ${about}\n${difference(wanted.oldHost, now)}`;
+  const now = bare(look(clean));
+  return now === wanted.undone ? null : `undone, but not old ${about}\n${difference(wanted.undone, now)}`;
 }
 
-/** After a struck undo the host is old (undone) or new (not). */
-function undone(world: World, { now, wanted, tally, about }: { readonly now: string; readonly wanted: Reference; readonly tally: Tally; readonly about: string }): string | null {
-  const host = look(world, 'host');
-  if (host === wanted.oldHost) {
+/** After a struck undo host and layer are old (undone) or new (not). */
+function undone({ now, wanted, tally, about }: { readonly now: string; readonly wanted: Reference; readonly tally: Tally; readonly about: string }): string | null {
+  if (bare(now) === wanted.undone) {
     tally.old += 1;
     return null;
   }
@@ -230,7 +229,7 @@ function undone(world: World, { now, wanted, tally, about }: { readonly now: str
     tally.fresh += 1;
     return null;
   }
-  return `neither undone nor landed ${about}\n${difference(wanted.oldHost, host)}`;
+  return `neither undone nor landed ${about}\n${difference(wanted.undone, bare(now))}`;
 }
 
 /** A recovery leaves the layer's own directories, which merge with the host's: without them the picture is the same. */

@@ -7,7 +7,7 @@ import { AT_FDCWD } from '../../src/kernel/kernel.js';
 import { at, judgedIn, planOf, type Some, type World } from '../changes/world.js';
 import type { Plan } from '../../src/changes/draft.js';
 
-export const SCENES = ['whole', 'part', 'live', 'composed'] as const;
+export const SCENES = ['whole', 'part', 'live', 'composed', 'dropped'] as const;
 export type Scene = (typeof SCENES)[number];
 
 /** Old times, so that a restored mtime can't be an accident. */
@@ -87,6 +87,7 @@ function whiteout(path: string): void {
 
 /** What is committed, and how. */
 export function planFor(world: World, scene: Scene): Plan {
+  if (scene === 'dropped') return dropPlan(world);
   const renames = new Map<Bytes, Bytes>([[at(world, 'moved-from'), at(world, 'moved-to')]]);
   if (scene === 'whole') return planOf(world, { renames });
   if (scene === 'live') return planOf(world, { renames, live: true });
@@ -102,4 +103,12 @@ export function planFor(world: World, scene: Scene): Plan {
   ]);
   const take = new Map([[at(world, 'many/1'), 'host' as const]]);
   return planOf(world, { ...some, composed, take }, changes);
+}
+
+/** A file, a new directory, a deletion and one of linked names leave the layer; of the host only one file changes. */
+function dropPlan(world: World): Plan {
+  const dropped = ['modified', 'new', 'deleted', 'd/e/deleted', 'gone', 'pair1', 'todir', 'half/in/a'];
+  const changes = judgedIn(world);
+  const only = changes.map(({ path }) => path.slice(world.host.length + 1)).filter((path) => path === 'tofile' || path.startsWith('tofile/') || dropped.some((top) => path === top || path.startsWith(`${top}/`)));
+  return planOf(world, { only, take: new Map(dropped.map((path) => [at(world, path), 'host' as const])) }, changes);
 }

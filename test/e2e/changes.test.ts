@@ -261,14 +261,29 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
     expect(host('run.sh')).toBe('hi\n');
   });
 
-  test('`discard PATH` drops the agent’s version', async () => {
+  test('`discard PATH` drops the agent’s version, `undo` has it back, an undo of that drops it again', async () => {
+    const blob = async (): Promise<string> => (await area.cli(['diff', 'job', '--name-only', 'blob'])).stdout;
+    const newest = async (): Promise<string> => jsonOf<{ commits: { id: string }[] }>(await area.cli(['log', '--commits', '--json'])).commits[0]!.id;
+    const before = await blob();
+    expect(before).toContain('/blob');
     expect(await cli(['discard', 'job', 'blob', '--yes'])).toMatchInlineSnapshot(`
       "--- stderr ---
       Discarded 1 change of job
+      Take it back: agentfw undo $COMMIT
       --- exit 0 ---
       "
     `);
-    expect((await area.cli(['diff', 'job', '--name-only', 'blob'])).stdout).toBe('');
+    expect(await blob()).toBe('');
+    expect(await cli(['undo', await newest()])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Gave 1 change back to the sandbox
+      --- exit 0 ---
+      "
+    `);
+    expect((await area.cli(['show', 'job:blob'])).stdout).toBe('\0\x01');
+    expect(await blob()).toBe(before);
+    expect((await area.cli(['undo', await newest()])).status).toBe(0);
+    expect(await blob()).toBe('');
   });
 
   test('`commit --yes` lands everything but what takes effect by itself', async () => {

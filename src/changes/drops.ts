@@ -1,0 +1,55 @@
+import type { Bytes } from '../bytes.js';
+import { parentOf } from '../bytes.js';
+import type { JudgedChange } from './change.js';
+import { refused, takeOf, type Take } from './refusal.js';
+import type { Refused } from './result.js';
+
+/** `--take host` for one half of a rename is meant for both: the host's version has the old name. */
+export function takeBoth(take: ReadonlyMap<Bytes, Take>, renames: ReadonlyMap<Bytes, Bytes>): ReadonlyMap<Bytes, Take> {
+  if (take.size === 0 || renames.size === 0) return take;
+  const all = new Map(take);
+  for (const pair of renames) {
+    if (pair.some((path) => isHosts(path, take))) for (const path of pair) all.set(path, 'host');
+  }
+  return all;
+}
+
+export function isHosts(path: Bytes, take: ReadonlyMap<Bytes, Take>): boolean {
+  return takeOf(path, { take }) === 'host';
+}
+
+/** A directory of the layer leaves it with all that is in it, so that must have been named too. */
+export function holdsMore(change: JudgedChange): Refused {
+  return refused(change, 'with', { text: 'what the agent changed in it would go with it, and was not named' });
+}
+
+/** One deletion can't be taken out of the deletion of the whole directory. */
+export function deletedWith(change: JudgedChange): Refused {
+  return refused(change, 'with', { text: 'the agent deleted all of its directory: choose the same for that' });
+}
+
+export function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {
+  for (let at = path; at !== '/'; ) {
+    at = parentOf(at);
+    if (tops.has(at)) return true;
+  }
+  return false;
+}
+
+/** Every directory above a path that stays in the layer. */
+export function dirsAbove(paths: Iterable<Bytes>): ReadonlySet<Bytes> {
+  const above = new Set<Bytes>();
+  for (const path of paths) {
+    for (let at = parentOf(path); !above.has(at); at = parentOf(at)) {
+      above.add(at);
+      if (at === '/') break;
+    }
+  }
+  return above;
+}
+
+/** Those that lie in none of the others. */
+export function outermost(changes: readonly JudgedChange[]): JudgedChange[] {
+  const paths = new Set(changes.map(({ path }) => path));
+  return changes.filter(({ path }) => !isBelow(path, paths));
+}
