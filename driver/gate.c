@@ -30,11 +30,16 @@ static const char *const rungs[] = {
 	[RUNG_NOTIFY] = "notify",
 };
 
-static enum netd_rung rung_of(const char *name)
+const char *gate_rung_name(int rung)
+{
+	return rungs[rung];
+}
+
+int gate_rung_of(const char *name)
 {
 	for (int i = RUNG_TPROXY; name && i <= RUNG_NOTIFY; i++)
 		if (!strcmp(name, rungs[i]))
-			return (enum netd_rung)i;
+			return i;
 	return RUNG_NONE;
 }
 
@@ -174,7 +179,7 @@ static void netd_child(const struct gate_opts *o, int gate, int notify,
 	int keep[] = { o->user_fd, o->net_fd, gate, notify };
 	struct netd_opts opts = {
 		.user_fd = o->user_fd, .net_fd = o->net_fd, .gate = gate,
-		.notify = notify, .force = rung_of(o->force), .parent = parent,
+		.notify = notify, .force = (enum netd_rung)gate_rung_of(o->force), .parent = parent,
 	};
 
 	if (fd_die_with(parent) < 0 || fd_detach_stdio(o->debug_fd) < 0 ||
@@ -246,7 +251,7 @@ int gate_start(const struct gate_opts *opts, struct gate *gate)
 
 	memset(gate, 0, sizeof(*gate));
 	gate->notify = -1;
-	if (opts->force && rung_of(opts->force) == RUNG_NONE) {
+	if (opts->force && gate_rung_of(opts->force) == RUNG_NONE) {
 		snprintf(gate->error, sizeof(gate->error),
 			 "AGENTFW_GATE must be tproxy, redir or notify");
 		return -EINVAL;

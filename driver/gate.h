@@ -35,6 +35,10 @@ struct gate {
  */
 int gate_start(const struct gate_opts *opts, struct gate *gate);
 
+/* `tproxy` and so on; 0 is none of them. */
+const char *gate_rung_name(int rung);
+int gate_rung_of(const char *name);
+
 /* Ends both at once; open connections are reset. */
 void gate_stop(struct gate *gate);
 

@@ -7,7 +7,7 @@ GATE_SRCS := gate.c gate_chan.c gate_conn.c gate_dial.c gate_dns.c \
 	netd_setup.c netd_who.c netlink.c netlink_diag.c netlink_nft.c \
 	dns.c tls.c http.c
 GATE_OBJS := $(GATE_SRCS:%.c=build/%.o)
-SRCS += $(GATE_SRCS)
+SRCS += $(GATE_SRCS) probe_gate.c
 EXTRA_CFLAGS += -DAGENTFW_GATE
 .DEFAULT_GOAL := all
 GATE_CFLAGS := -std=c17 -O2 -g -fPIE -fstack-protector-strong \

@@ -177,6 +177,7 @@ static const struct row rows[] = {
 	{"utsns", CLONE_NEWUSER | CLONE_NEWUTS, probe_hostname},
 	{"cgroupns", CLONE_NEWUSER | (int)K_CLONE_NEWCGROUP, works},
 	{"netns", CLONE_NEWUSER | CLONE_NEWNET, probe_loopback},
+	{"gate", CLONE_NEWUSER | CLONE_NEWNET, probe_gate},
 	{"devpts", CLONE_NEWUSER | CLONE_NEWNS, probe_devpts},
 	{"no-new-privs", 0, probe_privs},
 	{"seccomp", 0, probe_seccomp},

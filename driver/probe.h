@@ -14,6 +14,7 @@ struct probe {
 /* Each returns 0 when it works, else an errno or -1; may fill the detail. */
 typedef int probe_fn(struct probe *p);
 
+probe_fn probe_gate;
 probe_fn probe_overlay, probe_volatile, probe_root_overlay;
 
 /* Makes, and removes, the directories of the three above. */

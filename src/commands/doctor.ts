@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { runProbe } from '../kernel/background.js';
 import { canRun, diagnose, parseProbes, type Finding } from '../sandbox/doctor.js';
+import { rungWish } from '../sandbox/network.js';
 import { surroundingsOf } from '../sandbox/surroundings.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
@@ -19,7 +20,7 @@ export default class Doctor extends AgentfwCommand {
     const { flags } = await this.line(Doctor);
     const store = await this.store();
     const where = surroundingsOf(store.context);
-    const findings = diagnose(parseProbes(runProbe(store.dir)), where);
+    const findings = diagnose(parseProbes(runProbe(store.dir, rungWish(store))), where);
     const works = canRun(findings);
     if (flags.json) {
       this.printer.json({ version: 1, works, ...where, kernel: kernelRelease(), ...bytesJson('store', store.dir), checks: findings });

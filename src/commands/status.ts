@@ -60,7 +60,7 @@ function statusText(record: SandboxRecord, { processes, counts, gate, policy, no
     ['directory', showBytes(record.cwd)],
     ['started', `${record.started} (${age(record.started, now)} ago)`],
     ['mode', record.mode === 'root' ? 'root: whole machine in one view' : 'user: what you may not write is read-only'],
-    ['network', `${NETWORK[record.net]}${gate === null ? '' : `; ${gate.rung ?? '?'}`}`],
+    ['network', `${NETWORK[record.net]}${gate === null ? '' : `; rung ${gate.rung ?? 'unknown'}`}`],
     ...gateRows(gate),
     ...policyRow(policy),
     ['changes', countsText(counts)],

@@ -27,9 +27,9 @@ export function startSweeper(storeDir: Bytes): boolean {
   return true;
 }
 
-/** What `agentfw-driver --probe` prints, trying layers in `dir`. */
-export function runProbe(dir: Bytes): string {
-  const probe = spawnSync(DRIVER, ['--probe', '--dir', toBuffer(dir).toString('utf8')], { env: {}, stdio: ['ignore', 'pipe', 'ignore'] });
+/** What `agentfw-driver --probe` prints, trying layers in `dir` and the gate, of which `rung` may insist on one rung. */
+export function runProbe(dir: Bytes, rung: string | null): string {
+  const probe = spawnSync(DRIVER, ['--probe', '--dir', toBuffer(dir).toString('utf8')], { env: rung === null ? {} : { AGENTFW_GATE: rung }, stdio: ['ignore', 'pipe', 'ignore'] });
   if (probe.error !== undefined) {
     throw new AgentfwError('AFW_DRIVER', "Can't start the driver.", { cause: probe.error, hint: 'Build it: npm run build:driver' });
   }

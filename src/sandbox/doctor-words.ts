@@ -61,6 +61,11 @@ export const EXPLAINED: Readonly<Record<string, Explanation>> = {
   utsns: { level: 'needed', meaning: 'a host name of one’s own', mends: KERNEL },
   cgroupns: { level: 'wanted', meaning: 'a view of the control groups of one’s own', mends: KERNEL },
   netns: { level: 'needed', meaning: 'a network of one’s own, for --net off and the gate', mends: KERNEL },
+  gate: {
+    level: 'wanted',
+    meaning: 'the network gate, which --net ask and deny need: tproxy is its best rung, then redir, then notify',
+    mends: { ...CONTAINER, other: 'As root: modprobe nf_tables nft_tproxy nft_redir; without them a seccomp listener must be free (no agentfw or container tool around this one). Until then: run --net off or --net allow' },
+  },
   devpts: { level: 'needed', meaning: 'terminals of one’s own', mends: KERNEL },
   'no-new-privs': { level: 'needed', meaning: 'setuid programs gain nothing inside', mends: KERNEL },
   seccomp: { level: 'needed', meaning: 'system calls that could reach around the view are refused', mends: KERNEL },

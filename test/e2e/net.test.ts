@@ -126,6 +126,7 @@ for (const identity of identities()) {
       const status = await area.cli(['status', 'np16']);
 
       expect(status.stdout).toContain(`127.0.0.1:${port} leads to port 3000 inside`);
+      expect(status.stdout).toMatch(/; rung (tproxy|redir|notify)\n/);
       expect(await reached(3000)).toBe(false);
       await area.cli(['kill', 'np16']);
       await child.ended;
@@ -140,6 +141,17 @@ for (const identity of identities()) {
       const rung = await run(['--net', 'deny'], 'true', { AGENTFW_GATE: 'nonsense' });
       expect(rung.status).toBe(125);
       expect(rung.stderr).toContain('AGENTFW_GATE must be tproxy, redir or notify');
+    });
+
+    gated.test('doctor says which rung the gate would take, and tries the one that is insisted on', async () => {
+      const gate = async (env: Readonly<Record<string, string>>): Promise<{ readonly ok: boolean; readonly detail: string; readonly mend: string | null }> => {
+        const told = JSON.parse((await area.cli(['doctor', '--json'], { env })).stdout) as { readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string; readonly mend: string | null }[] };
+        return told.checks.find(({ name }) => name === 'gate')!;
+      };
+
+      expect((await gate({})).detail).toMatch(/^rung (tproxy|redir|notify), IPv4/);
+      for (const rung of ['tproxy', 'redir', 'notify']) expect((await gate({ AGENTFW_GATE: rung })).detail).toContain(`rung ${rung}, by AGENTFW_GATE`);
+      expect(await gate({ AGENTFW_GATE: 'nonsense' })).toMatchObject({ ok: false, detail: 'AGENTFW_GATE must be tproxy, redir or notify' });
     });
 
     gated.test('with the supervisor, the driver or the gate killed there is no egress and no agent (NT26)', async () => {
