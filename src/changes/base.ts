@@ -41,8 +41,8 @@ export function readBases(kernel: Kernel, sandboxDir: Bytes): Bases {
       if (kind !== 'B') continue;
       const fields = body.split('\0');
       for (let at = 0; at + 3 < fields.length; at += 4) {
-        const path = fields[at] as Bytes;
-        if (!bases.has(path)) bases.set(path, decode(fields.slice(at + 1, at + 4)));
+        const [path, state, numbers, detail] = [fields[at] as Bytes, fields[at + 1] as CapturedBase['state'], fields[at + 2] ?? '', fields[at + 3] as Bytes];
+        if (!bases.has(path)) bases.set(path, new StoredBase(state, numbers, detail));
       }
     }
   } finally {
@@ -51,19 +51,40 @@ export function readBases(kernel: Kernel, sandboxDir: Bytes): Bases {
   return bases;
 }
 
-function decode([state, numbers = '', detail = '']: readonly string[]): CapturedBase {
-  const [ino = '0', mode, uid, gid, size, mtime = '0', btime = '0'] = numbers.split(' ');
-  return {
-    state: state as CapturedBase['state'],
-    ino: BigInt(ino),
-    mode: Number(mode),
-    uid: Number(uid),
-    gid: Number(gid),
-    size: Number(size),
-    mtimeNs: BigInt(mtime),
-    btimeNs: BigInt(btime),
-    detail: detail as Bytes,
-  };
+/** Decoded when it is asked for: most captured bases never are, and there may be very many. */
+class StoredBase implements CapturedBase {
+  private fields: readonly string[] | null = null;
+
+  constructor(
+    readonly state: CapturedBase['state'],
+    private readonly numbers: string,
+    readonly detail: Bytes,
+  ) {}
+  get ino(): bigint {
+    return BigInt(this.field(0));
+  }
+  get mode(): number {
+    return Number(this.field(1));
+  }
+  get uid(): number {
+    return Number(this.field(2));
+  }
+  get gid(): number {
+    return Number(this.field(3));
+  }
+  get size(): number {
+    return Number(this.field(4));
+  }
+  get mtimeNs(): bigint {
+    return BigInt(this.field(5));
+  }
+  get btimeNs(): bigint {
+    return BigInt(this.field(6));
+  }
+  private field(index: number): string {
+    this.fields ??= this.numbers.split(' ');
+    return this.fields[index] ?? '0';
+  }
 }
 
 /** Opens the index to append to it, behind the last whole record. */

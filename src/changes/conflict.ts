@@ -23,6 +23,8 @@ interface Judging {
   readonly rooms: Rooms;
   /** by directory: it or one above it was moved */
   readonly parents: Map<Bytes, boolean>;
+  /** the directory that was asked for last, and whether its entries changed: changes come directory by directory */
+  asked: { readonly layer: number; readonly dir: Bytes; readonly changed: boolean } | null;
   /** new directories that the agent made, or that the host lost */
   readonly own: ReadonlySet<Bytes>;
 }
@@ -70,6 +72,7 @@ function start(ctx: CommitContext, changes: readonly Change[]): Judging {
     clockIsBehind: BigInt(ctx.now().getTime()) * 1_000_000n < record.t0 && record.t0 < FOREVER,
     rooms: openRooms(kernel, roots),
     parents: new Map(),
+    asked: null,
     own: new Set(changes.filter(({ kind, type, base }) => type === 'dir' && (kind === 'add' || kind === 'type' || base === null)).map(({ path }) => path)),
   };
 }
@@ -109,6 +112,8 @@ const FOREVER = 2n ** 62n;
 
 /** Up to the layer's base; a loop with a memo, as paths may be thousands deep. */
 function parentMoved(judging: Judging, layer: number, dir: Bytes): boolean {
+  const known = judging.parents.get(dir);
+  if (known !== undefined) return known;
   const base = judging.rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
   const chain: Bytes[] = [];
   let at = dir;
@@ -133,10 +138,14 @@ function isMoved(judging: Judging, layer: number, dir: Bytes): boolean {
   return isParentMoved(now, { touched, t0: judging.t0, captured });
 }
 
-function entriesChanged({ rooms, t0 }: Judging, layer: number, dir: Bytes): boolean {
+function entriesChanged(judging: Judging, layer: number, dir: Bytes): boolean {
+  const { rooms, t0, asked } = judging;
+  if (asked !== null && asked.dir === dir && asked.layer === layer) return asked.changed;
   const base = rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
   const now = statQuietly(rooms, { root: 2 * layer, path: relativeTo(base, dir) });
-  return now !== null && now.mtimeNs >= t0;
+  const changed = now !== null && now.mtimeNs >= t0;
+  judging.asked = { layer, dir, changed };
+  return changed;
 }
 
 /** null for whatever stands in the way of looking. */

@@ -61,7 +61,7 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
   const contents = openContents(store.kernel, record.layers);
   const input = classifyInputOf(store, record, { policy, contents, changes });
   const classified = changes.map((change) => withClass(change, input));
-  const judged = judgeConflicts(commitContextOf(store, record), classified).map((change) => ({ ...change, conflict: hiddenConflict(change, blindness) ?? change.conflict }));
+  const judged = judgeConflicts(commitContextOf(store, record), classified).map((change) => withHidden(change, blindness));
   const states: ReadonlyMap<Bytes, StateFile> = policy === null ? new Map() : stateFilesOf({ store, record, policy, contents }, judged);
   const single = states.size === 0 ? judged : judged.map((change) => withStateClass(change, states));
   const renames = detectRenames(single, { digestOf: contents.digest, join: joined });
@@ -79,6 +79,12 @@ interface Seen {
 function classifyInputOf(store: Store, record: SandboxRecord, { policy, contents, changes }: Seen): ClassifyInput {
   const bare = bareRepositories(changes, (path) => store.kernel.statOrNull(AT_FDCWD, path) !== null);
   return { ...workspaceOf(store, record, policy), contents, bare };
+}
+
+/** Most hide nothing, and need no copy to say so. */
+function withHidden(change: JudgedChange, blindness: Blindness): JudgedChange {
+  const conflict = hiddenConflict(change, blindness);
+  return conflict === null ? change : { ...change, conflict };
 }
 
 /** Judging makes other objects of the same changes, in the same order. */

@@ -12,14 +12,23 @@ export interface Blindness {
 
 export function blindnessOf({ mounts }: Pick<SandboxRecord, 'mounts'>): Blindness {
   const hidden = new Set(mounts.flatMap(({ path, decision }) => (decision === 'hide' || decision === 'stand-in' ? [path] : [])));
+  // Changes come directory by directory.
+  let last = { dir: '', hidden: false };
   const isHidden = (path: Bytes): boolean => {
     if (hidden.size === 0) return false;
-    for (let at = path; ; at = parentOf(at)) {
-      if (hidden.has(at)) return true;
-      if (at === '/') return false;
-    }
+    const dir = parentOf(path);
+    if (dir !== last.dir) last = { dir, hidden: isBelow(dir, hidden) };
+    return last.hidden || hidden.has(path);
   };
   return { isHidden, above: new Set() };
+}
+
+/** One of the paths, or below one. */
+function isBelow(path: Bytes, paths: ReadonlySet<Bytes>): boolean {
+  for (let at = path; ; at = parentOf(at)) {
+    if (paths.has(at)) return true;
+    if (at === '/') return false;
+  }
 }
 
 /**

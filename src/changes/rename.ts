@@ -34,9 +34,10 @@ const LIMITS: RenameLimits = { files: 2000, bytes: 256 * 1024 * 1024 };
  * that was in the old one is in the new one, at the same places.
  */
 export function detectRenames<T extends Change>(changes: readonly T[], options: RenameOptions<T>): Renames<T> {
-  const digestOf = within(options.limits ?? LIMITS, options.digestOf);
+  const left = { ...(options.limits ?? LIMITS) };
+  const digestOf = within(left, options.digestOf);
   const join = options.join ?? ((rename: T): T => rename);
-  const search: Search<T> = { digestOf, join, used: new Set(), renames: new Map(), parts: new Map() };
+  const search: Search<T> = { digestOf, left, join, used: new Set(), renames: new Map(), parts: new Map() };
   const gone = changes.filter((change) => change.kind === 'delete');
   const come = gone.length === 0 ? [] : changes.filter((change) => change.kind === 'add');
   pairTrees(search, gone, come);
@@ -50,8 +51,15 @@ export function detectRenames<T extends Change>(changes: readonly T[], options: 
   return { changes: result, parts: search.parts };
 }
 
+/** What may still be read. */
+interface Left {
+  files: number;
+  bytes: number;
+}
+
 interface Search<T extends Change> {
   readonly digestOf: DigestOf;
+  readonly left: Left;
   readonly join: (rename: T, parts: readonly T[]) => T;
   readonly used: Set<T>;
   /** by the addition whose place in the list it takes */
@@ -60,12 +68,11 @@ interface Search<T extends Change> {
 }
 
 /** Null once the limits are reached: unknown, so never equal. */
-function within(limits: RenameLimits, digestOf: DigestOf): DigestOf {
-  let { files, bytes } = limits;
+function within(left: Left, digestOf: DigestOf): DigestOf {
   return (change, side) => {
-    files -= 1;
-    bytes -= sizeOf(change);
-    return files < 0 || bytes < 0 ? null : digestOf(change, side);
+    left.files -= 1;
+    left.bytes -= sizeOf(change);
+    return left.files < 0 || left.bytes < 0 ? null : digestOf(change, side);
   };
 }
 
@@ -168,6 +175,9 @@ function pairFiles<T extends Change>(search: Search<T>, deletions: readonly T[],
     gone.push(...files);
     come.push(...others);
   }
+  const bytes = [...gone, ...come].reduce((sum, change) => sum + sizeOf(change), 0);
+  // A part of them would be read for nothing: whether a pair is the only one shows at the end.
+  if (gone.length + come.length > search.left.files || bytes > search.left.bytes) return;
   const digest = (change: Change): string | null => search.digestOf(change, change.kind === 'delete' ? 'base' : 'upper');
   for (const [old, fresh] of onlyPairs(gone, come, digest)) accept(search, old, fresh, [old, fresh]);
 }

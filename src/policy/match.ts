@@ -37,6 +37,7 @@ interface Tables<T> {
   readonly led: Map<string, Compiled<T>[]>;
   /** expressions on the rest of the path, by the literal directory they start from */
   readonly globs: Map<string, Compiled<T>[]>;
+  last: Below<T>;
 }
 
 export function pathMatcher<T>(entries: readonly (readonly [PathPattern, T])[], mode: MatchMode): PathMatcher<T> {
@@ -87,7 +88,9 @@ function foldName(name: string): string {
 }
 
 function tablesOf<T>(entries: readonly (readonly [PathPattern, T])[], covering: boolean, spelling: (text: Bytes) => string): Tables<T> {
-  const tables: Tables<T> = { trees: new Map(), leaves: new Map(), names: nameTable(), treeNames: nameTable(), led: new Map(), globs: new Map() };
+  const tables: Tables<T> = {
+    trees: new Map(), leaves: new Map(), names: nameTable(), treeNames: nameTable(), led: new Map(), globs: new Map(), last: { dir: '', values: [], globs: [] },
+  };
   const spell = (text: string): string => spelling(fromText(text));
   for (const [pattern, value] of entries) {
     const tree = covering || pattern.tree;
@@ -100,19 +103,46 @@ function tablesOf<T>(entries: readonly (readonly [PathPattern, T])[], covering: 
   return tables;
 }
 
+/** What holds for all that lies in a directory, and the expressions to try on the paths there. */
+interface Below<T> {
+  readonly dir: string;
+  readonly values: readonly T[];
+  readonly globs: readonly (Compiled<T> & { readonly from: number })[];
+}
+
 function search<T>(tables: Tables<T>, path: string, found: Set<T>): void {
   for (const value of tables.leaves.get(path) ?? []) found.add(value);
-  let end = path.length;
-  while (end >= 0) {
-    const ancestor = end === 0 ? '/' : path.slice(0, end);
-    for (const value of tables.trees.get(ancestor) ?? []) found.add(value);
-    for (const { regex, value } of tables.globs.get(ancestor) ?? []) {
-      if (!found.has(value) && regex.test(path.slice(ancestor === '/' ? 1 : end + 1))) found.add(value);
-    }
-    if (ancestor === '/') break;
-    end = path.lastIndexOf('/', end - 1);
+  for (const value of tables.trees.get(path) ?? []) found.add(value);
+  for (const { regex, value } of tables.globs.get(path) ?? []) if (regex.test('')) found.add(value);
+  const slash = path.lastIndexOf('/');
+  if (path !== '/') addBelow(tables, slash <= 0 ? '/' : path.slice(0, slash), path, found);
+  const name = path.slice(slash + 1);
+  for (const value of lookUp(tables.treeNames, name)) found.add(value);
+  for (const { regex, value } of tables.led.get(name) ?? []) if (!found.has(value) && regex.test(path.slice(1))) found.add(value);
+  for (const value of lookUp(tables.names, name)) found.add(value);
+}
+
+/** Paths come directory by directory, so that what their directory says is kept. */
+function addBelow<T>(tables: Tables<T>, dir: string, path: string, found: Set<T>): void {
+  if (tables.last.dir !== dir) tables.last = belowOf(tables, dir);
+  for (const value of tables.last.values) found.add(value);
+  for (const { regex, value, from } of tables.last.globs) if (!found.has(value) && regex.test(path.slice(from))) found.add(value);
+}
+
+function belowOf<T>(tables: Tables<T>, dir: string): Below<T> {
+  const values: T[] = [];
+  const globs: (Compiled<T> & { readonly from: number })[] = [];
+  for (let at = dir; ; at = at.slice(0, at.lastIndexOf('/')) || '/') {
+    const from = at === '/' ? 1 : at.length + 1;
+    values.push(...(tables.trees.get(at) ?? []));
+    for (const one of tables.globs.get(at) ?? []) globs.push({ ...one, from });
+    if (at === '/') break;
   }
-  searchNames(tables, path, found);
+  for (const name of new Set(dir.split('/').slice(1))) {
+    values.push(...lookUp(tables.treeNames, name));
+    for (const one of tables.led.get(name) ?? []) globs.push({ ...one, from: 1 });
+  }
+  return { dir, values: [...new Set(values)], globs };
 }
 
 /** The first name of an any-depth pattern of several names, when it has no wildcard. */
@@ -120,18 +150,6 @@ function leadOf(pattern: PathPattern): string | null {
   if (pattern.base !== '/' || !pattern.glob.startsWith('**/')) return null;
   const [, first = ''] = pattern.glob.split('/');
   return /[*?[\\]/.test(first) ? null : first;
-}
-
-function searchNames<T>(tables: Tables<T>, path: string, found: Set<T>): void {
-  const names = path.split('/');
-  for (let i = 1; i < names.length; i++) {
-    const name = names[i] ?? '';
-    for (const value of lookUp(tables.treeNames, name)) found.add(value);
-    for (const { regex, value } of tables.led.get(name) ?? []) {
-      if (!found.has(value) && regex.test(path.slice(1))) found.add(value);
-    }
-  }
-  for (const value of lookUp(tables.names, names.at(-1) ?? '')) found.add(value);
 }
 
 function globRegex(glob: string, tree: boolean): RegExp {

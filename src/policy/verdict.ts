@@ -1,4 +1,4 @@
-import { isWithin, parentOf, type Bytes } from '../bytes.js';
+import { parentOf, type Bytes } from '../bytes.js';
 import type { JudgedChange, Verdict } from '../changes/change.js';
 import type { CompiledPolicy } from './compiled.js';
 import { judgeChange } from './judge.js';
@@ -12,8 +12,8 @@ export interface Ending {
   readonly keep: boolean;
 }
 
-export interface Verdicts<T extends JudgedChange> {
-  readonly changes: readonly T[];
+export interface Verdicts {
+  readonly changes: readonly JudgedChange[];
   readonly exceeded: readonly Exceeded[];
   readonly counts: Readonly<Record<Verdict, number>>;
   /** why what would have landed waits, for the lines after a run; null when nothing was held back */
@@ -31,29 +31,38 @@ interface Judged {
  * Verdicts on all changes of a sandbox together: each by judgeChange, then
  * directories with what they hold, thresholds, and how the agent ended.
  */
-export function judgeChanges<T extends JudgedChange>(policy: CompiledPolicy, changes: readonly T[], ending: Ending): Verdicts<T> {
-  const judged = new Map<Bytes, Judged>();
-  for (const change of changes) {
+export function judgeChanges(policy: CompiledPolicy, changes: readonly JudgedChange[], ending: Ending): Verdicts {
+  const states = new Set(policy.rules.filter(({ list }) => list === 'files.state').map(({ id }) => id));
+  const judged = changes.map((change): Judged => {
     const { verdict, rule } = judgeChange(policy, change);
-    const state = policy.rules.some((one) => one.list === 'files.state' && one.id === rule);
-    judged.set(change.path, { verdict, rule, state });
-  }
+    return { verdict, rule, state: states.has(rule) };
+  });
   settleReplaced(changes, judged);
   settleNewDirs(changes, judged);
-  const counted = changes.filter(({ path }) => judged.get(path)?.verdict !== 'discard' && judged.get(path)?.state !== true);
+  const counted = changes.filter((_, index) => judged[index]?.verdict !== 'discard' && judged[index]?.state !== true);
   const exceeded = exceededBy(policy, counted);
   const held = heldBy(ending, exceeded);
   const counts: Record<Verdict, number> = { commit: 0, discard: 0, escalate: 0 };
   let wereHeld = false;
-  const out = changes.map((change) => {
-    const own = judged.get(change.path) ?? { verdict: 'escalate' as const, rule: 'changes.default', state: false };
+  const out = changes.map((change, index) => {
+    const own = judged[index] ?? { verdict: 'escalate' as const, rule: 'changes.default', state: false };
     const waits = held !== null && (held.all ? own.verdict !== 'escalate' : own.verdict === 'commit' && !own.state);
     wereHeld ||= waits;
-    const final = waits ? { verdict: 'escalate' as const, rule: held.rule } : own;
-    counts[final.verdict] += 1;
-    return { ...change, verdict: final.verdict, rule: final.rule };
+    const verdict = waits ? 'escalate' : own.verdict;
+    counts[verdict] += 1;
+    return ruled(change, verdict, waits ? held.rule : own.rule);
   });
   return { changes: out, exceeded, counts, held: wereHeld && held !== null ? held.why : null };
+}
+
+/** One literal and no spread, which takes ten times as long: there may be very many. */
+function ruled(change: JudgedChange, verdict: Verdict, rule: string): JudgedChange {
+  const { path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, implied, target, meta, content, look, lines } = change;
+  const { class: name, reason, conflict } = change;
+  return {
+    path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, implied, target, meta, content, look, lines,
+    class: name, reason, conflict, verdict, rule,
+  };
 }
 
 function heldBy(ending: Ending, exceeded: readonly Exceeded[]): { rule: string; why: string; all: boolean } | null {
@@ -65,40 +74,74 @@ function heldBy(ending: Ending, exceeded: readonly Exceeded[]): { rule: string; 
 }
 
 /** A deleted or replaced directory and what goes with it are one: at odds, a person decides on all. */
-function settleReplaced(changes: readonly JudgedChange[], judged: Map<Bytes, Judged>): void {
-  const implied = changes.filter((change) => change.implied);
-  if (implied.length === 0) return;
-  const heads = new Map(changes.filter((change) => !change.implied && (change.kind === 'delete' || change.kind === 'type' || change.opaque)).map(({ path }) => [path, [] as Bytes[]]));
-  for (const { path } of implied) {
-    for (let dir = parentOf(path); dir !== '/'; dir = parentOf(dir)) heads.get(dir)?.push(path);
+function settleReplaced(changes: readonly JudgedChange[], judged: Judged[]): void {
+  if (!changes.some(({ implied }) => implied)) return;
+  const heads = new Map<Bytes, number[]>();
+  for (const [index, change] of changes.entries()) {
+    if (!change.implied && (change.kind === 'delete' || change.kind === 'type' || change.opaque)) heads.set(change.path, [index]);
   }
-  for (const [head, paths] of heads) {
-    const group = [head, ...paths];
-    const verdicts = group.map((path) => judged.get(path)?.verdict);
-    if (new Set(verdicts).size < 2) continue;
-    const odd = group.map((path) => judged.get(path)).find((one) => one?.verdict !== 'commit');
-    for (const path of group) judged.set(path, { verdict: 'escalate', rule: odd?.rule ?? 'changes.default', state: false });
+  for (const [index, { implied, path }] of changes.entries()) {
+    if (!implied) continue;
+    for (let dir = parentOf(path); dir !== '/'; dir = parentOf(dir)) heads.get(dir)?.push(index);
+  }
+  for (const group of heads.values()) {
+    const members = group.map((index) => judged[index]);
+    if (new Set(members.map((one) => one?.verdict)).size < 2) continue;
+    const odd = members.find((one) => one?.verdict !== 'commit');
+    for (const index of group) judged[index] = { verdict: 'escalate', rule: odd?.rule ?? 'changes.default', state: false };
   }
 }
 
 /** Rules that say nothing of the directory itself. */
 const UNNAMED: ReadonlySet<string> = new Set(['changes.default', 'control.outside', 'class.control']);
 
+/** What a new directory holds: by index, the first of all and the first that commits. */
+interface Holds {
+  readonly index: number;
+  first: number;
+  commit: number;
+  onlyDiscards: boolean;
+}
+
 /** A new directory that no rule names goes the way of what it holds. */
-function settleNewDirs(changes: readonly JudgedChange[], judged: Map<Bytes, Judged>): void {
-  const dirs = changes.filter((change) => change.kind === 'add' && change.type === 'dir' && UNNAMED.has(judged.get(change.path)?.rule ?? ''));
-  if (dirs.length === 0) return;
-  const held = new Map(dirs.map(({ path }) => [path, new Set<Judged>()]));
-  const own = new Set(held.keys());
-  for (const { path } of changes) {
-    const one = judged.get(path);
-    if (one === undefined || own.has(path)) continue;
-    for (let dir = parentOf(path); dir !== '/' && isWithin(path, dir); dir = parentOf(dir)) held.get(dir)?.add(one);
+function settleNewDirs(changes: readonly JudgedChange[], judged: Judged[]): void {
+  const held = new Map<Bytes, Holds>();
+  for (const [index, { kind, type, path }] of changes.entries()) {
+    if (kind !== 'add' || type !== 'dir' || !UNNAMED.has(judged[index]?.rule ?? '')) continue;
+    held.set(path, { index, first: Infinity, commit: Infinity, onlyDiscards: true });
   }
-  for (const [path, below] of held) {
-    const commit = [...below].find(({ verdict }) => verdict === 'commit');
-    const [first] = below;
-    if (commit !== undefined) judged.set(path, commit);
-    else if (first !== undefined && [...below].every(({ verdict }) => verdict === 'discard')) judged.set(path, first);
+  if (held.size === 0) return;
+  const nearest = nearestOf(held);
+  for (const [index, { path }] of changes.entries()) {
+    const above = held.has(path) ? null : nearest(parentOf(path));
+    const verdict = judged[index]?.verdict;
+    if (above === null) continue;
+    above.first = Math.min(above.first, index);
+    if (verdict === 'commit') above.commit = Math.min(above.commit, index);
+    above.onlyDiscards &&= verdict === 'discard';
   }
+  // The deepest first: what one holds the one above it holds too.
+  for (const [path, one] of [...held].sort(([a], [b]) => b.length - a.length)) {
+    const above = nearest(parentOf(path));
+    if (above !== null) {
+      above.first = Math.min(above.first, one.first);
+      above.commit = Math.min(above.commit, one.commit);
+      above.onlyDiscards &&= one.onlyDiscards;
+    }
+    const way = judged[one.commit] ?? (one.onlyDiscards ? judged[one.first] : undefined);
+    if (way !== undefined) judged[one.index] = way;
+  }
+}
+
+/** The closest of the directories that is `dir` or above it; paths may be thousands deep, so the way is gone once. */
+function nearestOf(held: ReadonlyMap<Bytes, Holds>): (dir: Bytes) => Holds | null {
+  const known = new Map<Bytes, Holds | null>([...held, ['/' as Bytes, null]]);
+  return (dir) => {
+    const way: Bytes[] = [];
+    let at = dir;
+    for (; !known.has(at); at = parentOf(at)) way.push(at);
+    const found = known.get(at) ?? null;
+    for (const path of way) known.set(path, found);
+    return found;
+  };
 }
