@@ -16,22 +16,7 @@
 #include "confine.h"
 #include "inherit.h"
 #include "ns.h"
-
-/* Field 22 of /proc/PID/stat, counted from the end of the name. */
-static int start_time(int proc, uint64_t *out)
-{
-	char stat[1024], *s;
-
-	if (read_file(proc, "stat", stat, sizeof(stat)) <= 0)
-		return -1;
-	s = strrchr(stat, ')');
-	for (int field = 2; s && field < 22; field++)
-		s = strchr(s + 1, ' ');
-	if (!s)
-		return -1;
-	*out = strtoull(s + 1, NULL, 10);
-	return 0;
-}
+#include "procs.h"
 
 static bool wanted(const struct spec *s, const struct ns_kind *k)
 {
@@ -63,7 +48,7 @@ static int open_target(const struct spec *s, int fds[NS_FD_END - NS_FD_USER],
 
 	snprintf(path, sizeof(path), "/proc/%d", s->target);
 	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (proc < 0 || start_time(proc, &start) || start != s->target_start) {
+	if (proc < 0 || proc_stat(s->target, &start, NULL) || start != s->target_start) {
 		fault(f, "enter", "the sandbox isn't running any more");
 		return -1;
 	}

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "enter.h"
+#include "freeze.h"
 #include "inherit.h"
 #include "init.h"
 #include "ns.h"
@@ -26,6 +27,7 @@ static int usage(void)
 {
 	fputs("Usage: agentfw-driver run | enter    (spec on fd 3, events on "
 	      "fd 4)\n"
+	      "       agentfw-driver freeze DRIVER START    (events on fd 4)\n"
 	      "       agentfw-driver --probe [--dir DIRECTORY]\n"
 	      "       agentfw-driver --version\n",
 	      stderr);
@@ -183,12 +185,23 @@ static int serve(char **argv, bool enter)
 	return enter ? enter_main(&s, mask) : run_main(&s, mask);
 }
 
+static int hold_still(const char *driver, const char *start)
+{
+	struct stat st;
+
+	if (fstat(EVENT_FD, &st) || !S_ISSOCK(st.st_mode))
+		return usage();
+	return freeze_main(driver, start);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && same(argv[1], "run"))
 		return serve(argv, false);
 	if (argc == 2 && same(argv[1], "enter"))
 		return serve(argv, true);
+	if (argc == 4 && same(argv[1], "freeze"))
+		return hold_still(argv[2], argv[3]);
 	if (argc == 2 && same(argv[1], "--version"))
 		return puts(SPEC_HEADER) < 0;
 	if (argc >= 2 && same(argv[1], "--probe"))

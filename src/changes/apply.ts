@@ -95,6 +95,7 @@ function toCommitPoint(draft: Drafting, writer: FrameWriter): Prepared | { reado
     }
     const prepared = prepare({ ...preparing, ...(ctx.disk === undefined ? {} : { disk: ctx.disk }) }, methods);
     if (prepared.steps.length === 0) return prepared;
+    draft.hooks.onStaged?.();
     // I2: content first, then the journal that relies on it.
     syncRoots(rooms);
     writeSteps(writer, { ...prepared, digest: plan.digest });

@@ -1,6 +1,7 @@
 import type { AuditEvent } from '../audit/event.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { hasSandbox, lockCommit, lockRunning, readRecord, writeRecord, type Lock, type Store } from '../sandbox/store.js';
+import { freezerOf, type Freezer } from '../sandbox/still.js';
 import { recordEffect } from '../sandbox/trail.js';
 import { commitContextOf, storeContextOf } from './context.js';
 import { applyPlan, recoverAll, type Box, type CommitInfo, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
@@ -11,24 +12,38 @@ export interface Locked {
   readonly record: SandboxRecord;
   /** what an earlier crash had left, finished or taken back by now */
   readonly recovered: readonly Recovered[];
+  /** of a sandbox that runs (`live`): nothing is held yet */
+  readonly freezer: Freezer | null;
 }
 
 /**
  * Holds a sandbox still: it can't be started, committed or discarded by
  * anybody else until `act` is done. What a crash left is finished first.
+ * `live`: one that runs is taken as well; `act` holds it still where it must.
  */
-export async function withCommitLocks<T>(store: Store, tag: string, onWait: () => void, act: (locked: Locked) => Promise<T>): Promise<T> {
-  const running = lockRunning(store, tag);
+export async function withCommitLocks<T>(store: Store, tag: string, onWait: () => void, act: (locked: Locked) => Promise<T>, live = false): Promise<T> {
+  const running = lockStopped(store, tag, live);
   try {
     const lock = lockCommit(store, tag, onWait);
     try {
       const recovered = recoverAll(storeContextOf(store));
-      return await act({ record: readRecord(store, tag), recovered });
+      const record = readRecord(store, tag);
+      return await act({ record, recovered, freezer: running === null ? freezerOf(record, lock) : null });
     } finally {
       lock.release();
     }
   } finally {
-    running.release();
+    running?.release();
+  }
+}
+
+/** Null: it runs, and that is no hindrance. */
+function lockStopped(store: Store, tag: string, live: boolean): Lock | null {
+  try {
+    return lockRunning(store, tag);
+  } catch (error) {
+    if (live && error instanceof AgentfwError && error.code === 'AFW_RUNNING') return null;
+    throw error;
   }
 }
 
@@ -66,7 +81,7 @@ function withOpenRecord<T>(store: Store, record: SandboxRecord, act: () => T): T
 export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks: Hooks, as: 'commit' | 'discard' = 'commit'): CommitResult {
   const result = applyPlan(commitContextOf(store, record), plan, hooks);
   if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) });
-  if (result.state === 'landed' && changesOf(store, record).length === 0) writeRecord(store, { ...record, state: 'committed' });
+  if (result.state === 'landed' && record.state !== 'running' && changesOf(store, record).length === 0) writeRecord(store, { ...record, state: 'committed' });
   return result;
 }
 

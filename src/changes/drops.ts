@@ -23,9 +23,25 @@ export function holdsMore(change: JudgedChange): Refused {
   return refused(change, 'with', { text: 'what the agent changed in it would go with it, and was not named' });
 }
 
+/** A directory leaves the layer with all that is in it, and what was deleted with a directory is not in it. `goes`: is to be dropped. */
+export function undroppable(changes: readonly JudgedChange[], goes: (change: JudgedChange) => boolean): Refused[] {
+  const going = changes.filter(goes);
+  const holding = dirsAbove(changes.filter((change) => !change.implied && !goes(change)));
+  const whole = new Set(going.filter(({ implied }) => !implied).map(({ path }) => path));
+  return going.flatMap((change) => {
+    if (change.implied) return isBelow(change.path, whole) ? [] : [deletedWith(change)];
+    return change.upper !== null && change.type === 'dir' && holding.has(change.path) ? [holdsMore(change)] : [];
+  });
+}
+
 /** One deletion can't be taken out of the deletion of the whole directory. */
-export function deletedWith(change: JudgedChange): Refused {
+function deletedWith(change: JudgedChange): Refused {
   return refused(change, 'with', { text: 'the agent deleted all of its directory: choose the same for that' });
+}
+
+/** I18. */
+export function stillUsed(change: JudgedChange): Refused {
+  return refused(change, 'failed', { text: 'nothing can be dropped from a sandbox that runs' });
 }
 
 export function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {
@@ -36,10 +52,10 @@ export function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {
   return false;
 }
 
-/** Every directory above a path that stays in the layer. */
-export function dirsAbove(paths: Iterable<Bytes>): ReadonlySet<Bytes> {
+/** Every directory above what stays in the layer. */
+function dirsAbove(staying: readonly JudgedChange[]): ReadonlySet<Bytes> {
   const above = new Set<Bytes>();
-  for (const path of paths) {
+  for (const { path } of staying) {
     for (let at = parentOf(path); !above.has(at); at = parentOf(at)) {
       above.add(at);
       if (at === '/') break;

@@ -21,12 +21,14 @@ export interface Wish {
   readonly take: ReadonlyMap<Bytes, Take>;
   readonly keepSpecial: boolean;
   readonly note: string | null;
+  /** the sandbox runs: only copies leave it */
+  readonly live: boolean;
 }
 
 /** Everything, as it is. */
 export const WHOLE: Wish = {
   ...{ words: [], hunks: new Map(), merges: { composed: new Map(), notes: [] }, accept: [] },
-  ...{ take: new Map(), keepSpecial: false, note: null },
+  ...{ take: new Map(), keepSpecial: false, note: null, live: false },
 };
 
 /** What would land, and what is held back. */
@@ -65,7 +67,7 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
     ...{ changes: single, selected: chosen, renames, take: wish.take },
     composed: new Map([...composed, ...wish.hunks].filter(([path]) => chosen.has(path))),
     facts: commitFacts(commitContextOf(store, record)),
-    options: { live: false, keepSpecial: wish.keepSpecial, fifos: wish.keepSpecial, note: wish.note },
+    options: { live: wish.live, keepSpecial: wish.keepSpecial, fifos: wish.keepSpecial, note: wish.note },
   });
   const { added, unmatched } = named;
   return { plan, digest: planDigest(plan), selected: single.filter(({ path }) => chosen.has(path)), added, unmatched, withheld, merges: notes };

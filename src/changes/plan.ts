@@ -5,7 +5,7 @@ import type { Change, JudgedChange } from './change.js';
 import { digestOf } from './digest.js';
 import type { Composed, Draft, Plan } from './draft.js';
 import { draftOf, relativeTo, treeEntries, type Drafting } from './drafting.js';
-import { deletedWith, dirsAbove, holdsMore, isBelow, isHosts, outermost, takeBoth } from './drops.js';
+import { holdsMore, isBelow, isHosts, outermost, stillUsed, takeBoth, undroppable } from './drops.js';
 import type { LayerFacts } from './facts.js';
 import { copyBytesOf, keepLinks } from './links.js';
 import { conflictText, refusalOf, refused, takeOf, type Rules, type Take } from './refusal.js';
@@ -101,8 +101,13 @@ function survey(planning: Planning): void {
     }
     const refusal = (anyGone ? goneRefusal(planning, change) : null) ?? refusalOf(change, rules);
     if (refusal !== null) refusals.set(change.path, refusal);
-    else if (change.kind === 'rename' && !change.implied && isDropped(planning, change)) refusals.set(change.path, holdsMore(change));
+    else if (isDropped(planning, change)) noteUndroppable(planning, change);
   }
+}
+
+function noteUndroppable({ refusals, live }: Planning, change: JudgedChange): void {
+  if (live) refusals.set(change.path, stillUsed(change));
+  else if (change.kind === 'rename' && !change.implied) refusals.set(change.path, holdsMore(change));
 }
 
 function isDropped({ rules }: Planning, { path }: Change): boolean {
@@ -171,18 +176,11 @@ function settleAll(planning: Planning): ReturnType<typeof settle> {
   }
 }
 
-/** A directory leaves the layer with all that is in it, and what was deleted with a directory is not in it. */
 function refuseUndroppable(planning: Planning): void {
   const { input, refusals, rules } = planning;
   if (rules.take.size === 0) return;
-  const staying = input.changes.filter((change) => !change.implied && !(lands(planning, change) && isDropped(planning, change)));
-  const holding = dirsAbove(staying.map(({ path }) => path));
-  const going = input.changes.filter((change) => lands(planning, change) && isDropped(planning, change));
-  const whole = new Set(going.filter(({ implied }) => !implied).map(({ path }) => path));
-  for (const change of going) {
-    if (change.implied && !isBelow(change.path, whole)) refusals.set(change.path, deletedWith(change));
-    else if (change.upper !== null && change.type === 'dir' && holding.has(change.path)) refusals.set(change.path, holdsMore(change));
-  }
+  const goes = (change: JudgedChange): boolean => lands(planning, change) && isDropped(planning, change);
+  for (const refusal of undroppable(input.changes, goes)) refusals.set(refusal.path, refusal);
 }
 
 /** Opens anchors that can't land as a whole, until each that is left can. */

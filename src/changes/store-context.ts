@@ -26,6 +26,8 @@ export interface CommitContext extends StoreContext {
 export interface Hooks {
   /** steps done of all steps; called at most every few hundred steps */
   readonly onProgress?: (done: number, total: number) => void;
+  /** all that lands is in hand, and the sandbox not needed any more; what it throws ends the commit before anything happened */
+  readonly onStaged?: () => void;
   /** once, before waiting for another commit that holds the lock */
   readonly onWait?: (what: string) => void;
 }

@@ -1,7 +1,7 @@
 import { boolean, string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
 import type { Bytes } from '../bytes.js';
-import { landPlan, withCommitLocks } from '../changes/commit.js';
+import { landPlan, withCommitLocks, type Locked } from '../changes/commit.js';
 import { chooseHunks, mergeConflicts } from '../changes/compose.js';
 import { gather, type Gathered } from '../changes/gather.js';
 import { offerOf, WHOLE, type Offer, type Wish } from '../changes/offer.js';
@@ -11,6 +11,7 @@ import { filterChanges } from '../changes/words.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { absolutePath, resolveTag } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Freezer } from '../sandbox/still.js';
 import type { Store } from '../sandbox/store.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 import { resultJson, sayRecovered, sayResult } from '../ui/commits.js';
@@ -39,6 +40,7 @@ interface Job {
   readonly record: SandboxRecord;
   readonly gathered: Gathered;
   readonly flags: Flags;
+  readonly freezer: Freezer | null;
 }
 
 export default class Commit extends AgentfwCommand {
@@ -60,11 +62,11 @@ export default class Commit extends AgentfwCommand {
     merge: string({ description: 'merge text that both sides changed; markers: also where that is unclean', options: ['clean', 'markers'] }),
     take: string({ description: 'settle a conflict for a path (can be repeated)', helpValue: 'sandbox|host PATH', ...many }),
     'accept-control': string({ description: 'let a path, all below it, or a pattern land that takes effect by itself (can be repeated)', helpValue: 'PATH', ...many }),
+    live: boolean({ description: 'of a sandbox that runs: stop it for a moment, and copy' }),
     'keep-special': boolean({ description: 'land FIFOs too' }),
     message: string({ char: 'm', description: 'a note for agentfw log --commits', helpValue: 'NOTE' }),
   };
   protected override readonly decides = true;
-  static unbuilt = ['live'];
 
   protected override async main(): Promise<number> {
     const line = await this.line(Commit);
@@ -78,21 +80,38 @@ export default class Commit extends AgentfwCommand {
     const take = takesOf(line.flags.take ?? [], (word) => absolutePath(store.context.cwd, decodeWord(word)));
     const accept = absolute(line.flags['accept-control']);
     const onWait = (): void => this.printer.say('Waiting for another commit of this sandbox to end.');
-    return withCommitLocks(store, record.tag, onWait, async ({ record: current, recovered }) => {
-      sayRecovered(this.printer, recovered);
-      const gathered = gather(store, current);
+    const live = line.flags.live ?? false;
+    const run = (locked: Locked): Promise<number> => {
+      const wish: Wish = { ...WHOLE, words: paths, accept, take, keepSpecial: line.flags['keep-special'] ?? false, note: line.flags.message ?? null, live: locked.freezer !== null };
+      return this.withChanges(store, locked, (gathered) => this.settle({ store, record: locked.record, gathered, flags, freezer: locked.freezer }, wish));
+    };
+    try {
+      return await withCommitLocks(store, record.tag, onWait, run, live);
+    } catch (error) {
+      throw live ? error : orLive(error, record.tag);
+    }
+  }
+
+  /** One moment of a running sandbox; it goes on while the user looks, and is held again to be copied. */
+  private async withChanges(store: Store, { record, recovered, freezer }: Locked, act: (gathered: Gathered) => Promise<number>): Promise<number> {
+    sayRecovered(this.printer, recovered);
+    try {
+      await freezer?.hold();
+      const gathered = gather(store, record);
       try {
-        const wish: Wish = { ...WHOLE, words: paths, accept, take, keepSpecial: line.flags['keep-special'] ?? false, note: line.flags.message ?? null };
-        return await this.settle({ store, record: current, gathered, flags }, wish);
+        return await act(gathered);
       } finally {
         gathered.contents.close();
       }
-    });
+    } finally {
+      freezer?.letGo();
+    }
   }
 
   /** From what was asked to what is landed. */
   private async settle(job: Job, asked: Wish): Promise<number> {
-    const { store, record, gathered, flags } = job;
+    const { store, record, gathered, flags, freezer } = job;
+    if (!flags.yes) freezer?.letGo();
     if (record.state === 'unclean') this.printer.warn(`The machine went down while ${record.tag} ran: these changes are unverified.`);
     const wish = await this.narrow(job, asked);
     if (wish === null) return this.leave();
@@ -109,6 +128,8 @@ export default class Commit extends AgentfwCommand {
       if (offer.plan.steps.length === 0) return statusOf(offer, 'nothing');
       if (!(await confirm(this.printer, `Land this on the host?`))) return this.leave();
     }
+    // What the agent changed since then is not what was shown: such a path is refused.
+    await freezer?.hold();
     return this.land(job, offer);
   }
 
@@ -141,10 +162,11 @@ export default class Commit extends AgentfwCommand {
     return statusOf(offer, 'nothing');
   }
 
-  private land({ store, record, flags }: Job, offer: Offer): number {
+  private land({ store, record, flags, freezer }: Job, offer: Offer): number {
     const progress = progressOn(this.printer, 'Landing');
     const result = landPlan(store, record, offer.plan, {
       onProgress: progress.step,
+      ...(freezer === null ? {} : { onStaged: freezer.release }),
       onWait: (what) => this.printer.say(`Waiting for ${what}.`),
     });
     progress.end();
@@ -178,6 +200,12 @@ function takesOf(words: readonly string[], absolute: (word: string) => Bytes): R
       return [absolute(word.slice(side.length + 1)), side];
     }),
   );
+}
+
+/** A running sandbox has two ways out. */
+function orLive(error: unknown, tag: string): unknown {
+  if (!(error instanceof AgentfwError) || error.code !== 'AFW_RUNNING') return error;
+  return new AgentfwError(error.code, error.message, { hint: `End it first: agentfw kill ${tag}; or land what it has now: agentfw commit ${tag} --live` });
 }
 
 function refuseUnmatched({ unmatched }: Offer): void {

@@ -16,7 +16,7 @@ export type DriverEvent =
   | { readonly event: 'degraded'; readonly name: string; readonly why: string }
   | { readonly event: 'error'; readonly exit: 125 | 126 | 127; readonly code: string; readonly message: string; readonly hint: string | null }
   | { readonly event: 'socket'; readonly socket: number; readonly pid: number; readonly what: string; readonly why: string }
-  | { readonly event: 'stopped' | 'continued' | 'empty' }
+  | { readonly event: 'stopped' | 'continued' | 'empty' | 'frozen' }
   | { readonly event: 'exit'; readonly code: number }
   | { readonly event: 'exit'; readonly signal: number };
 
@@ -79,6 +79,35 @@ export function startDriver({ verb, spec, dir, gate }: DriverStart, onEvent: (ev
   return { pid: child.pid ?? -1, send: (command) => void (events.writable && events.write(encodeFrame(command))), ended, gate: channel };
 }
 
+/** A running sandbox that is held still. */
+export interface Held {
+  /** lets all of it go on; also when this process ends, however it does */
+  readonly release: () => void;
+}
+
+/**
+ * Stops every process of the sandbox of that driver. `lock` is handed to the
+ * one that does it, which lets go last: no other commit begins before.
+ */
+export function holdStill(driver: { readonly pid: number; readonly start: string }, lock: number): Promise<Held> {
+  const child = spawn(PROGRAM, ['freeze', `${driver.pid}`, driver.start], {
+    ...{ stdio: ['ignore', 'ignore', 'ignore', lock, 'pipe'], detached: true, env: {}, argv0: 'agentfw-driver' },
+  });
+  const events = child.stdio[4] as Socket;
+  events.on('error', () => undefined);
+  return new Promise<Held>((resolve, reject) => {
+    let why = { message: 'The processes of the sandbox could not be stopped.', hint: null as string | null };
+    child.on('error', (cause) => reject(cannotStart(cause)));
+    child.on('close', () => reject(new AgentfwError('AFW_FREEZE', why.message, { ...(why.hint === null ? {} : { hint: why.hint }) })));
+    events.on('data', frameReader((message) => {
+      const event = parseEvent(message);
+      if (event.event === 'error') why = { message: `Can't hold the sandbox still: ${event.message}`, hint: event.hint };
+      // A signal and not a word on the channel: whoever releases may be in the middle of synchronous work.
+      if (event.event === 'frozen') resolve({ release: () => void child.kill('SIGTERM') });
+    }));
+  });
+}
+
 function specFile(spec: Buffer, dir: Bytes): number {
   const path = toBuffer(joinBytes(dir, `.spec-${process.pid}` as Bytes));
   rmSync(path, { force: true });
@@ -121,6 +150,7 @@ function parseEvent(message: unknown): DriverEvent {
     case 'stopped':
     case 'continued':
     case 'empty':
+    case 'frozen':
       return { event };
     default:
       throw new Error(`the driver sent an unknown event ${JSON.stringify(event)}`);

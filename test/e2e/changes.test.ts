@@ -181,13 +181,6 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
       --- exit 1 ---
       "
     `);
-    expect(await cli(['commit', 'job', '--yes', '--live'])).toMatchInlineSnapshot(`
-      "--- stderr ---
-      Error: --live is not built yet.
-      Hint: Leave it out; this version has no substitute for it
-      --- exit 2 ---
-      "
-    `);
   });
 
   test('`commit --dry-run` says what would land, and what is held back', async () => {

@@ -1,0 +1,67 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { AgentfwError } from '../errors.js';
+import { holdStill, type Held } from '../kernel/driver.js';
+import { isSameProcess } from '../kernel/process.js';
+import type { Lock } from './lock.js';
+import type { SandboxRecord } from './sandbox.js';
+
+/** Stops and continues all of a running sandbox, see docs/driver-protocol.md. */
+export interface Freezer {
+  /** nothing of the sandbox runs any more when this returns */
+  readonly hold: () => Promise<void>;
+  /** lets go on what was held; throws when something ran all the same, or all has ended */
+  readonly release: () => void;
+  /** the same without a look, for the way out */
+  readonly letGo: () => void;
+}
+
+/** The driver's own number for the sandbox's pid namespace. */
+const PID_NAMESPACE = 202;
+
+/** `lock`: the sandbox's commit lock, which is kept until all goes on again. */
+export function freezerOf({ tag, state, driver }: SandboxRecord, lock: Lock): Freezer {
+  if (state !== 'running' || driver === null) {
+    throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is only starting.`, { hint: 'Try again in a moment' });
+  }
+  let held: Held | null = null;
+  const letGo = (): void => {
+    held?.release();
+    held = null;
+  };
+  return {
+    hold: async () => {
+      held ??= await holdStill(driver, lock.fd);
+    },
+    release: () => {
+      if (held === null) return;
+      const why = isSameProcess(driver) ? (isStill(driver.pid) ? null : 'a program was started in it') : 'it has ended';
+      letGo();
+      if (why !== null) throw new AgentfwError('AFW_NOT_STILL', `Sandbox ${tag} did not stay as it was: ${why} while its changes were copied.`);
+    },
+    letGo,
+  };
+}
+
+/** What is started by `exec` comes from outside: being stopped keeps nobody from it. */
+function isStill(driver: number): boolean {
+  const namespace = inodeOf(`/proc/${driver}/fd/${PID_NAMESPACE}`);
+  if (namespace === null) return false;
+  return readdirSync('/proc').every((pid) => !/^[0-9]+$/.test(pid) || inodeOf(`/proc/${pid}/ns/pid`) !== namespace || isStopped(pid));
+}
+
+function inodeOf(path: string): number | null {
+  try {
+    return statSync(path).ino;
+  } catch {
+    return null;
+  }
+}
+
+function isStopped(pid: string): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return 'TtZXx'.includes(stat.slice(stat.lastIndexOf(')') + 2)[0] ?? 'X');
+  } catch {
+    return true;
+  }
+}
