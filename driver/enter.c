@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "cgroup.h"
 #include "confine.h"
 #include "inherit.h"
 #include "ns.h"
@@ -140,8 +141,9 @@ static int start(struct watch *w, mode_t mask, struct fault *f)
 
 	for (size_t i = 0; i < COUNT(fds); i++)
 		fds[i] = -1;
+	/* Before the rights of the host are given up. */
 	if (watch_signals(w, f) || open_target(w->spec, fds, f) ||
-	    join_outside(fds, f))
+	    cgroup_enter(w->spec, f) || join_outside(fds, f))
 		return -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) ||
 	    setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)))

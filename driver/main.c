@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "cgroup.h"
 #include "enter.h"
 #include "freeze.h"
 #include "inherit.h"
@@ -129,6 +130,8 @@ static int start_init(struct watch *w, mode_t mask, struct fault *f)
 	    setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)))
 		return fault_errno(f, "driver", "can't create a socket pair");
 	w->sock = pair[0];
+	if (cgroup_enter(w->spec, f))
+		return -1;
 	w->child = ns_clone(w->spec, f);
 	if (w->child < 0)
 		return -1;
@@ -141,7 +144,7 @@ static int start_init(struct watch *w, mode_t mask, struct fault *f)
 		init_main(w->spec, sock, mask);
 	}
 	close(pair[1]);
-	return 0;
+	return cgroup_leave(w->spec, f);
 }
 
 /*

@@ -20,6 +20,7 @@ enum {
 	SPEC_MAX_RLIMITS = 16,
 	SPEC_MAX_REQUIRES = 16,
 	SPEC_MAX_SOCKETS = 32,
+	SPEC_MAX_GROUPS = 4,
 };
 
 enum mode { MODE_USER, MODE_ROOT };
@@ -61,6 +62,11 @@ struct host_socket {
 	const char *listen, *target;
 };
 
+/* A control group to start in, and the one to go back to. */
+struct group {
+	const char *dir, *back;
+};
+
 struct spec {
 	enum mode mode;
 	uid_t uid;
@@ -75,6 +81,8 @@ struct spec {
 	size_t argc, envc;
 	struct limit limits[SPEC_MAX_RLIMITS];
 	size_t nlimits;
+	struct group groups[SPEC_MAX_GROUPS];
+	size_t ngroups;
 	const char *requires[SPEC_MAX_REQUIRES];
 	size_t nrequires;
 	struct host_socket sockets[SPEC_MAX_SOCKETS];

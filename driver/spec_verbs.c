@@ -171,6 +171,18 @@ SETTER(socket)
 	return 0;
 }
 
+SETTER(cgroup)
+{
+	struct group *g = &s->groups[s->ngroups];
+
+	if (s->ngroups == COUNT(s->groups))
+		return spec_bad(p, "too many `cgroup`", a[0]);
+	if (set_path(p, a[0], &g->dir) || set_path(p, a[1], &g->back))
+		return -1;
+	s->ngroups++;
+	return 0;
+}
+
 /* The next operation, with its destination. */
 static struct op *new_op(struct parser *p, enum op_kind kind, const char *dst)
 {
@@ -323,6 +335,7 @@ const struct verb spec_verbs[] = {
 	{"env", 1, RUN | ENTER, set_env},
 	{"rlimit", 3, RUN | ENTER, set_rlimit},
 	{"socket", 2, RUN, set_socket},
+	{"cgroup", 2, RUN | ENTER, set_cgroup},
 	{"dir", 2, RUN, set_dir},
 	{"symlink", 2, RUN, set_symlink},
 	{"file", 3, RUN, set_file},

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /** Every kind of record; docs/audit.md says when each is written and what `object` and `detail` hold. */
 export const AUDIT_KINDS = [
-  'start', 'end', 'degraded', 'policy',
+  'start', 'end', 'degraded', 'limit', 'policy',
   'conn', 'first', 'close', 'dns', 'udp', 'ingress', 'door', 'gate',
   'ask', 'answer', 'net',
   'exec', 'syscall', 'file', 'env', 'socket',

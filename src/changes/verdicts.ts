@@ -22,9 +22,9 @@ interface Input {
 }
 
 /** A running sandbox is judged as if its agent ended well. */
-export function endingOf({ state, exit }: Pick<SandboxRecord, 'state' | 'exit'>, keep = false): Ending {
+export function endingOf({ state, exit, limited }: Pick<SandboxRecord, 'state' | 'exit' | 'limited'>, keep = false): Ending {
   if (state === 'running' || state === 'starting') return { code: 0, keep };
-  return { code: state === 'unclean' || exit === null || 'signal' in exit ? null : exit.code, keep };
+  return { code: state === 'unclean' || limited !== undefined || exit === null || 'signal' in exit ? null : exit.code, keep };
 }
 
 /**

@@ -4,11 +4,12 @@ import { AgentfwError } from '../errors.js';
 import { endByPolicy } from '../changes/ending.js';
 import { glance } from '../changes/gather.js';
 import type { PolicyFlags } from '../policy/index.js';
+import { acceptedNames } from '../sandbox/accepted.js';
 import { literalPath } from '../sandbox/policy.js';
 import { runSandbox, type RunOptions } from '../sandbox/run.js';
 import { parseConnectHost, parsePublish } from '../gate/publish.js';
 import { hasOwnTerminal } from '../kernel/process.js';
-import { attention } from '../ui/attention.js';
+import { attention, warning } from '../ui/attention.js';
 import { afterRun, isEmpty } from '../ui/afterrun.js';
 import { AgentfwCommand } from '../ui/command.js';
 
@@ -41,10 +42,15 @@ export default class Run extends AgentfwCommand {
     ci: boolean({ description: 'add the profile for runs that nobody watches' }),
     'on-exit': string({ description: 'what the policy commits and discards when the agent ends: as it says, or nothing', options: ['policy', 'keep'] }),
     'fail-on-escalate': boolean({ description: 'status 3 when the agent ended well and something waits for a decision' }),
+    memory: string({ description: 'the most memory its processes may hold', helpValue: 'SIZE' }),
+    pids: string({ description: 'the most processes and threads', helpValue: 'N' }),
+    time: string({ description: 'end it after this time', helpValue: '30m' }),
+    layer: string({ description: 'the most that its changes may take on disk', helpValue: 'SIZE' }),
+    'accept-degraded': string({ description: 'run without protections that this machine lacks, by name (comma list)', helpValue: 'NAMES', ...many }),
     'no-color': boolean({ description: 'never colour what agentfw itself says' }),
   };
   static unbuilt = (
-    'accept-degraded report memory pids time layer'
+    'report'
   ).split(' ');
   protected override readonly failure = 125;
 
@@ -67,13 +73,15 @@ export default class Run extends AgentfwCommand {
         connectHost: new Map((flags['connect-host'] ?? []).map(parseConnectHost).map(({ port, to }) => [port, to])),
         onQuestions: attention(),
       },
+      accepted: acceptedNames(flags['accept-degraded'] ?? []),
       ...{ rm: flags.rm ?? false, detach: flags.detach ?? false, durable: flags.durable ?? false },
       wish: {
-        flags: { hide: paths('hide'), passthrough: paths('passthrough'), share: paths('share'), env: flags.env ?? [], ...netFlag(flags.net) },
+        flags: { hide: paths('hide'), passthrough: paths('passthrough'), share: paths('share'), env: flags.env ?? [], ...netFlag(flags.net), ...limitFlags(flags) },
         ...{ files: flags.policy ?? [], profile: flags.profile ?? null, ci: flags.ci ?? false },
       },
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
       say: (line) => this.printer.say(line),
+      warn: warning((line) => this.printer.say(line)),
       onStopped: (store, record, policy) => {
         const onWait = (): void => this.printer.say('agentfw: waiting for a commit of this sandbox to end');
         const ended = endByPolicy(store, record, { policy, keep: flags['on-exit'] === 'keep', onWait });
@@ -87,6 +95,10 @@ export default class Run extends AgentfwCommand {
 }
 
 const MOST_LOOKED_AT = 2000;
+
+function limitFlags({ memory, pids, time, layer }: { memory?: string | undefined; pids?: string | undefined; time?: string | undefined; layer?: string | undefined }): Pick<PolicyFlags, 'memory' | 'pids' | 'time' | 'layer'> {
+  return Object.fromEntries(Object.entries({ memory, pids, time, layer }).filter(([, text]) => text !== undefined));
+}
 
 function netFlag(net: string | undefined): Pick<PolicyFlags, 'net'> {
   return net === undefined ? {} : { net: net as NonNullable<PolicyFlags['net']> };

@@ -2,10 +2,12 @@ import { parentOf } from '../bytes.js';
 import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';
+import { limitUse, limitUseText, type LimitUse } from '../sandbox/limit-words.js';
 import { liveState } from '../sandbox/questions.js';
 import { readPolicyOf, type StoredPolicy } from '../sandbox/policy-file.js';
 import { resolveOnly } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
+import { sandboxDir } from '../sandbox/store.js';
 import { countsText } from '../ui/changes.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
@@ -27,8 +29,9 @@ export default class Status extends AgentfwCommand {
     const counts = countKinds(changesOf(store, record));
     const policy = readPolicyOf(store, record.tag);
     const gate = record.state === 'running' ? await liveState(store, record.tag) : null;
-    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), policy: policyJson(policy), gate });
-    else this.printer.product(statusText(record, { processes, counts, gate, policy, now: store.context.now() }));
+    const limits = await limitUse(store.kernel, record, { dir: sandboxDir(store, record.tag), now: store.context.now() });
+    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), limits, limited: record.limited ?? null, policy: policyJson(policy), gate });
+    else this.printer.product(statusText(record, { processes, counts, gate, policy, limits, now: store.context.now() }));
     return 0;
   }
 }
@@ -48,10 +51,11 @@ interface Seen {
   readonly counts: KindCounts;
   readonly gate: ControlState | null;
   readonly policy: StoredPolicy | null;
+  readonly limits: readonly LimitUse[];
   readonly now: Date;
 }
 
-function statusText(record: SandboxRecord, { processes, counts, gate, policy, now }: Seen): string {
+function statusText(record: SandboxRecord, { processes, counts, gate, policy, limits, now }: Seen): string {
   const exit = exitText(record.exit);
   const facts = table([
     ['sandbox', record.tag],
@@ -63,6 +67,8 @@ function statusText(record: SandboxRecord, { processes, counts, gate, policy, no
     ['network', `${NETWORK[record.net]}${gate === null ? '' : `; rung ${gate.rung ?? 'unknown'}`}`],
     ...gateRows(gate),
     ...policyRow(policy),
+    ...limits.map((limit, i) => [i === 0 ? 'limits' : '', limitUseText(limit)]),
+    ...(record.limited === undefined ? [] : [['ended', `because ${escapeForTerminal(record.limited)}`]]),
     ['changes', countsText(counts)],
     ['processes', processes.length === 0 ? 'none' : String(processes.length)],
   ]);
@@ -94,7 +100,7 @@ function processText(processes: readonly SandboxProcess[]): string {
 
 function lossText({ degraded }: SandboxRecord): string {
   if (degraded.length === 0) return '';
-  return `\nNot enforced on this machine:\n${degraded.map(({ name, why }) => `  ${escapeForTerminal(name)}: ${escapeForTerminal(why)}\n`).join('')}`;
+  return `\nNot enforced on this machine:\n${degraded.map(({ name, why, accepted }) => `  ${escapeForTerminal(name)}${accepted === true ? ' (accepted)' : ''}: ${escapeForTerminal(why)}\n`).join('')}`;
 }
 
 /** What a listed directory says of all below it isn't said again, and of many hidden files of one rule a few stand for all. */

@@ -6,6 +6,7 @@ import { startDriver } from '../kernel/driver.js';
 import { hasOwnTerminal, isSameProcess } from '../kernel/process.js';
 import { flagsDocument } from '../policy/flags.js';
 import { buildEnvironment, type CompiledPolicy } from '../policy/index.js';
+import { placesOf, rlimitsOf } from './limits.js';
 import { driverError } from './run.js';
 import type { SandboxRecord } from './sandbox.js';
 import { encodeEnterSpec } from './spec.js';
@@ -39,7 +40,7 @@ export async function enterSandbox(options: EnterOptions): Promise<number> {
   const env = environmentFor(context, built, { tag: record.tag, cwd }, account);
   const spec = encodeEnterSpec({
     ...{ mode: record.mode, ...idsOf(context), cwd, net: netOf(record), nested: nestedOf(policy), tty: hasOwnTerminal() },
-    ...{ argv: options.argv.length > 0 ? options.argv : [fromText(account.shell)], env: env.map(fromText), rlimits: [], target },
+    ...{ argv: options.argv.length > 0 ? options.argv : [fromText(account.shell)], env: env.map(fromText), rlimits: rlimitsOf(record.limits ?? []), groups: placesOf(record.groups ?? []), target },
   });
   const outcome = await supervise((onEvent) => startDriver({ verb: 'enter', spec, dir: sandboxDir(store, record.tag) }, onEvent), {
     onStarted: () => undefined,

@@ -38,7 +38,6 @@ function unenforced({ rules, settings }: CompiledPolicy, net: string): string[] 
   const network = rules.some(({ list, origin }) => list.startsWith('network.') && ofUser(origin.layer)) || settings.some(({ key, origin }) => key === 'network.default' && ofUser(origin.layer));
   const found = [
     net === 'allow' && network ? 'network rules (the network is the host’s own)' : null,
-    settings.some(({ key }) => key.startsWith('limits.')) ? 'limits' : null,
   ].filter((what) => what !== null);
   return found.length === 0 ? [] : [`not enforced by this version: ${found.join(', ')}`];
 }

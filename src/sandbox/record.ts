@@ -11,7 +11,8 @@ import {
   textField,
   wordField,
 } from '../fields.js';
-import type { Layer, SandboxRecord, SandboxState } from './sandbox.js';
+import type { Group } from '../kernel/cgroup.js';
+import type { Layer, Limit, SandboxRecord, SandboxState } from './sandbox.js';
 
 const STATES: readonly SandboxState[] = ['starting', 'running', 'stopped', 'unclean', 'committed', 'discarded'];
 
@@ -79,6 +80,9 @@ function recordOf(fields: Fields): SandboxRecord {
     net: wordField(fields['net'], 'net', ['off', 'allow', 'ask', 'deny']),
     mounts: listField(fields['mounts'], 'mounts').map(mountOf),
     durable: flagField(fields['durable'], 'durable'),
+    ...(fields['limits'] === undefined ? {} : { limits: listField(fields['limits'], 'limits').map(limitOf) }),
+    ...(fields['groups'] === undefined ? {} : { groups: listField(fields['groups'], 'groups').map(groupOf) }),
+    ...(fields['limited'] === undefined ? {} : { limited: textField(fields['limited'], 'limited') }),
     ...(fields['policy'] === undefined ? {} : { policy: policyOf(fields['policy']) }),
   };
 }
@@ -111,7 +115,34 @@ function exitOf(value: unknown): SandboxRecord['exit'] {
 
 function degradedOf(value: unknown): SandboxRecord['degraded'][number] {
   const fields = objectField(value, 'degraded');
-  return { name: textField(fields['name'], 'degraded.name'), why: textField(fields['why'], 'degraded.why') };
+  return {
+    ...{ name: textField(fields['name'], 'degraded.name'), why: textField(fields['why'], 'degraded.why') },
+    ...(fields['accepted'] === true ? { accepted: true } : {}),
+  };
+}
+
+function limitOf(value: unknown): Limit {
+  const fields = objectField(value, 'limits');
+  return {
+    name: wordField(fields['name'], 'limits.name', ['memory', 'pids', 'cpu', 'layer', 'inodes', 'time']),
+    value: fractionOf(fields['value']),
+    by: wordField(fields['by'], 'limits.by', ['group', 'rlimit', 'watch']),
+  };
+}
+
+/** Processors come in parts. */
+function fractionOf(value: unknown): number {
+  return typeof value === 'number' && value > 0 ? value : numberField(value, 'limits.value');
+}
+
+function groupOf(value: unknown): Group {
+  const fields = objectField(value, 'groups');
+  return {
+    version: numberField(fields['version'], 'groups.version') === 2 ? 2 : 1,
+    controllers: listField(fields['controllers'], 'groups.controllers').map((word) => wordField(word, 'groups.controllers', ['memory', 'pids', 'cpu'])),
+    dir: textField(fields['dir'], 'groups.dir'),
+    back: textField(fields['back'], 'groups.back'),
+  };
 }
 
 function policyOf(value: unknown): NonNullable<SandboxRecord['policy']> {

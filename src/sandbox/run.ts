@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import type { Bytes } from '../bytes.js';
 import { toText } from '../bytes.js';
 import type { Context } from '../context.js';
@@ -8,6 +9,9 @@ import { startCapture, type Capture } from '../changes/capture.js';
 import { adoptLog, BACKGROUND, report, runInBackground } from './detach.js';
 import { checkNetwork, makeNetwork, networkLines, rungWish, type Network, type NetworkWish } from './network.js';
 import { settingOf, type CompiledPolicy } from '../policy/index.js';
+import { watchLimits, type LimitWatch } from './limit-watch.js';
+import { limitLines } from './limit-words.js';
+import { holdLimits, releaseLimits, type LimitPlan } from './limits.js';
 import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
 import { refuseNested } from './nested.js';
@@ -17,7 +21,7 @@ import { policyForRun, type PolicyWish, type RunPolicy } from './policy.js';
 import { accountOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
 import { awaitGone, isDiskFull, recordStop, removeSandbox } from './stop.js';
 import { createSandbox, lockRunning, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
-import { socketRecord, type HostSocket } from './sockets.js';
+import { socketRecord } from './sockets.js';
 import { supervise, type Outcome } from './supervise.js';
 import { openTrail, type Trail } from './trail.js';
 
@@ -25,6 +29,8 @@ export interface RunOptions {
   readonly context: Context;
   readonly argv: readonly Bytes[];
   readonly wish: PolicyWish;
+  /** `--accept-degraded`: protections that may be missing */
+  readonly accepted: ReadonlySet<string>;
   readonly detach: boolean;
   /** null: made from the agent's name */
   readonly tag: string | null;
@@ -39,6 +45,8 @@ export interface RunOptions {
   readonly self: readonly string[];
   /** one line for people, on stderr; must not touch the flags of the fd that the agent shares */
   readonly say: (line: string) => void;
+  /** a limit is nearly used up; the agent may have the terminal */
+  readonly warn: (text: string) => void;
   /** `--detach`: the agent runs, and this command is about to return */
   readonly onDetached: (tag: string) => void;
   /** called when the agent's tree has ended and its record is written; a status in place of the agent's 0, or null */
@@ -64,11 +72,16 @@ export async function runSandbox(options: RunOptions): Promise<number> {
   if (options.detach && background === null) return runInBackground(options, store);
   const policy = await policyForRun(store, options.argv, options.wish, accountOf(context).home);
   checkNetwork(options.net ?? 'allow', options.network, policy.policy);
-  const opened = await open(store, { ...options, tag: background ?? options.tag });
+  const limits = holdLimits(policy.policy, modeOf(context), options.accepted);
   try {
-    return await runOpened(store, opened, { ...options, policy, background: background !== null });
+    const opened = await open(store, { ...options, tag: background ?? options.tag });
+    try {
+      return await runOpened(store, opened, { ...options, policy, limits, background: background !== null });
+    } finally {
+      opened.running.release();
+    }
   } finally {
-    opened.running.release();
+    await releaseLimits(limits);
   }
 }
 
@@ -117,6 +130,7 @@ function otherMode(record: SandboxRecord): AgentfwError {
 
 interface Prepared extends RunOptions {
   readonly policy: RunPolicy;
+  readonly limits: LimitPlan;
   readonly background: boolean;
 }
 
@@ -125,13 +139,17 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   let outcome: Outcome;
   const { policy } = options.policy;
   const trail = await beginTrail(store, opened, policy);
+  for (const { name, why } of options.limits.lacking) {
+    trail.degraded(name, why);
+    options.say(`agentfw: accepted: no ${name} limit: ${why}`);
+  }
   const network = netOf(record) === 'gate' ? makeNetwork({ store, record, policy, trail, wish: options.network }) : null;
   try {
     for (let tries = MAX_TRIES; ; tries -= 1) {
       const start = prepareStart(store, opened.record, options);
       record = start.record;
       if (tries === MAX_TRIES) announce(store, start, options, opened.fresh);
-      outcome = await drive(store, start, { keep: (changed) => (record = changed), say: options.say, background: options.background, captures: !options.rm, trail, network, sockets: options.policy.sockets.sockets });
+      outcome = await drive(store, start, { keep: (changed) => (record = changed), options, trail, network });
       if (tries <= 1 || !hostMoved(outcome)) break;
     }
   } catch (error) {
@@ -143,6 +161,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   const failed = whyEnded(outcome, broken);
   const came = failed === null || outcome.started;
   if (came) record = recordStop(store, record, outcome, options.rm);
+  const use = await releaseLimits(options.limits);
   if (options.rm || (opened.fresh && !came)) trail.leave();
   else for (const line of trail.end(outcome)) options.say(line);
   if (!came) {
@@ -151,7 +170,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   }
   if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${record.tag} or agentfw prune frees some`);
   if (failed !== null && (broken !== null || outcome.failure?.code === 'net')) throw failed;
-  for (const line of networkLines(record.tag, trail, network)) options.say(line);
+  for (const line of [...networkLines(record.tag, trail, network), ...limitLines(record, use)]) options.say(line);
   const status = options.onStopped(store, record, policy);
   if (options.rm) removeSandbox(store, record);
   return outcome.status === 0 ? (status ?? 0) : outcome.status;
@@ -196,26 +215,26 @@ function warn(record: SandboxRecord, { net, say }: RunOptions, fresh: boolean): 
 
 interface Driving {
   readonly keep: (record: SandboxRecord) => void;
-  readonly say: RunOptions['say'];
-  readonly background: boolean;
-  /** false: the changes are thrown away at the end, no base will be asked for */
-  readonly captures: boolean;
+  readonly options: Prepared;
   readonly trail: Trail;
   readonly network: Network | null;
-  readonly sockets: readonly HostSocket[];
 }
 
-async function drive(store: Store, start: Start, { keep, say, background, captures, trail, network, sockets }: Driving): Promise<Outcome> {
+async function drive(store: Store, start: Start, { keep, options, trail, network }: Driving): Promise<Outcome> {
+  const { say } = options;
   let record = start.record;
   let capture: Capture | null = null;
+  let watch: LimitWatch | null = null;
+  let held: Driver | null = null;
   const begin = (onEvent: (event: DriverEvent) => void): Driver => {
     // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view.
     const note = noteRecord(store, record);
     note.write();
-    const driver = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag), ...(network === null ? {} : { gate: { rung: rungWish(store) } }) }, onEvent);
-    network?.attach(driver);
+    const started = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag), ...(network === null ? {} : { gate: { rung: rungWish(store) } }) }, onEvent);
+    held = started;
+    network?.attach(started);
     note.sync();
-    return driver;
+    return started;
   };
   const outcome = await supervise(begin, {
     onStarted: ({ driver, init }) => {
@@ -225,22 +244,53 @@ async function drive(store: Store, start: Start, { keep, say, background, captur
       running.sync();
       running.write();
       keep(record);
-      if (captures) capture = captureBases(store, record);
-      if (background) {
+      // Where the changes are thrown away at the end, no base will be asked for.
+      if (!options.rm) capture = captureBases(store, record);
+      watch = watchRun(store, record, { trail, warn: options.warn }, (sentence) => {
+        record = { ...record, limited: sentence };
+        keep(record);
+        endTree(held);
+      });
+      if (options.background) {
         adoptLog(store, record.tag);
         report(record.tag);
       }
     },
     onDegraded: (name, why) => {
       trail.degraded(name, why);
-      say(`agentfw: this kernel lacks ${name}: ${why}`);
-      record = { ...record, degraded: [...record.degraded, { name, why }] };
+      const accepted = options.accepted.has(name);
+      if (!accepted) say(`agentfw: this kernel lacks ${name}: ${why}`);
+      record = { ...record, degraded: [...record.degraded, { name, why, accepted }] };
       keep(record);
     },
-    onNoted: (event) => void trail.audit.record(socketRecord(sockets, event)),
+    onNoted: (event) => void trail.audit.record(socketRecord(options.policy.sockets.sockets, event)),
   });
+  (watch as LimitWatch | null)?.stop();
   (capture as Capture | null)?.stop();
-  return outcome;
+  // An agent that ends well because it was told to has not ended well.
+  return record.limited !== undefined && outcome.status === 0 ? { ...outcome, status: 128 + constants.signals.SIGTERM } : outcome;
+}
+
+const GRACE_MS = 3000;
+
+/** The agent may put its things in order, for a moment. */
+function endTree(driver: Driver | null): void {
+  driver?.send({ do: 'signal', signal: constants.signals.SIGTERM });
+  setTimeout(() => driver?.send({ do: 'kill' }), GRACE_MS).unref();
+}
+
+function watchRun(store: Store, record: SandboxRecord, { trail, warn }: Pick<Prepared, 'warn'> & { readonly trail: Trail }, onReached: (sentence: string) => void): LimitWatch {
+  const { kernel, context } = store;
+  return watchLimits({ kernel, record, dir: sandboxDir(store, record.tag), now: () => context.now().getTime() }, {
+    onReached: (limit, sentence) => {
+      trail.limited(limit, sentence);
+      onReached(sentence);
+    },
+    onNear: (limit, sentence) => {
+      trail.limited(limit, sentence, 'near');
+      warn(`agentfw: near its limit: ${sentence}`);
+    },
+  });
 }
 
 /** Keeps what the base had at each path that the agent changes; conflicts are judged more coarsely without. */

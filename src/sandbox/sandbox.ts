@@ -1,4 +1,5 @@
 import type { Bytes } from '../bytes.js';
+import type { Group } from '../kernel/cgroup.js';
 
 export type SandboxState = 'starting' | 'running' | 'stopped' | 'unclean' | 'committed' | 'discarded';
 
@@ -14,6 +15,14 @@ export interface Layer {
   readonly covered: readonly Bytes[];
   /** lower is a stand-in (`dir/skeleton`) because the host directory has mounts below it */
   readonly skeleton: boolean;
+}
+
+/** One limit of a run, and what holds it: a control group, the kernel per process or namespace, or the supervisor's eye. */
+export interface Limit {
+  readonly name: 'memory' | 'pids' | 'cpu' | 'layer' | 'inodes' | 'time';
+  /** bytes, tasks, processors, bytes, files, seconds */
+  readonly value: number;
+  readonly by: 'group' | 'rlimit' | 'watch';
 }
 
 /** `sandbox.json`, version 1. Byte paths are stored as in docs/store.md. */
@@ -37,12 +46,17 @@ export interface SandboxRecord {
   readonly driver: { readonly pid: number; readonly start: string } | null;
   readonly init: { readonly pid: number; readonly start: string } | null;
   readonly exit: { readonly code: number } | { readonly signal: number } | null;
-  /** what is not enforced, by name */
-  readonly degraded: readonly { readonly name: string; readonly why: string }[];
+  /** what is not enforced, by name; `accepted` by the user (--accept-degraded) */
+  readonly degraded: readonly { readonly name: string; readonly why: string; readonly accepted?: boolean }[];
   readonly net: 'off' | 'allow' | 'ask' | 'deny';
   /** mounts that are read-only, private, hidden or skipped in the view, for `status` */
   readonly mounts: readonly { readonly path: Bytes; readonly decision: string; readonly why: string }[];
   readonly durable: boolean;
+  /** of the newest run, with its control groups while it runs; absent where nothing is limited */
+  readonly limits?: readonly Limit[];
+  readonly groups?: readonly Group[];
+  /** the limit that ended the newest run, as a sentence; absent when none did */
+  readonly limited?: string;
   /** of the newest run; absent in records of before there were policies */
   readonly policy?: { readonly digest: string; readonly profile: string; readonly version: string | null };
 }

@@ -16,6 +16,8 @@ export interface Spec {
   readonly argv: readonly Bytes[];
   readonly env: readonly Bytes[];
   readonly rlimits: readonly { readonly name: string; readonly soft: string; readonly hard: string }[];
+  /** control groups to start the tree in, and ours to go back to */
+  readonly groups: readonly { readonly dir: string; readonly back: string }[];
   readonly ops: readonly ViewOp[];
   /** host sockets that are brokered: where the driver listens, and the real one */
   readonly sockets: readonly { readonly listen: Bytes; readonly target: Bytes }[];
@@ -56,11 +58,12 @@ function common(spec: Omit<EnterSpec, 'target'>): readonly Tokens[] {
   ];
 }
 
-function process(spec: Pick<Spec, 'argv' | 'env' | 'rlimits'>): readonly Tokens[] {
+function process(spec: Pick<Spec, 'argv' | 'env' | 'rlimits' | 'groups'>): readonly Tokens[] {
   return [
     ...spec.argv.map((word): Tokens => ['arg', word]),
     ...spec.env.map((entry): Tokens => ['env', entry]),
     ...spec.rlimits.map((limit): Tokens => ['rlimit', limit.name, limit.soft, limit.hard]),
+    ...spec.groups.map(({ dir, back }): Tokens => ['cgroup', dir, back]),
   ];
 }
 

@@ -14,6 +14,7 @@ import { buildEnvironment, settingOf, type BuiltEnvironment, type CompiledPolicy
 import { environmentOf, type EnvironmentOptions } from './environment.js';
 import { makeGateFiles } from './gatefiles.js';
 import { prepareView } from './prepare.js';
+import { placesOf, rlimitsOf, type LimitPlan } from './limits.js';
 import { programPaths, projectOf, sharedGitDirs } from './program.js';
 import { hiddenFor, type RunPolicy } from './policy.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
@@ -26,6 +27,7 @@ import { foreignLayerDir, sandboxDir, type Store } from './store.js';
 export interface Wanted {
   readonly argv: readonly Bytes[];
   readonly policy: RunPolicy;
+  readonly limits: LimitPlan;
   readonly detach: boolean;
 }
 
@@ -52,19 +54,24 @@ export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted
   const sockets = makeSocketRoom(dir, wanted.policy.sockets);
   const plan = planOf(store, record, wanted, { account, searchPath: valueIn(env, 'PATH'), sockets });
   const made = prepareView(store.kernel, plan, dir);
+  const { limited: _limited, ...rest } = record;
   const planned: SandboxRecord = {
-    ...record,
+    ...rest,
     layers: plan.layers.map(bareLayer),
     mounts: [...plan.mounts, ...plan.paths].filter(({ decision }) => decision !== 'overlay'),
-    degraded: [],
+    ...limitsIn(wanted.limits),
     policy: { digest: policy.digest, profile: policy.profile.name, version: policy.profile.version },
   };
   const spec = encodeSpec({
     ...{ mode: record.mode, ...idsOf(store.context), newroot: made.newroot, cwd: record.cwd, nested: nestedOf(policy) },
     ...{ net: netOf(record), tty: hasOwnTerminal() && !wanted.detach, detach: wanted.detach },
-    ...{ argv: wanted.argv, env: env.map(fromText), rlimits: [], ops: plan.ops, sockets },
+    ...{ argv: wanted.argv, env: env.map(fromText), rlimits: rlimitsOf(wanted.limits.limits), groups: placesOf(wanted.limits.groups), ops: plan.ops, sockets },
   });
   return { record: planned, spec, environment: built };
+}
+
+function limitsIn({ limits, groups, lacking }: LimitPlan): Pick<SandboxRecord, 'limits' | 'groups' | 'degraded'> {
+  return { limits, groups, degraded: lacking.map(({ name, why }) => ({ name, why, accepted: true })) };
 }
 
 export function netOf({ net }: Pick<SandboxRecord, 'net'>): 'off' | 'host' | 'gate' {

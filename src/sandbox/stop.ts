@@ -16,8 +16,9 @@ import { trashSandbox } from './trash.js';
  * thrown away at once need not reach the disk.
  */
 export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome, thrownAway = false): SandboxRecord {
+  const { groups: _groups, ...rest } = record;
   const stopped: SandboxRecord = {
-    ...record,
+    ...rest,
     state: record.bootId === store.context.bootId() || record.durable ? 'stopped' : 'unclean',
     stopped: store.context.now().toISOString(),
     driver: null,

@@ -5,6 +5,7 @@ import type { Context } from '../context.js';
 import { AgentfwError, errnoOf } from '../errors.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, RENAME, type Kernel } from '../kernel/kernel.js';
+import { removeGroups } from '../kernel/cgroup.js';
 import { isLocked, tryLock, waitLock, type Lock } from './lock.js';
 import { secureStore, storePath } from './place.js';
 import { decodeRecord, encodeRecord } from './record.js';
@@ -164,6 +165,8 @@ export function writeRecord(store: Store, record: SandboxRecord): void {
 function settled(store: Store, record: SandboxRecord): SandboxRecord {
   if (record.state !== 'running' && record.state !== 'starting') return record;
   if (isLocked(store.kernel, joinBytes(sandboxDir(store, record.tag), RUNNING))) return record;
+  // Its supervisor could not: an empty control group is all that it leaves outside the store.
+  removeGroups(record.groups ?? []);
   const crashed = record.bootId !== store.context.bootId() && !record.durable;
   return { ...record, state: crashed ? 'unclean' : 'stopped', driver: null, init: null };
 }

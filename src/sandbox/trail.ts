@@ -2,7 +2,7 @@ import { toText } from '../bytes.js';
 import type { AuditEvent } from '../audit/event.js';
 import { userKey } from '../audit/files.js';
 import { openAudit, type Audit } from '../audit/write.js';
-import type { SandboxRecord } from './sandbox.js';
+import type { Limit, SandboxRecord } from './sandbox.js';
 import { hasSandbox, readRecord, sandboxDir, type Store } from './store.js';
 import type { Outcome } from './supervise.js';
 
@@ -12,6 +12,8 @@ export interface Trail {
   /** refusals of the network recorded so far */
   readonly refused: () => number;
   readonly degraded: (name: string, why: string) => void;
+  /** a limit was met, or is nearly */
+  readonly limited: (limit: Limit, sentence: string, state?: 'near' | 'met') => void;
   /** the last record, and the signed end; what went wrong with them, for people: the run has ended, it can't be stopped */
   readonly end: (outcome: Pick<Outcome, 'status' | 'exit' | 'failure'>) => readonly string[];
   /** the sandbox is thrown away, and its log with it */
@@ -40,6 +42,7 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
     audit,
     refused: () => refused,
     degraded: (name, why) => void audit.record({ kind: 'degraded', object: { name }, detail: { why } }),
+    limited: ({ name, value, by }, why, state = 'met') => void audit.record({ kind: 'limit', object: { name, value }, detail: { why, by, state } }),
     end: ({ status, exit, failure }) => {
       try {
         audit.record({ kind: 'end', object, detail: { status, ...exit, ...(failure === null ? {} : { why: failure.message }) } });

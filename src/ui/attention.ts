@@ -1,4 +1,5 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { hasOwnTerminal } from '../kernel/process.js';
 import type { Question } from '../gate/ask.js';
 
 const BELL = '\u0007';
@@ -27,6 +28,14 @@ export function attention(): (open: readonly Question[]) => void {
       titled = false;
     }
     if (text !== '') toTerminal(text);
+  };
+}
+
+/** Says a line where nobody else writes; else a bell and the window's title. */
+export function warning(say: (line: string) => void): (text: string) => void {
+  return (text) => {
+    if (hasOwnTerminal()) toTerminal(`${PUSH}\u001b]2;${text.slice(0, 120).replace(/[^\x20-\x7e]/g, '?')}${BELL}${BELL}`);
+    else say(text);
   };
 }
 

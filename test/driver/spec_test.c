@@ -52,6 +52,9 @@ static const struct bad_case bad_cases[] = {
 	{HEAD OVER "rlimit|nofile|-1|1|" TAIL, "not a limit `-1`"},
 	{HEAD OVER "rlimit|nofile|01|1|" TAIL, "not a limit `01`"},
 	{HEAD OVER "rlimit|nofile|1|99999999999999999999|" TAIL, "hard limit"},
+	{HEAD OVER "cgroup|/g|b|" TAIL, "normalized path `b`"},
+	{HEAD OVER "cgroup|/g|/b|cgroup|/g|/b|cgroup|/g|/b|cgroup|/g|/b|"
+	 "cgroup|/h|/b|" TAIL, "too many `cgroup` `/h`"},
 	{HEAD OVER "hostname||" TAIL, "not a hostname"},
 	{HEAD "dir|a|755|" TAIL, "normalized path `a`"},
 	{HEAD "dir|/a/|755|" TAIL, "normalized path `/a/`"},

@@ -109,9 +109,9 @@ describe('without a sandbox', () => {
   });
 
   test('a flag of the contract that is not built is refused by name', async () => {
-    expect(await cli(['run', '--memory', '1GB', 'true'])).toMatchInlineSnapshot(`
+    expect(await cli(['run', '--report', 'r', 'true'])).toMatchInlineSnapshot(`
       "--- stderr ---
-      Error: --memory is not built yet.
+      Error: --report is not built yet.
       Hint: Leave it out; this version has no substitute for it
       --- exit 125 ---
       "

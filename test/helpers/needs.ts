@@ -3,11 +3,14 @@
  * title; when AGENTFW_REQUIRE (a comma list) names it, the tests fail instead.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, test } from 'vitest';
+import type { Bytes } from '../../src/bytes.js';
+import { makeGroups, removeGroups } from '../../src/kernel/cgroup.js';
+import { parseMountinfo } from '../../src/view/mountinfo.js';
 
 export type Prerequisite =
-  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'claude' | 'codex';
+  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'cgroup' | 'claude' | 'codex';
 
 /** An id that no account on a usual machine has. */
 export const spareId = 64_123;
@@ -28,6 +31,7 @@ const probes: Record<Exclude<Prerequisite, 'claude' | 'codex'>, Probe> = {
   less: () => program('less'),
   setpriv: () => program('setpriv'),
   gcc: () => program('gcc'),
+  cgroup: () => canMakeGroups() ? null : 'no control group can be made that limits processes',
 };
 
 const overlayScript = [
@@ -87,6 +91,11 @@ function reasonOf(name: Prerequisite): string | null {
   const reason = name === 'claude' || name === 'codex' ? 'not installed' : probes[name]();
   found.set(name, reason);
   return reason;
+}
+
+function canMakeGroups(): boolean {
+  const groups = makeGroups({ pids: 100, memory: 1 << 30 }, { mounts: parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1') as Bytes), own: readFileSync('/proc/self/cgroup', 'utf8') });
+  return groups.length > 0 && removeGroups(groups);
 }
 
 function program(name: string): string | null {

@@ -1,0 +1,198 @@
+import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { toText } from '../bytes.js';
+import type { Mount } from '../view/mountinfo.js';
+import { startTimeOf } from './process.js';
+
+export type Controller = 'memory' | 'pids' | 'cpu';
+
+/** Bytes, tasks, processors. */
+export type GroupLimits = Readonly<Partial<Record<Controller, number>>>;
+
+/** A control group of ours: limits at `dir`, processes in `dir`/tree. */
+export interface Group {
+  readonly version: 1 | 2;
+  readonly controllers: readonly Controller[];
+  readonly dir: string;
+  /** the group that the supervisor is in */
+  readonly back: string;
+}
+
+/** Where control groups are mounted and which this process is in: text of mountinfo and of /proc/self/cgroup. */
+export interface Hierarchies {
+  readonly mounts: readonly Mount[];
+  readonly own: string;
+}
+
+/** Processes are in a group below the limited one: its files are out of reach from a namespace that begins there. */
+export const TREE = 'tree';
+const NAME = /^agentfw-(\d+)-(\d+)$/;
+const PERIOD_US = 100_000;
+
+interface Place {
+  readonly version: 1 | 2;
+  readonly parent: string;
+  readonly back: string;
+}
+
+/**
+ * Makes groups with these limits, as few as possible. What no hierarchy takes
+ * is left out: the caller compares. Leftovers of supervisors that were killed
+ * are removed on the way.
+ */
+export function makeGroups(limits: GroupLimits, host: Hierarchies): Group[] {
+  const places = new Map<string, { place: Place; controllers: Controller[] }>();
+  for (const controller of Object.keys(limits) as Controller[]) {
+    const place = placeFor(controller, host);
+    if (place === null) continue;
+    const known = places.get(place.parent);
+    if (known === undefined) places.set(place.parent, { place, controllers: [controller] });
+    else known.controllers.push(controller);
+  }
+  return [...places.values()].flatMap(({ place, controllers }) => makeGroup(place, controllers, limits));
+}
+
+function makeGroup({ version, parent, back }: Place, controllers: readonly Controller[], limits: GroupLimits): Group[] {
+  sweepGroups(parent);
+  const dir = posix.join(parent, `agentfw-${process.pid}-${startTimeOf(process.pid) ?? '0'}`);
+  const made: Group = { version, controllers, dir, back };
+  try {
+    mkdirSync(dir);
+    mkdirSync(posix.join(dir, TREE));
+    for (const controller of controllers) setLimit(made, controller, limits[controller] ?? 0);
+    return [made];
+  } catch {
+    removeGroups([made]);
+    return [];
+  }
+}
+
+/** The nearest group above our own, it included, that lets us make one that `controller` counts in. */
+function placeFor(controller: Controller, { mounts, own }: Hierarchies): Place | null {
+  for (const mount of [...mounts].reverse()) {
+    const version = mount.type === 'cgroup2' ? 2 : mount.type === 'cgroup' && mount.options.includes(controller) ? 1 : null;
+    if (version === null || mount.readOnly) continue;
+    const back = ownGroup(mount, version, controller, own);
+    const top = toText(mount.point);
+    for (let at = back; at !== null; at = at.length > top.length ? posix.dirname(at) : null) {
+      if (takes(at, version, controller)) return { version, parent: at, back: back ?? at };
+    }
+  }
+  return null;
+}
+
+/** The directory of our own group below this mount, or null where the mount doesn't show it. */
+function ownGroup({ root, point }: Mount, version: 1 | 2, controller: Controller, own: string): string | null {
+  const line = own.split('\n').map((text) => /^\d+:([^:]*):(\/.*)$/.exec(text)).find((found) => (version === 2 ? found?.[1] === '' : found?.[1]?.split(',').includes(controller)));
+  const path = line?.[2];
+  const above = toText(root);
+  if (path === undefined || !(above === '/' || path === above || path.startsWith(`${above}/`))) return null;
+  return posix.join(toText(point), above === '/' ? path : path.slice(above.length)).replace(/\/$/, '');
+}
+
+function takes(dir: string, version: 1 | 2, controller: Controller): boolean {
+  if (version === 2 && !(read(dir, 'cgroup.subtree_control') ?? '').split(/\s+/).includes(controller)) return false;
+  try {
+    accessSync(dir, constants.W_OK);
+    accessSync(posix.join(dir, 'cgroup.procs'), constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Sets a limit and reads it back: what the kernel did not take is no limit. */
+function setLimit({ version, dir }: Group, controller: Controller, value: number): void {
+  const set = (name: string, text: string): void => writeFileSync(posix.join(dir, name), text);
+  const unlessMissing = (name: string, text: string): void => {
+    if (read(dir, name) !== null) set(name, text);
+  };
+  if (controller === 'pids') {
+    set('pids.max', String(value));
+    expect(dir, 'pids.max', (text) => Number(text) === value);
+  } else if (controller === 'memory') {
+    const file = version === 2 ? 'memory.max' : 'memory.limit_in_bytes';
+    set(file, String(value));
+    expect(dir, file, (text) => Number(text) <= value);
+    // Swap would be memory beyond the limit.
+    unlessMissing(version === 2 ? 'memory.swap.max' : 'memory.memsw.limit_in_bytes', version === 2 ? '0' : String(value));
+  } else {
+    const quota = String(Math.max(1000, Math.round(value * PERIOD_US)));
+    if (version === 2) set('cpu.max', `${quota} ${PERIOD_US}`);
+    else {
+      set('cpu.cfs_period_us', String(PERIOD_US));
+      set('cpu.cfs_quota_us', quota);
+    }
+    expect(dir, version === 2 ? 'cpu.max' : 'cpu.cfs_quota_us', (text) => text.split(' ')[0] === quota);
+  }
+}
+
+function expect(dir: string, name: string, holds: (text: string) => boolean): void {
+  const text = read(dir, name)?.trim() ?? '';
+  if (!holds(text)) throw new Error(`the kernel did not take ${dir}/${name}: ${text}`);
+}
+
+/** What a tree uses, and how often it met its limit; null where no group counts it. */
+export interface GroupUse {
+  readonly memory: number | null;
+  readonly pids: number | null;
+  /** processes that the kernel ended for want of memory */
+  readonly oomKills: number;
+  /** processes and threads that were refused */
+  readonly refusedTasks: number;
+}
+
+export function groupUse(groups: readonly Group[]): GroupUse {
+  const memory = groups.find(({ controllers }) => controllers.includes('memory'));
+  const pids = groups.find(({ controllers }) => controllers.includes('pids'));
+  const count = (group: Group | undefined, name: string): number | null => {
+    const text = group === undefined ? null : read(group.dir, name);
+    return text === null ? null : Number(text);
+  };
+  const event = (group: Group | undefined, name: string, key: string): number =>
+    Number(new RegExp(`^${key} (\\d+)$`, 'm').exec(group === undefined ? '' : (read(group.dir, name) ?? ''))?.[1] ?? 0);
+  return {
+    memory: count(memory, memory?.version === 2 ? 'memory.current' : 'memory.usage_in_bytes'),
+    pids: count(pids, 'pids.current'),
+    // Version 1 counts in the group of the process itself.
+    oomKills: memory?.version === 2 ? event(memory, 'memory.events', 'oom_kill') : memory === undefined ? 0 : event({ ...memory, dir: treeOf(memory) }, 'memory.oom_control', 'oom_kill'),
+    refusedTasks: event(pids, 'pids.events', 'max') + (pids === undefined ? 0 : event({ ...pids, dir: treeOf(pids) }, 'pids.events', 'max')),
+  };
+}
+
+/** Where the processes of a group go. */
+export function treeOf({ dir }: Group): string {
+  return posix.join(dir, TREE);
+}
+
+/** False while a process is left in one: a process that was killed takes a moment to go. */
+export function removeGroups(groups: readonly Group[]): boolean {
+  return groups.map(({ dir }) => removeDir(dir)).every((removed) => removed);
+}
+
+/** Groups of supervisors that are gone. One with processes in it can't be removed: its tree is about to end. */
+function sweepGroups(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    const [, pid, start] = NAME.exec(name) ?? [];
+    if (pid !== undefined && startTimeOf(Number(pid)) !== start) removeDir(posix.join(parent, name));
+  }
+}
+
+/** The agent may have made groups of its own in its tree. */
+function removeDir(dir: string): boolean {
+  try {
+    for (const entry of readdirSync(dir, { withFileTypes: true })) if (entry.isDirectory()) removeDir(posix.join(dir, entry.name));
+    rmdirSync(dir);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}
+
+function read(dir: string, name: string): string | null {
+  try {
+    return readFileSync(posix.join(dir, name), 'utf8');
+  } catch {
+    return null;
+  }
+}
