@@ -1,10 +1,10 @@
 /* A minimal /dev: harmless nodes, own pseudo-terminals, shared memory. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "inherit.h"
 #include "mount.h"
 #include "sys.h"
 
@@ -23,7 +23,11 @@ static int place_file(int dev, const char *name, struct fault *f)
 	return fd;
 }
 
-/* Shows the host's character device `source` as /dev/NAME. */
+/*
+ * Shows the host's character device `source` as /dev/NAME. A read-only mount
+ * keeps its mode, owner and times as they are; the device is written all the
+ * same.
+ */
 static int bind_node(int dev, int source, const char *name, struct fault *f)
 {
 	AUTO_FD int at = place_file(dev, name, f);
@@ -31,7 +35,8 @@ static int bind_node(int dev, int source, const char *name, struct fault *f)
 
 	if (at < 0)
 		return -1;
-	copy = mount_clone(source, K_MOUNT_NOSUID | K_MOUNT_NOEXEC, f);
+	copy = mount_clone(source, K_MOUNT_RDONLY | K_MOUNT_NOSUID |
+					   K_MOUNT_NOEXEC, f);
 	return copy < 0 ? -1 : mount_attach(copy, at, name, f);
 }
 
@@ -64,21 +69,9 @@ static int bind_nodes(int dev, struct fault *f)
 static int bind_console(int dev, struct fault *f)
 {
 	for (int fd = 0; fd <= 2; fd++) {
-		AUTO_FD int source = -1;
-		char path[PATH_MAX];
-		struct stat st, terminal;
-		ssize_t n;
+		AUTO_FD int source = isatty(fd) ? inherit_source(fd) : -1;
 
-		if (!isatty(fd) || fstat(fd, &terminal))
-			continue;
-		n = readlink(fd_path(fd).text, path, sizeof(path) - 1);
-		if (n <= 0)
-			continue;
-		path[n] = '\0';
-		source = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (source < 0 || fstat(source, &st) ||
-		    !S_ISCHR(st.st_mode) || st.st_dev != terminal.st_dev ||
-		    st.st_ino != terminal.st_ino)
+		if (source < 0)
 			continue;
 		return bind_node(dev, source, "console", f);
 	}
@@ -142,5 +135,6 @@ int op_dev(struct view *v, const struct op *o, struct fault *f)
 					   links[i][1]);
 	if (bind_nodes(dev, f) || bind_console(dev, f))
 		return -1;
+	inherit_rehome(dev);
 	return mount_parts(dev, f);
 }

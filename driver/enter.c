@@ -87,9 +87,9 @@ static int join_outside(const int *fds, struct fault *f)
 }
 
 /* The same files as init, in a copy of the host's mounts of our own. */
-static int protect_input(struct fault *f)
+static int protect_inherited(struct fault *f)
 {
-	if (!inherit_has_input())
+	if (!inherit_leads_out())
 		return 0;
 	if (unshare(CLONE_NEWNS) ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
@@ -99,6 +99,8 @@ static int protect_input(struct fault *f)
 
 static int join_inside(const int *fds, struct fault *f)
 {
+	AUTO_FD int dev = -1;
+
 	for (size_t i = 0; i < ns_nkinds; i++) {
 		const struct ns_kind *k = &ns_kinds[i];
 
@@ -106,6 +108,9 @@ static int join_inside(const int *fds, struct fault *f)
 		    join(fds[k->fd - NS_FD_USER], k->flag, k->name, f))
 			return -1;
 	}
+	dev = open("/dev", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dev >= 0)
+		inherit_rehome(dev);
 	return join(fds[NS_FD_INNER - NS_FD_USER], CLONE_NEWUSER, "inner user",
 		    f);
 }
@@ -120,7 +125,7 @@ static _Noreturn void child_main(const struct spec *s, const int *fds,
 	struct fault f;
 
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	if (protect_input(&f) || join_inside(fds, &f))
+	if (protect_inherited(&f) || join_inside(fds, &f))
 		goto failed;
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	umask(mask);

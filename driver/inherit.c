@@ -1,4 +1,8 @@
-/* Descriptors 0-2: the only ones that reach the agent. */
+/*
+ * Descriptors 0-2: the only ones that reach the agent. They lead to objects of
+ * the host, which a read-only mount keeps as they are: through /proc/self/fd
+ * an input could be opened for writing, and fchmod takes any descriptor.
+ */
 #define _GNU_SOURCE
 #include "inherit.h"
 
@@ -9,9 +13,23 @@
 #include "mount.h"
 #include "sys.h"
 
+enum { INHERITED = 3 };
+
+/* Where they were found on the host: a file that is opened again has no path. */
+static char paths[INHERITED][PATH_MAX];
+static struct stat before[INHERITED];
+
+static void note(int fd)
+{
+	ssize_t n = readlink(fd_path(fd).text, paths[fd], PATH_MAX - 1);
+
+	paths[fd][n > 0 ? n : 0] = '\0';
+	fstat(fd, &before[fd]);
+}
+
 int inherit_check(struct fault *f)
 {
-	for (int fd = 0; fd <= 2; fd++) {
+	for (int fd = 0; fd < INHERITED; fd++) {
 		struct stat st;
 
 		if (fstat(fd, &st)) {
@@ -25,53 +43,76 @@ int inherit_check(struct fault *f)
 				     "lead out of the view",
 				     fd);
 		}
+		note(fd);
 	}
 	return 0;
 }
 
+static int access_mode(int fd)
+{
+	return fcntl(fd, F_GETFL) & O_ACCMODE;
+}
+
 /* A file without a name (a here-document) is nobody's to lose. */
-static bool is_input(int fd, struct stat *st)
+static bool is_input(int fd, const struct stat *st)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY &&
-	       fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_nlink > 0;
+	return S_ISREG(st->st_mode) && st->st_nlink > 0 &&
+	       access_mode(fd) == O_RDONLY;
 }
 
-bool inherit_has_input(void)
+static bool is_device(const struct stat *st)
 {
-	struct stat st;
-
-	return is_input(0, &st) || is_input(1, &st) || is_input(2, &st);
+	return S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode);
 }
 
-static int open_same(int fd, const struct stat *st)
+bool inherit_leads_out(void)
 {
-	char path[PATH_MAX];
-	ssize_t n = readlink(fd_path(fd).text, path, sizeof(path) - 1);
-	struct stat found;
-	int same_file;
+	for (int fd = 0; fd < INHERITED; fd++) {
+		struct stat st;
 
-	if (n <= 0)
+		if (fstat(fd, &st) == 0 && (is_input(fd, &st) || is_device(&st)))
+			return true;
+	}
+	return false;
+}
+
+int inherit_source(int fd)
+{
+	struct stat st, found;
+	int source;
+
+	if (!paths[fd][0] || fstat(fd, &st))
 		return -1;
-	path[n] = '\0';
-	same_file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (same_file < 0)
+	source = open(paths[fd], O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (source < 0)
 		return -1;
-	if (fstat(same_file, &found) == 0 && found.st_dev == st->st_dev &&
-	    found.st_ino == st->st_ino)
-		return same_file;
-	close(same_file);
+	if (fstat(source, &found) == 0 && found.st_dev == st.st_dev &&
+	    found.st_ino == st.st_ino && found.st_rdev == st.st_rdev)
+		return source;
+	close(source);
 	errno = ESTALE;
 	return -1;
 }
 
-static int protect(int fd, const struct stat *st, struct fault *f)
+/* Opens what is at `path` as `fd` is open, and puts it in its place. */
+static int replace(int fd, const char *path, bool seekable)
 {
-	AUTO_FD int source = open_same(fd, st);
+	int flags = fcntl(fd, F_GETFL);
+	off_t offset = seekable ? lseek(fd, 0, SEEK_CUR) : 0;
+	/* A serial line must not make us wait, nor become our terminal. */
+	AUTO_FD int again = open(path, (flags & O_ACCMODE) | O_NONBLOCK |
+					       O_NOCTTY | O_CLOEXEC);
+
+	if (again < 0 || fcntl(again, F_SETFL, flags) ||
+	    (seekable && lseek(again, offset, SEEK_SET) < 0))
+		return -1;
+	return dup2(again, fd) < 0 ? -1 : 0;
+}
+
+static int protect_input(int fd, struct fault *f)
+{
+	AUTO_FD int source = inherit_source(fd);
 	AUTO_FD int mount = -1;
-	AUTO_FD int again = -1;
-	off_t offset = lseek(fd, 0, SEEK_CUR);
 
 	if (source < 0) {
 		fault_errno(f, "stdio", "can't find the file of descriptor %d",
@@ -83,9 +124,7 @@ static int protect(int fd, const struct stat *st, struct fault *f)
 	mount = mount_clone(source, K_MOUNT_RDONLY, f);
 	if (mount < 0)
 		return -1;
-	again = open(fd_path(mount).text, O_RDONLY | O_CLOEXEC);
-	if (again < 0 || lseek(again, offset, SEEK_SET) < 0 ||
-	    dup2(again, fd) < 0)
+	if (replace(fd, fd_path(mount).text, true))
 		return fault_errno(f, "stdio",
 				   "can't open the file of descriptor %d "
 				   "again",
@@ -93,13 +132,77 @@ static int protect(int fd, const struct stat *st, struct fault *f)
 	return 0;
 }
 
+/*
+ * A device keeps its mode and owner. One that can't be found here (a terminal
+ * of another mount namespace) or opened by us (somebody else's) stays as it
+ * is: the start is worth more than that. A disk can't be opened again at all.
+ */
+static void protect_device(int fd, const struct stat *st)
+{
+	struct k_mount_attr nodev = {.set = K_MOUNT_NODEV};
+	struct fault ignored;
+	AUTO_FD int source = inherit_source(fd);
+	AUTO_FD int mount = -1;
+
+	if (source >= 0)
+		mount = mount_clone(source, K_MOUNT_RDONLY, &ignored);
+	if (mount < 0 ||
+	    replace(fd, fd_path(mount).text, S_ISBLK(st->st_mode)))
+		return;
+	if (S_ISBLK(st->st_mode))
+		sys_mount_setattr(mount, 0, &nodev);
+}
+
 int inherit_protect(struct fault *f)
 {
-	for (int fd = 0; fd <= 2; fd++) {
+	for (int fd = 0; fd < INHERITED; fd++) {
 		struct stat st;
 
-		if (is_input(fd, &st) && protect(fd, &st, f))
+		if (fstat(fd, &st))
+			continue;
+		if (is_input(fd, &st) && protect_input(fd, f))
 			return -1;
+		if (is_device(&st))
+			protect_device(fd, &st);
 	}
 	return 0;
+}
+
+void inherit_rehome(int dev)
+{
+	static const char *const names[] = {"null",   "zero",	 "full",
+					    "random", "urandom", "tty",
+					    "console"};
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		AUTO_FD int at = openat(dev, names[i],
+					O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		struct stat node, st;
+
+		if (at < 0 || fstat(at, &node) || !S_ISCHR(node.st_mode))
+			continue;
+		for (int fd = 0; fd < INHERITED; fd++)
+			if (fstat(fd, &st) == 0 && st.st_dev == node.st_dev &&
+			    st.st_ino == node.st_ino)
+				replace(fd, fd_path(at).text, false);
+	}
+}
+
+void inherit_settle(void)
+{
+	for (int fd = 0; fd < INHERITED; fd++) {
+		const struct stat *old = &before[fd];
+		struct stat st;
+		mode_t gained;
+
+		if (fstat(fd, &st) || st.st_dev != old->st_dev ||
+		    st.st_ino != old->st_ino)
+			continue;
+		gained = st.st_mode & ~old->st_mode & (S_ISUID | S_ISGID);
+		/* Who could change it can change it back. */
+		if ((gained && fchmod(fd, st.st_mode & 07777 & ~gained)) ||
+		    ((st.st_uid != old->st_uid || st.st_gid != old->st_gid) &&
+		     fchown(fd, old->st_uid, old->st_gid)))
+			continue;
+	}
 }

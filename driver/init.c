@@ -86,7 +86,7 @@ static int set_up(struct init *i, struct fault *f)
 	if (s->net == NET_OFF && ns_loopback_up(f))
 		return -1;
 	/* Before the view is the root: the files are found by host path. */
-	if (inherit_has_input() && inherit_protect(f))
+	if (inherit_leads_out() && inherit_protect(f))
 		return -1;
 	return view_enter(s, f);
 }

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "inherit.h"
 #include "ns.h"
 
 int watch_signals(struct watch *w, struct fault *f)
@@ -293,6 +294,7 @@ static int finish(struct watch *w)
 {
 	end_broker(w);
 	end_gate(w);
+	inherit_settle();
 	terminal_restore(&w->terminal);
 	if (w->failed) {
 		event_error(&w->fault);

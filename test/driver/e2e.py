@@ -66,8 +66,9 @@ def contains(text, part):
 
 def run(box, *argv, **options):
     stdin = options.pop('stdin', subprocess.DEVNULL)
+    stdout = options.pop('stdout', subprocess.PIPE)
     before = options.pop('before', None)
-    return Run(box, box.spec(*argv, **options), stdin=stdin,
+    return Run(box, box.spec(*argv, **options), stdin=stdin, stdout=stdout,
                before=before).finish()
 
 
@@ -499,6 +500,45 @@ def file_on_standard_input_cannot_be_written(box):
                          'true', stdin=f)
     good(result, 'one\ntwo\n')
     equal(open(path).read(), 'one\ntwo\n')
+
+
+MINE_TO_CHANGE = (
+    'import os, sys\n'
+    'places = ["/dev/" + n for n in os.listdir("/dev")]\n'
+    'places += ["/proc/" + n for n in os.listdir("/proc")\n'
+    '           if not n.isdigit()]\n'
+    'for place in [p for p in places if not os.path.islink(p)] + [0]:\n'
+    '    if place in ("/dev/pts", "/dev/shm", "/dev/mqueue"): continue\n'
+    '    at = os.stat(place)\n'
+    '    for change in (lambda: os.chmod(place, at.st_mode & 0o7777),\n'
+    '                   lambda: os.chown(place, at.st_uid, at.st_gid),\n'
+    '                   lambda: os.utime(place)):\n'
+    '        try: change()\n'
+    '        except OSError: continue\n'
+    '        print("changed", place)\n')
+
+
+@test()
+def modes_and_owners_of_the_machines_devices_and_proc_stay(box):
+    """What an agent changes there it would change for all of the machine."""
+    good(run(box, 'python3', '-c', MINE_TO_CHANGE), '')
+    good(run(box, 'sh', '-c', 'echo x >/dev/null; head -c 1 /dev/zero | wc -c;'
+                              ' readlink /proc/self/fd/0; cat <&0'),
+         '1\n/dev/null\n')
+
+
+@test()
+def an_output_file_becomes_no_program_of_the_callers_rights(box):
+    path = box.write(box.path('output'), '')
+    with open(path, 'w') as out:
+        result = run(box, 'python3', '-c',
+                     'import os\nos.write(1, b"x")\n'
+                     'try: os.fchown(1, 5, 5)\nexcept OSError: pass\n'
+                     'os.fchmod(1, 0o6755)', stdout=out)
+    good(result)
+    at = os.stat(path)
+    equal((at.st_uid, at.st_gid, at.st_mode & 0o7777, at.st_size),
+          (box.uid, box.gid, 0o755, 1))
 
 
 @test()
