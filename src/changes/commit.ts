@@ -7,6 +7,7 @@ import { commitContextOf, storeContextOf } from './context.js';
 import { applyPlan, recoverAll, type Box, type CommitInfo, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
 import { AgentfwError } from '../errors.js';
 import { changesOf } from './gather.js';
+import { keepOf, keepWithin } from './keep.js';
 
 export interface Locked {
   readonly record: SandboxRecord;
@@ -79,9 +80,11 @@ function withOpenRecord<T>(store: Store, record: SandboxRecord, act: () => T): T
 
 /** Lands a plan, or drops it; the sandbox counts as committed once nothing of it is left to land. */
 export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks: Hooks, as: 'commit' | 'discard' = 'commit'): CommitResult {
+  const keep = keepOf(store.context.env);
   const result = applyPlan(commitContextOf(store, record), plan, hooks);
   if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) });
   if (result.state === 'landed' && record.state !== 'running' && changesOf(store, record).length === 0) writeRecord(store, { ...record, state: 'committed' });
+  keepWithin(store, keep, result.id);
   return result;
 }
 

@@ -30,15 +30,16 @@ export interface CommitInfo {
   readonly bytes: number;
 }
 
-type Plain = Omit<CommitInfo, 'undoneBy' | 'bytes'>;
+/** `kept`: the size when it is known without a look */
+type Plain = Omit<CommitInfo, 'undoneBy' | 'bytes'> & { readonly kept: number | null };
 
 /** Newest first. */
 export function listCommits(ctx: StoreContext): readonly CommitInfo[] {
-  return commitInfos(ctx).map((info) => ({ ...info, bytes: bytesOf(ctx, info.id) }));
+  return commitInfos(ctx).map(({ kept, ...info }) => ({ ...info, bytes: info.state === 'pruned' ? 0 : (kept ?? bytesOf(ctx, info.id)) }));
 }
 
-/** The same without the sizes, which take a walk. */
-export function commitInfos(ctx: StoreContext): readonly Omit<CommitInfo, 'bytes'>[] {
+/** The same without the sizes, which may take a walk. */
+export function commitInfos(ctx: StoreContext): readonly (Omit<CommitInfo, 'bytes'> & { readonly kept: number | null })[] {
   const found = commitIds(ctx).flatMap((id) => infoOf(ctx, id) ?? []);
   found.sort((a, b) => (a.created !== b.created ? (a.created < b.created ? 1 : -1) : a.id < b.id ? 1 : -1));
   const undone = undoneBy(found);
@@ -72,7 +73,7 @@ function infoOf({ kernel, stateDir }: StoreContext, id: Bytes): Plain | null {
   const header = readHeader(kernel, dir);
   if (header === null) return null;
   const { tag, created, note, counts, digest, undoes } = header;
-  return { id, tag, created, note, counts, digest, undoes, state: 'unfinished' };
+  return { id, tag, created, note, counts, digest, undoes, state: 'unfinished', kept: null };
 }
 
 function resultInfo(fields: Fields): Plain {
@@ -85,6 +86,7 @@ function resultInfo(fields: Fields): Plain {
     digest: textField(fields['digest'], 'digest'),
     undoes: fields['undoes'] === null ? null : textField(fields['undoes'], 'undoes'),
     state: fields['pruned'] === true ? 'pruned' : wordField(fields['state'], 'state', ['landed', 'rolled-back']),
+    kept: typeof fields['kept'] === 'number' ? fields['kept'] : null,
   };
 }
 
@@ -118,6 +120,8 @@ export interface PruneOptions {
   /** prune the oldest until no more than this is kept; null: size doesn't matter */
   readonly maxBytes: number | null;
   readonly dryRun: boolean;
+  /** a commit that stays whatever its size */
+  readonly spare?: string;
 }
 
 /** What was (or would be) pruned, oldest first. The record of a commit stays; what it kept goes. */
@@ -136,6 +140,7 @@ function chooseOld(newestFirst: readonly CommitInfo[], options: PruneOptions, no
   const chosen: CommitInfo[] = [];
   for (const info of kept.reverse()) {
     const old = options.olderThanMs !== null && now - Date.parse(info.created) > options.olderThanMs;
+    if (info.id === options.spare) continue;
     if (!old && (options.maxBytes === null || bytes <= options.maxBytes)) continue;
     chosen.push(info);
     bytes -= info.bytes;

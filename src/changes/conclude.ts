@@ -65,8 +65,26 @@ export function conclude(ctx: StoreContext, { header, running, refused }: Conclu
     return nothing(header, result.refused);
   }
   appendEpochs(ctx, header, running);
-  writeResult(ctx, header, result);
+  writeResult(ctx, header, { ...result, kept: keptBytes(running) });
   return result;
+}
+
+const BLOCK = 4096;
+
+/** Disk use of the old objects, from what the journal knows of them; null where it doesn't: of what was dropped. */
+function keptBytes({ steps, refused, writer }: Running): number | null {
+  let bytes = onDisk(writer.at);
+  for (const [index, { act, keep, old, covers }] of steps.entries()) {
+    if (act === 'drop') return null;
+    if (keep === null || old === null || refused.has(index)) continue;
+    bytes += onDisk(old.size);
+    for (const { ident } of covers) bytes += onDisk(ident.size);
+  }
+  return bytes;
+}
+
+function onDisk(size: number): number {
+  return Math.ceil(size / BLOCK) * BLOCK;
 }
 
 /** An old object is in the vault and not back on the host: somebody put another one in its place. */
@@ -77,11 +95,11 @@ function keepsOld(running: Running): boolean {
   );
 }
 
-function writeResult({ kernel, stateDir }: StoreContext, header: Header, result: CommitResult): void {
+function writeResult({ kernel, stateDir }: StoreContext, header: Header, result: CommitResult & { readonly kept: number | null }): void {
   const { id, tag, created, note, digest, undoes } = header;
-  const { state, counts, error } = result;
+  const { state, counts, error, kept } = result;
   const refused = result.refused.map((one) => ({ ...one, path: encodeBytes(one.path) }));
-  const plain = { version: 1, id, tag, created, note, digest, undoes, state, counts, refused, error: error?.text ?? null };
+  const plain = { version: 1, id, tag, created, note, digest, undoes, state, counts, refused, error: error?.text ?? null, kept };
   replaceFile(kernel, joinBytes(commitDir(stateDir, id), RESULT), `${JSON.stringify(plain)}\n`);
 }
 
@@ -98,7 +116,7 @@ interface TakenBack {
  */
 export function takenBack(ctx: StoreContext, { header, running, refused, error }: TakenBack): CommitResult {
   const result: CommitResult = { ...nothing(header, refused), state: 'rolled-back', error };
-  if (keepsOld(running)) writeResult(ctx, header, result);
+  if (keepsOld(running)) writeResult(ctx, header, { ...result, kept: null });
   else removeVaults(ctx.kernel, ctx.stateDir, running.rooms.roots, header.id);
   return result;
 }

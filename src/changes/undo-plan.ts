@@ -20,6 +20,7 @@ import type { Refused } from './result.js';
 import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { inOrder } from './sequence.js';
 import type { StoreContext } from './store-context.js';
+import { isOwnWork, laterWork, type LaterWork } from './undo-later.js';
 import { absolute, identOf, isIdent, type Covered, type Place, type Root, type Step } from './step.js';
 import { commitDir } from './vault.js';
 
@@ -30,6 +31,8 @@ interface Undoing {
   readonly closed: string | null;
   /** nothing in a landed directory may have changed after this */
   readonly landedNs: bigint;
+  /** read when it is asked for: seldom */
+  readonly later: () => LaterWork;
   readonly refused: Refused[];
   readonly drafts: Draft[];
 }
@@ -46,7 +49,8 @@ export function planUndo(ctx: StoreContext, id: string, { journal, closed }: Und
   const refill = refillOf(journal, journal.header.roots.map(undoRoot(journal.header.roots)));
   const rooms = openRooms(kernel, refill.roots);
   try {
-    const undoing: Undoing = { rooms, refill, closed, landedNs, refused: [], drafts: [] };
+    let later: LaterWork | null = null;
+    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), refused: [], drafts: [] };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
       if (!journal.refused.has(index)) planStep(undoing, journal.steps[index] as Step);
     }
@@ -104,17 +108,26 @@ function unplace(undoing: Undoing, step: Step): Planned {
 }
 
 /** All that a landed directory holds now; null when the host changed something in it. */
-function untouched({ rooms, landedNs }: Undoing, step: Step, now: Stat): Covered[] | null {
+function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
   if (step.fresh?.fmt !== constants.S_IFDIR) return [];
-  // Opening it up for the walk, where it has no permissions, makes its ctime new.
-  if (now.ctimeNs > landedNs) return null;
+  const { rooms, landedNs } = undoing;
+  const top = absolute(rooms.roots, step.host);
+  let ours = false;
+  const isNew = (path: Bytes, stat: Stat): boolean => {
+    if (stat.ctimeNs <= landedNs) return false;
+    ours = true;
+    return !isOwnWork(undoing.later(), path === '' ? top : joinBytes(top, path), stat, fileTypeOf(stat) === 'dir');
+  };
+  // Opening it up for the walk, where it has no permissions, makes its ctime new: the look comes first.
+  if (isNew('' as Bytes, now)) return null;
   const covers: Covered[] = [];
   for (const { path, upper } of treeWalk(rooms, step.host, 'user')) {
     if (path === '') continue;
-    if (upper.ctimeNs > landedNs) return null;
+    if (isNew(path, upper)) return null;
     covers.push({ path, ident: identOf(upper) });
   }
-  return covers;
+  // In a directory that we changed since, the host may have deleted something without a trace.
+  return ours && covers.length !== step.inside ? null : covers;
 }
 
 function unswap(undoing: Undoing, step: Step): Planned {

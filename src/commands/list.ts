@@ -1,3 +1,5 @@
+import { storeContextOf } from '../changes/context.js';
+import { listCommits, type CommitInfo } from '../changes/engine.js';
 import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
 import { nameOf, type Bytes } from '../bytes.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
@@ -7,7 +9,7 @@ import { AgentfwCommand, common } from '../ui/command.js';
 import { reportOf } from '../ui/error.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
 import { recordJson } from '../ui/record.js';
-import { age, table } from '../ui/table.js';
+import { age, plural, size, table } from '../ui/table.js';
 
 interface Entry {
   readonly record: SandboxRecord;
@@ -18,7 +20,7 @@ interface Entry {
 
 export default class List extends AgentfwCommand {
   static override id = 'list';
-  static override summary = 'list the sandboxes, newest first';
+  static override summary = 'list the sandboxes, newest first, and what is kept for undo';
   static override usage = ['list'];
   static wordless = true as const;
   static override flags = { ...common };
@@ -28,20 +30,29 @@ export default class List extends AgentfwCommand {
     const store = await this.store();
     const { records, broken } = listRecords(store);
     const entries = records.map((record) => entryOf(store, record));
+    const undo = undoUse(listCommits(storeContextOf(store)));
     if (flags.json) {
       this.printer.json({
         version: 1,
         sandboxes: entries.map(({ record, counts }) => ({ ...recordJson(record), counts })),
         broken: broken.map(({ tag, error }) => ({ tag, error: reportOf(error).message })),
+        undo,
       });
       return 0;
     }
     if (records.length === 0) this.printer.say('No sandboxes.');
     this.printer.product(table(entries.map((entry) => rowOf(entry, store.context.now()))));
+    if (undo.bytes > 0) this.printer.say(`${plural(undo.commits, 'commit')} can be undone: ${size(undo.bytes)}; agentfw prune --keep-undo SIZE lets go of the oldest`);
     for (const { record, error } of entries) if (error !== null) this.printer.warn(`${record.tag}: ${escapeForTerminal(error)}`);
     for (const { tag, error } of broken) this.printer.warn(`${tag}: ${escapeForTerminal(reportOf(error).message)}`);
     return 0;
   }
+}
+
+/** What is kept for undo. */
+function undoUse(commits: readonly CommitInfo[]): { readonly commits: number; readonly bytes: number } {
+  const kept = commits.filter(({ state }) => state === 'landed');
+  return { commits: kept.filter(({ undoneBy }) => undoneBy === null).length, bytes: commits.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
 function entryOf(store: Store, record: SandboxRecord): Entry {

@@ -16,7 +16,7 @@ export default class Prune extends AgentfwCommand {
   static override id = 'prune';
   static override summary = 'remove sandboxes that are committed, and by age what is older';
   static override description =
-    'Without an age: sandboxes of which everything is committed. With --older-than also other stopped sandboxes and what older commits keep for undo. What goes is shown first.';
+    'Without an age: sandboxes of which everything is committed. With --older-than also other stopped sandboxes and what older commits keep for undo. What goes is shown first. AGENTFW_KEEP_UNDO, such as 10GB,30d, bounds what is kept after each commit.';
   static override usage = ['prune'];
   static wordless = true as const;
   static override flags = {

@@ -1,6 +1,7 @@
 import { storeContextOf } from '../changes/context.js';
 import { effectOf, withBoxOf } from '../changes/commit.js';
 import { commitStatus, listCommits, recoverAll, undoCommit, type Box, type CommitInfo, type CommitResult } from '../changes/engine.js';
+import { keepOf, keepWithin } from '../changes/keep.js';
 import { usageError } from '../errors.js';
 import { toText } from '../bytes.js';
 import { recordEffect } from '../sandbox/trail.js';
@@ -24,6 +25,7 @@ export default class Undo extends AgentfwCommand {
     if (rest.length > 0) throw usageError('Expected one commit.', 'List them: agentfw log --commits');
     const store = await this.store();
     const context = storeContextOf(store);
+    const keep = keepOf(store.context.env);
     sayRecovered(this.printer, recoverAll(context));
     const progress = progressOn(this.printer, 'Taking back');
     const commits = listCommits(context);
@@ -33,6 +35,7 @@ export default class Undo extends AgentfwCommand {
     const act = (box: Box): CommitResult => undoCommit(context, undone, { onProgress: progress.step, onWait }, box);
     const result = of === undefined ? act('gone') : withBoxOf(store, of, () => onWait('a commit of that sandbox to end'), act);
     progress.end();
+    keepWithin(store, keep, result.id);
     if (of !== undefined && result.id !== null) recordEffect(store, of.tag, { kind: 'undo', ...effectOf(result) });
     if (flags.json) this.printer.json({ version: 1, ...resultJson(result) });
     else sayResult(this.printer, result, 'Took back');

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listCommits, pruneCommits } from '../../src/changes/commits.js';
+import { keepOf } from '../../src/changes/keep.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { look } from '../crash/look.js';
 import { build, planFor, SCENES } from '../crash/scene.js';
@@ -59,6 +60,33 @@ describe('an undo', () => {
     expect(() => undoCommit(world.ctx, two.id)).toThrow('is undone already');
     expect(() => undoCommit(world.ctx, 'nosuch')).toThrow('There is no commit nosuch');
     expect(one.id).not.toBeNull();
+  });
+  test('of several commits, newest first, with what a later one changed in a directory of an earlier one (WR07)', () => {
+    const states = [look(world, 'host')];
+    const ids = ['mkdir -p $U/n/m; echo 1 >$U/n/f; echo 1 >$U/n/m/g', 'mkdir -p $U/n/m; echo 2 >$U/n/f; echo 2 >$U/n/m/h; wh $U/n/m/g', 'mkdir -p $U/n/k; echo 3 >$U/n/k/k; chmod 700 $U/n'].map((script) => {
+      sh(world, `${script}; sleep 0.01`);
+      const { id } = commit(world);
+      states.push(look(world, 'host'));
+      return id;
+    });
+    for (const id of ids.reverse()) {
+      states.pop();
+      expect(undoCommit(world.ctx, id)).toMatchObject({ state: 'landed', refused: [] });
+      expect(look(world, 'host')).toBe(states.at(-1));
+    }
+  });
+  test('out of turn, or after an edit of the host between two, takes nothing away', () => {
+    sh(world, 'mkdir $U/n; echo 1 >$U/n/f; mkdir $U/o; echo 1 >$U/o/f; echo 1 >$U/o/g');
+    const first = commit(world);
+    sh(world, 'sleep 0.01; mkdir -p $U/n $U/o; echo 2 >$U/n/f; echo 2 >$U/o/h');
+    const second = commit(world);
+    expect(undoCommit(world.ctx, first.id)).toMatchObject({ state: 'nothing', refused: [{ conflict: 'changed' }, { conflict: 'changed' }] });
+
+    sh(world, 'rm $H/o/g');
+    expect(undoCommit(world.ctx, second.id)).toMatchObject({ state: 'landed', refused: [] });
+    sh(world, 'sleep 0.01; echo mine >$H/n/f');
+    expect(undoCommit(world.ctx, first.id)).toMatchObject({ state: 'nothing', refused: [{ conflict: 'changed' }, { conflict: 'changed' }] });
+    expect(sh(world, 'cat $H/n/f $H/o/f')).toBe('mine\n1\n');
   });
   test('works when the sandbox is gone', () => {
     sh(world, 'echo a >$H/a; echo A >$U/a');
@@ -180,6 +208,22 @@ describe('the list of commits', () => {
     expect(readdirSync(join(world.state, 'commits', oldest?.id ?? ''))).toEqual(['result.json']);
     expect(() => undoCommit(world.ctx, oldest?.id ?? '')).toThrow('was pruned');
   });
+});
+
+test('a setting bounds what is kept, and never lets go of the newest', () => {
+  expect(keepOf({ AGENTFW_KEEP_UNDO: '10GB,30d' })).toEqual({ maxBytes: 1e10, olderThanMs: 30 * 86_400_000 });
+  expect(keepOf({})).toBeNull();
+  expect(() => keepOf({ AGENTFW_KEEP_UNDO: 'much' })).toThrow('AGENTFW_KEEP_UNDO: `much` is not a size, nor a duration.');
+
+  const ids = ['a', 'b'].map((name) => {
+    sh(world, `head -c 100000 /dev/zero >$H/${name}; wh $U/${name}`);
+    return commit(world).id ?? '';
+  });
+  const [newest, oldest] = listCommits(world.ctx);
+  expect(newest?.bytes).toBeGreaterThan(100_000);
+  const gone = pruneCommits(world.ctx, { ...{ maxBytes: 1, olderThanMs: null, dryRun: false }, ...{ spare: ids[1] ?? '' } });
+  expect(gone.map(({ id }) => id)).toEqual([oldest?.id]);
+  expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', counts: { add: 1 } });
 });
 
 test('a commit of format 0 is listed and undone', () => {

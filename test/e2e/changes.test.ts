@@ -300,6 +300,20 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
     expect((await area.cli(['list'])).stdout).toMatch(/^job +committed /);
   });
 
+  test('`list` shows what is kept for undo, and a setting bounds it', async () => {
+    const undo = async (): Promise<{ commits: number; bytes: number }> => jsonOf<{ undo: { commits: number; bytes: number } }>(await area.cli(['list', '--json'])).undo;
+    expect((await undo()).bytes).toBeGreaterThan(0);
+    expect((await area.cli(['list'])).stderr).toMatch(/^\d+ commits can be undone: .* kB; agentfw prune --keep-undo SIZE/);
+    expect(await area.cli(['undo'], { env: { AGENTFW_KEEP_UNDO: 'lots' } })).toMatchObject({ status: 2 });
+
+    await area.cli(['run', '--tag', 'more', '--net', 'off', '--', 'sh', '-c', 'echo more > kept']);
+    expect((await area.cli(['commit', 'more', '--yes'], { env: { AGENTFW_KEEP_UNDO: '1B,10d' } })).status).toBe(0);
+    expect((await undo()).commits).toBe(1);
+    expect((await area.cli(['undo'])).status).toBe(0);
+    expect(host('kept')).toBe('kept\n');
+    await area.cli(['discard', 'more', '--yes']);
+  });
+
   test('`prune` shows what goes and removes what is committed', async () => {
     expect((await area.cli(['log', '--commits', '--json'])).stdout).toContain('"note":"the job"');
     expect(await cli(['prune', '--dry-run'])).toMatchInlineSnapshot(`

@@ -126,7 +126,7 @@ describe('without a sandbox', () => {
       "
     `);
     expect(await cli(['list', '--json'])).toMatchInlineSnapshot(`
-      "{"version":1,"sandboxes":[],"broken":[]}
+      "{"version":1,"sandboxes":[],"broken":[],"undo":{"commits":0,"bytes":0}}
       --- exit 0 ---
       "
     `);
