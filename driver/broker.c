@@ -18,6 +18,7 @@
 
 #include "broker_harden.h"
 #include "gate_fd.h"
+#include "notes.h"
 #include "sys.h"
 
 enum { LINKS_MAX = 128, BUFFER = 32768, BACKLOG = 64 };
@@ -38,7 +39,7 @@ struct link {
 
 struct state {
 	const struct spec *spec;
-	int notes;
+	struct notes notes;
 	int listeners[SPEC_MAX_SOCKETS];
 	struct link links[LINKS_MAX];
 	size_t nlinks;
@@ -108,7 +109,7 @@ static int dial(const char *path)
 }
 
 /* An event of the driver: what became of a connection. */
-static void note(const struct state *s, int socket, pid_t pid,
+static void note(struct state *s, int socket, pid_t pid,
 		 const char *what, const char *why)
 {
 	char text[256];
@@ -117,9 +118,8 @@ static void note(const struct state *s, int socket, pid_t pid,
 			 "\"what\":\"%s\",\"why\":\"%s\"}",
 			 socket, pid, what, why);
 
-	/* Without a driver there is no use in going on. */
-	if (RETRY(send(s->notes, text, (size_t)n, MSG_NOSIGNAL)) < 0)
-		_exit(0);
+	notes_add(&s->notes, text, (size_t)n);
+	notes_flush(&s->notes);
 }
 
 static void drop(struct state *s, struct link *l)
@@ -324,7 +324,7 @@ static _Noreturn void broker_main(struct state *s, pid_t parent)
 
 	for (; n < s->spec->nsockets; n++)
 		keep[n] = s->listeners[n];
-	keep[n++] = s->notes;
+	keep[n++] = s->notes.sock;
 	if (setsid() < 0 || fd_die_with(parent) || fd_detach_stdio(-1) ||
 	    fd_close_except(keep, n) || broker_harden())
 		_exit(1);
@@ -370,10 +370,11 @@ static int wait_ready(const struct broker *b, struct fault *f)
 
 int broker_start(const struct spec *spec, struct broker *b, struct fault *f)
 {
-	struct state s = {.spec = spec};
+	static struct state s;
 	pid_t self = getpid();
 	int pair[2];
 
+	s.spec = spec;
 	*b = (struct broker){.notes = -1};
 	if (spec->nsockets == 0)
 		return 0;
@@ -387,7 +388,7 @@ int broker_start(const struct spec *spec, struct broker *b, struct fault *f)
 		close_listeners(&s);
 		return fault_errno(f, "socket", "can't create a socket pair");
 	}
-	s.notes = pair[1];
+	s.notes.sock = pair[1];
 	b->pid = fork();
 	if (b->pid == 0)
 		broker_main(&s, self);
@@ -397,19 +398,4 @@ int broker_start(const struct spec *spec, struct broker *b, struct fault *f)
 	if (b->pid < 0)
 		return fault_errno(f, "socket", "can't start the broker");
 	return wait_ready(b, f);
-}
-
-int broker_notes(const struct broker *b)
-{
-	char text[4096];
-
-	for (;;) {
-		ssize_t n = RETRY(recv(b->notes, text, sizeof(text),
-				       MSG_DONTWAIT));
-
-		if (n < 0 && errno == EAGAIN)
-			return 0;
-		if (n <= 0 || event_frame(text, (size_t)n))
-			return -1;
-	}
 }

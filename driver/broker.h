@@ -6,7 +6,7 @@
 
 struct broker {
 	pid_t pid; /* 0: the spec names no socket */
-	int notes; /* its events, a JSON object per message; else -1 */
+	int notes; /* its events, for notes_pass; else -1 */
 };
 
 /*
@@ -14,8 +14,5 @@ struct broker {
  * binds, and starts the broker. Before any other child: none may inherit.
  */
 int broker_start(const struct spec *s, struct broker *b, struct fault *f);
-
-/* Passes what the broker told on; -1 when it has ended or nobody listens. */
-int broker_notes(const struct broker *b);
 
 #endif

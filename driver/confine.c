@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "execs.h"
 #include "gate.h"
 #include "landlock.h"
 #include "seccomp.h"
@@ -184,7 +185,29 @@ static int arm_gate(int notify, struct fault *f)
 	return 0;
 }
 
-int confine(const struct spec *s, int notes, int notify, struct fault *f)
+/*
+ * A tree has one listener of seccomp. Where another has it, ours in the rung
+ * `notify` or that of a sandbox around this one, the agent starts without.
+ */
+static int arm_execs(const struct spec *s, const struct told *t,
+		     struct fault *f)
+{
+	int error = t->execs < 0 ? 0
+		    : t->connects >= 0 ? EBUSY
+				       : -execs_arm(t->execs);
+
+	if (!error)
+		return 0;
+	errno = error;
+	fault_errno(f, "exec-audit", "can't watch which programs start");
+	if (spec_requires(s, f->code) ||
+	    (error != EBUSY && error != EINVAL && error != ENOSYS))
+		return -1;
+	return msg_send(t->notes, MSG_DEGRADED, 0, f)
+		       ? fault_errno(f, "driver", "can't report") : 0;
+}
+
+int confine(const struct spec *s, const struct told *t, struct fault *f)
 {
 	uint64_t keep = s->mode == MODE_ROOT ? root_caps : 0;
 
@@ -200,7 +223,8 @@ int confine(const struct spec *s, int notes, int notify, struct fault *f)
 		return fault_errno(f, "privs", "can't forbid new privileges");
 	if (chdir(s->cwd))
 		return fault_errno(f, "cwd", "can't enter %s", s->cwd);
-	if (scope(s, notes, f) || arm_gate(notify, f) ||
+	if (scope(s, t->notes, f) || arm_gate(t->connects, f) ||
+	    arm_execs(s, t, f) ||
 	    seccomp_apply(s->nested, f))
 		return -1;
 	return prove(s, keep, f);

@@ -120,8 +120,9 @@ static int join_inside(const int *fds, struct fault *f)
  * all of it. Ends by exec, or by a fault that goes to the parent.
  */
 static _Noreturn void child_main(const struct spec *s, const int *fds,
-				 int sock, mode_t mask)
+				 const struct told *told, mode_t mask)
 {
+	int sock = told->notes;
 	struct fault f;
 
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -131,7 +132,7 @@ static _Noreturn void child_main(const struct spec *s, const int *fds,
 	umask(mask);
 	if (msg_send(sock, MSG_AGENT, 0, NULL))
 		_exit(EXIT_SETUP);
-	if (confine(s, sock, -1, &f) == 0)
+	if (confine(s, told, &f) == 0)
 		exec_agent(s, &f);
 failed:
 	msg_send(sock, MSG_FAULT, 0, &f);
@@ -158,7 +159,8 @@ static int start(struct watch *w, mode_t mask, struct fault *f)
 	if (w->child < 0)
 		return fault_errno(f, "enter", "can't fork");
 	if (w->child == 0)
-		child_main(w->spec, fds, pair[1], mask);
+		child_main(w->spec, fds,
+			   &(struct told){pair[1], -1, -1}, mask);
 	w->agent = w->child;
 	close(pair[1]);
 	for (size_t i = 0; i < COUNT(fds); i++)
@@ -169,7 +171,9 @@ static int start(struct watch *w, mode_t mask, struct fault *f)
 
 int enter_main(const struct spec *s, mode_t mask)
 {
-	struct watch w = {.spec = s, .enter = true, .sock = -1};
+	struct watch w = {.spec = s, .enter = true, .sock = -1,
+			  .broker = {.notes = -1},
+			  .execs = {.notes = -1}};
 	struct fault f;
 
 	terminal_open(&w.terminal, s->tty);

@@ -25,6 +25,7 @@ struct init {
 	int proc;    /* a procfs of our pid namespace, not in the view */
 	int agent_sock;
 	int notify; /* the gate's, see gate_notify_arm; else -1 */
+	int execs; /* see execs_arm; else -1 */
 	pid_t agent;
 	bool stopped, ended;
 };
@@ -63,7 +64,8 @@ static _Noreturn void agent_main(const struct init *i, mode_t mask)
 		_exit(EXIT_SETUP);
 	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	umask(mask);
-	if (confine(i->spec, i->sock, i->notify, &f) == 0)
+	if (confine(i->spec, &(struct told){i->sock, i->notify, i->execs},
+		    &f) == 0)
 		exec_agent(i->spec, &f);
 	die(i->sock, &f);
 }
@@ -203,9 +205,10 @@ static _Noreturn void serve(struct init *i)
  * the driver's clone until the agent's first process has ended (`detach`: the
  * last one), or the driver is gone. It never touches what the agent made.
  */
-_Noreturn void init_main(const struct spec *s, int sock, mode_t mask)
+_Noreturn void init_main(const struct spec *s, int sock, int execs, mode_t mask)
 {
-	struct init i = {.spec = s, .sock = sock, .proc = -1, .notify = -1};
+	struct init i = {.spec = s, .sock = sock, .proc = -1, .notify = -1,
+			 .execs = execs};
 	struct fault f;
 	sigset_t all;
 
@@ -226,6 +229,8 @@ _Noreturn void init_main(const struct spec *s, int sock, mode_t mask)
 	close(i.proc);
 	if (i.notify >= 0)
 		close(i.notify);
+	if (i.execs >= 0)
+		close(i.execs);
 	msg_send(sock, MSG_STARTED, 0, NULL);
 	serve(&i);
 }

@@ -5,6 +5,7 @@
 #include "spec.h"
 
 /* Never returns. `sock`: the message socket to the driver. */
-_Noreturn void init_main(const struct spec *s, int sock, mode_t umask_of_caller);
+_Noreturn void init_main(const struct spec *s, int sock, int execs,
+			 mode_t umask_of_caller);
 
 #endif

@@ -121,6 +121,12 @@ static int let_init_go(struct watch *w, struct fault *f)
 	return 0;
 }
 
+static void close_if(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 static int start_init(struct watch *w, mode_t mask, struct fault *f)
 {
 	static const int yes = 1;
@@ -141,9 +147,12 @@ static int start_init(struct watch *w, mode_t mask, struct fault *f)
 		close(pair[0]);
 		close(EVENT_FD);
 		close(w->signals);
-		init_main(w->spec, sock, mask);
+		close_if(w->broker.notes);
+		close_if(w->execs.notes);
+		init_main(w->spec, sock, w->execs.notify, mask);
 	}
 	close(pair[1]);
+	close_if(w->execs.notify);
 	return cgroup_leave(w->spec, f);
 }
 
@@ -157,11 +166,13 @@ static int run_main(const struct spec *s, mode_t mask)
 {
 	struct watch w = {
 		.spec = s, .sock = -1, .gate = {.notify = -1},
-		.broker = {.notes = -1}};
+		.broker = {.notes = -1},
+		.execs = {.notes = -1, .notify = -1}};
 	struct fault f;
 
 	terminal_open(&w.terminal, s->tty);
 	if (watch_signals(&w, &f) || broker_start(s, &w.broker, &f) ||
+	    execs_start(s, &w.execs, &f) ||
 	    start_init(&w, mask, &f)) {
 		event_error(&f);
 		return f.exit;

@@ -73,7 +73,7 @@ struct spec {
 	gid_t gid;
 	const char *newroot, *cwd, *hostname;
 	enum net net;
-	bool nested, tty, detach;
+	bool nested, tty, detach, audit_execs;
 	pid_t target;
 	uint64_t target_start;
 

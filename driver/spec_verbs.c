@@ -19,6 +19,7 @@ static const struct word modes[] = {
 	{"user", MODE_USER}, {"root", MODE_ROOT}, {0}};
 static const struct word nets[] = {
 	{"off", NET_OFF}, {"host", NET_HOST}, {"gate", NET_GATE}, {0}};
+static const struct word audits[] = {{"none", 0}, {"exec", 1}, {0}};
 static const struct word nesteds[] = {{"deny", 0}, {"allow", 1}, {0}};
 static const struct word binds[] = {{"rw", 0}, {"ro", FLAG_RO}, {0}};
 static const struct word tmpfs_flags[] = {
@@ -71,6 +72,16 @@ WORD_SETTER(net, nets, enum net)
 WORD_SETTER(nested, nesteds, bool)
 WORD_SETTER(tty, bools, bool)
 WORD_SETTER(detach, bools, bool)
+
+SETTER(audit)
+{
+	unsigned v;
+
+	if (set_word(p, audits, a[0], &v))
+		return -1;
+	s->audit_execs = v;
+	return 0;
+}
 
 SETTER(newroot)
 {
@@ -328,6 +339,7 @@ const struct verb spec_verbs[] = {
 	{"nested", 1, ONCE | RUN | ENTER | NEEDED, set_nested},
 	{"tty", 1, ONCE | RUN | ENTER, set_tty},
 	{"detach", 1, ONCE | RUN, set_detach},
+	{"audit", 1, ONCE | RUN, set_audit},
 	{"target", 2, ONCE | ENTER | NEEDED, set_target},
 	{"hostname", 1, ONCE | RUN, set_hostname},
 	{"require", 1, RUN | ENTER, set_require},

@@ -128,15 +128,9 @@ int msg_receive(int sock, struct msg *m, int flags)
 	return -1;
 }
 
-int event_frame(const char *json, size_t length)
+static int send_all(struct iovec *iov, size_t count, size_t left)
 {
-	uint32_t n = (uint32_t)length;
-	unsigned char head[4] = {(unsigned char)n, (unsigned char)(n >> 8),
-				 (unsigned char)(n >> 16),
-				 (unsigned char)(n >> 24)};
-	struct iovec iov[2] = {{head, sizeof(head)}, {(void *)json, length}};
-	struct msghdr h = {.msg_iov = iov, .msg_iovlen = 2};
-	size_t left = sizeof(head) + length;
+	struct msghdr h = {.msg_iov = iov, .msg_iovlen = count};
 	int result = 0;
 
 	while (left > 0) {
@@ -165,6 +159,24 @@ int event_frame(const char *json, size_t length)
 		}
 	}
 	return result;
+}
+
+int event_frame(const char *json, size_t length)
+{
+	uint32_t n = (uint32_t)length;
+	unsigned char head[4] = {(unsigned char)n, (unsigned char)(n >> 8),
+				 (unsigned char)(n >> 16),
+				 (unsigned char)(n >> 24)};
+	struct iovec iov[2] = {{head, sizeof(head)}, {(void *)json, length}};
+
+	return send_all(iov, 2, sizeof(head) + length);
+}
+
+int event_bytes(const void *frames, size_t length)
+{
+	struct iovec iov = {(void *)(uintptr_t)frames, length};
+
+	return send_all(&iov, 1, length);
 }
 
 static int event(const char *format, ...) PRINTF(1, 2);

@@ -65,6 +65,8 @@ int msg_receive(int sock, struct msg *m, int flags);
 
 /* Events: a frame each. -1 when the supervisor is gone. */
 int event_frame(const char *json, size_t length);
+/* Frames that are complete already. */
+int event_bytes(const void *frames, size_t length);
 int event_started(pid_t driver, pid_t init, pid_t agent);
 int event_degraded(const char *name, const char *why);
 int event_error(const struct fault *f);

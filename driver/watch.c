@@ -10,7 +10,10 @@
 #include <sys/wait.h>
 
 #include "inherit.h"
+#include "notes.h"
 #include "ns.h"
+
+enum { LAST_WORDS_MS = 1000 };
 
 int watch_signals(struct watch *w, struct fault *f)
 {
@@ -191,6 +194,14 @@ static bool reap(struct watch *w)
 			fail(w, &f);
 		} else if (pid == w->broker.pid) {
 			w->broker.pid = 0; /* its number may be another's now */
+		} else if (pid == w->execs.pid) {
+			struct fault f;
+
+			w->execs.pid = 0;
+			if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+				continue;
+			fault(&f, "audit", "the exec audit has ended");
+			fail(w, &f);
 		} else if (pid == w->child && WIFSTOPPED(status)) {
 			if (w->enter)
 				on_stopped(w);
@@ -262,12 +273,32 @@ static void read_notes(struct watch *w)
 				   "\"pid\":0,\"what\":\"ended\","
 				   "\"why\":\"\"}";
 
-	if (broker_notes(&w->broker) == 0)
+	if (notes_pass(w->broker.notes) == 0)
 		return;
 	close(w->broker.notes);
 	w->broker.notes = -1;
 	if (!w->killed)
 		report(w, event_frame(gone, sizeof(gone) - 1));
+}
+
+/* Its end is seen by reap. */
+static void read_execs(struct watch *w)
+{
+	if (notes_pass(w->execs.notes) == 0)
+		return;
+	close(w->execs.notes);
+	w->execs.notes = -1;
+}
+
+/* It ends by itself when nobody is left to exec, and told all by then. */
+static void end_execs(struct watch *w)
+{
+	struct pollfd p = {.fd = w->execs.notes, .events = POLLIN};
+
+	while (w->execs.notes >= 0 && poll(&p, 1, LAST_WORDS_MS) > 0)
+		read_execs(w);
+	if (w->execs.pid > 0)
+		kill(w->execs.pid, SIGKILL);
 }
 
 static void end_broker(struct watch *w)
@@ -276,7 +307,7 @@ static void end_broker(struct watch *w)
 		return;
 	kill(w->broker.pid, SIGKILL);
 	if (w->broker.notes >= 0)
-		broker_notes(&w->broker);
+		notes_pass(w->broker.notes);
 }
 
 static void end_gate(struct watch *w)
@@ -292,6 +323,7 @@ static void end_gate(struct watch *w)
 /* The last words. Every process of the tree is dead by now. */
 static int finish(struct watch *w)
 {
+	end_execs(w);
 	end_broker(w);
 	end_gate(w);
 	inherit_settle();
@@ -314,12 +346,13 @@ int watch_run(struct watch *w)
 {
 	for (;;) {
 		/* A supervisor that is gone is polled no more. */
-		struct pollfd polls[4] = {
+		struct pollfd polls[5] = {
 			{.fd = w->killed ? -1 : EVENT_FD, .events = POLLIN},
 			{.fd = w->signals, .events = POLLIN},
 			{.fd = w->sock, .events = POLLIN},
-			{.fd = w->broker.notes, .events = POLLIN}};
-		int n = poll(polls, 4, -1);
+			{.fd = w->broker.notes, .events = POLLIN},
+			{.fd = w->execs.notes, .events = POLLIN}};
+		int n = poll(polls, 5, -1);
 
 		if (n < 0 && errno != EINTR)
 			kill_tree(w);
@@ -330,6 +363,8 @@ int watch_run(struct watch *w)
 			return finish(w);
 		if (n > 0 && polls[3].revents)
 			read_notes(w);
+		if (n > 0 && polls[4].revents)
+			read_execs(w);
 		if (n > 0 && polls[0].revents)
 			read_commands(w);
 	}

@@ -6,6 +6,7 @@
 
 #include "broker.h"
 #include "control.h"
+#include "execs.h"
 #include "gate.h"
 #include "spec.h"
 #include "terminal.h"
@@ -21,6 +22,7 @@ struct watch {
 	struct control control;
 	struct gate gate;
 	struct broker broker;
+	struct execs execs;
 
 	bool started, ended, failed, killed;
 	int status;	     /* wait status of the agent's first process */

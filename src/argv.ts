@@ -21,7 +21,7 @@ interface Grammar {
 }
 
 const RUN_VALUES =
-  'tag policy profile net publish connect-host in on-exit accept-degraded hide passthrough share env report memory pids time layer';
+  'tag policy profile net publish connect-host in audit on-exit accept-degraded hide passthrough share env report memory pids time layer';
 
 /** Commands that are followed by a program with arguments of its own. */
 const PROGRAMS: ReadonlyMap<string, Grammar> = new Map([

@@ -26,6 +26,8 @@ export interface AuditOptions {
 export interface Audit {
   /** Appends one record before it returns; several processes may. Its index, or null when it was dropped. */
   readonly record: (event: AuditEvent) => number | null;
+  /** the same for several, in order, under one lock */
+  readonly recordAll: (events: readonly AuditEvent[]) => void;
   /** records lost so far (`onFull: drop`) */
   readonly dropped: () => number;
   /** signs the end with the user's key; the log may be opened and go on again */
@@ -64,6 +66,7 @@ export function openAudit(options: AuditOptions): Audit {
   };
   return {
     record: (event) => locked(writer, () => recordOrDrop(writer, event)),
+    recordAll: (events) => locked(writer, () => events.forEach((event) => void recordOrDrop(writer, event))),
     dropped: () => writer.dropped,
     close: (privateKey) => {
       locked(writer, () => closed(writer, privateKey));

@@ -40,6 +40,7 @@ export default class Run extends AgentfwCommand {
     policy: string({ description: 'one more policy file, on top of all others (can be repeated)', helpValue: 'FILE', ...many }),
     profile: string({ description: 'the agent’s profile, whatever its command', helpValue: 'NAME' }),
     ci: boolean({ description: 'add the profile for runs that nobody watches' }),
+    audit: string({ description: 'also record every program that starts', options: ['exec'] }),
     'on-exit': string({ description: 'what the policy commits and discards when the agent ends: as it says, or nothing', options: ['policy', 'keep'] }),
     'fail-on-escalate': boolean({ description: 'status 3 when the agent ended well and something waits for a decision' }),
     memory: string({ description: 'the most memory its processes may hold', helpValue: 'SIZE' }),
@@ -76,7 +77,7 @@ export default class Run extends AgentfwCommand {
       accepted: acceptedNames(flags['accept-degraded'] ?? []),
       ...{ rm: flags.rm ?? false, detach: flags.detach ?? false, durable: flags.durable ?? false },
       wish: {
-        flags: { hide: paths('hide'), passthrough: paths('passthrough'), share: paths('share'), env: flags.env ?? [], ...netFlag(flags.net), ...limitFlags(flags) },
+        flags: { hide: paths('hide'), passthrough: paths('passthrough'), share: paths('share'), env: flags.env ?? [], ...netFlag(flags.net), ...limitFlags(flags), ...(flags.audit === undefined ? {} : { audit: 'exec' as const }) },
         ...{ files: flags.policy ?? [], profile: flags.profile ?? null, ci: flags.ci ?? false },
       },
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, toBuffer } from '../bytes.js';
 import { AgentfwError, errnoOf } from '../errors.js';
-import { numberField, objectField, textField } from '../fields.js';
+import { flagField, listField, numberField, objectField, textField } from '../fields.js';
 import { encodeFrame, frameReader } from './frames.js';
 
 /** What the driver tells; docs/driver-protocol.md. */
@@ -16,6 +16,7 @@ export type DriverEvent =
   | { readonly event: 'degraded'; readonly name: string; readonly why: string }
   | { readonly event: 'error'; readonly exit: 125 | 126 | 127; readonly code: string; readonly message: string; readonly hint: string | null }
   | { readonly event: 'socket'; readonly socket: number; readonly pid: number; readonly what: string; readonly why: string }
+  | { readonly event: 'exec'; readonly pid: number; readonly path: string; readonly exe: string | null; readonly cwd: string | null; readonly argv: readonly string[]; readonly cut: boolean }
   | { readonly event: 'stopped' | 'continued' | 'empty' | 'frozen' }
   | { readonly event: 'exit'; readonly code: number }
   | { readonly event: 'exit'; readonly signal: number };
@@ -43,13 +44,20 @@ export interface DriverStart {
   readonly gate?: { readonly rung: string | null };
 }
 
+/** What throws here ends the driver, and with it the tree. */
+export interface DriverEars {
+  readonly onEvent: (event: DriverEvent) => void;
+  /** all events that came at once were told */
+  readonly onRead: () => void;
+}
+
 /**
  * Starts the driver on the user's own terminal, in the caller's process
  * group: stdin, stdout and stderr are handed on untouched. The spec goes by a
  * file, because Node opens its own stderr whenever it destroys a socket, and
  * that makes a pipe that the agent shares non-blocking.
  */
-export function startDriver({ verb, spec, dir, gate }: DriverStart, onEvent: (event: DriverEvent) => void): Driver {
+export function startDriver({ verb, spec, dir, gate }: DriverStart, { onEvent, onRead }: DriverEars): Driver {
   const input = specFile(spec, dir);
   const rung = gate?.rung ?? null;
   const child = spawn(PROGRAM, [verb], {
@@ -68,6 +76,7 @@ export function startDriver({ verb, spec, dir, gate }: DriverStart, onEvent: (ev
     events.on('data', (chunk: Buffer) => {
       try {
         read(chunk);
+        onRead();
       } catch (error) {
         child.kill('SIGKILL');
         reject(error as Error);
@@ -137,6 +146,11 @@ function parseEvent(message: unknown): DriverEvent {
       return { event, driver: number('driver'), init: number('init'), agent: number('agent') };
     case 'socket':
       return { event, socket: number('socket'), pid: number('pid'), what: text('what'), why: text('why') };
+    case 'exec': {
+      const textOrNull = (name: string): string | null => (fields[name] === null ? null : text(name));
+      const argv = listField(fields['argv'], 'argv').map((word) => textField(word, 'argv'));
+      return { event, pid: number('pid'), path: text('path'), exe: textOrNull('exe'), cwd: textOrNull('cwd'), argv, cut: flagField(fields['cut'], 'cut') };
+    }
     case 'degraded':
       return { event, name: text('name'), why: text('why') };
     case 'error': {

@@ -16,6 +16,7 @@ export interface PolicyFlags {
   readonly pids?: string;
   readonly time?: string;
   readonly layer?: string;
+  readonly audit?: 'exec';
 }
 
 const NOWHERE = { line: 0, col: 0 };
@@ -81,6 +82,7 @@ function settingsOf(flags: PolicyFlags): SettingText[] {
   add('limits.layer', 'layer', flags.layer, parseSize);
   add('limits.time', 'time', flags.time, parseDuration);
   add('limits.pids', 'pids', flags.pids, parseCount);
+  if (flags.audit === 'exec') found.push({ key: 'audit.exec', value: 'on', at: NOWHERE });
   // `off` has no gate at all: for whoever still asks, it denies.
   if (flags.net !== undefined) found.push({ key: 'network.default', value: flags.net === 'off' ? 'deny' : flags.net, at: NOWHERE });
   return found;

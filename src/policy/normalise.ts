@@ -185,7 +185,7 @@ function settingsOf(input: PolicyInput, sink: Sink): SettingText[] {
   add('ask.timeout', input.ask?.timeout, parseDuration);
   add('ask.approver', approverOf(input, sink));
   add('audit.full', input.audit?.full);
-  add('audit.exec', input.audit?.exec);
+  add('audit.exec', input.audit?.exec === undefined ? undefined : input.audit.exec ? 'on' : 'off');
   const thresholds = input.changes?.thresholds ?? {};
   for (const name of ['deletions', 'files', 'executables', 'types'] as const) add(`changes.thresholds.${name}`, thresholds[name], parseCount);
   add('changes.thresholds.bytes', thresholds.bytes, parseSize);

@@ -93,7 +93,7 @@ const ask = z.strictObject({
 
 const audit = z.strictObject({
   full: z.enum(['stop', 'drop']).describe('When a record can not be written: end the sandbox, or count the loss and go on.').optional(),
-  exec: z.enum(['on', 'off']).describe('Record every program that starts, with its arguments. Advisory: they can be raced.').optional(),
+  exec: z.boolean().describe('Record every program that starts, with its arguments. Advisory: they can be raced.').optional(),
 });
 
 const socket = z.string().describe('A named socket (`ssh-agent`, `docker`, …) or an absolute path.');

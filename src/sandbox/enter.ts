@@ -15,6 +15,7 @@ import { readPolicyOf } from './policy-file.js';
 import { accountOf, environmentFor, idsOf, nestedOf, netOf } from './start.js';
 import { openStore, readRecord, sandboxDir } from './store.js';
 import { supervise } from './supervise.js';
+import { recordEffect } from './trail.js';
 
 export interface EnterOptions {
   readonly context: Context;
@@ -38,13 +39,19 @@ export async function enterSandbox(options: EnterOptions): Promise<number> {
   const policy = readPolicyOf(store, record.tag)?.policy ?? (await compileHere(store, record.argv, NO_WISH, account.home)).policy;
   const built = buildEnvironment(withGiven(policy, options.env), context.env, toText(cwd));
   const env = environmentFor(context, built, { tag: record.tag, cwd }, account);
+  const argv = options.argv.length > 0 ? options.argv : [fromText(account.shell)];
   const spec = encodeEnterSpec({
     ...{ mode: record.mode, ...idsOf(context), cwd, net: netOf(record), nested: nestedOf(policy), tty: hasOwnTerminal() },
-    ...{ argv: options.argv.length > 0 ? options.argv : [fromText(account.shell)], env: env.map(fromText), rlimits: rlimitsOf(record.limits ?? []), groups: placesOf(record.groups ?? []), target },
+    ...{ argv, env: env.map(fromText), rlimits: rlimitsOf(record.limits ?? []), groups: placesOf(record.groups ?? []), target },
   });
-  const outcome = await supervise((onEvent) => startDriver({ verb: 'enter', spec, dir: sandboxDir(store, record.tag) }, onEvent), {
-    onStarted: () => undefined,
-    onDegraded: () => undefined, onNoted: () => undefined,
+  const outcome = await supervise((ears) => startDriver({ verb: 'enter', spec, dir: sandboxDir(store, record.tag) }, ears), {
+    onStarted: ({ agent }) => recordEffect(store, record.tag, {
+      kind: 'exec', subject: { pid: agent, exe: null, argv: null, cwd: toText(cwd) },
+      object: { path: toText(argv[0] ?? ('' as Bytes)), argv: argv.map(toText) }, detail: { by: 'agentfw exec' },
+    }),
+    onDegraded: () => undefined,
+    onNoted: () => undefined,
+    onRead: () => undefined,
   });
   if (outcome.failure !== null) throw driverError(outcome.failure);
   return outcome.status;

@@ -3,12 +3,13 @@ import type { Bytes } from '../bytes.js';
 import { toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
-import { startDriver, type Driver, type DriverEvent } from '../kernel/driver.js';
+import { startDriver, type Driver, type DriverEars } from '../kernel/driver.js';
 import { startTimeOf } from '../kernel/process.js';
 import { startCapture, type Capture } from '../changes/capture.js';
 import { adoptLog, BACKGROUND, report, runInBackground } from './detach.js';
 import { checkNetwork, makeNetwork, networkLines, rungWish, type Network, type NetworkWish } from './network.js';
 import { settingOf, type CompiledPolicy } from '../policy/index.js';
+import { makeExecLog } from './execs.js';
 import { watchLimits, type LimitWatch } from './limit-watch.js';
 import { limitLines } from './limit-words.js';
 import { holdLimits, releaseLimits, type LimitPlan } from './limits.js';
@@ -169,7 +170,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
     throw failed;
   }
   if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${record.tag} or agentfw prune frees some`);
-  if (failed !== null && (broken !== null || outcome.failure?.code === 'net')) throw failed;
+  if (failed !== null && (broken !== null || outcome.failure?.code === 'net' || outcome.failure?.code === 'audit')) throw failed;
   for (const line of [...networkLines(record.tag, trail, network), ...limitLines(record, use)]) options.say(line);
   const status = options.onStopped(store, record, policy);
   if (options.rm) removeSandbox(store, record);
@@ -226,11 +227,12 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
   let capture: Capture | null = null;
   let watch: LimitWatch | null = null;
   let held: Driver | null = null;
-  const begin = (onEvent: (event: DriverEvent) => void): Driver => {
+  const execs = makeExecLog(trail.audit);
+  const begin = (ears: DriverEars): Driver => {
     // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view.
     const note = noteRecord(store, record);
     note.write();
-    const started = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag), ...(network === null ? {} : { gate: { rung: rungWish(store) } }) }, onEvent);
+    const started = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag), ...(network === null ? {} : { gate: { rung: rungWish(store) } }) }, ears);
     held = started;
     network?.attach(started);
     note.sync();
@@ -263,7 +265,8 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
       record = { ...record, degraded: [...record.degraded, { name, why, accepted }] };
       keep(record);
     },
-    onNoted: (event) => void trail.audit.record(socketRecord(options.policy.sockets.sockets, event)),
+    onNoted: (event) => void (event.event === 'exec' ? execs.add(event) : trail.audit.record(socketRecord(options.policy.sockets.sockets, event))),
+    onRead: execs.flush,
   });
   (watch as LimitWatch | null)?.stop();
   (capture as Capture | null)?.stop();

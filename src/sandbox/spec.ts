@@ -13,6 +13,8 @@ export interface Spec {
   readonly nested: 'allow' | 'deny';
   readonly tty: boolean;
   readonly detach: boolean;
+  /** tell of every program that starts */
+  readonly audit: 'none' | 'exec';
   readonly argv: readonly Bytes[];
   readonly env: readonly Bytes[];
   readonly rlimits: readonly { readonly name: string; readonly soft: string; readonly hard: string }[];
@@ -24,7 +26,7 @@ export interface Spec {
 }
 
 /** What joins a running sandbox: no view is built. */
-export interface EnterSpec extends Omit<Spec, 'newroot' | 'detach' | 'ops' | 'sockets'> {
+export interface EnterSpec extends Omit<Spec, 'newroot' | 'detach' | 'audit' | 'ops' | 'sockets'> {
   readonly target: { readonly pid: number; readonly start: string };
 }
 
@@ -35,6 +37,7 @@ export function encodeSpec(spec: Spec): Buffer {
     ...common(spec),
     ['newroot', spec.newroot],
     ['detach', spec.detach ? '1' : '0'],
+    ['audit', spec.audit],
     ...process(spec),
     ...spec.sockets.map(({ listen, target }): Tokens => ['socket', listen, target]),
     ...spec.ops.map(opTokens),

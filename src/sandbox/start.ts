@@ -66,6 +66,7 @@ export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted
     ...{ mode: record.mode, ...idsOf(store.context), newroot: made.newroot, cwd: record.cwd, nested: nestedOf(policy) },
     ...{ net: netOf(record), tty: hasOwnTerminal() && !wanted.detach, detach: wanted.detach },
     ...{ argv: wanted.argv, env: env.map(fromText), rlimits: rlimitsOf(wanted.limits.limits), groups: placesOf(wanted.limits.groups), ops: plan.ops, sockets },
+    audit: settingOf(policy, 'audit.exec')?.value === 'on' ? 'exec' : 'none',
   });
   return { record: planned, spec, environment: built };
 }

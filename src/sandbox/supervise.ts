@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import type { Driver, DriverEvent } from '../kernel/driver.js';
+import type { Driver, DriverEars, DriverEvent } from '../kernel/driver.js';
 import { isForeground } from '../kernel/process.js';
 
 /** How a run ended. */
@@ -12,7 +12,7 @@ export interface Outcome {
 }
 
 /** What the driver saw happen in the sandbox. */
-export type Noted = Extract<DriverEvent, { event: 'socket' }>;
+export type Noted = Extract<DriverEvent, { event: 'socket' | 'exec' }>;
 
 /** The supervisor's part of a run, told as it happens. */
 export interface Watch {
@@ -20,6 +20,8 @@ export interface Watch {
   readonly onDegraded: (name: string, why: string) => void;
   /** something to be recorded, and nothing else */
   readonly onNoted: (event: Noted) => void;
+  /** all that came at once was told */
+  readonly onRead: () => void;
 }
 
 const FORWARDED = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
@@ -31,7 +33,7 @@ const FROM_TERMINAL = ['SIGINT', 'SIGQUIT'] as const;
  * driver tells. Stops with the agent and continues like any process of the
  * job; when it dies, the driver sees its channel close and ends the tree.
  */
-export async function supervise(start: (onEvent: (event: DriverEvent) => void) => Driver, watch: Watch): Promise<Outcome> {
+export async function supervise(start: (ears: DriverEars) => Driver, watch: Watch): Promise<Outcome> {
   let exit: Outcome['exit'] = null;
   let failure: Outcome['failure'] = null;
   let started = false;
@@ -41,7 +43,7 @@ export async function supervise(start: (onEvent: (event: DriverEvent) => void) =
       forwarding.onStarted();
       watch.onStarted(event);
     } else if (event.event === 'degraded') watch.onDegraded(event.name, event.why);
-    else if (event.event === 'socket') watch.onNoted(event);
+    else if (event.event === 'socket' || event.event === 'exec') watch.onNoted(event);
     else if (event.event === 'stopped') stopping.onStopped();
     else if (event.event === 'continued') stopping.onContinued();
     else if (event.event === 'error') failure = event;
@@ -53,7 +55,7 @@ export async function supervise(start: (onEvent: (event: DriverEvent) => void) =
   const forwarding = forwardSignals(() => driver);
   const stopping = stopWithAgent();
   try {
-    driver = start(onEvent);
+    driver = start({ onEvent, onRead: watch.onRead });
     const status = await driver.ended;
     const told = failure as Outcome['failure'];
     return { status: told?.exit ?? status, exit, failure: told, started };

@@ -53,7 +53,7 @@ network:
 
 describe('settings of questions and of the audit', () => {
   test('they are read with units', async () => {
-    const policy = await policyOf({ user: 'version: 1\nask: {timeout: 2m, approver: [/usr/bin/approve, --quick]}\naudit: {full: drop, exec: "on"}\n' });
+    const policy = await policyOf({ user: 'version: 1\nask: {timeout: 2m, approver: [/usr/bin/approve, --quick]}\naudit: {full: drop, exec: true}\n' });
 
     expect(['ask.timeout', 'ask.approver', 'audit.full', 'audit.exec'].map((key) => settingOf(policy, key as 'ask.timeout')?.value)).toEqual([120, '["/usr/bin/approve","--quick"]', 'drop', 'on']);
   });
