@@ -22,7 +22,8 @@ for (const identity of identities()) {
 
     for (const net of ['off', 'allow', 'deny'] as const) {
       gated.test(`every run has its start, policy and end, in a chain with a signed end: --net ${net}`, async () => {
-        expect((await run(`n-${net}`, ['--net', net], 'sh', '-c', 'exit 3')).status).toBe(3);
+        const outcome = await run(`n-${net}`, ['--net', net], 'sh', '-c', 'exit 3');
+        expect(outcome.status, outcome.stderr).toBe(3);
         const found = await records(`n-${net}`);
 
         expect(found.map(({ kind }) => kind)).toEqual(['start', 'policy', ...(net === 'deny' ? ['gate'] : []), 'end', 'closed']);
