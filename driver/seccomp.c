@@ -35,6 +35,12 @@
 #define TIOCSTI_ 0x5412u
 #define TIOCLINUX_ 0x541cu
 #define TIOCSETD_ 0x5423u
+/* <linux/kd.h>: what a key of the console types */
+#define KDSKBENT_ 0x4b47u
+#define KDSKBSENT_ 0x4b49u
+#define KDSKBDIACR_ 0x4b4bu
+#define KDSKBDIACRUC_ 0x4bfbu
+#define KDSETKEYCODE_ 0x4b4du
 
 enum { PROGRAM_MAX = 512, MAX_WORDS = 8 };
 
@@ -140,8 +146,11 @@ static void emit_rule(struct program *p, const struct rule *r)
 
 static const struct rule always[] = {
 	SOCKETS(SYS_socket), SOCKETS(SYS_socketpair),
-	/* the terminal: no typing into it, no line discipline */
-	{SYS_ioctl, EPERM, IS_ONE_OF, 1, {TIOCSTI_, TIOCLINUX_, TIOCSETD_}, 3, 0},
+	/* the terminal: no typing into it, no line discipline, no key that
+	 * types something else once the agent is gone */
+	{SYS_ioctl, EPERM, IS_ONE_OF, 1,
+	 {TIOCSTI_, TIOCLINUX_, TIOCSETD_, KDSKBENT_, KDSKBSENT_, KDSKBDIACR_,
+	  KDSKBDIACRUC_, KDSETKEYCODE_}, 8, 0},
 	/* 0 Linux, 8 LINUX32; ~0 asks */
 	{SYS_personality, EPERM, IS_NONE_OF, 0, {0, 8, 0xffffffffu}, 3, 0},
 	/* would reach sockets and files past every other rule */

@@ -43,6 +43,13 @@ export function readMountinfo(): Bytes {
   return readFileSync('/proc/self/mountinfo', 'latin1') as Bytes;
 }
 
+/** Where sockets are bound in the filesystem, as far as this network namespace knows. */
+export function boundSockets(): Bytes[] {
+  const text = attempt(() => readFileSync('/proc/net/unix', 'latin1')) ?? '';
+  const paths = text.split('\n').flatMap((line) => /^(?:\S+ +){7}(\/.*)$/.exec(line)?.[1] ?? []);
+  return [...new Set(paths)] as Bytes[];
+}
+
 /** The beginning of a regular file, for `#!` lines and git's pointer files; null when it can't be read. */
 export function readStart(path: Bytes, bytes: number): Bytes | null {
   if (statOf(path)?.type !== 'file') return null;

@@ -4,7 +4,7 @@ import type { Bytes } from '../bytes.js';
 import { fromText, isWithin, joinBytes, nameOf, parentOf, toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
-import { hostFacts, planningFacts, readMountinfo } from '../kernel/facts.js';
+import { boundSockets, hostFacts, planningFacts, readMountinfo } from '../kernel/facts.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { hasAllIds, hasOwnTerminal, hasSysAdmin } from '../kernel/process.js';
 import { removeTree } from '../kernel/remove.js';
@@ -108,6 +108,7 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
     passthrough: grants.passthrough.map(({ path, rule, layer }) => ({ path, why: layer === 'profile' ? 'the profile lets writes through to the host' : `you let writes through to the host (${rule})` })),
     share: grants.share.map(({ path }) => path),
     sockets: sockets.map(({ listen, target }, i) => ({ path: target, source: listen, rule: rules[i]?.rule ?? '' })),
+    hostSockets: boundSockets(),
     ...(netOf(record) === 'gate' ? { gate: makeGateFiles(sandboxDir(store, record.tag)) } : {}),
     previous: layersToKeep(store, record),
     foreignLayerDir: foreignPlaces(store, record),

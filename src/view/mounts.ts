@@ -1,8 +1,9 @@
 import type { Bytes } from '../bytes.js';
-import { isWithin } from '../bytes.js';
-import { addReadOnly, addTmpfs, isPrivate, newDraft, regionOf, setRegion, ensurePoint, type Draft } from './draft.js';
+import { isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
+import { addReadOnly, addTmpfs, decide, isPrivate, newDraft, regionOf, setRegion, ensurePoint, type Draft } from './draft.js';
 import { canBeUpper } from './fstypes.js';
 import { placeHides, replaceDecision } from './hiding.js';
+import { aliasesOf } from './hides.js';
 import { finishLayers } from './layers.js';
 import { mountOf, mountTable, parseMountinfo } from './mountinfo.js';
 import type { Decided, HostFacts, ViewOptions, ViewPlan } from './plan.js';
@@ -31,6 +32,7 @@ export function planView(mountinfo: Bytes, options: ViewOptions, facts: HostFact
   if (options.mode === 'user' && options.uid !== 0) placeSsh(draft);
   placeGrants(draft);
   placeHides(draft);
+  coverHostSockets(draft);
   placeSockets(draft);
   placeMarker(draft);
   return finish(draft);
@@ -80,6 +82,26 @@ function checkStore({ options, table }: Draft): void {
   }
 }
 
+/**
+ * A socket seen through a layer refuses, but where the host's own objects show
+ * it answers, read-only mounts included. No rule but `sockets.allow` opens one.
+ */
+function coverHostSockets(draft: Draft): void {
+  const { facts, table, options } = draft;
+  const brokered = new Set(options.sockets.map(({ path }) => path));
+  const found = new Set<Bytes>();
+  for (const bound of options.hostSockets) {
+    const parent = facts.realpath(parentOf(bound));
+    if (parent !== null) for (const path of aliasesOf(table, joinBytes(parent, nameOf(bound)))) found.add(path);
+  }
+  for (const path of [...found].sort()) {
+    const { kind } = regionOf(draft, path);
+    if ((kind !== 'read-only' && kind !== 'passthrough') || brokered.has(path) || facts.lstat(path)?.type !== 'other') continue;
+    draft.ops.push({ op: 'hide', dst: path });
+    decide(draft, path, 'hide', 'a host socket');
+  }
+}
+
 /** The driver's own sockets, which broker those of the host; after what hides, which they may lie in. */
 function placeSockets(draft: Draft): void {
   for (const { path, source, rule } of draft.options.sockets) {
@@ -111,6 +133,7 @@ function placeGrants(draft: Draft): void {
     if (isWithin(options.stateDir, source) || isWithin(source, options.stateDir)) {
       throw new PlanError(`Can't share ${path}: the store lies there.`, 'Name something else');
     }
+    if (facts.lstat(source)?.type === 'other') throw new PlanError(`Can't share ${path}: it is neither a file nor a directory.`, 'A host socket is opened by sockets.allow in your policy');
     addReadOnly(draft, path, 'you share it with the sandbox', source);
   }
 }

@@ -139,6 +139,8 @@ export interface ViewOptions {
   readonly gate?: GateView;
   /** host sockets that are brokered: real paths, and the driver's own socket that is shown there */
   readonly sockets: readonly { readonly path: Bytes; readonly source: Bytes; readonly rule: string }[];
+  /** where sockets of the host are bound now */
+  readonly hostSockets: readonly Bytes[];
   /** layers of an earlier run in this sandbox */
   readonly previous: readonly Layer[];
   /** where layer `id` of a base on another filesystem goes, given the root of its mount */

@@ -31,6 +31,7 @@ REFUSED = {  # try.c: what must be answered, in every mode
     'EBADF': 'tiocgwinsz',
     'ENOSYS': 'io_uring_setup io_uring_enter io_uring_register x32',
     'EPERM': 'tiocsti tiocsti_high tioclinux tioclinux_high tiocsetd '
+             'kdskbent kdskbsent kdskbdiacr kdskbdiacruc kdsetkeycode '
              'socket_raw keyctl add_key request_key bpf perf_event_open '
              'userfaultfd kexec_load init_module finit_module delete_module '
              'swapon reboot clock_settime settimeofday adjtimex clock_adjtime '

@@ -58,6 +58,11 @@ TRY(tiocsti_high, syscall(SYS_ioctl, -1, 0x100000000L | TIOCSTI, "x"))
 TRY(tioclinux, ioctl(-1, TIOCLINUX, "x"))
 TRY(tioclinux_high, syscall(SYS_ioctl, -1, 0x7fff00000000L | TIOCLINUX, "x"))
 TRY(tiocsetd, ioctl(-1, TIOCSETD, "x"))
+TRY(kdskbent, ioctl(-1, 0x4b47, "x"))
+TRY(kdskbsent, ioctl(-1, 0x4b49, "x"))
+TRY(kdskbdiacr, ioctl(-1, 0x4b4b, "x"))
+TRY(kdskbdiacruc, ioctl(-1, 0x4bfb, "x"))
+TRY(kdsetkeycode, ioctl(-1, 0x4b4d, "x"))
 TRY(tiocgwinsz, ioctl(-1, TIOCGWINSZ, 0))
 TRY(io_uring_setup, syscall(425, 0, 0))
 TRY(io_uring_enter, syscall(426, -1, 0, 0, 0, 0, 0))
@@ -140,7 +145,9 @@ static const struct attempt attempts[] = {
 	ROW(socket_mptcp6), ROW(socket_audit), ROW(socket_netfilter),
 	ROW(socket_raw), ROW(socket_unix), ROW(socket_inet),
 	ROW(socket_route), ROW(socket_diag), ROW(tiocsti), ROW(tiocsti_high),
-	ROW(tioclinux), ROW(tioclinux_high), ROW(tiocsetd), ROW(tiocgwinsz),
+	ROW(tioclinux), ROW(tioclinux_high), ROW(tiocsetd), ROW(kdskbent),
+	ROW(kdskbsent), ROW(kdskbdiacr), ROW(kdskbdiacruc),
+	ROW(kdsetkeycode), ROW(tiocgwinsz),
 	ROW(io_uring_setup), ROW(io_uring_enter), ROW(io_uring_register),
 	ROW(keyctl), ROW(add_key), ROW(request_key), ROW(bpf),
 	ROW(perf_event_open), ROW(userfaultfd), ROW(kexec_load),

@@ -77,6 +77,28 @@ for (const identity of identities()) {
       expect(hard.stderr).toContain('a rule denies');
     });
 
+    gated.test('what is shared or passed through brings no socket along, and none is shared by name', async () => {
+      const places = ['shared', 'passed'].map((name) => join(area.home, name));
+      const paths = places.map((place) => join(place, 's'));
+      for (const place of places) {
+        mkdirSync(place);
+        chownSync(place, identity.uid, identity.gid);
+      }
+      const bound = paths.map((path) => spawn(python, [join(helpers, 'unix-server.py'), path], { stdio: ['ignore', 'pipe', 'inherit'] }));
+      await Promise.all(bound.map((server) => once(server.stdout!, 'data')));
+      try {
+        const flags = ['--share', places[0] ?? '', '--passthrough', places[1] ?? ''];
+        const answers = await Promise.all(paths.map((path, at) => run(`along-${at}`, '', path, flags)));
+        expect(answers.map(({ stdout }) => stdout)).toEqual(['ConnectionRefusedError\n', 'ConnectionRefusedError\n']);
+
+        const named = await run('by-name', '', inHome, ['--share', inHome]);
+        expect(named.status).toBe(125);
+        expect(named.stderr).toContain('sockets.allow');
+      } finally {
+        for (const server of bound) server.kill();
+      }
+    });
+
     gated.test('a server that is gone is a refusal, and a record of it', async () => {
       const gone = join(area.home, 'gone.sock');
       const server = spawn(python, ['-c', `import socket; socket.socket(socket.AF_UNIX).bind(${JSON.stringify(gone)}); import os; os.chmod(${JSON.stringify(gone)}, 0o666)`], { stdio: 'ignore' });

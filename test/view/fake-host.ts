@@ -125,7 +125,7 @@ export function plan({ mountinfo, host, options = {}, spy }: Case): ViewPlan {
   const full: ViewOptions = {
     ...{ mode: 'user', uid, gid: uid, cwd: '/home/u/work' as Bytes, home, trees: ['/home/u/work', home] as Bytes[] },
     ...{ programs: [], stateDir, sandboxDir: `${stateDir}/sandboxes/t` as Bytes, runtimeDir: `/run/user/${uid}` as Bytes },
-    ...{ hide: [], readonly: [], passthrough: [], share: [], sockets: [], durable: false, previous: [] as Layer[] },
+    ...{ hide: [], readonly: [], passthrough: [], share: [], sockets: [], hostSockets: [], durable: false, previous: [] as Layer[] },
     foreignLayerDir: (root, id) => `${root === '/' ? '' : root}/.agentfw-${uid}/t.abc/${id}` as Bytes,
     ...options,
   };
