@@ -3,7 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { usageError } from '../errors.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { sandboxDir, type Store } from '../sandbox/store.js';
-import { openBase, readBases } from './base.js';
+import { openBase, readBases, type CapturedBase } from './base.js';
 import type { JudgedChange } from './change.js';
 import type { ContentReader } from './content.js';
 import type { Composed } from './draft.js';
@@ -28,11 +28,11 @@ function sidesOf(change: JudgedChange, contents: ContentReader): { readonly befo
   return before === null || after === null ? null : { before, after };
 }
 
-/** The host's version with the chosen hunks; what isn't taken stays a change of the sandbox. */
+/** The host's version with the chosen hunks, and with its metadata; what isn't taken stays a change of the sandbox. */
 export function composedOf(change: JudgedChange, contents: ContentReader, chosen: readonly Hunk[]): Composed {
   const before = contents.read(change, 'base', LARGE);
-  if (before === null) throw usageError('A file with chosen hunks can’t be read any more.', 'Look at it again: agentfw diff');
-  return { content: composeHunks(before, chosen), consume: false };
+  if (before === null || change.base === null) throw usageError('A file with chosen hunks can’t be read any more.', 'Look at it again: agentfw diff');
+  return { content: composeHunks(before, chosen), consume: false, meta: change.base };
 }
 
 /** For `--hunk ID`: what each file takes. Every id must be known. */
@@ -79,13 +79,32 @@ export function mergeConflicts(store: Store, record: SandboxRecord, options: { r
     const fd = openBase(store.kernel, dir, captured);
     const base = readFileSync(fd);
     store.kernel.close(fd);
+    const meta = mergedMeta(change, captured);
+    if (meta === null) {
+      notes.push({ path: change.path, outcome: 'refused', why: 'both sides changed its mode, owner or attributes' });
+      continue;
+    }
     const merged = mergeText({ base, host: sides.before, sandbox: sides.after, name: record.tag });
     if (merged.kind === 'refused') notes.push({ path: change.path, outcome: 'refused', why: MERGE_REFUSALS[merged.why] });
     else {
       const take = merged.kind === 'clean' || options.markers;
-      if (take) composed.set(change.path, { content: merged.content, consume: true });
+      if (take) composed.set(change.path, { content: merged.content, consume: true, meta });
       notes.push({ path: change.path, outcome: merged.kind === 'clean' ? 'clean' : options.markers ? 'markers' : 'conflicts', why: null });
     }
   }
   return { composed, notes };
+}
+
+/** Three-way as well: what one side changed counts. Null: both did, or nobody knows who. */
+function mergedMeta({ base: host, upper: agent, meta }: JudgedChange, first: CapturedBase): NonNullable<Composed['meta']> | null {
+  if (host === null || agent === null || meta.includes('xattr') || meta.includes('acl')) return null;
+  const mode = oneOf([first.mode, host.mode, agent.mode]);
+  const uid = oneOf([first.uid, host.uid, agent.uid]);
+  const gid = oneOf([first.gid, host.gid, agent.gid]);
+  return mode === null || uid === null || gid === null ? null : { mode, uid, gid };
+}
+
+function oneOf([first, host, agent]: readonly [number, number, number]): number | null {
+  if (host === agent || agent === first) return host;
+  return host === first ? agent : null;
 }

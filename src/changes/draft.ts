@@ -18,6 +18,8 @@ export interface Composed {
   readonly content: Buffer;
   /** false: the agent's version stays in the layer as a change (hunks); true: it is spent (a merge) */
   readonly consume: boolean;
+  /** absent: the agent's metadata; else these, with the host's attributes */
+  readonly meta?: Pick<Stat, 'mode' | 'uid' | 'gid'>;
 }
 
 /**

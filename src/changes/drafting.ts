@@ -52,7 +52,7 @@ export function draftOf(drafting: Drafting, change: JudgedChange, options: Draft
     entries: options.entries ?? null,
     covers: (options.covers ?? []).flatMap((covered) => coverOf(change, covered)),
     layerEntry: layerEntryOf(drafting, change, { ...options, moves, act }),
-    meta: change.meta,
+    meta: metaOf(change, composed),
     opaque: change.opaque,
     copiedUp: change.copiedUp ?? null,
     plain: change.plain === true,
@@ -77,6 +77,14 @@ function positionOf(drafting: Drafting, change: Change): number {
 
 export function relativeTo(base: Bytes, path: Bytes): Bytes {
   return path.slice(base === '/' ? 1 : base.length + 1) as Bytes;
+}
+
+/** What of the agent's metadata lands: with content of ours maybe less than what differs. */
+function metaOf({ meta, base }: Change, composed: Composed | null): Change['meta'] {
+  const own = composed?.meta;
+  if (own === undefined || base === null) return meta;
+  const isOwner = own.uid !== base.uid || own.gid !== base.gid;
+  return meta.filter((part) => (part === 'mode' ? own.mode !== base.mode : part === 'owner' && isOwner));
 }
 
 function actOf(change: Change): Act {

@@ -71,7 +71,7 @@ function stampDirs({ rooms }: Staging, to: Place, entries: readonly Entry[]): vo
   }
 }
 
-/** A file with content of ours and the metadata of the agent's version. */
+/** A file with content of ours, and the metadata of the agent's version or as told. */
 function compose(staging: Staging, draft: Draft, to: Place): void {
   const { rooms, keepSpecial } = staging;
   const { kernel } = rooms;
@@ -87,8 +87,10 @@ function compose(staging: Staging, draft: Draft, to: Place): void {
   } finally {
     kernel.close(fd);
   }
-  const xattrs = kernel.xattrs(origin.at, origin.name).filter(({ name }) => !staysBehind(name, keepSpecial));
-  setMeta(kernel, target, { mode: landingMode(fresh, keepSpecial), uid: fresh.uid, gid: fresh.gid, xattrs });
+  const model = composed.meta === undefined ? origin : spotOf(rooms, draft.host);
+  const { mode, uid, gid } = composed.meta ?? fresh;
+  const xattrs = kernel.xattrs(model.at, model.name).filter(({ name }) => !staysBehind(name, keepSpecial));
+  setMeta(kernel, target, { mode: landingMode({ mode }, keepSpecial), uid, gid, xattrs });
 }
 
 /** Copies the old object where a rename can't take it, before anything happens to it (I7). */

@@ -281,6 +281,16 @@ describe('a part of the changes', () => {
     expect(picture(world.host)).toBe(`/ 755\n/a 640 x1 ${Buffer.from('some hunks\n').toString('base64')}\n/b 644 x1 ${Buffer.from('merged\n').toString('base64')}`);
     expect(readdirSync(world.upper)).toEqual(['a']);
   });
+  test('composed content lands with the metadata that goes with it, of the host\'s file with several names too', () => {
+    sh(world, 'echo old >$H/a; chmod 600 $H/a; setfattr -n user.own -v host $H/a; echo old >$H/b; chmod 600 $H/b; ln $H/b $H/c; for f in a b; do echo agent >$U/$f; chmod 755 $U/$f; done');
+    const meta = { mode: statSync(join(world.host, 'a')).mode, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    const composed = new Map(['a', 'b'].map((name) => [at(world, name), { content: Buffer.from('some hunks\n'), consume: false, meta }]));
+
+    commit(world, { composed });
+
+    expect(sh(world, 'stat -c "%a %h" $H/a $H/b $H/c; cat $H/a $H/c; getfattr --only-values -n user.own $H/a')).toBe('600 1\n600 2\n600 2\nsome hunks\nsome hunks\nhost');
+    expect(changesIn(world).map(({ path, meta: parts }) => [path.slice(world.host.length), parts.includes('mode')])).toEqual([['/a', true], ['/b', true]]);
+  });
 });
 
 describe('races with the host (I5, I6)', () => {
