@@ -18,7 +18,7 @@ export interface Agent {
 }
 
 interface Package {
-  readonly need: 'claude' | 'codex';
+  readonly need: 'claude' | 'codex' | 'gemini' | 'opencode';
   readonly name: string;
   readonly version: string;
   readonly program: string;
@@ -39,6 +39,17 @@ export function codex(): Agent | null {
     need: 'codex', name: '@openai/codex', version,
     program: `node_modules/@openai/codex-linux-${process.arch}/vendor/${triple}/bin/codex`,
   });
+}
+
+/** A script for Node 20 and later. */
+export function gemini(): Agent | null {
+  const version = process.env['AGENTFW_GEMINI_VERSION'] ?? '0.61.0';
+  return install({ need: 'gemini', name: '@google/gemini-cli', version, program: 'node_modules/.bin/gemini' });
+}
+
+export function opencode(): Agent | null {
+  const version = process.env['AGENTFW_OPENCODE_VERSION'] ?? '1.18.33';
+  return install({ need: 'opencode', name: 'opencode-ai', version, program: `node_modules/opencode-linux-${process.arch}/bin/opencode` });
 }
 
 /** null when it can't be had; the reason then goes to `needs`. */

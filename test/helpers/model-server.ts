@@ -1,6 +1,6 @@
 /**
  * A model server on loopback that answers from a script: the Anthropic
- * Messages API and the OpenAI Responses API, streaming and whole. It is
+ * Messages API, the OpenAI Responses API and Gemini's, streaming and whole. It is
  * stateless: the turn is the number of tool results already in the request, so
  * side requests (titles, quota checks) don't disturb the script.
  */
@@ -67,6 +67,9 @@ async function answer(request: IncomingMessage, response: ServerResponse, { scri
   if (request.method === 'POST' && path.endsWith('/messages/count_tokens')) return json(response, { input_tokens: 10 });
   if (request.method === 'POST' && path.endsWith('/messages')) return anthropic(response, body, script);
   if (request.method === 'POST' && path.endsWith('/responses')) return openai(response, body, script);
+  const gemini = /:(generateContent|streamGenerateContent|countTokens)$/.exec(path)?.[1];
+  if (gemini === 'countTokens') return json(response, { totalTokens: 10 });
+  if (gemini !== undefined) return google(response, body, script, gemini === 'streamGenerateContent');
   if (request.method === 'GET' && path.includes('/models')) return json(response, modelList(path));
   if (request.method === 'HEAD' || request.method === 'GET') return json(response, {});
   return json(response, {});
@@ -128,10 +131,31 @@ function openai(response: ServerResponse, body: unknown, script: Script): void {
   response.end();
 }
 
-// --- both ------------------------------------------------------------------
+// --- Gemini ----------------------------------------------------------------
 
-/** The texts of the tool results in a request of either API. */
+function google(response: ServerResponse, body: unknown, script: Script, streams: boolean): void {
+  const turn = toolResults(body).length;
+  const call = offers(body) ? script.calls[turn] : undefined;
+  const part = call === undefined ? { text: script.closing } : { functionCall: { id: `call_${turn + 1}`, name: call.name, args: call.input } };
+  const whole = {
+    candidates: [{ content: { role: 'model', parts: [part] }, finishReason: 'STOP', index: 0 }],
+    usageMetadata: { promptTokenCount: 10, candidatesTokenCount: 10, totalTokenCount: 20 }, modelVersion: 'scripted',
+  };
+  if (!streams) return json(response, whole);
+  response.writeHead(200, { 'content-type': 'text/event-stream' }).end(`data: ${JSON.stringify(whole)}\r\n\r\n`);
+}
+
+// --- all -------------------------------------------------------------------
+
+/** The texts of the tool results in a request of any of the APIs. */
 function toolResults(body: unknown): readonly string[] {
+  const contents = field(body, 'contents');
+  if (Array.isArray(contents)) {
+    return contents.flatMap((content: unknown) => {
+      const parts = field(content, 'parts');
+      return Array.isArray(parts) ? parts.flatMap((part: unknown) => (field(part, 'functionResponse') === undefined ? [] : [JSON.stringify(field(part, 'functionResponse'))])) : [];
+    });
+  }
   const messages = field(body, 'messages');
   if (Array.isArray(messages)) {
     return messages.flatMap((message: unknown) => {

@@ -10,14 +10,17 @@ import { makeGroups, removeGroups } from '../../src/kernel/cgroup.js';
 import { parseMountinfo } from '../../src/view/mountinfo.js';
 
 export type Prerequisite =
-  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'cgroup' | 'claude' | 'codex';
+  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'cgroup' | RealAgent;
+
+/** Packages of npm: learnt at run time. */
+type RealAgent = 'claude' | 'codex' | 'gemini' | 'opencode';
 
 /** An id that no account on a usual machine has. */
 export const spareId = 64_123;
 
 type Probe = () => string | null;
 
-const probes: Record<Exclude<Prerequisite, 'claude' | 'codex'>, Probe> = {
+const probes: Record<Exclude<Prerequisite, RealAgent>, Probe> = {
   root: () => (process.getuid?.() === 0 ? null : 'not running as root'),
   userns: () => (asPlainUser(['unshare', '--user', '--map-current-user', 'true']) ? null : 'user namespaces are refused'),
   overlay: () => (asPlainUser(['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', overlayScript])
@@ -88,7 +91,7 @@ export function required(name: Prerequisite): boolean {
 function reasonOf(name: Prerequisite): string | null {
   const known = found.get(name);
   if (known !== undefined) return known;
-  const reason = name === 'claude' || name === 'codex' ? 'not installed' : probes[name]();
+  const reason = isAgent(name) ? 'not installed' : probes[name]();
   found.set(name, reason);
   return reason;
 }
@@ -96,6 +99,10 @@ function reasonOf(name: Prerequisite): string | null {
 function canMakeGroups(): boolean {
   const groups = makeGroups({ pids: 100, memory: 1 << 30 }, { mounts: parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1') as Bytes), own: readFileSync('/proc/self/cgroup', 'utf8') });
   return groups.length > 0 && removeGroups(groups);
+}
+
+function isAgent(name: Prerequisite): name is RealAgent {
+  return name === 'claude' || name === 'codex' || name === 'gemini' || name === 'opencode';
 }
 
 function program(name: string): string | null {
