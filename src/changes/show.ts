@@ -1,19 +1,22 @@
 import { constants, readSync } from 'node:fs';
-import { toText, type Bytes } from '../bytes.js';
+import { isWithin, toText, type Bytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { AT_FDCWD, RESOLVE } from '../kernel/kernel.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
+import type { FileType } from './change.js';
 import { openContents } from './content.js';
 import { fileTypeOf } from './filetype.js';
 import { changesOf } from './gather.js';
 
 /** The sandbox's version of a file, piece by piece; of a symlink, its target. */
 export function* contentOf(store: Store, record: SandboxRecord, path: Bytes): Generator<Buffer> {
+  const hidden = hiddenBy(record, path);
+  if (hidden !== null) throw noFile(path, `is hidden from the sandbox: ${hidden}`);
   const change = changesOf(store, record).find((candidate) => candidate.path === path);
   if (change === undefined) return yield* hostContent(store, path);
   if (change.kind === 'delete') throw noFile(path, `was deleted by the agent`);
-  if (change.type !== 'file' && change.type !== 'symlink') throw noFile(path, `is a ${change.type}`);
+  if (change.type !== 'file' && change.type !== 'symlink') throw noFile(path, `is a ${WORDS[change.type]}`);
   const contents = openContents(store.kernel, record.layers);
   try {
     let found = false;
@@ -33,7 +36,7 @@ function* hostContent({ kernel }: Store, path: Bytes): Generator<Buffer> {
   if (stat === null) throw noFile(path, 'does not exist');
   const type = fileTypeOf(stat);
   if (type === 'symlink') return yield Buffer.from(kernel.readlink(AT_FDCWD, path), 'latin1');
-  if (type !== 'file') throw noFile(path, `is a ${type}`);
+  if (type !== 'file') throw noFile(path, `is a ${WORDS[type]}`);
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
   const fd = kernel.open(AT_FDCWD, path, flags, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks);
   try {
@@ -46,6 +49,15 @@ function* hostContent({ kernel }: Store, path: Bytes): Generator<Buffer> {
   } finally {
     kernel.close(fd);
   }
+}
+
+const WORDS: Readonly<Record<FileType, string>> = {
+  file: 'file', dir: 'directory', symlink: 'symlink', fifo: 'fifo', socket: 'socket', char: 'character device', block: 'block device',
+};
+
+/** Why the agent can't have seen the path; a stand-in is not the host's file either. */
+function hiddenBy({ mounts }: SandboxRecord, path: Bytes): string | null {
+  return mounts.find((one) => (one.decision === 'hide' || one.decision === 'stand-in') && isWithin(path, one.path))?.why ?? null;
 }
 
 function noFile(path: Bytes, why: string): AgentfwError {

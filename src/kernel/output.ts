@@ -1,5 +1,6 @@
 import { constants, openSync } from 'node:fs';
-import { nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
+import { nameOf, parentOf, toBuffer, toText, type Bytes } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
 import { writeAll } from './files.js';
 import { AT_FDCWD, RENAME, type Kernel } from './kernel.js';
 
@@ -12,6 +13,14 @@ export interface Output {
 
 /** A regular file, new or replaced; a device, pipe or symlink is written as it stands. */
 export function openOutput(kernel: Kernel, path: Bytes): Output {
+  try {
+    return opened(kernel, path);
+  } catch (cause) {
+    throw new AgentfwError('AFW_OUTPUT', `Can't write ${toText(path)}.`, { cause });
+  }
+}
+
+function opened(kernel: Kernel, path: Bytes): Output {
   const stat = kernel.statOrNull(AT_FDCWD, path);
   if (stat !== null && (stat.mode & constants.S_IFMT) !== constants.S_IFREG) return direct(kernel, path);
   const dir = kernel.open(AT_FDCWD, parentOf(path), constants.O_RDONLY | constants.O_DIRECTORY);

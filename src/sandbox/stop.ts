@@ -1,8 +1,9 @@
 import { constants, statfsSync } from 'node:fs';
-import { toBuffer } from '../bytes.js';
+import { toBuffer, type Bytes } from '../bytes.js';
 import { startSweeper } from '../kernel/background.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { isSameProcess } from '../kernel/process.js';
+import { removeTree } from '../kernel/remove.js';
 import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
 import { lockCommit, readRecord, type Store } from './store.js';
@@ -29,7 +30,25 @@ export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome
   if (!record.durable && outcome.started && !thrownAway) syncLayers(store.kernel, record);
   note.sync();
   note.write();
+  if (outcome.started && !thrownAway) dropWork(store.kernel, record);
   return stopped;
+}
+
+/**
+ * The overlays' work directories, which the next run makes anew: the kernel
+ * leaves one of mode 000 in each, over which a plain `rm -r` of the store
+ * would stumble. What can't be removed waits for that next run.
+ */
+function dropWork(kernel: Kernel, { layers }: SandboxRecord): void {
+  for (const { dir } of layers) {
+    if (kernel.statOrNull(AT_FDCWD, dir) === null) continue;
+    const at = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      removeTree(kernel, at, 'work' as Bytes);
+    } finally {
+      kernel.close(at);
+    }
+  }
 }
 
 /** True when the agent has filled the filesystem that its layers lie on: what it wrote may be cut short. */

@@ -124,6 +124,8 @@ function flagError(command: CommandClass<FlagInput>, error: unknown): unknown {
   const [first = ''] = error.message.split('\nSee more help');
   const unknown = /^Nonexistent flag: --([^\s=]+)/.exec(first)?.[1];
   const near = unknown === undefined ? null : suggest(unknown, Object.keys(command.flags));
+  const together = /--(\S+?)=.* cannot also be provided when using (--\S+)/s.exec(first);
+  if (together !== null) return usageError(`--${together[1] ?? ''} and ${together[2] ?? ''} exclude each other.`, `See agentfw ${command.id} --help`);
   const text = unknown === undefined ? first.replaceAll('\n', ' ').trim() : `There is no flag --${unknown}`;
   return usageError(text, near === null ? `See agentfw ${command.id} --help` : `Did you mean --${near}?`);
 }

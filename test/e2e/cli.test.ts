@@ -1,7 +1,8 @@
 /**
  * The command line as its users see it: whole transcripts, with real sandboxes.
  */
-import { mkdirSync, writeFileSync, readFileSync, existsSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -70,6 +71,16 @@ describe('without a sandbox', () => {
       Error: There is no flag --jsn
       Hint: Did you mean --json?
       --- exit 2 ---
+      "
+    `);
+  });
+
+  test('flags that exclude each other are named', async () => {
+    expect(await cli(['run', '--tag', 'a', '--in', 'b', 'sh'])).toMatchInlineSnapshot(`
+      "--- stderr ---
+      Error: --tag and --in exclude each other.
+      Hint: See agentfw run --help
+      --- exit 125 ---
       "
     `);
   });
@@ -204,6 +215,30 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
       "
     `);
     expect(readFileSync(join(area.project, 'poem'), 'utf8')).toBe('one\ntwo\nthree\n');
+  });
+
+  test('`show` prints nothing that the agent could not see', async () => {
+    writeFileSync(join(area.project, '.env'), 'KEY=secret\n');
+    await area.cli(['run', '--tag', 'blind', '--net', 'off', '--', 'true']);
+
+    const shown = await area.cli(['show', 'blind:.env']);
+    expect(shown).toMatchObject({ status: 1, stdout: '' });
+    expect(shown.stderr).toContain('.env is hidden from the sandbox: ');
+    expect((await area.cli(['show', `blind:${area.project}`])).stderr).toContain('is a directory');
+    await area.cli(['discard', 'blind', '--yes']);
+    rmSync(join(area.project, '.env'));
+  });
+
+  test('`export` says what it can not write', async () => {
+    const { status, stderr } = await area.cli(['export', 'job', '-o', `${area.project}/no/such/dir`]);
+    expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Error: Can't write .*\/no\/such\/dir\.\nCaused by: ENOENT/) as string });
+  });
+
+  test('a stopped sandbox leaves nothing that `rm -r` stumbles over', async () => {
+    await area.cli(['run', '--tag', 'plain', '--net', 'off', '--', 'true']);
+
+    expect(spawnSync('find', [area.state, '-type', 'd', '-perm', '0000'], { encoding: 'utf8' }).stdout).toBe('');
+    await area.cli(['discard', 'plain', '--yes']);
   });
 
   test('a word that is a tag and a file is refused', async () => {

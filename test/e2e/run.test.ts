@@ -37,6 +37,7 @@ for (const identity of identities()) {
     gated.test('returns 127 for no such program, 126 for one that can not be executed, 125 for our own refusals, and leaves no sandbox', async () => {
       expect((await run([], '/no/such/program')).status).toBe(127);
       expect((await run([], 'no-such-program')).status).toBe(127);
+      expect((await run([], '')).status).toBe(127);
       expect((await run([], '/etc/passwd')).status).toBe(126);
       expect((await run(['--passthrough', '/etc/passwd'], 'true')).status).toBe(125);
       expect((await area.cli(['run', '--net', 'off', '--publish', '3000', '--', 'true'])).status).toBe(125);
