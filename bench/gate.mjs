@@ -132,7 +132,7 @@ async function throughGate(argv) {
   const policy = { version: 1, digest: '', rules: [rule], settings: [], floor: [], loosened: [], sockets: {}, variables: [], files: [] };
   const running = startGate({
     ...{ stream: child.stdio[5], policy, audit, dir, now: () => new Date(), newId: () => 'q' },
-    ask: { enabled: false, timeoutMs: 1000, approver: null, onOpened: () => undefined, stored: [], store: () => undefined },
+    ask: { enabled: false, person: false, timeoutMs: 1000, approver: null, onChanged: () => undefined, stored: [], store: () => undefined },
     ...{ publish: [], connectHost: new Map(), resolve: () => Promise.resolve({ kind: 'addresses', addresses: ['127.0.0.1'] }) },
   });
   const text = await output(child);

@@ -1,10 +1,11 @@
-import type { AuditEvent } from '../audit/event.js';
+import type { Bytes } from '../bytes.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { hasSandbox, lockCommit, lockRunning, readRecord, writeRecord, type Lock, type Store } from '../sandbox/store.js';
 import { freezerOf, type Freezer } from '../sandbox/still.js';
 import { recordEffect } from '../sandbox/trail.js';
-import { commitContextOf, storeContextOf } from './context.js';
-import { applyPlan, recoverAll, type Box, type CommitInfo, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
+import { commitContextOf } from './context.js';
+import { changeRecords, effectOf, recoverRecorded } from './effects.js';
+import { applyPlan, type Box, type CommitInfo, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
 import { AgentfwError } from '../errors.js';
 import { changesOf } from './gather.js';
 import { keepOf, keepWithin } from './keep.js';
@@ -27,7 +28,7 @@ export async function withCommitLocks<T>(store: Store, tag: string, onWait: () =
   try {
     const lock = lockCommit(store, tag, onWait);
     try {
-      const recovered = recoverAll(storeContextOf(store));
+      const recovered = recoverRecorded(store);
       const record = readRecord(store, tag);
       return await act({ record, recovered, freezer: running === null ? freezerOf(record, lock) : null });
     } finally {
@@ -78,17 +79,19 @@ function withOpenRecord<T>(store: Store, record: SandboxRecord, act: () => T): T
   return result;
 }
 
+/** How a plan goes into the audit log. */
+export interface Landing {
+  readonly as?: 'commit' | 'discard';
+  /** the rule that lands or drops a path; absent: the user did */
+  readonly ruleOf?: (path: Bytes) => string | null;
+}
+
 /** Lands a plan, or drops it; the sandbox counts as committed once nothing of it is left to land. */
-export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks: Hooks, as: 'commit' | 'discard' = 'commit'): CommitResult {
+export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks: Hooks, { as = 'commit', ruleOf }: Landing = {}): CommitResult {
   const keep = keepOf(store.context.env);
   const result = applyPlan(commitContextOf(store, record), plan, hooks);
-  if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) });
+  if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) }, ...changeRecords(result, ruleOf));
   if (result.state === 'landed' && record.state !== 'running' && changesOf(store, record).length === 0) writeRecord(store, { ...record, state: 'committed' });
   keepWithin(store, keep, result.id);
   return result;
-}
-
-/** A commit, an undo or a discard as the audit log has it. */
-export function effectOf({ id, digest, state, counts, refused }: CommitResult): Pick<AuditEvent, 'object' | 'detail'> {
-  return { object: { id, digest }, detail: { state, ...counts, refused: refused.length } };
 }

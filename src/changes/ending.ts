@@ -5,8 +5,9 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { lockCommit, type Store } from '../sandbox/store.js';
 import type { Change, JudgedChange } from './change.js';
 import { landPlan } from './commit.js';
-import { commitContextOf, storeContextOf } from './context.js';
-import { commitFacts, planCommit, recoverAll, renamePaths, type CommitResult, type Composed } from './engine.js';
+import { commitContextOf } from './context.js';
+import { recoverRecorded } from './effects.js';
+import { commitFacts, planCommit, renamePaths, type CommitResult, type Composed } from './engine.js';
 import { changesOf, gather, type Gathered } from './gather.js';
 
 /** What a policy did with a sandbox when its agent had ended. */
@@ -41,7 +42,7 @@ export function endByPolicy(store: Store, record: SandboxRecord, { policy, keep,
   if (keep || !changesOf(store, record).some((change) => mayEnd(policy, change))) return NOTHING;
   const lock = lockCommit(store, record.tag, onWait);
   try {
-    recoverAll(storeContextOf(store));
+    recoverRecorded(store);
     const gathered = gather(store, record);
     try {
       return end(store, record, gathered);
@@ -73,7 +74,8 @@ function end(store: Store, record: SandboxRecord, gathered: Gathered): Ended {
     facts: commitFacts(commitContextOf(store, record)),
     options: { live: false, keepSpecial: false, fifos: false, note: 'by policy, when the agent ended' },
   });
-  const result = landPlan(store, record, plan, {}, commit.size > 0 ? 'commit' : 'discard');
+  const rules = new Map(gathered.shown.map(({ path, rule }) => [path, rule]));
+  const result = landPlan(store, record, plan, {}, { as: commit.size > 0 ? 'commit' : 'discard', ruleOf: (path) => rules.get(path) ?? null });
   return { ...countsOf(gathered, chosen, result), commit: result.id, held, failed: result.error?.text ?? null };
 }
 

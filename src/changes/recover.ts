@@ -14,6 +14,8 @@ import { commitDir, commitsDir, removeNear, removeVaults } from './vault.js';
 /** What became of a commit that a crash had left. */
 export interface Recovered {
   readonly id: string;
+  /** its sandbox; null: not even that is known */
+  readonly tag: string | null;
   /** `discarded` before the commit point; `blocked`: an error stands in the way, try again */
   readonly outcome: 'finished' | 'rolled-back' | 'discarded' | 'blocked';
   readonly result: CommitResult | null;
@@ -32,7 +34,7 @@ export function recoverLocked(ctx: StoreContext, hooks: Hooks): readonly Recover
     try {
       return recoverOne(ctx, id, hooks);
     } catch (error) {
-      return { id, outcome: 'blocked', result: null, error: error instanceof Error ? error.message : String(error) };
+      return { id, tag: null, outcome: 'blocked', result: null, error: error instanceof Error ? error.message : String(error) };
     }
   });
 }
@@ -56,14 +58,14 @@ function recoverOne(ctx: StoreContext, id: string, hooks: Hooks): Recovered {
   if (journal === null) {
     // Not even a header: nothing was made but the commit's own directories.
     removeVaults(kernel, stateDir, [], id);
-    return { id, outcome: 'discarded', result: null, error: null };
+    return { id, tag: null, outcome: 'discarded', result: null, error: null };
   }
   const rooms = openRooms(kernel, journal.header.roots);
   try {
     if (journal.state !== 'draft') return carryOn({ ctx, hooks, rooms, id }, journal);
     removeNear(rooms, journal.drafts);
     removeVaults(kernel, stateDir, rooms.roots, id);
-    return { id, outcome: 'discarded', result: null, error: null };
+    return { id, tag: journal.header.tag, outcome: 'discarded', result: null, error: null };
   } finally {
     closeRooms(rooms);
   }
@@ -88,10 +90,10 @@ function carryOn({ ctx, hooks, rooms, id }: Recovering, journal: Journal): Recov
       journal.state === 'aborted' ? runBackward(running, cause) : journal.state === 'committed' ? runForward(running) : null;
     if (error !== null) {
       const result = takenBack(ctx, { header, running, refused: [], error });
-      return { id, outcome: 'rolled-back', result, error: error.text };
+      return { id, tag: header.tag, outcome: 'rolled-back', result, error: error.text };
     }
     const result = conclude(ctx, { header, running, refused: [] });
-    return { id, outcome: 'finished', result, error: null };
+    return { id, tag: header.tag, outcome: 'finished', result, error: null };
   } finally {
     closeJournal(ctx.kernel, writer);
   }

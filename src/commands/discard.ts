@@ -69,7 +69,7 @@ export default class Discard extends AgentfwCommand {
         for (const change of changes) this.printer.say(`  ${changeLine(change, this.printer.paintErr)}`);
         if (!(await confirm(this.printer, `Discard ${plural(changes.length, 'change')} of ${tag}?`))) return 1;
       }
-      const result = landPlan(store, record, dropPlan(store, record, { gathered, words: paths }), { onWait }, 'discard');
+      const result = landPlan(store, record, dropPlan(store, record, { gathered, words: paths }), { onWait }, { as: 'discard' });
       if (answers.json) this.printer.json({ version: 1, tag, discarded: 'paths', ...resultJson(result) });
       else {
         for (const { path, text } of result.refused) this.printer.say(`not discarded ${showBytes(path)}: ${escapeForTerminal(text)}`);

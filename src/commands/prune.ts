@@ -1,6 +1,7 @@
 import { boolean, string } from '@oclif/core/flags';
 import { storeContextOf } from '../changes/context.js';
-import { pruneCommits, recoverAll } from '../changes/engine.js';
+import { recoverRecorded } from '../changes/effects.js';
+import { pruneCommits } from '../changes/engine.js';
 import { usageError } from '../errors.js';
 import { parseDuration, parseSize, type Parsed } from '../policy/units.js';
 import { discardSandbox } from '../sandbox/discard.js';
@@ -36,7 +37,7 @@ export default class Prune extends AgentfwCommand {
     const store = await this.store();
     const context = storeContextOf(store);
     const dryRun = flags['dry-run'] ?? false;
-    if (!dryRun) sayRecovered(this.printer, recoverAll(context));
+    if (!dryRun) sayRecovered(this.printer, recoverRecorded(store));
     const sandboxes = prunableSandboxes(store, olderThanMs);
     const undo = olderThanMs !== null || maxBytes !== null;
     const commits = undo ? pruneCommits(context, { olderThanMs, maxBytes, dryRun: true }) : [];

@@ -1,5 +1,4 @@
-import { storeContextOf } from '../changes/context.js';
-import { recoverAll } from '../changes/engine.js';
+import { recoverRecorded } from '../changes/effects.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { resultJson, sayRecovered } from '../ui/commits.js';
 
@@ -14,7 +13,7 @@ export default class Recover extends AgentfwCommand {
 
   protected override async main(): Promise<number> {
     const { flags } = await this.line(Recover);
-    const recovered = recoverAll(storeContextOf(await this.store()), {
+    const recovered = recoverRecorded(await this.store(), {
       onWait: (what) => this.printer.say(`Waiting for ${what}.`),
     });
     if (flags.json) {

@@ -1,6 +1,7 @@
 import { storeContextOf } from '../changes/context.js';
-import { effectOf, withBoxOf } from '../changes/commit.js';
-import { commitStatus, listCommits, recoverAll, undoCommit, type Box, type CommitInfo, type CommitResult } from '../changes/engine.js';
+import { withBoxOf } from '../changes/commit.js';
+import { changeRecords, effectOf, recoverRecorded } from '../changes/effects.js';
+import { commitStatus, listCommits, undoCommit, type Box, type CommitInfo, type CommitResult } from '../changes/engine.js';
 import { keepOf, keepWithin } from '../changes/keep.js';
 import { usageError } from '../errors.js';
 import { toText } from '../bytes.js';
@@ -26,7 +27,7 @@ export default class Undo extends AgentfwCommand {
     const store = await this.store();
     const context = storeContextOf(store);
     const keep = keepOf(store.context.env);
-    sayRecovered(this.printer, recoverAll(context));
+    sayRecovered(this.printer, recoverRecorded(store));
     const progress = progressOn(this.printer, 'Taking back');
     const commits = listCommits(context);
     const undone = id === undefined ? newestOf(commits) : toText(id);
@@ -36,7 +37,7 @@ export default class Undo extends AgentfwCommand {
     const result = of === undefined ? act('gone') : withBoxOf(store, of, () => onWait('a commit of that sandbox to end'), act);
     progress.end();
     keepWithin(store, keep, result.id);
-    if (of !== undefined && result.id !== null) recordEffect(store, of.tag, { kind: 'undo', ...effectOf(result) });
+    if (of !== undefined && result.id !== null) recordEffect(store, of.tag, { kind: 'undo', ...effectOf(result) }, ...changeRecords(result));
     if (flags.json) this.printer.json({ version: 1, ...resultJson(result) });
     else sayResult(this.printer, result, 'Took back');
     return commitStatus(result);

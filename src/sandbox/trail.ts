@@ -58,11 +58,11 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
 }
 
 /** Records what a command does to a sandbox, or did to what is in it. Nothing where it has gone. */
-export function recordEffect(store: Store, tag: string, event: AuditEvent): void {
+export function recordEffect(store: Store, tag: string, ...events: readonly AuditEvent[]): void {
   if (!hasSandbox(store, tag)) return;
   const { state, policy } = readRecord(store, tag);
   const audit = auditOf(store, tag, policy?.digest ?? null);
-  audit.record(event);
+  audit.recordAll(events);
   // The end of a running sandbox's log is signed when it stops.
   if (state === 'running' || state === 'starting') audit.leave();
   else audit.seal(userKey(store.kernel, store.dir));

@@ -1,5 +1,7 @@
 /** The audit log of every run. */
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, chownSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { auditRecordSchema, type AuditRecord } from '../../src/audit/event.js';
@@ -94,6 +96,39 @@ for (const identity of identities()) {
       expect(found.map(({ kind }) => kind)).toEqual(['export', 'commit', 'undo', 'discard']);
       expect(found[1]?.detail).toMatchObject({ state: 'landed', add: 1, refused: 0 });
       expect(await verified('effects')).toMatchObject({ ok: true, end: 'signed' });
+      const paths = await records('effects', '--kind', 'change');
+      expect(paths.map(({ object, verdict, rule }) => [object['path'], verdict, rule])).toEqual([
+        [join(area.project, 'one'), 'commit', null], [join(area.project, 'one'), 'commit', null], [join(area.project, 'two'), 'discard', null],
+      ]);
+    });
+
+    gated.test('what a policy lands and drops at the end is recorded by change, with the rule that says so', async () => {
+      const policy = join(area.dir, 'landing.yaml');
+      writeFileSync(policy, 'version: 1\nchanges: {commit: ["./lands/**"], discard: ["./*.tmp"]}\n', { mode: 0o600 });
+      chownSync(policy, identity.uid, identity.gid);
+      await run('landing', ['--net', 'off', '--policy', policy], 'sh', '-c', 'mkdir lands; echo 1 > lands/a; echo 2 > b.tmp; echo 3 > waits');
+
+      const told = await records('landing', '--kind', 'change');
+      expect(told.map(({ object, verdict }) => [object['path'], verdict]).sort()).toEqual([[join(area.project, 'b.tmp'), 'discard'], [join(area.project, 'lands'), 'commit']]);
+      expect(told.every(({ rule }) => rule !== null)).toBe(true);
+    });
+
+    gated.test('what a crash of a commit left is recorded when it is finished or taken back', async () => {
+      await run('crashed', ['--net', 'off'], 'sh', '-c', 'i=0; while [ $i -lt 3000 ]; do echo $i > many-$i; i=$((i+1)); done');
+      const commits = join(area.state, 'commits');
+      const [program = '', ...args] = area.as(area.argv(['commit', 'crashed', '--yes']));
+      const before = existsSync(commits) ? readdirSync(commits) : [];
+      const commit = spawn(program, args, { cwd: area.project, env: { ...area.env }, stdio: 'ignore' });
+      const ended = once(commit, 'close');
+      const began = (): boolean => existsSync(commits) && readdirSync(commits).some((id) => !id.startsWith('.') && !before.includes(id) && (statSync(join(commits, id, 'plan'), { throwIfNoEntry: false })?.size ?? 0) > 4096);
+      while (!began() && commit.exitCode === null) await new Promise((go) => setImmediate(go));
+      commit.kill('SIGKILL');
+      await ended;
+      expect((await area.cli(['recover'])).status).toBe(0);
+
+      const [told] = await records('crashed', '--kind', 'recover');
+      expect(told?.detail['outcome']).toMatch(/^(finished|rolled-back|discarded)$/);
+      expect((await verified('crashed')).ok).toBe(true);
     });
 
     gated.test('a kill is recorded before it happens, and the run’s end after it', async () => {
