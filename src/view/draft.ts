@@ -129,7 +129,7 @@ function ensureInside(draft: Draft, root: Bytes, path: Bytes, kind: 'dir' | 'fil
 
 /** A read-only copy of the host's tree at `path`, with what is mounted in it. */
 export function addReadOnly(draft: Draft, path: Bytes, why: string, source: Bytes = path): void {
-  const kind = draft.facts.lstat(path)?.type === 'dir' ? 'dir' : 'file';
+  const kind = (draft.facts.lstat(source) ?? draft.facts.lstat(path))?.type === 'dir' ? 'dir' : 'file';
   ensurePoint(draft, path, kind === 'dir' && regionOf(draft, parentOf(path)).kind === 'store' ? 'dir' : 'file');
   draft.ops.push({ op: 'bind', src: source, dst: path, write: false });
   setRegion(draft, path, 'read-only');

@@ -134,6 +134,7 @@ function placeGrants(draft: Draft): void {
       throw new PlanError(`Can't share ${path}: the store lies there.`, 'Name something else');
     }
     if (facts.lstat(source)?.type === 'other') throw new PlanError(`Can't share ${path}: it is neither a file nor a directory.`, 'A host socket is opened by sockets.allow in your policy');
-    addReadOnly(draft, path, 'you share it with the sandbox', source);
+    // Symlinks on the way are in the view as well, but where it shows nothing of the host.
+    addReadOnly(draft, isPrivate(regionOf(draft, path)) ? path : source, 'you share it with the sandbox', source);
   }
 }

@@ -143,6 +143,21 @@ for (const identity of identities()) {
       expect(readFileSync(join(open, 'file'), 'utf8')).toBe('through\n');
     });
 
+    gated.test('what is handed in by a symlink is handed in where the symlink leads', async () => {
+      const dir = join(area.project, 'handed');
+      mkdirSync(dir);
+      own(area, join(dir, 'file'), 'given\n');
+      symlinkSync('handed', join(area.project, 'link'));
+      const outside = `/tmp/agentfw-link-${String(process.pid)}-${identity.name}`;
+      symlinkSync(dir, outside);
+      made.push(outside);
+
+      for (const given of [join(area.project, 'link'), join(area.project, 'link/file'), outside]) {
+        const file = given.endsWith('file') ? given : `${given}/file`;
+        expect(await inside(`cat ${file}; echo x > ${file} 2>/dev/null; echo $?`, ['--share', given]), given).toBe('given\n2\n');
+      }
+    });
+
     gated.test('a socket of the host does not answer (E137)', async () => {
       const path = join(area.home, 'daemon.sock');
       const server = createServer((socket) => socket.end('hello'));
