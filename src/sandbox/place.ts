@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import { fromText, joinBytes, toText } from '../bytes.js';
+import { fromText, joinBytes, nameOf, parentOf, toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError, errnoOf, usageError } from '../errors.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
@@ -34,8 +34,10 @@ export function storePath(env: Context['env']): Bytes {
  */
 export function secureStore(context: Context, path: Bytes): Bytes {
   const { kernel, uid } = context;
-  const real = walkTo(kernel, path, uid);
-  const stat = kernel.stat(AT_FDCWD, real);
+  const real = joinBytes(walkTo(kernel, parentOf(path), uid), nameOf(path));
+  const stat = kernel.statOrNull(AT_FDCWD, real) ?? makeDir(kernel, real);
+  if ((stat.mode & constants.S_IFMT) === constants.S_IFLNK) throw foreign(path, 'it is a symlink');
+  checkDir(stat, real, path);
   if (stat.uid !== uid) throw foreign(real, `it belongs to uid ${stat.uid}`);
   if (!isClaimed(kernel, real)) claim(kernel, real);
   if ((stat.mode & 0o077) !== 0) kernel.chmod(AT_FDCWD, real, 0o700);

@@ -104,6 +104,15 @@ describe('openStore', () => {
     expect(existsSync(`${dir}/real/state`)).toBe(false);
   });
 
+  test('RS04: refuses a store that is a symlink itself', () => {
+    const dir = tempDir();
+    mkdirSync(`${dir}/real`);
+    symlinkSync('real', `${dir}/state`);
+
+    expect(codeOf(() => storeIn(dir))).toBe('AFW_STORE_PLACE');
+    expect(readdirSync(`${dir}/real`)).toEqual([]);
+  });
+
   test('RS04: refuses a directory on the way that everybody can write', () => {
     const dir = tempDir();
     mkdirSync(`${dir}/open`);
@@ -112,7 +121,7 @@ describe('openStore', () => {
     expect(codeOf(() => openStore(testContext({ AGENTFW_STATE_DIR: `${dir}/open/state` })))).toBe('AFW_STORE_PLACE');
   });
 
-  test('follows the user’s own symlinks to the real place', () => {
+  test('follows the user’s own symlinks on the way to the real place', () => {
     const dir = tempDir();
     mkdirSync(`${dir}/real/deep`, { recursive: true });
     symlinkSync('real/deep', `${dir}/link`);
