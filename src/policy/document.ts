@@ -1,4 +1,4 @@
-import { AgentfwError } from '../errors.js';
+import { AgentfwError, type ErrorOptions } from '../errors.js';
 
 /**
  * A policy document as it was read: every rule and setting with its place in
@@ -143,15 +143,22 @@ export function problemText(problem: Problem): string {
   return `${placeText(problem)}: ${problem.message}${quoted}${problem.hint === null ? '' : `\n    ${problem.hint}`}`;
 }
 
+/** With the problems one by one, for whoever shows them itself. */
+export class PolicyError extends AgentfwError {
+  constructor(readonly problems: readonly Problem[], message: string, options: ErrorOptions) {
+    super('AFW_POLICY_INVALID', message, options);
+  }
+}
+
 /** Policy that can't be used refuses the run: the first problem is the message, the others its causes. */
-export function policyError(problems: readonly Problem[], what = 'The policy is not valid'): AgentfwError {
+export function policyError(problems: readonly Problem[], what = 'The policy is not valid'): PolicyError {
   let cause: Error | undefined;
   for (const problem of [...problems].reverse()) {
     const { hint, text } = problem;
     const line = `${placeText(problem)}: ${problem.message}${text === null ? '' : `  (${text})`}${hint === null ? '' : `. ${hint}`}`;
     cause = cause === undefined ? new Error(line) : new Error(line, { cause });
   }
-  return new AgentfwError('AFW_POLICY_INVALID', `${what}.`, { ...(cause === undefined ? {} : { cause }), hint: 'Run agentfw policy check' });
+  return new PolicyError(problems, `${what}.`, { ...(cause === undefined ? {} : { cause }), hint: 'Run agentfw policy check' });
 }
 
 export function placeText({ file, line, col }: { readonly file: string; readonly line: number; readonly col: number }): string {

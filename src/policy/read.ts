@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, realpathSync, statSync, type Stats } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, readlinkSync, realpathSync, statSync, type Stats } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { fromCache, toCache, type Cache } from './cache.js';
 import type { LoadResult, PolicyDocument } from './document.js';
 import { loadBytes } from './load.js';
@@ -64,7 +64,23 @@ function readChecked({ file, owner, follow }: ReadRequest): LoadResult | { bytes
 /** A file that others may write, or move aside, is not the owner's word. */
 function writableByOthers(file: string, stat: Stats, owner: Ownership): { why: string; hint: string } | null {
   if (owner.by === 'anybody') return null;
-  let path = realpathSync(file);
+  // A link can be replaced where it stands, whatever it leads to.
+  for (const link of linksOn(file)) {
+    const bad = writableUpwards(realpathSync(dirname(link)), statSync(dirname(link)), owner);
+    if (bad !== null) return bad;
+  }
+  return writableUpwards(realpathSync(file), stat, owner);
+}
+
+/** The links that lead from a path to its file, one after the other. */
+function linksOn(file: string): string[] {
+  const links: string[] = [];
+  for (let at = file; lstatSync(at).isSymbolicLink() && links.length < 40; at = resolve(dirname(at), readlinkSync(at))) links.push(at);
+  return links;
+}
+
+function writableUpwards(start: string, stat: Stats, owner: Exclude<Ownership, { readonly by: 'anybody' }>): { why: string; hint: string } | null {
+  let path = start;
   for (let at: Stats = stat; ; path = dirname(path), at = statSync(path)) {
     const who = owner.by === 'root' ? [owner.uid] : [owner.uid, 0];
     const sticky = at.isDirectory() && (at.mode & 0o1000) !== 0;

@@ -164,7 +164,7 @@ async function extensions(reader: Reader, own: readonly Source[], project: strin
       return source.trusted ? base : { ...base, layer: 'project' };
     } catch (error) {
       if (error instanceof AgentfwError && error.code === 'AFW_PROFILE_UNKNOWN') {
-        throw policyError([{ file: source.file, ...at, message: error.message, text: null, hint: error.hint }]);
+        throw policyError([{ file: source.file, ...at, message: error.message.replace(/^T(.*)\.$/, 't$1'), text: null, hint: error.hint }]);
       }
       throw error;
     }

@@ -18,6 +18,8 @@ const MAX_SIZE = 1024 * 1024;
 export function parseYaml(file: string, text: string): YamlResult {
   if (text.length > MAX_SIZE) return refused(file, 'the file is larger than 1 MiB');
   if (text.includes('\u0000')) return refused(file, 'the file has NUL bytes');
+  const deep = nestingBeyond(text, MAX_DEPTH);
+  if (deep) return refused(file, `brackets are nested more than ${MAX_DEPTH} deep`);
   const lines = new LineCounter();
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, merge: false, schema: 'core', version: '1.2', strict: true });
   const problemAt = problemMaker(file, text, lines);
@@ -27,6 +29,18 @@ export function parseYaml(file: string, text: string): YamlResult {
   if (problems.length > 0) return { kind: 'invalid', problems };
   if (doc.contents === null || (isScalar(doc.contents) && doc.contents.value === null)) return { kind: 'empty' };
   return { kind: 'ok', yaml: { value: doc.toJS({ maxAliasCount: 0 }) as unknown, place: placeIn(doc, lines) } };
+}
+
+/** No policy needs more, and the reader's own stack has an end. Brackets in text count too: harmless below so many. */
+const MAX_DEPTH = 200;
+
+function nestingBeyond(text: string, most: number): boolean {
+  let depth = 0;
+  for (const mark of text.match(/[[\]{}]/g) ?? []) {
+    depth = Math.max(0, depth + (mark === '[' || mark === '{' ? 1 : -1));
+    if (depth > most) return true;
+  }
+  return false;
 }
 
 /** The source line of a place, trimmed and cut, for messages. */
@@ -51,6 +65,7 @@ function refused(file: string, message: string): YamlResult {
 
 function syntaxMessage(code: string, message: string): string {
   if (code === 'DUPLICATE_KEY') return 'the key is given twice';
+  if (message.includes('call stack')) return 'it is nested too deeply';
   if (code === 'MULTIPLE_DOCS') return 'the file has more than one document';
   if (/Unresolved alias|Aliased anchor/.test(message)) return 'a word that starts with `*` is an alias in YAML';
   return message.split('\n')[0] ?? message;

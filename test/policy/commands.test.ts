@@ -36,6 +36,27 @@ describe('agentfw policy', () => {
     expect(JSON.parse(cli(home, 'check', 'p.yaml', '--json').stdout)).toMatchObject({ version: 1, ok: false, problems: [{ line: 3, col: 3 }] });
   });
 
+  test.each([
+    ['a rule that does not exist', 'except: {secrets.pemm: ["./x"]}', 'p.yaml:2:10: there is no rule `secrets.pemm`\n    Did you mean `secrets.pem`?\n'],
+    ['a profile that does not exist', 'extends: claud-code', 'p.yaml:2:10: there is no profile `claud-code`\n    Did you mean claude-code?\n'],
+  ])('`check` shows %s, known only when all is compiled, like any other mistake', (_, text, says) => {
+    const { status, stdout } = cli(tempHome({ 'app/p.yaml': `version: 1\n${text}\n` }), 'check', 'p.yaml');
+
+    expect(status).toBe(1);
+    expect(stdout).toContain(says);
+  });
+
+  test('what is no file of text is refused at once, not read', () => {
+    const home = tempHome();
+    mkdirSync(join(home, 'app'));
+    spawnSync('mkfifo', [join(home, 'app/fifo')]);
+
+    for (const file of ['fifo', '/dev/zero', '.']) {
+      expect(cli(home, 'check', file)).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('it is not a regular file') as string });
+    }
+    expect(cli(home, 'check', 'none')).toMatchObject({ status: 1, stderr: expect.stringContaining('There is no file none') as string });
+  });
+
   test('`check` without a file checks all that hold here, and tells what could not be loosened', () => {
     const home = tempHome({ 'app/.agentfw.yaml': 'version: 1\nnetwork: {allow: [x.example]}\n' });
     const { status, stdout } = cli(home, 'check');

@@ -22,6 +22,8 @@ describe('what YAML allows and a policy does not', () => {
     ['two documents', 'version: 1\n---\nversion: 1\n', 'more than one document', ''],
     ['a number for a name', 'version: 1\nenvironment: {keep: [1]}\n', 'must be text', 'Quote it: "1"'],
     ['one word for a list', 'version: 1\nfiles: {hide: "~/x"}\n', 'must be a list', 'Write a list: ["~/x"]'],
+    ['brackets without end', `version: 1\nfiles: {hide: ${'['.repeat(5000)}${']'.repeat(5000)}}\n`, 'nested more than 200 deep', ''],
+    ['lists in lists without end', `version: 1\nfiles: \n  ${'- '.repeat(20000)}x\n`, 'nested too deeply', ''],
     ['a reserved word', 'version: 1\ntools: {}\n', 'reserved for rules on tool calls', ''],
     ['a list as the file', '- a\n', 'must be a block of keys', ''],
     ['a size without unit', 'version: 1\nlimits: {memory: "8"}\n', '`8` has no unit', '8GB'],

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
 import { AgentfwError } from '../../src/errors.js';
@@ -54,6 +54,15 @@ describe('who may have written it', () => {
     chmodSync(join(home, 'etc'), 0o777);
 
     expect(await codeOf(compileIn(home))).toMatch(/etc is writable by others/);
+  });
+  test('a link in a directory that others may write is refused, whatever it leads to', async () => {
+    const home = tempHome({ 'safe/policy.yaml': 'version: 1\n', 'open/x': '' });
+    chmodSync(join(home, 'open'), 0o777);
+    symlinkSync(join(home, 'safe/policy.yaml'), join(home, 'open/policy.yaml'));
+    mkdirSync(dirname(join(home, user)), { recursive: true });
+    symlinkSync(join(home, 'open/policy.yaml'), join(home, user));
+
+    expect(await codeOf(compileIn(home))).toMatch(/AFW_POLICY_UNREADABLE .*open is writable by others/);
   });
   test('a managed file of another owner is refused', async () => {
     const home = tempHome({ [managed]: 'version: 1\n' });
