@@ -154,7 +154,7 @@ changes:
     expect(judgeChange(policy, change(path)).verdict).toBe('escalate');
   });
 
-  test.each(['./CLAUDE.md', './.cursor/rules/x.mdc', './.github/copilot-instructions.md', './.goosehints', './.github/workflows/ci.yml', './.claude/commands/x.md'])('WR02 WR04 WR16 %s runs later: `commit` alone does not land it, `accept` does', async (path) => {
+  test.each(['./CLAUDE.md', './.cursor/rules/x.mdc', './.github/copilot-instructions.md', './.goosehints', './.github/workflows/ci.yml', './.claude/commands/x.md', './.yarn/releases/yarn.cjs', './sub/rules.mk', './shell.nix', './tox.ini'])('WR02 WR04 WR16 %s runs later: `commit` alone does not land it, `accept` does', async (path) => {
     const commit = await policyOf({ user: 'version: 1\nchanges: {commit: ["./**"]}\n' });
     const accept = await policyOf({ user: 'version: 1\nchanges: {commit: ["./**"], accept: ["./**"]}\n' });
 
