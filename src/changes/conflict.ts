@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, parentOf } from '../bytes.js';
 import { errnoOf } from '../errors.js';
-import type { Stat } from '../kernel/kernel.js';
+import type { Fd, Stat } from '../kernel/kernel.js';
 import { openBase, readBases, type Bases, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
 import { conflictOf, isParentMoved } from './conflict-rule.js';
@@ -29,15 +29,19 @@ interface Judging {
   readonly own: ReadonlySet<Bytes>;
 }
 
-/** Fills in `conflict` by the T0 rule, epochs and captured bases. Reads the host, writes nothing. */
+/**
+ * Fills in `conflict` by the T0 rule, epochs and captured bases, and leaves out
+ * what differs by the host's doing alone. Reads the host, writes nothing.
+ */
 export function judgeConflicts<T extends Change>(
   ctx: CommitContext,
   changes: readonly T[],
 ): (T & { readonly conflict: Conflict | null })[] {
   const judging = start(ctx, changes);
   try {
-    const judged = changes.map((change) => withConflict(change, judge(judging, change)));
-    const lost = new Set(judged.filter(isLost).map(({ path }) => path));
+    const all = changes.map((change) => withConflict(change, judge(judging, change)));
+    const lost = new Set(all.filter(isLost).map(({ path }) => path));
+    const judged = all.filter((change) => change.conflict === null || !isUntouched(judging, change));
     return lost.size === 0 ? judged : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
   } finally {
     closeRooms(judging.rooms);
@@ -48,6 +52,42 @@ export function judgeConflicts<T extends Change>(
 function isLost({ conflict, kind, type }: Pick<Change, 'kind' | 'type'> & { readonly conflict: Conflict | null }): boolean {
   return type === 'dir' && (conflict === 'deleted' || (kind === 'type' && conflict !== null));
 }
+
+/**
+ * The layer's entry is what was captured when it came up (the agent touched it,
+ * or took its change back): the difference is the host's, and there is nothing
+ * to land. Attributes are not captured, so one of these is taken for the agent's.
+ */
+function isUntouched(judging: Judging, change: Change & { readonly conflict: Conflict | null }): boolean {
+  const { upper, type, kind, conflict, meta } = change;
+  const captured = judging.bases.get(change.basePath ?? change.path);
+  const mayBe = conflict === 'changed' ? kind === 'modify' || kind === 'metadata' : conflict === 'deleted' && kind === 'add' && type !== 'dir';
+  if (!mayBe || upper === null || captured === undefined || change.opaque || captured.state !== type) return false;
+  const sameOwner = judging.ctx.record.mode === 'user' || (captured.uid === upper.uid && captured.gid === upper.gid);
+  if (captured.mode !== upper.mode || !sameOwner || meta.includes('xattr') || meta.includes('acl')) return false;
+  if (type === 'symlink') return change.target === captured.detail;
+  return type === 'dir' || (captured.size === upper.size && layerHas(judging, change, captured));
+}
+
+/** The layer's file has the content that was captured; what can't be read is taken for changed. */
+function layerHas({ rooms, sandboxDir }: Judging, change: Change, captured: CapturedBase): boolean {
+  const { kernel } = rooms;
+  let upper: Fd | null = null;
+  let stored: Fd | null = null;
+  try {
+    const { at, name } = spotOf(rooms, { root: 2 * change.at.layer + 1, path: change.at.path });
+    upper = kernel.open(at, name, READ);
+    stored = openBase(kernel, sandboxDir, captured);
+    return kernel.sameBytes(upper, stored);
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return false;
+  } finally {
+    for (const fd of [upper, stored]) if (fd !== null) kernel.close(fd);
+  }
+}
+
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Most have none, and need no copy to say so. */
 function withConflict<T extends Change>(change: T, conflict: Conflict | null): T & { readonly conflict: Conflict | null } {
@@ -191,7 +231,7 @@ function hasContent(judging: Judging, change: Change, captured: CapturedBase): b
   if (captured.state !== 'file' || change.base?.size !== captured.size) return false;
   const stored = openBase(kernel, judging.sandboxDir, captured);
   try {
-    const now = kernel.open(at, name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const now = kernel.open(at, name, READ);
     try {
       return kernel.sameBytes(stored, now);
     } finally {

@@ -41,7 +41,7 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
   for (const entry of kernel.walk(upper, base, options)) {
     if (isCovered(layer.covered, entry.path)) continue;
     const change = changeOf(walk, entry);
-    if (change === null) continue;
+    if (change === null || (base !== null && entry.path === '' && isAsMade(entry, layer))) continue;
     if (base === null && entry.path === '') top = change;
     else {
       if (top !== null) yield top;
@@ -53,6 +53,12 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
   // Only now is it known which base directories were renamed and not deleted.
   const implied: ImpliedInput = { kernel, base, top: layer.base, covered: layer.covered, moved: walk.moved };
   for (const displaced of walk.displaced) yield* impliedBy(implied, displaced);
+}
+
+/** The top directory is as it was made: then the base is another one by now, such as the place of a mount that is gone. */
+function isAsMade({ upper }: WalkEntry, { top }: Layer): boolean {
+  if (top === undefined || (upper.mode & 0o7777) !== top.mode) return false;
+  return (top.uid === null || upper.uid === top.uid) && (top.gid === null || upper.gid === top.gid);
 }
 
 function isCovered(covered: readonly Bytes[], path: Bytes): boolean {

@@ -12,7 +12,7 @@ import {
   wordField,
 } from '../fields.js';
 import type { Group } from '../kernel/cgroup.js';
-import type { Layer, Limit, SandboxRecord, SandboxState } from './sandbox.js';
+import type { Layer, LayerTop, Limit, SandboxRecord, SandboxState } from './sandbox.js';
 
 const STATES: readonly SandboxState[] = ['starting', 'running', 'stopped', 'unclean', 'committed', 'discarded'];
 
@@ -96,7 +96,14 @@ function layerOf(value: unknown): Layer {
     family: wordField(fields['family'], 'layers.family', ['user', 'trusted']),
     covered: listField(fields['covered'], 'layers.covered').map((path) => bytesField(path, 'layers.covered')),
     skeleton: flagField(fields['skeleton'], 'layers.skeleton'),
+    ...(fields['top'] === undefined ? {} : { top: topOf(fields['top']) }),
   };
+}
+
+function topOf(value: unknown): LayerTop {
+  const { mode, uid, gid } = objectField(value, 'layers.top');
+  const owner = (id: unknown): number | null => (id === null ? null : numberField(id, 'layers.top'));
+  return { mode: numberField(mode, 'layers.top'), uid: owner(uid), gid: owner(gid) };
 }
 
 function processOf(value: unknown, name: string): SandboxRecord['driver'] {

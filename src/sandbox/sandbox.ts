@@ -15,6 +15,15 @@ export interface Layer {
   readonly covered: readonly Bytes[];
   /** lower is a stand-in (`dir/skeleton`) because the host directory has mounts below it */
   readonly skeleton: boolean;
+  /** what its top directory was made as, when it was; absent in records of earlier versions */
+  readonly top?: LayerTop | undefined;
+}
+
+/** Mode and owner; null for the owner that whoever makes it has. */
+export interface LayerTop {
+  readonly mode: number;
+  readonly uid: number | null;
+  readonly gid: number | null;
 }
 
 /** One limit of a run, and what holds it: a control group, the kernel per process or namespace, or the supervisor's eye. */

@@ -164,8 +164,8 @@ function optional<K extends string, V>(key: K, value: V | undefined): Partial<Re
 }
 
 /** Only what the record keeps. */
-function bareLayer({ id, base, dir, family, covered, skeleton }: PlannedLayer): Layer {
-  return { id, base, dir, family, covered, skeleton };
+function bareLayer({ id, base, dir, family, covered, skeleton, top }: PlannedLayer): Layer {
+  return { id, base, dir, family, covered, skeleton, top };
 }
 
 function runtimeDirOf({ env, uid }: Context): Bytes | null {

@@ -13,6 +13,9 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
   const place = placeOf(draft, base, skeleton !== null);
   const stat = draft.facts.lstat(base);
   const host = stat?.mode ?? 0o755;
+  // Otherwise the agent could make names here that no commit can land.
+  const mode = draft.facts.writable(base) ? host : host & ~0o222;
+  const owner = draft.options.mode === 'root' && stat !== null ? { uid: stat.uid, gid: stat.gid } : null;
   const layer: PlannedLayer = {
     ...place,
     base,
@@ -20,9 +23,8 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
     covered: [],
     skeleton: skeleton !== null,
     shim: false,
-    // Otherwise the agent could make names here that no commit can land.
-    mode: draft.facts.writable(base) ? host : host & ~0o222,
-    owner: draft.options.mode === 'root' && stat !== null ? { uid: stat.uid, gid: stat.gid } : null,
+    ...{ mode, owner },
+    top: place.top ?? { mode, uid: owner?.uid ?? null, gid: owner?.gid ?? null },
     skeletonEntries: skeleton ?? [],
   };
   draft.layers.push(layer);
@@ -45,12 +47,12 @@ function optionsOf(draft: Draft): readonly OverlayOption[] {
 }
 
 /** The layer's number and directory: those of an earlier run over the same base, else new ones. */
-function placeOf(draft: Draft, base: Bytes, skeleton: boolean): Pick<Layer, 'id' | 'dir'> {
+function placeOf(draft: Draft, base: Bytes, skeleton: boolean): Pick<Layer, 'id' | 'dir' | 'top'> {
   const { options, layers } = draft;
   const earlier = options.previous.find((layer) => layer.base === base);
   if (earlier !== undefined) {
     if (earlier.skeleton !== skeleton) throw movedMounts(base);
-    return { id: earlier.id, dir: earlier.dir };
+    return { id: earlier.id, dir: earlier.dir, top: earlier.top };
   }
   const id = 1 + Math.max(-1, ...options.previous.map((layer) => layer.id), ...layers.map((layer) => layer.id));
   return { id, dir: foreignPlace(draft, base, id) ?? (`${options.sandboxDir}/layers/${id}` as Bytes) };

@@ -129,6 +129,16 @@ describe('with a captured base', () => {
 
     expect(conflicts()).toEqual({ both: 'created', chmodded: 'changed', edited: 'changed', gone: 'deleted', link: null, saved: null, touched: null });
   });
+  test('what the agent only touched is no change of its when the host changes it', () => {
+    sh(world, 'mkdir $H/dir $H/both; for f in same edited chmodded gone tagged; do echo old >$H/$f; done; ln -s t $H/link');
+    begin();
+    sh(world, 'mkdir $U/dir $U/both; for f in same edited chmodded gone tagged; do echo old >$U/$f; done; ln -s t $U/link');
+    capture();
+    sh(world, 'echo new >$U/edited; chmod 700 $U/both; setfattr -n user.x -v 1 $U/tagged');
+    sh(world, 'chmod 700 $H/dir; chmod 711 $H/both; for f in same edited tagged; do echo host >$H/$f; done; chmod 600 $H/chmodded; rm $H/gone; ln -sfn h $H/link');
+
+    expect(conflicts()).toEqual({ both: 'changed', edited: 'changed', tagged: 'changed' });
+  });
   test('what came too late, or was too big, is not guessed', () => {
     sh(world, 'echo old >$H/late; head -c 2000 /dev/zero >$H/big');
     begin();

@@ -356,3 +356,13 @@ test('20,000 files in one deleted directory come one by one (CW20)', () => {
 
   expect(count).toBe(1 + 200 + 20_000);
 });
+
+test('the top of a layer is a change only if the agent changed it, whatever is at the base by now', () => {
+  const top = { mode: 0o755, uid: null, gid: null };
+  const planted = layerOf({ f: 'new' }, {}, { top });
+  chmodSync(planted.base, 0o700); // a mount that is gone
+  const before = scanned(planted);
+  chmodSync(planted.upper, 0o750);
+
+  expect([before, scanned(planted)]).toEqual([['add f'], ['add f', 'metadata . (mode)']]);
+});
