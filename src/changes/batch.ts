@@ -106,65 +106,97 @@ function otherPlace({ act, group, tree, covers, clean, fresh, old, from, hold }:
 
 function runWindow(batching: Batching, window: readonly (readonly Simple[])[], done: Set<number>): void {
   const { landBatch } = batching;
-  const packed: Simple[] = [];
+  const count = window.reduce((sum, lane) => sum + lane.length, 0);
+  const packing: Packing = { batching, view: viewOf(count), names: [], offset: 0, packed: [], last: null };
   const lanes: number[] = [];
-  const steps = Buffer.alloc(window.reduce((sum, lane) => sum + lane.length, 0) * STEP_BYTES);
-  const names: string[] = [];
-  let offset = 0;
-  const name = (text: Bytes): number => {
-    names.push(text);
-    offset += text.length + 1;
-    return offset - text.length - 1;
-  };
   for (const lane of window) {
-    for (const simple of lane) {
-      if (pack(batching, simple, { steps, at: packed.length * STEP_BYTES, name })) packed.push(simple);
-    }
-    lanes.push(packed.length);
+    for (const simple of lane) pack(packing, simple);
+    lanes.push(packing.packed.length);
   }
+  const { packed, names, view } = packing;
   const status = new Uint8Array(packed.length);
   const text = Buffer.from(`${names.join('\0')}\0`, 'latin1');
+  const steps = Buffer.from(view.narrow.buffer, 0, packed.length * STEP_BYTES);
   landBatch({ steps, names: text, lanes: Uint32Array.from(lanes), status, threads: THREADS, most: Number.MAX_SAFE_INTEGER });
-  packed.forEach(({ index }, at) => {
+  packed.forEach((index, at) => {
     if (status[at] === DONE) done.add(index);
   });
   batching.onDone(done.size);
 }
 
-interface Slot {
-  readonly steps: Buffer;
-  readonly at: number;
-  readonly name: (text: Bytes) => number;
+/** The same memory as the widths that its fields have. */
+interface View {
+  readonly narrow: Uint32Array;
+  readonly unsigned: BigUint64Array;
+  readonly signed: BigInt64Array;
 }
 
-/** False when a directory can't be opened: `landStep` will say why. */
-function pack({ rooms, keepSpecial }: Batching, { step, other }: Simple, { steps, at, name }: Slot): boolean {
+function viewOf(count: number): View {
+  const memory = new ArrayBuffer(count * STEP_BYTES);
+  return { narrow: new Uint32Array(memory), unsigned: new BigUint64Array(memory), signed: new BigInt64Array(memory) };
+}
+
+interface Packing {
+  readonly batching: Batching;
+  readonly view: View;
+  readonly names: string[];
+  /** of the next name among all */
+  offset: number;
+  /** numbers of the packed steps */
+  readonly packed: number[];
+  /** the directories of the step before: most steps have the same */
+  last: { readonly roots: string; readonly host: string; readonly other: string; readonly fds: readonly [number, number] } | null;
+}
+
+/** Left out when a directory can't be opened: `landStep` will say why. */
+function pack(packing: Packing, { index, step, other }: Simple): void {
+  const { batching, view, packed } = packing;
+  const { rooms, keepSpecial } = batching;
   const host = splitPath(step.host.path);
   const rest = splitPath(other.path);
-  let fds: readonly [number, number];
-  try {
-    fds = [dirFd(rooms, step.host.root, host.dir), dirFd(rooms, other.root, rest.dir)];
-  } catch {
-    return false;
-  }
+  const fds = dirsOf(packing, { root: step.host.root, path: host.dir }, { root: other.root, path: rest.dir });
+  if (fds === null) return;
   const over = step.act === 'take' && rooms.roots[other.root]?.role === 'layer' ? FLAG.overWhiteout : 0;
   const clean = (step.clean === null ? 0 : FLAG.clean) | (keepSpecial ? FLAG.keepCapability : 0);
-  steps.writeUInt32LE(ACT[step.act], at);
-  steps.writeUInt32LE(clean | over, at + 4);
-  steps.writeInt32LE(fds[0], at + 8);
-  steps.writeInt32LE(fds[1], at + 12);
-  steps.writeUInt32LE(name(host.name), at + 16);
-  steps.writeUInt32LE(name(rest.name), at + 20);
-  packIdent(steps, at + 24, step.fresh);
-  packIdent(steps, at + 56, step.old);
-  return true;
+  const at = (packed.length * STEP_BYTES) / 4;
+  const { narrow } = view;
+  narrow[at] = ACT[step.act];
+  narrow[at + 1] = clean | over;
+  narrow[at + 2] = fds[0];
+  narrow[at + 3] = fds[1];
+  narrow[at + 4] = nameAt(packing, host.name);
+  narrow[at + 5] = nameAt(packing, rest.name);
+  packIdent(view, at + 6, step.fresh);
+  packIdent(view, at + 14, step.old);
+  packed.push(index);
 }
 
-function packIdent(steps: Buffer, at: number, ident: Ident | null): void {
+function nameAt(packing: Packing, name: Bytes): number {
+  const at = packing.offset;
+  packing.names.push(name);
+  packing.offset += name.length + 1;
+  return at;
+}
+
+/** Null where one can't be opened. */
+function dirsOf(packing: Packing, host: Place, other: Place): readonly [number, number] | null {
+  const { last, batching } = packing;
+  const roots = `${host.root} ${other.root}`;
+  if (last !== null && last.host === host.path && last.other === other.path && last.roots === roots) return last.fds;
+  try {
+    const fds = [dirFd(batching.rooms, host.root, host.path), dirFd(batching.rooms, other.root, other.path)] as const;
+    packing.last = { roots, host: host.path, other: other.path, fds };
+    return fds;
+  } catch {
+    return null;
+  }
+}
+
+function packIdent({ narrow, unsigned, signed }: View, at: number, ident: Ident | null): void {
   if (ident === null) return;
-  steps.writeBigUInt64LE(ident.ino, at);
-  steps.writeUInt32LE(ident.size % 0x1_0000_0000, at + 8);
-  steps.writeUInt32LE(Math.floor(ident.size / 0x1_0000_0000), at + 12);
-  steps.writeBigInt64LE(ident.mtimeNs, at + 16);
-  steps.writeUInt32LE(ident.fmt, at + 24);
+  unsigned[at / 2] = ident.ino;
+  narrow[at + 2] = ident.size % 0x1_0000_0000;
+  narrow[at + 3] = Math.floor(ident.size / 0x1_0000_0000);
+  signed[at / 2 + 2] = ident.mtimeNs;
+  narrow[at + 6] = ident.fmt;
 }

@@ -55,13 +55,15 @@ interface Asked {
 export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }: Asked): Offer {
   const { composed, notes } = wish.merges;
   // A merge holds both sides' changes: there is no conflict any more.
-  const single = gathered.single.map((change) => (composed.has(change.path) ? { ...change, conflict: null } : change));
+  const single = composed.size === 0 ? gathered.single : gathered.single.map((change) => (composed.has(change.path) ? { ...change, conflict: null } : change));
   const renames = renamePaths(gathered);
   const words = wish.words.length === 0 && wish.hunks.size > 0 ? null : selectionOf(wish.words, single);
   const named = words === null ? NOTHING : selectChanges(single, words, renames);
-  const chosen = new Set([...named.paths, ...wish.hunks.keys()]);
-  const accepted = namedBy(single, wish.accept);
-  const withheld = single.filter(({ path, class: risk }) => chosen.has(path) && risk === 'control' && !accepted.has(path));
+  const chosen = new Set(named.paths);
+  for (const path of wish.hunks.keys()) chosen.add(path);
+  const controls = single.filter(({ path, class: risk }) => risk === 'control' && chosen.has(path));
+  const accepted = namedBy(controls, wish.accept);
+  const withheld = controls.filter(({ path }) => !accepted.has(path));
   for (const { path } of withheld) chosen.delete(path);
   const plan = planCommit({
     ...{ changes: single, selected: chosen, renames, take: wish.take },
@@ -70,7 +72,7 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
     options: { live: wish.live, keepSpecial: wish.keepSpecial, fifos: wish.keepSpecial, note: wish.note },
   });
   const { added, unmatched } = named;
-  return { plan, digest: planDigest(plan), selected: single.filter(({ path }) => chosen.has(path)), added, unmatched, withheld, merges: notes };
+  return { plan, digest: planDigest(plan), selected: chosen.size === single.length ? single : single.filter(({ path }) => chosen.has(path)), added, unmatched, withheld, merges: notes };
 }
 
 const NOTHING = { paths: new Set<Bytes>(), added: [], unmatched: [] };
