@@ -53,3 +53,13 @@ export function nameOf(path: Bytes): Bytes {
 export function isWithin(path: Bytes, root: Bytes): boolean {
   return root === '/' || path === root || path.startsWith(`${root}/`);
 }
+
+/** An absolute path without `.`, `..` and empty parts, by names alone. */
+export function normalised(path: string): Bytes {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
+  }
+  return `/${parts.join('/')}` as Bytes;
+}

@@ -121,15 +121,12 @@ function replacesDirectory(change: Change): boolean {
   return change.type === 'symlink' && change.kind !== 'delete';
 }
 
-function gitConfigReason(change: Change, { contents }: ClassifyInput): string | null {
+function gitConfigReason(change: Change, { contents, workspace }: ClassifyInput): string | null {
+  const place = { dir: parentOf(change.path), workspace };
   if (change.kind === 'metadata') return null;
-  if (change.kind === 'delete') return baseText(change, contents) === null ? 'git configuration' : configRisk('', change, contents);
+  if (change.kind === 'delete') return baseText(change, contents) === null ? 'git configuration' : gitConfigRisk('', baseText(change, contents), place);
   const text = change.type === 'file' ? textOf(change, 'upper', contents) : null;
-  return text === null ? "git configuration that can't be read" : configRisk(text, change, contents);
-}
-
-function configRisk(text: string, change: Change, contents: ClassifyInput['contents']): string | null {
-  return gitConfigRisk(text, baseText(change, contents));
+  return text === null ? "git configuration that can't be read" : gitConfigRisk(text, baseText(change, contents), place);
 }
 
 function textOf(change: Change, side: 'upper' | 'base', contents: ClassifyInput['contents']): string | null {

@@ -16,7 +16,7 @@ function rules(reason: string, ...patterns: string[]): GateRule[] {
 export const BLOCK: readonly GateRule[] = [
   ...rules('git hook', '.git/**/hooks/**'),
   ...rules('git objects from elsewhere', '.git/**/objects/info/alternates', '.git/**/objects/info/http-alternates'),
-  ...rules('git directory elsewhere', '.git/commondir'),
+  ...rules('git directory elsewhere', '.git/**/commondir'),
   ...rules('agent configuration', '.claude/settings*.json', '.claude/hooks/**', '.mcp.json', '.codex/**', '.agents/**'),
   ...rules('agent configuration', '.gemini/settings.json', '.gemini/policies/**', '.qwen/settings.json', '.crush.json'),
   ...rules('agent configuration', '.cursor/mcp.json', '.cursor/hooks*', '.cursor/hooks/**', '.cursor/cli.json'),

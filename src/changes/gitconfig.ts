@@ -1,3 +1,6 @@
+import { isWithin, normalised, type Bytes } from '../bytes.js';
+import { hostOf, isPlace, isPlainAlias, isUnnamedPlace, newPlace } from './gitremote.js';
+
 /**
  * A git configuration file as git reads it (config.c): pure, and strict in that
  * what git would refuse is refused here too.
@@ -111,9 +114,10 @@ const EXECUTING: readonly RegExp[] = [
   /^url\..*\.(insteadof|pushinsteadof)$/s,
   /^(include\.path|includeif\..*\.path|init\.templatedir)$/s,
   /^remote\..*\.(uploadpack|receivepack|vcs|proxy)$/s,
-  /^http\.(.*\.)?(proxy|sslcainfo|sslcapath|sslverify|extraheader)$/s,
+  /^http\.(.*\.)?(proxy|sslcainfo|sslcapath|sslverify|extraheader|cookiefile|curloptresolve)$/s,
   /^(uploadpack\.packobjectshook|gc\.recentobjectshook)$/s,
   /^(difftool|mergetool|browser|man|guitool)\..*\.(cmd|path)$/s,
+  /^(lfs\.(customtransfer|extension)\..*|lfs\.standalonetransferagent|instaweb\..*|annex\..*|remote\..*\.annex-.*)$/s,
   /^(trailer\..*\.(cmd|command)|tar\..*\.command|imap\.tunnel|sendemail\.(.*\.)?(smtpserver|.*cmd))$/s,
 ];
 
@@ -121,12 +125,29 @@ const BOOLEAN = /^(true|yes|on|1|false|no|off|0|)$/i;
 const FALSE = /^(false|no|off|0)$/i;
 
 /** True when git would run the value or let it decide what runs. */
-export function isExecuting({ key, value }: GitEntry): boolean {
+export function isExecuting(entry: GitEntry): boolean {
+  const { key, value } = entry;
   if (key === 'core.fsmonitor') return value !== null && !FALSE.test(value);
-  if (key.startsWith('alias.') || /^submodule\..*\.update$/s.test(key)) return value?.trimStart().startsWith('!') ?? false;
+  if (key.startsWith('alias.')) return value !== null && !isPlainAlias(value);
+  if (/^submodule\..*\.update$/s.test(key)) return value?.trimStart().startsWith('!') ?? false;
   if (/^pager\..*$/s.test(key)) return value !== null && !BOOLEAN.test(value);
-  if (/^remote\..*\.(url|pushurl)$/s.test(key)) return value?.startsWith('ext::') ?? false;
+  if (isPlace(entry)) return hostOf(value ?? '') === null;
+  if (isUnnamedPlace(entry)) return true;
   return EXECUTING.some((pattern) => pattern.test(key));
+}
+
+/** Where a configuration is, for what it says of directories. */
+export interface GitPlace {
+  /** the directory it is in, which is git's own */
+  readonly dir: Bytes;
+  readonly workspace: Bytes;
+}
+
+/** Git writes the files of a repository to its work tree: one that is not in the workspace is somebody else's. */
+function leavesWorkspace({ key, value }: GitEntry, { dir, workspace }: GitPlace): boolean {
+  if (key !== 'core.worktree' || value === null) return false;
+  const to = normalised(value.startsWith('/') ? value : `${dir}/${value}`);
+  return !isWithin(to, workspace) || /(^|\/)\.git(\/|$)/i.test(to);
 }
 
 /**
@@ -134,15 +155,19 @@ export function isExecuting({ key, value }: GitEntry): boolean {
  * would not run today; null when it doesn't. The executing entries must be the
  * same in the same order, as the last of two wins.
  */
-export function gitConfigRisk(text: string, base: string | null): string | null {
+export function gitConfigRisk(text: string, base: string | null, place: GitPlace): string | null {
   const parsed = parseGitConfig(text);
   if (parsed.kind === 'invalid') return `git configuration that can't be read (line ${parsed.line})`;
   const before = base === null ? null : parseGitConfig(base);
-  const old = before?.kind === 'ok' ? before.entries.filter(isExecuting) : [];
-  const fresh = parsed.entries.filter(isExecuting);
+  const counts = (entry: GitEntry): boolean => isExecuting(entry) || leavesWorkspace(entry, place);
+  const entries = before?.kind === 'ok' ? before.entries : [];
+  const old = entries.filter(counts);
+  const fresh = parsed.entries.filter(counts);
   for (let i = 0; i < Math.max(old.length, fresh.length); i++) {
     const [was, is] = [old[i], fresh[i]];
     if (was?.key !== is?.key || was?.value !== is?.value) return `git configuration: ${(is ?? was)?.key ?? ''}`;
   }
-  return null;
+  // A new repository comes from where it comes from; one that was there goes on with the same hosts.
+  const moved = base === null ? null : newPlace(parsed.entries, entries);
+  return moved === null ? null : `git configuration: ${moved.key} leads to another host`;
 }

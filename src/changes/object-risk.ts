@@ -1,4 +1,4 @@
-import { isWithin, parentOf, type Bytes } from '../bytes.js';
+import { isWithin, normalised, parentOf, type Bytes } from '../bytes.js';
 import type { FirstLook } from '../kernel/kernel.js';
 import type { Change } from './change.js';
 import type { ContentReader } from './content.js';
@@ -58,15 +58,6 @@ function replaces({ base, oldType }: Change): boolean {
 /** By names alone: what the target is today says nothing of what it is when somebody follows it. */
 function leavesTree({ path, target }: Change, workspace: Bytes): boolean {
   if (target === null) return false;
-  if (target.startsWith('/')) return !isWithin(normalise(target), workspace);
-  return !isWithin(normalise(`${parentOf(path)}/${target}` as Bytes), workspace);
-}
-
-function normalise(path: Bytes): Bytes {
-  const parts: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '..') parts.pop();
-    else if (part !== '' && part !== '.') parts.push(part);
-  }
-  return `/${parts.join('/')}` as Bytes;
+  if (target.startsWith('/')) return !isWithin(normalised(target), workspace);
+  return !isWithin(normalised(`${parentOf(path)}/${target}`), workspace);
 }

@@ -45,6 +45,8 @@ describe('control', () => {
     ['.git/hooks/pre-commit', 'git hook'], ['sub/.git/hooks/x', 'git hook'], ['.git/modules/m/hooks/x', 'git hook'],
     ['.git', '.git as a file'], ['vendor/.git', '.git as a file'],
     ['.git/objects/info/alternates', 'git objects from elsewhere'],
+    ['.git/worktrees/feat/commondir', 'git directory elsewhere'],
+    ['.GIT/modules/a/b/commondir', 'git directory elsewhere'],
     ['.claude/settings.json', 'agent configuration'], ['.claude/settings.local.json', 'agent configuration'], ['.claude/hooks/a/b', 'agent configuration'],
     ['.mcp.json', 'agent configuration'], ['.codex/config.toml', 'agent configuration'], ['.cursor/mcp.json', 'agent configuration'],
     ['.gemini/policies/x.toml', 'agent configuration'], ['opencode.jsonc', 'agent configuration'], ['deep/down/.kiro/x', 'agent configuration'],

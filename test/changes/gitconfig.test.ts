@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { gitConfigRisk, isExecuting, parseGitConfig } from '../../src/changes/gitconfig.js';
+import type { Bytes } from '../../src/bytes.js';
 import { tempDir } from '../kernel/temp.js';
+
+const PLACE = { dir: '/w/repo/.git' as Bytes, workspace: '/w/repo' as Bytes };
+const risk = (text: string, base: string | null, place = PLACE): string | null => gitConfigRisk(text, base, place);
 
 function entries(text: string): string[] | string {
   const parsed = parseGitConfig(text);
@@ -63,7 +67,8 @@ describe('isExecuting', () => {
     'credential.helper', 'credential.https://host.helper', 'gpg.program', 'gpg.ssh.program', 'url.a.insteadof', 'url.a.b.pushinsteadof',
     'include.path', 'includeif.gitdir:/x.path', 'remote.origin.uploadpack', 'remote.origin.receivepack', 'remote.origin.vcs',
     'http.proxy', 'http.https://x.extraheader', 'http.sslcainfo', 'uploadpack.packobjectshook', 'sequence.editor', 'interactive.difffilter',
-    'pager.log', 'protocol.ext.allow', 'difftool.x.cmd', 'init.templatedir',
+    'pager.log', 'protocol.ext.allow', 'difftool.x.cmd', 'init.templatedir', 'lfs.customtransfer.x.path', 'lfs.extension.x.clean', 'annex.secure-erase-command',
+    'remote.x.annex-ssh-options', 'instaweb.httpd', 'http.cookiefile', 'alias.x',
   ])('%s', (key) => {
     expect(isExecuting({ key, value: 'program' })).toBe(true);
   });
@@ -71,6 +76,10 @@ describe('isExecuting', () => {
   test.each([
     ['alias.x', '!sh -c evil', true], ['alias.x', 'log --oneline', false], ['submodule.x.update', '!cmd', true], ['submodule.x.update', 'rebase', false],
     ['core.fsmonitor', 'false', false], ['pager.log', 'true', false], ['remote.o.url', 'ext::sh -c evil', true], ['remote.o.url', 'git@host:x', false],
+    ['alias.x', ' "!sh" -c evil', true], ['alias.x', '--exec-path=/w/bin evil', true], ['alias.st', 'rebase --exec evil HEAD~1', true], ['alias.st', 'submodule foreach evil', true],
+    ['alias.st', 'status -sb', false], ['alias.d', 'diff --ext-diff', true], ['alias.d', 'diff --"ext"-diff', true], ['alias.l', 'log --oneline --graph', false], ['alias.g', 'grep -Oevil x', true],
+    ['remote.o.url', 'EXT::sh', true], ['remote.o.url', 'evil::x', true], ['remote.o.url', '/path/with::colons', false], ['remote.o.url', 'https://[::1]/x', false],
+    ['branch.main.remote', 'https://evil/x', true], ['branch.main.pushremote', 'git@evil:x', true], ['remote.pushdefault', '../evil', true], ['remote.pushdefault', 'fork', false],
     ['core.bare', 'false', false], ['user.name', 'x', false], ['branch.main.remote', 'origin', false], ['submodule.x.url', '../x', false], ['core.worktree', '../x', false],
   ])('%s = %s: %s', (key, value, executing) => {
     expect(isExecuting({ key, value })).toBe(executing);
@@ -85,8 +94,8 @@ describe('gitConfigRisk', () => {
   const base = '[core]\n\tbare = false\n[credential]\n\thelper = store\n';
 
   test('harmless keys pass', () => {
-    expect(gitConfigRisk(`${base}[branch "x"]\n\tremote = origin\n`, base)).toBeNull();
-    expect(gitConfigRisk('[core]\n\trepositoryformatversion = 0\n', null)).toBeNull();
+    expect(risk(`${base}[branch "x"]\n\tremote = origin\n`, base)).toBeNull();
+    expect(risk('[core]\n\trepositoryformatversion = 0\n', null)).toBeNull();
   });
 
   test.each([
@@ -96,10 +105,29 @@ describe('gitConfigRisk', () => {
     ['a second value', `${base}\thelper = evil\n`, 'git configuration: credential.helper'],
     ['what git can not read', '[core\n', "git configuration that can't be read (line 1)"],
   ])('%s', (_, text, reason) => {
-    expect(gitConfigRisk(text, base)).toBe(reason);
+    expect(risk(text, base)).toBe(reason);
+  });
+
+  test.each<[string, string, string | null, string | null]>([
+    ['another host', '[remote "o"]\nurl = https://evil.example/r\n', '[remote "o"]\nurl = git@good.example:r\n', 'remote.o.url'],
+    ['another host to push to', '[remote "o"]\nurl = https://good.example/r\npushurl = evil.example:r\n', '[remote "o"]\nurl = https://good.example/r\n', 'remote.o.pushurl'],
+    ['another host of a submodule', '[submodule "s"]\nurl = ssh://u@evil.example:22/r\n', '[remote "o"]\nurl = https://good.example/r\n', 'submodule.s.url'],
+    ['the same host in another form', '[remote "o"]\nurl = ssh://git@GOOD.example:22/other\n', '[remote "o"]\nurl = good.example:r\n', null],
+    ['a path', '[remote "o"]\nurl = ../other\n', '[remote "o"]\nurl = https://good.example/r\n', null],
+    ['a new repository', '[remote "o"]\nurl = https://any.example/r\n', null, null],
+  ])('remotes (WR07): %s', (_, text, base, key) => {
+    expect(risk(text, base)).toBe(key === null ? null : `git configuration: ${key} leads to another host`);
+  });
+
+  test.each<[string, string, boolean]>([
+    ['a submodule in its place', '../../../sub', false], ['the home directory', '/home/me', true], ['above the workspace', '../../../..', true],
+    ['a git directory', '../hooks', true], ['a folded one', '../../../.GIT/x', true],
+  ])('work trees (WR08): %s', (_, value, found) => {
+    const place = { dir: '/w/repo/.git/modules/sub' as Bytes, workspace: PLACE.workspace };
+    expect(risk(`[core]\nworktree = ${value}\n`, '', place)).toBe(found ? 'git configuration: core.worktree' : null);
   });
 
   test('executing keys that the host has already are no news', () => {
-    expect(gitConfigRisk(base, base)).toBeNull();
+    expect(risk(base, base)).toBeNull();
   });
 });
