@@ -40,13 +40,19 @@ export function parseProbes(text: string): Probe[] {
 /** Pure: each probe with its meaning and, where it failed, the mend for these surroundings. */
 export function diagnose(probes: readonly Probe[], where: Surroundings): Finding[] {
   const blocked = (name: string): boolean => probes.some((probe) => probe.name === name && !probe.ok);
+  const base = probes.find(({ name, ok }) => name === BASE && !ok);
   return probes.map((probe) => {
     const words = EXPLAINED[probe.name] ?? UNKNOWN;
     const level = levelIn(words, where);
-    const mend = probe.ok ? null : isOthers(words, where) ? `Nothing to mend: only ${words.only === 'root' ? 'root needs it' : 'a plain user needs it'}` : mendFor(words, where, blocked);
-    return { ...probe, level, meaning: words.meaning, mend };
+    const follows = base !== undefined && probe.name !== BASE && probe.detail !== '' && probe.detail === base.detail;
+    const others = `Nothing to mend: only ${words.only === 'root' ? 'root needs it' : 'a plain user needs it'}`;
+    const mend = isOthers(words, where) ? others : follows ? `Mend ${BASE} first` : mendFor(words, where, blocked);
+    return { ...probe, level, meaning: words.meaning, mend: probe.ok ? null : mend };
   });
 }
+
+/** Most of the others are tried in one. */
+const BASE = 'userns';
 
 const UNKNOWN: Explanation = { level: 'information', meaning: 'a check of the driver that this version has no words for' };
 
@@ -63,6 +69,7 @@ function isOthers({ only }: Explanation, { mode }: Surroundings): boolean {
 function mendFor(words: Explanation, where: Surroundings, blocked: (name: string) => boolean): string {
   const { mends = {} } = words;
   const apparmor = blocked('kernel/apparmor_restrict_unprivileged_userns');
+  if (blocked('user/max_user_namespaces') && mends.limit !== undefined) return mends.limit;
   if (apparmor && mends.apparmor !== undefined) return mends.apparmor.replaceAll('$DRIVER', where.driver);
   if (where.container !== null && mends[where.container] !== undefined) return mends[where.container] ?? '';
   if (where.wsl && mends.wsl !== undefined) return mends.wsl;

@@ -29,6 +29,16 @@ describe('the mend fits the place', () => {
     expect(mend).toContain('userns,');
   });
 
+  test('a limit of user namespaces is raised, also in a container', () => {
+    expect(mendOf({ container: 'docker' }, 'userns', probe('user/max_user_namespaces'))).toContain('sysctl -w user.max_user_namespaces=15000');
+  });
+
+  test('what fails for want of a user namespace is mended with it', () => {
+    const failed = (name: string, detail: string): Probe => ({ name, ok: false, detail });
+    const found = diagnose([failed('userns', 'No space left on device'), failed('mountns', 'No space left on device'), failed('landlock', 'no')], DEBIAN);
+    expect(found.map(({ mend }) => mend === 'Mend userns first')).toEqual([false, true, false]);
+  });
+
   test('a store that can hold no layers is moved, not the kernel', () => {
     expect(mendOf({ container: 'docker' }, 'overlay-userxattr')).toContain('AGENTFW_STATE_DIR');
   });
