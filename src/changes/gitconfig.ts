@@ -1,5 +1,5 @@
 import { isWithin, normalised, type Bytes } from '../bytes.js';
-import { hostOf, isPlace, isPlainAlias, isUnnamedPlace, newPlace } from './gitremote.js';
+import { hostOf, isPlace, isPlainAlias, isUnnamedPlace, newPlace, type GitEntry } from './gitremote.js';
 
 /**
  * A git configuration file as git reads it (config.c): pure, and strict in that
@@ -8,13 +8,6 @@ import { hostOf, isPlace, isPlainAlias, isUnnamedPlace, newPlace } from './gitre
 export type GitConfig =
   | { readonly kind: 'ok'; readonly entries: readonly GitEntry[] }
   | { readonly kind: 'invalid'; readonly line: number };
-
-export interface GitEntry {
-  /** `section.subsection.name`, section and name in lower case */
-  readonly key: string;
-  /** null for a name without `=`, which means true */
-  readonly value: string | null;
-}
 
 /** Reads `text` with one char per byte or decoded; git gives no meaning to what is not ASCII. */
 export function parseGitConfig(text: string): GitConfig {

@@ -1,4 +1,9 @@
-import type { GitEntry } from './gitconfig.js';
+export interface GitEntry {
+  /** `section.subsection.name`, section and name in lower case */
+  readonly key: string;
+  /** null for a name without `=`, which means true */
+  readonly value: string | null;
+}
 
 /** Keys that say where code comes from and goes to. */
 const PLACES = /^(remote\..*\.(url|pushurl)|submodule\..*\.url)$/s;
