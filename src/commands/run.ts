@@ -1,5 +1,6 @@
 import { boolean, string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
+import { toText } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { endByPolicy } from '../changes/ending.js';
 import { glance } from '../changes/gather.js';
@@ -12,6 +13,7 @@ import { hasOwnTerminal } from '../kernel/process.js';
 import { attention, warning } from '../ui/attention.js';
 import { afterRun, isEmpty } from '../ui/afterrun.js';
 import { AgentfwCommand } from '../ui/command.js';
+import { failedReport, reportFile, runReport } from '../ui/report.js';
 
 const many = { multiple: true, multipleNonGreedy: true } as const;
 
@@ -43,6 +45,7 @@ export default class Run extends AgentfwCommand {
     audit: string({ description: 'also record every program that starts', options: ['exec'] }),
     'on-exit': string({ description: 'what the policy commits and discards when the agent ends: as it says, or nothing', options: ['policy', 'keep'] }),
     'fail-on-escalate': boolean({ description: 'status 3 when the agent ended well and something waits for a decision' }),
+    report: string({ description: 'write what happened to a file, as one JSON object', helpValue: 'FILE' }),
     memory: string({ description: 'the most memory its processes may hold', helpValue: 'SIZE' }),
     pids: string({ description: 'the most processes and threads', helpValue: 'N' }),
     time: string({ description: 'end it after this time', helpValue: '30m' }),
@@ -50,9 +53,6 @@ export default class Run extends AgentfwCommand {
     'accept-degraded': string({ description: 'run without protections that this machine lacks, by name (comma list)', helpValue: 'NAMES', ...many }),
     'no-color': boolean({ description: 'never colour what agentfw itself says' }),
   };
-  static unbuilt = (
-    'report'
-  ).split(' ');
   protected override readonly failure = 125;
 
   protected override async main(): Promise<number> {
@@ -65,7 +65,12 @@ export default class Run extends AgentfwCommand {
     const context = processContext();
     const paths = (flag: 'hide' | 'passthrough' | 'share'): string[] =>
       (flags[flag] ?? []).map((word) => literalPath(decodeWord(word), flag));
-    return runSandbox({
+    const report = flags.report === undefined ? null : reportFile(toText(decodeWord(flags.report)));
+    const write = (value: () => object): void => {
+      const failed = report === null ? null : report.write(value());
+      if (failed !== null) this.printer.say(`agentfw: ${failed}`);
+    };
+    const run = runSandbox({
       ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null },
       net: (flags.net ?? null) as RunOptions['net'],
       network: {
@@ -84,14 +89,20 @@ export default class Run extends AgentfwCommand {
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
       say: (line) => this.printer.say(line),
       warn: warning((line) => this.printer.say(line)),
-      onStopped: (store, record, policy) => {
+      onStopped: (store, record, policy, facts) => {
         const onWait = (): void => this.printer.say('agentfw: waiting for a commit of this sandbox to end');
         const ended = endByPolicy(store, record, { policy, keep: flags['on-exit'] === 'keep', onWait });
         const left = glance(store, record, MOST_LOOKED_AT);
         for (const line of afterRun(record, ended, left, flags.rm ?? false)) this.printer.say(line);
-        return flags['fail-on-escalate'] === true && (!isEmpty(left) || ended.failed !== null) ? 3 : null;
+        const held = flags['fail-on-escalate'] === true && (!isEmpty(left) || ended.failed !== null) ? 3 : null;
+        write(() => runReport(store, record, { ended, facts, status: facts.status === 0 ? (held ?? 0) : facts.status }));
+        return held;
       },
       onDetached: (tag) => this.printer.say(`agentfw: sandbox ${tag} runs in the background; agentfw status ${tag}`),
+    });
+    return report === null ? run : run.catch((error: unknown) => {
+      write(() => failedReport(error));
+      throw error;
     });
   }
 }

@@ -51,7 +51,17 @@ export interface RunOptions {
   /** `--detach`: the agent runs, and this command is about to return */
   readonly onDetached: (tag: string) => void;
   /** called when the agent's tree has ended and its record is written; a status in place of the agent's 0, or null */
-  readonly onStopped: (store: Store, record: SandboxRecord, policy: CompiledPolicy) => number | null;
+  readonly onStopped: (store: Store, record: SandboxRecord, policy: CompiledPolicy, facts: RunFacts) => number | null;
+}
+
+/** What only the run itself knows. */
+export interface RunFacts {
+  /** the agent's, 128+n for a signal */
+  readonly status: number;
+  /** by the network gate */
+  readonly refused: number;
+  /** rules that would allow what nobody could be asked about */
+  readonly wouldAsk: readonly string[];
 }
 
 const MAX_TRIES = 3;
@@ -172,7 +182,8 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${record.tag} or agentfw prune frees some`);
   if (failed !== null && (broken !== null || outcome.failure?.code === 'net' || outcome.failure?.code === 'audit')) throw failed;
   for (const line of [...networkLines(record.tag, trail, network), ...limitLines(record, use)]) options.say(line);
-  const status = options.onStopped(store, record, policy);
+  const facts = { status: outcome.status, refused: trail.refused(), wouldAsk: (network?.wouldAsk() ?? []).map(({ rule }) => rule) };
+  const status = options.onStopped(store, record, policy, facts);
   if (options.rm) removeSandbox(store, record);
   return outcome.status === 0 ? (status ?? 0) : outcome.status;
 }

@@ -119,16 +119,6 @@ describe('without a sandbox', () => {
     `);
   });
 
-  test('a flag of the contract that is not built is refused by name', async () => {
-    expect(await cli(['run', '--report', 'r', 'true'])).toMatchInlineSnapshot(`
-      "--- stderr ---
-      Error: --report is not built yet.
-      Hint: Leave it out; this version has no substitute for it
-      --- exit 125 ---
-      "
-    `);
-  });
-
   test('nothing there is said, and `--json` is one object', async () => {
     expect(await cli(['list'])).toMatchInlineSnapshot(`
       "--- stderr ---

@@ -274,6 +274,27 @@ for (const identity of identities()) {
       expect((await changes('t')).map(({ verdict }) => verdict)).toEqual(['escalate', 'escalate', 'escalate']);
     });
 
+    gated.test('`--report` says to programs what happened, also of an agent that never started', async () => {
+      policy('changes: {commit: ["./src/**"]}\n');
+      const file = join(area.home, 'report.json');
+      const report = (): Record<string, unknown> => JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+      const outside = put('outside.txt', 'kept\n');
+      symlinkSync(outside, file);
+
+      expect((await run(['--tag', 't', '--report', file, '--fail-on-escalate'], 'echo x > src/b.ts; echo y > c.txt')).status).toBe(3);
+      expect(report()).toMatchObject({
+        version: 1, tag: 't', state: 'stopped', status: 3, exit: { code: 0 }, landed: 1, dropped: 0, held: null, failed: null, limited: null, network: { refused: 0, wouldAsk: [] },
+        changes: [{ path: join(area.project, 'c.txt'), kind: 'add', verdict: 'escalate', added: 1 }],
+      });
+      expect(readFileSync(outside, 'utf8')).toBe('kept\n');
+
+      expect((await run(['--report', file, '--hide', area.project], 'true')).status).toBe(125);
+      expect(report()).toMatchObject({ version: 1, error: { code: 'AFW_VIEW' }, status: 125 });
+      expect((await run(['--report', join(area.home, 'none/report.json')], 'echo ran > ran')).status).toBe(125);
+      expect((await run(['--rm', '--report', 'r.json'], 'exit 7')).status).toBe(7);
+      expect(JSON.parse(readFileSync(join(area.project, 'r.json'), 'utf8'))).toMatchObject({ status: 7, changes: [] });
+    });
+
     gated.test('`--fail-on-escalate` is 3 when something waits, and leaves the status of a failed agent', async () => {
       policy('changes:\n  commit: ["./src/**"]\n');
 
