@@ -1,4 +1,4 @@
-import { parentOf } from '../bytes.js';
+import { parentOf, type Bytes } from '../bytes.js';
 import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';
@@ -8,6 +8,7 @@ import { readPolicyOf, type StoredPolicy } from '../sandbox/policy-file.js';
 import { resolveOnly } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { sandboxDir } from '../sandbox/store.js';
+import { hiddenTracked } from '../sandbox/tracked.js';
 import { countsText } from '../ui/changes.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
@@ -30,8 +31,9 @@ export default class Status extends AgentfwCommand {
     const policy = readPolicyOf(store, record.tag);
     const gate = record.state === 'running' ? await liveState(store, record.tag) : null;
     const limits = await limitUse(store.kernel, record, { dir: sandboxDir(store, record.tag), now: store.context.now() });
-    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), limits, limited: record.limited ?? null, policy: policyJson(policy), gate });
-    else this.printer.product(statusText(record, { processes, counts, gate, policy, limits, now: store.context.now() }));
+    const tracked = hiddenTracked(store.kernel, record);
+    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), hiddenTracked: tracked.map((path) => bytesJson('path', path)), limits, limited: record.limited ?? null, policy: policyJson(policy), gate });
+    else this.printer.product(statusText(record, { processes, counts, gate, policy, limits, tracked, now: store.context.now() }));
     return 0;
   }
 }
@@ -52,10 +54,11 @@ interface Seen {
   readonly gate: ControlState | null;
   readonly policy: StoredPolicy | null;
   readonly limits: readonly LimitUse[];
+  readonly tracked: readonly Bytes[];
   readonly now: Date;
 }
 
-function statusText(record: SandboxRecord, { processes, counts, gate, policy, limits, now }: Seen): string {
+function statusText(record: SandboxRecord, { processes, counts, gate, policy, limits, tracked, now }: Seen): string {
   const exit = exitText(record.exit);
   const facts = table([
     ['sandbox', record.tag],
@@ -72,7 +75,7 @@ function statusText(record: SandboxRecord, { processes, counts, gate, policy, li
     ['changes', countsText(counts)],
     ['processes', processes.length === 0 ? 'none' : String(processes.length)],
   ]);
-  return facts + processText(processes) + policyNotes(policy) + lossText(record) + mountText(record) + crashText(record);
+  return facts + processText(processes) + policyNotes(policy) + lossText(record) + trackedText(tracked) + mountText(record) + crashText(record);
 }
 
 const NETWORK = {
@@ -101,6 +104,13 @@ function processText(processes: readonly SandboxProcess[]): string {
 function lossText({ degraded }: SandboxRecord): string {
   if (degraded.length === 0) return '';
   return `\nNot enforced on this machine:\n${degraded.map(({ name, why, accepted }) => `  ${escapeForTerminal(name)}${accepted === true ? ' (accepted)' : ''}: ${escapeForTerminal(why)}\n`).join('')}`;
+}
+
+/** Else a user wonders what git says inside. */
+function trackedText(tracked: readonly Bytes[]): string {
+  if (tracked.length === 0) return '';
+  const more = tracked.length > MOST_HIDES ? `  and ${tracked.length - MOST_HIDES} more\n` : '';
+  return `\nTracked by git and hidden: git inside takes them for deleted or changed, no change here does:\n${tracked.slice(0, MOST_HIDES).map((path) => `  ${showBytes(path)}\n`).join('')}${more}`;
 }
 
 /** What a listed directory says of all below it isn't said again, and of many hidden files of one rule a few stand for all. */

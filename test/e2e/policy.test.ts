@@ -274,6 +274,27 @@ for (const identity of identities()) {
       expect((await changes('t')).map(({ verdict }) => verdict)).toEqual(['escalate', 'escalate', 'escalate']);
     });
 
+    needs('git', 'userns', 'overlay').test('`status` names hidden files that git tracks, whatever the version of its index', async () => {
+      put('project/.env', 'KEY=1\n');
+      put('project/certs/deep/a.key', KEY);
+      put('project/certs/deep/é.key', KEY);
+      const git = async (...words: readonly string[]): Promise<void> => {
+        const done = await area.native(['git', '-c', 'user.name=x', '-c', 'user.email=x@example', ...words]);
+        expect(done.status, done.stderr).toBe(0);
+      };
+      await git('init', '-q');
+      await git('add', '-f', '.env', 'certs', 'src');
+      for (const version of ['2', '3', '4']) {
+        await git('update-index', '--index-version', version);
+        await run(['--tag', `v${version}`], 'git status --porcelain');
+        const { hiddenTracked } = jsonOf<{ readonly hiddenTracked: readonly { readonly path: string }[] }>(await area.cli(['status', `v${version}`, '--json']));
+
+        expect(hiddenTracked.map(({ path }) => path.slice(area.project.length + 1))).toEqual(['.env', 'certs/deep/a.key', 'certs/deep/é.key']);
+        expect((await area.cli(['status', `v${version}`])).stdout).toMatch(/Tracked by git and hidden.*\n {2}.*\.env\n/);
+        expect(await changes(`v${version}`)).toEqual([]);
+      }
+    });
+
     gated.test('`--report` says to programs what happened, also of an agent that never started', async () => {
       policy('changes: {commit: ["./src/**"]}\n');
       const file = join(area.home, 'report.json');
