@@ -28,7 +28,7 @@ export default class Run extends AgentfwCommand {
   static override flags = {
     tag: string({ description: 'name of the sandbox (default: the agent’s name and four letters)', helpValue: 'TAG' }),
     in: string({ description: 'run again in a stopped sandbox, with its changes', helpValue: 'TAG', exclusive: ['tag'] }),
-    net: string({ description: 'the network: loopback only, the host’s own, or a gate that asks or refuses', options: ['off', 'allow', 'ask', 'deny'] }),
+    net: string({ description: 'the network: a gate that asks (the default) or refuses, loopback only, or the host’s own, unfiltered', options: ['off', 'allow', 'ask', 'deny'] }),
     'no-ask': boolean({ description: 'refuse at once what would be asked' }),
     publish: string({ description: 'a host port that leads to one of the sandbox (can be repeated)', helpValue: '[ADDR:]HOST[:SANDBOX]', ...many }),
     'connect-host': string({ description: 'a port of the sandbox’s loopback that leads to the host’s (can be repeated)', helpValue: 'PORT[:HOSTPORT]', ...many }),
@@ -72,7 +72,7 @@ export default class Run extends AgentfwCommand {
     };
     const run = runSandbox({
       ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null },
-      net: (flags.net ?? null) as RunOptions['net'],
+      net: (flags.net ?? 'ask') as RunOptions['net'],
       network: {
         person: flags.detach !== true && hasOwnTerminal(),
         noAsk: flags['no-ask'] === true,

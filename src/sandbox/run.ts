@@ -37,8 +37,7 @@ export interface RunOptions {
   readonly tag: string | null;
   /** `--in TAG`: run again in a stopped sandbox */
   readonly resume: string | null;
-  /** null: not said, which is `allow` with a warning */
-  readonly net: 'off' | 'allow' | 'ask' | 'deny' | null;
+  readonly net: 'off' | 'allow' | 'ask' | 'deny';
   readonly network: NetworkWish;
   readonly rm: boolean;
   readonly durable: boolean;
@@ -82,7 +81,7 @@ export async function runSandbox(options: RunOptions): Promise<number> {
   const store = openStore(context);
   if (options.detach && background === null) return runInBackground(options, store);
   const policy = await policyForRun(store, options.argv, options.wish, accountOf(context).home);
-  checkNetwork(options.net ?? 'allow', options.network, policy.policy);
+  checkNetwork(options.net, options.network, policy.policy);
   const limits = holdLimits(policy.policy, modeOf(context), options.accepted);
   try {
     const opened = await open(store, { ...options, tag: background ?? options.tag });
@@ -104,8 +103,7 @@ interface Opened {
 }
 
 async function open(store: Store, options: RunOptions): Promise<Opened> {
-  const { context, argv, durable } = options;
-  const net = options.net ?? 'allow';
+  const { context, argv, durable, net } = options;
   const mode = modeOf(context);
   if (options.resume === null) {
     const made = createSandbox(store, { tag: options.tag, argv, cwd: context.cwd, mode, net, durable });
@@ -159,7 +157,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
     for (let tries = MAX_TRIES; ; tries -= 1) {
       const start = prepareStart(store, opened.record, options);
       record = start.record;
-      if (tries === MAX_TRIES) announce(store, start, options, opened.fresh);
+      if (tries === MAX_TRIES) announce(store, start, options);
       outcome = await drive(store, start, { keep: (changed) => (record = changed), options, trail, network });
       if (tries <= 1 || !hostMoved(outcome)) break;
     }
@@ -211,17 +209,12 @@ function hostMoved({ failure, started }: Outcome): boolean {
 }
 
 /** Keeps the policy with the sandbox, and tells what the user should know before the agent starts. */
-function announce(store: Store, { record, environment }: Start, options: Prepared, fresh: boolean): void {
+function announce(store: Store, { record, environment }: Start, options: Prepared): void {
   const { policy, say } = options;
   const notes = notesOf(policy, environment, record.net);
   const kept = writePolicy(store, record.tag, { version: 1, policy: policy.policy, notes, withheld: withheldIn(environment) });
   if (!kept) say('agentfw: the disk under the store is full: the policy could not be kept with the sandbox');
   for (const line of startLines(policy, environment, record)) say(line);
-  warn(record, options, fresh);
-}
-
-function warn(record: SandboxRecord, { net, say }: RunOptions, fresh: boolean): void {
-  if (net === null && fresh) say('agentfw: the network is the host\'s own (--net allow); --net off closes it');
   if (isReadOnlyAt(record) && record.mode === 'user') say(`agentfw: ${toText(record.cwd)} is read-only in the sandbox: you may not write it, or no layer can lie over it`);
 }
 
@@ -335,5 +328,6 @@ async function giveUp(store: Store, { record, fresh }: Opened): Promise<void> {
 export function driverError({ exit, code, message, hint }: NonNullable<Outcome['failure']>): AgentfwError {
   const text = /[.!?]$/.test(message) ? message : `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
   const word = code.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
-  return new AgentfwError(`AFW_DRIVER_${word}`, text, hint === null ? { status: exit } : { status: exit, hint });
+  const told = code === 'net' && hint !== null ? `${hint}. Without the gate: --net off, or --net allow for the host’s own network` : hint;
+  return new AgentfwError(`AFW_DRIVER_${word}`, text, told === null ? { status: exit } : { status: exit, hint: told });
 }

@@ -66,11 +66,18 @@ for (const identity of identities()) {
       expect(outcome.stdout).toBe('0 1 2 3 0\n');
     });
 
-    gated.test('warns once that the network is the host\'s, unless it was said', async () => {
-      expect((await area.cli(['run', '--rm', '--', 'true'])).stderr).toMatch(/^agentfw: the network is the host's own/);
-      expect((await area.cli(['run', '--rm', '--net', 'allow', '--', 'true'])).stderr).toBe('');
+    gated.test('the network asks by default; the host’s own has to be typed', async () => {
+      const inside = async (...flags: readonly string[]): Promise<string> => (await area.cli(['run', '--rm', ...flags, '--', 'readlink', '/proc/self/ns/net'])).stdout;
+      const host = (await area.native(['readlink', '/proc/self/ns/net'])).stdout;
+
+      expect(await inside('--net', 'allow')).toBe(host);
+      expect(await inside()).toMatch(/^net:/);
+      expect(await inside()).not.toBe(host);
       const links = await run(['--rm'], 'sh', '-c', 'cat /proc/net/dev | tail -n +3 | wc -l');
       expect(links.stdout).toBe('1\n');
+      const asked = await area.cli(['run', '--tag', 'asks', '--', 'sh', '-c', "curl -s -m 20 -o /dev/null -w '%{http_code}' http://nowhere.example/ || echo none"]);
+      expect(asked.stdout).toBe('403');
+      expect(asked.stderr).toContain('network: {allow: ["nowhere.example:80"]}');
     });
 
     gated.test('keeps the layers for `--in`, with the private directories', async () => {
