@@ -3,7 +3,6 @@
 const { readFileSync } = require('node:fs');
 const { createRequire } = require('node:module');
 const { dirname, resolve } = require('node:path');
-const { setFlagsFromString } = require('node:v8');
 const { Script } = require('node:vm');
 
 const root = resolve(__dirname, '..');
@@ -29,6 +28,4 @@ function cacheFor(source) {
   }
 }
 
-// Commands are over before optimised code has paid for its making: that alone is a quarter of a large diff.
-setFlagsFromString('--interrupt-budget=3000000');
 load().main(process.argv.slice(2), `${root}/`);

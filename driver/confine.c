@@ -148,8 +148,14 @@ static int prove(const struct spec *s, uint64_t keep, struct fault *f)
 	if (!fails_with(syscall(SYS_ioctl, -1L, 0x100000000L | TIOCSTI, 0L),
 			EPERM))
 		return broken(f, "the agent could type into the terminal");
-	if (!s->nested && !fails_with(unshare(CLONE_NEWUSER), EPERM))
+	if (s->nested == NESTED_DENY &&
+	    !fails_with(unshare(CLONE_NEWUSER), EPERM))
 		return broken(f, "the agent could nest namespaces");
+	if (s->nested == NESTED_NO_CGROUP &&
+	    !fails_with(unshare((int)(CLONE_NEWUSER | K_CLONE_NEWCGROUP)),
+			EPERM))
+		return broken(f, "the agent could see the host's control "
+				 "groups");
 	return 0;
 }
 
@@ -216,7 +222,8 @@ int confine(const struct spec *s, const struct told *t, struct fault *f)
 	    errno != EPERM && errno != EDQUOT)
 		return fault_errno(f, "keyring",
 				   "can't leave the session keyring");
-	if (set_limits(s, f) || (!s->nested && forbid_namespaces(f)) ||
+	if (set_limits(s, f) ||
+	    (s->nested == NESTED_DENY && forbid_namespaces(f)) ||
 	    set_caps(keep, f))
 		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

@@ -107,7 +107,7 @@ static int probe_seccomp(struct probe *p)
 {
 	struct fault f;
 
-	return probe_privs(p) || seccomp_apply(false, &f) ? errno : 0;
+	return probe_privs(p) || seccomp_apply(NESTED_DENY, &f) ? errno : 0;
 }
 
 static int probe_io_uring(struct probe *p)

@@ -202,7 +202,17 @@ static const struct rule not_nested[] = {
 	NO_NR(467 /* open_tree_attr */, EPERM),
 };
 
-static void build(struct program *p, bool nested)
+/*
+ * With `nested no-cgroup`: a control group namespace lets its owner mount the
+ * hierarchies, which would begin at a group of the host.
+ */
+static const struct rule no_cgroup[] = {
+	{SYS_clone, EPERM, HAS_BITS, 0, {K_CLONE_NEWCGROUP}, 1, 0},
+	{SYS_unshare, EPERM, HAS_BITS, 0, {K_CLONE_NEWCGROUP}, 1, 0},
+	NO_NR(NR_clone3, ENOSYS),
+};
+
+static void build(struct program *p, enum nested nested)
 {
 	load(p, offsetof(struct seccomp_data, arch));
 	emit(p, BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0);
@@ -214,12 +224,15 @@ static void build(struct program *p, bool nested)
 #endif
 	for (size_t i = 0; i < COUNT(always); i++)
 		emit_rule(p, &always[i]);
-	for (size_t i = 0; !nested && i < COUNT(not_nested); i++)
+	for (size_t i = 0; nested == NESTED_DENY && i < COUNT(not_nested); i++)
 		emit_rule(p, &not_nested[i]);
+	for (size_t i = 0; nested == NESTED_NO_CGROUP && i < COUNT(no_cgroup);
+	     i++)
+		emit_rule(p, &no_cgroup[i]);
 	answer(p, SECCOMP_RET_ALLOW);
 }
 
-int seccomp_apply(bool nested, struct fault *f)
+int seccomp_apply(enum nested nested, struct fault *f)
 {
 	struct program p = {.length = 0};
 	struct sock_fprog filter = {.filter = p.code};

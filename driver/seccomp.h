@@ -2,8 +2,8 @@
 #ifndef AGENTFW_SECCOMP_H
 #define AGENTFW_SECCOMP_H
 
-#include "status.h"
+#include "spec.h"
 
-int seccomp_apply(bool nested, struct fault *f);
+int seccomp_apply(enum nested nested, struct fault *f);
 
 #endif

@@ -20,7 +20,7 @@ enum {
 	SPEC_MAX_RLIMITS = 16,
 	SPEC_MAX_REQUIRES = 16,
 	SPEC_MAX_SOCKETS = 32,
-	SPEC_MAX_GROUPS = 4,
+	SPEC_MAX_GROUPS = 24,
 };
 
 enum mode { MODE_USER, MODE_ROOT };
@@ -57,6 +57,9 @@ struct limit {
 	struct rlimit value;
 };
 
+/* Namespaces of the agent's own: none, all but those of control groups, all. */
+enum nested { NESTED_DENY, NESTED_NO_CGROUP, NESTED_ALLOW };
+
 /* A host socket that is brokered: ours, which the view shows, and the real one. */
 struct host_socket {
 	const char *listen, *target;
@@ -73,7 +76,8 @@ struct spec {
 	gid_t gid;
 	const char *newroot, *cwd, *hostname;
 	enum net net;
-	bool nested, tty, detach, audit_execs;
+	enum nested nested;
+	bool tty, detach, audit_execs;
 	pid_t target;
 	uint64_t target_start;
 

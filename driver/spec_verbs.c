@@ -20,7 +20,10 @@ static const struct word modes[] = {
 static const struct word nets[] = {
 	{"off", NET_OFF}, {"host", NET_HOST}, {"gate", NET_GATE}, {0}};
 static const struct word audits[] = {{"none", 0}, {"exec", 1}, {0}};
-static const struct word nesteds[] = {{"deny", 0}, {"allow", 1}, {0}};
+static const struct word nesteds[] = {{"deny", NESTED_DENY},
+				      {"no-cgroup", NESTED_NO_CGROUP},
+				      {"allow", NESTED_ALLOW},
+				      {0}};
 static const struct word binds[] = {{"rw", 0}, {"ro", FLAG_RO}, {0}};
 static const struct word tmpfs_flags[] = {
 	{"ro", FLAG_RO}, {"noexec", FLAG_NOEXEC}, {0}};
@@ -69,7 +72,7 @@ static int set_path(struct parser *p, const char *text, const char **out)
 
 WORD_SETTER(mode, modes, enum mode)
 WORD_SETTER(net, nets, enum net)
-WORD_SETTER(nested, nesteds, bool)
+WORD_SETTER(nested, nesteds, enum nested)
 WORD_SETTER(tty, bools, bool)
 WORD_SETTER(detach, bools, bool)
 

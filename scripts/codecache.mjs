@@ -11,6 +11,8 @@ const filename = join(out, 'main.cjs');
 const source = readFileSync(filename, 'latin1');
 const script = new Script(source, { filename });
 const module = { exports: {} };
+// V8 takes a cache only under the flags that it was made under, and commands change some once all is loaded.
+createRequire(filename)('node:v8').setFlagsFromString = () => undefined;
 script.runInThisContext()(module.exports, createRequire(filename), module, filename, dirname(filename), (name) => import(name));
 
 // What commands run is compiled too: they find an empty home, a store of their own, and an agent that writes one

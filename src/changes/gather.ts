@@ -1,5 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
+import { optimiseLate } from '../kernel/optimise.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './bare.js';
@@ -50,6 +51,7 @@ export function changesOf(store: Store, record: SandboxRecord, look: Look = 'no'
 }
 
 function scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, look: Look): Generator<Change> {
+  optimiseLate();
   return withoutHidden(scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, look }), blindness);
 }
 

@@ -52,13 +52,63 @@ export function makeGroups(limits: GroupLimits, host: Hierarchies): Group[] {
   return [...places.values()].flatMap(({ place, controllers }) => makeGroup(place, controllers, limits));
 }
 
+/**
+ * Groups in every other hierarchy whose files the tree could write: a control
+ * group namespace of its own begins where the tree is, and an agent of root,
+ * or one to whom the group is delegated, owns what is there and below.
+ */
+export function makeHull(made: readonly Group[], host: Hierarchies, asRoot: boolean): Group[] {
+  return openHierarchies(made, host, asRoot).flatMap(({ version, dir }) => (dir === null || !takesAny(dir, version) ? [] : makeGroup({ version, parent: dir, back: dir }, [], {})));
+}
+
+/** No hierarchy shows the tree more than itself. */
+export function isHullWhole(made: readonly Group[], host: Hierarchies, asRoot: boolean): boolean {
+  return openHierarchies(made, host, asRoot).length === 0;
+}
+
+/** Hierarchies without a group of ours whose files the tree could write; where none is mounted for us, only root's could. */
+function openHierarchies(made: readonly Group[], { mounts, own }: Hierarchies, asRoot: boolean): { readonly version: 1 | 2; readonly dir: string | null }[] {
+  return own.split('\n').flatMap((line) => {
+    const [, names, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (names === undefined || path === undefined) return [];
+    const version = names === '' ? 2 : 1;
+    const shown = mounts.filter(({ type, options }) => (version === 2 ? type === 'cgroup2' : type === 'cgroup' && names.split(',').every((name) => options.includes(name))));
+    const tops = shown.map(({ point }) => toText(point));
+    if (made.some(({ dir }) => tops.some((top) => dir.startsWith(`${top}/`)))) return [];
+    const places = shown.filter(({ readOnly }) => !readOnly).flatMap((mount) => placeIn(mount, path) ?? []);
+    const dir = places.at(-1) ?? null;
+    return asRoot || (dir !== null && takesAny(dir, version)) ? [{ version, dir } as const] : [];
+  });
+}
+
+function placeIn({ root, point }: Mount, path: string): string | null {
+  const above = toText(root);
+  if (!(above === '/' || path === above || path.startsWith(`${above}/`))) return null;
+  return posix.join(toText(point), above === '/' ? path : path.slice(above.length)).replace(/(?<=.)\/$/, '');
+}
+
+/** A group can be made here, and processes moved to it. */
+function takesAny(dir: string, version: 1 | 2): boolean {
+  if (version === 2 && !['domain', ''].includes((read(dir, 'cgroup.type') ?? '').trim())) return false;
+  return isOurs(dir);
+}
+
+/** Version 1: a new group of processors has none, and takes no process. */
+function inheritProcessors(dir: string): void {
+  for (const name of ['cpuset.cpus', 'cpuset.mems']) {
+    if (read(dir, name)?.trim() === '') writeFileSync(posix.join(dir, name), read(posix.dirname(dir), name) ?? '');
+  }
+}
+
 function makeGroup({ version, parent, back }: Place, controllers: readonly Controller[], limits: GroupLimits): Group[] {
   sweepGroups(parent);
   const dir = posix.join(parent, `agentfw-${process.pid}-${startTimeOf(process.pid) ?? '0'}`);
   const made: Group = { version, controllers, dir, back };
   try {
-    mkdirSync(dir);
-    mkdirSync(posix.join(dir, TREE));
+    for (const place of [dir, posix.join(dir, TREE)]) {
+      mkdirSync(place);
+      if (version === 1) inheritProcessors(place);
+    }
     for (const controller of controllers) setLimit(made, controller, limits[controller] ?? 0);
     return [made];
   } catch {
@@ -82,16 +132,18 @@ function placeFor(controller: Controller, { mounts, own }: Hierarchies): Place |
 }
 
 /** The directory of our own group below this mount, or null where the mount doesn't show it. */
-function ownGroup({ root, point }: Mount, version: 1 | 2, controller: Controller, own: string): string | null {
+function ownGroup(mount: Mount, version: 1 | 2, controller: Controller, own: string): string | null {
   const line = own.split('\n').map((text) => /^\d+:([^:]*):(\/.*)$/.exec(text)).find((found) => (version === 2 ? found?.[1] === '' : found?.[1]?.split(',').includes(controller)));
   const path = line?.[2];
-  const above = toText(root);
-  if (path === undefined || !(above === '/' || path === above || path.startsWith(`${above}/`))) return null;
-  return posix.join(toText(point), above === '/' ? path : path.slice(above.length)).replace(/\/$/, '');
+  return path === undefined ? null : placeIn(mount, path);
 }
 
 function takes(dir: string, version: 1 | 2, controller: Controller): boolean {
   if (version === 2 && !(read(dir, 'cgroup.subtree_control') ?? '').split(/\s+/).includes(controller)) return false;
+  return isOurs(dir);
+}
+
+function isOurs(dir: string): boolean {
   try {
     accessSync(dir, constants.W_OK);
     accessSync(posix.join(dir, 'cgroup.procs'), constants.W_OK);

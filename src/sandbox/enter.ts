@@ -41,7 +41,7 @@ export async function enterSandbox(options: EnterOptions): Promise<number> {
   const env = environmentFor(context, built, { tag: record.tag, cwd }, account);
   const argv = options.argv.length > 0 ? options.argv : [fromText(account.shell)];
   const spec = encodeEnterSpec({
-    ...{ mode: record.mode, ...idsOf(context), cwd, net: netOf(record), nested: nestedOf(policy), tty: hasOwnTerminal() },
+    ...{ mode: record.mode, ...idsOf(context), cwd, net: netOf(record), nested: nestedOf(policy, record.groups, record.mode), tty: hasOwnTerminal() },
     ...{ argv, env: env.map(fromText), rlimits: rlimitsOf(record.limits ?? []), groups: placesOf(record.groups ?? []), target },
   });
   const outcome = await supervise((ears) => startDriver({ verb: 'enter', spec, dir: sandboxDir(store, record.tag) }, ears), {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { AgentfwError } from '../errors.js';
-import { groupUse, makeGroups, removeGroups, treeOf, type Controller, type Group, type GroupLimits, type GroupUse } from '../kernel/cgroup.js';
+import { groupUse, isHullWhole, makeGroups, makeHull, removeGroups, treeOf, type Controller, type Group, type GroupLimits, type GroupUse, type Hierarchies } from '../kernel/cgroup.js';
 import { readMountinfo } from '../kernel/facts.js';
 import { limitOf, settingOf, type CompiledPolicy } from '../policy/index.js';
 import { sizeText } from '../policy/units.js';
@@ -39,6 +39,23 @@ const MEND = 'Start it where control groups are delegated to you (systemd-run --
  * removes the groups.
  */
 export function holdLimits(policy: CompiledPolicy, mode: SandboxRecord['mode'], accepted: ReadonlySet<string>): LimitPlan {
+  const plan = limitsFor(policy, mode, accepted);
+  return { ...plan, groups: [...plan.groups, ...makeHull(plan.groups, hierarchies(), mode === 'root')] };
+}
+
+/**
+ * Whether the agent may begin control group namespaces: only where they would
+ * show it no more than its own tree.
+ */
+export function mayNestGroups(groups: readonly Group[], mode: SandboxRecord['mode']): boolean {
+  return isHullWhole(groups, hierarchies(), mode === 'root');
+}
+
+function hierarchies(): Hierarchies {
+  return { mounts: parseMountinfo(readMountinfo()), own: readFileSync('/proc/self/cgroup', 'utf8') };
+}
+
+function limitsFor(policy: CompiledPolicy, mode: SandboxRecord['mode'], accepted: ReadonlySet<string>): LimitPlan {
   const wanted = LIMIT_NAMES.flatMap((name) => {
     const value = limitOf(policy, name);
     return value === null ? [] : [{ name, value }];
@@ -70,7 +87,7 @@ function isController(name: LimitName): name is Controller {
 function groupsFor(wanted: readonly { readonly name: LimitName; readonly value: number }[]): readonly Group[] {
   if (wanted.length === 0) return [];
   const limits: GroupLimits = Object.fromEntries(wanted.map(({ name, value }) => [name, value]));
-  return makeGroups(limits, { mounts: parseMountinfo(readMountinfo()), own: readFileSync('/proc/self/cgroup', 'utf8') });
+  return makeGroups(limits, hierarchies());
 }
 
 function holderOf(name: Controller, mode: SandboxRecord['mode'], groups: readonly Group[]): Limit['by'] | null {

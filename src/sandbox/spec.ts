@@ -10,7 +10,7 @@ export interface Spec {
   readonly newroot: Bytes;
   readonly cwd: Bytes;
   readonly net: 'off' | 'host' | 'gate';
-  readonly nested: 'allow' | 'deny';
+  readonly nested: 'allow' | 'no-cgroup' | 'deny';
   readonly tty: boolean;
   readonly detach: boolean;
   /** tell of every program that starts */

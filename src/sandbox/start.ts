@@ -14,7 +14,7 @@ import { buildEnvironment, settingOf, type BuiltEnvironment, type CompiledPolicy
 import { environmentOf, type EnvironmentOptions } from './environment.js';
 import { makeGateFiles } from './gatefiles.js';
 import { prepareView } from './prepare.js';
-import { placesOf, rlimitsOf, type LimitPlan } from './limits.js';
+import { mayNestGroups, placesOf, rlimitsOf, type LimitPlan } from './limits.js';
 import { programPaths, projectOf, sharedGitDirs } from './program.js';
 import { hiddenFor, type RunPolicy } from './policy.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
@@ -63,7 +63,7 @@ export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted
     policy: { digest: policy.digest, profile: policy.profile.name, version: policy.profile.version },
   };
   const spec = encodeSpec({
-    ...{ mode: record.mode, ...idsOf(store.context), newroot: made.newroot, cwd: record.cwd, nested: nestedOf(policy) },
+    ...{ mode: record.mode, ...idsOf(store.context), newroot: made.newroot, cwd: record.cwd, nested: nestedOf(policy, wanted.limits.groups, record.mode) },
     ...{ net: netOf(record), tty: hasOwnTerminal() && !wanted.detach, detach: wanted.detach },
     ...{ argv: wanted.argv, env: env.map(fromText), rlimits: rlimitsOf(wanted.limits.limits), groups: placesOf(wanted.limits.groups), ops: plan.ops, sockets },
     audit: settingOf(policy, 'audit.exec')?.value === 'on' ? 'exec' : 'none',
@@ -79,8 +79,10 @@ export function netOf({ net }: Pick<SandboxRecord, 'net'>): 'off' | 'host' | 'ga
   return net === 'off' ? 'off' : net === 'allow' ? 'host' : 'gate';
 }
 
-export function nestedOf(policy: CompiledPolicy): 'allow' | 'deny' {
-  return settingOf(policy, 'nested')?.value === 'deny' ? 'deny' : 'allow';
+/** `no-cgroup`: every namespace but those of control groups, see `mayNestGroups`. */
+export function nestedOf(policy: CompiledPolicy, groups: SandboxRecord['groups'], mode: SandboxRecord['mode']): Spec['nested'] {
+  if (settingOf(policy, 'nested')?.value === 'deny') return 'deny';
+  return mayNestGroups(groups ?? [], mode) ? 'allow' : 'no-cgroup';
 }
 
 interface Surroundings {

@@ -246,6 +246,22 @@ def kn07(state):
     return {"status": done.returncode, "won": done.stdout.split()}
 
 
+def groups():
+    """As root of a nested user namespace: control groups with processes of the host that one may write to."""
+    script = """
+      for kind in cgroup2 freezer memory pids cpu cpuset blkio devices; do
+        mkdir -p /dev/shm/afw-groups
+        case $kind in cgroup2) mount -t cgroup2 none /dev/shm/afw-groups;; *) mount -t cgroup -o $kind none /dev/shm/afw-groups;; esac 2>/dev/null || continue
+        # A process that is not in the pid namespace is shown as 0.
+        grep -qx 0 /dev/shm/afw-groups/cgroup.procs && test -w /dev/shm/afw-groups/cgroup.procs && echo $kind
+        umount /dev/shm/afw-groups
+      done
+      exit 0
+    """
+    done = subprocess.run(["unshare", "-UrmC", "bash", "-c", script], capture_output=True, text=True, check=False)
+    return {"won": done.stdout.split()}
+
+
 def kn08():
     paths = ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/vm/drop_caches", "/proc/sys/kernel/hostname",
              "/proc/sys/kernel/modprobe", "/sys/power/state", "/sys/kernel/mm/transparent_hugepage/enabled", "/proc/sys/fs/binfmt_misc/register"]
@@ -346,7 +362,7 @@ def main():
         attempt(os.symlink, "/etc/hostname", name)
     print(json.dumps({
         "store": rd02_rd19(state), "processes": rd14(supervisor), "kernel": rd16(), "core": rd20(), "foreign": tc08(),
-        "mounts": tc10(), "trace": kn02(), "namespaces": kn05(), "nested": kn07(state), "settings": kn08(),
+        "mounts": tc10(), "trace": kn02(), "namespaces": kn05(), "nested": kn07(state), "groups": groups(), "settings": kn08(),
         "calls": kn10(), "keys": kn11(), "devices": kn14(), "uring": kn01(), "sockets": np11(),
         "capabilities": capabilities(), "terminal": tt01(), "private": private(["/tmp", "/var/tmp", "/dev/shm"]),
         "host sockets": {p: os.path.exists(p) for p in ("/run/docker.sock", "/var/run/docker.sock", "/run/dbus/system_bus_socket", "/run/systemd/private")},

@@ -121,6 +121,10 @@ for (const identity of identities()) {
         expect(of('nested')['won']).toEqual([]);
       });
 
+      test('no control group of the host can be written to, to freeze or kill what is in it', () => {
+        expect(of('groups')['won']).toEqual([]);
+      });
+
       test('KN08 kernel settings are read-only', () => {
         const { 'lower oom_score_adj': _, ...files } = of('settings');
         expect(Object.entries(files).filter(([, answer]) => !refused.includes(String(answer)))).toEqual([]);

@@ -458,6 +458,15 @@ def nested_deny_refuses_namespaces_too_KN05_KN19(box):
 
 
 @test()
+def nested_no_cgroup_refuses_those_namespaces_alone(box):
+    script = ('unshare -U true && echo user; unshare -Ur unshare -C true '
+              '2>/dev/null || echo refused; unshare -UrC true 2>/dev/null || '
+              'echo refused')
+    good(sh(box, script, nested='no-cgroup'), 'user\nrefused\nrefused\n')
+    good(sh(box, 'unshare -UrC true'))
+
+
+@test()
 def calls_by_the_32_bit_entry_kill_TC08(box):
     if os.uname().machine == 'x86_64':
         equal(run(box, '/t/try', 'compat').status, 128 + signal.SIGSYS)

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, jsonOf, type Area, type RunOptions } from '../helpers/sandbox.js';
+import { createArea, eventually, identities, jsonOf, repository, type Area, type RunOptions } from '../helpers/sandbox.js';
 import { transcript } from '../helpers/transcript.js';
 
 const [identity] = identities();
@@ -26,6 +26,15 @@ async function cli(args: readonly string[], options?: RunOptions): Promise<strin
 }
 
 describe('without a sandbox', () => {
+  test('the bundle starts from its code cache', () => {
+    const script = `
+      const { readFileSync } = require('node:fs');
+      const [source, cache] = ['cjs', 'cache'].map((end) => readFileSync('dist/fast/main.' + end));
+      const { cachedDataRejected } = new (require('node:vm').Script)(source.toString('latin1'), { cachedData: cache.subarray(64) });
+      console.log(cachedDataRejected);`;
+    expect(spawnSync(process.execPath, ['-e', script], { cwd: repository, encoding: 'utf8' }).stdout).toBe('false\n');
+  });
+
   test('`--help` names every command, and `help X`, `X --help` one', async () => {
     const all = await area.cli(['--help']);
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Bytes } from '../../src/bytes.js';
-import { groupUse, makeGroups, removeGroups, treeOf } from '../../src/kernel/cgroup.js';
+import { groupUse, isHullWhole, makeGroups, makeHull, removeGroups, treeOf } from '../../src/kernel/cgroup.js';
 import { startTimeOf } from '../../src/kernel/process.js';
 import { parseMountinfo } from '../../src/view/mountinfo.js';
 
@@ -65,6 +65,31 @@ test('version 1 has a hierarchy per controller, and a container may see a part o
 
   expect(made).toMatchObject({ version: 1, controllers: ['cpu'], back: join(top, 'own') });
   expect(text(made?.dir ?? '', 'cpu.cfs_quota_us')).toBe('150000');
+});
+
+test('root gets a group of its own in every hierarchy that has none, and it is known where that can not be', () => {
+  group('own');
+  const host = { mounts: one('cpu'), own: '3:cpu:/own\n' };
+  const [made] = makeHull([], host, true);
+
+  expect(made).toMatchObject({ version: 1, controllers: [], back: join(top, 'own') });
+  expect(existsSync(treeOf(made!))).toBe(true);
+  expect(isHullWhole([], host, true)).toBe(false);
+  expect(isHullWhole([made!], host, true)).toBe(true);
+  expect(makeHull([made!], host, true)).toEqual([]);
+  // One that is mounted nowhere could be mounted by the agent.
+  const more = { ...host, own: `${host.own}4:freezer:/own\n` };
+  expect(makeHull([made!], more, true)).toEqual([]);
+  expect(isHullWhole([made!], more, true)).toBe(false);
+});
+
+test('others need one only where their own group is delegated to them', () => {
+  group('session');
+  const host = { mounts: two(), own: '0::/session\n4:freezer:/x\n' };
+
+  expect(makeHull([], host, false)).toHaveLength(1);
+  rmSync(join(top, 'session/cgroup.procs'));
+  expect(isHullWhole([], host, false)).toBe(true);
 });
 
 test('what a supervisor left that is gone is removed by the next, what runs stays', () => {
