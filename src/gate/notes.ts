@@ -27,23 +27,33 @@ const PAUSE_MS = 100;
 export function makeNotes(dir: string): Notes {
   const kept: Note[] = [];
   let timer: ReturnType<typeof setTimeout> | null = null;
+  let due = false;
   mkdirSync(dir, { recursive: true, mode: 0o755 });
-  const flush = (): void => {
-    if (timer !== null) clearTimeout(timer);
-    timer = null;
+  const write = (): void => {
     const file = join(dir, 'notes');
     writeFileSync(`${file}.new`, textOf(kept), { mode: 0o644 });
     renameSync(`${file}.new`, file);
+    due = false;
   };
-  flush();
+  // A refused client may look at once: what comes first is written at once, a flood in turns.
+  const pause = (): void => {
+    write();
+    timer = setTimeout(() => {
+      timer = null;
+      if (due) pause();
+    }, PAUSE_MS).unref();
+  };
+  write();
   return {
     add: (note) => {
       kept.push(note);
       if (kept.length > KEPT) kept.shift();
-      timer ??= setTimeout(flush, PAUSE_MS);
-      timer.unref();
+      due = true;
+      if (timer === null) pause();
     },
-    flush,
+    flush: () => {
+      if (due) write();
+    },
   };
 }
 

@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { makeNotes, type Note } from '../../src/gate/notes.js';
+import { tempDir } from '../kernel/temp.js';
+
+const note = (what: string, why = 'no rule names it'): Note => ({ time: new Date(0), what, rule: 'net.default', why, how: 'ask' });
+
+describe('the notes on refusals, which the agent reads', () => {
+  test('a refusal is there before the client can know of it', () => {
+    const dir = tempDir();
+    const notes = makeNotes(dir);
+    notes.add(note('example.org:443'));
+
+    expect(linesOf(dir)).toEqual(['1970-01-01T00:00:00.000Z example.org:443 [net.default] no rule names it - ask']);
+  });
+
+  test('a flood is written in turns, and the newest 50 are kept', () => {
+    const dir = tempDir();
+    const notes = makeNotes(dir);
+    for (let n = 0; n < 1000; n += 1) notes.add(note(`h${n}:443`));
+    expect(linesOf(dir)).toHaveLength(1);
+
+    notes.flush();
+    expect(linesOf(dir)).toHaveLength(50);
+    expect(linesOf(dir).at(-1)).toContain(' h999:443 ');
+  });
+
+  test('what an agent asked for can’t begin a line or act on a terminal', () => {
+    const dir = tempDir();
+    makeNotes(dir).add(note('a\nb\u001b[2J\u202e:443', 'x'.repeat(10_000)));
+
+    expect(linesOf(dir)).toHaveLength(1);
+    expect(linesOf(dir)[0]).toMatch(/^1970-01-01T00:00:00.000Z a\?b\?\[2J\?:443 \[net.default\] x{400} - ask$/);
+  });
+});
+
+function linesOf(dir: string): readonly string[] {
+  return readFileSync(`${dir}/notes`, 'utf8').split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+}
