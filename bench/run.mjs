@@ -30,7 +30,7 @@ function main() {
   const place = isRoot ? ramDisk() : mkdtempSync(join(tmpdir(), 'agentfw-bench-'));
   try {
     const bench = benchAt(place);
-    const rows = [...launchRows(bench), ...workRows(bench), ...appendRows(bench), ...changeRows(bench)];
+    const rows = [...launchRows(bench), ...workRows(bench), ...appendRows(bench), ...changeRows(bench), ...hideRows(bench)];
     console.log(flags.json ? JSON.stringify({ kernel: kernel(), mode: flags.mode, rows }, null, 1) : table(rows));
   } finally {
     if (!isRoot) rmSync(place, { recursive: true, force: true });
@@ -180,6 +180,30 @@ function changeRows(bench) {
   }
   const title = (what) => `${what} of 20,000 changes (native: \`cp -a\` + \`rsync\` of the same)`;
   return ['diff', 'commit', 'discard'].map((what) => row(title(what), samples.copy, samples[what]));
+}
+
+/** The search for what is hidden at any depth: a launch in a full home against one in an empty home. */
+function hideRows(bench) {
+  if (!selected('hides')) return [];
+  const full = join(bench.home, 'full');
+  ok(bench, [process.execPath, '-e', `const { mkdirSync, writeFileSync } = require('fs');
+    for (let dir = 0; dir < 4000; dir++) {
+      const path = '${full}/project' + (dir % 40) + '/src' + (dir % 100) + '/d' + dir;
+      mkdirSync(path, { recursive: true });
+      for (let file = 0; file < 50; file++) writeFileSync(path + '/module-' + file + '.ts', '');
+    }`]);
+  const empty = join(bench.home, 'empty');
+  ok(bench, ['mkdir', '-p', empty]);
+  const samples = { empty: [], full: [] };
+  for (let n = 0; n < Number(flags.launches); n++) {
+    for (const [name, home] of n % 2 ? [['full', full], ['empty', empty]] : [['empty', empty], ['full', full]]) {
+      const own = { ...bench, env: { ...bench.env, HOME: home } };
+      samples[name].push(spawned(own, [...agentfw, 'run', '--tag', 'hides', '--net', 'off', '--', '/bin/true'], home));
+      ok(own, [...agentfw, 'discard', '--tag', 'hides', '--yes'], home);
+    }
+  }
+  clean(bench, full);
+  return [row('launch in a home of 200,000 files (native: in an empty one)', samples.empty, samples.full)];
 }
 
 // --- running ------------------------------------------------------------------

@@ -14,6 +14,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports)
 	agentfw::exportCopy(env, exports);
 	agentfw::exportSync(env, exports);
 	agentfw::exportWalk(env, exports);
+	agentfw::exportFind(env, exports);
 	agentfw::exportBatch(env, exports);
 	return exports;
 }

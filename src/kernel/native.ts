@@ -36,6 +36,7 @@ interface Addon {
   exitNow(status: number): never;
   flock(fd: number, operation: number): number;
   landBatch(steps: Buffer, names: Buffer, lanes: Uint32Array, status: Uint8Array, threads: number, most: number): void;
+  findNames(roots: string, literals: string, endings: string, pieces: string, skip: string, avoid: string, limit: bigint): { readonly paths: string; readonly entries: number; readonly dirs: number; readonly unread: number };
   errorText(errno: number): string;
   walkOpen(upper: number, base: number, bits: number): WalkHandle | number;
   walkNext(walk: WalkHandle): ArrayBuffer | number;
@@ -171,6 +172,40 @@ export const native: Kernel = {
   landBatch: ({ steps, names, lanes, status, threads, most }) => addon.landBatch(steps, names, lanes, status, threads, most),
   walk,
 };
+
+/** What a search looks for; a name that may be of interest is told, never one too few. All in lower case. */
+export interface NameFilter {
+  readonly literals: readonly string[];
+  /** with their dot */
+  readonly endings: readonly string[];
+  readonly pieces: readonly string[];
+}
+
+export interface FindRequest {
+  readonly roots: readonly Bytes[];
+  readonly filter: NameFilter;
+  /** names of directories that are not entered, and paths of them */
+  readonly skip: readonly Bytes[];
+  readonly avoid: readonly Bytes[];
+  /** entries after which the search gives up */
+  readonly limit: number;
+}
+
+export interface FindResult {
+  /** sorted; names with bytes beyond ASCII are always among them */
+  readonly paths: readonly Bytes[];
+  readonly entries: number;
+  /** directories that the disk did not give */
+  readonly unread: number;
+}
+
+/** Searches whole trees for names, links never followed, by several threads: the caller waits. */
+export function findNames({ roots, filter, skip, avoid, limit }: FindRequest): FindResult {
+  const pack = (list: readonly string[]): string => list.map((one) => `${one}\0`).join('');
+  const { literals, endings, pieces } = filter;
+  const { paths, entries, unread } = addon.findNames(pack(roots), pack(literals), pack(endings), pack(pieces), pack(skip), pack(avoid), BigInt(limit));
+  return { paths: stringsIn(paths).sort(), entries, unread };
+}
 
 /**
  * Ends this process without Node's own exit handler, which sets the terminal

@@ -66,6 +66,22 @@ export function nameMatcher<T>(entries: readonly (readonly [PathPattern, T])[]):
   return { named: (name) => lookUp(table, fold(name)) };
 }
 
+/** What a fast search needs of these patterns: it may tell of more names than match, never of fewer. */
+export function nameFilter(patterns: readonly PathPattern[]): { readonly literals: string[]; readonly endings: string[]; readonly pieces: string[] } {
+  const table = nameTable<true>();
+  const pieces = new Set<string>();
+  for (const pattern of patterns) {
+    const name = floatingName(pattern);
+    if (name === null) continue;
+    const folded = fold(fromText(name));
+    const before = table.globs.length;
+    addName(table, folded, true);
+    // Of any other pattern the longest part that a name must have; none at all matches everything.
+    if (table.globs.length > before) pieces.add(folded.replace(/\[[^\]]*\]?/g, '*').split(/[*?\\]/).reduce((a, b) => (b.length > a.length ? b : a), ''));
+  }
+  return { literals: [...table.literal.keys()], endings: [...table.endings.keys()], pieces: [...pieces] };
+}
+
 /** `NAME` of a `any-depth NAME` pattern, else null. */
 export function floatingName(pattern: PathPattern): string | null {
   if (pattern.base !== '/' || !pattern.glob.startsWith('**/')) return null;

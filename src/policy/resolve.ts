@@ -1,8 +1,9 @@
 import { lstatSync, readdirSync, realpathSync, type BigIntStats } from 'node:fs';
 import { fromBuffer, fromText, isWithin, joinBytes, nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
 import type { CompiledPolicy, CompiledRule } from './compiled.js';
+import { findNames } from '../kernel/native.js';
 import { engineOf, type Engine } from './engine.js';
-import { nameMatcher } from './match.js';
+import { nameFilter, nameMatcher } from './match.js';
 import type { PathPattern } from './pattern.js';
 import { walk, type EntryKind } from './walk.js';
 
@@ -56,16 +57,34 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
   const trees = topmost([fromText(policy.home), ...(policy.homes ?? []).map(fromText), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
   const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), leaks: [], trees };
   for (const [pattern, rule] of patterns) if (!pattern.glob.split('/').includes('**')) lookUp(search, pattern, rule);
-  const names = nameMatcher(patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule)));
+  const deep = patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule));
   const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
   const request = { roots: trees, skip, avoid: new Set(options.avoid ?? []), limit: options.limit ?? 3_000_000 };
-  const visit = (dir: Bytes, name: Bytes, kind: EntryKind): boolean => {
-    if (names.named(name).length > 0) consider(search, joinBytes(dir, name));
-    return kind === 'dir' && !search.found.has(joinBytes(dir, name));
-  };
-  const walked = await walk({ ...request, visit });
+  const walked = deep.length === 0 ? NOTHING_SOUGHT : findDeep(search, deep, request);
   await addHardLinks(search, request);
   return { hides: outermost(search.found), leaks: search.leaks, incomplete: walked.incomplete, entries: walked.entries };
+}
+
+interface Trees {
+  readonly roots: readonly Bytes[];
+  readonly skip: ReadonlySet<string>;
+  readonly avoid: ReadonlySet<Bytes>;
+  readonly limit: number;
+}
+
+const NOTHING_SOUGHT = { entries: 0, incomplete: null };
+
+/** One search of the trees for the names of any-depth patterns. What is hidden already is not entered. */
+function findDeep(search: Search, deep: readonly (readonly [PathPattern, CompiledRule])[], { roots, skip, avoid, limit }: Trees): Pick<ResolvedHides, 'entries' | 'incomplete'> {
+  const names = nameMatcher(deep);
+  const { paths, entries, unread } = findNames({
+    ...{ roots, skip: [...skip].map(fromText), avoid: [...avoid, ...search.found.keys()], limit },
+    filter: nameFilter(deep.map(([pattern]) => pattern)),
+  });
+  for (const path of paths) {
+    if (names.named(nameOf(path)).length > 0 && !ancestorsOf(path).some((dir) => search.found.has(dir))) consider(search, path);
+  }
+  return { entries, incomplete: entries > limit ? `gave up after ${entries} entries` : unread > 0 ? `${unread} directories could not be read` : null };
 }
 
 /** Looks a literal path, or one with wildcards in single names, up on disk. */
@@ -124,7 +143,7 @@ function hideTarget(search: Search, path: Bytes, rule: CompiledRule): void {
 }
 
 /** Other names of hidden files: searched only when there are any. */
-async function addHardLinks(search: Search, request: { roots: readonly Bytes[]; skip: ReadonlySet<string>; avoid: ReadonlySet<Bytes>; limit: number }): Promise<void> {
+async function addHardLinks(search: Search, request: Trees): Promise<void> {
   const wanted = new Map<string, { hide: Hide; missing: number }>();
   const keyOf = (stat: BigIntStats): string => `${stat.dev}:${stat.ino}`;
   for (const one of [...search.found.values()]) {

@@ -1,0 +1,43 @@
+// The search for names as JavaScript sees it.
+#include "addon.h"
+#include "find.h"
+#include "value.h"
+
+namespace agentfw {
+
+// Strings that are each ended by a NUL.
+static std::vector<std::string> listArg(const Napi::CallbackInfo &info, size_t index)
+{
+	std::string packed = bytesArg(info, index);
+	std::vector<std::string> list;
+	for (size_t from = 0, end; (end = packed.find('\0', from)) != std::string::npos; from = end + 1)
+		list.push_back(packed.substr(from, end - from));
+	return list;
+}
+
+static std::unordered_set<std::string> setArg(const Napi::CallbackInfo &info, size_t index)
+{
+	std::vector<std::string> list = listArg(info, index);
+	return { list.begin(), list.end() };
+}
+
+static Napi::Value FindNames(const Napi::CallbackInfo &info)
+{
+	FindRequest request = { listArg(info, 0),
+				{ setArg(info, 1), setArg(info, 2), listArg(info, 3) },
+				setArg(info, 4), setArg(info, 5), wideArg(info, 6) };
+	FindResult result = findNames(request);
+	Napi::Object out = Napi::Object::New(info.Env());
+	out.Set("paths", bytesOut(info.Env(), result.paths.data(), result.paths.size()));
+	out.Set("entries", Napi::Number::New(info.Env(), (double)result.entries));
+	out.Set("dirs", Napi::Number::New(info.Env(), (double)result.dirs));
+	out.Set("unread", Napi::Number::New(info.Env(), (double)result.unread));
+	return out;
+}
+
+void exportFind(Napi::Env env, Napi::Object exports)
+{
+	exports.Set("findNames", Napi::Function::New<FindNames>(env));
+}
+
+} // namespace agentfw
