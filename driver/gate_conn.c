@@ -132,6 +132,7 @@ void conn_bury(struct core *g)
 
 		g->graves = c->grave;
 		free(c->head);
+		free(c->said);
 		free(c->rule);
 		free(c->message);
 		free(c->how);

@@ -3,6 +3,7 @@
 
 #include "dns.h"
 #include "gate_json.h"
+#include "http_body.h"
 #include "netd.h"
 
 #include <netinet/in.h>
@@ -119,6 +120,10 @@ struct conn {
 	char *rule, *message, *how;	/* why it is refused */
 	int error;
 	char alpn[32], method[16];
+	bool guard;		/* request by request, gate_request.c */
+	enum { UPGRADE_NONE, UPGRADE_ASKED, UPGRADE_DONE } upgrade;
+	struct http_body body;
+	struct http_head *said;	/* first and judged; NULL: by its name */
 };
 
 /* What the last like it was answered. Names are unique pointers. */
@@ -236,6 +241,15 @@ void dial_next(struct core *g, struct conn *c, int err);
 void sniff_step(struct core *g, struct conn *c);
 void sniff_pass(struct core *g, struct conn *c);
 bool sniff_read(struct core *g, struct conn *c);
+bool sniff_same(const struct conn *c, const struct http_head *h);
+void sniff_tell(struct core *g, struct conn *c, const struct http_head *h);
+
+/* gate_request.c: 0, or -1 with errno when the connection must end */
+int request_begin(struct conn *c, const struct http_head *head, bool judged);
+int request_feed(struct core *g, struct conn *c, const char *data, size_t len);
+bool request_waits(const struct conn *c);
+int request_answered(struct core *g, struct conn *c, const char *data,
+		     size_t len);
 
 /* gate_refuse.c */
 void refuse(struct core *g, struct conn *c);
@@ -246,6 +260,7 @@ void linger_step(struct core *g, struct conn *c);
 void pump(struct core *g, struct conn *c, int from);
 void pump_turn(struct core *g);
 void pump_free(struct core *g, struct conn *c);
+int pump_put(struct core *g, struct conn *c, const char *data, size_t len);
 
 /* gate_dns.c */
 int dns_init(struct core *g);

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "dns.h"
 #include "gate_json.h"
-#include "http.h"
+#include "http_body.h"
 #include "tls.h"
 
 #include <stdio.h>
@@ -121,6 +121,25 @@ static void fuzz_http(uint8_t *data, size_t len)
 	(void)http_like((char *)data, len);
 }
 
+/* Wherever the reads are cut, the body ends at the same byte. */
+static void fuzz_body(uint8_t *data, size_t len)
+{
+	struct http_head head = { .chunked = true };
+	struct http_body whole, parts;
+	size_t all, at = 0;
+
+	body_begin(&whole, &head);
+	parts = whole;
+	all = body_take(&whole, (char *)data, len);
+	must(all <= len, "body length");
+	while (at < len && parts.state != BODY_END && parts.state != BODY_BAD) {
+		size_t n = 1 + chance((uint32_t)(len - at));
+
+		at += body_take(&parts, (char *)data + at, n);
+	}
+	must(at == all && parts.state == whole.state, "body cut");
+}
+
 static void fuzz_json(uint8_t *data, size_t len)
 {
 	struct gj_object o;
@@ -161,6 +180,7 @@ static const char reverse[] =
 	"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
 	"\x01" "1\x01" "0\x02" "19\x03" "198\x07in-addr\x04" "arpa\x00"
 	"\x00\x0c\x00\x01";
+static const char chunks[] = "5;a=b\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\nX: y\r\n\r\nGE";
 static const char get[] =
 	"GET http://a.test:80/x HTTP/1.1\r\nHost: a.test:80\r\n"
 	"Accept: application/json\r\n\r\nbody";
@@ -181,6 +201,7 @@ static const struct target targets[] = {
 	{ "dns-reverse", fuzz_dns, reverse, sizeof(reverse) - 1 },
 	{ "tls", fuzz_tls, hello, sizeof(hello) - 1 },
 	{ "http", fuzz_http, get, sizeof(get) - 1 },
+	{ "body", fuzz_body, chunks, sizeof(chunks) - 1 },
 	{ "json", fuzz_json, verdict, sizeof(verdict) - 1 },
 };
 
@@ -266,6 +287,7 @@ static void check_seeds(void)
 {
 	struct tls_hello h;
 	struct http_head r;
+	struct http_body b;
 	struct dns_query q;
 	struct gj_object o;
 	char text[sizeof(verdict)];
@@ -276,6 +298,9 @@ static void check_seeds(void)
 		     !strcmp(h.alpn, "h2,http/1.1"), "the TLS seed");
 	must(http_parse(get, sizeof(get) - 1, &r) == HTTP_HEAD &&
 		     r.port == 80, "the HTTP seed");
+	body_begin(&b, &(struct http_head){ .chunked = true });
+	must(body_take(&b, chunks, sizeof(chunks) - 1) == sizeof(chunks) - 3 &&
+		     b.state == BODY_END, "the body seed");
 	must(dns_parse((const uint8_t *)query, sizeof(query) - 1, &q) ==
 		     DNS_OK && q.udp_size == 1232, "the DNS seed");
 	must(dns_parse((const uint8_t *)reverse, sizeof(reverse) - 1, &q) ==

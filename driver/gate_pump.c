@@ -122,6 +122,20 @@ static int keep(struct core *g, struct flow_dir *d, const char *data,
 	return 0;
 }
 
+/* From the client, now or as soon as there is somebody to take it. */
+int pump_put(struct core *g, struct conn *c, const char *data, size_t len)
+{
+	size_t sent = 0;
+
+	if (c->state == CONN_OPEN && c->s[1].wr) {
+		int r = push(&c->s[1], data, len, &sent);
+
+		if (r)
+			return r > 0 ? 0 : -1;
+	}
+	return sent == len ? 0 : keep(g, &c->d[0], data + sent, len - sent);
+}
+
 /* How a read ended: 1 data, 0 nothing more for now, -1 broken. */
 static int read_result(struct side *from, ssize_t n, size_t want)
 {
@@ -143,9 +157,10 @@ static int read_result(struct side *from, ssize_t n, size_t want)
 	return 1;
 }
 
-static int copy_step(struct core *g, struct flow_dir *d, struct side *from,
-		     struct side *to)
+static int copy_step(struct core *g, struct conn *c, int i)
 {
+	struct side *from = &c->s[i], *to = &c->s[!i];
+	struct flow_dir *d = &c->d[i];
 	size_t want = g->stashed > GATE_STASH_MAX ? GATE_COPY_TIGHT
 						  : sizeof(g->copy);
 	ssize_t n = recv(from->src.fd, g->copy, want, MSG_DONTWAIT);
@@ -156,6 +171,15 @@ static int copy_step(struct core *g, struct flow_dir *d, struct side *from,
 		return r;
 	d->total += (size_t)n;
 	d->full_reads = (size_t)n == sizeof(g->copy) ? d->full_reads + 1 : 0;
+	if (i == 0 && c->guard) {
+		d->full_reads = 0;	/* read, so never spliced */
+		if (request_feed(g, c, g->copy, (size_t)n) < 0)
+			return -1;
+		return d->stash ? 0 : 1;
+	}
+	if (i == 1 && c->upgrade == UPGRADE_ASKED &&
+	    request_answered(g, c, g->copy, (size_t)n) < 0)
+		return -1;
 	r = push(to, g->copy, (size_t)n, &sent);
 	if (r == 0 && keep(g, d, g->copy + sent, (size_t)n - sent) < 0)
 		return -1;
@@ -196,7 +220,8 @@ static int move(struct core *g, struct conn *c, int i)
 	uint64_t stop = d->total + GATE_TURN;
 	int r = push_stash(g, d, to);
 
-	while (r > 0 && to->wr && (d->piped > 0 || (from->rd && !from->eof))) {
+	while (r > 0 && to->wr && !(i == 0 && request_waits(c)) &&
+	       (d->piped > 0 || (from->rd && !from->eof))) {
 		if (d->total >= stop && d->piped == 0) {
 			if (!c->queued) {
 				c->queued = true;
@@ -210,7 +235,7 @@ static int move(struct core *g, struct conn *c, int i)
 		if (d->pipe && (d->piped > 0 || d->full_reads >= BULK_READS))
 			r = splice_step(d, from, to);
 		else
-			r = copy_step(g, d, from, to);
+			r = copy_step(g, c, i);
 		if (d->full_reads > BULK_READS)
 			d->full_reads = BULK_READS;
 	}

@@ -96,6 +96,16 @@ static bool same_host(const char *host, const char *name)
 	return host[0] && !strcasecmp(host, name);
 }
 
+/* A request for the host that was dialled. */
+bool sniff_same(const struct conn *c, const struct http_head *h)
+{
+	return c->name && c->expect != EXPECT_TLS && h->has_host &&
+	       same_host(h->host, c->name) &&
+	       (h->port < 0 || h->port == ntohs(c->dst.sin6_port)) &&
+	       (!h->has_authority || same_host(h->authority, c->name)) &&
+	       strcmp(h->method, "CONNECT") != 0;
+}
+
 /* True when nothing remains to be judged. */
 static bool agrees(const struct conn *c, const struct first *f)
 {
@@ -110,18 +120,36 @@ static bool agrees(const struct conn *c, const struct first *f)
 	if (c->spoken == SPOKE_TLS)
 		return c->expect != EXPECT_HTTP && f->tls.has_sni &&
 		       !f->tls.ech && same_host(f->tls.sni, c->name);
-	return c->spoken == SPOKE_HTTP && c->expect != EXPECT_TLS &&
-	       h->has_host && same_host(h->host, c->name) &&
-	       (h->port < 0 || h->port == ntohs(c->dst.sin6_port)) &&
-	       (!h->has_authority || same_host(h->authority, c->name)) &&
-	       strcmp(h->method, "CONNECT") != 0;
+	return c->spoken == SPOKE_HTTP && sniff_same(c, h);
+}
+
+static void put_http(struct gj_writer *w, const struct http_head *h)
+{
+	gj_put_text(w, "method", h->method);
+	gj_put_text(w, "host", h->has_host ? h->host : NULL);
+	gj_put_text(w, "target", h->target);
+	gj_put_text(w, "authority", h->has_authority ? h->authority : NULL);
+	if (h->port > 0)
+		gj_put_number(w, "hostPort", (uint64_t)h->port);
+}
+
+/* A later request that is refused already; NULL: what came is none. */
+void sniff_tell(struct core *g, struct conn *c, const struct http_head *h)
+{
+	struct gj_writer w;
+
+	gj_begin(&w, "first");
+	gj_put_number(&w, "id", c->id);
+	gj_put_text(&w, "spoke", h ? "http" : "bad");
+	if (h)
+		put_http(&w, h);
+	chan_send(g, &w);
 }
 
 static void ask_first(struct core *g, struct conn *c, const struct first *f)
 {
 	static const char *const spoke[] = { "nothing", "other", "tls", "http",
 					     "bad" };
-	bool tls = c->spoken == SPOKE_TLS, http = c->spoken == SPOKE_HTTP;
 	struct gj_writer w;
 
 	c->sniff = SNIFF_ASKED;
@@ -129,20 +157,13 @@ static void ask_first(struct core *g, struct conn *c, const struct first *f)
 	gj_begin(&w, "first");
 	gj_put_number(&w, "id", c->id);
 	gj_put_text(&w, "spoke", spoke[c->spoken]);
-	if (tls) {
+	if (c->spoken == SPOKE_TLS) {
 		gj_put_text(&w, "sni", f->tls.has_sni ? f->tls.sni : NULL);
 		gj_put_text(&w, "alpn", f->tls.alpn);
 		gj_put_bool(&w, "ech", f->tls.ech);
 	}
-	if (http) {
-		gj_put_text(&w, "method", f->http.method);
-		gj_put_text(&w, "host", f->http.has_host ? f->http.host : NULL);
-		gj_put_text(&w, "target", f->http.target);
-		gj_put_text(&w, "authority",
-			    f->http.has_authority ? f->http.authority : NULL);
-		if (f->http.port > 0)
-			gj_put_number(&w, "hostPort", (uint64_t)f->http.port);
-	}
+	if (c->spoken == SPOKE_HTTP)
+		put_http(&w, &f->http);
 	chan_send(g, &w);
 }
 
@@ -173,20 +194,48 @@ void sniff_step(struct core *g, struct conn *c)
 		ask_first(g, c, &f);
 }
 
+/* What follows the first request is read as requests, too. */
+static int pass_http(struct core *g, struct conn *c, const struct http_head *h,
+		     const char *held, size_t len, bool judged)
+{
+	if (request_begin(c, h, judged) < 0 ||
+	    pump_put(g, c, held, h->length) < 0)
+		return -1;
+	return len > h->length
+		       ? request_feed(g, c, held + h->length, len - h->length)
+		       : 0;
+}
+
+static int pass_held(struct core *g, struct conn *c, bool judged)
+{
+	char *held = c->head;
+	size_t len = c->head_len;
+	struct http_head h;
+	int r;
+
+	c->head = NULL;
+	c->head_len = 0;
+	c->d[0].total += len;
+	if (c->spoken == SPOKE_HTTP && http_parse(held, len, &h) == HTTP_HEAD)
+		r = pass_http(g, c, &h, held, len, judged);
+	else
+		r = pump_put(g, c, held, len);
+	free(held);
+	return r;
+}
+
 /* The held bytes become the first of the stream. */
 void sniff_pass(struct core *g, struct conn *c)
 {
-	struct flow_dir *d = &c->d[0];
+	bool judged = c->sniff == SNIFF_ASKED;
 
 	c->sniff = SNIFF_DONE;
 	if (c->state == CONN_OPEN)
 		conn_deadline(g, c, 0);
-	if (c->head_len > 0) {
-		d->stash = c->head;
-		d->stash_len = c->head_len;
-		d->total += c->head_len;
-		g->stashed += c->head_len;
-		c->head = NULL;
+	if (c->head_len > 0 && pass_held(g, c, judged) < 0) {
+		c->error = errno;
+		conn_close(g, c, true);
+		return;
 	}
 	if (c->state != CONN_OPEN)
 		return;

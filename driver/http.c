@@ -129,6 +129,52 @@ static bool parse_request_line(const char *line, size_t len,
 	return parse_target(target, (size_t)(end - target), head);
 }
 
+static bool is(const char *text, size_t len, const char *word)
+{
+	return len == strlen(word) && strncasecmp(text, word, len) == 0;
+}
+
+static bool parse_length(const char *text, size_t len, struct http_head *head)
+{
+	if (head->has_length || len == 0 || len > 18)
+		return false;
+	head->has_length = true;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		head->body = head->body * 10 + (uint64_t)(text[i] - '0');
+	}
+	return true;
+}
+
+static bool names_h2c(const char *text, size_t len)
+{
+	for (size_t i = 0; i + 3 <= len; i++)
+		if (!strncasecmp(text + i, "h2c", 3))
+			return true;
+	return false;
+}
+
+/* What tells where a request ends: said once, and in one way. */
+static bool parse_framing(const char *name, size_t n, const char *value,
+			  size_t len, struct http_head *head)
+{
+	if (is(name, n, "content-length"))
+		return !head->chunked && parse_length(value, len, head);
+	if (is(name, n, "transfer-encoding")) {
+		if (head->has_length || head->chunked)
+			return false;
+		head->chunked = true;
+		return is(value, len, "chunked");
+	}
+	/* A switch to HTTP/2 would go on to name hosts that nobody reads. */
+	if (is(name, n, "upgrade")) {
+		head->h2c = head->h2c || names_h2c(value, len);
+		head->upgrade = !head->h2c;
+	}
+	return true;
+}
+
 static bool parse_header(const char *line, size_t len, struct http_head *head)
 {
 	const char *colon = memchr(line, ':', len);
@@ -141,16 +187,17 @@ static bool parse_header(const char *line, size_t len, struct http_head *head)
 		if (line[i] == '\0' || line[i] == '\r' || line[i] == '\n' ||
 		    (i < name && (line[i] == ' ' || line[i] == '\t')))
 			return false;
-	if (name != 4 || strncasecmp(line, "host", 4) != 0)
-		return true;
-	if (head->has_host)
-		return false;
 	for (i = name + 1; i < len && (line[i] == ' ' || line[i] == '\t'); i++)
 		;
 	while (len > i && (line[len - 1] == ' ' || line[len - 1] == '\t'))
 		len--;
-	head->has_host = true;
-	return split_host(line + i, len - i, head->host, &head->port);
+	if (is(line, name, "host")) {
+		if (head->has_host)
+			return false;
+		head->has_host = true;
+		return split_host(line + i, len - i, head->host, &head->port);
+	}
+	return parse_framing(line, name, line + i, len - i, head);
 }
 
 static const char *line_end(const char *from, const char *end)
@@ -202,8 +249,10 @@ enum http_result http_parse(const char *data, size_t len,
 		eol = line_end(at, end);
 		if (!eol)
 			return unfinished(at, end, len);
-		if (eol == at)
+		if (eol == at) {
+			head->length = (size_t)(at + 2 - data);
 			return HTTP_HEAD;
+		}
 		if (!parse_header(at, (size_t)(eol - at), head))
 			return HTTP_BAD;
 	}

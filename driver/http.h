@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The head of an HTTP/1 request is read, never changed. Pure. */
 
@@ -22,6 +23,9 @@ struct http_head {
 	char authority[256];	/* of an absolute-form or CONNECT target */
 	char target[256];	/* cut when it is longer */
 	bool has_host, has_authority;
+	size_t length;		/* of the head itself */
+	uint64_t body;		/* Content-Length */
+	bool has_length, chunked, upgrade, h2c;
 };
 
 enum http_result http_parse(const char *data, size_t len,

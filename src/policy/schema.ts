@@ -65,7 +65,7 @@ const hostRule = z.strictObject({
   host: z.union([host, z.array(host).min(1)]).describe('Host or hosts.'),
   ports: z.union([z.literal('any'), z.array(z.int().min(1).max(65_535)).min(1)]).describe('Ports. Without it: 443 and 80 for `allow` and `ask`, all ports for `deny`.').optional(),
   private: z.boolean().describe('The host may have a private, loopback or link-local address (`allow` only).').optional(),
-  methods: z.array(z.string().regex(/^[A-Z]+$/)).min(1).describe('HTTP methods that may be asked for, e.g. `[GET, HEAD]` (`allow` only). They show in plain HTTP alone: the rule means port 80 unless it names ports, and TLS is refused there. Only the first request of a connection is read.').optional(),
+  methods: z.array(z.string().regex(/^[A-Z]+$/)).min(1).describe('HTTP methods that may be asked for, e.g. `[GET, HEAD]` (`allow` only). They show in plain HTTP alone: the rule means port 80 unless it names ports, and TLS is refused there.').optional(),
   udp: z.boolean().describe('Datagrams to the ports may pass too (`allow` only). Nothing in them is checked.').optional(),
   hiddenName: z.boolean().describe('TLS may hide the name it asks for: no SNI, or an Encrypted ClientHello (`allow` only).').optional(),
   raw: z.boolean().describe('Any bytes may pass on the ports, 443 and 80 included, and no name in them is compared (`allow` only).').optional(),

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, jsonOf, type Area, type Outcome } from '../helpers/sandbox.js';
+import { createArea, eventually, helpers, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
 import { makeWorld, OTHER, RULES, startUpstream, type Upstream, type World } from '../helpers/upstream.js';
 
 const [GET = '', RAW = '', ASKED = ''] = RULES;
@@ -55,6 +55,30 @@ network:
       expect((await records('methods', 'first')).map(({ rule }) => rule)).toEqual(['net.method', 'net.host-mismatch']);
     });
 
+    gated.test('of one plain HTTP connection every request is read: pipelined, kept alive, behind any body (NT13, NT16)', async () => {
+      const policy = `version: 1
+network:
+  allow:
+    - {host: ${GET}, ports: [${up.port}], private: true, methods: [GET]}
+    - {host: ${RAW}, ports: [${up.port}], private: true}
+    - {host: ${OTHER}, ports: [${up.port}], private: true}
+`;
+      const before = up.seen.length;
+      const script = `${python} ${helpers}/http-requests.py ${RAW} ${up.port} ${OTHER}; curl -s -o /dev/null -w '%{http_code} ' ${url(GET)}/ --next -s -o /dev/null -X POST -w '%{http_code}\n' ${url(GET)}/posted`;
+      const outcome = await run('requests', policy, script, ['--share', helpers]);
+
+      const lines = outcome.stdout.trim().split('\n');
+      expect(lines.slice(0, 2), outcome.stderr).toEqual(['kept 200 200 200 200', 'chunks 200 200']);
+      expect(lines.slice(2).map((line) => line.replace(/ 200 cut$/, ' cut'))).toEqual([
+        'second cut', 'pipelined cut', 'after-body cut', 'after-chunks cut', 'both 403', 'lf-chunk cut', 'garbage cut', 'upgrade 101 GET /smuggled HT', 'refused-upgrade 101 cut', expect.stringMatching(/^200 (000|403)$/) as string,
+      ]);
+      const reached = up.seen.slice(before);
+      expect(reached.filter((line) => line.includes('smuggled') || line.includes('posted'))).toEqual([]);
+      const told = await records('requests', 'first');
+      expect(told.length).toBeGreaterThanOrEqual(8);
+      expect(new Set(told.map(({ rule }) => rule))).toEqual(new Set(['net.host-mismatch', 'net.malformed', 'net.method']));
+    });
+
     gated.test('an approver answers where nobody watches; what it does not answer is a no', async () => {
       const said = file('said', '');
       const approver = file('approver', `#!/bin/sh\nq=$(cat); echo "$q" >> ${said}\ncase "$q" in *${ASKED}*) echo '{"verdict":"allow","scope":"session"}';; *) exit 1;; esac\n`, 0o700);
@@ -85,7 +109,8 @@ network:
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
       const rule = `${OTHER}:${up.port}`;
       await eventually('it runs', () => output.includes('up'));
-      expect((await area.cli(['net', 'allow', 'live', rule])).status).toBe(0);
+      // The agent may be there a moment before questions can be answered.
+      await eventually('the rule holds', async () => (await area.cli(['net', 'allow', 'live', rule])).status === 0);
       await eventually('it is connected', () => output.includes('begun'));
       const revoked = await area.cli(['net', 'revoke', 'live', rule]);
       const began = performance.now();

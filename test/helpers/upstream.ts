@@ -8,6 +8,7 @@ import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { Area, Outcome, RunOptions } from './sandbox.js';
 
 export interface Upstream {
@@ -25,6 +26,13 @@ export async function startUpstream(): Promise<Upstream> {
     // Never ended: what holds it open is cut, or not.
     if (slow) response.write('begun\n');
     else response.end('from upstream\n');
+  });
+  // Echoes what comes after a switch of protocols.
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    seen.push(`UPGRADE ${request.headers.host ?? ''} ${request.url ?? ''}`);
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    socket.pipe(socket);
+    socket.on('error', () => undefined);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,0 +1,190 @@
+#define _GNU_SOURCE
+#include "gate_core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/*
+ * Plain HTTP, request by request. The first one of a connection was judged;
+ * those after it, pipelined or kept alive, must be for the same host, or,
+ * where the supervisor had to judge, the same method and host as that one.
+ * A connection that says anything else is reset. Once a server has switched
+ * protocols (101) nothing is read any more.
+ */
+
+int request_begin(struct conn *c, const struct http_head *head, bool judged)
+{
+	c->guard = true;
+	c->upgrade = head->upgrade ? UPGRADE_ASKED : UPGRADE_NONE;
+	body_begin(&c->body, head);
+	if (!judged)
+		return 0;
+	c->said = malloc(sizeof(*c->said));
+	if (!c->said)
+		return -1;
+	*c->said = *head;
+	return 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return !strcasecmp(a, b);
+}
+
+/* What an asked one was allowed for, nothing else. */
+static bool as_judged(const struct conn *c, const struct http_head *h)
+{
+	const struct http_head *j = c->said;
+
+	return j && !strcmp(h->method, j->method) &&
+	       h->has_host == j->has_host && same_text(h->host, j->host) &&
+	       h->port == j->port && h->has_authority == j->has_authority &&
+	       same_text(h->authority, j->authority);
+}
+
+/* After data that had no place: kept behind it, in order. */
+static int append(struct core *g, struct flow_dir *d, const char *data,
+		  size_t len)
+{
+	char *more = realloc(d->stash, d->stash_len + len);
+
+	if (!more)
+		return -1;
+	memcpy(more + d->stash_len, data, len);
+	d->stash = more;
+	d->stash_len += (uint32_t)len;
+	g->stashed += len;
+	return 0;
+}
+
+static int emit(struct core *g, struct conn *c, const char *data, size_t len)
+{
+	struct flow_dir *d = &c->d[0];
+
+	if (len == 0)
+		return 0;
+	if (d->stash)
+		return append(g, d, data, len);
+	return pump_put(g, c, data, len);
+}
+
+/* The reason goes to the supervisor, which records it; the answer is known. */
+static int refused(struct core *g, struct conn *c, enum http_result r,
+		   const struct http_head *h)
+{
+	sniff_tell(g, c, r == HTTP_HEAD ? h : NULL);
+	errno = EPERM;
+	return -1;
+}
+
+/* A following head, whole or not yet. The bytes of it, 0 for more, -1. */
+static ssize_t next_head(struct core *g, struct conn *c, const char *data,
+			 size_t len)
+{
+	struct http_head h;
+	enum http_result r = http_parse(data, len, &h);
+
+	if (r == HTTP_MORE && len < GATE_HEAD_MAX)
+		return 0;
+	if (r != HTTP_HEAD ||
+	    !(c->said ? as_judged(c, &h) : sniff_same(c, &h)))
+		return refused(g, c, r, &h);
+	/* Only the first may switch: an answer to it can be told apart. */
+	body_begin(&c->body, &h);
+	return (ssize_t)h.length;
+}
+
+/* Holds the beginning of a head until the rest comes. */
+static int hold(struct conn *c, const char *data, size_t len)
+{
+	char *head = realloc(c->head, c->head_len + len);
+
+	if (!head)
+		return -1;
+	memcpy(head + c->head_len, data, len);
+	c->head = head;
+	c->head_len += (uint32_t)len;
+	return 0;
+}
+
+static int feed(struct core *g, struct conn *c, const char *data, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		ssize_t n;
+
+		if (c->body.state != BODY_END) {
+			at += body_take(&c->body, data + at, len - at);
+			if (c->body.state == BODY_BAD)
+				return refused(g, c, HTTP_BAD, NULL);
+			continue;
+		}
+		if (c->upgrade == UPGRADE_ASKED)
+			break;
+		n = next_head(g, c, data + at, len - at);
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		at += (size_t)n;
+	}
+	if (emit(g, c, data, at) < 0)
+		return -1;
+	return at < len ? hold(c, data + at, len - at) : 0;
+}
+
+int request_feed(struct core *g, struct conn *c, const char *data, size_t len)
+{
+	char *held = c->head;
+	int r;
+
+	if (!held)
+		return feed(g, c, data, len);
+	if (hold(c, data, len) < 0)
+		return -1;
+	held = c->head;
+	len = c->head_len;
+	c->head = NULL;
+	c->head_len = 0;
+	r = feed(g, c, held, len);
+	free(held);
+	return r;
+}
+
+/* Until the server has answered whether it switches. */
+bool request_waits(const struct conn *c)
+{
+	return c->upgrade == UPGRADE_ASKED && c->body.state == BODY_END;
+}
+
+/* The first bytes of the answer to a request that wanted to switch. */
+int request_answered(struct core *g, struct conn *c, const char *data,
+		     size_t len)
+{
+	static const char switching[] = "HTTP/1.1 101";
+	bool yes = len >= sizeof(switching) - 1 &&
+		   !memcmp(data, switching, sizeof(switching) - 1);
+
+	c->upgrade = yes ? UPGRADE_DONE : UPGRADE_NONE;
+	c->guard = !yes;
+	if (!c->queued) {	/* what the client said meanwhile goes on */
+		c->queued = true;
+		c->work = g->work;
+		g->work = c;
+	}
+	if (!yes)
+		return request_feed(g, c, "", 0);
+	if (c->head_len > 0) {
+		char *held = c->head;
+		int r = emit(g, c, held, c->head_len);
+
+		c->head = NULL;
+		c->head_len = 0;
+		free(held);
+		return r;
+	}
+	return 0;
+}
