@@ -10,6 +10,7 @@ import { adoptLog, BACKGROUND, report, runInBackground } from './detach.js';
 import { checkNetwork, makeNetwork, networkLines, rungWish, type Network, type NetworkWish } from './network.js';
 import { settingOf, type CompiledPolicy } from '../policy/index.js';
 import { makeExecLog } from './execs.js';
+import { foreignGroupNote } from './foreign-group.js';
 import { watchLimits, type LimitWatch } from './limit-watch.js';
 import { limitLines } from './limit-words.js';
 import { holdLimits, releaseLimits, type LimitPlan } from './limits.js';
@@ -19,7 +20,7 @@ import { refuseNested } from './nested.js';
 import { writePolicy } from './policy-file.js';
 import { notesOf, startLines, withheldIn } from './policy-words.js';
 import { policyForRun, type PolicyWish, type RunPolicy } from './policy.js';
-import { accountOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
+import { accountOf, idsOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
 import { awaitGone, isDiskFull, recordStop, removeSandbox } from './stop.js';
 import { createSandbox, lockRunning, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
 import { socketRecord } from './sockets.js';
@@ -215,6 +216,8 @@ function announce(store: Store, { record, environment }: Start, options: Prepare
   const kept = writePolicy(store, record.tag, { version: 1, policy: policy.policy, notes, withheld: withheldIn(environment) });
   if (!kept) say('agentfw: the disk under the store is full: the policy could not be kept with the sandbox');
   for (const line of startLines(policy, environment, record)) say(line);
+  const group = record.mode === 'user' ? foreignGroupNote(record.cwd, idsOf(store.context).gid) : null;
+  if (group !== null) say(`agentfw: ${group}`);
   if (isReadOnlyAt(record) && record.mode === 'user') say(`agentfw: ${toText(record.cwd)} is read-only in the sandbox: you may not write it, or no layer can lie over it`);
 }
 
