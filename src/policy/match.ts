@@ -38,6 +38,8 @@ interface Tables<T> {
   /** expressions on the rest of the path, by the literal directory they start from */
   readonly globs: Map<string, Compiled<T>[]>;
   last: Below<T>;
+  /** the directories above `last`, from `/` on, and itself */
+  readonly chain: Below<T>[];
 }
 
 export function pathMatcher<T>(entries: readonly (readonly [PathPattern, T])[], mode: MatchMode): PathMatcher<T> {
@@ -105,7 +107,7 @@ function foldName(name: string): string {
 
 function tablesOf<T>(entries: readonly (readonly [PathPattern, T])[], covering: boolean, spelling: (text: Bytes) => string): Tables<T> {
   const tables: Tables<T> = {
-    trees: new Map(), leaves: new Map(), names: nameTable(), treeNames: nameTable(), led: new Map(), globs: new Map(), last: { dir: '', values: [], globs: [] },
+    trees: new Map(), leaves: new Map(), names: nameTable(), treeNames: nameTable(), led: new Map(), globs: new Map(), last: { dir: '', values: [], globs: [] }, chain: [],
   };
   const spell = (text: string): string => spelling(fromText(text));
   for (const [pattern, value] of entries) {
@@ -145,20 +147,36 @@ function addBelow<T>(tables: Tables<T>, dir: string, path: string, found: Set<T>
   for (const { regex, value, from } of tables.last.globs) if (!found.has(value) && regex.test(path.slice(from))) found.add(value);
 }
 
+/** From what is known of the directories above: a tree may be thousands deep, and each path as long as that. */
 function belowOf<T>(tables: Tables<T>, dir: string): Below<T> {
-  const values: T[] = [];
-  const globs: (Compiled<T> & { readonly from: number })[] = [];
-  for (let at = dir; ; at = at.slice(0, at.lastIndexOf('/')) || '/') {
-    const from = at === '/' ? 1 : at.length + 1;
-    values.push(...(tables.trees.get(at) ?? []));
-    for (const one of tables.globs.get(at) ?? []) globs.push({ ...one, from });
-    if (at === '/') break;
+  const { chain } = tables;
+  while (chain.length > 1 && !isBelow(dir, chain.at(-1)?.dir ?? '')) chain.pop();
+  let top = chain[0] ?? joined(tables, { dir: '', values: [], globs: [] }, '/');
+  if (chain.length === 0) chain.push(top);
+  top = chain.at(-1) ?? top;
+  while (top.dir !== dir) {
+    const slash = dir.indexOf('/', top.dir.length + 1);
+    top = joined(tables, top, slash < 0 ? dir : dir.slice(0, slash));
+    chain.push(top);
   }
-  for (const name of new Set(dir.split('/').slice(1))) {
-    values.push(...lookUp(tables.treeNames, name));
-    for (const one of tables.led.get(name) ?? []) globs.push({ ...one, from: 1 });
-  }
-  return { dir, values: [...new Set(values)], globs };
+  return top;
+}
+
+function isBelow(dir: string, top: string): boolean {
+  return dir === top || (dir.startsWith(top) && dir[top.length] === '/');
+}
+
+/** What is said of a directory beside what is said of the one above it: mostly nothing. */
+function joined<T>({ trees, globs, treeNames, led }: Tables<T>, above: Below<T>, dir: string): Below<T> {
+  const name = dir.slice(dir.lastIndexOf('/') + 1);
+  const values = [...(trees.get(dir) ?? NONE), ...(name === '' ? NONE : lookUp(treeNames, name))].filter((value) => !above.values.includes(value));
+  const own = (globs.get(dir) ?? NONE).map((one) => ({ ...one, from: dir === '/' ? 1 : dir.length + 1 }));
+  const fromTop = (name === '' ? NONE : (led.get(name) ?? NONE)).filter(({ regex }) => !above.globs.some((one) => one.regex === regex)).map((one) => ({ ...one, from: 1 }));
+  return {
+    dir,
+    values: values.length === 0 ? above.values : [...above.values, ...values],
+    globs: own.length + fromTop.length === 0 ? above.globs : [...above.globs, ...own, ...fromTop],
+  };
 }
 
 /** The first name of an any-depth pattern of several names, when it has no wildcard. */
