@@ -113,6 +113,8 @@ enum command control_parse(const char *json, size_t length, int *signal)
 		return COMMAND_BAD;
 	if (same(what, "kill"))
 		return COMMAND_KILL;
+	if (same(what, "go"))
+		return COMMAND_GO;
 	if (same(what, "signal") && *signal > 0 && *signal < NSIG)
 		return COMMAND_SIGNAL;
 	return COMMAND_BAD;

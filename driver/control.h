@@ -11,7 +11,8 @@ struct control {
 	size_t used;
 };
 
-enum command { COMMAND_NONE, COMMAND_SIGNAL, COMMAND_KILL, COMMAND_BAD };
+enum command { COMMAND_NONE, COMMAND_SIGNAL, COMMAND_KILL, COMMAND_GO,
+	       COMMAND_BAD };
 
 /* Takes what has arrived. -1 when the supervisor is gone. */
 int control_fill(struct control *c, int fd);

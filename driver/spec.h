@@ -77,7 +77,7 @@ struct spec {
 	const char *newroot, *cwd, *hostname;
 	enum net net;
 	enum nested nested;
-	bool tty, detach, audit_execs;
+	bool tty, detach, audit_execs, wait;
 	pid_t target;
 	uint64_t target_start;
 

@@ -75,6 +75,7 @@ WORD_SETTER(net, nets, enum net)
 WORD_SETTER(nested, nesteds, enum nested)
 WORD_SETTER(tty, bools, bool)
 WORD_SETTER(detach, bools, bool)
+WORD_SETTER(wait, bools, bool)
 
 SETTER(audit)
 {
@@ -343,6 +344,7 @@ const struct verb spec_verbs[] = {
 	{"tty", 1, ONCE | RUN | ENTER, set_tty},
 	{"detach", 1, ONCE | RUN, set_detach},
 	{"audit", 1, ONCE | RUN, set_audit},
+	{"wait", 1, ONCE | RUN, set_wait},
 	{"target", 2, ONCE | ENTER | NEEDED, set_target},
 	{"hostname", 1, ONCE | RUN, set_hostname},
 	{"require", 1, RUN | ENTER, set_require},

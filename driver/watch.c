@@ -110,6 +110,13 @@ static void on_exit_status(struct watch *w, int status)
 		report(w, event_exit(status));
 }
 
+/* With `wait`, what it may find at once is being made ready outside. */
+static void let_agent_go(struct watch *w)
+{
+	if (w->ready && (w->go || !w->spec->wait))
+		msg_send(w->sock, MSG_GO, 0, NULL);
+}
+
 /* The agent waits until its namespace is held, so that none can miss it. */
 static void on_agent(struct watch *w, const struct msg *m)
 {
@@ -118,10 +125,12 @@ static void on_agent(struct watch *w, const struct msg *m)
 	w->agent = m->sender;
 	if (w->enter)
 		return;
-	if (ns_hold_inner(w->agent, &f))
+	if (ns_hold_inner(w->agent, &f)) {
 		fail(w, &f);
-	else
-		msg_send(w->sock, MSG_GO, 0, NULL);
+		return;
+	}
+	w->ready = true;
+	let_agent_go(w);
 }
 
 static void on_message(struct watch *w, const struct msg *m)
@@ -259,7 +268,10 @@ static void read_commands(struct watch *w)
 	while ((command = control_next(&w->control, &number))) {
 		if (command == COMMAND_SIGNAL)
 			signal_agent(w, number);
-		else
+		else if (command == COMMAND_GO && !w->go) {
+			w->go = true;
+			let_agent_go(w);
+		} else
 			kill_tree(w);
 		if (command == COMMAND_BAD)
 			return;

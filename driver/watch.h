@@ -25,6 +25,7 @@ struct watch {
 	struct execs execs;
 
 	bool started, ended, failed, killed;
+	bool go, ready; /* told to; the agent waits for it */
 	int status;	     /* wait status of the agent's first process */
 	struct fault fault;
 };

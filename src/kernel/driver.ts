@@ -21,7 +21,7 @@ export type DriverEvent =
   | { readonly event: 'exit'; readonly code: number }
   | { readonly event: 'exit'; readonly signal: number };
 
-export type DriverCommand = { readonly do: 'signal'; readonly signal: number } | { readonly do: 'kill' };
+export type DriverCommand = { readonly do: 'signal'; readonly signal: number } | { readonly do: 'kill' | 'go' };
 
 export interface Driver {
   readonly pid: number;

@@ -58,6 +58,11 @@ export function checkNetwork(net: SandboxRecord['net'], { publish, connectHost }
   throw new AgentfwError('AFW_NET', 'Refused: --net allow goes around the network rules of the managed policy.', { status: 125, hint: `${managed.origin.file} has them: say --net ask or --net deny` });
 }
 
+/** The agent may look for an open port at once. */
+export function waitsForDoors({ publish, connectHost }: NetworkWish): boolean {
+  return publish.length + connectHost.size > 0;
+}
+
 /** The gate's rung that the user insists on. */
 export function rungWish(store: Store): string | null {
   return store.context.env['AGENTFW_GATE'] ?? null;
@@ -79,6 +84,7 @@ export function makeNetwork(options: NetworkOptions): Network {
       starting = open(options, driver).then(
         (opened) => {
           gate = opened;
+          if (waitsForDoors(options.wish)) driver.send({ do: 'go' });
           void opened.session.ended.then((error) => error !== null && fail(driver, error));
         },
         (error: unknown) => fail(driver, error),

@@ -7,7 +7,7 @@ import { startDriver, type Driver, type DriverEars } from '../kernel/driver.js';
 import { startTimeOf } from '../kernel/process.js';
 import { startCapture, type Capture } from '../changes/capture.js';
 import { adoptLog, BACKGROUND, report, runInBackground } from './detach.js';
-import { checkNetwork, makeNetwork, networkLines, rungWish, type Network, type NetworkWish } from './network.js';
+import { checkNetwork, makeNetwork, networkLines, rungWish, waitsForDoors, type Network, type NetworkWish } from './network.js';
 import { settingOf, type CompiledPolicy } from '../policy/index.js';
 import { makeExecLog } from './execs.js';
 import { foreignGroupNote } from './foreign-group.js';
@@ -156,7 +156,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   const network = netOf(record) === 'gate' ? makeNetwork({ store, record, policy, trail, wish: options.network }) : null;
   try {
     for (let tries = MAX_TRIES; ; tries -= 1) {
-      const start = prepareStart(store, opened.record, options);
+      const start = prepareStart(store, opened.record, { ...options, wait: waitsForDoors(options.network) });
       record = start.record;
       if (tries === MAX_TRIES) announce(store, start, options);
       outcome = await drive(store, start, { keep: (changed) => (record = changed), options, trail, network });

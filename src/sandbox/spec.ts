@@ -13,6 +13,8 @@ export interface Spec {
   readonly nested: 'allow' | 'no-cgroup' | 'deny';
   readonly tty: boolean;
   readonly detach: boolean;
+  /** the agent starts when the driver is told `go` */
+  readonly wait: boolean;
   /** tell of every program that starts */
   readonly audit: 'none' | 'exec';
   readonly argv: readonly Bytes[];
@@ -26,7 +28,7 @@ export interface Spec {
 }
 
 /** What joins a running sandbox: no view is built. */
-export interface EnterSpec extends Omit<Spec, 'newroot' | 'detach' | 'audit' | 'ops' | 'sockets'> {
+export interface EnterSpec extends Omit<Spec, 'newroot' | 'detach' | 'wait' | 'audit' | 'ops' | 'sockets'> {
   readonly target: { readonly pid: number; readonly start: string };
 }
 
@@ -37,6 +39,7 @@ export function encodeSpec(spec: Spec): Buffer {
     ...common(spec),
     ['newroot', spec.newroot],
     ['detach', spec.detach ? '1' : '0'],
+    ['wait', spec.wait ? '1' : '0'],
     ['audit', spec.audit],
     ...process(spec),
     ...spec.sockets.map(({ listen, target }): Tokens => ['socket', listen, target]),

@@ -29,6 +29,8 @@ export interface Wanted {
   readonly policy: RunPolicy;
   readonly limits: LimitPlan;
   readonly detach: boolean;
+  /** doors are opened before the agent starts */
+  readonly wait: boolean;
 }
 
 export interface Start {
@@ -64,7 +66,7 @@ export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted
   };
   const spec = encodeSpec({
     ...{ mode: record.mode, ...idsOf(store.context), newroot: made.newroot, cwd: record.cwd, nested: nestedOf(policy, wanted.limits.groups, record.mode) },
-    ...{ net: netOf(record), tty: hasOwnTerminal() && !wanted.detach, detach: wanted.detach },
+    ...{ net: netOf(record), tty: hasOwnTerminal() && !wanted.detach, detach: wanted.detach, wait: wanted.wait },
     ...{ argv: wanted.argv, env: env.map(fromText), rlimits: rlimitsOf(wanted.limits.limits), groups: placesOf(wanted.limits.groups), ops: plan.ops, sockets },
     audit: settingOf(policy, 'audit.exec')?.value === 'on' ? 'exec' : 'none',
   });

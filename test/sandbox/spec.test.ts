@@ -4,7 +4,7 @@ import { encodeEnterSpec, encodeSpec, type Spec } from '../../src/sandbox/spec.j
 
 const base: Spec = {
   ...{ mode: 'user', uid: 1000, gid: 100, newroot: '/s/root' as Bytes, cwd: '/w' as Bytes, net: 'off', nested: 'allow', tty: true },
-  ...{ detach: false, audit: 'none', argv: ['sh', '-c', ''] as Bytes[], env: ['A=1', 'B='] as Bytes[], groups: [{ dir: '/g/tree', back: '/g' }], rlimits: [{ name: 'core', soft: '0', hard: '0' }], ops: [], sockets: [] },
+  ...{ detach: false, wait: false, audit: 'none', argv: ['sh', '-c', ''] as Bytes[], env: ['A=1', 'B='] as Bytes[], groups: [{ dir: '/g/tree', back: '/g' }], rlimits: [{ name: 'core', soft: '0', hard: '0' }], ops: [], sockets: [] },
 };
 
 function tokens(buffer: Buffer): readonly string[] {
@@ -17,7 +17,7 @@ describe('a spec', () => {
 
     expect(tokens(spec)).toEqual([
       'agentfw-spec 1', 'mode', 'user', 'ids', '1000', '100', 'cwd', '/w', 'net', 'off', 'nested', 'allow', 'tty', '1', 'newroot', '/s/root',
-      'detach', '0', 'audit', 'none', 'arg', 'sh', 'arg', '-c', 'arg', '', 'env', 'A=1', 'env', 'B=', 'rlimit', 'core', '0', '0', 'cgroup', '/g/tree', '/g', 'end',
+      'detach', '0', 'wait', '0', 'audit', 'none', 'arg', 'sh', 'arg', '-c', 'arg', '', 'env', 'A=1', 'env', 'B=', 'rlimit', 'core', '0', '0', 'cgroup', '/g/tree', '/g', 'end',
     ]);
     expect(spec.at(-1)).toBe(0);
   });
@@ -56,8 +56,8 @@ describe('a spec', () => {
   });
 
   test('of `enter` names the driver by pid and start time, and builds nothing', () => {
-    const { newroot, detach, audit, ops, sockets, ...rest } = base;
-    void [newroot, detach, audit, ops, sockets];
+    const { newroot, detach, wait, audit, ops, sockets, ...rest } = base;
+    void [newroot, detach, wait, audit, ops, sockets];
     const written = tokens(encodeEnterSpec({ ...rest, target: { pid: 42, start: '99' } }));
 
     expect(written).toEqual(expect.arrayContaining(['target', '42', '99']));
