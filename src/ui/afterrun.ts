@@ -8,7 +8,7 @@ import { plural } from './table.js';
 /** What the user should know when the agent is done: at most four lines. */
 export function afterRun(record: SandboxRecord, ended: Ended, left: Glance, removed: boolean): string[] {
   const { tag } = record;
-  const done = doneText(record, ended);
+  const done = doneText(record, ended, removed);
   const rest = removed ? [] : leftText(tag, ended, left);
   return [...(done === '' ? [] : [`agentfw: ${done}`]), ...rest.map((line) => `agentfw: ${line}`)];
 }
@@ -18,11 +18,11 @@ export function isEmpty({ kinds }: Glance): boolean {
 }
 
 /** What reached the host already, or was dropped. */
-function doneText(record: SandboxRecord, { landed, dropped, commit, failed }: Ended): string {
+function doneText(record: SandboxRecord, { landed, dropped, commit, failed }: Ended, removed: boolean): string {
   const parts = [
     failed === null ? null : `nothing landed by policy: ${escapeForTerminal(failed)}`,
-    landed === 0 || commit === null ? null : `landed ${plural(landed, 'change')} by policy (agentfw undo ${commit} takes them back)`,
-    dropped === 0 ? null : `dropped ${plural(dropped, 'change')} by policy`,
+    landed === 0 || commit === null ? null : `landed ${plural(landed, 'change')} by policy (agentfw undo ${commit} takes ${dropped > 0 && !removed ? 'all of it' : 'them'} back)`,
+    dropped === 0 ? null : `dropped ${plural(dropped, 'change')} by policy${landed > 0 || removed || commit === null ? '' : ` (agentfw undo ${commit} gives them back to the sandbox)`}`,
   ].filter((part) => part !== null);
   const done = parts.join(', ');
   const through = record.mounts.filter(({ decision, why }) => decision === 'passthrough' && !why.startsWith('the profile')).map(({ path }) => showBytes(path));

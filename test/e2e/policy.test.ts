@@ -232,7 +232,7 @@ for (const identity of identities()) {
       const outcome = await run(['--tag', 't'], 'echo two >> src/a.ts; rm src/old.ts; mkdir -p src/new/deep src/gen dist; echo n > src/new/deep/n; echo g > src/gen/g; echo d > dist/d; echo r > README');
 
       expect(outcome.status).toBe(0);
-      expect(outcome.stderr).toMatch(/agentfw: landed 5 changes by policy \(agentfw undo \S+ takes them back\), dropped 2 changes by policy\nagentfw: 3 added in t\n/);
+      expect(outcome.stderr).toMatch(/agentfw: landed 5 changes by policy \(agentfw undo \S+ takes all of it back\), dropped 2 changes by policy\nagentfw: 3 added in t\n/);
       expect(host('project/src/a.ts')).toBe('one\ntwo\n');
       expect(host('project/src/new/deep/n')).toBe('n\n');
       expect(readdirSync(join(area.project, 'src')).sort()).toEqual(['a.ts', 'new']);
@@ -244,6 +244,11 @@ for (const identity of identities()) {
       expect(undone.status, undone.stderr).toBe(0);
       expect(host('project/src/a.ts')).toBe('one\n');
       expect(readdirSync(join(area.project, 'src')).sort()).toEqual(['a.ts', 'old.ts']);
+      const back = (await changes('t')).filter(({ verdict }) => verdict === 'discard').map(({ path }) => path.slice(area.project.length + 1));
+      expect(back.sort()).toEqual(['dist', 'dist/d']);
+
+      const only = await run(['--tag', 'drops'], 'mkdir dist; echo d > dist/d');
+      expect(only.stderr).toMatch(/agentfw: dropped 2 changes by policy \(agentfw undo \S+ gives them back to the sandbox\)/);
     });
 
     gated.test('nothing lands by itself after a failure, beyond a threshold, over a conflict, or of class control', async () => {
