@@ -14,6 +14,7 @@ import { foreignGroupNote } from './foreign-group.js';
 import { watchLimits, type LimitWatch } from './limit-watch.js';
 import { limitLines } from './limit-words.js';
 import { holdLimits, releaseLimits, type LimitPlan } from './limits.js';
+import { hostMoved } from './moved.js';
 import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
 import { refuseNested } from './nested.js';
@@ -202,11 +203,6 @@ async function beginTrail(store: Store, opened: Opened, policy: CompiledPolicy):
     await giveUp(store, opened);
     throw error;
   }
-}
-
-/** The host goes on living: what was planned may be gone when it is to be mounted. Then the plan is made anew. */
-function hostMoved({ failure, started }: Outcome): boolean {
-  return !started && failure?.code === 'mount' && /No such file or directory/.test(failure.message);
 }
 
 /** Keeps the policy with the sandbox, and tells what the user should know before the agent starts. */
