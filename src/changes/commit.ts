@@ -9,6 +9,7 @@ import { applyPlan, type Box, type CommitInfo, type CommitResult, type Hooks, ty
 import { AgentfwError } from '../errors.js';
 import { changesOf } from './gather.js';
 import { keepOf, keepWithin } from './keep.js';
+import { refuseBeyondMemory } from './room.js';
 
 export interface Locked {
   readonly record: SandboxRecord;
@@ -89,6 +90,7 @@ export interface Landing {
 /** Lands a plan, or drops it; the sandbox counts as committed once nothing of it is left to land. */
 export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks: Hooks, { as = 'commit', ruleOf }: Landing = {}): CommitResult {
   const keep = keepOf(store.context.env);
+  refuseBeyondMemory(plan);
   const result = applyPlan(commitContextOf(store, record), plan, hooks);
   if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) }, ...changeRecords(result, ruleOf));
   if (result.state === 'landed' && record.state !== 'running' && changesOf(store, record).length === 0) writeRecord(store, { ...record, state: 'committed' });

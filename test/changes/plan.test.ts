@@ -4,6 +4,7 @@ import type { Bytes } from '../../src/bytes.js';
 import type { FileType, JudgedChange } from '../../src/changes/change.js';
 import type { Plan } from '../../src/changes/draft.js';
 import { planCommit, type CommitInput } from '../../src/changes/plan.js';
+import { heapWanted } from '../../src/changes/room.js';
 import { selectChanges } from '../../src/changes/selection.js';
 import type { Stat } from '../../src/kernel/kernel.js';
 
@@ -56,6 +57,12 @@ describe('each kind of change', () => {
       'place a copy stays', 'take b copy stays', 'swap c copy stays',
     ]);
   });
+});
+
+test('a plan that does not fit into memory is refused before anything lands, with the size that would do', () => {
+  const heap = { limit: 2 ** 31, used: 2 ** 30 };
+  expect(heapWanted(1_000_000, heap)).toBeNull();
+  expect(heapWanted(2_000_000, heap)).toBe(3722);
 });
 
 describe('what is dropped from the layer (`--take host`, `discard PATH`)', () => {
