@@ -54,6 +54,7 @@ describe('agentfw policy', () => {
     for (const file of ['fifo', '/dev/zero', '.']) {
       expect(cli(home, 'check', file)).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('it is not a regular file') as string });
     }
+    expect(cli(home, 'test', '/dev/zero')).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('it is not a regular file') as string });
     expect(cli(home, 'check', 'none')).toMatchObject({ status: 1, stderr: expect.stringContaining('There is no file none') as string });
   });
 

@@ -1,9 +1,9 @@
 import { string } from '@oclif/core/flags';
-import { readFileSync } from 'node:fs';
 import { toText } from '../../bytes.js';
-import { AgentfwError, usageError } from '../../errors.js';
+import { usageError } from '../../errors.js';
 import { runCases, type CaseResult } from '../../policy/cases.js';
 import { compilePolicy } from '../../policy/index.js';
+import { readNamed } from '../../policy/read.js';
 import { AgentfwCommand, common } from '../../ui/command.js';
 import { escapeForTerminal } from '../../ui/escape.js';
 import { originText, requestHere } from '../../ui/policy.js';
@@ -20,19 +20,11 @@ export default class PolicyTest extends AgentfwCommand {
     if (file === undefined || more.length > 0) throw usageError('policy test takes one file of cases.');
     const request = await requestHere(flags.agent ?? null);
     const { policy } = await compilePolicy(request);
-    const results = runCases(policy, file, textOf(file), request.cwd);
+    const results = runCases(policy, file, readNamed(file).toString('utf8'), request.cwd);
     const failed = results.filter(({ ok }) => !ok);
     if (flags.json) this.printer.json({ version: 1, ok: failed.length === 0, passed: results.length - failed.length, failed });
     else this.printer.product(failed.map((result) => failureText(file, result)).join('') + `${results.length - failed.length} of ${results.length} cases hold\n`);
     return failed.length === 0 ? 0 : 1;
-  }
-}
-
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new AgentfwError('AFW_CASES_UNREADABLE', `Can't read ${file}`, { cause: error });
   }
 }
 

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { boolean } from '@oclif/core/flags';
 import { toText } from '../../bytes.js';
 import { AgentfwError, usageError } from '../../errors.js';
 import { comparePolicies } from '../../policy/compare.js';
 import { compilePolicy } from '../../policy/index.js';
+import { readNamed } from '../../policy/read.js';
 import { projectFiles } from '../../policy/sources.js';
 import { trust } from '../../policy/trust.js';
 import { AgentfwCommand, common } from '../../ui/command.js';
@@ -29,7 +30,7 @@ export default class PolicyTrust extends AgentfwCommand {
     const file = named ?? projectFiles(request.cwd, request.home)[0];
     if (file === undefined) throw new AgentfwError('AFW_POLICY_MISSING', 'There is no project policy here.', { hint: 'Write one with agentfw policy init --project' });
     const real = realpathSync(resolve(file));
-    const digest = createHash('sha256').update(readFileSync(real)).digest('hex');
+    const digest = createHash('sha256').update(readNamed(real)).digest('hex');
     const record = { digest, at: new Date().toISOString() };
     // What it would allow is found in a policy that trusts it already.
     const before = await compilePolicy(request);
