@@ -207,9 +207,6 @@ static void set_error(struct gate *gate, int err, const char *step)
 	if (strstr(step, "nftables"))
 		hint = "unset AGENTFW_GATE, or load the kernel modules "
 		       "nf_tables, nft_tproxy and nft_redir";
-	else if (err == -EAFNOSUPPORT)
-		hint = "the gate needs IPv6 sockets: boot without "
-		       "ipv6.disable=1";
 	else if (err == -EPERM || err == -EACCES)
 		hint = "this host forbids network namespaces to you; "
 		       "see agentfw doctor";

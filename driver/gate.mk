@@ -1,6 +1,6 @@
 # The network gate's objects and its own targets; included by the Makefile.
 
-GATE_SRCS := gate.c gate_chan.c gate_conn.c gate_dial.c gate_dns.c \
+GATE_SRCS := gate.c gate_addr.c gate_chan.c gate_conn.c gate_dial.c gate_dns.c \
 	gate_door.c gate_fd.c gate_harden.c gate_icmp.c gate_json.c gate_kept.c \
 	gate_loop.c gate_names.c gate_netd.c gate_pump.c gate_refuse.c gate_request.c \
 	gate_sniff.c gate_udp.c gate_verdict.c netd.c netd_notify.c \

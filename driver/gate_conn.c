@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "gate_core.h"
+#include "gate_addr.h"
 
 #include <errno.h>
 #include <linux/netfilter_ipv4.h>
@@ -149,6 +150,7 @@ static int destination(const struct core *g, int fd, bool door,
 
 	if (getsockname(fd, (struct sockaddr *)dst, &len) < 0)
 		return -1;
+	addr_map(dst);
 	if (g->rung != RUNG_REDIR || door)
 		return 0;
 	len = sizeof(v4);
@@ -217,6 +219,7 @@ void conn_accept(struct core *g, const struct source *listener, bool door)
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
+			addr_map(&peer);
 			accepted(g, fd, &peer, door);
 			continue;
 		}

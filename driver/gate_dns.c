@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "gate_core.h"
+#include "gate_addr.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -67,9 +68,10 @@ static void send_udp(struct core *g, const struct dns_pending *p,
 	struct iovec iov = { .iov_base = (void *)(size_t)reply,
 			     .iov_len = len };
 	union pktinfo control = { .buf = { 0 } };
-	struct sockaddr_in6 peer = p->peer;
+	struct sockaddr_storage peer;
 	struct msghdr m = {
-		.msg_name = &peer, .msg_namelen = sizeof(peer),
+		.msg_name = &peer,
+		.msg_namelen = addr_for(g->dns.fd, &p->peer, &peer),
 		.msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = control.buf,
 		.msg_controllen = sizeof(control.buf),
@@ -77,10 +79,21 @@ static void send_udp(struct core *g, const struct dns_pending *p,
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
 	/* From the very address that was asked. */
-	c->cmsg_level = IPPROTO_IPV6;
-	c->cmsg_type = IPV6_PKTINFO;
-	c->cmsg_len = CMSG_LEN(sizeof(p->local));
-	memcpy(CMSG_DATA(c), &p->local, sizeof(p->local));
+	if (addr_only4(g->dns.fd)) {
+		struct in_pktinfo v4 = { 0 };
+
+		memcpy(&v4.ipi_spec_dst, p->local.ipi6_addr.s6_addr + 12, 4);
+		c->cmsg_level = SOL_IP;
+		c->cmsg_type = IP_PKTINFO;
+		c->cmsg_len = CMSG_LEN(sizeof(v4));
+		memcpy(CMSG_DATA(c), &v4, sizeof(v4));
+		m.msg_controllen = CMSG_SPACE(sizeof(v4));
+	} else {
+		c->cmsg_level = IPPROTO_IPV6;
+		c->cmsg_type = IPV6_PKTINFO;
+		c->cmsg_len = CMSG_LEN(sizeof(p->local));
+		memcpy(CMSG_DATA(c), &p->local, sizeof(p->local));
+	}
 	/* Lost datagrams are asked again. */
 	(void)sendmsg(g->dns.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -187,6 +200,24 @@ static void received(struct core *g, const uint8_t *data, size_t len,
 	ask(g, p);
 }
 
+/* The address that was asked, with IPv4 mapped. */
+static bool asked_at(const struct cmsghdr *c, struct in6_pktinfo *local)
+{
+	struct in_pktinfo v4;
+
+	if (c && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		memcpy(local, CMSG_DATA(c), sizeof(*local));
+		return true;
+	}
+	if (!c || c->cmsg_level != SOL_IP || c->cmsg_type != IP_PKTINFO)
+		return false;
+	memcpy(&v4, CMSG_DATA(c), sizeof(v4));
+	*local = (struct in6_pktinfo){ 0 };
+	memset(local->ipi6_addr.s6_addr + 10, 0xff, 2);
+	memcpy(local->ipi6_addr.s6_addr + 12, &v4.ipi_addr, 4);
+	return true;
+}
+
 void dns_udp(struct core *g)
 {
 	for (int turn = 0; turn < 64; turn++) {
@@ -202,17 +233,14 @@ void dns_udp(struct core *g)
 			.msg_controllen = sizeof(control.buf),
 		};
 		ssize_t n = recvmsg(g->dns.fd, &m, MSG_DONTWAIT);
-		struct cmsghdr *c;
 
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n < 0 || (m.msg_flags & MSG_TRUNC))
 			continue;
-		c = CMSG_FIRSTHDR(&m);
-		if (!c || c->cmsg_level != IPPROTO_IPV6 ||
-		    c->cmsg_type != IPV6_PKTINFO)
+		addr_map(&from.peer);
+		if (!asked_at(CMSG_FIRSTHDR(&m), &from.local))
 			continue;
-		memcpy(&from.local, CMSG_DATA(c), sizeof(from.local));
 		received(g, (uint8_t *)g->copy, (size_t)n, &from);
 	}
 }

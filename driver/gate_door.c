@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "gate_core.h"
+#include "gate_addr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -203,9 +204,18 @@ void door_arrived(struct core *g, int fd)
 		door_free(g, d);
 }
 
-static void put_inside(struct conn *c, uint16_t port)
+static void put_inside(const struct core *g, struct conn *c, uint16_t port)
 {
 	static const char *const loopback[] = { "::ffff:127.0.0.1", "::1" };
+	struct sockaddr_in *only = (struct sockaddr_in *)&c->addr[0];
+
+	if (addr_only4(g->dns.fd)) {
+		only->sin_family = AF_INET;
+		only->sin_port = htons(port);
+		only->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		c->addrs = 1;
+		return;
+	}
 
 	/* Servers that say "localhost" may listen on either. */
 	for (int i = 0; i < 2; i++) {
@@ -231,7 +241,7 @@ static void ingress(struct core *g, struct door *d, int fd,
 	c->ingress = true;
 	c->sniff = SNIFF_DONE;
 	c->state = CONN_INSIDE;
-	put_inside(c, d->inside);
+	put_inside(g, c, d->inside);
 	gj_begin(&w, "ingress");
 	gj_put_number(&w, "id", c->id);
 	gj_put_number(&w, "door", d->id);
@@ -240,21 +250,6 @@ static void ingress(struct core *g, struct door *d, int fd,
 	chan_send(g, &w);
 	conn_deadline(g, c, GATE_DIAL_MS);
 	netd_ask(g, NETD_STREAM, c->id, NULL, NULL);
-}
-
-/* IPv4 peers of an IPv4 listener, in the form the rest uses. */
-static void map_peer(struct sockaddr_in6 *peer)
-{
-	struct sockaddr_in v4;
-
-	if (peer->sin6_family != AF_INET)
-		return;
-	memcpy(&v4, peer, sizeof(v4));
-	memset(peer, 0, sizeof(*peer));
-	peer->sin6_family = AF_INET6;
-	peer->sin6_port = v4.sin_port;
-	memset(peer->sin6_addr.s6_addr + 10, 0xff, 2);
-	memcpy(peer->sin6_addr.s6_addr + 12, &v4.sin_addr, 4);
 }
 
 void door_accept(struct core *g, struct door *d)
@@ -273,7 +268,7 @@ void door_accept(struct core *g, struct door *d)
 
 		if (fd < 0)
 			return;
-		map_peer(&peer);
+		addr_map(&peer);
 		if (g->conns >= g->conns_max)
 			close(fd);
 		else

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "gate_core.h"
+#include "gate_addr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -198,6 +199,7 @@ void udp_arrived(struct core *g)
 
 		if (n < 0)
 			return;
+		addr_map(&client);
 		if (original(&m, &dst))
 			datagram(g, &client, &dst, (size_t)n);
 	}

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "netd.h"
+#include "gate_addr.h"
 #include "gate_fd.h"
 
 #include <errno.h>
@@ -55,7 +56,7 @@ static int join(const struct netd_opts *o)
 static int answer_stream(const struct netd_request *q)
 {
 	(void)q;
-	return socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return addr_socket(SOCK_STREAM);
 }
 
 static int answer_listen(const struct netd_request *q)
@@ -66,18 +67,21 @@ static int answer_listen(const struct netd_request *q)
 /* From the address the client asked: every address is local in here. */
 static int answer_dgram(const struct netd_request *q)
 {
-	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int off = 0, on = 1;
+	struct sockaddr_storage from, to;
+	int fd = addr_socket(SOCK_DGRAM);
+	int on = 1;
 
 	if (fd < 0)
 		return -1;
-	if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    setsockopt(fd, SOL_IPV6, IPV6_TRANSPARENT, &on, sizeof(on)) < 0 ||
-	    bind(fd, (const struct sockaddr *)&q->local,
-		 sizeof(q->local)) < 0 ||
-	    connect(fd, (const struct sockaddr *)&q->remote,
-		    sizeof(q->remote)) < 0) {
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    (addr_only4(fd) ? setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on,
+					 sizeof(on))
+			    : setsockopt(fd, SOL_IPV6, IPV6_TRANSPARENT, &on,
+					 sizeof(on))) < 0 ||
+	    bind(fd, (struct sockaddr *)&from,
+		 addr_for(fd, &q->local, &from)) < 0 ||
+	    connect(fd, (struct sockaddr *)&to,
+		    addr_for(fd, &q->remote, &to)) < 0) {
 		int err = errno;
 
 		close(fd);

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "netd.h"
+#include "gate_addr.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -31,6 +32,16 @@ static int failed(struct netd_hello *hello, int err, const char *step)
 	return err;
 }
 
+static bool has_v6_sockets(void)
+{
+	int fd = addr_socket(SOCK_STREAM);
+	bool has = fd >= 0 && !addr_only4(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
 static int base_network(struct netd_hello *hello, struct nft_own *own)
 {
 	int err;
@@ -47,27 +58,34 @@ static int base_network(struct netd_hello *hello, struct nft_own *own)
 	if (err)
 		return failed(hello, err, "make every address local");
 	/* A kernel booted without IPv6 has nothing to guard there. */
-	own->has_v6 = !nl_loopback_address(AF_INET6, &own->v6) &&
+	own->has_v6 = has_v6_sockets() &&
+		      !nl_loopback_address(AF_INET6, &own->v6) &&
 		      !nl_anyip(AF_INET6, &own->v6);
 	hello->has_v6 = own->has_v6;
 	return 0;
+}
+
+static int transparent_both(int fd)
+{
+	if (set_option(fd, SOL_IP, IP_TRANSPARENT, 1) < 0)
+		return -1;
+	return addr_only4(fd) ? 0
+			      : set_option(fd, SOL_IPV6, IPV6_TRANSPARENT, 1);
 }
 
 static int dual_stack(int type, uint16_t port, int transparent)
 {
 	struct sockaddr_in6 any = { .sin6_family = AF_INET6,
 				    .sin6_port = htons(port) };
-	int fd = socket(AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage at;
+	int fd = addr_socket(type);
 	int err;
 
 	if (fd < 0)
 		return -1;
-	if (set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) == 0 &&
-	    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
-	    (!transparent ||
-	     (set_option(fd, SOL_IP, IP_TRANSPARENT, 1) == 0 &&
-	      set_option(fd, SOL_IPV6, IPV6_TRANSPARENT, 1) == 0)) &&
-	    bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0)
+	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
+	    (!transparent || transparent_both(fd) == 0) &&
+	    bind(fd, (struct sockaddr *)&at, addr_for(fd, &any, &at)) == 0)
 		return fd;
 	err = errno;
 	close(fd);
@@ -87,18 +105,15 @@ static int make_listening(int fd)
 
 int netd_listener(const struct sockaddr_in6 *address, int transparent)
 {
-	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-			0);
+	struct sockaddr_storage at;
+	int fd = addr_socket(SOCK_STREAM);
 	int err;
 
 	if (fd < 0)
 		return -1;
-	if (set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) == 0 &&
-	    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
-	    (!transparent ||
-	     set_option(fd, SOL_IPV6, IPV6_TRANSPARENT, 1) == 0) &&
-	    bind(fd, (const struct sockaddr *)address,
-		 sizeof(*address)) == 0 &&
+	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
+	    (!transparent || transparent_both(fd) == 0) &&
+	    bind(fd, (struct sockaddr *)&at, addr_for(fd, address, &at)) == 0 &&
 	    make_listening(fd) >= 0)
 		return fd;
 	err = errno;
@@ -112,11 +127,14 @@ static int dns_socket(void)
 {
 	int fd = dual_stack(SOCK_DGRAM, 53, 1);
 
-	if (fd >= 0 && set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) < 0) {
-		close(fd);
+	if (fd < 0)
 		return -1;
-	}
-	return fd;
+	if ((addr_only4(fd) ? set_option(fd, SOL_IP, IP_PKTINFO, 1)
+			    : set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO,
+					 1)) == 0)
+		return fd;
+	close(fd);
+	return -1;
 }
 
 /* Captured datagrams with their destination. */
@@ -126,7 +144,8 @@ static int udp_socket(void)
 
 	if (fd >= 0 &&
 	    (set_option(fd, SOL_IP, IP_RECVORIGDSTADDR, 1) < 0 ||
-	     set_option(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, 1) < 0)) {
+	     (!addr_only4(fd) &&
+	      set_option(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, 1) < 0))) {
 		close(fd);
 		return -1;
 	}

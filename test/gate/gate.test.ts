@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { python } from '../helpers/sandbox.js';
 import { behindGate, buildHarness, listen, REFUSAL, sh, startBehindGate, type Answers } from './harness.js';
 
 const web = createHttp((request, response) => response.end(`hello ${request.headers.host ?? ''}\n`));
@@ -37,6 +38,21 @@ describe.each(['tproxy', 'redir', 'notify'] as const)('rung `%s`', (rung) => {
 
     expect(out).toContain('Forbidden by agentfw');
     expect(messages).toContainEqual(expect.objectContaining({ t: 'conn', ip: '2001:db8::7', name: null, port: 80 }));
+  });
+
+  test('a kernel without IPv6 has the same gate, for IPv4: names, answers of any server, refused datagrams', async () => {
+    const script = `curl -sS -m 5 http://ok.test/; curl -s -m 5 -o /dev/null -w '%{http_code}\n' http://no.test/; getent ahostsv4 ok.test | head -1; ${python} -c 'import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5)
+s.sendto(bytes.fromhex("0001010000010000000000000267740474657374000001" "0001"), ("9.9.9.9", 53)); print(s.recvfrom(600)[1][0])
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(5); u.connect(("192.0.2.1", 4433)); u.send(b"x")
+try: u.recv(10)
+except OSError as error: print(type(error).__name__)'`;
+
+    const { out, err, messages } = await behindGate(sh(script), allow('ok.test'), { rung, only4: true });
+
+    expect(out, err).toMatch(/^hello ok\.test\n403\n198\.19\.\d+\.\d+ .*\n9\.9\.9\.9\nConnectionRefusedError\n$/);
+    expect(messages).toContainEqual(expect.objectContaining({ t: 'conn', name: 'ok.test', port: 80 }));
+    expect(messages.find(({ t }) => t === 'ready')).toMatchObject({ rung, ipv6: false });
   });
 
   test('NP14 the sandbox has a loopback of its own, and its gate port leads nowhere', async () => {
@@ -245,8 +261,8 @@ for f,ip in ((socket.AF_INET,"9.9.9.9"),(socket.AF_INET6,"2001:db8::9")):
 describe('doors', () => {
   const server = 'import http.server,sys\nclass H(http.server.BaseHTTPRequestHandler):\n  def do_GET(s):\n    s.send_response(200); s.end_headers(); s.wfile.write(b"inside")\nhttp.server.HTTPServer(("127.0.0.1",3000),H).serve_forever()';
 
-  test('NP16 a published port reaches the sandbox, and shuts', async () => {
-    const run = await startBehindGate(['/usr/bin/python3', '-c', server], {});
+  test.each([false, true])('NP16 a published port reaches the sandbox, and shuts (IPv4 only: %s)', async (only4) => {
+    const run = await startBehindGate(['/usr/bin/python3', '-c', server], {}, { only4 });
     run.channel.send({ t: 'publish', id: 1, addr: '127.0.0.1', port: 0, inside: 3000 });
     const door = await run.seen('door', ({ id, error }) => id === 1 && error === null);
 
@@ -270,10 +286,10 @@ describe('doors', () => {
     await run.done;
   });
 
-  test('a forwarded port leads to what the supervisor names', async () => {
+  test.each([false, true])('a forwarded port leads to what the supervisor names (IPv4 only: %s)', async (only4) => {
     const run = await startBehindGate(sh('for i in 1 2 3 4 5 6 7 8 9; do curl -s -m 2 http://127.0.0.1:5432/ && break; sleep 0.1; done'), {
       conn: ({ forward, port: p }) => (forward && p === 5432 ? { addrs: ['127.0.0.1'], port, check: 'never' } : null),
-    });
+    }, { only4 });
     run.channel.send({ t: 'forward', id: 2, port: 5432 });
 
     expect((await run.done).out).toContain('hello 127.0.0.1:5432');

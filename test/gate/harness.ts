@@ -40,7 +40,19 @@ export interface RunOptions {
   /** nobody instead of root, when the tests run as root */
   readonly as?: 'user' | 'root';
   readonly env?: Record<string, string>;
+  /** as on a kernel that was booted with ipv6.disable=1: no IPv6 socket can be made */
+  readonly only4?: boolean;
 }
+
+/** socket(AF_INET6, …) fails with EAFNOSUPPORT from here on. */
+const NO_IPV6 = `import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+nr = {'x86_64': 41, 'aarch64': 198}[os.uname().machine]
+code = [(0x20, 0, 0, 0), (0x15, 0, 3, nr), (0x20, 0, 0, 16), (0x15, 0, 1, 10), (6, 0, 0, 0x50000 | 97), (6, 0, 0, 0x7fff0000)]
+buffer = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *line) for line in code))
+program = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(code), ctypes.addressof(buffer)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])`;
 
 export const REFUSAL = { rule: 'test.default', message: 'no rule allows it', how: 'agentfw approve 1' };
 
@@ -48,7 +60,7 @@ export const REFUSAL = { rule: 'test.default', message: 'no rule allows it', how
 export async function startBehindGate(argv: readonly string[], answers: Answers, options: RunOptions = {}): Promise<Run> {
   const root = process.getuid?.() === 0;
   const user = root && (options.as ?? 'user') === 'user' ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
-  const command = [...user, HARNESS, ...(options.rung === undefined ? [] : [options.rung]), '--', ...argv];
+  const command = [...user, ...(options.only4 === true ? ['/usr/bin/python3', '-c', NO_IPV6] : []), HARNESS, ...(options.rung === undefined ? [] : [options.rung]), '--', ...argv];
   const env = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/', LC_ALL: 'C', ...(options.as === 'root' ? { AGENTFW_HARNESS: 'root' } : {}), ...options.env };
   const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', 'pipe'], env, cwd: '/' });
   const messages: GateMessage[] = [];
