@@ -217,6 +217,26 @@ for (const identity of identities()) {
       expect((await changes('t')).length).toBe(0);
     });
 
+    gated.test('a passthrough leads nowhere else: no link, no `..`, no other name, no moved directory, no mount of the agent’s own (PO08)', async () => {
+      put('project/pass/in', 'host\n');
+      put('project/target', 'host\n');
+      put('project/ro/f', 'host\n');
+      policy('files: {passthrough: ["./pass"], readonly: ["./ro"]}\n');
+      const outcome = await run(['--tag', 't'], [
+        'ln -s ../target pass/out; echo evil > pass/out', 'echo evil > pass/../up', 'ln target pass/hard && echo evil > pass/hard',
+        'mv pass moved; rmdir pass; mv target pass/moved-in; mv pass/moved-in back; echo evil > back',
+        'unshare -U -r -m sh -c "mount --bind . pass && echo evil > pass/over; mount --bind pass ro && echo evil > ro/f; mount -o remount,bind,rw ro && echo evil > ro/f"',
+        'ln ro/f ro-hard && echo evil > ro-hard; mv ro away; echo evil > ro/f; echo through > pass/ok', 'exit 0',
+      ].join('\n'));
+
+      expect(outcome.status, outcome.stderr).toBe(0);
+      expect(host('project/target')).toBe('host\n');
+      expect(host('project/ro/f')).toBe('host\n');
+      expect(host('project/pass/ok')).toBe('through\n');
+      expect(readdirSync(area.project).sort()).toEqual(['pass', 'ro', 'src', 'target']);
+      expect(readdirSync(join(area.project, 'pass')).sort()).not.toContain('over');
+    });
+
     gated.test('a passthrough of the home, the project or a control path is refused (PO08)', async () => {
       for (const dir of [area.home, area.project, join(area.home, '.config')]) {
         put('.config/git/config', '');
