@@ -47,16 +47,17 @@ export type Look = NonNullable<ScanInput['look']>;
 
 /** All changes of a sandbox against the host as it is now, in the order of the layers. */
 export function changesOf(store: Store, record: SandboxRecord, look: Look = 'no'): Change[] {
+  optimiseLate();
   return [...scanOf(store, record, blindnessOf(record), look)];
 }
 
 function scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, look: Look): Generator<Change> {
-  optimiseLate();
   return withoutHidden(scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, look }), blindness);
 }
 
 /** Scans, classifies, finds conflicts and renames, and orders. Close `contents` when done. */
 export function gather(store: Store, record: SandboxRecord, { look = 'head', keep = false }: GatherOptions = {}): Gathered {
+  optimiseLate();
   const blindness = blindnessOf(record);
   const changes = [...scanOf(store, record, blindness, look)];
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
