@@ -30,7 +30,7 @@ function main() {
   const place = isRoot ? ramDisk() : mkdtempSync(join(tmpdir(), 'agentfw-bench-'));
   try {
     const bench = benchAt(place);
-    const rows = [...launchRows(bench), ...workRows(bench), ...appendRows(bench), ...changeRows(bench), ...hideRows(bench)];
+    const rows = [...launchRows(bench), ...workRows(bench), ...execRows(bench), ...appendRows(bench), ...changeRows(bench), ...hideRows(bench)];
     console.log(flags.json ? JSON.stringify({ kernel: kernel(), mode: flags.mode, rows }, null, 1) : table(rows));
   } finally {
     if (!isRoot) rmSync(place, { recursive: true, force: true });
@@ -123,6 +123,22 @@ function workRows(bench) {
   });
 }
 
+/** What the exec audit adds: both are inside, the first without it. */
+function execRows(bench) {
+  if (!selected('execs')) return [];
+  const dir = join(bench.home, 'execs');
+  ok(bench, [...work, 'make', 'fork', dir]);
+  const samples = { without: [], audited: [] };
+  for (let n = 0; n < rounds; n++) {
+    for (const where of n % 2 ? ['without', 'audited'] : ['audited', 'without']) {
+      const told = inSandbox(bench, [...work, 'fork', dir], dir, where === 'audited' ? ['--audit', 'exec'] : []);
+      samples[where].push(...Object.values(JSON.parse(told)));
+    }
+  }
+  clean(bench, dir);
+  return [row('3,000 × `/bin/true` inside, with `--audit exec`', samples.without, samples.audited)];
+}
+
 /** Against the bare machine and against an overlay as mount(8) gives it. */
 function appendRows(bench) {
   if (!selected('append')) return [];
@@ -208,8 +224,8 @@ function hideRows(bench) {
 
 // --- running ------------------------------------------------------------------
 
-function inSandbox(bench, argv, cwd) {
-  const told = ok(bench, [...agentfw, 'run', '--tag', 'bench', '--net', 'off', '--', ...argv], cwd);
+function inSandbox(bench, argv, cwd, more = []) {
+  const told = ok(bench, [...agentfw, 'run', '--tag', 'bench', '--net', 'off', ...more, '--', ...argv], cwd);
   ok(bench, [...agentfw, 'discard', '--tag', 'bench', '--yes'], cwd);
   settle(bench);
   return told;
