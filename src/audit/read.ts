@@ -23,7 +23,7 @@ export interface LogFilter {
 /** All lines of a log, oldest first, a piece of file at a time. */
 export function* rawLines(kernel: Kernel, dir: Bytes): Generator<RawLine> {
   for (const file of logFiles(kernel, dir)) {
-    const fd = kernel.open(AT_FDCWD, joinBytes(dir, file), constants.O_RDONLY | constants.O_NOFOLLOW);
+    const fd = kernel.open(AT_FDCWD, joinBytes(dir, file), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       let number = 0;
       const pieces = new Pieces(fd);
@@ -70,7 +70,7 @@ function* readFrom(kernel: Kernel, dir: Bytes, index: number): Generator<AuditRe
   const first = index > 0 ? firstIndex(kernel, joinBytes(dir, files.at(-1) ?? CURRENT)) : null;
   const from = first !== null && first <= index ? files.slice(-1) : files;
   for (const file of from) {
-    const fd = kernel.open(AT_FDCWD, joinBytes(dir, file), constants.O_RDONLY | constants.O_NOFOLLOW);
+    const fd = kernel.open(AT_FDCWD, joinBytes(dir, file), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const pieces = new Pieces(fd);
       for (let line = pieces.next(); line !== null; line = pieces.next()) {
@@ -84,7 +84,7 @@ function* readFrom(kernel: Kernel, dir: Bytes, index: number): Generator<AuditRe
 }
 
 function firstIndex(kernel: Kernel, path: Bytes): number | null {
-  const fd = kernel.open(AT_FDCWD, path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = kernel.open(AT_FDCWD, path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const line = new Pieces(fd).next();
     return line === null ? null : (parseLine(line.text)?.index ?? null);

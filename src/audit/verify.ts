@@ -38,6 +38,7 @@ export function verifyLog(kernel: Kernel, dir: Bytes, tag: string, publicKey: st
   if (head !== null && expected <= head.index) {
     return bad(expected, last.file, last.number + 1, `the log is cut: records ${expected} to ${head.index} are missing`);
   }
+  if (expected === 0) return bad(0, last.file, 1, 'there is no record, and every run begins with one');
   const signed = head !== null && head.signature !== null;
   return { ok: true, records: expected, end: signed && head.index === expected - 1 ? 'signed' : 'open', covered: signed ? head.index : null };
 }

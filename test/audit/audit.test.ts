@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
@@ -42,6 +43,16 @@ describe('the chain', () => {
     expect(verify()).toEqual({ ok: true, records: 7, end: 'open', covered: 5 });
     written(1);
     expect(verify()).toMatchObject({ ok: true, records: 9, end: 'signed' });
+  });
+
+  test('AU02 a log that is gone with its end is not whole, and a FIFO in its place holds nobody up', () => {
+    written(3);
+    rmSync(join(dir, 'audit.jsonl'));
+    rmSync(join(dir, 'audit.head.json'));
+    expect(verify()).toMatchObject({ ok: false, index: 0, why: 'there is no record, and every run begins with one' });
+
+    execFileSync('mkfifo', [join(dir, 'audit.jsonl')]);
+    expect(verify()).toMatchObject({ ok: false, index: 0 });
   });
 
   test.each([
