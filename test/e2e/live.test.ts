@@ -2,7 +2,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { childrenOf } from '../helpers/processes.js';
 import { createArea, eventually, identities, jsonOf, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
@@ -31,7 +31,7 @@ for (const identity of identities()) {
       const before = await written();
       await eventually('the agent goes on', async () => (await written()) > before);
     };
-    const freezers = (): readonly number[] => processesWith(/^agentfw-driver freeze /).filter((pid) => readFileSync(`/proc/${pid}/stat`, 'latin1').split(' ')[2] !== 'Z');
+    const freezers = (): readonly number[] => processesWith(/^agentfw-driver freeze /).filter((pid) => !['', 'Z'].includes(statOf(pid).split(' ')[2] ?? ''));
 
     beforeAll(async () => {
       area = createArea(identity);
@@ -39,6 +39,7 @@ for (const identity of identities()) {
       agent = start(area, ['run', '--tag', 'live', '--net', 'off', '--', python, '-c', WRITER]);
       await eventually('the agent writes', async () => (await written()) > 1000);
     }, 60_000);
+    afterEach(() => held.splice(0).forEach((lock) => lock.kill()));
     afterAll(async () => {
       const ended = new Promise((done) => agent.once('exit', done));
       await area.cli(['kill', 'live']);
@@ -80,11 +81,7 @@ for (const identity of identities()) {
       const lock = await holdStore(area);
       const commit = start(area, ['commit', 'live', '--yes', '--live']);
       const freezer = await eventually('all is held', () => freezers()[0]);
-      await eventually('all is still', async () => {
-        const now = sizeOfLayer(area);
-        await new Promise((go) => setTimeout(go, 100));
-        return sizeOfLayer(area) === now;
-      });
+      await eventually('the agent is stopped', isStopped);
       const second = live();
       for (const pid of childrenOf(process.pid)) if (pid === commit.pid) strike(pid);
       await eventually('all goes on', () => freezer !== undefined && !freezers().includes(freezer));
@@ -106,7 +103,7 @@ for (const identity of identities()) {
       const before = readFileSync(join(area.project, 'a'), 'latin1');
       const lock = await holdStore(area);
       const commit = live();
-      await eventually('all is held', () => freezers().length > 0);
+      await eventually('the agent is stopped', isStopped);
       const entered = start(area, ['exec', 'live', '--', 'sleep', '31.7']);
       await eventually('it runs', () => processesWith(/^sleep 31\.7$/).length > 0);
       lock.kill();
@@ -140,24 +137,36 @@ function start(area: Area, args: readonly string[]): ChildProcess {
   return spawn(file, rest, { cwd: area.project, env: { ...area.env }, stdio: 'ignore', detached: true });
 }
 
+/** Let go of after each test, whatever became of it: the next one needs the store. */
+const held: { readonly kill: () => void }[] = [];
+
 /** Takes the lock that every commit of this store needs: one that holds the agent waits there. */
 async function holdStore(area: Area): Promise<{ readonly kill: () => void }> {
   const child = execFile('flock', [join(area.state, 'commits/.lock'), 'sh', '-c', 'echo held; exec sleep 1000']);
   await new Promise((done) => child.stdout?.once('data', done));
-  return {
+  const lock = {
     kill: () => {
       for (const pid of childrenOf(child.pid ?? 0)) strike(pid);
       child.kill('SIGKILL');
     },
   };
+  held.push(lock);
+  return lock;
 }
 
-/** Of the file that the agent writes, on the host's side of the layer. */
-function sizeOfLayer(area: Area): number {
-  const record = JSON.parse(readFileSync(join(area.state, 'sandboxes/live/sandbox.json'), 'utf8')) as { layers: { id: number; base: string; dir: string }[] };
-  const layer = record.layers.find(({ base }) => area.project.startsWith(base === '/' ? '/' : `${base}/`) || area.project === base);
-  if (layer === undefined) throw new Error('no layer');
-  return readFileSync(join(layer.dir, 'upper', area.project.slice(layer.base === '/' ? 0 : layer.base.length), 'a')).length;
+/** The agent's own process, not the supervisor that has its words too. */
+function isStopped(): boolean {
+  const agents = processesWith('stopped = subprocess.Popen').map(statOf).filter((stat) => stat.includes('(python'));
+  return agents.length > 0 && agents.every((stat) => stat.slice(stat.lastIndexOf(')') + 2).startsWith('T'));
+}
+
+/** Empty for one that has ended since: the agent starts many that live for a moment. */
+function statOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 function strike(pid: number): void {
