@@ -84,6 +84,12 @@ describe('without a sandbox', () => {
     `);
   });
 
+  test('the sweeper makes no store where there is none any more', () => {
+    const gone = join(area.dir, 'no-store');
+    expect(spawnSync(process.execPath, ['dist/fast/sweep.cjs', gone], { cwd: repository }).status).toBe(0);
+    expect(existsSync(gone)).toBe(false);
+  });
+
   test('flags that exclude each other are named', async () => {
     expect(await cli(['run', '--tag', 'a', '--in', 'b', 'sh'])).toMatchInlineSnapshot(`
       "--- stderr ---
