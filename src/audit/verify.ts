@@ -1,8 +1,9 @@
 import type { Bytes } from '../bytes.js';
+import { errnoOf } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { GENESIS, hashLine, isSignedBy, type AuditHead } from './chain.js';
 import { readHead } from './files.js';
-import { parseLine, rawLines } from './read.js';
+import { parseLine, rawLines, type RawLine } from './read.js';
 
 export type Verification =
   | {
@@ -25,7 +26,8 @@ export function verifyLog(kernel: Kernel, dir: Bytes, tag: string, publicKey: st
   let expected = 0;
   let prev = GENESIS;
   let last: { file: Bytes; number: number } = { file: 'audit.jsonl' as Bytes, number: 0 };
-  for (const line of rawLines(kernel, dir)) {
+  for (const line of readable(kernel, dir)) {
+    if (line === null) return bad(expected, last.file, last.number + 1, 'what follows is no file that can be read');
     const wrong = wrongLine(line.text, line.ended, expected, prev, tag);
     if (wrong !== null) return bad(expected, line.file, line.number, wrong);
     prev = hashLine(line.text);
@@ -41,6 +43,16 @@ export function verifyLog(kernel: Kernel, dir: Bytes, tag: string, publicKey: st
   if (expected === 0) return bad(0, last.file, 1, 'there is no record, and every run begins with one');
   const signed = head !== null && head.signature !== null;
   return { ok: true, records: expected, end: signed && head.index === expected - 1 ? 'signed' : 'open', covered: signed ? head.index : null };
+}
+
+/** Null at the end: something lies among the log's files that isn't one of them. */
+function* readable(kernel: Kernel, dir: Bytes): Generator<RawLine | null> {
+  try {
+    yield* rawLines(kernel, dir);
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    yield null;
+  }
 }
 
 function wrongLine(text: string, ended: boolean, index: number, prev: string, tag: string): string | null {
