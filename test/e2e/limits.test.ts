@@ -1,5 +1,5 @@
 /** End to end: limits of memory, processes, time and layers, and what holds them here. */
-import { chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -8,18 +8,23 @@ import { createArea, eventually, identities, jsonOf, python, type Area, type Out
 interface StatusJson {
   readonly limits: readonly { readonly name: string; readonly value: number; readonly by: string; readonly used: number | null }[];
   readonly limited: string | null;
+  readonly driver: number;
   readonly degraded: readonly { readonly name: string; readonly accepted?: boolean }[];
 }
 
-/** Every control group of ours, anywhere. */
-function groups(dir = '/sys/fs/cgroup', depth = 0): readonly string[] {
+/** Every control group of one supervisor, anywhere: other runs have theirs. */
+function groups(supervisor: number, dir = '/sys/fs/cgroup', depth = 0): readonly string[] {
   if (depth > 6) return [];
   try {
     return readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory()).flatMap((entry) =>
-      entry.name.startsWith('agentfw-') ? [join(dir, entry.name)] : groups(join(dir, entry.name), depth + 1));
+      entry.name.startsWith(`agentfw-${supervisor}-`) ? [join(dir, entry.name)] : groups(supervisor, join(dir, entry.name), depth + 1));
   } catch {
     return [];
   }
+}
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }
 
 for (const identity of identities()) {
@@ -99,7 +104,8 @@ for (const identity of identities()) {
 
     kernel.test('`status` shows limits and use, a program of `exec` is limited, and no control group stays', async () => {
       await run(['--detach', '--tag', 't', '--memory', '1GB', '--pids', '50', '--layer', '1GB', '--time', '1h'], 'sleep', '60');
-      const { limits } = await status('t');
+      const { limits, driver } = await status('t');
+      const supervisor = parentOf(driver);
       const by = identity.name === 'root' ? 'group' : undefined;
 
       expect(limits.map(({ name }) => name)).toEqual(['memory', 'pids', 'layer', 'time']);
@@ -109,7 +115,7 @@ for (const identity of identities()) {
       const inside = await area.cli(['exec', 't', '--', 'sh', '-c', 'i=0; while [ $i -lt 80 ]; do sleep 5 & i=$((i+1)); done']);
       expect(inside.stderr).toMatch(/fork/i);
       await area.cli(['kill', 't']);
-      await eventually('the group to go', () => groups().length === 0);
+      await eventually('the group to go', () => groups(supervisor).length === 0);
     });
 
     kernel.test('what can not be held stops the start, and `--accept-degraded` takes the loss by name', async () => {
@@ -145,7 +151,6 @@ for (const identity of identities()) {
 
         expect(outcome.stderr).toMatch(/Cannot fork/);
         expect(outcome.stderr).toMatch(/the limit of 30 processes was met/);
-        expect(groups()).toEqual([]);
       } finally {
         await area.remove();
       }
@@ -155,12 +160,13 @@ for (const identity of identities()) {
       const area = createArea(identity);
       try {
         await area.cli(['run', '--detach', '--tag', 't', '--net', 'off', '--pids', '30', '--', 'sleep', '60']);
-        const pid = Number(/agentfw-(\d+)-/.exec(groups()[0] ?? '')?.[1]);
+        const pid = parentOf(jsonOf<StatusJson>(await area.cli(['status', 't', '--json'])).driver);
+        expect(groups(pid)).not.toEqual([]);
         process.kill(pid, 'SIGKILL');
         await eventually('the tree to end', async () => jsonOf<{ readonly state: string }>(await area.cli(['status', 't', '--json'])).state === 'stopped');
         await eventually('the group to go', async () => {
           await area.cli(['list']);
-          return groups().length === 0;
+          return groups(pid).length === 0;
         });
       } finally {
         await area.remove();
