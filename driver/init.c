@@ -161,6 +161,10 @@ static void reap(struct init *i)
 
 static void obey(struct init *i, const struct msg *m)
 {
+	/* A shell's `fg` continues its whole job, often the agent as well. A
+	 * second SIGCONT would find it in the midst of putting its screen in
+	 * order, and look to it like one after SIGSTOP. */
+	reap(i);
 	if (i->ended)
 		return;
 	if (m->type == MSG_SIGNAL)

@@ -237,10 +237,10 @@ static void on_signal(struct watch *w, const struct signalfd_siginfo *info)
 	if (number == SIGCONT) {
 		bool ours = terminal_continue_job(&w->terminal);
 
-		if (ours && w->enter)
-			kill(w->child, SIGCONT);
-		else if (ours)
+		if (ours && !w->enter)
 			msg_send(w->sock, MSG_CONTINUE, 0, NULL);
+		else if (ours && is_stopped(w->child))
+			kill(w->child, SIGCONT); /* see obey in init.c */
 	} else if (!from_kernel) {
 		signal_agent(w, number);
 	} else if (!w->started && number != SIGWINCH) {
