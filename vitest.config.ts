@@ -5,6 +5,7 @@ const report = process.env['AGENTFW_TEST_REPORT'];
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/helpers/agents-end.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // The sandbox tests mount and fork; two workers keep a two-core machine honest.

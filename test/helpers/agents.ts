@@ -1,6 +1,6 @@
 /**
- * Real agents from npm, each installed into a prefix of its own that is kept
- * in the temporary directory and keyed by version. The registry is whatever
+ * Real agents from npm, each installed into a prefix of its own, keyed by version
+ * and shared by the tests of one run (AGENTFW_KEEP_AGENTS=1: of the next as well). The registry is whatever
  * the user's npm configuration says. Packages that ship a native binary are
  * run by that binary, so Node's version doesn't matter.
  */
@@ -52,9 +52,14 @@ export function opencode(): Agent | null {
   return install({ need: 'opencode', name: 'opencode-ai', version, program: `node_modules/opencode-linux-${process.arch}/bin/opencode` });
 }
 
+/** Where agents are installed; removed when all tests have run, see agents-end.ts. */
+export function agentsDir(): string {
+  return join(tmpdir(), `agentfw-test-agents-${process.getuid?.() ?? 0}`);
+}
+
 /** null when it can't be had; the reason then goes to `needs`. */
 function install({ need, name, version, program }: Package): Agent | null {
-  const cache = join(tmpdir(), `agentfw-test-agents-${process.getuid?.() ?? 0}`);
+  const cache = agentsDir();
   const prefix = join(cache, `${need}-${version}`);
   const agent = { prefix, program: join(prefix, program), version };
   const reason = ready(cache) ?? (existsSync(agent.program) ? null : fetchPackage(`${name}@${version}`, prefix));
