@@ -167,7 +167,7 @@ describe('AU04 forged content', () => {
   });
 });
 
-describe('redaction', () => {
+describe('redaction (CR11)', () => {
   // Spelt in two parts: no scanner should find a secret in this file.
   const fake = (prefix: string): string => `${prefix}${'A1b2C3d4'.repeat(5)}`;
   test.each([

@@ -1,6 +1,6 @@
 /** Committing what a running sandbox has at one moment (I18). */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -103,7 +103,8 @@ for (const identity of identities()) {
       const before = readFileSync(join(area.project, 'a'), 'latin1');
       const lock = await holdStore(area);
       const commit = live();
-      await eventually('the agent is stopped', isStopped);
+      // All of it is frozen then: before, a new program would be held with the rest.
+      await eventually('the commit waits for the store', () => isAwaited(area));
       const entered = start(area, ['exec', 'live', '--', 'sleep', '31.7']);
       await eventually('it runs', () => processesWith(/^sleep 31\.7$/).length > 0);
       lock.kill();
@@ -152,6 +153,12 @@ async function holdStore(area: Area): Promise<{ readonly kill: () => void }> {
   };
   held.push(lock);
   return lock;
+}
+
+/** Somebody stands in line for the lock of `holdStore`. */
+function isAwaited(area: Area): boolean {
+  const { ino } = statSync(join(area.state, 'commits/.lock'));
+  return readFileSync('/proc/locks', 'latin1').split('\n').some((line) => line.includes('->') && line.includes(`:${ino} `));
 }
 
 /** The agent's own process, not the supervisor that has its words too. */

@@ -167,6 +167,16 @@ for (const identity of identities()) {
       expect((await changes('t')).map(({ kind, path }) => `${kind} ${path}`)).toEqual([`metadata ${deep}`]);
     });
 
+    gated.test('programs that ask for the host’s credentials get none (CR08)', async () => {
+      put('.git-credentials', 'https://me:hunter2@git.example\n');
+      put('.gitconfig', '[credential]\n\thelper = store\n');
+      put('.netrc', 'machine git.example login me password hunter2\n');
+      const ask = 'printf "protocol=https\\nhost=git.example\\n\\n" | GIT_TERMINAL_PROMPT=0 git credential fill 2>&1; cat ~/.netrc 2>&1; git config --get credential.helper || true';
+
+      expect((await area.native(['sh', '-c', ask])).stdout).toContain('password=hunter2');
+      expect(await seen(ask)).not.toContain('hunter2');
+    });
+
     gated.test('package manager files have a stand-in without credentials', async () => {
       put('.npmrc', '//packages.example/:_authToken=SECRET\nregistry=https://user:SECRET@packages.example/\n@scope:registry=https://packages.example/\n');
       const out = await seen('cat ~/.npmrc; (echo x >> ~/.npmrc) 2>/dev/null || echo refused');

@@ -136,9 +136,9 @@ for (const identity of identities()) {
       }
     });
 
-    gated.test('a run inside a run is refused with a sentence', async () => {
+    gated.test('a run inside a run is refused with a sentence, whatever profile it asks for (PO04)', async () => {
       // The checkout may lie where the sandbox has its own, such as /tmp.
-      const outcome = await run(['--rm', '--share', process.cwd()], ...area.argv(['run', '--', 'true']));
+      const outcome = await run(['--rm', '--share', process.cwd()], ...area.argv(['run', '--profile', 'generic', '--', 'true']));
 
       expect(outcome.status, outcome.stderr).toBe(125);
       expect(outcome.stderr).toContain("Can't run inside a sandbox");
