@@ -1,14 +1,23 @@
 // Sums the test runners' own reports in a directory: vitest's JSON files and the
-// closing lines `N passed, N failed[, N skipped]` of the C runners' logs.
+// closing lines `N passed, N failed[, N skipped]` of the C runners' logs. Names
+// each failed test first: a log that is cut keeps its end.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
 const dir = process.argv[2];
+const short = (text) => stripVTControlCharacters(text).replace(/\s+/g, ' ').slice(0, 300);
 const total = { passed: 0, failed: 0, skipped: 0 };
 const reports = ['root.json', 'user.json'].map((name) => join(dir, name)).filter((file) => existsSync(file));
 
 for (const file of reports) {
   const report = JSON.parse(readFileSync(file, 'utf8'));
+  for (const { name, assertionResults, message } of report.testResults) {
+    const where = `${basename(file, '.json')}: ${relative(process.cwd(), name).replace(/^.*\bagentfw\/(?=test\/)/, '')}`;
+    const failed = assertionResults.filter(({ status }) => status === 'failed');
+    for (const { fullName, failureMessages } of failed) console.log(`failed  ${where}: ${fullName}: ${short(failureMessages.join(' '))}`);
+    if (failed.length === 0 && message) console.log(`failed  ${where}: ${short(message)}`);
+  }
   total.passed += report.numPassedTests;
   total.failed += report.numFailedTests;
   total.skipped += report.numPendingTests + (report.numTodoTests ?? 0);

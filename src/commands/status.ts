@@ -1,4 +1,4 @@
-import { parentOf, type Bytes } from '../bytes.js';
+import type { Bytes } from '../bytes.js';
 import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';
@@ -12,6 +12,7 @@ import { hiddenTracked } from '../sandbox/tracked.js';
 import { countsText } from '../ui/changes.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
+import { MOST_HIDES, mountText } from '../ui/mounts.js';
 import { policyJson, policyNotes, policyRow } from '../ui/policystatus.js';
 import { bytesJson, exitText, recordJson } from '../ui/record.js';
 import { age, table } from '../ui/table.js';
@@ -112,27 +113,6 @@ function trackedText(tracked: readonly Bytes[]): string {
   const more = tracked.length > MOST_HIDES ? `  and ${tracked.length - MOST_HIDES} more\n` : '';
   return `\nTracked by git and hidden: git inside takes them for deleted or changed, no change here does:\n${tracked.slice(0, MOST_HIDES).map((path) => `  ${showBytes(path)}\n`).join('')}${more}`;
 }
-
-/** What a listed directory says of all below it isn't said again, and of many hidden files of one rule a few stand for all. */
-function mountText({ mounts }: SandboxRecord): string {
-  const all = new Set(mounts.map(({ path, decision }) => `${decision} ${path}`));
-  const isSaid = ({ path, decision }: SandboxRecord['mounts'][number]): boolean => {
-    for (let at = path; at !== '/'; ) if (all.has(`${decision} ${(at = parentOf(at))}`)) return true;
-    return false;
-  };
-  const told = mounts.filter((mount) => mount.decision !== 'skip' && !isSaid(mount));
-  if (told.length === 0) return '';
-  const seen = new Map<string, number>();
-  const rows = told.flatMap(({ path, decision, why }) => {
-    const nth = (seen.get(`${decision} ${why}`) ?? 0) + 1;
-    seen.set(`${decision} ${why}`, nth);
-    return decision === 'hide' && nth > MOST_HIDES ? [] : [[`  ${decision}`, showBytes(path), escapeForTerminal(why)]];
-  });
-  const more = [...seen].flatMap(([key, count]) => (key.startsWith('hide ') && count > MOST_HIDES ? [['  hide', `and ${count - MOST_HIDES} more`, escapeForTerminal(key.slice('hide '.length))]] : []));
-  return `\nNot copy-on-write in the view:\n${table([...rows, ...more])}`;
-}
-
-const MOST_HIDES = 12;
 
 function crashText({ state }: SandboxRecord): string {
   return state === 'unclean' ? '\nThe machine went down while this sandbox ran: look at each change before you commit it.\n' : '';
