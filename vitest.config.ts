@@ -10,7 +10,9 @@ export default defineConfig({
     hookTimeout: 60_000,
     // The sandbox tests mount and fork; two workers keep a two-core machine honest.
     maxWorkers: 2,
-    reporters: report === undefined ? ['default'] : ['default', 'json'],
+    // A check on another, busy machine tries a failed test once more and names it (`flaky …`).
+    retry: process.env['CI'] === undefined ? 0 : 1,
+    reporters: ['default', './test/helpers/flaky.ts', ...(report === undefined ? [] : ['json'])],
     ...(report === undefined ? {} : { outputFile: { json: report } }),
   },
 });
