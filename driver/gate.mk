@@ -18,10 +18,12 @@ GATE_SAN := -std=c17 -O1 -g -fsanitize=address,undefined \
 GATE_HEADERS := gate.h gate_core.h gate_fd.h gate_json.h harden.h netd.h netlink.h \
 	dns.h tls.h http.h http_body.h
 
-# The gate alone, without the driver: test/gate drives it.
+# The gate alone, without the driver: test/gate drives it. Test files build it
+# at the same time, so it takes its place whole.
 build/gate-harness: gate_harness.c $(GATE_SRCS) $(GATE_HEADERS)
 	@mkdir -p build
-	$(CC) $(GATE_CFLAGS) -o $@ gate_harness.c $(GATE_SRCS)
+	$(CC) $(GATE_CFLAGS) -o $@.$$PPID gate_harness.c $(GATE_SRCS)
+	mv -f $@.$$PPID $@
 
 build/gate-harness-san: gate_harness.c $(GATE_SRCS) $(GATE_HEADERS)
 	@mkdir -p build

@@ -27,11 +27,8 @@ void chan_put_endpoint(struct gj_writer *w, const char *ip, const char *port,
 	gj_put_number(w, port, ntohs(at->sin6_port));
 }
 
-/* Queued; the loop flushes once per turn. */
-void chan_send(struct core *g, struct gj_writer *w)
+static void queue(struct core *g, const struct gj_writer *w)
 {
-	if (!gj_end(w))
-		gate_fatal(g, "a message is too long");
 	if (g->out_len + w->len > g->out_cap) {
 		size_t cap = g->out_cap ? g->out_cap * 2 : 65536;
 		char *grown;
@@ -46,6 +43,25 @@ void chan_send(struct core *g, struct gj_writer *w)
 	}
 	memcpy(g->out + g->out_len, w->buf, w->len);
 	g->out_len += w->len;
+}
+
+/* Somebody waits for the answer: it goes out at the end of this turn. */
+void chan_send(struct core *g, struct gj_writer *w)
+{
+	if (!gj_end(w))
+		gate_fatal(g, "a message is too long");
+	queue(g, w);
+	g->urgent = true;
+}
+
+/* Nobody waits: a moment later, several together, in the same order. */
+void chan_tell(struct core *g, struct gj_writer *w)
+{
+	if (!gj_end(w))
+		gate_fatal(g, "a message is too long");
+	queue(g, w);
+	if (!g->tell_at)
+		g->tell_at = g->now + GATE_TELL_MS;
 }
 
 void chan_flush(struct core *g)
@@ -64,12 +80,20 @@ void chan_flush(struct core *g)
 		g->out_at += (size_t)n;
 	}
 	if (g->out_at == g->out_len) {
-		g->out_at = g->out_len = 0;
+		g->out_at = g->out_len = g->tell_at = 0;
+		g->urgent = false;
 	} else if (g->out_at > 65536) {
 		memmove(g->out, g->out + g->out_at, g->out_len - g->out_at);
 		g->out_len -= g->out_at;
 		g->out_at = 0;
 	}
+}
+
+void chan_turn(struct core *g)
+{
+	if (g->urgent || g->out_len - g->out_at >= GATE_TELL_BYTES ||
+	    (g->tell_at && g->now >= g->tell_at))
+		chan_flush(g);
 }
 
 static void cut(struct core *g, const struct gj_object *v)

@@ -87,7 +87,7 @@ static void report_close(struct core *g, const struct conn *c)
 	gj_put_text(&w, "alpn", c->alpn[0] ? c->alpn : NULL);
 	gj_put_text(&w, "method", c->method[0] ? c->method : NULL);
 	gj_put_text(&w, "error", c->error ? strerrorname_np(c->error) : NULL);
-	chan_send(g, &w);
+	chan_tell(g, &w);
 }
 
 static void close_side(struct side *s, bool reset)

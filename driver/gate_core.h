@@ -37,6 +37,8 @@
 #define GATE_UNCONFIRMED 32	/* repeats ahead of their answers */
 #define GATE_OUT_MAX (16U << 20) /* unread by the supervisor */
 #define GATE_IN_MAX 65536	/* a frame from it */
+#define GATE_TELL_MS 2		/* what nobody waits for is told so late */
+#define GATE_TELL_BYTES 16384	/* or once it is so much */
 
 #define GATE_HELLO_MS 30000	/* for the first bytes, where they are due */
 #define GATE_REFUSE_MS 1000	/* to learn a refused client's language */
@@ -159,9 +161,9 @@ struct udp_flow;
 struct core {
 	int epoll, icmp4, icmp6;
 	enum netd_rung rung;
-	bool paused, has_v6, ending;
+	bool paused, has_v6, ending, urgent;
 	struct source channel, netd, listener, dns, udp;
-	uint64_t now, next_id;		/* now: monotonic ms */
+	uint64_t now, next_id, tell_at;	/* now: monotonic ms */
 	uint32_t conns_max, conns, timed;
 	struct conn **slot;
 	uint32_t *free_slot;
@@ -195,6 +197,8 @@ void gate_fatal(struct core *g, const char *why) __attribute__((noreturn));
 
 /* gate_chan.c: frames to and from the supervisor */
 void chan_send(struct core *g, struct gj_writer *w);
+void chan_tell(struct core *g, struct gj_writer *w);
+void chan_turn(struct core *g);
 void chan_flush(struct core *g);
 void chan_readable(struct core *g);
 void chan_put_endpoint(struct gj_writer *w, const char *ip, const char *port,

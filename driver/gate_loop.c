@@ -125,6 +125,8 @@ static int wait_ms(const struct core *g)
 {
 	if (g->work)
 		return 0;
+	if (g->out_len > 0)
+		return GATE_TELL_MS;
 	if (g->paused || g->timed || g->dns_waiting || g->flows)
 		return TICK_MS;
 	return -1;
@@ -156,7 +158,7 @@ void gate_run(struct core *g)
 		} else if (g->paused) {
 			listen_again(g, 0);
 		}
-		chan_flush(g);
+		chan_turn(g);
 		conn_bury(g);
 		door_bury(g);
 	}

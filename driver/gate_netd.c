@@ -39,6 +39,7 @@ void netd_ask(struct core *g, enum netd_op op, uint64_t id,
 
 static void who_known(struct core *g, const struct netd_reply *r)
 {
+	const struct conn *c = conn_by_id(g, r->id);
 	struct gj_writer w;
 
 	if (r->pid < 0)
@@ -48,7 +49,10 @@ static void who_known(struct core *g, const struct netd_reply *r)
 	gj_begin(&w, "who");
 	gj_put_number(&w, "id", r->id);
 	gj_put_number(&w, "pid", (uint64_t)r->pid);
-	chan_send(g, &w);
+	if (c && (c->state == CONN_ASKED || c->state == CONN_REFUSING))
+		chan_send(g, &w);
+	else
+		chan_tell(g, &w);
 }
 
 static void reply(struct core *g, const struct netd_reply *r, int fd)

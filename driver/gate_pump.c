@@ -252,15 +252,16 @@ static void pass_eof(struct core *g, struct conn *c, int i)
 	if (!c->s[i].eof || to->shut || c->d[i].stash || c->d[i].piped > 0)
 		return;
 	to->shut = true;
+	if (c->s[i].shut) {	/* the second: closing says it, too */
+		conn_close(g, c, false);
+		return;
+	}
 	if (shutdown(to->src.fd, SHUT_WR) < 0 && errno != ENOTCONN) {
 		c->error = errno;
 		conn_close(g, c, true);
 		return;
 	}
-	if (c->s[0].shut && c->s[1].shut)
-		conn_close(g, c, false);
-	else
-		conn_deadline(g, c, GATE_HALF_MS);
+	conn_deadline(g, c, GATE_HALF_MS);
 }
 
 void pump(struct core *g, struct conn *c, int i)

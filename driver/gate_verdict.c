@@ -33,10 +33,14 @@ void conn_ask(struct core *g, struct conn *c)
 	/* One of the sandbox's own ports that was forwarded to the host. */
 	gj_put_bool(&w, "forward", gate_own(&c->dst.sin6_addr));
 	gj_put_bool(&w, "begun", kept_use(g, c));
-	chan_send(g, &w);
-	netd_ask(g, NETD_WHO, c->id, &c->peer, &c->dst);
-	if (c->unconfirmed)
+	if (c->unconfirmed) {
+		chan_tell(g, &w);
 		begin(g, c);
+	} else {
+		chan_send(g, &w);
+	}
+	if (!c->dead)
+		netd_ask(g, NETD_WHO, c->id, &c->peer, &c->dst);
 }
 
 static char *copy_text(const struct gj_object *v, const char *key)

@@ -1,4 +1,4 @@
-import { constants, fstatSync, readSync } from 'node:fs';
+import { constants, fstatSync, ftruncateSync, readSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
@@ -66,7 +66,7 @@ export function openAudit(options: AuditOptions): Audit {
   };
   return {
     record: (event) => locked(writer, () => recordOrDrop(writer, event)),
-    recordAll: (events) => locked(writer, () => events.forEach((event) => void recordOrDrop(writer, event))),
+    recordAll: (events) => locked(writer, () => recordEach(writer, events)),
     dropped: () => writer.dropped,
     close: (privateKey) => {
       locked(writer, () => closed(writer, privateKey));
@@ -111,18 +111,60 @@ function recordOrDrop(writer: Writer, event: AuditEvent): number | null {
   }
 }
 
+/** In one write if all goes well, else one by one: then each is written, dropped or thrown for itself. */
+function recordEach(writer: Writer, events: readonly AuditEvent[]): void {
+  const progress = { written: 0 };
+  if (events.length > 1 && writer.dropped === writer.told) {
+    try {
+      catchUp(writer);
+      appendAll(writer, events, progress);
+    } catch {
+      // each for itself
+    }
+  }
+  for (const event of events.slice(progress.written)) recordOrDrop(writer, event);
+}
+
 function append(writer: Writer, event: AuditEvent): number {
+  appendAll(writer, [event], { written: 0 });
+  return writer.index;
+}
+
+function appendAll(writer: Writer, events: readonly AuditEvent[], progress: { written: number }): void {
   const { maxBytes = 1 << 30, rotateBytes = 16 << 20, now, tag, policy } = writer.options;
-  if (writer.size >= rotateBytes && event.kind !== 'rotate') rotate(writer);
-  const index = writer.index + 1;
-  const line = lineOf(event, { index, time: now(), tag, policy, prev: writer.hash });
-  if (line.length > MAX_LINE) throw new Error(`a record of ${line.length} bytes is too long`);
-  if (writer.older + writer.size + line.length > maxBytes) throw new Error(`the log has reached ${maxBytes} bytes`);
-  writeAll(writer.fd, `${line}\n`);
-  writer.size += line.length + 1;
-  writer.index = index;
-  writer.hash = hashLine(line);
-  return index;
+  let text = '';
+  let { index, hash } = writer;
+  const write = (): void => {
+    writeOrTakeBack(writer, text);
+    progress.written += index - writer.index;
+    writer.size += text.length;
+    text = '';
+    Object.assign(writer, { index, hash });
+  };
+  for (const event of events) {
+    if (writer.size + text.length >= rotateBytes && event.kind !== 'rotate') {
+      if (text !== '') write();
+      rotate(writer);
+      ({ index, hash } = writer);
+    }
+    const line = lineOf(event, { index: index + 1, time: now(), tag, policy, prev: hash });
+    if (line.length > MAX_LINE) throw new Error(`a record of ${line.length} bytes is too long`);
+    if (writer.older + writer.size + text.length + line.length > maxBytes) throw new Error(`the log has reached ${maxBytes} bytes`);
+    text += `${line}\n`;
+    index += 1;
+    hash = hashLine(line);
+  }
+  write();
+}
+
+/** What a full disk took of it is no record: without it the chain stays whole. */
+function writeOrTakeBack({ fd, size }: Writer, text: string): void {
+  try {
+    writeAll(fd, text);
+  } catch (error) {
+    ftruncateSync(fd, size);
+    throw error;
+  }
 }
 
 /** The chain goes on in a new file. The old one's last record says so: another writer sees it by the size alone. */

@@ -112,7 +112,8 @@ export type GateCommand =
   | { readonly t: 'forward'; readonly id: number; readonly port: number };
 
 export interface Channel {
-  readonly send: (command: GateCommand) => void;
+  /** all in one write */
+  readonly send: (...commands: readonly GateCommand[]) => void;
   /** ends the gate: every connection is reset */
   readonly close: () => void;
   /** settles when the gate's end is closed; with the error that broke it, or null */
@@ -134,8 +135,8 @@ export function openChannel(stream: Duplex, onMessage: (message: GateMessage) =>
     stream.on('error', resolve);
     stream.on('close', () => resolve(null));
   });
-  const send = (command: GateCommand): void => {
-    if (stream.writable) stream.write(encodeFrame(command));
+  const send = (...commands: readonly GateCommand[]): void => {
+    if (stream.writable) stream.write(Buffer.concat(commands.map(encodeFrame)));
   };
   return { send, close: () => void stream.destroy(), ended };
 }

@@ -113,7 +113,7 @@ function sessionOf(options: GateOptions, asking: Asking, note: SessionOptions['n
     asking,
     ownAddresses,
     forwards: options.connectHost,
-    audit: (event) => void options.audit.record(event),
+    audit: (events) => options.audit.recordAll(events),
     subject: (pid) => subjectOf(pid),
     note,
     now: options.now,

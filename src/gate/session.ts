@@ -1,19 +1,20 @@
 import type { Duplex } from 'node:stream';
 import type { AuditEvent, AuditFields, AuditSubject } from '../audit/event.js';
-import { openChannel, type Channel, type CloseReport, type ConnQuestion, type FirstQuestion, type GateMessage, type UdpQuestion } from './channel.js';
+import { openChannel, type CloseReport, type ConnQuestion, type FirstQuestion, type GateMessage, type UdpQuestion } from './channel.js';
 import type { Outcome } from './ask.js';
 import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
 import { doorFailed, makeDoors, type Doors } from './doors.js';
 import { answerName, type NameOptions } from './dns.js';
 import { exactRule, gateHost, hostText } from './names.js';
 import type { Note } from './notes.js';
+import { makeOutbox, type Outbox } from './outbox.js';
 import { makeRecent, type Recent } from './recent.js';
 
 export interface SessionOptions extends DecideOptions, NameOptions {
   /** the gate's channel */
   readonly stream: Duplex;
-  /** must not return before the record is written; what it throws ends the session */
-  readonly audit: (event: AuditEvent) => void;
+  /** must not return before the records are written; what it throws ends the session */
+  readonly audit: (events: readonly AuditEvent[]) => void;
   readonly subject: (pid: number) => AuditSubject;
   /** the agent may read it */
   readonly note: (note: Note) => void;
@@ -60,7 +61,7 @@ interface Entry {
 
 interface State {
   readonly options: SessionOptions;
-  readonly channel: Channel;
+  readonly outbox: Outbox;
   readonly entries: Map<number, Entry>;
   readonly doors: Doors;
   readonly recent: Recent;
@@ -74,6 +75,11 @@ const MAX_NAMES = 10_000;
 /** What policy allows may be begun again at once, for so long. */
 const KEEP_MS = 2000;
 
+/** What is under way gets this long to be written down. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** Decides what the gate asks and writes down what it did, until its channel closes. */
 export function startSession(options: SessionOptions): Session {
   let onReady: (message: Extract<GateMessage, { t: 'ready' }>) => void;
@@ -82,9 +88,12 @@ export function startSession(options: SessionOptions): Session {
     if (message.t === 'ready') onReady(message);
     handle(state, message);
   });
-  const state: State = { options, channel, entries: new Map(), doors: makeDoors(channel), recent: makeRecent(() => options.now().getTime()), names: new Set() };
-  const ended = channel.ended.then((error) => {
+  const outbox = makeOutbox({ audit: options.audit, channel, failed: (error) => broken(options, error) });
+  const state: State = { options, outbox, entries: new Map(), doors: makeDoors(channel), recent: makeRecent(() => options.now().getTime()), names: new Set() };
+  const ended = channel.ended.then(async (error) => {
     for (const { gone } of state.entries.values()) gone?.abort();
+    await nextTurn();
+    outbox.end();
     return error;
   });
   return {
@@ -94,16 +103,19 @@ export function startSession(options: SessionOptions): Session {
     cut: (rule) => cut(state, rule),
     publish: async (addr, port, inside) => {
       const door = await state.doors.open((id) => ({ t: 'publish', id, addr, port, inside }));
-      options.audit({ kind: 'door', object: { addr, port: door.port, inside }, detail: { error: door.error } });
+      outbox.record({ kind: 'door', object: { addr, port: door.port, inside }, detail: { error: door.error } });
       if (door.error !== null) throw doorFailed(`publish ${addr}:${port}`, door.error);
       return { id: door.id, port: door.port };
     },
     forward: async (port) => {
       const door = await state.doors.open((id) => ({ t: 'forward', id, port }));
-      options.audit({ kind: 'door', object: { forward: port }, detail: { error: door.error } });
+      outbox.record({ kind: 'door', object: { forward: port }, detail: { error: door.error } });
       if (door.error !== null) throw doorFailed(`forward port ${port}`, door.error);
     },
-    close: () => channel.close(),
+    close: () => {
+      outbox.flush();
+      channel.close();
+    },
   };
 }
 
@@ -116,18 +128,18 @@ function handle(state: State, message: GateMessage): void {
     case 'udp':
       return run(state, onUdp(state, message));
     case 'dns':
-      return run(state, answerName(state.options, message, (reply) => state.channel.send(reply), (rule, why) => noteName(state, message.name, rule, why)));
+      return run(state, answerName(state.options, message, (reply) => state.outbox.send(reply), (rule, why) => noteName(state, message.name, rule, why)));
     case 'who':
       return onWho(state, message.id, message.pid);
     case 'close':
       return onClose(state, message);
     case 'ingress':
       state.entries.set(message.id, entryOf(message.id, 'ingress', message.ip, message.inside));
-      return state.options.audit({ kind: 'ingress', object: { ip: message.ip, port: message.port, inside: message.inside, connId: message.id }, verdict: 'allow', rule: 'net.publish' });
+      return state.outbox.record({ kind: 'ingress', object: { ip: message.ip, port: message.port, inside: message.inside, connId: message.id }, verdict: 'allow', rule: 'net.publish' });
     case 'door':
       return state.doors.answered(message);
     case 'ready':
-      return state.options.audit({ kind: 'gate', object: { rung: message.rung }, detail: { ipv6: message.ipv6, udp: message.udp, limit: message.limit } });
+      return state.outbox.record({ kind: 'gate', object: { rung: message.rung }, detail: { ipv6: message.ipv6, udp: message.udp, limit: message.limit } });
     case 'stats':
       return undefined;
   }
@@ -135,7 +147,11 @@ function handle(state: State, message: GateMessage): void {
 
 /** What goes wrong while deciding, an audit that can't be written first of all, ends everything. */
 function run(state: State, work: Promise<void>): void {
-  work.catch((error: unknown) => state.options.stream.destroy(error instanceof Error ? error : new Error(String(error))));
+  work.catch((error: unknown) => broken(state.options, error));
+}
+
+function broken({ stream }: SessionOptions, error: unknown): void {
+  stream.destroy(error instanceof Error ? error : new Error(String(error)));
 }
 
 function entryOf(id: number, kind: Entry['kind'], host: string, port: number): Entry {
@@ -145,29 +161,41 @@ function entryOf(id: number, kind: Entry['kind'], host: string, port: number): E
 function onConn(state: State, question: ConnQuestion): void {
   const entry = entryOf(question.id, 'conn', question.name ?? question.ip, question.port);
   state.entries.set(entry.id, entry);
+  const recent = question.forward ? null : lately(state, question);
+  if (recent !== null) return settle(state, entry, question, { decision: recent, gone: false });
   entry.work = conclude(state, entry, question);
   run(state, entry.work);
+}
+
+/** What policy allowed moments ago, unless somebody has said something about it since. */
+function lately({ recent, options }: State, question: ConnQuestion): Allowed | null {
+  const found = recent.get(question);
+  return found !== null && options.asking.answered(found.about) === null ? found.decision : null;
 }
 
 async function conclude(state: State, entry: Entry, question: ConnQuestion): Promise<void> {
   const { options } = state;
   const decision = question.forward ? forwardOf(options, question) : await decide(state, entry, question);
   const gone = !state.entries.has(entry.id);
+  if (decision.verdict === 'deny' && !gone) await known(entry);
+  settle(state, entry, question, { decision, gone });
+}
+
+function settle(state: State, entry: Entry, question: ConnQuestion, { decision, gone }: { readonly decision: Decision; readonly gone: boolean }): void {
   if (decision.verdict === 'allow') entry.allowed = decision;
   else entry.refused = true;
-  if (decision.verdict === 'deny' && !gone) await known(entry);
   recordDecision(state, entry, question, decision, gone && !question.begun);
   if (question.begun && entry.closed !== null) recordClose(state, entry, entry.closed);
   answer(state, question, decision);
 }
 
-function answer({ channel }: State, { id, port, begun }: ConnQuestion, decision: Decision): void {
+function answer({ outbox }: State, { id, port, begun }: ConnQuestion, decision: Decision): void {
   if (decision.verdict === 'deny') {
-    channel.send({ t: 'conn', id, verdict: 'deny', rule: decision.rule, message: decision.why, how: decision.how, begun });
+    outbox.send({ t: 'conn', id, verdict: 'deny', rule: decision.rule, message: decision.why, how: decision.how, begun });
     return;
   }
   const { raw = false, methods } = decision.flags;
-  channel.send({
+  outbox.send({
     ...{ t: 'conn', id, verdict: 'allow', begun, addrs: decision.addresses.slice(0, 8), port: decision.port },
     expect: raw ? 'any' : port === 443 ? 'tls' : port === 80 ? 'http' : 'any',
     check: raw ? 'never' : methods === undefined ? 'match' : 'always',
@@ -177,8 +205,6 @@ function answer({ channel }: State, { id, port, begun }: ConnQuestion, decision:
 
 async function decide(state: State, entry: Entry, question: ConnQuestion): Promise<Decision> {
   const { options } = state;
-  const recent = state.recent.get(question);
-  if (recent !== null && options.asking.answered(recent.about) === null) return recent.decision;
   const look = lookAt(options, question);
   if (look.kind === 'decided') return look.decision;
   if (look.kind === 'dial') return state.recent.keep(question, await vet(options, look, question.port));
@@ -228,10 +254,10 @@ async function onFirst(state: State, first: FirstQuestion): Promise<void> {
   if (entry !== undefined && refused !== null) {
     entry.refused = true;
     const { spoke, sni, host, method } = first;
-    state.options.audit({ kind: 'first', subject: entry.subject, object: { host: entry.host, port: entry.port, spoke, sni, said: host, method, connId: first.id }, verdict: 'deny', rule: refused.rule, detail: { why: refused.why } });
+    state.outbox.record({ kind: 'first', subject: entry.subject, object: { host: entry.host, port: entry.port, spoke, sni, said: host, method, connId: first.id }, verdict: 'deny', rule: refused.rule, detail: { why: refused.why } });
     tell(state, `${entry.host}:${entry.port}`, refused);
   }
-  state.channel.send(refused === null ? { t: 'first', id: first.id, verdict: 'allow' } : { t: 'first', id: first.id, verdict: 'deny', rule: refused.rule, message: refused.why, how: refused.how });
+  state.outbox.send(refused === null ? { t: 'first', id: first.id, verdict: 'allow' } : { t: 'first', id: first.id, verdict: 'deny', rule: refused.rule, message: refused.why, how: refused.how });
 }
 
 async function onUdp(state: State, question: UdpQuestion): Promise<void> {
@@ -242,13 +268,13 @@ async function onUdp(state: State, question: UdpQuestion): Promise<void> {
   const [addr] = decision.verdict === 'allow' ? decision.addresses : [];
   entry.refused = addr === undefined;
   entry.allowed = decision.verdict === 'allow' ? decision : null;
-  state.channel.send(addr === undefined ? { t: 'udp', id: entry.id, verdict: 'deny' } : { t: 'udp', id: entry.id, verdict: 'allow', addr, port: question.port });
+  state.outbox.send(addr === undefined ? { t: 'udp', id: entry.id, verdict: 'deny' } : { t: 'udp', id: entry.id, verdict: 'allow', addr, port: question.port });
 }
 
 function recordDecision(state: State, entry: Entry, { ip, port }: ConnQuestion | UdpQuestion, decision: Decision, gone: boolean): void {
   const allowed = decision.verdict === 'allow';
   const detail: AuditFields = { ...(allowed ? { addresses: decision.addresses } : { why: decision.why }), ...(gone ? { gone } : {}) };
-  state.options.audit({
+  state.outbox.record({
     kind: entry.kind === 'udp' ? 'udp' : 'conn', subject: entry.subject,
     object: { host: entry.host, ip, port, connId: entry.id },
     verdict: decision.verdict, rule: decision.rule, origin: decision.origin, approval: decision.approval, detail,
@@ -264,7 +290,7 @@ function tell({ options }: State, what: string, { rule, why, how }: Refused): vo
 function noteName(state: State, name: string, rule: string, why: string): void {
   if (state.names.has(name)) return;
   if (state.names.size < MAX_NAMES) state.names.add(name);
-  state.options.audit({ kind: 'dns', object: { name }, verdict: 'deny', rule, detail: { why } });
+  state.outbox.record({ kind: 'dns', object: { name }, verdict: 'deny', rule, detail: { why } });
   tell(state, `dns ${name}`, refuse(rule, why));
 }
 
@@ -277,17 +303,18 @@ function onClose(state: State, close: CloseReport): void {
   else entry.closed = close;
 }
 
-function recordClose({ options }: State, { subject, host, port }: Entry, { id, up, down, ms, spoke, alpn, method, error }: CloseReport): void {
-  options.audit({ kind: 'close', subject, object: { host, port, connId: id }, detail: { up, down, ms, spoke, alpn, method, error } });
+function recordClose({ outbox }: State, { subject, host, port }: Entry, { id, up, down, ms, spoke, alpn, method, error }: CloseReport): void {
+  outbox.record({ kind: 'close', subject, object: { host, port, connId: id }, detail: { up, down, ms, spoke, alpn, method, error } });
 }
 
-function cut({ entries, channel }: State, rule: string): number {
+function cut({ entries, outbox }: State, rule: string): number {
   let count = 0;
-  channel.send({ t: 'forget' });
+  outbox.send({ t: 'forget' });
   for (const { id, host, port, allowed } of entries.values()) {
     if (allowed === null || exactRule(gateHost(host), port) !== rule) continue;
-    channel.send({ t: 'cut', id });
+    outbox.send({ t: 'cut', id });
     count += 1;
   }
+  outbox.flush();
   return count;
 }

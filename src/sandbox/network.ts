@@ -45,6 +45,7 @@ export interface NetworkOptions {
 }
 
 const ASK_TIMEOUT_S = 60;
+const LAST_WORDS_MS = 1000;
 
 /** Refuses what contradicts itself, and the open network where the managed policy has rules for it. */
 export function checkNetwork(net: SandboxRecord['net'], { publish, connectHost }: NetworkWish, { rules, settings }: CompiledPolicy): void {
@@ -93,12 +94,24 @@ export function makeNetwork(options: NetworkOptions): Network {
     end: async () => {
       over = true;
       await starting;
+      if (gate !== null) await lastWords(gate);
       gate?.close();
       options.wish.onQuestions([]);
       return failure;
     },
     wouldAsk: () => gate?.asking.wouldAsk() ?? [],
   };
+}
+
+/** The gate ends with the driver; what it still said is read to its end, but not waited for without one. */
+function lastWords({ session }: Gate): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, LAST_WORDS_MS);
+    void session.ended.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 async function open({ store, record, policy, trail, wish }: NetworkOptions, driver: Driver): Promise<Gate> {

@@ -28,11 +28,18 @@ const NETWORK: ReadonlySet<string> = new Set(['conn', 'first', 'udp', 'dns']);
 export function openTrail(store: Store, record: SandboxRecord, policy: { readonly digest: string; readonly profile: string; readonly full: Audits }): Trail {
   const log = auditOf(store, record.tag, policy.digest, policy.full);
   let refused = 0;
+  const count = ({ verdict, kind }: AuditEvent): void => {
+    if (verdict === 'deny' && NETWORK.has(kind)) refused += 1;
+  };
   const audit: Audit = {
     ...log,
     record: (event) => {
-      if (event.verdict === 'deny' && NETWORK.has(event.kind)) refused += 1;
+      count(event);
       return log.record(event);
+    },
+    recordAll: (events) => {
+      events.forEach(count);
+      log.recordAll(events);
     },
   };
   const object = { argv: record.argv.map(toText), cwd: toText(record.cwd) };

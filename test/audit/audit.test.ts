@@ -100,6 +100,21 @@ describe('the chain', () => {
     expect(verify()).toMatchObject({ ok: false });
   });
 
+  test('many at once are one chain, across files and beside another writer', () => {
+    const [a, b] = [open({ rotateBytes: 4096 }), open()];
+    for (let batch = 0; batch < 5; batch += 1) {
+      a.recordAll(Array.from({ length: 20 }, (_, i) => conn(`h${batch * 21 + i}.test`)));
+      b.record(conn(`h${batch * 21 + 20}.test`));
+    }
+    a.close(key);
+    b.leave();
+
+    expect(readdirSync(dir).filter((name) => /^audit\.\d+\.jsonl$/.test(name)).length).toBeGreaterThan(3);
+    expect(verify()).toMatchObject({ ok: true, end: 'signed' });
+    const hosts = [...readLog(kernel, fromText(dir), { kinds: ['conn'] })].map(({ object }) => object['host']);
+    expect(hosts).toEqual(Array.from({ length: 105 }, (_, i) => `h${i}.test`));
+  });
+
   test('several writers make one chain', () => {
     const [a, b] = [open(), open({ rotateBytes: 4096 })];
     for (let i = 0; i < 50; i += 1) (i % 3 === 0 ? a : b).record(conn(`h${i}.test`));
@@ -132,6 +147,39 @@ describe('AU05 what can\'t be written', () => {
   test('`stop` throws', () => {
     const audit = open({ maxBytes: 1000 });
     expect(() => { for (let i = 0; i < 100; i += 1) audit.record(conn('x.test')); }).toThrow("Can't write the audit log");
+  });
+
+  test('of many at once, what fits is written and the rest is counted or thrown', () => {
+    const events = Array.from({ length: 10 }, (_, i) => conn(`h${i}.test`));
+    const dropping = open({ onFull: 'drop', maxBytes: 1000 });
+    dropping.recordAll(events);
+    const kept = [...readLog(kernel, fromText(dir))].map(({ object }) => object['host']);
+
+    expect(kept.length).toBeGreaterThan(0);
+    expect(kept).toEqual(events.slice(0, kept.length).map(({ object }) => object!['host']));
+    expect(dropping.dropped()).toBe(10 - kept.length);
+    expect(() => open({ maxBytes: 1000 }).recordAll(events)).toThrow("Can't write the audit log");
+  });
+
+  test('of a write that the disk cut short, what fits stays, nothing is doubled, and the chain is whole', () => {
+    const audit = open();
+    audit.record(conn('h0.test'));
+    const size = lines()[0]!.length + 1;
+    // The limit makes the third line of the one write end in the middle.
+    const script = `
+      const { openAudit } = await import(process.argv[1] + '/audit/write.js');
+      const { native: kernel } = await import(process.argv[1] + '/kernel/native.js');
+      process.on('SIGXFSZ', () => undefined);
+      const audit = openAudit({ kernel, dir: process.argv[2], tag: 't', policy: null, now: () => new Date(0), onFull: 'drop' });
+      audit.recordAll([1, 2, 3, 4].map((i) => ({ kind: 'conn', object: { host: 'h' + i + '.test', port: 443 }, verdict: 'deny', rule: 'network.default' })));
+      console.log(audit.dropped());`;
+    const limit = ['prlimit', `--fsize=${Math.floor(size * 3.5)}`];
+    const ran = spawnSync(limit[0]!, [...limit.slice(1), process.execPath, '--input-type=module', '-e', script, '--', join(import.meta.dirname, '../../dist'), dir], { encoding: 'utf8' });
+
+    expect({ status: ran.status, dropped: ran.stdout, error: ran.stderr }).toEqual({ status: 0, dropped: '2\n', error: '' });
+    audit.record(conn('later.test'));
+    expect([...readLog(kernel, fromText(dir))].map(({ object }) => object['host'])).toEqual(['h0.test', 'h1.test', 'h2.test', 'later.test']);
+    expect(verify()).toMatchObject({ ok: true, end: 'open' });
   });
 
   test('`drop` counts, and says so as soon as it can', () => {
@@ -181,6 +229,16 @@ describe('redaction (CR11)', () => {
     ['cat src/tokenizer.ts', 'cat src/tokenizer.ts'],
   ])('%s', (text, expected) => {
     expect(redactText(text).value).toBe(expected);
+  });
+
+  test('what is passed unread is what no pattern would cut', () => {
+    const piece = fc.constantFrom('BEARER ', 'bearer\t', 'eyJabcdefghi.', 'eyjabcdefgh.', 'A1b2C3d4E5f6.', 'AKIA', 'asia', '0123456789ABCDEF', 'AIza', 'sk-', 'hf_', 'ya29.', 'SG.', 'xoxb-', 'npm_', 'rk_live_', 'ghs_', '-----BEGIN RSA PRIVATE KEY-----', 'a://u@', 'h.test', ' ', '/', '"');
+    fc.assert(fc.property(fc.array(piece), (pieces) => {
+      const text = pieces.join('');
+
+      // A sign in front that no pattern cuts makes it look.
+      expect(`= ${redactText(text).value}`).toBe(redactText(`= ${text}`).value);
+    }), { numRuns: 2000 });
   });
 
   test('arguments after an option that names a secret are cut', () => {
