@@ -27,7 +27,8 @@ build/gate-harness: gate_harness.c $(GATE_SRCS) $(GATE_HEADERS)
 
 build/gate-harness-san: gate_harness.c $(GATE_SRCS) $(GATE_HEADERS)
 	@mkdir -p build
-	$(CC) $(GATE_SAN) -o $@ gate_harness.c $(GATE_SRCS)
+	$(CC) $(GATE_SAN) -o $@.$$PPID gate_harness.c $(GATE_SRCS)
+	mv -f $@.$$PPID $@
 
 build/gate-fuzz: gate_fuzz.c dns.c tls.c http.c http_body.c gate_json.c $(GATE_HEADERS)
 	@mkdir -p build

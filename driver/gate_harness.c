@@ -107,6 +107,17 @@ static int status_of(int status)
 				 : 128 + WTERMSIG(status);
 }
 
+/* A parent that had died before we asked to die with it would not answer. */
+static void die_with_parent(int parent)
+{
+	char c;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || write(parent, "i", 1) != 1 ||
+	    read(parent, &c, 1) != 1)
+		_exit(125);
+	close(parent);
+}
+
 /* pid 1: its end takes everything with it. */
 static void run_init(char **argv, int notify, uid_t uid, gid_t gid)
 {
@@ -128,7 +139,7 @@ static void run_namespaces(int sync, char **argv, bool root)
 	int flags = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID;
 	uid_t uid = getuid();
 	gid_t gid = getgid();
-	int notify = -1, status;
+	int notify = -1, status, pair[2];
 	size_t n = 1;
 	pid_t init;
 	char c;
@@ -143,14 +154,18 @@ static void run_namespaces(int sync, char **argv, bool root)
 	    fd_recv(sync, &c, 1, &notify, &n) != 1)
 		exit(125);
 	resolver();
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		die("make a socket pair");
 	init = fork();
 	if (init < 0)
 		die("fork");
+	close(pair[init == 0]);
 	if (init == 0) {
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-			die("die with the parent");
+		die_with_parent(pair[0]);
 		run_init(argv, notify, uid, gid);
 	}
+	if (read(pair[1], &c, 1) == 1 && write(pair[1], "g", 1) != 1)
+		die("start");
 	while (waitpid(init, &status, 0) < 0 && errno == EINTR)
 		;
 	_exit(status_of(status));

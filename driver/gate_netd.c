@@ -8,6 +8,21 @@
 
 /* The gate's half of the talk with netd (netd.h). */
 
+/* Told in any case: the peer waits for it with what it refuses or asks. */
+static void who_is(struct core *g, uint64_t id, pid_t pid)
+{
+	const struct conn *c = conn_by_id(g, id);
+	struct gj_writer w;
+
+	gj_begin(&w, "who");
+	gj_put_number(&w, "id", id);
+	gj_put_number(&w, "pid", pid > 0 ? (uint64_t)pid : 0);
+	if (c && (c->state == CONN_ASKED || c->state == CONN_REFUSING))
+		chan_send(g, &w);
+	else
+		chan_tell(g, &w);
+}
+
 void netd_ask(struct core *g, enum netd_op op, uint64_t id,
 	      const struct sockaddr_in6 *local,
 	      const struct sockaddr_in6 *remote)
@@ -16,8 +31,10 @@ void netd_ask(struct core *g, enum netd_op op, uint64_t id,
 	int err;
 
 	if (op == NETD_WHO) {
-		if (g->who_tokens == 0)
+		if (g->who_tokens == 0) {
+			who_is(g, id, 0);
 			return;
+		}
 		g->who_tokens--;
 	}
 	if (local)
@@ -25,6 +42,8 @@ void netd_ask(struct core *g, enum netd_op op, uint64_t id,
 	if (remote)
 		q.remote = *remote;
 	err = fd_send(g->netd.fd, &q, sizeof(q), NULL, 0);
+	if (err != 0 && op == NETD_WHO)
+		who_is(g, id, 0);
 	if (err == 0 || op == NETD_WHO)
 		return;
 	if (err != -EAGAIN)
@@ -39,20 +58,9 @@ void netd_ask(struct core *g, enum netd_op op, uint64_t id,
 
 static void who_known(struct core *g, const struct netd_reply *r)
 {
-	const struct conn *c = conn_by_id(g, r->id);
-	struct gj_writer w;
-
+	who_is(g, r->id, r->pid);
 	if (r->pid < 0)
 		conn_orphan(g, r->id);
-	if (r->pid <= 0)
-		return;
-	gj_begin(&w, "who");
-	gj_put_number(&w, "id", r->id);
-	gj_put_number(&w, "pid", (uint64_t)r->pid);
-	if (c && (c->state == CONN_ASKED || c->state == CONN_REFUSING))
-		chan_send(g, &w);
-	else
-		chan_tell(g, &w);
 }
 
 static void reply(struct core *g, const struct netd_reply *r, int fd)

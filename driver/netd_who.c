@@ -87,11 +87,11 @@ static pid_t scan(int proc, const char *socket_name)
 	return found;
 }
 
-static uint64_t now_us(void)
+static uint64_t us_of(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
@@ -102,14 +102,15 @@ static pid_t find(const char *socket_name)
 	static unsigned int next;
 	static uint64_t window, spent;
 	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint64_t start = now_us();
+	uint64_t now = us_of(CLOCK_MONOTONIC);
+	uint64_t start = us_of(CLOCK_THREAD_CPUTIME_ID);
 	pid_t pid = 0;
 	char name[16];
 
 	if (proc < 0)
 		return 0;
-	if (start - window > 1000000) {
-		window = start;
+	if (now - window > 1000000) {
+		window = now;
 		spent = 0;
 	}
 	for (int i = 0; i < RECENT && !pid; i++) {
@@ -124,7 +125,7 @@ static pid_t find(const char *socket_name)
 		if (pid)
 			recent[next++ % RECENT] = pid;
 	}
-	spent += now_us() - start;
+	spent += us_of(CLOCK_THREAD_CPUTIME_ID) - start;
 	close(proc);
 	return pid;
 }

@@ -50,6 +50,8 @@ interface Entry {
   /** aborted when the client gives up; made when somebody has to be asked */
   gone: AbortController | null;
   subject: AuditSubject | null;
+  /** whose it is was answered, though it may not be known */
+  named: boolean;
   onWho: (() => void) | null;
   allowed: Allowed | null;
   refused: boolean;
@@ -69,8 +71,8 @@ interface State {
   readonly names: Set<string>;
 }
 
-/** A refusal waits this long for the name of its process; an allowed connection does not wait. */
-const WHO_MS = 25;
+/** A refusal waits for the name of its process, on a busy machine so long; an allowed connection does not wait. */
+const WHO_MS = 2000;
 const MAX_NAMES = 10_000;
 /** What policy allows may be begun again at once, for so long. */
 const KEEP_MS = 2000;
@@ -155,7 +157,7 @@ function broken({ stream }: SessionOptions, error: unknown): void {
 }
 
 function entryOf(id: number, kind: Entry['kind'], host: string, port: number): Entry {
-  return { id, kind, host, port, gone: null, subject: null, onWho: null, allowed: null, refused: false, work: Promise.resolve(), closed: null };
+  return { id, kind, host, port, gone: null, subject: null, named: false, onWho: null, allowed: null, refused: false, work: Promise.resolve(), closed: null };
 }
 
 function onConn(state: State, question: ConnQuestion): void {
@@ -225,9 +227,9 @@ function asked(rule: string, outcome: Extract<Outcome, { verdict: 'deny' }>): Re
   return { ...refuse(outcome.rule, `${rule}: ${outcome.why}`, how), approval: outcome.approval };
 }
 
-/** Until its process is known, for a little while. */
+/** Until its process is known, or is known to be unknown. */
 function known(entry: Entry): Promise<void> {
-  if (entry.subject !== null) return Promise.resolve();
+  if (entry.named) return Promise.resolve();
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, WHO_MS);
     entry.onWho = () => {
@@ -240,7 +242,8 @@ function known(entry: Entry): Promise<void> {
 function onWho(state: State, id: number, pid: number): void {
   const entry = state.entries.get(id);
   if (entry === undefined) return;
-  entry.subject = state.options.subject(pid);
+  if (pid !== 0) entry.subject = state.options.subject(pid);
+  entry.named = true;
   entry.onWho?.();
   entry.onWho = null;
 }
@@ -299,6 +302,7 @@ function onClose(state: State, close: CloseReport): void {
   if (entry === undefined) return;
   state.entries.delete(close.id);
   entry.gone?.abort();
+  entry.onWho?.();
   if (entry.allowed !== null || entry.kind === 'ingress') recordClose(state, entry, close);
   else entry.closed = close;
 }

@@ -306,9 +306,9 @@ for name in ("opaque", "redirect", "metacopy", "origin", "whiteout"):
         put('file', 'x\n');
         await agent('rm file; mkfifo file; mkfifo other');
 
-        expect((await area.cli(['diff', 't'], { timeout: 20_000 })).status).toBe(0);
-        expect((await area.cli(['export', 't', '--format', 'tar', '-o', join(area.dir, 'o.tar')], { timeout: 20_000 })).status).not.toBeNull();
-        const done = await area.cli(['commit', '--tag', 't', '--yes'], { timeout: 20_000 });
+        expect((await area.cli(['diff', 't'], { timeout: 120_000 })).status).toBe(0);
+        expect((await area.cli(['export', 't', '--format', 'tar', '-o', join(area.dir, 'o.tar')], { timeout: 120_000 })).status).not.toBeNull();
+        const done = await area.cli(['commit', '--tag', 't', '--yes'], { timeout: 120_000 });
         expect(done.status).not.toBeNull();
         expect(lstatSync(at('file')).isFIFO()).toBe(false);
       });

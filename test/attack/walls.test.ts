@@ -6,7 +6,7 @@ import { chownSync, existsSync, lchownSync, lstatSync, mkdirSync, readdirSync, s
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, identities, jsonOf, processesWith, python, repository, type Area } from '../helpers/sandbox.js';
+import { createArea, eventually, ownSleep, identities, jsonOf, processesWith, python, repository, type Area } from '../helpers/sandbox.js';
 
 type Answer = string | number | boolean | readonly string[] | readonly number[] | Readonly<Record<string, string>>;
 type Answers = Readonly<Record<string, Readonly<Record<string, Answer>>>>;
@@ -207,11 +207,13 @@ for (const identity of identities()) {
     afterAll(() => area.remove());
 
     test('KN04 `kill -9 -1` ends only the sandbox', async () => {
-      const other = area.native(['sleep', '30.125'], { timeout: 40_000 });
+      const nap = ownSleep();
+      const other = area.native(nap.split(' '));
+      await eventually('it sleeps', () => processesWith(new RegExp(`^${nap}$`)).length > 0);
 
       const run = await area.cli(['run', '--net', 'off', '--', 'bash', '-c', 'kill -9 -1; kill -9 $$']);
       expect(run.status, run.stderr).toBe(137);
-      const alive = processesWith('sleep 30.125');
+      const alive = processesWith(nap);
       expect(alive).toHaveLength(1);
 
       for (const pid of alive) process.kill(pid);
@@ -219,12 +221,12 @@ for (const identity of identities()) {
     });
 
     test('KN20 a daemon that left its session and its parent ends with the agent', async () => {
-      const marker = `86400.${process.pid}`;
-      const run = await area.cli(['run', '--net', 'off', '--', 'bash', '-c', `setsid bash -c '(trap "" HUP TERM; exec sleep ${marker}) &' ; echo started`]);
+      const nap = ownSleep();
+      const run = await area.cli(['run', '--net', 'off', '--', 'bash', '-c', `setsid bash -c '(trap "" HUP TERM; exec ${nap}) &' ; echo started`]);
 
       expect(run.stdout).toBe('started\n');
       expect(run.status, run.stderr).toBe(0);
-      expect(processesWith(`sleep ${marker}`)).toEqual([]);
+      expect(processesWith(nap)).toEqual([]);
     });
 
     needs('root').test('RS04 a store behind a symlink of another user is refused', async () => {

@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
@@ -23,12 +23,14 @@ afterEach(() => {
   world.remove();
 });
 
-/** Another process that holds a lock, and is killed after a while. */
-async function hold(file: string, forSeconds: number): Promise<void> {
+/** Another process that holds a lock, and is killed once somebody waits for it: `letGo`. */
+async function hold(file: string): Promise<{ readonly letGo: () => void }> {
+  const go = join(world.top, 'go');
   const ready = join(world.top, 'held');
-  const script = `exec 9>"$1"; flock 9; touch "$2"; sleep ${forSeconds}; kill -9 $$`;
-  children.push(spawn('bash', ['-c', script, 'bash', file, ready]));
+  const script = `exec 9>"$1"; flock 9; touch "$2"; until test -e "$3"; do sleep 0.02; done; kill -9 $$`;
+  children.push(spawn('bash', ['-c', script, 'bash', file, ready, go]));
   while (!existsSync(ready)) await new Promise((done) => setTimeout(done, 10));
+  return { letGo: () => writeFileSync(go, '') };
 }
 
 test.each(['store', 'user'] as const)('a commit waits for one that holds the %s\'s lock, says so, and goes on when that is killed (I15)', async (which) => {
@@ -36,9 +38,14 @@ test.each(['store', 'user'] as const)('a commit waits for one that holds the %s\
   const hostLock = join(world.top, 'user.lock');
   const ctx = { ...world.ctx, hostLock: fromText(hostLock) };
   const said: string[] = [];
-  await hold(which === 'store' ? join(world.state, 'commits/.lock') : hostLock, 0.3);
+  const { letGo } = await hold(which === 'store' ? join(world.state, 'commits/.lock') : hostLock);
 
-  const result = applyPlan(ctx, planOf(world), { onWait: (what) => said.push(what) });
+  const result = applyPlan(ctx, planOf(world), {
+    onWait: (what) => {
+      said.push(what);
+      letGo();
+    },
+  });
 
   expect(said).toEqual(['another commit']);
   expect(result.state).toBe('landed');

@@ -86,7 +86,7 @@ for (const identity of identities()) {
         const env = scripted.env(model);
         return area.cli(
           ['run', '--tag', tag, '--net', 'allow', '--share', agent.prefix, ...Object.keys(env).flatMap((name) => ['--env', name]), '--', ...scripted.argv(agent)],
-          { env, timeout: 120_000 },
+          { env },
         );
       };
 
@@ -113,7 +113,7 @@ for (const identity of identities()) {
           const commit = await area.cli(['commit', '--tag', 'one', '--yes', '--', '.']);
           expect(commit.status, commit.stdout + commit.stderr).toBe(0);
           expect(readFileSync(join(area.project, 'edit.txt'), 'utf8')).toBe('one\ndeux\n');
-        }, 120_000);
+        });
       }
     });
   }

@@ -67,8 +67,8 @@ for (const identity of identities()) {
         'import os, threading, time', 'made = 0',
         'for i in range(40):',
         '  try:',
-        '    if i % 2: threading.Thread(target=time.sleep, args=(2,), daemon=True).start()',
-        '    elif os.fork() == 0: time.sleep(2); os._exit(0)',
+        '    if i % 2: threading.Thread(target=time.sleep, args=(600,), daemon=True).start()',
+        '    elif os.fork() == 0: time.sleep(600); os._exit(0)',
         '    made += 1',
         '  except (OSError, RuntimeError): break',
         'print(made)',
@@ -85,8 +85,8 @@ for (const identity of identities()) {
 
       const many = await run(['--rm', '--memory', '200MB'], python, '-c', [
         'import os, time', 'for i in range(5):',
-        '  if os.fork() == 0: x = b"a" * 90000000; time.sleep(6); os._exit(0)',
-        'print([os.wait()[1] for i in range(5)])',
+        '  if os.fork() == 0: x = b"a" * 90000000; time.sleep(600); os._exit(0)',
+        'print(os.wait())',
       ].join('\n'));
       expect(many.stderr).toMatch(identity.name === 'root' ? /the kernel ended \d+ process(es)? at the memory limit of 200MB/ : /ended, because its processes hold .*, the limit is 200MB/);
     });
@@ -103,7 +103,7 @@ for (const identity of identities()) {
     });
 
     kernel.test('`status` shows limits and use, a program of `exec` is limited, and no control group stays', async () => {
-      await run(['--detach', '--tag', 't', '--memory', '1GB', '--pids', '50', '--layer', '1GB', '--time', '1h'], 'sleep', '60');
+      await run(['--detach', '--tag', 't', '--memory', '1GB', '--pids', '50', '--layer', '1GB', '--time', '1h'], 'sleep', '1000');
       const { limits, driver } = await status('t');
       const supervisor = parentOf(driver);
       const by = identity.name === 'root' ? 'group' : undefined;
@@ -112,7 +112,7 @@ for (const identity of identities()) {
       expect(limits.slice(0, 2).map((limit) => limit.by)).toEqual([by ?? expect.stringMatching(/group|watch/), by ?? expect.stringMatching(/group|rlimit/)]);
       expect(limits[0]?.used).toBeGreaterThan(0);
       expect(limits[1]?.used).toBeGreaterThan(0);
-      const inside = await area.cli(['exec', 't', '--', 'sh', '-c', 'i=0; while [ $i -lt 80 ]; do sleep 5 & i=$((i+1)); done']);
+      const inside = await area.cli(['exec', 't', '--', 'sh', '-c', 'i=0; while [ $i -lt 80 ]; do sleep 600 > /dev/null 2>&1 & i=$((i+1)); done']);
       expect(inside.stderr).toMatch(/fork/i);
       await area.cli(['kill', 't']);
       await eventually('the group to go', () => groups(supervisor).length === 0);
@@ -145,7 +145,7 @@ for (const identity of identities()) {
           'mkdir c; for o in pids cgroup2; do',
           '  if [ $o = cgroup2 ]; then mount -t cgroup2 none c; else mount -t cgroup -o $o none c; fi || continue',
           '  find c -name pids.max -exec sh -c "echo max > {}" \\;', '  umount c',
-          'done; i=0; while [ $i -lt 80 ]; do sleep 5 & i=$((i+1)); done',
+          'done; i=0; while [ $i -lt 80 ]; do sleep 600 & i=$((i+1)); done',
         ].join('\n');
         const outcome = await area.cli(['run', '--rm', '--net', 'off', '--pids', '30', '--', 'unshare', '-U', '-r', '-m', '-C', 'sh', '-c', script]);
 
@@ -159,7 +159,7 @@ for (const identity of identities()) {
     needs('userns', 'overlay', 'cgroup').test('a control group whose supervisor was killed is removed by the next command', async () => {
       const area = createArea(identity);
       try {
-        await area.cli(['run', '--detach', '--tag', 't', '--net', 'off', '--pids', '30', '--', 'sleep', '60']);
+        await area.cli(['run', '--detach', '--tag', 't', '--net', 'off', '--pids', '30', '--', 'sleep', '1000']);
         const pid = parentOf(jsonOf<StatusJson>(await area.cli(['status', 't', '--json'])).driver);
         expect(groups(pid)).not.toEqual([]);
         process.kill(pid, 'SIGKILL');

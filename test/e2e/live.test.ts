@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { childrenOf } from '../helpers/processes.js';
-import { createArea, eventually, identities, jsonOf, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { createArea, eventually, identities, jsonOf, ownSleep, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
 
 /** Writes a line to `a`, then the same to `b`, forever: at every moment `a` has as many as `b`, or one more. */
 const WRITER = `
@@ -38,7 +38,7 @@ for (const identity of identities()) {
       writeFileSync(join(area.project, 'kept'), 'kept\n', { mode: 0o666 });
       agent = start(area, ['run', '--tag', 'live', '--net', 'off', '--', python, '-c', WRITER]);
       await eventually('the agent writes', async () => (await written()) > 1000);
-    }, 60_000);
+    });
     afterEach(() => held.splice(0).forEach((lock) => lock.kill()));
     afterAll(async () => {
       const ended = new Promise((done) => agent.once('exit', done));
@@ -67,14 +67,14 @@ for (const identity of identities()) {
       const stopped = await area.cli(['exec', 'live', '--', 'sh', '-c', 'cut -d" " -f3 "/proc/$(cat stopped)/stat"']);
       expect(stopped.stdout).toBe('T\n');
       expect(freezers()).toEqual([]);
-    }, 60_000);
+    });
 
     test('an undo takes it back, and it can land again', async () => {
       expect((await area.cli(['undo'])).status).toBe(0);
       const before = lines('a');
       expect((await live()).status).toBe(0);
       expect(lines('a')).toBeGreaterThan(before);
-    }, 60_000);
+    });
 
     test('kill -9 of the commit lets the agent go on, and nothing of it landed; a second one waits for that', async () => {
       const before = readFileSync(join(area.project, 'a'), 'latin1').length;
@@ -91,13 +91,13 @@ for (const identity of identities()) {
       expect(readFileSync(join(area.project, 'a'), 'latin1').length).toBeGreaterThan(before);
       await goesOn();
       expect((await area.cli(['recover'])).status).toBe(0);
-    }, 60_000);
+    });
 
     test('two at once take turns', async () => {
       const both = await Promise.all([live(), live()]);
       expect(both.map(({ status }) => status)).toEqual([0, 0]);
       await goesOn();
-    }, 60_000);
+    });
 
     test('a program that is started in it meanwhile ends the commit before anything landed', async () => {
       const before = readFileSync(join(area.project, 'a'), 'latin1');
@@ -105,8 +105,10 @@ for (const identity of identities()) {
       const commit = live();
       // All of it is frozen then: before, a new program would be held with the rest.
       await eventually('the commit waits for the store', () => isAwaited(area));
-      const entered = start(area, ['exec', 'live', '--', 'sleep', '31.7']);
-      await eventually('it runs', () => processesWith(/^sleep 31\.7$/).length > 0);
+      const nap = ownSleep();
+      const napping = new RegExp(`^${nap}$`);
+      const entered = start(area, ['exec', 'live', '--', ...nap.split(' ')]);
+      await eventually('it runs', () => processesWith(napping).length > 0);
       lock.kill();
 
       expect(await commit).toMatchObject({ status: 1, stderr: expect.stringContaining('a program was started in it') as string });
@@ -116,8 +118,8 @@ for (const identity of identities()) {
       // One that was there before is held with the rest, and its own driver doesn't take that for a Ctrl-Z.
       expect(await live()).toMatchObject({ status: 0 });
       expect(entered.exitCode).toBe(null);
-      for (const pid of processesWith(/^sleep 31\.7$/)) strike(pid);
-    }, 60_000);
+      for (const pid of processesWith(napping)) strike(pid);
+    });
 
     test('nothing can be dropped from it; deletions and directories land by copy, and are no changes any more', async () => {
       await area.cli(['exec', 'live', '--', 'sh', '-c', 'rm kept; mkdir -p d/e; echo x > d/e/x; ln -s x d/e/l']);
@@ -129,7 +131,7 @@ for (const identity of identities()) {
       expect(readFileSync(join(area.project, 'd/e/l'), 'utf8')).toBe('x\n');
       expect((await area.cli(['diff', 'live', '--name-only', 'kept', 'd'])).stdout).toBe('');
       expect(jsonOf<{ sandboxes: { state: string }[] }>(await area.cli(['list', '--json'])).sandboxes[0]?.state).toBe('running');
-    }, 60_000);
+    });
   });
 }
 

@@ -93,7 +93,7 @@ needs('userns', 'overlay').describe('what both sides changed', () => {
   beforeAll(async () => {
     area = createArea(identity!);
     await diverge('both');
-  }, 60_000);
+  });
   afterAll(() => area.remove());
 
   test('`--merge` lands what merges cleanly, names what does not and why, and touches nothing else', async () => {
@@ -113,7 +113,7 @@ needs('userns', 'overlay').describe('what both sides changed', () => {
       'same-line': 'changed', 'agent-deleted': 'changed', 'host-deleted': 'deleted', 'latin-1': 'changed', binary: 'changed',
     });
     expect(merged.landed.map(name)).not.toContain('same-line');
-  }, 60_000);
+  });
 
   test('modes merge as well: one side’s change counts', () => {
     const mode = (file: string): number => statSync(path(file)).mode & 0o7777;
@@ -130,7 +130,7 @@ needs('userns', 'overlay').describe('what both sides changed', () => {
 
     expect((await area.cli(['undo'])).status).toBe(0);
     expect(read('same-line').equals(CASES['same-line']!.host!)).toBe(true);
-  }, 60_000);
+  });
 
   test('`--take` settles single paths, for either side, and leaves the rest', async () => {
     const take = (side: string, file: string): Promise<{ status: number | null }> => area.cli(['commit', 'both', '--yes', '--take', side, file, '--', file]);
@@ -146,5 +146,5 @@ needs('userns', 'overlay').describe('what both sides changed', () => {
     const left = (await area.cli(['diff', 'both', '--name-only'])).stdout;
     expect(left).not.toMatch(/latin-1|agent-deleted|host-deleted|binary/);
     expect(left).toMatch(/huge-line/);
-  }, 60_000);
+  });
 });

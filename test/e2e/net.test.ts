@@ -43,7 +43,7 @@ for (const identity of identities()) {
 
     for (const rung of ['tproxy', 'redir', 'notify']) {
       gated.test(`curl and Node reach what the policy allows, by name, and nothing else (NT01, rung ${rung})`, async () => {
-        const script = `curl -sS -m 10 ${url(ALLOWED)}; node -e "fetch('${url(ALLOWED)}').then((r) => r.text()).then((t) => process.stdout.write(t))"; curl -sS -m 10 -o /dev/null ${url('nowhere.example')}; echo $?`;
+        const script = `curl -sS -m 60 ${url(ALLOWED)}; node -e "fetch('${url(ALLOWED)}').then((r) => r.text()).then((t) => process.stdout.write(t))"; curl -sS -m 60 -o /dev/null ${url('nowhere.example')}; echo $?`;
         const outcome = await run(['--rm', '--net', 'deny'], script, { AGENTFW_GATE: rung });
 
         expect(outcome.stdout, outcome.stderr).toMatch(/^from upstream\nfrom upstream\n/);
@@ -53,7 +53,7 @@ for (const identity of identities()) {
     }
 
     gated.test('plain HTTP to an unlisted host is a 403 that says why, one record each, and a note inside (NT02, AU07)', async () => {
-      const outcome = await run(['--tag', 'nt02', '--net', 'ask'], 'curl -s -m 10 -w "%{http_code}\\n" http://nowhere.example/; curl -sS -m 10 https://nowhere.example/; sleep 0.3; cat /run/agentfw/notes; echo no > /run/agentfw/notes');
+      const outcome = await run(['--tag', 'nt02', '--net', 'ask'], 'curl -s -m 60 -w "%{http_code}\\n" http://nowhere.example/; curl -sS -m 60 https://nowhere.example/; until grep -q :443 /run/agentfw/notes; do sleep .05; done; cat /run/agentfw/notes; echo no > /run/agentfw/notes');
 
       expect(outcome.stdout).toContain('Forbidden by agentfw: nowhere.example:80');
       expect(outcome.stdout).toContain('\n403\n');
@@ -67,23 +67,23 @@ for (const identity of identities()) {
     });
 
     gated.test('without a terminal nothing is held: what would be asked is refused at once (PO13)', async () => {
-      const began = performance.now();
-      const outcome = await run(['--rm', '--net', 'ask'], `curl -s -m 30 -o /dev/null -w "%{http_code}" ${url(OTHER)}`);
+      const outcome = await run(['--tag', 'po13', '--net', 'ask'], `curl -s -m 300 -o /dev/null -w "%{http_code}" ${url(OTHER)}`);
 
       expect(outcome.stdout).toBe('403');
-      expect(performance.now() - began).toBeLessThan(15_000);
+      expect((await denials('po13')).map(({ rule }) => rule)).toEqual(['ask.off']);
+      expect(jsonOf<{ readonly records: readonly AuditRecord[] }>(await area.cli(['log', 'po13', '--json', '--kind', 'ask'])).records).toEqual([]);
     });
 
     gated.test('metadata services are never reached, by any spelling or name, even where a rule allows all names (NT10)', async () => {
       const targets = ['169.254.169.254', '[fd00:ec2::254]', '168.63.129.16', '100.100.100.200', '2852039166', '0xa9fea9fe', 'metadata.google.internal', `metadata.agentfw-test.example:${up.port}`];
-      const outcome = await run(['--tag', 'nt10', '--net', 'ask'], targets.map((host) => `curl -s -m 10 -o /dev/null -w "%{http_code} " 'http://${host}/'`).join('; '));
+      const outcome = await run(['--tag', 'nt10', '--net', 'ask'], targets.map((host) => `curl -s -m 60 -o /dev/null -w "%{http_code} " 'http://${host}/'`).join('; '));
 
       expect(outcome.stdout.trim().split(' ').every((code) => code === '403' || code === '000'), outcome.stdout).toBe(true);
       expect((await denials('nt10')).length).toBeGreaterThanOrEqual(targets.length);
     });
 
     gated.test('an allowed name that leads to loopback needs `private` (NT11)', async () => {
-      const outcome = await run(['--tag', 'nt11', '--net', 'ask'], `curl -s -m 10 -o /dev/null -w "%{http_code}" ${url(INWARD)}`);
+      const outcome = await run(['--tag', 'nt11', '--net', 'ask'], `curl -s -m 60 -o /dev/null -w "%{http_code}" ${url(INWARD)}`);
 
       expect(outcome.stdout).toBe('403');
       expect((await denials('nt11')).map(({ rule }) => rule)).toEqual(['net.private']);
@@ -93,7 +93,7 @@ for (const identity of identities()) {
     gated.test('every server address answers lookups with the gate’s own addresses, and no packet leaves (NP01)', async () => {
       const query = [
         'import socket', 'q=b"\\x12\\x34\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x06secret\\x04evil\\x03com\\x00\\x00\\x01\\x00\\x01"',
-        's=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(5); s.sendto(q,("8.8.8.8",53)); a=s.recv(512)', 'print(".".join(str(b) for b in a[-4:]))',
+        's=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(60); s.sendto(q,("8.8.8.8",53)); a=s.recv(512)', 'print(".".join(str(b) for b in a[-4:]))',
       ].join('\n');
       const outcome = await world.cli(['run', '--rm', '--net', 'deny', '--', python, '-c', query]);
 
@@ -101,11 +101,11 @@ for (const identity of identities()) {
     });
 
     gated.test('the host’s loopback is another one: its servers refuse; --connect-host opens one port (NP14)', async () => {
-      const script = `curl -s -m 5 -o /dev/null -w "%{http_code}\\n" http://127.0.0.1:${up.port}/; curl -s -m 5 -o /dev/null -w "%{http_code}\\n" http://localhost:${up.port}/`;
+      const script = `curl -s -m 60 -o /dev/null -w "%{http_code}\\n" http://127.0.0.1:${up.port}/; curl -s -m 60 -o /dev/null -w "%{http_code}\\n" http://localhost:${up.port}/`;
 
       expect((await run(['--rm', '--net', 'deny'], script)).stdout).toBe('000\n000\n');
       expect((await run(['--rm', '--net', 'deny', '--connect-host', String(up.port)], script)).stdout).toBe('200\n200\n');
-      const moved = await run(['--rm', '--net', 'deny', '--connect-host', `4100:${up.port}`], 'curl -s -m 5 http://127.0.0.1:4100/');
+      const moved = await run(['--rm', '--net', 'deny', '--connect-host', `4100:${up.port}`], 'curl -s -m 60 http://127.0.0.1:4100/');
       expect(moved.stdout).toBe('from upstream\n');
     });
 
@@ -169,7 +169,7 @@ for (const identity of identities()) {
         const log = await area.cli(['log', 'verify', tag]);
         expect(log.status, log.stderr).toBe(0);
       }
-    }, 60_000);
+    });
 
     needs('root', 'userns', 'overlay', 'python').describe('with somebody to ask', () => {
       const asking = (tag: string, script: string): Started => start(world, ['run', '--tag', tag, '--net', 'ask', '--', 'sh', '-c', script], true);
@@ -177,7 +177,7 @@ for (const identity of identities()) {
         const found = await eventually(`${tag} asks`, async () => jsonOf<Questions>(await area.cli(['approvals', '--json'])).questions.filter((one) => one.tag === tag).slice(0, 1).map((one) => ({ one }))[0] ?? false);
         return (found as { readonly one: Questions['questions'][number] }).one;
       };
-      const get = (host: string): string => `curl -s -m 30 -w '%{http_code}\\n' ${url(host)}`;
+      const get = (host: string): string => `curl -s -m 300 -w '%{http_code}\\n' ${url(host)}`;
 
       gated.test('a question holds the client, names who asks, rings, and its answer lets it through (PO14)', async () => {
         const child = asking('yes', get(OTHER));
@@ -207,13 +207,15 @@ for (const identity of identities()) {
       gated.test('`--no-ask` refuses at once; a flood of names is cut off (PO10)', async () => {
         const off = start(world, ['run', '--rm', '--net', 'ask', '--no-ask', '--', 'sh', '-c', get('nowhere.example')], true);
         expect((await off.ended).output).toContain('403');
-        const child = asking('flood', 'for n in $(seq 200); do curl -s -m 2 -o /dev/null http://n$n.example/ & done; wait');
+        const child = asking('flood', 'for n in $(seq 200); do curl -s -m 300 -o /dev/null http://n$n.example/ & done; wait');
+        // The first of them are held, for as long as somebody may answer.
+        await eventually('its log begins', async () => (await area.cli(['log', 'flood'])).status === 0);
+        await eventually('most are refused', async () => (await denials('flood')).filter(({ rule }) => rule === 'ask.flood').length >= 60);
+        await area.cli(['kill', 'flood']);
         await child.ended;
-        const flooded = (await denials('flood')).filter(({ rule }) => rule === 'ask.flood');
-        expect(flooded.length).toBeGreaterThanOrEqual(60);
-      }, 60_000);
+      });
 
-      gated.test('`net allow`, `deny` and `revoke` rule a running sandbox within a second', async () => {
+      gated.test('`net allow`, `deny` and `revoke` rule a running sandbox', async () => {
         const child = asking('live', `sleep 1000`);
         await eventually('it runs', async () => (await area.cli(['net', 'allow', 'live', `nowhere.example:443`])).status === 0);
         expect((await area.cli(['status', 'live'])).stdout).toContain('allow nowhere.example:443 (net)');

@@ -2,6 +2,7 @@
 import { chownSync, existsSync, linkSync, lstatSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
+import { meetingIn } from '../helpers/meeting.js';
 import { needs } from '../helpers/needs.js';
 import { createArea, identities, jsonOf, repository, type Area, type Outcome } from '../helpers/sandbox.js';
 
@@ -128,12 +129,14 @@ for (const identity of identities()) {
 
     gated.test('directory rules hold for what the host makes later (RD11)', async () => {
       put('.aws/credentials', KEY);
-      const started = run(['--rm'], 'echo ready > /tmp/x; sleep 4; ls -A ~/.aws ~/.azure ~/.vault-token ~ 2>&1');
-      await new Promise((go) => setTimeout(go, 2000));
+      const meeting = meetingIn(area);
+      const started = run(['--rm', ...meeting.flags], `${meeting.agent}; ls -A ~/.aws ~/.azure ~/.vault-token ~ 2>&1`);
+      await meeting.begun();
       put('.aws/later', KEY);
       put('.azure/token', KEY);
       put('.vault-token', KEY);
       put('shown', '');
+      meeting.letGo();
       const out = (await started).stdout;
 
       expect(out).toMatch(/^shown$/m);
@@ -295,9 +298,11 @@ for (const identity of identities()) {
       await run(['--rm'], 'mkdir -p .git/hooks .claude; echo x > .git/hooks/pre-commit; echo {} > .claude/settings.json; echo x > CLAUDE.md');
       expect(landed().filter((name) => name !== '.git' && name !== '.claude')).toEqual(['src']);
 
-      const racing = run(['--tag', 'race'], 'echo agent > src/a.ts; sleep 1.5');
-      await new Promise((go) => setTimeout(go, 900));
+      const meeting = meetingIn(area);
+      const racing = run(['--tag', 'race', ...meeting.flags], `echo agent > src/a.ts; ${meeting.agent}`);
+      await meeting.begun();
       put('project/src/a.ts', 'host\n');
+      meeting.letGo();
       await racing;
       expect(host('project/src/a.ts')).toBe('host\n');
     });

@@ -29,7 +29,7 @@ for (const identity of identities()) {
       const fifos = ((start - first) / batch) % 4 === 3;
       gated.test(`seeds ${seeds[0]} to ${seeds.at(-1)}${fifos ? ' with FIFOs' : ''}: the view equals a native run, the host stays, a commit lands it`, async () => {
         await prove(area, { seeds, fifos });
-      }, 180_000);
+      });
     }
   });
 }

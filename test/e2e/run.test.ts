@@ -4,7 +4,7 @@ import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, mountsBelow, type Area } from '../helpers/sandbox.js';
+import { createArea, eventually, identities, mountsBelow, ownSleep, type Area } from '../helpers/sandbox.js';
 
 interface Saved {
   readonly state: string;
@@ -145,14 +145,15 @@ for (const identity of identities()) {
     });
 
     gated.test('ends what the agent left running, and `--detach` keeps it', async () => {
-      const marker = `${String(31_000 + (process.pid % 9000))}.25`;
-      await run(['--rm'], 'sh', '-c', `setsid sleep ${marker} & exit 0`);
-      expect(processesWith(`sleep ${marker}`)).toEqual([]);
+      const nap = ownSleep();
+      await run(['--rm'], 'sh', '-c', `setsid ${nap} & exit 0`);
+      expect(processesWith(nap)).toEqual([]);
 
-      const outcome = await run(['--tag', 'bg', '--detach'], 'sh', '-c', `echo started; (sleep 1; echo late) & sleep .1; exit 7`);
+      const outcome = await run(['--tag', 'bg', '--detach'], 'sh', '-c', `echo started; (until test -e /tmp/go; do sleep .05; done; echo late) & exit 7`);
       expect(outcome.status, outcome.stderr).toBe(0);
       expect(outcome.stdout + outcome.stderr).toContain('bg');
       expect((await run(['--in', 'bg'], 'true')).stderr).toContain('is running');
+      expect((await area.cli(['exec', 'bg', '--', 'touch', '/tmp/go'])).status).toBe(0);
       await eventually('the background run ends', () => saved('bg').state === 'stopped');
       expect(readFileSync(join(area.state, 'sandboxes/bg/output.log'), 'utf8')).toMatch(/^started\nlate\n/);
       expect(saved('bg').exit).toEqual({ code: 7 });
@@ -180,8 +181,8 @@ for (const identity of identities()) {
     for (const victim of ['supervisor', 'driver', 'init'] as const) {
       gated.test(`kill -9 of the ${victim} ends the tree; layers and listing stay (RS02, E134)`, async () => {
         const tag = `kill-${victim}`;
-        const marker = `${String(41_000 + (process.pid % 9000))}.5`;
-        const child = start(area, ['--tag', tag], `echo kept > ${tag}.txt; setsid sleep ${marker} & echo ready; sleep ${marker}`);
+        const nap = ownSleep();
+        const child = start(area, ['--tag', tag], `echo kept > ${tag}.txt; setsid ${nap} & echo ready; ${nap}`);
         await child.says('ready\n');
         await eventually('the record names its processes', () => saved(tag).init !== null);
         const { driver, init } = saved(tag);
@@ -189,7 +190,7 @@ for (const identity of identities()) {
         process.kill({ supervisor, driver: driver?.pid ?? -1, init: init?.pid ?? -1 }[victim], 'SIGKILL');
         await child.ended;
 
-        await eventually('nothing of the tree is left', () => processesWith(`sleep ${marker}`).length === 0 && !alive(driver?.pid) && !alive(init?.pid));
+        await eventually('nothing of the tree is left', () => processesWith(nap).length === 0 && !alive(driver?.pid) && !alive(init?.pid));
         expect(mountsBelow(area.dir)).toEqual([]);
         const again = await run(['--in', tag], 'cat', `${tag}.txt`);
         expect(again.stdout, again.stderr).toBe('kept\n');
@@ -197,9 +198,9 @@ for (const identity of identities()) {
     }
 
     gated.test('kill -9 at any moment of the start leaves no process and no mount', async () => {
-      const marker = `${String(51_000 + (process.pid % 9000))}.75`;
+      const nap = ownSleep();
       for (let delay = 20; delay <= 260; delay += 20) {
-        const child = start(area, ['--tag', `early-${String(delay)}`], `sleep ${marker}`);
+        const child = start(area, ['--tag', `early-${String(delay)}`], nap);
         await new Promise((go) => void setTimeout(go, delay));
         const tree = descendants(child.process.pid ?? -1);
         const victim = tree.length > 0 && delay % 40 === 0 ? (tree[Math.floor(Math.random() * tree.length)] ?? -1) : (child.process.pid ?? -1);
@@ -211,7 +212,7 @@ for (const identity of identities()) {
         child.process.kill('SIGKILL');
         await child.ended;
       }
-      await eventually('no process', () => processesWith(`sleep ${marker}`).length === 0);
+      await eventually('no process', () => processesWith(nap).length === 0);
       await eventually('no driver of this area', () => processesWith(area.dir).length === 0);
       expect(mountsBelow(area.dir)).toEqual([]);
       const listed = await area.cli(['list', '--json']);
@@ -219,10 +220,10 @@ for (const identity of identities()) {
       for (const tag of sandboxes().filter((name) => name.startsWith('early-'))) {
         expect((await run(['--in', tag], 'true')).status).toBe(0);
       }
-    }, 120_000);
+    });
 
     gated.test('`exec` enters the running view with the same confinement, and ends with it', async () => {
-      const child = start(area, ['--tag', 'entered'], 'echo inner > only-inside; echo private > /tmp/p; echo ready; sleep 30');
+      const child = start(area, ['--tag', 'entered'], 'echo inner > only-inside; echo private > /tmp/p; echo ready; sleep 1000');
       await child.says('ready\n');
       await eventually('the record names its processes', () => saved('entered').init !== null);
 

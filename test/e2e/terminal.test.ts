@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, processesWith, type Area } from '../helpers/sandbox.js';
+import { createArea, eventually, identities, ownSleep, processesWith, type Area } from '../helpers/sandbox.js';
 import { openTerminal, type Terminal } from '../helpers/tmux.js';
 
 for (const identity of identities()) {
@@ -21,18 +21,20 @@ for (const identity of identities()) {
     });
 
     test('Ctrl-C ends the agent and the status is 130', async () => {
-      await terminal.type('agentfw run --net off -- sleep 777; echo "status=$?"');
-      await started('sleep 777');
+      const nap = ownSleep();
+      await terminal.type(`agentfw run --net off -- ${nap}; echo "status=$?"`);
+      await started(nap);
       await terminal.press('C-c');
 
       await terminal.sees(/status=130/);
-      expect(processesWith('sleep 777')).toEqual([]);
+      expect(processesWith(nap)).toEqual([]);
     });
 
     test('Ctrl-C that the agent handles does not end it', async () => {
-      await terminal.type(`agentfw run --net off -- bash -c 'trap "echo caught" INT; echo up; sleep 778; echo on; read line; exit 4'; echo "status=$?"`);
+      const nap = ownSleep();
+      await terminal.type(`agentfw run --net off -- bash -c 'trap "echo caught" INT; echo up; ${nap}; echo on; read line; exit 4'; echo "status=$?"`);
       await terminal.sees(/^up$/m);
-      await started('sleep 778');
+      await started(nap);
       await terminal.press('C-c');
       await terminal.sees(/caught[^]*^on$/m);
       await terminal.press('Enter');
@@ -41,8 +43,9 @@ for (const identity of identities()) {
     });
 
     test('Ctrl-\\ is status 131', async () => {
-      await terminal.type('agentfw run --net off -- sleep 779; echo "status=$?"');
-      await started('sleep 779');
+      const nap = ownSleep();
+      await terminal.type(`agentfw run --net off -- ${nap}; echo "status=$?"`);
+      await started(nap);
       await terminal.press('C-\\');
 
       await terminal.sees(/status=131/);
@@ -66,11 +69,12 @@ for (const identity of identities()) {
     });
 
     test('E125 `bg` lets a stopped agent go on without the terminal', async () => {
-      await terminal.type(`agentfw run --tag bg --net off -- sh -c 'echo up; sleep 1; sleep 1; echo done > done'`);
+      await terminal.type(`agentfw run --tag bg --net off -- sh -c 'echo up; until test -e /tmp/go; do sleep .05; done; echo done > done'`);
       await terminal.sees(/^up$/m);
       await terminal.press('C-z');
       await terminal.sees(/Stopped|suspended/i);
       await terminal.type('bg');
+      expect((await area.cli(['exec', 'bg', '--', 'touch', '/tmp/go'])).status).toBe(0);
       await terminal.type('wait; echo "waited=$?"');
 
       await terminal.sees(/waited=0/);
@@ -132,9 +136,9 @@ for (const identity of identities()) {
       await terminal.type('clear; echo input | agentfw run --rm --net off -- tr a-z A-Z | cat; echo "status=${PIPESTATUS[*]}"');
       await terminal.sees(/^INPUT\nstatus=0 0 0$/m);
       // The pager takes the terminal after our start and before our end: it must still have it then.
-      await terminal.type(`clear; agentfw run --rm --net off -- sh -c 'seq 500; sleep 1.5' | (sleep .4; less); echo "status=\${PIPESTATUS[*]}"`);
+      await terminal.type(`clear; agentfw run --rm --net off -- sh -c ': ${area.dir}; seq 500; sleep 1.5' | (sleep .4; less); echo "status=\${PIPESTATUS[*]}"`);
       await terminal.sees(/^1\n2\n3\n/);
-      await eventually('agentfw has ended', () => processesWith(/run --rm --net off -- sh -c seq 500/).length === 0);
+      await eventually('agentfw has ended', () => processesWith(`sh -c : ${area.dir}; seq 500`).length === 0);
       await terminal.press('q');
       await terminal.sees(/status=0 0/);
     });
@@ -142,20 +146,21 @@ for (const identity of identities()) {
     test('an interactive shell inside has job control of its own', async () => {
       await terminal.type(`agentfw run --net off -- env 'PS1=in> ' bash --norc --noprofile -i; echo "status=$?"`);
       await terminal.sees(/^in>/m);
-      await terminal.type('sleep 780 &');
-      await terminal.type('sleep 781');
-      await started('sleep 781');
+      const [behind, front] = [ownSleep(), ownSleep()];
+      await terminal.type(`${behind} &`);
+      await terminal.type(front);
+      await started(front);
       await terminal.press('C-z');
-      await terminal.sees(/Stopped\s+sleep 781/);
+      await terminal.sees(new RegExp(`Stopped\\s+${front}`));
       await terminal.type('clear; bg; jobs');
-      await terminal.sees(/Running\s+sleep 780[^]*Running\s+sleep 781/);
+      await terminal.sees(new RegExp(`Running\\s+${behind}[^]*Running\\s+${front}`));
       await terminal.type('clear; fg %2');
-      await terminal.sees(/^sleep 781/m);
+      await terminal.sees(new RegExp(`^${front}`, 'm'));
       await terminal.press('C-c');
       await terminal.type('echo "inner=$?"; kill %1; exit 7');
 
       await terminal.sees(/inner=130[^]*status=7/);
-      expect(processesWith('sleep 780')).toEqual([]);
+      expect(processesWith(behind)).toEqual([]);
     });
 
     test('E63 all three descriptors are terminals, `tty` names one, and the settings come back', async () => {
@@ -165,7 +170,7 @@ for (const identity of identities()) {
     });
 
     test('E127 no layer between: a terminal query is answered to the agent', async () => {
-      await terminal.type(`agentfw run --net off -- bash -c 'printf "\\033[6n"; read -rs -d R -t 5 at; printf "got %q\\n" "$at"'; echo "status=$?"`);
+      await terminal.type(`agentfw run --net off -- bash -c 'printf "\\033[6n"; read -rs -d R -t 60 at; printf "got %q\\n" "$at"'; echo "status=$?"`);
 
       await terminal.sees(/got .*\[\d+;\d+[^]*status=0/);
     });
@@ -209,7 +214,7 @@ for (const identity of identities()) {
     });
 
     test('a SIGTERM to `agentfw run` reaches the agent, whose own status comes back', async () => {
-      const argv = area.argv(['run', '--rm', '--net', 'off', '--', 'bash', '-c', 'trap "exit 6" TERM; echo up; sleep 782 & wait']);
+      const argv = area.argv(['run', '--rm', '--net', 'off', '--', 'bash', '-c', 'trap "exit 6" TERM; echo up; sleep 1000 & wait']);
       const run = await area.native(['bash', '-c', `"$@" > out & until grep -q up out; do sleep 0.05; done; kill -TERM $!; wait $!; echo "status=$?"`, 'bash', ...argv]);
       expect(run.stdout).toBe('status=6\n');
     });

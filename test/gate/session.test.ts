@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -24,6 +24,10 @@ import { buildHarness, HARNESS, sh } from './harness.js';
 
 const web = createServer((request, response) => response.end(`hello ${request.headers.host ?? ''}\n`));
 let dir = '';
+/** What the program waits for until `letGo`, where nobody else may look. */
+let waits = '';
+let letGo = (): void => undefined;
+let places: readonly string[] = [];
 let port = 0;
 
 beforeAll(async () => {
@@ -36,8 +40,13 @@ afterAll(() => web.close());
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'agentfw-session-'));
   chmodSync(dir, 0o700);
+  const place = mkdtempSync(join(tmpdir(), 'agentfw-session-go-'));
+  chmodSync(place, 0o755);
+  waits = `until test -e ${place}/go; do sleep 0.02; done`;
+  letGo = () => writeFileSync(join(place, 'go'), '');
+  places = [dir, place];
 });
-afterEach(() => rmSync(dir, { recursive: true }));
+afterEach(() => places.forEach((place) => rmSync(place, { recursive: true })));
 
 /** Everything asks, but for what is listed: names on this test's own loopback server, so `private`. */
 async function policyOf(rules: { allow?: string[]; deny?: string[] }): Promise<CompiledPolicy> {
@@ -64,7 +73,7 @@ async function start(argv: readonly string[], policy: CompiledPolicy, more: Part
   const audit = openAudit({ kernel, dir: fromText(dir), tag: 't', policy: policy.digest, now: () => new Date(), onFull: 'stop' });
   const gate = await startGate({
     ...{ stream: (child.stdio as unknown as Duplex[])[5]!, policy, audit, dir, now: () => new Date(), newId: () => `q${(ids += 1)}` },
-    ask: { enabled: true, person: true, timeoutMs: 20_000, approver: null, onChanged: () => undefined, stored: [], store: () => undefined, ...more },
+    ask: { enabled: true, person: true, timeoutMs: 300_000, approver: null, onChanged: () => undefined, stored: [], store: () => undefined, ...more },
     ...{ publish: more.publish ?? [], connectHost: new Map() },
     records: makeRecords({
       resolveTxt: () => Promise.resolve([['hello text']]),
@@ -96,7 +105,7 @@ async function question(): Promise<{ id: string; rule: string }> {
   });
 }
 
-const curl = (host: string): string => `curl -s -m 20 http://${host}:${port}/`;
+const curl = (host: string): string => `curl -s -m 300 http://${host}:${port}/`;
 const state = (reply: ControlReply | null): ControlReply & { ok: true; state: never } => reply as never;
 
 describe('a run behind policy, questions and records', () => {
@@ -118,7 +127,7 @@ describe('a run behind policy, questions and records', () => {
   });
 
   test('what was allowed a moment ago begins at once, and is judged and recorded all the same', async () => {
-    const evil = `curl -s -m 5 -H 'Host: evil.test' http://a.test:${port}/`;
+    const evil = `curl -s -m 300 -H 'Host: evil.test' http://a.test:${port}/`;
     const run = await start(sh(`for i in 1 2 3 4 5 6 7 8; do ${curl('a.test')}; done; ${evil}; ${evil}`), await policyOf({ allow: ['a.test'] }));
     const { out, log } = await finish(run);
 
@@ -144,10 +153,11 @@ describe('a run behind policy, questions and records', () => {
 
   test('a yes after the client gave up serves its retry', async () => {
     const policy = await policyOf({});
-    const run = await start(sh(`curl -s -m 1 http://new.test:${port}/; echo $?; sleep 0.5; ${curl('new.test')}`), policy);
+    const run = await start(sh(`curl -s -m 5 http://new.test:${port}/; echo $?; ${waits}; ${curl('new.test')}`), policy);
     const asked = await question();
-    await new Promise((resolve) => setTimeout(resolve, 1200));
+    await expect.poll(() => [...readLog(kernel, fromText(dir))].some(({ kind, detail }) => kind === 'conn' && detail['gone'] === true)).toBe(true);
     await askSandbox(dir, { do: 'answer', id: asked.id, rule: asked.rule, verdict: 'allow', scope: 'once', by: 'me' });
+    letGo();
     const { out, log } = await finish(run);
 
     // The policy does not let it have a private address: a yes lifts no deny.
@@ -155,16 +165,14 @@ describe('a run behind policy, questions and records', () => {
     expect(log.filter(({ kind }) => kind === 'conn')).toMatchObject([{ detail: { gone: true } }, { approval: null, rule: 'net.private' }]);
   });
 
-  test('`net deny` cuts what is open within a second', async () => {
+  test('`net deny` cuts what is open', async () => {
     const run = await start(sh(`/usr/bin/python3 -c 'import socket\ns=socket.create_connection(("a.test",${port}))\nprint("up",flush=True)\ntry: print(s.recv(1))\nexcept OSError as e: print(type(e).__name__)'; ${curl('a.test')}`), await policyOf({ allow: ['a.test'] }));
-    await expect.poll(() => run.gate.session.connections().filter((one) => one.state === 'open').length, { timeout: 5000 }).toBe(1);
-    const started = Date.now();
+    await expect.poll(() => run.gate.session.connections().filter((one) => one.state === 'open').length).toBe(1);
     expect(await askSandbox(dir, { do: 'net', op: 'deny', rule: `a.test:${port}` })).toMatchObject({ ok: true, cut: 1 });
     const { out } = await finish(run);
 
     expect(out).toContain('ConnectionResetError');
     expect(out).toContain('ask.answer');
-    expect(Date.now() - started).toBeLessThan(1500);
   });
 
   test('nobody can answer: refused at once, and listed as a ready-made rule', async () => {
@@ -177,16 +185,18 @@ describe('a run behind policy, questions and records', () => {
   });
 
   test('other terminals see rung, connections and questions; a stopped sandbox is told apart', async () => {
-    const run = await start(sh('sleep 0.3'), await policyOf({}));
+    const run = await start(sh(waits), await policyOf({}));
     expect(state(await askSandbox(dir, { do: 'state' })).state).toMatchObject({ rung: 'tproxy', questions: [], connections: [] });
+    letGo();
     await finish(run);
 
     expect(await askSandbox(dir, { do: 'state' })).toBeNull();
   });
 
   test('an audit that can\'t be written ends the tree', async () => {
-    const run = await start(sh(`sleep 0.2; ${curl('a.test')}; sleep 30`), await policyOf({ allow: ['a.test'] }));
+    const run = await start(sh(`${waits}; ${curl('a.test')}; sleep 1000`), await policyOf({ allow: ['a.test'] }));
     run.audit.leave();
+    letGo();
     const { status, out } = await run.done;
 
     expect(status).not.toBe(0);
@@ -198,7 +208,7 @@ describe('a run behind policy, questions and records', () => {
 
 describe('names', () => {
   test('NP01 an unknown name is not sent upstream; an allowed one that is missing looks missing', async () => {
-    const run = await start(sh(`getent hosts secret.evil.test; curl -sS -m 5 http://typo.test:${port}/ 2>&1; getent hosts metadata.google.internal || echo none`), await policyOf({ allow: ['*.evil2.test', 'typo.test:443'] }), { enabled: false });
+    const run = await start(sh(`getent hosts secret.evil.test; curl -sS -m 300 http://typo.test:${port}/ 2>&1; getent hosts metadata.google.internal || echo none`), await policyOf({ allow: ['*.evil2.test', 'typo.test:443'] }), { enabled: false });
     const { out, log } = await finish(run);
 
     expect(out).toMatch(/198\.19\.0\.1\s+secret\.evil\.test/);
@@ -212,7 +222,7 @@ test('TXT, MX and SRV of an allowed name come from upstream, of others nothing d
   const dig = (name: string, type: number): string => `/usr/bin/python3 -c '
 import socket,struct
 q=struct.pack(">HHHHHH",9,0x100,1,0,0,0)+b"".join(bytes([len(l)])+l.encode() for l in "${name}".split("."))+b"\\0"+struct.pack(">HH",${type},1)
-s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(5); s.connect(("8.8.8.8",53)); s.send(q); print(s.recv(900))'`;
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(60); s.connect(("8.8.8.8",53)); s.send(q); print(s.recv(900))'`;
   const run = await start(sh(`${dig('a.test', 16)}; ${dig('b.test', 16)}; ${dig('a.test', 15)}; ${dig('a.test', 33)}`), await policyOf({ allow: ['a.test'] }), { enabled: false });
   const { out } = await finish(run);
 

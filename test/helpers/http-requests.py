@@ -1,4 +1,5 @@
 """Several requests on one plain HTTP connection, by hand: a line for what came of each case."""
+import re
 import socket
 import sys
 
@@ -9,24 +10,36 @@ def head(method='GET', name=None, path='/', more=''):
     return f'{method} {path} HTTP/1.1\r\nHost: {name or host}:{port}\r\n{more}\r\n'.encode()
 
 
+def whole(data):
+    """Where the first answer ends, or None while some of it is missing."""
+    headers, blank, body = data.partition(b'\r\n\r\n')
+    length = re.search(rb'(?im)^content-length: *(\d+)', headers)
+    size = int(length[1]) if length else 0
+    return len(headers) + len(blank) + size if blank and len(body) >= size else None
+
+
 def answers(*parts, last=None):
     """Status codes, in order; `cut` where the connection ends before its answer."""
-    s = socket.create_connection((host, port), 10)
-    s.settimeout(10)
+    s = socket.create_connection((host, port), 60)
+    s.settimeout(60)
     found = []
+    data = b''
     try:
         for part in parts:
             s.sendall(part)
-            data = b''
-            while b'from upstream\n' not in data and b'\r\n\r\n' not in data:
+            # Headers and body come in as many pieces as they like.
+            while (end := whole(data)) is None:
                 got = s.recv(65536)
                 if not got:
                     return ' '.join(found + ['cut'])
                 data += got
-            found += [line.split(b' ')[1].decode() for line in data.split(b'\n') if line.startswith(b'HTTP/1.1 ')]
+            found.append(data.split(b' ', 2)[1].decode())
+            data = data[end:]
         if last is not None:
             s.sendall(last)
-            found.append(s.recv(100).decode())
+            while len(data) < len('GET /smuggled HT'):
+                data += s.recv(100)
+            found.append(data.decode())
     except (ConnectionResetError, BrokenPipeError):
         found.append('cut')
     return ' '.join(found)

@@ -120,8 +120,16 @@ export function processesWith(text: string | RegExp): readonly number[] {
   });
 }
 
+/** The words of a `sleep` that no other process of this machine has: runs of the tests see each other's. */
+export function ownSleep(): string {
+  sleeps += 1;
+  return `sleep ${100_000 + sleeps}.${String(process.pid).padStart(8, '0')}`;
+}
+
+let sleeps = 0;
+
 /** Poll until `ready` gives something other than undefined or false. */
-export async function eventually<T>(what: string, ready: () => T | Promise<T>, seconds = 20): Promise<T> {
+export async function eventually<T>(what: string, ready: () => T | Promise<T>, seconds = 120): Promise<T> {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const value = await ready();
@@ -178,7 +186,7 @@ async function start(argv: readonly string[], { env, cwd, options }: Setting): P
     reject: false,
     stripFinalNewline: false,
     maxBuffer: 1 << 28,
-    timeout: options.timeout ?? 120_000,
+    timeout: options.timeout ?? 300_000,
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
   });
   return {

@@ -9,7 +9,7 @@ path = sys.argv[1]
 
 def dial():
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    s.settimeout(10)
+    s.settimeout(60)
     s.connect(path)
     return s
 

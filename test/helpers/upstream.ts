@@ -83,7 +83,7 @@ export function makeWorld(area: Area, port: number): World {
   chownSync(policy, area.identity.uid, area.identity.gid);
   const script = `mount --bind ${hosts} /etc/hosts && exec "$@"`;
   const words: World['words'] = (args) => ['unshare', '-m', 'sh', '-c', script, 'sh', ...area.as(area.argv(args))];
-  const cli: World['cli'] = async (args, { env = {}, timeout = 60_000 } = {}) => {
+  const cli: World['cli'] = async (args, { env = {}, timeout = 300_000 } = {}) => {
     const [program = '', ...rest] = words(args);
     const result = await execa(program, rest, { cwd: area.project, env: { ...area.env, ...env }, extendEnv: false, reject: false, stripFinalNewline: false, stdin: 'ignore', timeout });
     return { status: result.exitCode ?? null, signal: result.signal ?? null, stdout: result.stdout, stderr: result.stderr };
