@@ -18,7 +18,7 @@ import threading
 import time
 
 import harness
-from harness import Box, Run, alive, encode, gone
+from harness import Box, Run, alive, catches, encode, gone, mounts_of, until
 
 TESTS = []
 REFUSED = {  # try.c: what must be answered, in every mode
@@ -367,9 +367,9 @@ def remount_ro_makes_a_layer_read_only(box):
 def volatile_layer_is_mounted_again_after_a_kill(box):
     layer = box.layer()
     ops = box.view()[:-1] + [box.overlay('/work', box.host, layer=layer)]
-    first = Run(box, box.spec('sh', '-c', 'echo 1 >f; sleep 60', ops=ops))
+    first = Run(box, box.spec('sh', '-c', 'echo 1 >f; sleep 1000', ops=ops))
     first.wait_event('started')
-    time.sleep(0.2)
+    equal(until(lambda: os.path.exists(layer[0] + '/f')), True)
     os.kill(first.pid, signal.SIGKILL)
     first.finish()
     if os.getuid() == 0:
@@ -610,13 +610,14 @@ def kill_of_everything_spares_the_driver_KN04(box):
 
 @test()
 def double_fork_daemon_dies_with_the_agent_KN20(box):
-    result = good(sh(box, 'setsid sh -c "sleep 1000 & sleep 1000 &" '
+    nap = f'sleep 1000.{os.getpid()}'
+    result = good(sh(box, f'setsid sh -c "{nap} & {nap} &" '
                           '</dev/null >/dev/null 2>&1 & sleep 0.2; '
                           'grep -l "^NSpid" /proc/[0-9]*/status | wc -l'))
     equal(int(result.out) > 3, True)
     text = subprocess.run(['ps', 'axo', 'args'], capture_output=True,
                           text=True).stdout
-    equal('sleep 1000' in text.splitlines(), False)
+    equal(nap in text.splitlines(), False)
 
 
 @test()
@@ -637,10 +638,9 @@ def few_descriptors_are_enough_or_told(box):
 
 @test()
 def no_mount_is_visible_on_the_host(box):
-    before = open('/proc/self/mountinfo').read()
-    running = Run(box, box.spec('sleep', '60'))
+    running = Run(box, box.spec('sleep', '1000'))
     running.wait_event('started')
-    equal(open('/proc/self/mountinfo').read(), before)
+    equal(mounts_of(box), [])
     equal(os.listdir(box.newroot), [])
     running.send(do='kill')
     equal(running.finish().status, 137)
@@ -648,7 +648,7 @@ def no_mount_is_visible_on_the_host(box):
 
 @test('user')
 def fork_bomb_meets_its_limit_RS01(box):
-    result = Run(box, box.spec('bash', '-c', 'f(){ f|f& }; f; sleep 60',
+    result = Run(box, box.spec('bash', '-c', 'f(){ f|f& }; f; sleep 1000',
                                extra=[('rlimit', 'nproc', 60, 60)]))
     result.wait_event('started')
     time.sleep(0.5)
@@ -668,22 +668,23 @@ def started(box, *argv, **options):
 
 @test()
 def signals_to_the_driver_reach_the_agent(box):
-    trap = ('trap "echo got; exit 5" %s; echo up >/tmp/up; '
+    trap = ('trap "echo got; exit 5" %s; '
             'while :; do sleep 0.05; done')
     for sig in ('TERM', 'HUP', 'INT', 'QUIT', 'USR1', 'USR2', 'WINCH'):
-        runner, _ = started(box, 'sh', '-c', trap % sig)
-        time.sleep(0.15)
-        os.kill(runner.pid, getattr(signal, 'SIG' + sig))
+        number = getattr(signal, 'SIG' + sig)
+        runner, pids = started(box, 'sh', '-c', trap % sig)
+        equal(until(lambda: catches(pids[2], number)), True)
+        os.kill(runner.pid, number)
         runner.finish()
         equal((runner.status, runner.out), (5, 'got\n'), sig)
 
 
 @test()
 def commands_signal_and_kill(box):
-    runner, _ = started(box, 'sleep', '60')
+    runner, _ = started(box, 'sleep', '1000')
     runner.send(do='signal', signal=15)
     equal(runner.finish().status, 143)
-    runner, pids = started(box, 'sh', '-c', 'trap "" TERM; sleep 60')
+    runner, pids = started(box, 'sh', '-c', 'trap "" TERM; sleep 1000')
     runner.send(do='kill')
     equal(runner.finish().status, 137)
     equal(gone(pids), True)
@@ -691,7 +692,7 @@ def commands_signal_and_kill(box):
 
 @test()
 def bad_command_ends_the_tree(box):
-    runner, pids = started(box, 'sleep', '60')
+    runner, pids = started(box, 'sleep', '1000')
     runner.sock.sendall(b'\xff\xff\xff\xff')
     equal(runner.finish().status, 137)
     equal(gone(pids), True)
@@ -699,7 +700,7 @@ def bad_command_ends_the_tree(box):
 
 @test()
 def end_of_the_channel_ends_the_tree_RS02(box):
-    runner, pids = started(box, 'sleep', '60')
+    runner, pids = started(box, 'sleep', '1000')
     runner.sock.shutdown(socket.SHUT_RDWR)
     runner.finish()
     equal(gone(pids), True)
@@ -707,7 +708,7 @@ def end_of_the_channel_ends_the_tree_RS02(box):
 
 @test()
 def killed_driver_takes_the_tree_along(box):
-    runner, pids = started(box, 'sh', '-c', 'setsid sleep 60 & sleep 60')
+    runner, pids = started(box, 'sh', '-c', 'setsid sleep 1000 & sleep 1000')
     os.kill(runner.pid, signal.SIGKILL)
     runner.finish()
     equal(gone(pids), True)
@@ -715,7 +716,7 @@ def killed_driver_takes_the_tree_along(box):
 
 @test()
 def killed_init_is_reported_as_signal_9(box):
-    runner, pids = started(box, 'sleep', '60')
+    runner, pids = started(box, 'sleep', '1000')
     os.kill(pids[1], signal.SIGKILL)
     runner.finish()
     equal((runner.status, runner.events[-1]),
@@ -725,7 +726,7 @@ def killed_init_is_reported_as_signal_9(box):
 
 @test()
 def killed_agent_is_reported(box):
-    runner, pids = started(box, 'sleep', '60')
+    runner, pids = started(box, 'sleep', '1000')
     os.kill(pids[2], signal.SIGKILL)
     equal(runner.finish().events[-1], {'event': 'exit', 'signal': 9})
 
@@ -735,9 +736,9 @@ def killed_supervisor_takes_the_tree_along(box):
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        runner, pids = started(box, 'sh', '-c', 'setsid sleep 60 & sleep 60')
+        runner, pids = started(box, 'sh', '-c', 'setsid sleep 1000 & sleep 1000')
         os.write(write, struct.pack('3i', *pids))
-        time.sleep(60)
+        time.sleep(1000)
         os._exit(0)
     os.close(write)
     pids = struct.unpack('3i', os.read(read, 12))
@@ -749,9 +750,9 @@ def killed_supervisor_takes_the_tree_along(box):
 
 @test()
 def kill_at_a_random_moment_leaves_nothing(box):
-    before = open('/proc/self/mountinfo').read()
+    nap = f'sleep 61.{os.getpid()}'
     for i in range(40):
-        runner = Run(box, box.spec('sh', '-c', 'setsid sleep 61 & sleep 61'))
+        runner = Run(box, box.spec('sh', '-c', f'setsid {nap} & {nap}'))
         time.sleep(random.uniform(0, 0.02))
         children = child_pids(runner.pid)
         victim = random.choice([runner.pid, *children])
@@ -765,10 +766,10 @@ def kill_at_a_random_moment_leaves_nothing(box):
         runner.finish()
         if not gone(pids):
             raise AssertionError(f'round {i}: {pids} live on')
-    equal(open('/proc/self/mountinfo').read(), before)
+    equal(mounts_of(box), [])
     text = subprocess.run(['ps', 'axo', 'args'], capture_output=True,
                           text=True).stdout.splitlines()
-    equal('sleep 61' in text, False)
+    equal(nap in text, False)
 
 
 def child_pids(pid):
@@ -792,10 +793,12 @@ def stop_and_continue_are_reported(box):
 
 @test()
 def detached_tree_lives_until_its_last_process(box):
-    runner, pids = started(box, 'sh', '-c', 'sleep 0.6 & exit 3',
+    runner, pids = started(box, 'sh', '-c', 'sleep 1000 & exit 3',
                            extra=[('detach', 1)])
     equal(runner.wait_event('exit'), {'event': 'exit', 'code': 3})
     equal((runner.event('empty'), alive(pids[1])), (None, True))
+    for pid in child_pids(pids[1]):
+        os.kill(pid, signal.SIGKILL)
     runner.finish()
     equal((runner.status, runner.events[-1]), (3, {'event': 'empty'}))
 
@@ -833,7 +836,7 @@ def without_landlock():
 
 @test()
 def gate_comes_before_the_agent_and_takes_it_along(box):
-    runner = Run(box, box.spec('sleep', '60', net='gate'), gate=True)
+    runner = Run(box, box.spec('sleep', '1000', net='gate'), gate=True)
     event = runner.wait_event('started')
     if not event:
         raise AssertionError(runner.finish().events)
@@ -856,15 +859,14 @@ def has_scope():
 
 @test()
 def enter_joins_with_the_same_walls(box):
-    runner, pids = started(box, 'sh', '-c', 'echo mine >f; sleep 60')
-    time.sleep(0.2)
+    runner, pids = started(box, 'sh', '-c', 'echo mine >f; sleep 1000')
     inside = Run(box, box.enter_spec(
-        runner, 'sh', '-c', 'cat f; echo "$PPID"; exit 6'),
+        runner, 'sh', '-c', 'until test -s f; do sleep 0.05; done; cat f; echo "$PPID"; exit 6'),
         verb='enter').finish()
     equal((inside.status, inside.out), (6, 'mine\n0\n'))
     tried = Run(box, box.enter_spec(runner, '/t/try'), verb='enter').finish()
     judge(tried, REFUSED)
-    inside = Run(box, box.enter_spec(runner, 'sleep', '60'), verb='enter')
+    inside = Run(box, box.enter_spec(runner, 'sleep', '1000'), verb='enter')
     other = inside.wait_event('started')['agent']
     for name in os.listdir('/proc/self/ns'):
         equal(os.readlink(f'/proc/{other}/ns/{name}'),
@@ -875,24 +877,24 @@ def enter_joins_with_the_same_walls(box):
 
 @test()
 def enter_reports_as_run_does(box):
-    runner, _ = started(box, 'sleep', '60')
+    runner, _ = started(box, 'sleep', '1000')
     refused(Run(box, box.enter_spec(runner, 'none'), verb='enter').finish(),
             'exec', 'none', 127)
-    inside = Run(box, box.enter_spec(runner, 'sleep', '60'), verb='enter')
+    inside = Run(box, box.enter_spec(runner, 'sleep', '1000'), verb='enter')
     agent = inside.wait_event('started')['agent']
     inside.send(do='signal', signal=15)
     equal(inside.finish().status, 143)
-    inside = Run(box, box.enter_spec(runner, 'sleep', '60'), verb='enter')
+    inside = Run(box, box.enter_spec(runner, 'sleep', '1000'), verb='enter')
     agent = inside.wait_event('started')['agent']
     inside.sock.shutdown(socket.SHUT_RDWR)
     inside.finish()
     equal(gone([agent]), True)
-    inside = Run(box, box.enter_spec(runner, 'sleep', '60'), verb='enter')
+    inside = Run(box, box.enter_spec(runner, 'sleep', '1000'), verb='enter')
     agent = inside.wait_event('started')['agent']
     os.kill(inside.pid, signal.SIGKILL)
     inside.finish()
     equal(gone([agent]), True)
-    inside = Run(box, box.enter_spec(runner, 'sleep', '60'), verb='enter')
+    inside = Run(box, box.enter_spec(runner, 'sleep', '1000'), verb='enter')
     inside.wait_event('started')
     runner.send(do='kill')
     runner.finish()
@@ -901,7 +903,7 @@ def enter_reports_as_run_does(box):
 
 @test()
 def enter_refuses_another_start_time(box):
-    runner, _ = started(box, 'sleep', '60')
+    runner, _ = started(box, 'sleep', '1000')
     parts = box.enter_spec(runner, 'true').split(b'\0')
     at = parts.index(b'target') + 2
     parts[at] = str(int(parts[at]) + 1).encode()
@@ -914,7 +916,7 @@ def enter_refuses_another_start_time(box):
 @test()
 def enter_input_is_read_only_too(box):
     path = box.write(box.path('input'), 'one\n')
-    runner, _ = started(box, 'sleep', '60')
+    runner, _ = started(box, 'sleep', '1000')
     with open(path) as f:
         inside = Run(box, box.enter_spec(
             runner, 'sh', '-c', 'cat; (echo evil >/proc/self/fd/0) '

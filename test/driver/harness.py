@@ -171,7 +171,7 @@ class Run:
             self.buffer = self.buffer[4 + n:]
         return bool(data)
 
-    def wait_event(self, name, timeout=10):
+    def wait_event(self, name, timeout=120):
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             for event in self.events:
@@ -186,7 +186,7 @@ class Run:
         data = json.dumps(command).encode()
         self.sock.sendall(struct.pack('<I', len(data)) + data)
 
-    def finish(self, timeout=20):
+    def finish(self, timeout=300):
         try:
             out, err = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -212,10 +212,27 @@ def alive(pid):
         return False
 
 
-def gone(pids, timeout=5):
+def until(ready, timeout=120):
+    """Whether it came true, on however slow a machine."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
-        if not any(alive(p) for p in pids):
+        if ready():
             return True
         time.sleep(0.01)
     return False
+
+
+def gone(pids):
+    return until(lambda: not any(alive(p) for p in pids))
+
+
+def catches(pid, sig):
+    with open(f'/proc/{pid}/status') as f:
+        line = next(line for line in f if line.startswith('SigCgt:'))
+    return int(line.split()[1], 16) >> (sig - 1) & 1 == 1
+
+
+def mounts_of(box):
+    """Of this namespace; others may mount something meanwhile."""
+    with open('/proc/self/mountinfo') as f:
+        return [line for line in f if box.dir in line]

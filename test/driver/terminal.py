@@ -46,7 +46,7 @@ class Terminal:
         lines = self.tmux('capture-pane', '-p').splitlines()
         return [line.rstrip() for line in lines if line.strip()]
 
-    def wait(self, *last, timeout=15):
+    def wait(self, *last, timeout=120):
         """Until the last lines of the screen are (or begin with) these."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -118,8 +118,8 @@ def interactive_shell_has_its_own_jobs(t):
     t.wait('inner>')
     t.type('tty', 'Enter')
     t.wait('/dev/console', 'inner>')
-    t.type('cat', 'Enter')
-    time.sleep(0.3)
+    t.type('cat', 'Enter', 'here', 'Enter')
+    t.wait('here', 'here')
     t.type('C-z')
     t.wait('[1]+  Stopped', 'inner>')
     t.type('fg', 'Enter')
@@ -136,7 +136,7 @@ def interactive_shell_has_its_own_jobs(t):
 
 
 def interrupt_reaches_the_agent_alone(t):
-    script = '\'trap "echo caught; exit 9" INT; echo up; sleep 20\''
+    script = '\'trap "echo caught; exit 9" INT; echo up; sleep 1000\''
     t.start('sh', '-c', script)
     t.wait('up')
     t.type('C-c')
