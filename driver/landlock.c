@@ -31,8 +31,12 @@ int landlock_scope(bool abstract_sockets, struct fault *f)
 		fault(f, "signal-scope",
 		      "Landlock scopes need Linux 6.12 with Landlock enabled "
 		      "(ABI 6, here %d): the agent can signal the processes "
-		      "of the job that it was started in",
-		      abi);
+		      "of the job that it was started in%s",
+		      abi,
+		      abstract_sockets
+			      ? ", and reach the host's abstract sockets "
+				"(X11, D-Bus) where it has the host's network"
+			      : "");
 		return 1;
 	}
 	rules = (int)syscall(NR_landlock_create_ruleset, &attr, sizeof(attr),

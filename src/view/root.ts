@@ -1,5 +1,6 @@
 import type { Bytes } from '../bytes.js';
-import { addReadOnly, addTmpfs, decide, decideBelow, isPrivate, regionOf, type Draft } from './draft.js';
+import { addReadOnly, addTmpfs, decide, decideBelow, isPrivate, regionOf, setRegion, type Draft } from './draft.js';
+import { replaceDecision } from './hiding.js';
 import { addOverlay } from './layers.js';
 import type { Mount } from './mountinfo.js';
 import { isPrivateRoot } from './private.js';
@@ -20,16 +21,31 @@ export function placeHostAsRoot(draft: Draft): void {
     const mount = draft.table.at.get(point)!;
     if (point !== root && !draft.decided.has(mount.id)) placeMount(draft, mount);
   }
-  hideFirmware(draft);
+  hideRootOnly(draft);
 }
 
-/** Tables and variables of the machine that only root reads: licence keys, boot entries. */
-function hideFirmware(draft: Draft): void {
-  const path = '/sys/firmware' as Bytes;
-  if (draft.facts.lstat(path)?.type !== 'dir') return;
-  draft.ops.push({ op: 'hide', dst: path });
-  decide(draft, path, 'hide', 'what only root may read of the firmware');
+/**
+ * What only root reads of the kernel and the machine: traces of every process,
+ * objects pinned by others, what the last crash left, keys of storage targets,
+ * licence keys. The agent holds no capability over the host, but these
+ * filesystems go by the uid alone, and it has that of root.
+ */
+function hideRootOnly(draft: Draft): void {
+  const firmware = '/sys/firmware' as Bytes;
+  const mounts = draft.table.points.filter((point) => ROOT_ONLY.has(draft.table.at.get(point)!.type));
+  for (const path of [...mounts, ...(draft.facts.lstat(firmware)?.type === 'dir' ? [firmware] : [])].sort()) {
+    if (draft.facts.lstat(path)?.type !== 'dir') continue;
+    if (isPrivate(regionOf(draft, path))) {
+      replaceDecision(draft, path, 'skip', 'below something that the view does not show');
+      continue;
+    }
+    draft.ops.push({ op: 'hide', dst: path });
+    setRegion(draft, path, 'hidden');
+    replaceDecision(draft, path, 'hide', path === firmware ? 'what only root may read of the firmware' : 'what only root may read of the kernel');
+  }
 }
+
+const ROOT_ONLY: ReadonlySet<string> = new Set(['debugfs', 'tracefs', 'bpf', 'pstore', 'configfs']);
 
 function placeMount(draft: Draft, mount: Mount): void {
   const path = mount.point;

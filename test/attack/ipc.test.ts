@@ -58,25 +58,38 @@ for (const identity of identities()) {
       await area.remove();
     });
 
-    const knock = async (prefix: readonly string[]): Promise<Readonly<Record<string, string>>> => {
+    const knock = async (prefix: readonly string[]): Promise<{ readonly answers: Readonly<Record<string, string>>; readonly stderr: string }> => {
       const table = { ...places, 'IP08 a link to the session bus': ['stream', join(area.project, 'link')] };
       const words = [python, script, 'reach', JSON.stringify(table)];
-      return jsonOf(await (prefix.length === 0 ? area.native(words, desktop) : area.cli([...prefix, '--', ...words], desktop)));
+      const outcome = await (prefix.length === 0 ? area.native(words, desktop) : area.cli([...prefix, '--', ...words], desktop));
+      return { answers: jsonOf(outcome), stderr: outcome.stderr };
     };
+    const isAbstract = (name: string): boolean => places[name]?.[1].startsWith('@') ?? false;
 
     test('each is there and answers natively', async () => {
-      expect(Object.entries(await knock([])).filter(([, answer]) => answer !== 'reached')).toEqual([]);
+      expect(Object.entries((await knock([])).answers).filter(([, answer]) => answer !== 'reached')).toEqual([]);
     });
 
     describe.each(['off', 'allow'] as const)('--net %s', (net) => {
       let answers: Readonly<Record<string, string>>;
+      let stderr: string;
+      const reached = (): readonly string[] => Object.keys(answers).filter((name) => answers[name] === 'reached');
       beforeAll(async () => {
-        answers = await knock(['run', '--rm', '--net', net]);
+        ({ answers, stderr } = await knock(['run', '--rm', '--net', net]));
       });
 
       test('IP02 IP04 IP05 IP07 IP08 IP10 IP11 IP13 IP14 none can be reached', () => {
         expect(Object.keys(answers)).toHaveLength(Object.keys(places).length + 1);
-        expect(Object.entries(answers).filter(([, answer]) => answer === 'reached')).toEqual([]);
+        expect(reached().filter((name) => net === 'off' || !isAbstract(name))).toEqual([]);
+      });
+
+      if (net === 'off') return;
+      needs('scopes').test('IP05 abstract ones neither, though they belong to the network', () => {
+        expect(reached()).toEqual([]);
+      });
+
+      test('IP05 where the kernel can keep none of the abstract ones, the start says so', () => {
+        expect(stderr.includes('reach the host\'s abstract sockets')).toBe(reached().some(isAbstract));
       });
     });
 

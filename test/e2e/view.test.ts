@@ -210,6 +210,16 @@ except OSError as e: print(type(e).__name__)"`);
 
         expect(out).toBe('');
       });
+
+      gated.test('traces and settings of the kernel that root reads are empty (RD16)', async () => {
+        const mounts = 'for one in debugfs:kernel/debug tracefs:kernel/tracing configfs:kernel/config; do mount -t ${one%%:*} none /sys/${one#*:} && echo ${one#*:}; done';
+        const script = 'cd /sys/kernel; ls -A debug tracing config 2>/dev/null | grep -v ":$" | grep .; mkdir debug/x tracing/instances/x config/x 2>/dev/null && echo wrote; true';
+        const outcome = await area.native(['unshare', '-m', 'sh', '-c', `${mounts}\nexec "$@"`, 'sh', ...area.argv(['run', '--rm', '--net', 'off', '--', 'sh', '-c', `echo --; ${script}`])]);
+        const [mounted = '', seen = ''] = outcome.stdout.split('--\n');
+
+        expect(mounted.trim(), outcome.stderr).not.toBe('');
+        expect(seen).toBe('');
+      });
     }
   });
 }

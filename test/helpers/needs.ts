@@ -10,7 +10,7 @@ import { makeGroups, removeGroups } from '../../src/kernel/cgroup.js';
 import { parseMountinfo } from '../../src/view/mountinfo.js';
 
 export type Prerequisite =
-  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'cgroup' | RealAgent;
+  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'cgroup' | 'scopes' | RealAgent;
 
 /** Packages of npm: learnt at run time. */
 type RealAgent = 'claude' | 'codex' | 'gemini' | 'opencode';
@@ -34,6 +34,7 @@ const probes: Record<Exclude<Prerequisite, RealAgent>, Probe> = {
   less: () => program('less'),
   setpriv: () => program('setpriv'),
   gcc: () => program('gcc'),
+  scopes: () => (hasScopes() ? null : 'no Landlock scopes for signals and abstract sockets (Linux 6.12)'),
   cgroup: () => canMakeGroups() ? null : 'no control group can be made that limits processes',
 };
 
@@ -94,6 +95,11 @@ function reasonOf(name: Prerequisite): string | null {
   const reason = isAgent(name) ? 'not installed' : probes[name]();
   found.set(name, reason);
   return reason;
+}
+
+function hasScopes(): boolean {
+  const driver = new URL('../../driver/build/agentfw-driver', import.meta.url).pathname;
+  return spawnSync(driver, ['--probe'], { encoding: 'utf8', timeout: 20_000 }).stdout.includes('"name":"signal-scope","ok":true');
 }
 
 function canMakeGroups(): boolean {

@@ -12,6 +12,7 @@ const KERNEL = [
   '/proc private', '/sys read-only', '/dev private', '/dev/pts skip', '/dev/shm skip', '/run private', '/run/lock skip',
   '/sys/fs/cgroup read-only', '/proc/sys/fs/binfmt_misc skip', '/run/user/1000 skip',
 ];
+const AS_ROOT: Case['options'] = { mode: 'root', uid: 0, home: '/root' as Bytes, trees: ['/root'] as Bytes[], cwd: '/root' as Bytes, stateDir: '/root/.local/state/agentfw' as Bytes };
 const ROOT = '27 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,errors=remount-ro';
 
 export const CASES: readonly TableCase[] = [
@@ -25,9 +26,32 @@ export const CASES: readonly TableCase[] = [
     name: 'plain Debian as root',
     mountinfo: ROOT + KERNEL_MOUNTS,
     host: BASIC,
-    options: { mode: 'root', uid: 0, home: '/root' as Bytes, trees: ['/root'] as Bytes[], cwd: '/root' as Bytes, stateDir: '/root/.local/state/agentfw' as Bytes },
+    options: AS_ROOT,
     expected: ['/ overlay', ...KERNEL],
   },
+  ...(['root', 'user'] as const).map((mode): TableCase => ({
+    name: `filesystems of the kernel that go by the uid alone, as ${mode}`,
+    mountinfo: `${ROOT}${KERNEL_MOUNTS}
+40 23 0:7 / /sys/kernel/debug rw,nosuid,nodev,noexec,relatime shared:40 - debugfs debugfs rw
+41 40 0:12 / /sys/kernel/debug/tracing rw,nosuid,nodev,noexec,relatime shared:41 - tracefs tracefs rw
+42 23 0:442 / /sys/kernel/tracing rw,nosuid,nodev,noexec,relatime shared:42 - tracefs tracefs rw
+43 23 0:443 / /sys/fs/pstore rw,nosuid,nodev,noexec,relatime shared:43 - pstore pstore rw
+44 23 0:444 / /sys/fs/bpf rw,nosuid,nodev,noexec,relatime shared:44 - bpf bpf rw,mode=700
+45 23 0:445 / /sys/kernel/config rw,nosuid,nodev,noexec,relatime shared:45 - configfs configfs rw
+46 27 0:30 / /debug rw,relatime shared:46 - debugfs debugfs rw`,
+    host: `${BASIC}
+/sys/kernel/debug/tracing/
+/sys/kernel/tracing/
+/sys/fs/pstore/
+/sys/fs/bpf/
+/sys/kernel/config/
+/debug/  700`,
+    ...(mode === 'root' ? { options: AS_ROOT } : {}),
+    expected: ['/ overlay', ...KERNEL, ...['debug', 'debug/tracing', 'tracing', '../fs/pstore', '../fs/bpf', 'config'].map((name) => {
+      const path = name.startsWith('../') ? `/sys/${name.slice(3)}` : `/sys/kernel/${name}`;
+      return `${path} ${mode === 'user' ? 'read-only' : name === 'debug/tracing' ? 'skip' : 'hide'}`;
+    }), `/debug ${mode === 'user' ? 'read-only' : 'hide'}`],
+  })),
   {
     name: 'Ubuntu with snaps, an EFI partition and a home of its own',
     mountinfo: `${ROOT}${KERNEL_MOUNTS}
