@@ -69,7 +69,9 @@ for (const identity of identities()) {
     gated.test('has a private /tmp, /var/tmp, /dev/shm, /run and runtime directory', async () => {
       const out = await inside('ls -A /tmp /var/tmp /dev/shm; ls -A /run; for d in /tmp /var/tmp /dev/shm; do echo x > $d/agentfw-private-x; done; stat -c %a /tmp /run');
 
-      expect(out).toMatch(/^\/dev\/shm:\n\n\/tmp:\n\n\/var\/tmp:\n/);
+      // Where areas lie below one of them, the way to this one shows, and nothing else.
+      const shown = (dir: string): string => (area.dir.startsWith(`${dir}/`) ? `${area.dir.slice(dir.length + 1).split('/')[0] ?? ''}\n` : '');
+      expect(out.startsWith(['/dev/shm', '/tmp', '/var/tmp'].map((dir) => `${dir}:\n${shown(dir)}`).join('\n')), out).toBe(true);
       expect(out).not.toMatch(/dbus|systemd|docker/);
       expect(out).toMatch(/1777\n755\n$/);
       for (const dir of ['/tmp', '/var/tmp', '/dev/shm']) expect(existsSync(`${dir}/agentfw-private-x`)).toBe(false);
@@ -86,7 +88,7 @@ for (const identity of identities()) {
       const out = await inside(`ls -A ${area.state} | wc -l; ls -A /proc/self/root${area.state} | wc -l; touch ${area.state}/x 2>&1; rmdir ${area.state} 2>&1; mv ${area.state} ${area.home}/moved 2>&1; ls -A ${area.state} | wc -l`);
 
       expect(out.split('\n').filter((line) => /^\d+$/.test(line))).toEqual(['0', '0', '0']);
-      expect(out).toMatch(/Read-only file system/);
+      expect(out.match(/Read-only file system|No such file|Permission denied|busy/g)).toHaveLength(3);
     });
 
     gated.test('lets `git` and `ssh -G` work', async () => {
@@ -108,7 +110,8 @@ for (const identity of identities()) {
       const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'pwd; ls -A; ls -A /tmp; echo new > new.txt'], { cwd: below });
 
       expect(outcome.stderr).toBe('');
-      expect(outcome.stdout).toBe(`${below}\nseen.txt\n${below.split('/')[2] ?? ''}\n`);
+      const shown = new Set([below, area.dir].filter((dir) => dir.startsWith('/tmp/')).map((dir) => dir.split('/')[2]));
+      expect(outcome.stdout).toBe(`${below}\nseen.txt\n${[...shown].sort().join('\n')}\n`);
       expect(readdirSync(below)).toEqual(['seen.txt']);
     });
 
