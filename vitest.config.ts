@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/helpers/agents-end.ts'],
+    setupFiles: ['test/helpers/umask.ts'],
     // For what hangs, not for what is slow: the slowest test takes seconds, on a busy machine minutes.
     testTimeout: 600_000,
     hookTimeout: 600_000,

@@ -15,6 +15,7 @@ import { redactArgv, redactText } from '../../src/audit/redact.js';
 import { verifyLog } from '../../src/audit/verify.js';
 import { openAudit, type AuditOptions } from '../../src/audit/write.js';
 import { native as kernel } from '../../src/kernel/native.js';
+import { secondsOf } from '../helpers/effort.js';
 
 const key = newKey();
 const publicKey = publicKeyOf(key);
@@ -253,9 +254,8 @@ describe('redaction (CR11)', () => {
   });
 
   test('text is cut in linear time', () => {
-    const started = Date.now();
-    for (const unit of ['token', 'eyJ', '-----BEGIN ', 'a://', '"', 'Bearer ']) redactText(unit.repeat(2000));
-    expect(Date.now() - started).toBeLessThan(1000);
+    const units = ['token', 'eyJ', '-----BEGIN ', 'a://', '"', 'Bearer '];
+    expect(secondsOf(() => units.map((unit) => redactText(unit.repeat(20_000))))).toBeLessThan(20);
   });
 });
 
