@@ -24,6 +24,7 @@
 #define GATE_STASH_MAX (64U << 20) /* read and not yet taken, in all */
 #define GATE_PIPES 128
 #define GATE_PIPE_SIZE (512 << 10)
+#define GATE_INSIDE_SEND (512 << 10) /* the kernel doubles it */
 #define GATE_TURN (1U << 20)	/* bytes in one direction per turn */
 #define GATE_ADDRS 8
 #define GATE_DNS_PENDING 1024

@@ -213,6 +213,20 @@ static int splice_step(struct flow_dir *d, struct side *from, struct side *to)
 	return 1;
 }
 
+/*
+ * Bulk gets a pipe. Inside is always near: what is sent there and not yet
+ * read is kept small enough to be still in the cache when it is.
+ */
+static void bulk_begin(struct core *g, struct conn *c, int i)
+{
+	int size = GATE_INSIDE_SEND, inside = c->ingress ? 1 : 0;
+
+	c->d[i].pipe = pipe_get(g);
+	if (c->d[i].pipe && i != inside)
+		(void)setsockopt(c->s[inside].src.fd, SOL_SOCKET, SO_SNDBUF,
+				 &size, sizeof(size));
+}
+
 static int move(struct core *g, struct conn *c, int i)
 {
 	struct side *from = &c->s[i], *to = &c->s[!i];
@@ -231,7 +245,7 @@ static int move(struct core *g, struct conn *c, int i)
 			return 1;
 		}
 		if (!d->pipe && d->full_reads >= BULK_READS)
-			d->pipe = pipe_get(g);
+			bulk_begin(g, c, i);
 		if (d->pipe && (d->piped > 0 || d->full_reads >= BULK_READS))
 			r = splice_step(d, from, to);
 		else
