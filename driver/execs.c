@@ -29,6 +29,8 @@ enum {
 	ARGS_MAX = 64,
 	TEXT_MAX = 4096,   /* of all arguments together */
 	ARG_MAX_ = 1024,   /* of one */
+	SIP_MAX = 128,     /* of one, at first */
+	PAGE = 4096,
 	LINGER_MS = 20,    /* records wait this long for more */
 };
 
@@ -83,39 +85,79 @@ static ssize_t peek(pid_t pid, uint64_t from, void *to, size_t length)
 	return process_vm_readv(pid, &here, 1, &there, 1, 0);
 }
 
-/* Page by page: the next one may not be there. False: nothing was read. */
-static bool peek_text(pid_t pid, uint64_t from, char *text, size_t size)
+/* Page by page: the next one may not be there. `used`: what is read already. */
+static void peek_text(pid_t pid, uint64_t from, char *text, size_t size,
+		      size_t used)
 {
-	size_t used = 0;
-
 	while (used < size - 1) {
-		size_t step = 4096 - (from & 4095);
+		size_t step = PAGE - ((from + used) & (PAGE - 1));
 		ssize_t n;
 
 		if (step > size - 1 - used)
 			step = size - 1 - used;
-		n = peek(pid, from, text + used, step);
+		n = peek(pid, from + used, text + used, step);
 		if (n <= 0)
 			break;
 		if (memchr(text + used, '\0', (size_t)n))
-			return true;
+			return;
 		used += (size_t)n;
-		from += (uint64_t)n;
 	}
 	text[used] = '\0';
-	return used > 0;
+}
+
+/* The beginning of a text: mostly all of it. */
+struct sip {
+	uint64_t from;
+	size_t length;
+	char text[SIP_MAX];
+};
+
+/* Of many at once. The kernel stops at the first that isn't there. */
+static void sip_all(pid_t pid, struct sip *sip, size_t count)
+{
+	struct iovec here[ARGS_MAX], there[ARGS_MAX];
+	ssize_t n;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t step = PAGE - (sip[i].from & (PAGE - 1));
+
+		if (step > SIP_MAX)
+			step = SIP_MAX;
+		here[i] = (struct iovec){sip[i].text, step};
+		there[i].iov_base = (void *)(uintptr_t)sip[i].from;
+		there[i].iov_len = step;
+	}
+	n = process_vm_readv(pid, here, count, there, count, 0);
+	for (size_t i = 0; i < count; i++) {
+		bool whole = n >= (ssize_t)here[i].iov_len;
+
+		sip[i].length = whole ? here[i].iov_len : 0;
+		n -= whole ? (ssize_t)here[i].iov_len : n;
+	}
+}
+
+/* All of it, as far as it goes. */
+static void drink(pid_t pid, const struct sip *sip, char *text, size_t size)
+{
+	size_t n = sip->length < size - 1 ? sip->length : size - 1;
+
+	memcpy(text, sip->text, n);
+	if (!memchr(text, '\0', n))
+		peek_text(pid, sip->from, text, size, n);
 }
 
 struct line {
 	char text[NOTES_MAX - 4];
 	size_t used;
+	bool full;
 };
 
 static void put(struct line *l, const char *text)
 {
 	size_t n = strlen(text);
 
-	if (l->used + n < sizeof(l->text)) {
+	l->full = l->full || l->used + n >= sizeof(l->text);
+	if (!l->full) {
 		memcpy(l->text + l->used, text, n);
 		l->used += n;
 	}
@@ -124,125 +166,168 @@ static void put(struct line *l, const char *text)
 static void put_string(struct line *l, const char *text)
 {
 	put(l, "\"");
-	l->used += json_escape(l->text + l->used,
+	/* A byte may become six. */
+	l->full = l->full || 6 * strlen(text) >= sizeof(l->text) - l->used;
+	if (!l->full)
+		l->used += json_escape(l->text + l->used,
 			       sizeof(l->text) - l->used - 1, text);
 	put(l, "\"");
 }
 
-static void put_link(struct line *l, const char *key, pid_t pid,
-		     const char *name)
+static void put_known(struct line *l, const char *key, const char *text)
 {
-	char path[64], text[PATH_MAX];
+	put(l, key);
+	if (text[0])
+		put_string(l, text);
+	else
+		put(l, "null");
+}
+
+/* What is read while the process stands still: it may be gone afterwards. */
+struct seen {
+	pid_t pid;
+	char path[PATH_MAX], exe[PATH_MAX], cwd[PATH_MAX];
+	char args[TEXT_MAX];  /* one after the other, each with its NUL */
+	size_t count;
+	bool cut;
+	int from;	/* where the path begins; -1: not looked up */
+};
+
+static void read_link(pid_t pid, const char *name, char *text)
+{
+	char path[64];
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	n = readlink(path, text, sizeof(text) - 1);
-	put(l, key);
-	if (n < 0) {
-		put(l, "null");
-		return;
-	}
-	text[n] = '\0';
-	put_string(l, text);
+	n = readlink(path, text, PATH_MAX - 1);
+	text[n < 0 ? 0 : n] = '\0';
 }
 
 /* What doesn't fit is counted as far as it was looked at. */
-static void put_args(struct line *l, pid_t pid, uint64_t argv)
+static void read_args(struct seen *s, uint64_t argv)
 {
+	static struct sip sip[ARGS_MAX];
 	uint64_t at[ARGS_MAX + 1] = {0};
-	ssize_t n = peek(pid, argv, at, sizeof(at));
-	size_t count = n < 0 ? 0 : (size_t)n / sizeof(*at);
-	size_t left = TEXT_MAX;
-	bool cut = false;
+	ssize_t n = peek(s->pid, argv, at, sizeof(at));
+	size_t count = 0, used = 0;
 
-	put(l, ",\"argv\":[");
-	for (size_t i = 0; i < count && at[i]; i++) {
-		char text[ARG_MAX_];
-		size_t room = left < sizeof(text) ? left : sizeof(text);
+	while (count < ARGS_MAX && (ssize_t)((count + 1) * sizeof(*at)) <= n &&
+	       at[count]) {
+		sip[count].from = at[count];
+		count++;
+	}
+	s->cut = count == ARGS_MAX && at[count];
+	sip_all(s->pid, sip, count);
+	for (s->count = 0; s->count < count; s->count++) {
+		size_t left = sizeof(s->args) - used;
+		size_t room = left < ARG_MAX_ ? left : ARG_MAX_;
+		char *text = s->args + used;
 
-		if (i == ARGS_MAX || room < 2) {
-			cut = true;
+		if (room < 2) {
+			s->cut = true;
 			break;
 		}
-		if (!peek_text(pid, at[i], text, room))
-			text[0] = '\0';
-		cut = cut || strlen(text) == room - 1;
-		left -= strlen(text) + 1;
-		if (i)
-			put(l, ",");
-		put_string(l, text);
+		drink(s->pid, &sip[s->count], text, room);
+		s->cut = s->cut || strlen(text) == room - 1;
+		used += strlen(text) + 1;
 	}
-	put(l, cut ? "],\"cut\":true}" : "],\"cut\":false}");
+}
+
+static void look(struct seen *s, const struct seccomp_notif *q)
+{
+	bool at = q->data.nr == SYS_execveat;
+	char text[64];
+
+	s->pid = (pid_t)q->pid;
+	peek_text(s->pid, q->data.args[at ? 1 : 0], s->path, sizeof(s->path),
+		  0);
+	read_link(s->pid, "exe", s->exe);
+	read_link(s->pid, "cwd", s->cwd);
+	read_args(s, q->data.args[at ? 2 : 1]);
+	s->from = -1;
+	if (s->path[0] != '/' && at && (int)q->data.args[0] != AT_FDCWD)
+		return;
+	snprintf(text, sizeof(text), "/proc/%d/%s", s->pid,
+		 s->path[0] == '/' ? "root" : "cwd");
+	s->from = open(text, O_PATH | O_CLOEXEC);
 }
 
 /*
  * The shell and libc try each directory of PATH by exec: what isn't there is
  * no program that starts. Looked up as the process would, in its own root.
  */
-static bool is_there(pid_t pid, int dirfd, const char *path)
+static bool is_there(const struct seen *s)
 {
-	struct k_open_how how = {.flags = O_PATH | O_CLOEXEC,
-				 .resolve = 0x10u /* IN_ROOT */};
-	char text[64];
-	AUTO_FD int root = -1;
+	struct k_open_how how = {.flags = O_PATH | O_CLOEXEC};
 	AUTO_FD int found = -1;
 
-	if (path[0] == '/')
-		snprintf(text, sizeof(text), "/proc/%d/root", pid);
-	else if (dirfd == AT_FDCWD)
-		snprintf(text, sizeof(text), "/proc/%d/cwd", pid);
-	else
+	if (s->from < 0)
 		return true;
-	root = open(text, O_PATH | O_CLOEXEC);
-	if (root < 0)
-		return true;
-	if (path[0] != '/')
-		how.resolve = 0;
-	found = sys_openat2(root, path, &how);
+	if (s->path[0] == '/')
+		how.resolve = 0x10u /* IN_ROOT */;
+	found = sys_openat2(s->from, s->path, &how);
 	return found >= 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
-static void describe(struct watch_execs *w, const struct seccomp_notif *q)
+static bool write_line(struct line *l, const struct seen *s)
+{
+	const char *arg = s->args;
+	char head[64];
+
+	l->used = 0;
+	l->full = false;
+	snprintf(head, sizeof(head), "{\"event\":\"exec\",\"pid\":%d,\"path\":",
+		 s->pid);
+	put(l, head);
+	put_string(l, s->path);
+	put_known(l, ",\"exe\":", s->exe);
+	put_known(l, ",\"cwd\":", s->cwd);
+	put(l, ",\"argv\":[");
+	for (size_t i = 0; i < s->count; i++) {
+		if (i)
+			put(l, ",");
+		put_string(l, arg);
+		arg += strlen(arg) + 1;
+	}
+	put(l, s->cut ? "],\"cut\":true}" : "],\"cut\":false}");
+	return !l->full;
+}
+
+static void tell(struct watch_execs *w, struct seen *s)
 {
 	static struct line l;
-	bool at = q->data.nr == SYS_execveat;
-	pid_t pid = (pid_t)q->pid;
-	char path[PATH_MAX] = "", head[64];
-	uint64_t id = q->id;
 
-	l.used = 0;
-	peek_text(pid, q->data.args[at ? 1 : 0], path, sizeof(path));
-	if (!is_there(pid, at ? (int)q->data.args[0] : AT_FDCWD, path))
-		return;
-	snprintf(head, sizeof(head), "{\"event\":\"exec\",\"pid\":%d,\"path\":",
-		 pid);
-	put(&l, head);
-	put_string(&l, path);
-	put_link(&l, ",\"exe\":", pid, "exe");
-	put_link(&l, ",\"cwd\":", pid, "cwd");
-	put_args(&l, pid, q->data.args[at ? 2 : 1]);
-	/* Else it was another process's memory that we read. */
-	if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0)
-		notes_add(&w->notes, l.text, l.used);
+	if (!write_line(&l, s)) { /* the path alone always fits */
+		s->exe[0] = s->cwd[0] = '\0';
+		s->count = 0;
+		s->cut = true;
+		write_line(&l, s);
+	}
+	notes_add(&w->notes, l.text, l.used);
 }
 
 /* -1 when no process is left that could exec. */
 static int one(struct watch_execs *w)
 {
+	static struct seen s;
 	struct seccomp_notif *q = &w->request.data;
 	struct seccomp_notif_resp *r = &w->response.data;
+	int sent;
 
 	memset(&w->request, 0, sizeof(w->request));
 	if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_RECV, q) < 0)
 		return errno == EINTR || errno == ENOENT ? 0 : -1;
-	describe(w, q);
+	look(&s, q);
 	memset(&w->response, 0, sizeof(w->response));
 	r->id = q->id;
 	r->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SEND, r) < 0 &&
-	    errno != ENOENT)
-		return -1;
-	return 0;
+	sent = ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SEND, r);
+	/* ENOENT: it was gone, so another's memory may be what we read. */
+	if (sent == 0 && is_there(&s))
+		tell(w, &s);
+	if (s.from >= 0)
+		close(s.from);
+	return sent < 0 && errno != ENOENT ? -1 : 0;
 }
 
 static void loop(struct watch_execs *w)

@@ -61,6 +61,26 @@ for argv in ([b'true', b'\\x1b]0;x\\x07\\n{"v":1}', b'\\xff\\xfe', 'ä\\u202e'.e
       expect((await area.cli(['log', 'verify', 'hostile'])).status).toBe(0);
     });
 
+    gated.test('a path, a directory and arguments that together are too long are cut to the path (AU03)', async () => {
+      const script = `import os, shutil
+name = '\x01' * 250
+for _ in range(15):
+    os.mkdir(name)
+    os.chdir(name)
+shutil.copy('/usr/bin/true', 'true')
+path = os.getcwd() + '/true'
+pid = os.fork()
+if pid == 0:
+    os.execv(path, [path] + ['\x02' * 1000] * 3)
+os.waitpid(pid, 0)`;
+      const outcome = await area.cli(['run', '--tag', 'deep', '--net', 'off', '--audit', 'exec', '--', python, '-c', script]);
+
+      expect(outcome.status, outcome.stderr).toBe(0);
+      const told = (await records('deep', 'exec')).at(-1);
+      expect(told).toMatchObject({ subject: { exe: null, cwd: null }, object: { argv: [] }, detail: { cut: true } });
+      expect(String(told?.object['path'])).toMatch(/^\/.*\u0001{250}/);
+    });
+
     gated.test('a program that wants a seccomp listener gets EBUSY; without the audit it has one', async () => {
       const run = async (tag: string, ...flags: readonly string[]): Promise<string> => (await area.cli(['run', '--tag', tag, '--net', 'off', ...flags, '--', python, '-c', LISTEN])).stdout;
 
