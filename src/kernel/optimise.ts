@@ -4,8 +4,9 @@ import { setFlagsFromString } from 'node:v8';
  * Many changes are judged by code that runs some ten thousand times, which V8
  * would optimise: but a command is over before optimised code has paid for its
  * making, which alone is a quarter of a large diff. Called once all is loaded,
- * as V8 refuses code that was cached under other flags.
+ * as V8 refuses code that was cached under other flags. Newer versions than that
+ * of Node 20 have no such flag, and complain on stderr of each that they don't know.
  */
 export function optimiseLate(): void {
-  setFlagsFromString('--interrupt-budget=3000000');
+  if (process.versions.v8.startsWith('11.')) setFlagsFromString('--interrupt-budget=3000000');
 }

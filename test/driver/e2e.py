@@ -18,7 +18,8 @@ import threading
 import time
 
 import harness
-from harness import Box, Run, alive, catches, encode, gone, mounts_of, until
+from harness import (Box, Run, alive, catches, encode, gone, mounts_of, runs,
+                     size, until)
 
 TESTS = []
 REFUSED = {  # try.c: what must be answered, in every mode
@@ -369,7 +370,7 @@ def volatile_layer_is_mounted_again_after_a_kill(box):
     ops = box.view()[:-1] + [box.overlay('/work', box.host, layer=layer)]
     first = Run(box, box.spec('sh', '-c', 'echo 1 >f; sleep 1000', ops=ops))
     first.wait_event('started')
-    equal(until(lambda: os.path.exists(layer[0] + '/f')), True)
+    equal(until(lambda: size(layer[0] + '/f') == 2), True)
     os.kill(first.pid, signal.SIGKILL)
     first.finish()
     if os.getuid() == 0:
@@ -615,9 +616,7 @@ def double_fork_daemon_dies_with_the_agent_KN20(box):
                           '</dev/null >/dev/null 2>&1 & sleep 0.2; '
                           'grep -l "^NSpid" /proc/[0-9]*/status | wc -l'))
     equal(int(result.out) > 3, True)
-    text = subprocess.run(['ps', 'axo', 'args'], capture_output=True,
-                          text=True).stdout
-    equal(nap in text.splitlines(), False)
+    equal(runs(nap), False)
 
 
 @test()
@@ -767,9 +766,7 @@ def kill_at_a_random_moment_leaves_nothing(box):
         if not gone(pids):
             raise AssertionError(f'round {i}: {pids} live on')
     equal(mounts_of(box), [])
-    text = subprocess.run(['ps', 'axo', 'args'], capture_output=True,
-                          text=True).stdout.splitlines()
-    equal(nap in text, False)
+    equal(runs(nap), False)
 
 
 def child_pids(pid):

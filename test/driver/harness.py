@@ -222,6 +222,26 @@ def until(ready, timeout=120):
     return False
 
 
+def runs(words):
+    """Whether a process has this command line; a bare machine has no ps."""
+    wanted = words.replace(' ', '\0').encode() + b'\0'
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{pid}/cmdline', 'rb') as f:
+                if f.read() == wanted:
+                    return True
+        except OSError:
+            pass
+    return False
+
+
+def size(path):
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1
+
+
 def gone(pids):
     return until(lambda: not any(alive(p) for p in pids))
 

@@ -18,7 +18,7 @@ export interface Agent {
 }
 
 interface Package {
-  readonly need: 'claude' | 'codex' | 'gemini' | 'opencode';
+  readonly need: 'claude' | 'codex' | 'gemini' | 'opencode' | 'newer-node';
   readonly name: string;
   readonly version: string;
   readonly program: string;
@@ -50,6 +50,12 @@ export function gemini(): Agent | null {
 export function opencode(): Agent | null {
   const version = process.env['AGENTFW_OPENCODE_VERSION'] ?? '1.18.33';
   return install({ need: 'opencode', name: 'opencode-ai', version, program: `node_modules/opencode-linux-${process.arch}/bin/opencode` });
+}
+
+/** Node itself, of a later release line than the one that runs the tests. */
+export function newerNode(): Agent | null {
+  const version = process.env['AGENTFW_NEWER_NODE'] ?? '24.21.0';
+  return install({ need: 'newer-node', name: `node-linux-${process.arch}`, version, program: `node_modules/node-linux-${process.arch}/bin/node` });
 }
 
 /** Where agents are installed; removed when all tests have run, see agents-end.ts. */

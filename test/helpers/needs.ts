@@ -13,7 +13,7 @@ export type Prerequisite =
   | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'cgroup' | 'scopes' | RealAgent;
 
 /** Packages of npm: learnt at run time. */
-type RealAgent = 'claude' | 'codex' | 'gemini' | 'opencode';
+type RealAgent = 'claude' | 'codex' | 'gemini' | 'opencode' | 'newer-node';
 
 /** An id that no account on a usual machine has. */
 export const spareId = 64_123;
@@ -108,7 +108,7 @@ function canMakeGroups(): boolean {
 }
 
 function isAgent(name: Prerequisite): name is RealAgent {
-  return name === 'claude' || name === 'codex' || name === 'gemini' || name === 'opencode';
+  return name === 'claude' || name === 'codex' || name === 'gemini' || name === 'opencode' || name === 'newer-node';
 }
 
 function program(name: string): string | null {
