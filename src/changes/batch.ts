@@ -97,9 +97,9 @@ function lanesOf(all: readonly Simple[]): Iterable<Simple[]> {
 }
 
 /** null: not simple. */
-function otherPlace({ act, group, tree, covers, clean, fresh, old, from, hold }: Step): Place | null {
+function otherPlace({ act, group, tree, covers, clean, fresh, old, from, hold, link, twin }: Step): Place | null {
   if (act === 'meta' || act === 'write' || act === 'drop') return null;
-  if (group !== 0 || tree || covers.length > 0 || fresh?.fmt === constants.S_IFDIR || old?.fmt === constants.S_IFDIR) return null;
+  if (group !== 0 || link !== null || twin !== null || tree || covers.length > 0 || fresh?.fmt === constants.S_IFDIR || old?.fmt === constants.S_IFDIR) return null;
   if (clean !== null && clean.whiteouts.length + clean.modes.length > 0) return null;
   return act === 'take' ? hold : from;
 }

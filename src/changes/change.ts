@@ -16,6 +16,16 @@ export interface LayerRef {
   readonly path: Bytes;
 }
 
+/** The host's file that a new name of the agent is a hard link to. */
+export interface HostLink {
+  /** absolute */
+  readonly path: Bytes;
+  /** as it is now */
+  readonly base: Stat;
+  /** the agent changed nothing in it */
+  readonly same: boolean;
+}
+
 /** One difference of a view against the base as it is now. */
 export interface Change {
   /** absolute path in the view and on the host */
@@ -55,6 +65,8 @@ export interface Change {
   readonly target: Bytes | null;
   /** which metadata differ, for `modify` and `metadata` */
   readonly meta: readonly ('mode' | 'owner' | 'xattr' | 'acl')[];
+  /** a further name of this file of the host */
+  readonly link?: HostLink | undefined;
   /** content differs */
   readonly content: boolean;
   /** what the walk saw of the agent's version; absent or null: look at the contents */

@@ -8,7 +8,7 @@ import type { CommitResult, Counts, Landed, Refused } from './result.js';
 import { statPlace } from './rooms.js';
 import { nearOf, type RunError, type Running } from './run.js';
 import type { StoreContext } from './store-context.js';
-import { absolute, isIdent, type Step } from './step.js';
+import { absolute, isIdent, type Place, type Step } from './step.js';
 import { commitDir, removeNear, removeVaults } from './vault.js';
 
 export const RESULT = 'result.json' as Bytes;
@@ -58,7 +58,7 @@ interface Concluding {
 /** Step 10: repeated by `recover` until `result.json` is there. A commit of which nothing landed leaves no trace. */
 export function conclude(ctx: StoreContext, { header, running, refused }: Concluding): CommitResult {
   const { rooms } = running;
-  removeNear(rooms, nearOf(running));
+  removeNear(rooms, [...nearOf(running), ...spareNames(running)]);
   const result = concluded(header, running, refused);
   if (result.landed.length === 0 && !keepsOld(running)) {
     removeVaults(ctx.kernel, ctx.stateDir, rooms.roots, header.id);
@@ -67,6 +67,14 @@ export function conclude(ctx: StoreContext, { header, running, refused }: Conclu
   appendEpochs(ctx, header, running);
   writeResult(ctx, header, { ...result, kept: keptBytes(running) });
   return result;
+}
+
+/** Names in the vault of files that have another one on the host: taken away, or made and then refused. */
+function spareNames({ steps, refused, rooms }: Running): Place[] {
+  return steps.flatMap(({ twin, hold, link, from }, index) => {
+    const spare = twin !== null ? hold : link !== null && refused.has(index) ? from : null;
+    return spare === null || (statPlace(rooms, spare)?.nlink ?? 0) < 2 ? [] : [spare];
+  });
 }
 
 const BLOCK = 4096;

@@ -8,6 +8,7 @@ import type { Change, Conflict } from './change.js';
 import { conflictOf, isParentMoved } from './conflict-rule.js';
 import { relativeTo } from './drafting.js';
 import { hasLanded, isOurs, readEpochs, tookAway, type Epochs } from './epoch.js';
+import { withFileConflicts } from './hostlink.js';
 import { lendAccess } from './lend.js';
 import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { splitPath, type Place, type Root } from './step.js';
@@ -41,8 +42,8 @@ export function judgeConflicts<T extends Change>(
   try {
     const all = changes.map((change) => withConflict(change, judge(judging, change)));
     const lost = new Set(all.filter(isLost).map(({ path }) => path));
-    const judged = all.filter((change) => change.conflict === null || !isUntouched(judging, change));
-    return lost.size === 0 ? judged : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
+    const judged = withFileConflicts(all).filter((change) => change.conflict === null || !isUntouched(judging, change));
+    return lost.size === 0 ? [...judged] : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
   } finally {
     closeRooms(judging.rooms);
   }

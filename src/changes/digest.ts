@@ -60,7 +60,7 @@ function packSide(words: BigInt64Array, at: number, stat: Stat | null): void {
 }
 
 function lineOf(change: Change): string {
-  const { path, kind, type, from, target, opaque, meta } = change;
+  const { path, kind, type, from, target, opaque, meta, link } = change;
   // NUL ends each part that may hold anything else.
-  return `${kind} ${type} ${opaque ? 1 : 0} ${path}\0${from ?? ''}\0${target ?? ''}\0${meta.join()}`;
+  return `${kind} ${type} ${opaque ? 1 : 0} ${path}\0${from ?? ''}\0${target ?? ''}\0${meta.join()}${link === undefined ? '' : `\0${link.path}`}`;
 }

@@ -2,7 +2,7 @@ import type { Bytes } from '../bytes.js';
 import type { Stat } from '../kernel/kernel.js';
 import type { Change, ChangeKind, FileType } from './change.js';
 import type { CommitResult, Counts } from './result.js';
-import type { Act, Covered, Place, Root, Step, Unmark } from './step.js';
+import type { Act, Covered, Ident, Place, Root, Step, Unmark } from './step.js';
 
 /** An entry below a new directory. */
 export interface Entry {
@@ -28,6 +28,18 @@ export interface Composed {
  * directory that took the host's to another place (`shift`).
  */
 export type LayerEntry = 'moved' | 'whiteout' | 'spent' | 'stays' | 'shift';
+
+/** The file that a name is to be a link of. */
+export interface DraftLink {
+  readonly at: Place;
+  /** when this step lands; null: the content will be another one, it lands as a copy */
+  readonly ident: Ident | null;
+  /** now */
+  readonly now: Ident;
+  readonly same: boolean;
+  /** in a directory that is not there yet */
+  readonly inNew: boolean;
+}
 
 /** A step as planned, before copies are made and inodes known. */
 export interface Draft {
@@ -57,6 +69,10 @@ export interface Draft {
   readonly copiedUp: boolean | null;
   /** the layer's entry has no extended attribute at all */
   readonly plain: boolean;
+  /** it lands as a further name of a file of the host */
+  readonly link?: DraftLink | undefined;
+  /** an undo: another name of the same file, so that nothing is to be kept of the old object */
+  readonly twin?: Place | undefined;
   readonly group: number;
 }
 
@@ -81,4 +97,9 @@ export interface Plan {
   readonly digest: string;
   /** the commit that this plan takes back */
   readonly undoes: string | null;
+}
+
+/** The layer's name of a copied file is spent; a directory's whole content too. */
+export function copied(step: Draft): Draft {
+  return { ...step, method: 'copy', layerEntry: step.layerEntry === 'moved' ? 'spent' : step.layerEntry };
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { Change, JudgedChange } from './change.js';
-import type { Composed, Draft, Entry, LayerEntry } from './draft.js';
+import type { Composed, Draft, DraftLink, Entry, LayerEntry } from './draft.js';
 import type { LayerFacts } from './facts.js';
 import { identOf, type Act } from './step.js';
 
@@ -24,6 +24,8 @@ export interface DraftOptions {
   readonly whole?: boolean;
   /** below a directory of the layer that hides the host's and doesn't land itself: only copies can leave it */
   readonly inOpen?: boolean;
+  /** it lands by itself in the new directory that holds it, and leaves the layer with that */
+  readonly inNew?: boolean;
 }
 
 export function draftOf(drafting: Drafting, change: JudgedChange, options: DraftOptions): Draft {
@@ -56,8 +58,20 @@ export function draftOf(drafting: Drafting, change: JudgedChange, options: Draft
     opaque: change.opaque,
     copiedUp: change.copiedUp ?? null,
     plain: change.plain === true,
+    link: linkOf(drafting, change, { layer, act, inNew: options.inNew === true }),
     group: drafting.groups.get(change.path) ?? 0,
   };
+}
+
+function linkOf(
+  { facts, composed }: Drafting,
+  { link, path }: Change,
+  { layer, act, inNew }: { readonly layer: number; readonly act: Act; readonly inNew: boolean },
+): DraftLink | undefined {
+  if (link === undefined || composed.has(path) || (act !== 'place' && act !== 'swap')) return undefined;
+  const at = { root: 3 * layer, path: relativeTo((facts[layer] as LayerFacts).base, link.path) };
+  const now = identOf(link.base);
+  return { at, ident: now, now, same: link.same, inNew };
 }
 
 /** Root mode: a directory of the host that the agent renamed is renamed on the host. */
@@ -87,7 +101,7 @@ function metaOf({ meta, base }: Change, composed: Composed | null): Change['meta
   return meta.filter((part) => (part === 'mode' ? own.mode !== base.mode : part === 'owner' && isOwner));
 }
 
-function actOf(change: Change): Act {
+export function actOf(change: Change): Act {
   if (change.kind === 'delete') return 'take';
   if (change.base === null) return 'place';
   const { base, upper } = change;
@@ -112,6 +126,7 @@ function layerEntryOf(
   options: DraftOptions & { readonly moves: boolean; readonly act: Act },
 ): LayerEntry {
   if (change.implied || drafting.live || options.inOpen === true) return 'stays';
+  if (options.inNew === true) return options.whole === false ? 'stays' : 'moved';
   if (options.act === 'drop') return change.kind === 'delete' ? 'whiteout' : 'spent';
   if (options.act === 'take') return 'whiteout';
   if (options.moves) return 'moved';

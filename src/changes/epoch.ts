@@ -59,6 +59,10 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
 function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint): Generator<string> {
   for (const [index, step] of steps.entries()) {
     if (refused.has(index) || step.act === 'drop' || rooms.roots[step.host.root]?.as !== undefined) continue;
+    // A name that came or went made the ctime of the file new.
+    const other = step.link ?? step.twin;
+    const file = step.link === null ? step.old : step.fresh;
+    if (other !== null && file !== null) yield `${absolute(rooms.roots, other)}\0${file.ino} ${file.size} ${file.mtimeNs} ${landedNs} 0\0`;
     const path = absolute(rooms.roots, step.host);
     const { ino, size, mtimeNs } = landedIdent(step) ?? GONE;
     yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}\0`;

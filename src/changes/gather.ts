@@ -4,13 +4,15 @@ import { optimiseLate } from '../kernel/optimise.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './bare.js';
-import type { Change, ChangeKind, JudgedChange, RiskClass } from './change.js';
+import type { Change, ChangeKind, JudgedChange, RiskClass, Verdict } from './change.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
+import { judgeChange } from '../policy/judge.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
 import { classify, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
 import { judgeConflicts } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
+import { throughLink } from './hostlink.js';
 import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './hidden.js';
 import { orderChanges } from './order.js';
 import { workspaceOf } from './workspace.js';
@@ -63,7 +65,7 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const contents = openContents(store.kernel, record.layers);
   const input = classifyInputOf(store, record, { policy, contents, changes });
-  const classified = changes.map((change) => withClass(change, input));
+  const classified = changes.map((change) => withClass(withSafeLink(change, { input, policy }), input));
   const judged = judgeConflicts(commitContextOf(store, record), classified).map((change) => withHidden(change, blindness));
   const states: ReadonlyMap<Bytes, StateFile> = policy === null ? new Map() : stateFilesOf({ store, record, policy, contents }, judged);
   const single = states.size === 0 ? judged : judged.map((change) => withStateClass(change, states));
@@ -82,6 +84,20 @@ interface Seen {
 function classifyInputOf(store: Store, record: SandboxRecord, { policy, contents, changes }: Seen): ClassifyInput {
   const bare = bareRepositories(changes, (path) => store.kernel.statOrNull(AT_FDCWD, path) !== null);
   return { ...workspaceOf(store, record, policy), contents, bare };
+}
+
+const STRICTNESS: readonly Verdict[] = ['commit', 'escalate', 'discard'];
+
+/**
+ * Who writes one name of a file writes all of them: a name lands as a link only
+ * where a change of the other one is as ordinary, and judged no stricter.
+ */
+function withSafeLink(change: Change, { input, policy }: { readonly input: ClassifyInput; readonly policy: CompiledPolicy | null }): Change {
+  if (change.link === undefined) return change;
+  const [own, other] = [withClass(change, input), withClass(throughLink(change.link, change), input)];
+  const strictness = (one: JudgedChange): number => (policy === null ? 0 : STRICTNESS.indexOf(judgeChange(policy, one).verdict));
+  const isSafe = other.class === 'normal' || (other.class === own.class && other.reason === own.reason);
+  return isSafe && strictness(other) <= strictness(own) ? change : { ...change, link: undefined };
 }
 
 /** Most hide nothing, and need no copy to say so. */

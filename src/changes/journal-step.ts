@@ -5,10 +5,20 @@ import type { Act, Cleaning, Covered, Ident, Meta, Place, Step } from './step.js
 
 /** Fields end with NUL, which no path can hold. Values of xattrs are hexadecimal. */
 export function encodeStep(step: Step): string {
-  const { act, kind, type, tree, group, stripped } = step;
-  const fixed = `${act}\0${kind}\0${type}\0${tree ? step.inside + 1 : 0}\0${group}\0${stripped.join(' ')}\0`;
+  const { kind, type, tree, group, stripped } = step;
+  const fixed = `${actText(step)}\0${kind}\0${type}\0${tree ? step.inside + 1 : 0}\0${group}\0${stripped.join(' ')}\0`;
   const places = `${place(step.host)}${place(step.from)}${place(step.hold)}${place(step.keep)}`;
-  return `${fixed}${places}${ident(step.fresh)}${ident(step.old)}${spent(step)}${cleaning(step.clean)}${covers(step.covers)}${metas(step)}${lockedText(step)}`;
+  return `${fixed}${places}${ident(step.fresh)}${ident(step.old)}${spent(step)}${cleaning(step.clean)}${covers(step.covers)}${metas(step)}${lockedText(step)}${otherName(step)}`;
+}
+
+/** Steps with another name on the host say so in front, and have it at the end: the others are as they ever were. */
+function actText({ act, link, twin }: Step): string {
+  return link !== null ? `${act}+link` : twin !== null ? `${act}+twin` : act;
+}
+
+function otherName({ link, twin }: Step): string {
+  const other = link ?? twin;
+  return other === null ? '' : place(other);
 }
 
 function place(at: Place | null): string {
@@ -75,10 +85,11 @@ function next(reader: Reader): string {
 }
 
 function decodeStep(reader: Reader): Step {
-  const [act, kind, type] = [next(reader) as Act, next(reader) as ChangeKind, next(reader) as FileType];
+  const [act = '', other] = next(reader).split('+');
+  const [kind, type] = [next(reader) as ChangeKind, next(reader) as FileType];
   const tree = Number(next(reader));
   return {
-    ...{ act, kind, type, tree: tree > 0, inside: Math.max(tree - 1, 0) },
+    ...{ act: act as Act, kind, type, tree: tree > 0, inside: Math.max(tree - 1, 0) },
     group: Number(next(reader)),
     stripped: next(reader).split(' ').filter((word) => word !== ''),
     host: requiredPlace(reader),
@@ -92,6 +103,8 @@ function decodeStep(reader: Reader): Step {
     covers: listIn(Number(next(reader)), () => ({ path: next(reader) as Bytes, ident: identIn(reader) as Ident })),
     meta: next(reader) === '-' ? null : { old: metaIn(reader), fresh: metaIn(reader) },
     locked: lockedIn(reader),
+    link: other === 'link' ? requiredPlace(reader) : null,
+    twin: other === 'twin' ? requiredPlace(reader) : null,
   };
 }
 

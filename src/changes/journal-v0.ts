@@ -77,6 +77,8 @@ function stepOf(fields: Fields): Step {
     meta: null,
     spent: null,
     locked: null,
+    link: null,
+    twin: null,
     group: 0,
     stripped: [],
   };

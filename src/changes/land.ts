@@ -62,6 +62,7 @@ function landNew(landing: Landing, step: Step): Conflict | null {
   const now = statPlace(rooms, step.host);
   if (isIdent(now, step.fresh)) return null;
   if (now !== null) return 'created';
+  if (!linkUp(rooms, step)) return 'changed';
   freshSpot(rooms, step);
   clean(landing, step);
   // Only now: cleaning a large tree opens more directories than are kept open.
@@ -69,6 +70,21 @@ function landNew(landing: Landing, step: Step): Conflict | null {
   const target = spotOf(rooms, step.host);
   renameUnlocked(rooms, step, { from, to: target, flags: RENAME.noReplace });
   return null;
+}
+
+/** A new name of a file of the host is made only now: it changes that file's link count (I1). False: the file is another one. */
+function linkUp(rooms: Rooms, { link, from, fresh }: Step): boolean {
+  if (link === null || from === null || statPlace(rooms, from) !== null) return true;
+  if (!isIdent(statPlace(rooms, link), fresh)) return false;
+  const file = spotOf(rooms, link);
+  const target = spotOf(rooms, from);
+  rooms.kernel.link(file.at, file.name, target.at, target.name);
+  return true;
+}
+
+/** The other name of what is not to be kept is gone: the content would go with this one. */
+function isLastName(rooms: Rooms, { twin, old }: Step): boolean {
+  return twin !== null && statPlace(rooms, twin)?.ino !== old?.ino;
 }
 
 function freshSpot(rooms: Rooms, step: Step): ReturnType<typeof spotOf> {
@@ -84,6 +100,7 @@ function landSwap(landing: Landing, step: Step): Conflict | null {
   const now = statPlace(rooms, step.host);
   if (isIdent(now, step.fresh)) return null;
   if (!isIdent(now, step.old)) return surprise(step, now);
+  if (isLastName(rooms, step) || !linkUp(rooms, step)) return 'changed';
   freshSpot(rooms, step);
   clean(landing, step);
   const from = spotOf(rooms, step.from as Place);
@@ -139,6 +156,7 @@ function landTake({ rooms }: Landing, step: Step): Conflict | null {
   // Gone: taken by us before a crash, or by the host itself. Both is what was wanted.
   if (now === null) return null;
   if (!isIdent(now, step.old)) return surprise(step, now);
+  if (isLastName(rooms, step)) return 'changed';
   const target = spotOf(rooms, step.host);
   const hold = spotOf(rooms, step.hold);
   const replaces = isWhiteout(kernel.statOrNull(hold.at, hold.name));

@@ -1,4 +1,5 @@
-import type { Draft } from './draft.js';
+import { copied, type Draft } from './draft.js';
+import { keyOf, settleLinks } from './hostlink.js';
 
 interface Names {
   readonly nlink: number;
@@ -17,9 +18,10 @@ export interface Linked {
  * one inode are linked with each other again when they are staged.
  */
 export function keepLinks(drafts: readonly Draft[]): Linked {
-  const steps = breakShared(drafts);
+  const steps = [...settleLinks(breakShared(drafts))];
   const inodes = namesOf(steps);
-  if (inodes.size === 0) return { steps, regrouped: new Map() };
+  const links = withTheirFiles(steps);
+  if (inodes.size + links.length === 0) return { steps, regrouped: new Map() };
   for (let changed = true; changed; ) {
     changed = false;
     for (const { nlink, steps: users } of inodes.values()) {
@@ -29,20 +31,20 @@ export function keepLinks(drafts: readonly Draft[]): Linked {
       changed = true;
     }
   }
-  return { steps, regrouped: joinGroups(steps, inodes) };
+  const moving = [...inodes.values()].map(({ steps: users }) => [...new Set(users)].filter((index) => steps[index]?.method === 'move'));
+  return { steps, regrouped: joinGroups(steps, [...moving, ...links]) };
 }
 
 /** A linked inode moves with all its names or not at all, whatever happens on the way. */
-function joinGroups(steps: Draft[], inodes: ReadonlyMap<string, Names>): Map<number, number> {
+function joinGroups(steps: Draft[], sets: readonly (readonly number[])[]): Map<number, number> {
   const regrouped = new Map<number, number>();
   let last = 0;
   for (const { group } of steps) last = Math.max(last, group);
-  for (const { steps: users } of inodes.values()) {
-    const moving = [...new Set(users)].filter((index) => steps[index]?.method === 'move');
-    if (moving.length < 2) continue;
+  for (const together of sets) {
+    if (together.length < 2) continue;
     last += 1;
-    const joined = new Set(moving.map((index) => steps[index]?.group ?? 0).filter((group) => group !== 0));
-    moving.forEach((index) => (steps[index] = { ...(steps[index] as Draft), group: last }));
+    const joined = new Set(together.map((index) => steps[index]?.group ?? 0).filter((group) => group !== 0));
+    together.forEach((index) => (steps[index] = { ...(steps[index] as Draft), group: last }));
     if (joined.size === 0) continue;
     for (const [before, after] of regrouped) if (joined.has(after)) regrouped.set(before, last);
     for (const group of joined) regrouped.set(group, last);
@@ -51,6 +53,17 @@ function joinGroups(steps: Draft[], inodes: ReadonlyMap<string, Names>): Map<num
     });
   }
   return regrouped;
+}
+
+/** A changed file of the host and its new names: once the file has landed, nothing in the layer says whose names they are. */
+function withTheirFiles(steps: readonly Draft[]): number[][] {
+  const links = steps.flatMap(({ link }, index) => (link?.ident ? [{ at: link.at, index }] : []));
+  if (links.length === 0) return [];
+  const files = new Map(steps.map(({ host }, index) => [keyOf(host), index]));
+  return links.flatMap(({ at, index }) => {
+    const file = files.get(keyOf(at));
+    return file === undefined ? [] : [[file, index]];
+  });
 }
 
 /** Names of linked inodes; a directory that moves counts once per name in it. */
@@ -70,11 +83,6 @@ function namesOf(steps: readonly Draft[]): Map<string, Names> {
   return inodes;
 }
 
-/** The layer's name of a copied file is spent; a directory's whole content too. */
-function copied(step: Draft): Draft {
-  return { ...step, method: 'copy', layerEntry: step.layerEntry === 'moved' ? 'spent' : step.layerEntry };
-}
-
 /**
  * Two names of one host inode that change in different ways can't both be
  * written in place: the link breaks, as it did in the sandbox.
@@ -91,7 +99,7 @@ function breakShared(drafts: readonly Draft[]): Draft[] {
 export function copyBytesOf(steps: readonly Draft[]): number {
   let bytes = 0;
   for (const step of steps) {
-    if (step.method === 'move' || step.act === 'take' || step.act === 'meta' || step.act === 'drop') continue;
+    if (step.method === 'move' || step.act === 'take' || step.act === 'meta' || step.act === 'drop' || step.link?.ident) continue;
     bytes += step.composed?.content.length ?? (step.type === 'file' ? (step.fresh?.size ?? 0) : 0);
     for (const { type, stat } of step.entries ?? []) if (type === 'file') bytes += stat.size;
   }

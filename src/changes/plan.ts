@@ -3,10 +3,11 @@ import { parentOf, toText } from '../bytes.js';
 import { anchored } from './anchors.js';
 import type { Change, JudgedChange } from './change.js';
 import { digestOf } from './digest.js';
-import type { Composed, Draft, Plan } from './draft.js';
-import { draftOf, relativeTo, treeEntries, type Drafting } from './drafting.js';
+import { copied, type Composed, type Draft, type Plan } from './draft.js';
+import { actOf, draftOf, relativeTo, treeEntries, type Drafting } from './drafting.js';
 import { holdsMore, isBelow, isHosts, outermost, stillUsed, takeBoth, undroppable } from './drops.js';
 import type { LayerFacts } from './facts.js';
+import { joinAll, newGroup } from './groups.js';
 import { copyBytesOf, keepLinks } from './links.js';
 import { conflictText, refusalOf, refused, takeOf, type Rules, type Take } from './refusal.js';
 import type { Counts, Refused } from './result.js';
@@ -44,6 +45,8 @@ interface Planning extends Drafting {
   /** directories that the agent renamed, by path (root mode) */
   readonly shifts: Map<Bytes, JudgedChange>;
   readonly steps: Draft[];
+  /** links to files of the host in new directories: they land in these */
+  readonly links: Draft[];
   readonly unmark: { readonly path: Bytes; readonly layer: number; readonly group: number }[];
   /** directories of the layer that land entry by entry, not as one */
   readonly open: Set<Bytes>;
@@ -75,6 +78,7 @@ function start(input: CommitInput): Planning {
     isAll: true,
     shifts: new Map(),
     steps: [],
+    links: [],
     unmark: [],
     open: new Set(),
     partly: new Set(),
@@ -93,7 +97,7 @@ function survey(planning: Planning): void {
   for (const change of input.changes) {
     if (change.kind === 'rename' && !change.implied) {
       shifts.set(change.path, change);
-      groups.set(change.path, newGroup(planning));
+      groups.set(change.path, newGroup(planning.groups));
     }
     if (!input.selected.has(change.path)) {
       planning.isAll = false;
@@ -230,24 +234,9 @@ function openOpaque(planning: Planning, [anchor, ...members]: readonly [JudgedCh
     planning.partly.add(anchor.path);
     return;
   }
-  const group = planning.groups.get(anchor.path) ?? newGroup(planning);
+  const group = joinAll(planning.groups, [anchor, ...members]);
   // Of a live sandbox nothing leaves the layer: what is in it compares equal from now on.
   if (!planning.live) planning.unmark.push({ path: anchor.path, layer: anchor.at.layer, group });
-  for (const { path } of [anchor, ...members]) joinGroup(planning.groups, path, group);
-}
-
-function newGroup({ groups }: Planning): number {
-  let most = 0;
-  for (const group of groups.values()) most = Math.max(most, group);
-  return most + 1;
-}
-
-/** Takes along what it was grouped with before: a rename into the directory, say. */
-function joinGroup(groups: Map<Bytes, number>, path: Bytes, group: number): void {
-  const before = groups.get(path);
-  groups.set(path, group);
-  if (before === undefined || before === group) return;
-  for (const [other, its] of groups) if (its === before) groups.set(other, group);
 }
 
 function planAnchor(planning: Planning, anchor: JudgedChange, members: readonly JudgedChange[]): void {
@@ -258,16 +247,27 @@ function planAnchor(planning: Planning, anchor: JudgedChange, members: readonly 
   }
   const dropped = members.filter((member) => !member.implied && lands(planning, member) && isDropped(planning, member));
   const taken = members.filter((member) => lands(planning, member) && (member.implied || !isDropped(planning, member)));
-  const whole = taken.length === members.length;
-  planning.steps.push(
-    draftOf(planning, anchor, {
-      entries: anchor.type === 'dir' && anchor.kind !== 'delete' ? treeEntries(anchor, taken) : null,
-      covers: members.filter((member) => member.implied),
-      whole: whole && taken.every((member) => !planning.composed.has(member.path)),
-      inOpen: isBelowPartly(planning, anchor.path),
-    }),
-  );
+  const isTree = anchor.type === 'dir' && anchor.kind !== 'delete';
+  const links = isTree ? taken.filter((member) => isLinkNow(planning, member)) : [];
+  const whole = taken.length === members.length && taken.every((member) => !planning.composed.has(member.path));
+  if (links.length > 0) joinAll(planning.groups, [anchor, ...links]);
+  const draft = draftOf(planning, anchor, {
+    entries: isTree ? treeEntries(anchor, links.length === 0 ? taken : taken.filter((member) => !links.includes(member))) : null,
+    covers: members.filter((member) => member.implied),
+    whole,
+    inOpen: isBelowPartly(planning, anchor.path),
+  });
+  planning.steps.push(links.length === 0 ? draft : copied(draft));
+  for (const change of links) planning.links.push(draftOf(planning, change, { whole, inNew: true }));
   for (const change of outermost(dropped)) planning.steps.push(draftOf(planning, change, { act: 'drop' }));
+}
+
+/** In a new directory: the host's file keeps its inode, so the name of it is made by itself. */
+function isLinkNow(planning: Planning, { link, implied, path }: JudgedChange): boolean {
+  if (link === undefined || implied || planning.composed.has(path)) return false;
+  if (link.same) return true;
+  const file = planning.input.changes.find((change) => change.path === link.path);
+  return file !== undefined && lands(planning, file) && !isDropped(planning, file) && ['meta', 'write'].includes(actOf(file));
 }
 
 function planSingle(planning: Planning, change: JudgedChange): void {
@@ -290,7 +290,7 @@ function isBelowPartly({ partly }: Planning, path: Bytes): boolean {
 
 function finish(planning: Planning): Plan {
   const { input, refusals } = planning;
-  const linked = keepLinks(planning.steps);
+  const linked = keepLinks([...planning.steps, ...planning.links]);
   const steps = inOrder(linked.steps);
   const landing = landingOf(planning);
   return {

@@ -11,7 +11,7 @@ import { nearPlace, type Method, type Preparing } from './preparing.js';
 import { refused } from './refusal.js';
 import type { Refused } from './result.js';
 import { dirFd, makeRoom, statPlace, type Rooms } from './rooms.js';
-import { keepCopy, stage, type Staging } from './stage.js';
+import { keepCopy, linkFor, roomFor, stage, type Staging } from './stage.js';
 import { below, identOf, isWhiteout, splitPath, type Place, type Step, type Unmark } from './step.js';
 import { metaFor } from './stepmeta.js';
 import { findMarked } from './unmark.js';
@@ -37,7 +37,7 @@ export function chooseMethods(preparing: Preparing): Method[] {
     if (draft.act === 'drop') return void methods.push({ draft, n, move: false, vault: true });
     const { dir } = splitPath(draft.host.path);
     const key = `${draft.host.root}/${dir}` as Bytes;
-    const later = shifted.has(draft.group) && draft.layerEntry !== 'shift';
+    const later = draft.link?.inNew === true || (shifted.has(draft.group) && draft.layerEntry !== 'shift');
     let found = devs.get(key);
     if (found === undefined) devs.set(key, (found = later ? { dev: devOf(rooms, draft.layer) } : hostDev(rooms, draft.host.root, dir)));
     if ('error' in found) {
@@ -140,11 +140,12 @@ function stepFor(staging: Staging, method: Method): Step {
     keepCopy(staging, draft, taken);
     return { ...base, from, hold: taken, keep: taken, ...metaFor(staging, draft), fresh: freshOf(staging, from) };
   }
-  const from = stage(staging, method);
+  const link = linkFor(staging, method);
+  const from = link === null ? stage(staging, method) : roomFor(staging, method);
   const near = from.root === host.root;
   if (near && act === 'swap') keepCopy(staging, draft, taken);
   const keep = act !== 'swap' ? null : near ? taken : from;
-  return { ...base, from, hold: act === 'swap' ? from : null, keep, fresh: freshOf(staging, from) };
+  return { ...base, from, hold: act === 'swap' ? from : null, keep, link: link?.at ?? null, fresh: link?.ident ?? freshOf(staging, from) };
 }
 
 function lockedOf({ act, fresh, old }: Draft): Step['locked'] {
@@ -173,6 +174,8 @@ function stepOf(staging: Staging, draft: Draft): Step {
     meta: null,
     spent: null,
     locked: lockedOf(draft),
+    link: null,
+    twin: draft.twin ?? null,
     group,
     stripped: strippedOf(draft, staging),
   };
@@ -190,7 +193,7 @@ function moveStep(staging: Staging, draft: Draft): Step {
     ...stepOf(staging, draft),
     from: source,
     hold: act === 'swap' ? source : null,
-    keep: act === 'swap' ? oldPlace(draft) : null,
+    keep: act === 'swap' && draft.twin === undefined ? oldPlace(draft) : null,
     fresh: fresh === null ? null : identOf(fresh),
     clean: isOwn ? null : cleaningOf(staging, draft),
     spent: layerEntry === 'shift' ? spentOf(staging, draft) : null,
@@ -203,12 +206,13 @@ function takeStep(staging: Staging, { draft, vault, n, move }: Method): Step {
   if (move && draft.layerEntry === 'whiteout' && draft.type !== 'dir') return { ...step, hold: draft.source, keep: oldPlace(draft) };
   const taken: Place = { root: 3 * draft.layer + 2, path: `taken/${n}` as Bytes };
   const spent = spentOf(staging, draft);
+  const keep = step.twin === null ? taken : null;
   if (vault) {
     makeRoom(staging.rooms, taken);
-    return { ...step, hold: taken, keep: taken, spent };
+    return { ...step, hold: taken, keep, spent };
   }
-  keepCopy(staging, draft, taken);
-  return { ...step, hold: nearPlace(staging, { draft, vault, n, move }), keep: taken, spent };
+  if (keep !== null) keepCopy(staging, draft, keep);
+  return { ...step, hold: nearPlace(staging, { draft, vault, n, move }), keep, spent };
 }
 
 /** A spent whiteout; that of a moved entry is the entry itself. */

@@ -4,6 +4,7 @@ import type { Layer } from '../sandbox/sandbox.js';
 import type { Change, LayerRef } from './change.js';
 import { differenceOf, type Ownership } from './difference.js';
 import { fileTypeOf } from './filetype.js';
+import { holdShared, released, withLink, type SharedInodes } from './hostlink.js';
 import { type Displaced, impliedBy, type ImpliedInput, targetInBase } from './implied.js';
 import { closeLayer, openLayer } from './layer-dirs.js';
 
@@ -17,8 +18,8 @@ export interface ScanInput extends Ownership {
 
 /**
  * The changes of all layers against the host as it is now: layer by layer, in
- * each the entries by bytes, parents first, then what its deleted, replaced and
- * renamed directories imply. The base is listed only below those.
+ * each the entries by bytes, parents first, then files with several names, then
+ * what its deleted, replaced and renamed directories imply. The base is listed only below those.
  */
 export function* scan(input: ScanInput): Generator<Change> {
   for (const [index, layer] of input.layers.entries()) {
@@ -38,9 +39,11 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
   const options = { family: layer.family, compare: true, unreadable: 'unlock', look: input.look ?? 'no' } as const;
   // The layer's own top stands for a directory that the host has removed: told only if something is in it.
   let top: Change | null = null;
+  const shared: SharedInodes = { hosts: new Map(), held: [] };
   for (const entry of kernel.walk(upper, base, options)) {
     if (isCovered(layer.covered, entry.path)) continue;
     const change = changeOf(walk, entry);
+    if (base !== null && entry.upper.nlink > 1 && walk.above.at(-1)?.moved !== true && holdShared(shared, entry, { change, top: layer.base })) continue;
     if (change === null || (base !== null && entry.path === '' && isAsMade(entry, layer))) continue;
     if (base === null && entry.path === '') top = change;
     else {
@@ -49,10 +52,14 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
       yield change;
     }
   }
+  yield* released(shared);
   if (base === null) return;
   // Only now is it known which base directories were renamed and not deleted.
   const implied: ImpliedInput = { kernel, base, top: layer.base, covered: layer.covered, moved: walk.moved };
-  for (const displaced of walk.displaced) yield* impliedBy(implied, displaced);
+  for (const displaced of walk.displaced) {
+    const { self } = displaced;
+    yield* impliedBy(implied, self?.type === 'file' ? { ...displaced, self: withLink(shared, self) } : displaced);
+  }
 }
 
 /** The top directory is as it was made: then the base is another one by now, such as the place of a mount that is gone. */

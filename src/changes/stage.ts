@@ -2,11 +2,11 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { Stat } from '../kernel/kernel.js';
 import { nodeDisk, type Disk } from './disk.js';
-import type { Draft, Entry } from './draft.js';
+import type { Draft, DraftLink, Entry } from './draft.js';
 import { duplicate, landingMode, Moved, setMeta, staysBehind } from './duplicate.js';
 import { nearPlace, type Method, type Preparing } from './preparing.js';
 import { makeRoom, spotOf, statPlace } from './rooms.js';
-import { below, identOf, isIdent, type Covered, type Place } from './step.js';
+import { below, identOf, isIdent, splitPath, type Covered, type Place } from './step.js';
 
 export interface Staging extends Preparing {
   readonly disk?: Disk;
@@ -14,10 +14,32 @@ export interface Staging extends Preparing {
   readonly linked: Map<string, Place>;
 }
 
+/** The link that a draft lands as; null where it must be a copy: the two names are on two filesystems. */
+export function linkFor({ rooms }: Staging, { draft, vault }: Method): DraftLink | null {
+  const { link, host, layer } = draft;
+  if (link === undefined || link.ident === null) return null;
+  const now = statPlace(rooms, link.at);
+  if (!isIdent(now, link.now)) throw new Moved(`${link.at.path} changed`);
+  // A directory that doesn't exist yet will be beside the layer or, copied, beside the directory that it lands in.
+  const beside = link.inNew ? { root: 3 * layer + (vault ? 2 : 0), path: '' as Bytes } : { root: host.root, path: splitPath(host.path).dir };
+  return statPlace(rooms, beside)?.dev === now?.dev ? link : null;
+}
+
+function stagedPlace(staging: Staging, method: Method): Place {
+  return nearPlace(staging, method) ?? { root: 3 * method.draft.layer + 2, path: `new/${method.n}` as Bytes };
+}
+
+/** Where the new object of a step will be made, once it may be (I1). */
+export function roomFor(staging: Staging, method: Method): Place {
+  const to = stagedPlace(staging, method);
+  if (staging.rooms.roots[to.root]?.role === 'vault') makeRoom(staging.rooms, to);
+  return to;
+}
+
 /** Makes the new object of a step where one rename can land it, and says where. */
 export function stage(staging: Staging, method: Method): Place {
   const { draft } = method;
-  const to = nearPlace(staging, method) ?? { root: 3 * draft.layer + 2, path: `new/${method.n}` as Bytes };
+  const to = stagedPlace(staging, method);
   if (draft.composed !== null) compose(staging, draft, to);
   else if (draft.source === null || draft.fresh === null) throw new Moved('there is nothing to copy');
   else if (draft.entries === null) copyOne(staging, { from: draft.source, stat: draft.fresh, to, layer: draft.layer });

@@ -93,6 +93,10 @@ export interface Step {
   readonly spent: { readonly at: Place; readonly keep: Place | null; readonly ino: bigint } | null;
   /** modes of directories that have to be opened up to be moved; null: none */
   readonly locked: { readonly fresh: number | null; readonly old: number | null } | null;
+  /** the new object is a further name of this file of the host, made at `from` right before it lands */
+  readonly link: Place | null;
+  /** another name of the old object: the one that is taken away is not kept */
+  readonly twin: Place | null;
   /** 0: on its own; steps of one group land together or not at all */
   readonly group: number;
   readonly stripped: readonly string[];

@@ -51,6 +51,11 @@ function note(later: Map<Bytes, Later>, { header, steps, refused }: Journal, { n
     own.fresh = step.act === 'take' ? null : step.act === 'meta' ? step.old : step.fresh;
     own.stays ||= stays;
     at(parentOf(path)).around = true;
+    const other = step.link ?? step.twin;
+    if (other === null) return;
+    const file = at(absolute(header.roots, other));
+    file.fresh = step.link === null ? step.old : step.fresh;
+    file.stays ||= stays;
   });
 }
 

@@ -21,7 +21,7 @@ import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './
 import { inOrder } from './sequence.js';
 import type { StoreContext } from './store-context.js';
 import { isOwnWork, laterWork, type LaterWork } from './undo-later.js';
-import { absolute, identOf, isIdent, type Covered, type Place, type Root, type Step } from './step.js';
+import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step } from './step.js';
 import { commitDir } from './vault.js';
 
 interface Undoing {
@@ -34,6 +34,8 @@ interface Undoing {
   /** read when it is asked for: seldom */
   readonly later: () => LaterWork;
   readonly refused: Refused[];
+  /** of the commit */
+  readonly steps: readonly Step[];
   readonly drafts: Draft[];
 }
 
@@ -50,7 +52,7 @@ export function planUndo(ctx: StoreContext, id: string, { journal, closed }: Und
   const rooms = openRooms(kernel, refill.roots);
   try {
     let later: LaterWork | null = null;
-    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), refused: [], drafts: [] };
+    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), refused: [], steps: journal.steps, drafts: [] };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
       if (!journal.refused.has(index)) planStep(undoing, journal.steps[index] as Step);
     }
@@ -103,8 +105,46 @@ function unplace(undoing: Undoing, step: Step): Planned {
   const now = statPlace(undoing.rooms, step.host);
   if (now === null) return null;
   if (!isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
+  if (step.link !== null) return unlink(undoing, step, now);
   const covers = untouched(undoing, step, now);
   return covers === null ? 'changed' : draft(undoing, step, { act: 'take', kind: 'delete', old: now, covers });
+}
+
+/** The name goes, the file stays under its other one: there is nothing to keep. */
+function unlink(undoing: Undoing, step: Step, now: Stat | null): Planned {
+  if (goesWithTree(undoing, step)) return null;
+  return { ...draft(undoing, step, { act: 'take', kind: 'delete', old: now }), twin: twinOf(undoing, step, now) };
+}
+
+/** On a foreign filesystem it would be put aside beside itself, where the new directory that it landed in has to be as it was. */
+function goesWithTree({ rooms, steps }: Undoing, { host }: Step): boolean {
+  const tree = steps.some((step) => step.tree && step.host.root === host.root && host.path.startsWith(`${step.host.path}/`));
+  return tree && !isMovable(rooms, Math.floor(host.root / 3));
+}
+
+/** Undefined where the file has lost its other name. */
+function twinOf({ rooms }: Undoing, { link }: Step, now: Stat | null): Place | undefined {
+  return link !== null && statPlace(rooms, link)?.ino === now?.ino ? link : undefined;
+}
+
+/** The name that was taken away is made again, whatever else of the same undo is taken back in the file. */
+function relink(undoing: Undoing, step: Step, twin: Place): Planned {
+  const { rooms } = undoing;
+  const now = statPlace(rooms, twin);
+  const there = statPlace(rooms, step.host);
+  if (!(step.act === 'take' ? there === null : isIdent(there, step.fresh))) return surprise({ ...step, old: step.fresh }, there);
+  if (now === null || now.ino !== step.old?.ino) return surprise(step, now);
+  const written = undoing.drafts.find(({ act, host }) => act === 'write' && host.root === twin.root && host.path === twin.path);
+  const ident = written?.fresh ? { ...identOf(written.fresh), ino: now.ino } : identOf(now);
+  if (!isSameFile(ident, step.old)) return 'changed';
+  const inNew = statPlace(rooms, { root: step.host.root, path: splitPath(step.host.path).dir }) === null;
+  const link = { at: twin, ident, now: identOf(now), same: written === undefined, inNew };
+  const parts = step.act === 'take' ? ({ act: 'place', kind: 'add' } as const) : { act: step.act, kind: step.kind };
+  return { ...draft(undoing, step, { ...parts, old: there }), method: 'copy', link };
+}
+
+function isSameFile(a: Ident, b: Ident): boolean {
+  return a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs;
 }
 
 /** All that a landed directory holds now; null when the host changed something in it. */
@@ -121,8 +161,9 @@ function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
   // Opening it up for the walk, where it has no permissions, makes its ctime new: the look comes first.
   if (isNew('' as Bytes, now)) return null;
   const covers: Covered[] = [];
+  const unlinked = new Set(undoing.drafts.filter(({ act, host }) => act === 'take' && host.root === step.host.root).map(({ host }) => host.path));
   for (const { path, upper } of treeWalk(rooms, step.host, 'user')) {
-    if (path === '') continue;
+    if (path === '' || (unlinked.size > 0 && unlinked.has(below(step.host, path).path))) continue;
     if (isNew(path, upper)) return null;
     covers.push({ path, ident: identOf(upper) });
   }
@@ -131,16 +172,18 @@ function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
 }
 
 function unswap(undoing: Undoing, step: Step): Planned {
+  if (step.twin !== null) return relink(undoing, step, step.twin);
   const now = statPlace(undoing.rooms, step.host);
   if (!isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
   const covers = untouched(undoing, step, now as Stat);
   const kept = keptOf(undoing, step);
   if (covers === null) return 'changed';
-  return draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers, kept });
+  return { ...draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers, kept }), twin: twinOf(undoing, step, now) };
 }
 
 function untake(undoing: Undoing, step: Step): Planned {
   const { rooms } = undoing;
+  if (step.twin !== null) return relink(undoing, step, step.twin);
   // The host had deleted it itself: there is nothing to put back.
   if (step.keep === null || statPlace(rooms, inVault(step.keep)) === null) return null;
   if (statPlace(rooms, step.host) !== null) return 'created';

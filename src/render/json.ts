@@ -13,6 +13,9 @@ export interface ChangeJson {
   readonly oldType: FileType | null;
   readonly target: string | null;
   readonly targetBytes?: string;
+  /** the file of the host that it is a further name of */
+  readonly link: string | null;
+  readonly linkBytes?: string;
   readonly class: RiskClass;
   readonly reason: string | null;
   readonly verdict: Verdict | null;
@@ -84,6 +87,8 @@ export function changeJson(change: JudgedChange, summary: Summary): ChangeJson {
     oldType: change.oldType,
     target: change.target === null ? null : toText(change.target),
     ...bytesField('targetBytes', change.target),
+    link: change.link === undefined ? null : toText(change.link.path),
+    ...bytesField('linkBytes', change.link?.path ?? null),
     class: change.class,
     reason: change.reason,
     verdict: change.verdict,

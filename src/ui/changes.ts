@@ -1,4 +1,5 @@
 import type { JudgedChange, Change } from '../changes/change.js';
+import { toText } from '../bytes.js';
 import { escapeForTerminal, showBytes } from './escape.js';
 import type { Paint } from './print.js';
 import { plural } from './table.js';
@@ -42,8 +43,8 @@ export function changeLine(change: JudgedChange, paint: Paint): string {
 
 /** Why it is risky, what stands in its way, and what the policy says: `  (git hook; conflict: changed)`, or nothing. */
 export function notesText(change: JudgedChange): string {
-  const { reason, conflict } = change;
-  const notes = [reason, conflict === null ? null : `conflict: ${conflict}`, verdictText(change)].filter((note) => note !== null);
+  const { reason, conflict, link } = change;
+  const notes = [link === undefined ? null : `hard link to ${toText(link.path)}`, reason, conflict === null ? null : `conflict: ${conflict}`, verdictText(change)].filter((note) => note !== null);
   return notes.length === 0 ? '' : `  (${notes.map(escapeForTerminal).join('; ')})`;
 }
 

@@ -26,7 +26,7 @@ const value = fc.uint8Array({ maxLength: 9 }).map((raw) => Buffer.from(raw));
 const xattr = fc.record({ name: bytes, value });
 const meta = fc.record({ mode: fc.nat(0o177777), uid: fc.nat(), gid: fc.nat(), xattrs: fc.array(xattr, { maxLength: 3 }) });
 const maybe = <T>(some: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(some, { nil: null });
-const step: fc.Arbitrary<Step> = fc.record({
+const plainStep = fc.record({
   act: fc.constantFrom('place', 'swap', 'take', 'meta', 'write', 'drop'),
   kind: fc.constantFrom('add', 'modify', 'delete', 'type', 'metadata'),
   type: fc.constantFrom('file', 'dir', 'symlink'),
@@ -44,6 +44,8 @@ const step: fc.Arbitrary<Step> = fc.record({
   group: fc.nat(9),
   stripped: fc.constantFrom([], ['setuid'], ['setuid', 'setgid']),
 });
+const others = fc.oneof(fc.record({ link: maybe(place), twin: fc.constant(null) }), fc.record({ link: fc.constant(null), twin: maybe(place) }));
+const step: fc.Arbitrary<Step> = fc.tuple(plainStep, others).map(([plain, other]) => ({ ...plain, ...other }));
 
 const HEADER: Header = {
   ...{ version: 1, id: 'c1', tag: 'box', created: '2026-01-01T00:00:00.000Z', note: 'why ü', digest: 'sha256:x', undoes: null, keepSpecial: false },

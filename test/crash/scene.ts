@@ -73,8 +73,21 @@ export function build(world: World): void {
   file(join(u, 'pair1'), 'pair\n');
   linkSync(join(u, 'pair1'), join(u, 'pair2'));
   for (let n = 0; n < 5; n += 1) file(join(u, `many/${n}`), `${n}\n`);
+  buildLinks(world, file, dir);
   chmodSync(join(u, 'd'), 0o700);
   mark(join(u, 'd'), 'origin', '');
+}
+
+/** New names of files of the host: unchanged, with other metadata, changed through all names; in a new directory, and in place of another file. */
+function buildLinks({ host: h, upper: u }: World, file: (path: string, text: string) => void, dir: (path: string) => void): void {
+  for (const path of ['linked', 'relinked']) file(join(h, path), `${path}\n`);
+  file(join(u, 'linked'), 'linked\n');
+  mark(join(u, 'linked'), 'origin', '');
+  dir(join(u, 'links'));
+  file(join(u, 'links/own'), 'own\n');
+  for (const path of ['linked-too', 'links/linked', 'relinked']) linkSync(join(u, 'linked'), join(u, path));
+  linkSync(join(u, 'meta'), join(u, 'meta-too'));
+  linkSync(join(u, 'name1'), join(u, 'name3'));
 }
 
 function mark(path: string, name: string, value: string): void {

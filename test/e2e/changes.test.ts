@@ -1,7 +1,7 @@
 /**
  * Looking at changes, landing them and taking them back, as users see it.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -330,5 +330,25 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
       --- exit 2 ---
       "
     `);
+  });
+  test('a hard link to a file of the host lands as one where a change of that file is as ordinary (E57)', async () => {
+    mkdirSync(join(area.project, '.vscode'), { recursive: true });
+    writeFileSync(join(area.project, 'plain'), 'plain\n');
+    writeFileSync(join(area.project, '.vscode/tasks.json'), '{}\n');
+    const run = await area.cli(['run', '--tag', 'links', '--net', 'off', '--', 'sh', '-c', 'ln plain plain-too; ln .vscode/tasks.json harmless']);
+    expect(run.status, run.stderr).toBe(0);
+    const stat = await area.cli(['diff', '--stat', 'links']);
+    expect(stat.stdout).toContain(`hard link to ${area.project}/plain`);
+    expect(stat.stdout).not.toContain('.vscode');
+
+    const commit = await area.cli(['commit', 'links', '--yes']);
+
+    expect(commit.status, commit.stderr).toBe(0);
+    const same = (a: string, b: string): boolean => statSync(join(area.project, a)).ino === statSync(join(area.project, b)).ino;
+    expect(same('plain', 'plain-too')).toBe(true);
+    expect(same('.vscode/tasks.json', 'harmless')).toBe(false);
+    expect(host('harmless')).toBe('{}\n');
+    expect((await area.cli(['undo'])).status).toBe(0);
+    expect([statSync(join(area.project, 'plain')).nlink, existsSync(join(area.project, 'plain-too'))]).toEqual([1, false]);
   });
 });
