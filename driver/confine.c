@@ -213,6 +213,26 @@ static int arm_execs(const struct spec *s, const struct told *t,
 		       ? fault_errno(f, "driver", "can't report") : 0;
 }
 
+/* The last step that needs a path: with the agent's own rights. */
+static int enter_cwd(const char *cwd, struct fault *f)
+{
+	int error;
+
+	if (!chdir(cwd))
+		return 0;
+	error = errno;
+	fault_errno(f, "cwd", "can't enter %s", cwd);
+	if (error == EACCES)
+		fault_hint(f, "The agent has your id and no privileges: start "
+			      "it as the owner of that directory, from "
+			      "another one, or let others enter it: chmod o+x, "
+			      "on those above it too");
+	else if (error == ENOENT || error == ENOTDIR)
+		fault_hint(f, "It is hidden inside, or gone: start from "
+			      "another directory, or name one with exec --cwd");
+	return -1;
+}
+
 int confine(const struct spec *s, const struct told *t, struct fault *f)
 {
 	uint64_t keep = s->mode == MODE_ROOT ? root_caps : 0;
@@ -228,8 +248,8 @@ int confine(const struct spec *s, const struct told *t, struct fault *f)
 		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return fault_errno(f, "privs", "can't forbid new privileges");
-	if (chdir(s->cwd))
-		return fault_errno(f, "cwd", "can't enter %s", s->cwd);
+	if (enter_cwd(s->cwd, f))
+		return -1;
 	if (scope(s, t->notes, f) || arm_gate(t->connects, f) ||
 	    arm_execs(s, t, f) ||
 	    seccomp_apply(s->nested, f))

@@ -159,7 +159,15 @@ def umask_and_ignored_sighup_are_kept_other_signals_reset(box):
 
 @test()
 def missing_directory_is_told(box):
-    refused(run(box, 'true', cwd='/work/none'), 'cwd', '/work/none')
+    error = refused(run(box, 'true', cwd='/work/none'), 'cwd', '/work/none')
+    contains(error['hint'], 'start from another directory')
+
+
+@test('user')
+def closed_directory_is_told_with_its_mend(box):
+    box.mkdir('host', 'closed', mode=0)
+    error = refused(run(box, 'true', cwd='/work/closed'), 'cwd', 'closed')
+    contains(error['hint'], 'chmod o+x')
 
 
 @test()
