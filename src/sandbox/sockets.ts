@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, realpathSync, rmSync, type Stats } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, realpathSync, rmSync, type Stats } from 'node:fs';
 import { posix } from 'node:path';
 import { fromText, joinBytes, toBuffer, toText, type Bytes } from '../bytes.js';
 import type { AuditEvent } from '../audit/event.js';
@@ -24,6 +24,8 @@ export interface HostSockets {
 export interface SocketFacts {
   readonly lstat: (path: string) => Pick<Stats, 'dev' | 'ino' | 'isSocket' | 'isSymbolicLink'> | null;
   readonly realpath: (path: string) => string | null;
+  /** the text of /proc/net/unix */
+  readonly bound: () => string;
 }
 
 export const socketFacts: SocketFacts = {
@@ -35,6 +37,7 @@ export const socketFacts: SocketFacts = {
       return null;
     }
   },
+  bound: () => readFileSync('/proc/net/unix', 'utf8'),
 };
 
 /** As many as the driver takes. */
@@ -82,7 +85,8 @@ function isDenied(policy: CompiledPolicy, path: string): boolean {
 }
 
 /** Null: there is nothing, which is no news. */
-function lookAt(policy: CompiledPolicy, wanted: string, { lstat, realpath }: SocketFacts, denied: ReadonlySet<string>): { readonly path: string } | { readonly why: string } | null {
+function lookAt(policy: CompiledPolicy, wanted: string, facts: SocketFacts, denied: ReadonlySet<string>): { readonly path: string } | { readonly why: string } | null {
+  const { lstat, realpath } = facts;
   const dir = realpath(posix.dirname(wanted));
   const path = dir === null ? null : posix.join(dir, posix.basename(wanted));
   const stat = path === null ? null : lstat(path);
@@ -90,7 +94,24 @@ function lookAt(policy: CompiledPolicy, wanted: string, { lstat, realpath }: Soc
   if (stat.isSymbolicLink()) return { why: `it is a symlink; allow what it leads to: ${realpath(path) ?? '(nothing)'}` };
   if (!stat.isSocket()) return { why: 'it is no socket' };
   if (denied.has(`${stat.dev}:${stat.ino}`) || isDenied(policy, path)) return { why: 'it is one that a rule denies' };
+  const type = typeOf(facts, path, stat);
+  if (type !== undefined) return { why: `it is a ${type} socket, and the broker carries streams` };
   return { path };
+}
+
+const OTHER_TYPES: ReadonlyMap<string, string> = new Map([['0002', 'datagram'], ['0005', 'sequenced packet']]);
+
+/** What a server bound there, where it is no stream. One that the kernel lists by another name fails when it is connected to. */
+function typeOf({ bound, lstat }: SocketFacts, path: string, { dev, ino }: Pick<Stats, 'dev' | 'ino'>): string | undefined {
+  const name = posix.basename(path);
+  for (const line of bound().split('\n')) {
+    const [, type = '', at = ''] = /^\S+: \S+ \S+ \S+ (\S+) \S+ +\d+ (\/.*)$/.exec(line) ?? [];
+    const other = OTHER_TYPES.get(type);
+    if (other === undefined || posix.basename(at) !== name) continue;
+    const stat = lstat(at);
+    if (stat?.dev === dev && stat.ino === ino) return other;
+  }
+  return undefined;
 }
 
 /** Where the driver will listen, emptied of what an earlier run left. */

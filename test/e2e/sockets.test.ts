@@ -99,6 +99,24 @@ for (const identity of identities()) {
       }
     });
 
+    gated.test('one that is no stream stays out, and the start says so', async () => {
+      const types = [['SOCK_DGRAM', 'datagram'], ['SOCK_SEQPACKET', 'sequenced packet']] as const;
+      for (const [type, words] of types) {
+        const path = join(area.home, `${type}.sock`);
+        const code = `import os, socket, sys\ns = socket.socket(socket.AF_UNIX, socket.${type}); s.bind(sys.argv[1]); os.chmod(sys.argv[1], 0o666); print('bound', flush=True); sys.stdin.read()`;
+        const server = spawn(python, ['-c', code, path], { stdio: ['pipe', 'pipe', 'inherit'] });
+        await once(server.stdout, 'data');
+        try {
+          const outcome = await run(type.toLowerCase(), `sockets: {allow: [${path}]}`, path);
+
+          expect(outcome.stderr).toContain(`${path} stays out: it is a ${words} socket, and the broker carries streams`);
+          expect(outcome.stdout).toMatch(/^(ConnectionRefused|FileNotFound)Error\n$/);
+        } finally {
+          server.kill();
+        }
+      }
+    });
+
     gated.test('a server that is gone is a refusal, and a record of it', async () => {
       const gone = join(area.home, 'gone.sock');
       const server = spawn(python, ['-c', `import socket; socket.socket(socket.AF_UNIX).bind(${JSON.stringify(gone)}); import os; os.chmod(${JSON.stringify(gone)}, 0o666)`], { stdio: 'ignore' });
