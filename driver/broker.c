@@ -19,17 +19,10 @@
 #include "broker_harden.h"
 #include "gate_fd.h"
 #include "notes.h"
+#include "relay.h"
 #include "sys.h"
 
-enum { LINKS_MAX = 128, BUFFER = 32768, BACKLOG = 64 };
-
-/* One direction of a connection. */
-struct half {
-	int from, to;
-	bool ended; /* `from` has no more, and `to` was told */
-	size_t at, length;
-	char *bytes;
-};
+enum { LINKS_MAX = 128, BACKLOG = 64 };
 
 struct link {
 	int socket; /* index of the spec's; -1: this slot is free */
@@ -167,9 +160,9 @@ static void admit(struct state *s, int index)
 	}
 	*l = (struct link){.socket = index, .pid = pid};
 	l->half[0] = (struct half){.from = inside, .to = outside,
-				   .bytes = malloc(BUFFER)};
+				   .bytes = malloc(RELAY_BUFFER)};
 	l->half[1] = (struct half){.from = outside, .to = inside,
-				   .bytes = malloc(BUFFER)};
+				   .bytes = malloc(RELAY_BUFFER)};
 	s->nlinks++;
 	take_fd(&inside);
 	take_fd(&outside);
@@ -181,86 +174,15 @@ static void admit(struct state *s, int index)
 	note(s, index, pid, "open", "");
 }
 
-/* Descriptors arrive open: they are closed before anything else happens. */
-static bool carries(struct msghdr *h)
-{
-	bool found = h->msg_flags & MSG_CTRUNC;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		found = true;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			close(fd);
-		}
-	}
-	return found;
-}
-
-enum pass { PASS_ON, PASS_END, PASS_RIGHTS };
-
-static enum pass fill(struct half *h)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * 253)]; /* SCM_MAX_FD */
-	} control;
-	struct iovec iov = {h->bytes, BUFFER};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1,
-			   .msg_control = &control,
-			   .msg_controllen = sizeof(control)};
-	ssize_t n = RETRY(recvmsg(h->from, &m, MSG_CMSG_CLOEXEC));
-
-	if (n < 0)
-		return errno == EAGAIN ? PASS_ON : PASS_END;
-	if (carries(&m))
-		return PASS_RIGHTS;
-	h->at = 0;
-	h->length = (size_t)n;
-	if (n == 0) {
-		h->ended = true;
-		shutdown(h->to, SHUT_WR);
-	}
-	return PASS_ON;
-}
-
-static enum pass empty(struct half *h)
-{
-	ssize_t n = RETRY(send(h->to, h->bytes + h->at, h->length,
-			       MSG_NOSIGNAL));
-
-	if (n < 0)
-		return errno == EAGAIN ? PASS_ON : PASS_END;
-	h->at += (size_t)n;
-	h->length -= (size_t)n;
-	return PASS_ON;
-}
-
-static enum pass pump(struct half *h)
-{
-	enum pass went = PASS_ON;
-
-	if (h->ended)
-		return PASS_ON;
-	if (h->length == 0)
-		went = fill(h);
-	return went == PASS_ON && h->length > 0 ? empty(h) : went;
-}
-
 static void serve(struct state *s, struct link *l)
 {
 	for (int i = 0; i < 2; i++) {
-		enum pass went = pump(&l->half[i]);
+		enum relay went = relay_pump(&l->half[i]);
 
-		if (went == PASS_RIGHTS)
+		if (went == RELAY_RIGHTS)
 			note(s, l->socket, l->pid, "rights",
 			     "a descriptor was sent");
-		if (went != PASS_ON) {
+		if (went != RELAY_ON) {
 			drop(s, l);
 			return;
 		}

@@ -7,8 +7,6 @@
 #define _GNU_SOURCE
 #include "execs.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -19,9 +17,9 @@
 #include "execs_harden.h"
 #include "gate_fd.h"
 #include "notes.h"
+#include "notify.h"
 #include "sys.h"
 
-#define WAIT_KILLABLE (1UL << 5)	  /* SECCOMP_FILTER_FLAG_…, 5.19 */
 #define SET_FLAGS _IOW('!', 4, uint64_t)  /* SECCOMP_IOCTL_NOTIF_…, 6.6 */
 #define SYNC_WAKE_UP 1UL
 
@@ -37,21 +35,8 @@ enum {
 struct watch_execs {
 	int listener;
 	struct notes notes;
-	/* The kernel's structures may be longer than ours. */
-	union {
-		struct seccomp_notif data;
-		char room[1024];
-	} request;
-	union {
-		struct seccomp_notif_resp data;
-		char room[1024];
-	} response;
+	struct notify notify;
 };
-
-static int seccomp_call(unsigned op, unsigned long flags, void *arg)
-{
-	return (int)syscall(SYS_seccomp, op, flags, arg);
-}
 
 int execs_arm(int notify)
 {
@@ -64,16 +49,10 @@ int execs_arm(int notify)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {COUNT(code), code};
-	AUTO_FD int fd = seccomp_call(SECCOMP_SET_MODE_FILTER,
-				      SECCOMP_FILTER_FLAG_NEW_LISTENER |
-					      WAIT_KILLABLE,
-				      &program);
+	AUTO_FD int fd = notify_listen(&program);
 
-	if (fd < 0 && errno == EINVAL)
-		fd = seccomp_call(SECCOMP_SET_MODE_FILTER,
-				  SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	return fd_send(notify, "e", 1, &fd, 1);
 }
 
@@ -310,24 +289,18 @@ static void tell(struct watch_execs *w, struct seen *s)
 static int one(struct watch_execs *w)
 {
 	static struct seen s;
-	struct seccomp_notif *q = &w->request.data;
-	struct seccomp_notif_resp *r = &w->response.data;
-	int sent;
+	int got = notify_take(w->listener, &w->notify);
 
-	memset(&w->request, 0, sizeof(w->request));
-	if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_RECV, q) < 0)
-		return errno == EINTR || errno == ENOENT ? 0 : -1;
-	look(&s, q);
-	memset(&w->response, 0, sizeof(w->response));
-	r->id = q->id;
-	r->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	sent = ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SEND, r);
-	/* ENOENT: it was gone, so another's memory may be what we read. */
-	if (sent == 0 && is_there(&s))
+	if (got <= 0)
+		return got;
+	look(&s, &w->notify.request.data);
+	got = notify_go_on(w->listener, &w->notify);
+	/* Else it was gone, so another's memory may be what we read. */
+	if (got > 0 && is_there(&s))
 		tell(w, &s);
 	if (s.from >= 0)
 		close(s.from);
-	return sent < 0 && errno != ENOENT ? -1 : 0;
+	return got < 0 ? -1 : 0;
 }
 
 static void loop(struct watch_execs *w)

@@ -2,14 +2,12 @@
 #include "gate.h"
 #include "gate_core.h"
 #include "gate_fd.h"
+#include "notify.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -22,30 +20,16 @@
  */
 
 #define SEEN_MAX 2048
-#define WAIT_KILLABLE (1UL << 5)	/* SECCOMP_FILTER_FLAG_…_RECV, 5.19 */
 
 struct netd_seen {
 	size_t count;
 	struct sockaddr_in6 at[SEEN_MAX];
-	/* The kernel's structures may be longer than ours. */
-	union {
-		struct seccomp_notif data;
-		char room[1024];
-	} request;
-	union {
-		struct seccomp_notif_resp data;
-		char room[1024];
-	} response;
+	struct notify notify;
 };
 
 struct netd_seen *netd_seen_new(void)
 {
 	return calloc(1, sizeof(struct netd_seen));
-}
-
-static int seccomp_call(unsigned int op, unsigned long flags, void *arg)
-{
-	return (int)syscall(SYS_seccomp, op, flags, arg);
 }
 
 int gate_notify_arm(int notify)
@@ -60,16 +44,11 @@ int gate_notify_arm(int notify)
 	struct sock_fprog program = {
 		.len = sizeof(filter) / sizeof(filter[0]), .filter = filter,
 	};
-	int fd = seccomp_call(SECCOMP_SET_MODE_FILTER,
-			      SECCOMP_FILTER_FLAG_NEW_LISTENER | WAIT_KILLABLE,
-			      &program);
+	int fd = notify_listen(&program);
 	int err;
 
-	if (fd < 0 && errno == EINVAL)
-		fd = seccomp_call(SECCOMP_SET_MODE_FILTER,
-				  SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	err = fd_send(notify, "n", 1, &fd, 1);
 	close(fd);
 	return err;
@@ -124,16 +103,15 @@ static int open_door(int gate, const struct sockaddr_in6 *at)
 
 int netd_notified(int listener, int gate, struct netd_seen *seen)
 {
-	struct seccomp_notif *q = &seen->request.data;
-	struct seccomp_notif_resp *r = &seen->response.data;
+	const struct seccomp_notif *q = &seen->notify.request.data;
+	int got = notify_take(listener, &seen->notify);
 	struct sockaddr_storage raw;
 	struct sockaddr_in6 at;
 	struct iovec here, there;
 	ssize_t n;
 
-	memset(&seen->request, 0, sizeof(seen->request));
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, q) < 0)
-		return errno == EINTR || errno == ENOENT ? 0 : -1;
+	if (got <= 0)
+		return got;
 	memset(&raw, 0, sizeof(raw));
 	there.iov_base = (void *)(uintptr_t)q->data.args[1];
 	there.iov_len = q->data.args[2] < sizeof(raw) ? q->data.args[2]
@@ -144,10 +122,5 @@ int netd_notified(int listener, int gate, struct netd_seen *seen)
 	if (n > 0 && address_of(&raw, (size_t)n, &at) && is_new(seen, &at) &&
 	    open_door(gate, &at) < 0)
 		return -1;
-	memset(&seen->response, 0, sizeof(seen->response));
-	r->id = q->id;
-	r->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, r) < 0 && errno != ENOENT)
-		return -1;
-	return 0;
+	return notify_go_on(listener, &seen->notify) < 0 ? -1 : 0;
 }
