@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { errnoOf } from '../errors.js';
 import { flagField, numberField, objectField, textField, type Fields } from '../fields.js';
 import { encodeFrame, frameReader } from '../kernel/frames.js';
 
@@ -120,6 +121,11 @@ export interface Channel {
   readonly ended: Promise<Error | null>;
 }
 
+/** A gate that ended before it read all: its run may be over, and if not the driver ends it and says so. */
+function isEnd(error: Error): boolean {
+  return ['EPIPE', 'ECONNRESET'].includes(errnoOf(error) ?? '');
+}
+
 /** The supervisor's end of the gate's channel. A message that can't be read ends it. */
 export function openChannel(stream: Duplex, onMessage: (message: GateMessage) => void): Channel {
   const read = frameReader((value) => onMessage(parseMessage(value)));
@@ -132,7 +138,7 @@ export function openChannel(stream: Duplex, onMessage: (message: GateMessage) =>
         stream.destroy();
       }
     });
-    stream.on('error', resolve);
+    stream.on('error', (error) => resolve(isEnd(error) ? null : error));
     stream.on('close', () => resolve(null));
   });
   const send = (...commands: readonly GateCommand[]): void => {
