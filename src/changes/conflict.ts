@@ -24,6 +24,8 @@ interface Judging {
   readonly rooms: Rooms;
   /** by directory: it or one above it was moved */
   readonly parents: Map<Bytes, boolean>;
+  /** by layer: its base is another directory by now */
+  readonly others: Map<number, boolean>;
   /** the directory that was asked for last, and whether its entries changed: changes come directory by directory */
   asked: { readonly layer: number; readonly dir: Bytes; readonly changed: boolean } | null;
   /** new directories that the agent made, or that the host lost */
@@ -113,6 +115,7 @@ function start(ctx: CommitContext, changes: readonly Change[]): Judging {
     clockIsBehind: BigInt(ctx.now().getTime()) * 1_000_000n < record.t0 && record.t0 < FOREVER,
     rooms: openRooms(kernel, roots),
     parents: new Map(),
+    others: new Map(),
     asked: null,
     own: new Set(changes.filter(({ kind, type, base }) => type === 'dir' && (kind === 'add' || kind === 'type' || base === null)).map(({ path }) => path)),
   };
@@ -140,12 +143,24 @@ function judge(judging: Judging, change: Change): Conflict | null {
     tookAway: tookAway(judging.epochs, path),
   });
   if (own !== null) return own;
+  if (isOtherBase(judging, change.at.layer)) return 'parent';
   if (judging.rooms.roots[2 * change.at.layer]?.dir === change.path) return null;
   return parentMoved(judging, change.at.layer, parentOf(path)) ? 'parent' : null;
 }
 
 function isTouched({ t0, epochs, clockIsBehind }: Judging, path: Bytes, base: Stat): boolean {
   return (clockIsBehind || base.ctimeNs >= t0) && !isOurs(epochs, path, base);
+}
+
+/** The layer's base is not the directory that it lay over: a mount there is gone or another one, and what was beneath it is no place for this. */
+function isOtherBase({ ctx, rooms, others }: Judging, layer: number): boolean {
+  const known = others.get(layer);
+  if (known !== undefined) return known;
+  const ino = ctx.record.layers[layer]?.top?.ino;
+  const now = ino === undefined ? null : statQuietly(rooms, { root: 2 * layer, path: '' as Bytes });
+  const isOther = now !== null && Number(now.ino) !== ino;
+  others.set(layer, isOther);
+  return isOther;
 }
 
 /** A T0 that no clock reaches stands for "trust the host as it is". */

@@ -24,6 +24,8 @@ export interface LayerTop {
   readonly mode: number;
   readonly uid: number | null;
   readonly gid: number | null;
+  /** inode number of the host's directory, to know it again; absent where it is none that a number can hold */
+  readonly ino?: number | undefined;
 }
 
 /** One limit of a run, and what holds it: a control group, the kernel per process or namespace, or the supervisor's eye. */

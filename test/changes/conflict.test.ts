@@ -101,6 +101,23 @@ describe('without a captured base', () => {
     const found = conflicts();
     expect([found['p'], found['p/in/x'], found['q/in/x'], found['r/in/x'], found['s/in/x']]).toEqual(['type', 'parent', 'parent', 'parent', null]);
   });
+  test('everything in a layer whose mount is gone: what was beneath it is another directory', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, AGENT);
+    const [layer] = world.ctx.record.layers;
+    const { ino } = native.stat(AT_FDCWD, fromText(world.host));
+    const over = (number: bigint): void => {
+      const layers = [{ ...layer!, top: { mode: 0o755, uid: null, gid: null, ino: Number(number) } }];
+      world = { ...world, ctx: { ...world.ctx, record: { ...world.ctx.record, layers } } };
+    };
+
+    over(ino);
+    expect(new Set(Object.values(conflicts()))).toEqual(new Set([null]));
+    over(ino + 1n);
+    expect(new Set(Object.values(conflicts()))).toEqual(new Set(['parent']));
+    expect(commit(world)).toMatchObject({ state: 'nothing' });
+  });
   test('a deleted directory in which the host made something (E109)', () => {
     sh(world, HOST);
     begin();
