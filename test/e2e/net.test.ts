@@ -119,7 +119,7 @@ for (const identity of identities()) {
       expect(outcome.stdout, outcome.stderr).toBe('111\n');
     });
 
-    gated.test('nothing comes in unless it is published; a published port leads in and closes with the sandbox (NP16)', async () => {
+    gated.test('nothing comes in unless it is published; a published port leads in and closes with the sandbox (NP16, NP17)', async () => {
       const port = await freePort();
       const child = start(world, ['run', '--tag', 'np16', '--net', 'deny', '--publish', `${port}:3000`, '--', python, '-m', 'http.server', '3000', '--bind', '127.0.0.1']);
       await eventually('the door opens', async () => (await fetched(`http://127.0.0.1:${port}/`)) === 200);

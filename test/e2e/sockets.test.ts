@@ -47,6 +47,22 @@ for (const identity of identities()) {
       expect((await run('none-home', '', inHome)).stdout).toMatch(/^(ConnectionRefused|FileNotFound)Error\n$/);
     });
 
+    needs('root', 'userns', 'overlay', 'python').test('services in /run that act with more rights are not there, and no program gains any (IP17)', async () => {
+      const place = mkdtempSync('/run/agentfw-test-');
+      chmodSync(place, 0o755);
+      const service = spawn(python, [join(helpers, 'unix-server.py'), join(place, 'bus')], { stdio: ['ignore', 'pipe', 'inherit'] });
+      try {
+        await once(service.stdout, 'data');
+        const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'find /run /var/run/ -type s; ls -d "$0"; grep NoNewPrivs /proc/self/status', place]);
+
+        expect(outcome.stdout).toBe('NoNewPrivs:\t1\n');
+        expect(outcome.stderr).toContain('No such file');
+      } finally {
+        service.kill();
+        await removeTree(place);
+      }
+    });
+
     for (const [name, path] of [['home', () => inHome], ['tmp', () => inTmp]] as const) {
       gated.test(`an allowed one is brokered, and no descriptor passes, where it lies in ${name}`, async () => {
         const outcome = await run(`allowed-${name}`, `sockets: {allow: [${path()}]}`, path());

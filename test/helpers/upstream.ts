@@ -23,8 +23,10 @@ export async function startUpstream(): Promise<Upstream> {
   const server = createServer((request: IncomingMessage, response) => {
     const slow = request.url === '/slow';
     seen.push(`${request.method ?? ''} ${request.headers.host ?? ''} ${request.url ?? ''}`);
+    const to = /^\/to\/(.+)$/.exec(request.url ?? '')?.[1];
     // Never ended: what holds it open is cut, or not.
-    if (slow) response.write('begun\n');
+    if (to !== undefined) response.writeHead(302, { location: `http://${to}` }).end();
+    else if (slow) response.write('begun\n');
     else response.end('from upstream\n');
   });
   // Echoes what comes after a switch of protocols.

@@ -40,7 +40,7 @@ describe('what YAML allows and a policy does not', () => {
     ['a wildcard on a top level', 'version: 1\nnetwork: {allow: ["*.com"]}\n', 'public suffix', ''],
     ['a wildcard in the middle', 'version: 1\nnetwork: {allow: ["api.*.com"]}\n', 'all subdomains', ''],
     ['a URL', 'version: 1\nnetwork: {allow: ["https://x.org/"]}\n', 'is a URL', ''],
-    ['a host with a path', 'version: 1\nnetwork: {allow: ["x.org/y"]}\n', 'has a path', ''],
+    ['a host with a path (NT31)', 'version: 1\nnetwork: {allow: ["x.org/y"]}\n', 'has a path', ''],
     ['a network with host bits', 'version: 1\nnetwork: {allow: ["10.0.0.1/8"]}\n', 'bits set', '10.0.0.0/8'],
     ['a bad port', 'version: 1\nnetwork: {allow: ["x.org:99999"]}\n', 'bad port', ''],
     ['`private` on a deny', 'version: 1\nnetwork: {deny: [{host: x.org, private: true}]}\n', 'belongs to `allow`', ''],
