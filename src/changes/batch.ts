@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { dirFd, type Rooms } from './rooms.js';
-import { splitPath, type Ident, type Place, type Step } from './step.js';
+import { dirOf, splitPath, type Ident, type Place, type Step, type Steps } from './step.js';
 
 /**
  * Most steps of a big commit are one rename with its checks. Those go to the
@@ -19,6 +19,7 @@ const STEP_BYTES = 88;
 const DONE = 1;
 /** Directories open at once: fewer than the rooms keep. */
 const MOST_DIRS = 64;
+const MOST_STEPS = 4096;
 const THREADS = 2;
 
 /** The part of a step that a batch needs. */
@@ -33,21 +34,42 @@ interface Simple {
 
 export interface Batching {
   readonly rooms: Rooms;
-  readonly steps: readonly Step[];
+  readonly steps: Steps;
   readonly keepSpecial: boolean;
   readonly landBatch: LandBatch;
   /** called with the number of steps that are through */
   readonly onDone: (count: number) => void;
 }
 
+/** Numbers of steps, a byte each: there may be a million. */
+export class Marks {
+  private readonly bytes: Uint8Array;
+  size = 0;
+
+  constructor(length: number) {
+    this.bytes = new Uint8Array(length);
+  }
+  has(index: number): boolean {
+    return this.bytes[index] === 1;
+  }
+  add(index: number): void {
+    this.bytes[index] = 1;
+    this.size += 1;
+  }
+}
+
 /** Lands what is simple; returns the numbers of the steps that are done. */
-export function landSimple(batching: Batching): ReadonlySet<number> {
-  const simple: Simple[] = [];
-  batching.steps.forEach((step, index) => {
+export function landSimple(batching: Batching): Marks {
+  return runAll(batching, simpleIn(batching.steps));
+}
+
+function* simpleIn(steps: Steps): Generator<Simple> {
+  let index = 0;
+  for (const step of steps) {
     const other = otherPlace(step);
-    if (other !== null) simple.push({ index, step: step as Packed, other });
-  });
-  return runAll(batching, simple);
+    if (other !== null) yield { index, step: step as Packed, other };
+    index += 1;
+  }
 }
 
 /** A file that goes from one place of ours to another. */
@@ -60,40 +82,56 @@ export interface Transfer {
 }
 
 /** Moves files between layers and vaults, into directories that exist; returns the numbers of those that moved. */
-export function moveSimple(batching: Batching, transfers: readonly Transfer[]): ReadonlySet<number> {
-  const simple = transfers.map(({ index, from, to, ident }): Simple => {
-    return { index, step: { act: 'place', host: to, fresh: ident, old: null, clean: null }, other: from };
-  });
-  return runAll(batching, simple);
+export function moveSimple(batching: Batching, transfers: Iterable<Transfer>): Marks {
+  return runAll(batching, placesOf(transfers));
 }
 
-function runAll(batching: Batching, simple: readonly Simple[]): ReadonlySet<number> {
-  const done = new Set<number>();
-  let window: Simple[][] = [];
-  let dirs = 0;
-  for (const lane of lanesOf(simple)) {
-    window.push(lane);
-    dirs += 1 + new Set(lane.map(({ other }) => splitPath(other.path).dir)).size;
-    if (dirs < MOST_DIRS) continue;
-    runWindow(batching, window, done);
-    window = [];
-    dirs = 0;
+function* placesOf(transfers: Iterable<Transfer>): Generator<Simple> {
+  for (const { index, from, to, ident } of transfers) {
+    yield { index, step: { act: 'place', host: to, fresh: ident, old: null, clean: null }, other: from };
   }
-  if (window.length > 0) runWindow(batching, window, done);
+}
+
+/** In windows, in the order in which they come: what follows in one directory is one lane. */
+function runAll(batching: Batching, all: Iterable<Simple>): Marks {
+  const done = new Marks(batching.steps.length);
+  let window: Window = { lanes: [], dirs: 0, count: 0, host: null, other: null };
+  for (const simple of all) {
+    if (window.dirs >= MOST_DIRS || window.count >= MOST_STEPS) {
+      runWindow(batching, window.lanes, done);
+      window = { lanes: [], dirs: 0, count: 0, host: null, other: null };
+    }
+    addTo(window, simple);
+  }
+  if (window.count > 0) runWindow(batching, window.lanes, done);
   return done;
 }
 
-/** By target directory, in the order in which they come. */
-function lanesOf(all: readonly Simple[]): Iterable<Simple[]> {
-  const lanes = new Map<string, Simple[]>();
-  for (const simple of all) {
-    const { root, path } = simple.step.host;
-    const key = `${root}/${path.slice(0, Math.max(path.lastIndexOf('/'), 0))}`;
-    const lane = lanes.get(key);
-    if (lane === undefined) lanes.set(key, [simple]);
-    else lane.push(simple);
-  }
-  return lanes.values();
+interface Window {
+  readonly lanes: Simple[][];
+  /** directories that it needs open */
+  dirs: number;
+  count: number;
+  /** where the step before was */
+  host: Place | null;
+  other: Place | null;
+}
+
+function addTo(window: Window, simple: Simple): void {
+  const [host, other] = [dirPlace(simple.step.host), dirPlace(simple.other)];
+  const isNext = !isSamePlace(window.host, host);
+  if (isNext) window.lanes.push([]);
+  window.dirs += (isNext ? 1 : 0) + (isSamePlace(window.other, other) ? 0 : 1);
+  window.lanes.at(-1)?.push(simple);
+  Object.assign(window, { host, other, count: window.count + 1 });
+}
+
+function dirPlace({ root, path }: Place): Place {
+  return { root, path: dirOf(path) };
+}
+
+function isSamePlace(a: Place | null, b: Place): boolean {
+  return a !== null && a.root === b.root && a.path === b.path;
 }
 
 /** null: not simple. */
@@ -104,7 +142,7 @@ function otherPlace({ act, group, tree, covers, clean, fresh, old, from, hold, l
   return act === 'take' ? hold : from;
 }
 
-function runWindow(batching: Batching, window: readonly (readonly Simple[])[], done: Set<number>): void {
+function runWindow(batching: Batching, window: readonly (readonly Simple[])[], done: Marks): void {
   const { landBatch } = batching;
   const count = window.reduce((sum, lane) => sum + lane.length, 0);
   const packing: Packing = { batching, view: viewOf(count), names: [], offset: 0, packed: [], last: null };

@@ -11,8 +11,8 @@ const ORIGIN = 'user.overlay.origin' as Bytes;
 const NOTHING = Buffer.alloc(0);
 const TOP = '' as Bytes;
 const ORIGIN_ONLY: Cleaning['marks'] = [{ path: TOP, name: ORIGIN, value: NOTHING }];
-const CLEAN: Cleaning = { whiteouts: [], modes: [], marks: [] };
-const COPIED_UP: Cleaning = { whiteouts: [], modes: [], marks: ORIGIN_ONLY };
+export const CLEAN: Cleaning = { whiteouts: [], modes: [], marks: [] };
+export const COPIED_UP: Cleaning = { whiteouts: [], modes: [], marks: ORIGIN_ONLY };
 
 /** What has to be taken off a new object that moves, and how to put it back after a roll-back (I8, I9). */
 export function cleaningOf(doing: Duplicating, draft: Draft): Cleaning {

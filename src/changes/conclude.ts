@@ -4,23 +4,22 @@ import { encodeBytes } from '../fields.js';
 import { replaceFile } from '../kernel/files.js';
 import { appendEpochs } from './epoch.js';
 import type { Header } from './journal.js';
-import type { CommitResult, Counts, Landed, Refused } from './result.js';
+import { LandedList } from './landed.js';
+import { NO_LANDED, type CommitResult, type Counts, type Landed, type Refused } from './result.js';
 import { statPlace } from './rooms.js';
 import { nearOf, type RunError, type Running } from './run.js';
 import type { StoreContext } from './store-context.js';
-import { absolute, isIdent, type Place, type Step } from './step.js';
+import { absolute, isIdent, numbered, type Place, type Step } from './step.js';
 import { commitDir, removeNear, removeVaults } from './vault.js';
 
 export const RESULT = 'result.json' as Bytes;
 
 /** What a finished journal did. */
 function concluded(header: Header, running: Running, before: readonly Refused[]): CommitResult {
-  const landed: Landed[] = [];
-  running.steps.forEach((step, index) => {
-    if (running.refused.has(index)) return;
+  const landed = new LandedList(running.steps, new Set(running.refused.keys()), (step): Landed => {
     const { kind, type, stripped } = step;
     const side = isOnHost(running, step) ? 'host' : 'layer';
-    landed.push({ path: absolute(header.roots, step.host), kind, type, side, inside: insideOf(step), stripped });
+    return { path: absolute(header.roots, step.host), kind, type, side, inside: insideOf(step), stripped };
   });
   const { id, digest } = header;
   const refused = [...before, ...running.refused.values()];
@@ -39,12 +38,12 @@ function isOnHost({ rooms }: Running, { act, host }: Step): boolean {
 function countsOf(running: Running): Counts {
   const { steps, refused } = running;
   const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
-  steps.forEach((step, index) => {
-    if (refused.has(index) || !isOnHost(running, step)) return;
+  for (const [index, step] of numbered(steps)) {
+    if (refused.has(index) || !isOnHost(running, step)) continue;
     counts[step.kind === 'rename' ? 'modify' : step.kind] += 1;
     counts.add += step.inside;
     counts.delete += step.covers.length;
-  });
+  }
   return counts;
 }
 
@@ -71,10 +70,12 @@ export function conclude(ctx: StoreContext, { header, running, refused }: Conclu
 
 /** Names in the vault of files that have another one on the host: taken away, or made and then refused. */
 function spareNames({ steps, refused, rooms }: Running): Place[] {
-  return steps.flatMap(({ twin, hold, link, from }, index) => {
+  const found: Place[] = [];
+  for (const [index, { twin, hold, link, from }] of numbered(steps)) {
     const spare = twin !== null ? hold : link !== null && refused.has(index) ? from : null;
-    return spare === null || (statPlace(rooms, spare)?.nlink ?? 0) < 2 ? [] : [spare];
-  });
+    if (spare !== null && (statPlace(rooms, spare)?.nlink ?? 0) >= 2) found.push(spare);
+  }
+  return found;
 }
 
 const BLOCK = 4096;
@@ -82,7 +83,7 @@ const BLOCK = 4096;
 /** Disk use of the old objects, from what the journal knows of them; null where it doesn't: of what was dropped. */
 function keptBytes({ steps, refused, writer }: Running): number | null {
   let bytes = onDisk(writer.at);
-  for (const [index, { act, keep, old, covers }] of steps.entries()) {
+  for (const [index, { act, keep, old, covers }] of numbered(steps)) {
     if (act === 'drop') return null;
     if (keep === null || old === null || refused.has(index)) continue;
     bytes += onDisk(old.size);
@@ -98,9 +99,10 @@ function onDisk(size: number): number {
 /** An old object is in the vault and not back on the host: somebody put another one in its place. */
 function keepsOld(running: Running): boolean {
   const { roots } = running.rooms;
-  return running.steps.some(
-    ({ act, keep, old }) => act !== 'write' && keep !== null && roots[keep.root]?.role === 'vault' && isKept(running, { keep, old }),
-  );
+  for (const { act, keep, old } of running.steps) {
+    if (act !== 'write' && keep !== null && roots[keep.root]?.role === 'vault' && isKept(running, { keep, old })) return true;
+  }
+  return false;
 }
 
 function writeResult({ kernel, stateDir }: StoreContext, header: Header, result: CommitResult & { readonly kept: number | null }): void {
@@ -135,5 +137,5 @@ function isKept({ rooms }: Running, { keep, old }: Pick<Step, 'keep' | 'old'>): 
 
 export function nothing({ digest }: { readonly digest: string }, refused: readonly Refused[]): CommitResult {
   const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
-  return { id: null, state: 'nothing', digest, landed: [], refused, counts, error: null };
+  return { id: null, state: 'nothing', digest, landed: NO_LANDED, refused, counts, error: null };
 }

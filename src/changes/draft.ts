@@ -101,5 +101,12 @@ export interface Plan {
 
 /** The layer's name of a copied file is spent; a directory's whole content too. */
 export function copied(step: Draft): Draft {
-  return { ...step, method: 'copy', layerEntry: step.layerEntry === 'moved' ? 'spent' : step.layerEntry };
+  return redraft(step, { method: 'copy', layerEntry: step.layerEntry === 'moved' ? 'spent' : step.layerEntry });
+}
+
+/** The same with some of it otherwise; a spread would miss what is looked up. */
+export function redraft(draft: Draft, otherwise: Partial<Draft>): Draft {
+  const { act, kind, type, path, layer, host, source, method, composed, fresh, target, old, entries, covers, layerEntry, meta, opaque, copiedUp, plain, group, link, twin } = draft;
+  const metas = draft.metas === undefined ? {} : { metas: draft.metas };
+  return { act, kind, type, path, layer, host, source, method, composed, fresh, target, old, entries, covers, layerEntry, meta, ...metas, opaque, copiedUp, plain, group, link, twin, ...otherwise };
 }

@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { Change, JudgedChange } from './change.js';
-import type { Composed, Draft, DraftLink, Entry, LayerEntry } from './draft.js';
+import { redraft, type Composed, type Draft, type DraftLink, type Entry, type LayerEntry } from './draft.js';
 import type { LayerFacts } from './facts.js';
-import { identOf, type Act } from './step.js';
+import { identOf, type Act, type Place } from './step.js';
 
 /** What drafts are made from. */
 export interface Drafting {
@@ -32,35 +32,90 @@ export function draftOf(drafting: Drafting, change: JudgedChange, options: Draft
   if (change.kind === 'rename') return shiftOf(drafting, change);
   const layer = positionOf(drafting, change);
   const fact = drafting.facts[layer] as LayerFacts;
-  const path = relativeTo(fact.base, change.path);
   const composed = drafting.composed.get(change.path) ?? null;
   const act = options.act ?? actOf(change);
   const moves =
     fact.movable && !drafting.live && composed === null && options.inOpen !== true && options.whole !== false &&
     (act === 'place' || act === 'swap' || act === 'take');
-  return {
-    act,
-    kind: change.kind,
-    type: change.type,
-    path: change.path,
-    layer,
-    host: { root: 3 * layer, path },
-    source: change.implied ? null : { root: 3 * layer + 1, path: change.at.path },
-    method: moves ? 'move' : 'copy',
-    composed,
-    fresh: change.upper,
-    target: change.target,
-    old: change.base,
-    entries: options.entries ?? null,
-    covers: (options.covers ?? []).flatMap((covered) => coverOf(change, covered)),
-    layerEntry: layerEntryOf(drafting, change, { ...options, moves, act }),
-    meta: metaOf(change, composed),
-    opaque: change.opaque,
-    copiedUp: change.copiedUp ?? null,
-    plain: change.plain === true,
+  const { entries = null, covers } = options;
+  return new ChangeDraft(drafting, change, {
+    ...{ act, entries, covers: covers === undefined ? NONE : covers.flatMap((covered) => coverOf(change, covered)) },
+    ...{ method: moves ? 'move' : 'copy', layerEntry: layerEntryOf(drafting, change, { ...options, moves, act }) },
     link: linkOf(drafting, change, { layer, act, inNew: options.inNew === true }),
-    group: drafting.groups.get(change.path) ?? 0,
-  };
+  });
+}
+
+type Chosen = Pick<Draft, 'act' | 'method' | 'layerEntry' | 'entries' | 'covers' | 'link'>;
+
+const NONE: Draft['covers'] = [];
+
+/** What a change says already is not said again: there may be a million. */
+class ChangeDraft implements Draft {
+  readonly act: Act;
+  readonly method: Draft['method'];
+  readonly layerEntry: LayerEntry;
+  readonly entries: readonly Entry[] | null;
+  readonly covers: Draft['covers'];
+  readonly link: DraftLink | undefined;
+  private readonly drafting: Drafting;
+  private readonly change: JudgedChange;
+
+  constructor(drafting: Drafting, change: JudgedChange, { act, method, layerEntry, entries, covers, link }: Chosen) {
+    this.drafting = drafting;
+    this.change = change;
+    this.act = act;
+    this.method = method;
+    this.layerEntry = layerEntry;
+    this.entries = entries;
+    this.covers = covers;
+    this.link = link;
+  }
+  get kind(): Draft['kind'] {
+    return this.change.kind;
+  }
+  get type(): Draft['type'] {
+    return this.change.type;
+  }
+  get path(): Bytes {
+    return this.change.path;
+  }
+  get layer(): number {
+    return positionOf(this.drafting, this.change);
+  }
+  get host(): Place {
+    const { layer } = this;
+    return { root: 3 * layer, path: relativeTo((this.drafting.facts[layer] as LayerFacts).base, this.change.path) };
+  }
+  get source(): Place | null {
+    return this.change.implied ? null : { root: 3 * this.layer + 1, path: this.change.at.path };
+  }
+  get composed(): Composed | null {
+    return this.drafting.composed.get(this.change.path) ?? null;
+  }
+  get fresh(): Draft['fresh'] {
+    return this.change.upper;
+  }
+  get target(): Draft['target'] {
+    return this.change.target;
+  }
+  get old(): Draft['old'] {
+    return this.change.base;
+  }
+  get meta(): Draft['meta'] {
+    return metaOf(this.change, this.composed);
+  }
+  get opaque(): boolean {
+    return this.change.opaque;
+  }
+  get copiedUp(): boolean | null {
+    return this.change.copiedUp ?? null;
+  }
+  get plain(): boolean {
+    return this.change.plain === true;
+  }
+  get group(): number {
+    return this.drafting.groups.get(this.change.path) ?? 0;
+  }
 }
 
 function linkOf(
@@ -76,11 +131,11 @@ function linkOf(
 
 /** Root mode: a directory of the host that the agent renamed is renamed on the host. */
 function shiftOf(drafting: Drafting, change: JudgedChange): Draft {
-  const { group, ...draft } = draftOf(drafting, { ...change, kind: 'add' }, { act: 'place' });
+  const draft = draftOf(drafting, { ...change, kind: 'add' }, { act: 'place' });
   const { base } = drafting.facts[draft.layer] as LayerFacts;
   const source = { root: draft.host.root, path: relativeTo(base, change.from ?? change.path) };
   const shift = { kind: 'rename', method: 'move', layerEntry: 'shift', fresh: change.base, old: null } as const;
-  return { ...draft, ...shift, source, group };
+  return redraft(draft, { ...shift, source });
 }
 
 function positionOf(drafting: Drafting, change: Change): number {

@@ -15,14 +15,18 @@ export function effectOf({ id, digest, state, counts, refused }: CommitResult): 
 
 /** What became of each change: a directory that is new or gone stands for all that is in it. */
 export function changeRecords({ id, landed, refused }: CommitResult, ruleOf: (path: Bytes) => string | null = () => null): readonly AuditEvent[] {
-  const all: readonly AuditEvent[] = [
-    ...landed.map(({ path, kind, type, side, inside }): AuditEvent => ({
-      kind: 'change', object: { path: toText(path), id }, verdict: side === 'host' ? 'commit' : 'discard', rule: ruleOf(path), detail: { kind, type, inside },
-    })),
-    ...refused.map(({ path, why, text }): AuditEvent => ({ kind: 'change', object: { path: toText(path), id }, verdict: 'deny', rule: ruleOf(path), detail: { why, text } })),
-  ];
-  const more = all.length - MOST;
-  return more <= 0 ? all : [...all.slice(0, MOST), { kind: 'change', object: { id }, detail: { more } }];
+  const records: AuditEvent[] = [];
+  for (const { path, kind, type, side, inside } of landed) {
+    if (records.length === MOST) break;
+    const verdict = side === 'host' ? 'commit' : 'discard';
+    records.push({ kind: 'change', object: { path: toText(path), id }, verdict, rule: ruleOf(path), detail: { kind, type, inside } });
+  }
+  for (const { path, why, text } of refused) {
+    if (records.length === MOST) break;
+    records.push({ kind: 'change', object: { path: toText(path), id }, verdict: 'deny', rule: ruleOf(path), detail: { why, text } });
+  }
+  const more = landed.length + refused.length - records.length;
+  return more <= 0 ? records : [...records, { kind: 'change', object: { id }, detail: { more } }];
 }
 
 /** Finishes or takes back what a crash left, and writes that down where its sandbox still is. */

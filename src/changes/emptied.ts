@@ -6,7 +6,7 @@ import type { Emptied } from './journal.js';
 import { lockedMode } from './locked.js';
 import type { Preparing } from './preparing.js';
 import { dirFd, forgetRooms, makeRoom, rootFd, spotOf, statPlace, type Rooms, type Spot } from './rooms.js';
-import { splitPath, type Place, type Root, type Step } from './step.js';
+import { splitPath, type Place, type Root, type Steps } from './step.js';
 
 /**
  * A layer of which everything lands is emptied by one exchange of its top
@@ -14,24 +14,28 @@ import { splitPath, type Place, type Root, type Step } from './step.js';
  * spent whiteouts) is then in the vault at once. Only when each name in the
  * layer is accounted for: what nobody showed must not leave it (I9).
  */
-export function prepareEmptied(preparing: Preparing, steps: readonly Step[]): Emptied[] {
+export function prepareEmptied(preparing: Preparing, steps: Steps): Emptied[] {
   const { plan, rooms } = preparing;
   if (preparing.refused.length > 0) return [];
   const emptied: Emptied[] = [];
   for (const layer of plan.emptied) {
-    const own = steps.filter((step) => step.host.root === 3 * layer);
-    if (own.length === 0 || !isAccounted(rooms, 3 * layer + 1, namesOf(own))) continue;
+    const names = namesOf(steps, 3 * layer);
+    if (names === null || !isAccounted(rooms, 3 * layer + 1, names)) continue;
     emptied.push({ layer, ino: makeTop(rooms, layer) });
   }
   return emptied;
 }
 
-function namesOf(steps: readonly Step[]): ReadonlySet<Bytes> {
+/** null: no step is of this layer. */
+function namesOf(steps: Steps, root: number): ReadonlySet<Bytes> | null {
   const names = new Set<Bytes>();
+  let any = false;
   for (const { from, spent, hold, host } of steps) {
+    if (host.root !== root) continue;
+    any = true;
     for (const place of [from, spent?.at, hold]) if (place?.root === host.root + 1) names.add(place.path);
   }
-  return names;
+  return any ? names : null;
 }
 
 /** Lists the layer's directories only; what lands as a whole is not looked into. */

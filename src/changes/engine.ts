@@ -4,7 +4,7 @@
  * and the user's.
  *
  *   const found = judgeConflicts(ctx, classified);        // the scan's changes, before `detectRenames`
- *   const renames = renamePaths(detectRenames(found, …));
+ *   const renames = renamePaths(detectRenames(found, …).parts);
  *   const chosen = selectChanges(found, { paths, globs }, renames);
  *   const plan = planCommit({ changes: found, selected: chosen.paths, renames, facts: commitFacts(ctx), options });
  *   planDigest(plan) === expected || refuse();
@@ -37,8 +37,8 @@ export function planDigest(plan: Plan): string {
 }
 
 /** Old path to new path of each rename that `detectRenames` found by content. */
-export function renamePaths<T extends Change>(found: { readonly parts: ReadonlyMap<T, readonly T[]> }): ReadonlyMap<Bytes, Bytes> {
+export function renamePaths<T extends Change>(parts: ReadonlyMap<T, readonly T[]>): ReadonlyMap<Bytes, Bytes> {
   const paths = new Map<Bytes, Bytes>();
-  for (const rename of found.parts.keys()) if (rename.from !== null) paths.set(rename.from, rename.path);
+  for (const rename of parts.keys()) if (rename.from !== null) paths.set(rename.from, rename.path);
   return paths;
 }

@@ -7,7 +7,7 @@ import { framesIn, writeList } from './frames.js';
 import type { Header } from './journal.js';
 import type { Running } from './run.js';
 import type { StoreContext } from './store-context.js';
-import { absolute, type Step } from './step.js';
+import { absolute, numbered, type Step } from './step.js';
 
 /**
  * I17: what agentfw landed or restored is not host-changed for the sandbox it
@@ -57,7 +57,7 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
  * the content stamps too.
  */
 function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint): Generator<string> {
-  for (const [index, step] of steps.entries()) {
+  for (const [index, step] of numbered(steps)) {
     if (refused.has(index) || step.act === 'drop' || rooms.roots[step.host.root]?.as !== undefined) continue;
     // A name that came or went made the ctime of the file new.
     const other = step.link ?? step.twin;

@@ -1,6 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
-import { optimiseLate } from '../kernel/optimise.js';
+import { growSlowly, optimiseLate } from '../kernel/optimise.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './bare.js';
@@ -16,7 +16,7 @@ import { throughLink } from './hostlink.js';
 import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './hidden.js';
 import { orderChanges } from './order.js';
 import { workspaceOf } from './workspace.js';
-import { detectRenames } from './rename.js';
+import { detectRenames, type Renames } from './rename.js';
 import { scan, type ScanInput } from './scan.js';
 import { stateFilesOf, type StateFile } from './statefiles.js';
 import { endingOf, ruleChanges, withStateClass, type Ruled } from './verdicts.js';
@@ -27,9 +27,11 @@ export type KindCounts = Readonly<Record<ChangeKind, number>>;
 export interface Gathered {
   /** one for each object of the host that would change, in the order of the scan */
   readonly single: readonly JudgedChange[];
-  /** the same with renames told as such: what people see */
+  /** renames and what each stands for in `single` */
+  readonly pairs: ReadonlyMap<JudgedChange, readonly JudgedChange[]>;
+  /** `single` with renames told as such, judged by the policy: what people see, made when it is asked for */
   readonly shown: readonly JudgedChange[];
-  /** what a rename of `shown` stands for in `single` */
+  /** `pairs` for the renames of `shown` */
   readonly parts: ReadonlyMap<JudgedChange, readonly JudgedChange[]>;
   readonly contents: ContentReader;
   /** state files of the agent, merged with the host's */
@@ -61,18 +63,50 @@ function scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Bl
 export function gather(store: Store, record: SandboxRecord, { look = 'head', keep = false }: GatherOptions = {}): Gathered {
   optimiseLate();
   const blindness = blindnessOf(record);
-  const changes = [...scanOf(store, record, blindness, look)];
+  const changes = allOf(scanOf(store, record, blindness, look));
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const contents = openContents(store.kernel, record.layers);
   const input = classifyInputOf(store, record, { policy, contents, changes });
-  const classified = changes.map((change) => withClass(withSafeLink(change, { input, policy }), input));
-  const judged = judgeConflicts(commitContextOf(store, record), classified).map((change) => withHidden(change, blindness));
+  const judged = judgeConflicts(commitContextOf(store, record), classified(changes, { input, policy })).map((change) => withHidden(change, blindness));
   const states: ReadonlyMap<Bytes, StateFile> = policy === null ? new Map() : stateFilesOf({ store, record, policy, contents }, judged);
   const single = states.size === 0 ? judged : judged.map((change) => withStateClass(change, states));
   const renames = detectRenames(single, { digestOf: contents.digest, join: joined });
+  let made: Shown | null = null;
+  const show = (): Shown => (made ??= shownOf(renames, (shown) => (policy === null ? null : ruleChanges(policy, { shown, states, ending: endingOf(record, keep) }))));
+  return {
+    ...{ single, pairs: renames.parts, contents, states },
+    get shown() { return show().shown; },
+    get parts() { return show().parts; },
+    get ruled() { return show().ruled; },
+  };
+}
+
+const MANY = 50_000;
+
+function allOf(scanned: Iterable<Change>): Change[] {
+  const changes: Change[] = [];
+  for (const change of scanned) if (changes.push(change) === MANY) growSlowly();
+  return changes;
+}
+
+interface Classifying {
+  readonly input: ClassifyInput;
+  readonly policy: CompiledPolicy | null;
+}
+
+/** Each takes the place of what it was made from: there may be a million, and nobody needs both. */
+function classified(changes: Change[], by: Classifying): readonly JudgedChange[] {
+  for (const [index, change] of changes.entries()) changes[index] = withClass(withSafeLink(change, by), by.input);
+  return changes as JudgedChange[];
+}
+
+type Shown = Pick<Gathered, 'shown' | 'parts' | 'ruled'>;
+
+/** A commit of everything asks nobody and shows nothing: it needs no order and no verdicts. */
+function shownOf(renames: Renames<JudgedChange>, rule: (shown: readonly JudgedChange[]) => Ruled | null): Shown {
   const shown = orderChanges(renames.changes);
-  const ruled = policy === null ? null : ruleChanges(policy, { shown, states, ending: endingOf(record, keep) });
-  return { single, shown: ruled?.shown ?? shown, parts: partsOf(renames.parts, shown, ruled), contents, states, ruled };
+  const ruled = rule(shown);
+  return { shown: ruled?.shown ?? shown, parts: partsOf(renames.parts, shown, ruled), ruled };
 }
 
 interface Seen {
@@ -92,7 +126,7 @@ const STRICTNESS: readonly Verdict[] = ['commit', 'escalate', 'discard'];
  * Who writes one name of a file writes all of them: a name lands as a link only
  * where a change of the other one is as ordinary, and judged no stricter.
  */
-function withSafeLink(change: Change, { input, policy }: { readonly input: ClassifyInput; readonly policy: CompiledPolicy | null }): Change {
+function withSafeLink(change: Change, { input, policy }: Classifying): Change {
   if (change.link === undefined) return change;
   const [own, other] = [withClass(change, input), withClass(throughLink(change.link, change), input)];
   const strictness = (one: JudgedChange): number => (policy === null ? 0 : STRICTNESS.indexOf(judgeChange(policy, one).verdict));

@@ -3,7 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
 import type { Stat, WalkEntry } from '../kernel/kernel.js';
 import type { Change, HostLink, JudgedChange } from './change.js';
-import { copied, type Draft } from './draft.js';
+import { copied, redraft, type Draft } from './draft.js';
 import { identOf, type Ident, type Place } from './step.js';
 
 const SET_ID = 0o6000;
@@ -74,8 +74,8 @@ export function settleLinks(drafts: readonly Draft[]): readonly Draft[] {
     if (link === undefined) return draft;
     const ident = landedIdent(draft, files.get(keyOf(link.at)));
     // It leaves the layer with the directory that it is in.
-    if (link.inNew) return { ...draft, method: 'copy', link: { ...link, ident } };
-    return ident === null ? { ...draft, link: undefined } : { ...copied(draft), link: { ...link, ident } };
+    if (link.inNew) return redraft(draft, { method: 'copy', link: { ...link, ident } });
+    return redraft(ident === null ? draft : copied(draft), { link: ident === null ? undefined : { ...link, ident } });
   });
 }
 

@@ -11,7 +11,7 @@ import { decodeSteps, encodeStep } from './journal-step.js';
 import { isVersion0, readVersion0 } from './journal-v0.js';
 import type { Lend } from './locked.js';
 import type { Counts, Refused } from './result.js';
-import type { Place, Root, Step, Unmark } from './step.js';
+import type { Place, Root, Step, Steps, Unmark } from './step.js';
 
 export const JOURNAL = 'plan' as Bytes;
 const VERSION = 1;
@@ -41,7 +41,7 @@ export function writeHeader(writer: FrameWriter, header: Header): void {
 }
 
 export interface Settled {
-  readonly steps: readonly Step[];
+  readonly steps: Steps;
   readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];
   readonly lends: readonly Lend[];
@@ -53,7 +53,7 @@ export function writeDrafts(writer: FrameWriter, places: readonly Place[]): void
   writeList(writer, 'D', mapped(places, ({ root, path }) => `${root}\0${path}\0`));
 }
 
-function* mapped<T>(items: readonly T[], encode: (item: T) => string): Generator<string> {
+function* mapped<T>(items: Iterable<T>, encode: (item: T) => string): Generator<string> {
   for (const item of items) yield encode(item);
 }
 

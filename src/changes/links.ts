@@ -1,4 +1,4 @@
-import { copied, type Draft } from './draft.js';
+import { copied, redraft, type Draft } from './draft.js';
 import { keyOf, settleLinks } from './hostlink.js';
 
 interface Names {
@@ -44,12 +44,12 @@ function joinGroups(steps: Draft[], sets: readonly (readonly number[])[]): Map<n
     if (together.length < 2) continue;
     last += 1;
     const joined = new Set(together.map((index) => steps[index]?.group ?? 0).filter((group) => group !== 0));
-    together.forEach((index) => (steps[index] = { ...(steps[index] as Draft), group: last }));
+    together.forEach((index) => (steps[index] = redraft(steps[index] as Draft, { group: last })));
     if (joined.size === 0) continue;
     for (const [before, after] of regrouped) if (joined.has(after)) regrouped.set(before, last);
     for (const group of joined) regrouped.set(group, last);
     steps.forEach((step, index) => {
-      if (joined.has(step.group)) steps[index] = { ...step, group: last };
+      if (joined.has(step.group)) steps[index] = redraft(step, { group: last });
     });
   }
   return regrouped;
@@ -91,8 +91,9 @@ function breakShared(drafts: readonly Draft[]): Draft[] {
   const writers = new Map<string, number>();
   const key = (step: Draft): string => `${step.old?.dev ?? 0} ${step.old?.ino ?? 0}`;
   for (const step of drafts) if (step.act === 'write') writers.set(key(step), (writers.get(key(step)) ?? 0) + 1);
+  if (writers.size === 0) return [...drafts];
   return drafts.map((step) =>
-    step.act === 'write' && (writers.get(key(step)) ?? 0) > 1 ? { ...step, act: 'swap' as const } : step,
+    step.act === 'write' && (writers.get(key(step)) ?? 0) > 1 ? redraft(step, { act: 'swap' }) : step,
   );
 }
 

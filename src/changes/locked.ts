@@ -3,7 +3,7 @@ import { errnoOf } from '../errors.js';
 import type { Stat } from '../kernel/kernel.js';
 import { lendAccess } from './lend.js';
 import { rootFd, spotOf, statPlace, type Rooms, type Spot } from './rooms.js';
-import { splitPath, type Place, type Step } from './step.js';
+import { splitPath, type Place, type Step, type Steps } from './step.js';
 
 /**
  * A directory of a layer that its owner may not write (the agent took the bit
@@ -16,7 +16,7 @@ export interface Lend extends Place {
 
 const OWNER_WRITES = 0o300;
 
-export function findLends(rooms: Rooms, steps: readonly Step[]): Lend[] {
+export function findLends(rooms: Rooms, steps: Steps): Lend[] {
   const seen = new Set<string>();
   const lends: Lend[] = [];
   for (const { from, hold, spent } of steps) {

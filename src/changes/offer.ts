@@ -6,7 +6,7 @@ import type { Merges } from './compose.js';
 import { commitContextOf } from './context.js';
 import { commitFacts, planCommit, planDigest, renamePaths, selectChanges, type Composed, type Plan } from './engine.js';
 import type { Gathered } from './gather.js';
-import type { Take } from './refusal.js';
+import type { Paths, Take } from './refusal.js';
 import { namedBy, selectionOf } from './words.js';
 
 /** What a user asks to land. */
@@ -56,15 +56,13 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   const { composed, notes } = wish.merges;
   // A merge holds both sides' changes: there is no conflict any more.
   const single = composed.size === 0 ? gathered.single : gathered.single.map((change) => (composed.has(change.path) ? { ...change, conflict: null } : change));
-  const renames = renamePaths(gathered);
-  const words = wish.words.length === 0 && wish.hunks.size > 0 ? null : selectionOf(wish.words, single);
-  const named = words === null ? NOTHING : selectChanges(single, words, renames);
-  const chosen = new Set(named.paths);
-  for (const path of wish.hunks.keys()) chosen.add(path);
-  const controls = single.filter(({ path, class: risk }) => risk === 'control' && chosen.has(path));
+  const renames = renamePaths(gathered.pairs);
+  const named = namedIn(single, wish, renames);
+  const controls = single.filter(({ path, class: risk }) => risk === 'control' && named.has(path));
   const accepted = namedBy(controls, wish.accept);
   const withheld = controls.filter(({ path }) => !accepted.has(path));
-  for (const { path } of withheld) chosen.delete(path);
+  const held = new Set(withheld.map(({ path }) => path));
+  const chosen: Paths = { has: (path) => named.has(path) && !held.has(path) };
   const plan = planCommit({
     ...{ changes: single, selected: chosen, renames, take: wish.take },
     composed: new Map([...composed, ...wish.hunks].filter(([path]) => chosen.has(path))),
@@ -72,7 +70,18 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
     options: { live: wish.live, keepSpecial: wish.keepSpecial, fifos: wish.keepSpecial, note: wish.note },
   });
   const { added, unmatched } = named;
-  return { plan, digest: planDigest(plan), selected: chosen.size === single.length ? single : single.filter(({ path }) => chosen.has(path)), added, unmatched, withheld, merges: notes };
+  return { plan, digest: planDigest(plan), selected: named.all && held.size === 0 ? single : single.filter(({ path }) => chosen.has(path)), added, unmatched, withheld, merges: notes };
+}
+
+interface Named extends Paths, Pick<Offer, 'added' | 'unmatched'> {
+  readonly all: boolean;
+}
+
+/** Nothing named is everything, for which no list of a million paths is needed; with chosen hunks it is these. */
+function namedIn(single: readonly JudgedChange[], { words, hunks }: Wish, renames: ReadonlyMap<Bytes, Bytes>): Named {
+  if (words.length === 0 && hunks.size === 0) return { has: () => true, all: true, added: [], unmatched: [] };
+  const { paths, added, unmatched } = words.length === 0 ? NOTHING : selectChanges(single, selectionOf(words, single), renames);
+  return { has: (path) => paths.has(path) || hunks.has(path), all: false, added, unmatched };
 }
 
 const NOTHING = { paths: new Set<Bytes>(), added: [], unmatched: [] };
@@ -85,7 +94,7 @@ export function wholeDigest(store: Store, record: SandboxRecord, gathered: Gathe
 /** For `discard PATH`: the agent's versions go, the host stays as it is; an undo has them back. */
 export function dropPlan(store: Store, record: SandboxRecord, { gathered, words }: { readonly gathered: Gathered; readonly words: readonly Bytes[] }): Plan {
   const { single } = gathered;
-  const renames = renamePaths(gathered);
+  const renames = renamePaths(gathered.pairs);
   const { paths } = selectChanges(single, selectionOf(words, single), renames, 'alone');
   return planCommit({
     // Nothing of the host is written, so no conflict stands in the way.

@@ -9,7 +9,7 @@ import { holdsMore, isBelow, isHosts, outermost, stillUsed, takeBoth, undroppabl
 import type { LayerFacts } from './facts.js';
 import { joinAll, newGroup } from './groups.js';
 import { copyBytesOf, keepLinks } from './links.js';
-import { conflictText, refusalOf, refused, takeOf, type Rules, type Take } from './refusal.js';
+import { conflictText, refusalOf, refused, takeOf, type Paths, type Rules, type Take } from './refusal.js';
 import type { Counts, Refused } from './result.js';
 import { inOrder } from './sequence.js';
 import type { Root } from './step.js';
@@ -25,7 +25,7 @@ export interface CommitOptions {
 export interface CommitInput {
   /** everything the scan found, judged, renames taken apart (`splitRenames`) */
   readonly changes: readonly JudgedChange[];
-  readonly selected: ReadonlySet<Bytes>;
+  readonly selected: Paths;
   readonly composed?: ReadonlyMap<Bytes, Composed>;
   /** `sandbox` lands in spite of a conflict, `host` drops the agent's version (undoable); holds for all below */
   readonly take?: ReadonlyMap<Bytes, Take>;

@@ -7,17 +7,18 @@ import type { Emptied } from './journal.js';
 import { lending } from './lend.js';
 import { prepareEmptied } from './emptied.js';
 import { findLends, lockedMode, type Lend } from './locked.js';
-import { nearPlace, type Method, type Preparing } from './preparing.js';
+import { Methods, nearPlace, type Method, type Preparing } from './preparing.js';
 import { refused } from './refusal.js';
 import type { Refused } from './result.js';
 import { dirFd, makeRoom, statPlace, type Rooms } from './rooms.js';
 import { keepCopy, linkFor, roomFor, stage, type Staging } from './stage.js';
-import { below, identOf, isWhiteout, splitPath, type Place, type Step, type Unmark } from './step.js';
+import { dirOf, identOf, isWhiteout, type Place, type Step, type Steps, type Unmark } from './step.js';
+import { oldPlace, StepTable, stepsWhere } from './step-table.js';
 import { metaFor } from './stepmeta.js';
 import { findMarked } from './unmark.js';
 
 export interface Prepared {
-  readonly steps: readonly Step[];
+  readonly steps: Steps;
   readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];
   readonly lends: readonly Lend[];
@@ -28,29 +29,45 @@ export interface Prepared {
  * Finds out per target directory what is possible there: the kernel, not the
  * plan, knows about subvolumes, mounts and directories that went away (I6).
  */
-export function chooseMethods(preparing: Preparing): Method[] {
+export function chooseMethods(preparing: Preparing): Methods {
   const { rooms, plan } = preparing;
-  const devs = new Map<Bytes, { readonly dev: bigint } | { readonly error: unknown }>();
-  const methods: Method[] = [];
+  const methods = new Methods(plan.steps);
   const shifted = new Set(plan.steps.filter((step) => step.layerEntry === 'shift').map((step) => step.group));
-  plan.steps.forEach((draft, n) => {
-    if (draft.act === 'drop') return void methods.push({ draft, n, move: false, vault: true });
-    const { dir } = splitPath(draft.host.path);
-    const key = `${draft.host.root}/${dir}` as Bytes;
-    const later = draft.link?.inNew === true || (shifted.has(draft.group) && draft.layerEntry !== 'shift');
-    let found = devs.get(key);
-    if (found === undefined) devs.set(key, (found = later ? { dev: devOf(rooms, draft.layer) } : hostDev(rooms, draft.host.root, dir)));
-    if ('error' in found) {
-      preparing.refused.push(refusalFor(draft.path, found.error, 'parent'));
-      return;
+  const devs = new Map<string, TargetDev>();
+  // Most steps have the directory of the one before.
+  let last: { readonly root: number; readonly dir: Bytes; readonly found: TargetDev } | null = null;
+  for (const [n, draft] of plan.steps.entries()) {
+    if (draft.act === 'drop') {
+      methods.choose(n, { move: false, vault: true });
+      continue;
     }
-    const vault = (plan.movable[draft.layer] ?? false) && found.dev === devOf(rooms, draft.layer);
-    methods.push({ draft, n, vault, move: draft.method === 'move' && vault });
-  });
+    const { root, path } = draft.host;
+    const dir = dirOf(path);
+    if (last === null || last.root !== root || last.dir !== dir) {
+      const later = draft.link?.inNew === true || (shifted.has(draft.group) && draft.layerEntry !== 'shift');
+      last = { root, dir, found: targetDev(devs, `${root}/${dir}`, () => (later ? { dev: devOf(rooms, draft.layer) } : hostDev(rooms, root, dir))) };
+    }
+    if ('error' in last.found) {
+      preparing.refused.push(refusalFor(draft.path, last.found.error, 'parent'));
+      continue;
+    }
+    const vault = (plan.movable[draft.layer] ?? false) && last.found.dev === devOf(rooms, draft.layer);
+    methods.choose(n, { vault, move: draft.method === 'move' && vault });
+  }
   return methods;
 }
 
-function hostDev(rooms: Rooms, root: number, dir: Bytes): { readonly dev: bigint } | { readonly error: unknown } {
+type TargetDev = { readonly dev: bigint } | { readonly error: unknown };
+
+function targetDev(devs: Map<string, TargetDev>, key: string, look: () => TargetDev): TargetDev {
+  const known = devs.get(key);
+  if (known !== undefined) return known;
+  const found = look();
+  devs.set(key, found);
+  return found;
+}
+
+function hostDev(rooms: Rooms, root: number, dir: Bytes): TargetDev {
   try {
     return { dev: rooms.kernel.stat(dirFd(rooms, root, dir), '' as Bytes).dev };
   } catch (error) {
@@ -68,9 +85,9 @@ function devOf(rooms: Rooms, layer: number): bigint {
 }
 
 /** Makes what has to exist before the commit point, and turns planned steps into durable ones. */
-export function prepare(preparing: Preparing, methods: readonly Method[]): Prepared {
+export function prepare(preparing: Preparing, methods: Methods): Prepared {
   const staging: Staging = { ...preparing, linked: new Map() };
-  const steps: Step[] = [];
+  const steps = new StepTable(preparing.plan.steps.length);
   for (const method of methods) {
     const step = prepared(staging, method);
     if (step !== null) steps.push(step);
@@ -98,32 +115,28 @@ function prepared(staging: Staging, method: Method): Step | null {
 }
 
 /** Groups of which a step was refused. */
-function halvesIn({ plan }: Preparing, steps: readonly Step[]): ReadonlySet<number> {
+function halvesIn({ plan }: Preparing, steps: Steps): ReadonlySet<number> {
   const missing = new Map<number, number>();
-  for (const { group } of plan.steps) missing.set(group, (missing.get(group) ?? 0) + 1);
-  for (const { group } of steps) missing.set(group, (missing.get(group) ?? 0) - 1);
-  return new Set([...missing].filter(([group, count]) => group !== 0 && count > 0).map(([group]) => group));
+  if (steps.length === plan.steps.length) return new Set();
+  for (const { group } of plan.steps) if (group !== 0) missing.set(group, (missing.get(group) ?? 0) + 1);
+  for (const { group } of steps) if (group !== 0) missing.set(group, (missing.get(group) ?? 0) - 1);
+  return new Set([...missing].filter(([, count]) => count > 0).map(([group]) => group));
 }
 
 interface Halved {
-  readonly steps: readonly Step[];
+  readonly steps: Steps;
   readonly halves: ReadonlySet<number>;
 }
 
 /** I11: what belongs to a refused step is refused too. */
-function withoutHalves(preparing: Preparing, methods: readonly Method[], { steps, halves }: Halved): readonly Step[] {
+function withoutHalves(preparing: Preparing, methods: Methods, { steps, halves }: Halved): Steps {
   if (halves.size === 0) return steps;
   const known = new Set(preparing.refused.map(({ path }) => path));
   for (const { draft } of methods) {
     if (!halves.has(draft.group) || known.has(draft.path)) continue;
     preparing.refused.push(refused(draft, 'with', { text: 'it lands only together with a path that was refused' }));
   }
-  return steps.filter(({ group }) => !halves.has(group));
-}
-
-/** `old/LAYER/…` mirrors the paths of a layer. */
-function oldPlace(draft: Draft): Place {
-  return below({ root: 3 * draft.layer + 2, path: `old/${draft.layer}` as Bytes }, draft.host.path);
+  return stepsWhere(steps, ({ group }) => !halves.has(group));
 }
 
 function stepFor(staging: Staging, method: Method): Step {
@@ -193,7 +206,7 @@ function moveStep(staging: Staging, draft: Draft): Step {
     ...stepOf(staging, draft),
     from: source,
     hold: act === 'swap' ? source : null,
-    keep: act === 'swap' && draft.twin === undefined ? oldPlace(draft) : null,
+    keep: act === 'swap' && draft.twin === undefined ? oldPlace(draft.host) : null,
     fresh: fresh === null ? null : identOf(fresh),
     clean: isOwn ? null : cleaningOf(staging, draft),
     spent: layerEntry === 'shift' ? spentOf(staging, draft) : null,
@@ -203,7 +216,7 @@ function moveStep(staging: Staging, draft: Draft): Step {
 /** A deleted file takes the place of its whiteout, so that a whole layer can go at once; a directory can't. */
 function takeStep(staging: Staging, { draft, vault, n, move }: Method): Step {
   const step = stepOf(staging, draft);
-  if (move && draft.layerEntry === 'whiteout' && draft.type !== 'dir') return { ...step, hold: draft.source, keep: oldPlace(draft) };
+  if (move && draft.layerEntry === 'whiteout' && draft.type !== 'dir') return { ...step, hold: draft.source, keep: oldPlace(draft.host) };
   const taken: Place = { root: 3 * draft.layer + 2, path: `taken/${n}` as Bytes };
   const spent = spentOf(staging, draft);
   const keep = step.twin === null ? taken : null;
@@ -229,7 +242,7 @@ function spentOf(staging: Staging, draft: Draft): Step['spent'] {
 function spentEntry(staging: Staging, draft: Draft, whole = false): Step['spent'] {
   const stat = draft.source === null ? null : statPlace(staging.rooms, draft.source);
   if (draft.source === null || stat === null) return null;
-  return { at: draft.source, keep: !whole && isWhiteout(stat) ? null : oldPlace(draft), ino: stat.ino };
+  return { at: draft.source, keep: !whole && isWhiteout(stat) ? null : oldPlace(draft.host), ino: stat.ino };
 }
 
 function strippedOf(draft: Draft, { keepSpecial }: Staging): readonly string[] {

@@ -15,6 +15,28 @@ export interface Method {
   readonly vault: boolean;
 }
 
+/** How each planned step will be done; null: it is refused. A byte a step, as there may be a million. */
+export class Methods {
+  private readonly steps: readonly Draft[];
+  private readonly ways: Uint8Array;
+
+  constructor(steps: readonly Draft[]) {
+    this.steps = steps;
+    this.ways = new Uint8Array(steps.length);
+  }
+  choose(n: number, { move, vault }: Pick<Method, 'move' | 'vault'>): void {
+    this.ways[n] = CHOSEN | (move ? MOVES : 0) | (vault ? VAULT : 0);
+  }
+  *[Symbol.iterator](): Generator<Method> {
+    for (const [n, draft] of this.steps.entries()) {
+      const way = this.ways[n] ?? 0;
+      if (way !== 0) yield { draft, n, move: (way & MOVES) !== 0, vault: (way & VAULT) !== 0 };
+    }
+  }
+}
+
+const [CHOSEN, MOVES, VAULT] = [1, 2, 4] as const;
+
 export interface Preparing extends Duplicating {
   readonly rooms: Rooms;
   readonly id: string;

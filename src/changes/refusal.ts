@@ -5,9 +5,12 @@ import type { Refused } from './result.js';
 
 export type Take = 'sandbox' | 'host';
 
+/** Some paths, or all there are. */
+export type Paths = Pick<ReadonlySet<Bytes>, 'has'>;
+
 /** What decides whether a change may land, before anything is planned. */
 export interface Rules {
-  readonly selected: ReadonlySet<Bytes>;
+  readonly selected: Paths;
   readonly take: ReadonlyMap<Bytes, Take>;
   readonly fifos: boolean;
 }

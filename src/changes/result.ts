@@ -14,6 +14,12 @@ export interface Landed {
   readonly stripped: readonly string[];
 }
 
+export interface LandedPaths extends Iterable<Landed> {
+  readonly length: number;
+}
+
+export const NO_LANDED: LandedPaths = [];
+
 /** A selected path that did not land, and is still a change of the sandbox. */
 export interface Refused {
   readonly path: Bytes;
@@ -45,7 +51,7 @@ export interface CommitResult {
   /** `rolled-back`: an error such as ENOSPC; the host is as it was */
   readonly state: 'landed' | 'rolled-back' | 'nothing';
   readonly digest: string;
-  readonly landed: readonly Landed[];
+  readonly landed: LandedPaths;
   readonly refused: readonly Refused[];
   readonly counts: Counts;
   /** why it was rolled back */

@@ -102,6 +102,20 @@ export interface Step {
   readonly stripped: readonly string[];
 }
 
+/** Many of them: an array, or packed (`StepTable`). */
+export interface Steps extends Iterable<Step> {
+  readonly length: number;
+  at(index: number): Step | undefined;
+}
+
+export function* numbered(steps: Iterable<Step>): Generator<readonly [number, Step]> {
+  let index = 0;
+  for (const step of steps) {
+    yield [index, step];
+    index += 1;
+  }
+}
+
 export function identOf(stat: Stat): Ident {
   return { ino: stat.ino, fmt: stat.mode & constants.S_IFMT, size: stat.size, mtimeNs: stat.mtimeNs };
 }
@@ -127,6 +141,10 @@ export function below(place: Place, path: Bytes): Place {
 export function splitPath(path: Bytes): { readonly dir: Bytes; readonly name: Bytes } {
   const slash = path.lastIndexOf('/');
   return { dir: path.slice(0, Math.max(slash, 0)) as Bytes, name: path.slice(slash + 1) as Bytes };
+}
+
+export function dirOf(path: Bytes): Bytes {
+  return path.slice(0, Math.max(path.lastIndexOf('/'), 0)) as Bytes;
 }
 
 /** The absolute path, for people and reports. */

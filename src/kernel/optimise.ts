@@ -10,3 +10,12 @@ import { setFlagsFromString } from 'node:v8';
 export function optimiseLate(): void {
   if (process.versions.v8.startsWith('11.')) setFlagsFromString('--interrupt-budget=3000000');
 }
+
+/**
+ * V8 lets a heap grow to a multiple of what is in use before it looks for what
+ * isn't any more. With very many changes that is memory which others want, and
+ * looking more often costs next to nothing beside what is done with each.
+ */
+export function growSlowly(): void {
+  setFlagsFromString('--heap-growing-percent=30');
+}

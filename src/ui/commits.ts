@@ -11,7 +11,7 @@ export function resultJson(result: CommitResult): Record<string, unknown> {
   const { id, state, digest, landed, refused, counts, error } = result;
   return {
     ...{ commit: id, state, digest, counts },
-    landed: landed.map(({ path, kind, type, side, stripped }) => ({ ...bytesJson('path', path), kind, type, side, stripped })),
+    landed: Array.from(landed, ({ path, kind, type, side, stripped }) => ({ ...bytesJson('path', path), kind, type, side, stripped })),
     refused: refused.map(({ path, why, conflict, code, text }) => ({ ...bytesJson('path', path), why, conflict, code, text })),
     error: error === null ? null : { code: error.code, path: error.path === null ? null : toText(error.path), text: error.text },
   };
@@ -24,8 +24,10 @@ export function infoJson(info: CommitInfo): Record<string, unknown> {
 
 /** What landed, on stderr: the host is the product, not this text. */
 export function sayResult(printer: Printer, result: CommitResult, verb: 'Landed' | 'Took back'): void {
-  for (const { path, stripped } of result.landed) {
-    if (stripped.length > 0) printer.warn(`${showBytes(path)}: landed without ${stripped.join(', ')}`);
+  const ofLayer = [];
+  for (const one of result.landed) {
+    if (one.stripped.length > 0) printer.warn(`${showBytes(one.path)}: landed without ${one.stripped.join(', ')}`);
+    if (one.side === 'layer') ofLayer.push(one);
   }
   for (const { path, text } of result.refused) printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'not landed' : 'not taken back')} ${showBytes(path)}: ${escapeForTerminal(text)}`);
   if (result.state === 'rolled-back') {
@@ -33,7 +35,6 @@ export function sayResult(printer: Printer, result: CommitResult, verb: 'Landed'
     return;
   }
   if (result.id === null) return printer.say(verb === 'Landed' ? 'Nothing to land.' : 'Nothing to take back.');
-  const ofLayer = result.landed.filter(({ side }) => side === 'layer');
   const count = total(result.counts);
   if (count > 0 || ofLayer.length === 0) printer.say(`${verb} ${plural(count, 'change')}: ${countsText(result.counts)}`);
   if (ofLayer.length === 0) return;
