@@ -1,14 +1,16 @@
 /*
- * Stops every process of a running sandbox until it is told to let go, or
- * whoever asked for it is gone.
+ * Stops every process of a running sandbox: until it is told to let go, or
+ * whoever asked for it is gone; or until another one lets all go on.
  */
 #define _GNU_SOURCE
 #include "freeze.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -19,70 +21,82 @@
 
 enum { SWEEPS = 200, TRIES = 4, PAUSE_NS = 5000000 };
 
+/* No machine has more processes; memory is taken only for those noted. */
+enum { MOST_STOPPED = 4 << 20 };
+
+/* In memory that the guardian shares: what we stopped outlives us there. */
+struct stopped {
+	size_t used;
+	struct proc at[MOST_STOPPED];
+};
+
 struct freeze {
 	dev_t dev; /* the sandbox's pid namespace */
 	ino_t ino;
 	pid_t driver;
 	struct procs found;
-	struct procs stopped; /* by us, in this order */
+	struct stopped *stopped; /* by us, in this order */
 };
 
 static bool is_stopped_by_us(const struct freeze *z, const struct proc *p)
 {
-	for (size_t i = 0; i < z->stopped.used; i++)
-		if (z->stopped.at[i].pid == p->pid &&
-		    z->stopped.at[i].start == p->start)
+	for (size_t i = 0; i < z->stopped->used; i++)
+		if (z->stopped->at[i].pid == p->pid &&
+		    z->stopped->at[i].start == p->start)
 			return true;
 	return false;
 }
 
 static int stop(struct freeze *z, const struct proc *p)
 {
-	struct procs *list = &z->stopped;
+	struct stopped *list = z->stopped;
 
-	if (list->used == list->room) {
-		size_t room = list->room ? 2 * list->room : 64;
-		void *at = realloc(list->at, room * sizeof(*p));
-
-		if (!at)
-			return -1;
-		list->at = at;
-		list->room = room;
-	}
+	if (list->used == MOST_STOPPED)
+		return -1;
 	/* Noted first: what we stop must go on again. */
 	list->at[list->used++] = *p;
 	kill(p->pid, SIGSTOP);
 	return 0;
 }
 
+static void let_go(const struct proc *p)
+{
+	uint64_t start;
+
+	if (proc_stat(p->pid, &start, NULL) == 0 && start == p->start)
+		kill(p->pid, SIGCONT);
+}
+
 /* Its children before itself: a shell that goes on finds its job running. */
 static void thaw(struct freeze *z)
 {
-	for (size_t i = z->stopped.used; i > 0; i--) {
-		const struct proc *p = &z->stopped.at[i - 1];
-		uint64_t start;
+	for (size_t i = z->stopped->used; i > 0; i--)
+		let_go(&z->stopped->at[i - 1]);
+	z->stopped->used = 0;
+}
 
-		if (proc_stat(p->pid, &start, NULL) == 0 && start == p->start)
-			kill(p->pid, SIGCONT);
-	}
-	z->stopped.used = 0;
+/* A driver that entered the sandbox for one program in it. */
+static bool is_follower(const struct freeze *z, struct proc *p)
+{
+	char path[40], name[32];
+
+	if (p->pid <= 1 || p->pid == z->driver)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/comm", p->pid);
+	return read_file(AT_FDCWD, path, name, sizeof(name)) > 0 &&
+	       strncmp(name, "agentfw-driver", 14) == 0 &&
+	       proc_stat(p->pid, &p->start, NULL) == 0;
 }
 
 /*
- * A driver that entered the sandbox follows its program when that stops, and
- * takes the user's job along. It is stopped before it can see that.
+ * It follows its program when that stops, and takes the user's job along. It
+ * is stopped before it can see that.
  */
 static int stop_follower(struct freeze *z, pid_t pid)
 {
-	char path[40], name[32];
 	struct proc p = {.pid = pid};
 
-	if (pid <= 1 || pid == z->driver)
-		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	if (read_file(AT_FDCWD, path, name, sizeof(name)) <= 0 ||
-	    strncmp(name, "agentfw-driver", 14) != 0 ||
-	    proc_stat(pid, &p.start, NULL) || is_stopped_by_us(z, &p) ||
+	if (!is_follower(z, &p) || is_stopped_by_us(z, &p) ||
 	    proc_is_stopped(pid))
 		return 0;
 	return stop(z, &p);
@@ -216,25 +230,107 @@ static void wait_for_end(int signals)
 }
 
 /*
+ * Who: a child of the freezing process, in a session of its own. When: from
+ * before the first stop until that one has let go, or has died in any way:
+ * then it lets go. It keeps the lock that came along, so nobody begins before.
+ */
+static void guard(struct freeze *z, int alive)
+{
+	char nothing;
+
+	setsid();
+	close(EVENT_FD);
+	while (read(alive, &nothing, 1) < 0 && errno == EINTR)
+		;
+	thaw(z);
+	_exit(0);
+}
+
+/* The guardian's end of the pipe closes with us, however we end. */
+static int start_guardian(struct freeze *z, struct fault *f)
+{
+	int ends[2];
+	pid_t child;
+
+	z->stopped = mmap(NULL, sizeof(*z->stopped), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (z->stopped == MAP_FAILED || pipe2(ends, O_CLOEXEC))
+		return fault_errno(f, "freeze", "can't make room");
+	child = fork();
+	if (child < 0)
+		return fault_errno(f, "freeze", "can't start the guardian");
+	if (child == 0) {
+		close(ends[1]);
+		guard(z, ends[0]);
+	}
+	close(ends[0]);
+	return 0;
+}
+
+/*
  * Who: the user's own process in the host's namespaces, a session of its own.
  * When: from `commit --live` until it has its copies, or has ended in any way.
  * It holds the descriptors it was given, the sandbox's commit lock among
- * them: no other commit begins before all go on again.
+ * them: no other commit begins before all go on again. `keep`: it ends at once,
+ * and all stays as it is until `thaw`.
  */
-int freeze_main(const char *driver, const char *start)
+int freeze_main(const char *driver, const char *start, bool keep)
 {
 	struct freeze z = {0};
 	struct fault f;
 	int signals = catch_signals(&f);
 
-	if (signals < 0 || find_sandbox(&z, driver, start, &f) || hold(&z, &f)) {
+	if (signals < 0 || find_sandbox(&z, driver, start, &f) ||
+	    start_guardian(&z, &f) || hold(&z, &f)) {
 		event_error(&f);
 		return f.exit;
 	}
-	if (event_plain("frozen") == 0)
+	if (event_plain("frozen") == 0 && !keep)
 		wait_for_end(signals);
+	if (keep)
+		z.stopped->used = 0;
 	thaw(&z);
 	procs_free(&z.found);
-	procs_free(&z.stopped);
 	return 0;
+}
+
+/* PID:START of what was stopped before the freeze, which stays so. */
+static bool is_left(const struct proc *p, char *const *left)
+{
+	char word[48];
+
+	snprintf(word, sizeof(word), "%d:%" PRIu64, p->pid, p->start);
+	for (; *left; left++)
+		if (strcmp(*left, word) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Lets all of a sandbox go on that stands still, but what is named: whoever
+ * stopped it need not be there any more. Children before parents.
+ */
+int thaw_main(const char *driver, const char *start, char *const *left)
+{
+	struct freeze z = {0};
+	struct fault f;
+
+	if (find_sandbox(&z, driver, start, &f) ||
+	    (procs_in(&z.found, z.dev, z.ino) &&
+	     fault_errno(&f, "freeze", "can't look at the processes"))) {
+		event_error(&f);
+		return f.exit;
+	}
+	for (size_t i = z.found.used; i > 0; i--) {
+		const struct proc *p = &z.found.at[i - 1];
+		struct proc above = {.pid = p->parent};
+
+		if (proc_is_stopped(p->pid) && !is_left(p, left))
+			let_go(p);
+		if (!is_found(&z, above.pid) && is_follower(&z, &above) &&
+		    proc_is_stopped(above.pid))
+			let_go(&above);
+	}
+	procs_free(&z.found);
+	return event_plain("thawed");
 }

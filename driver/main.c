@@ -28,7 +28,9 @@ static int usage(void)
 {
 	fputs("Usage: agentfw-driver run | enter    (spec on fd 3, events on "
 	      "fd 4)\n"
-	      "       agentfw-driver freeze DRIVER START    (events on fd 4)\n"
+	      "       agentfw-driver freeze DRIVER START [keep]    (events on "
+	      "fd 4)\n"
+	      "       agentfw-driver thaw DRIVER START [PID:START…]\n"
 	      "       agentfw-driver --probe [--dir DIRECTORY]\n"
 	      "       agentfw-driver --version\n",
 	      stderr);
@@ -199,13 +201,15 @@ static int serve(char **argv, bool enter)
 	return enter ? enter_main(&s, mask) : run_main(&s, mask);
 }
 
-static int hold_still(const char *driver, const char *start)
+static int hold_still(int argc, char **argv)
 {
+	bool keep = argc == 5 && same(argv[4], "keep");
 	struct stat st;
 
-	if (fstat(EVENT_FD, &st) || !S_ISSOCK(st.st_mode))
+	if ((argc != 4 && !keep) || fstat(EVENT_FD, &st) ||
+	    !S_ISSOCK(st.st_mode))
 		return usage();
-	return freeze_main(driver, start);
+	return freeze_main(argv[2], argv[3], keep);
 }
 
 int main(int argc, char **argv)
@@ -214,8 +218,10 @@ int main(int argc, char **argv)
 		return serve(argv, false);
 	if (argc == 2 && same(argv[1], "enter"))
 		return serve(argv, true);
-	if (argc == 4 && same(argv[1], "freeze"))
-		return hold_still(argv[2], argv[3]);
+	if (argc >= 4 && same(argv[1], "freeze"))
+		return hold_still(argc, argv);
+	if (argc >= 4 && same(argv[1], "thaw"))
+		return thaw_main(argv[2], argv[3], argv + 4);
 	if (argc == 2 && same(argv[1], "--version"))
 		return puts(SPEC_HEADER) < 0;
 	if (argc >= 2 && same(argv[1], "--probe"))

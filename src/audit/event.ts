@@ -6,7 +6,7 @@ export const AUDIT_KINDS = [
   'conn', 'first', 'close', 'dns', 'udp', 'ingress', 'door', 'gate',
   'ask', 'answer', 'net',
   'exec', 'syscall', 'file', 'env', 'socket',
-  'change', 'commit', 'undo', 'recover', 'export', 'discard', 'kill', 'freeze',
+  'change', 'commit', 'undo', 'recover', 'export', 'discard', 'kill', 'freeze', 'thaw',
   'rotate', 'dropped', 'closed',
 ] as const;
 

@@ -2,6 +2,7 @@ import { storeContextOf } from '../changes/context.js';
 import { listCommits, type CommitInfo } from '../changes/engine.js';
 import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
 import { nameOf, type Bytes } from '../bytes.js';
+import { isFrozen } from '../sandbox/frozen.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { listRecords, type Store } from '../sandbox/store.js';
 import { countsText } from '../ui/changes.js';
@@ -13,6 +14,7 @@ import { age, plural, size, table } from '../ui/table.js';
 
 interface Entry {
   readonly record: SandboxRecord;
+  readonly frozen: boolean;
   /** null: the layers could not be read */
   readonly counts: KindCounts | null;
   readonly error: string | null;
@@ -34,7 +36,7 @@ export default class List extends AgentfwCommand {
     if (flags.json) {
       this.printer.json({
         version: 1,
-        sandboxes: entries.map(({ record, counts }) => ({ ...recordJson(record), counts })),
+        sandboxes: entries.map(({ record, frozen, counts }) => ({ ...recordJson(record), frozen, counts })),
         broken: broken.map(({ tag, error }) => ({ tag, error: reportOf(error).message })),
         undo,
       });
@@ -56,14 +58,15 @@ function undoUse(commits: readonly CommitInfo[]): { readonly commits: number; re
 }
 
 function entryOf(store: Store, record: SandboxRecord): Entry {
+  const frozen = isFrozen(store, record);
   try {
-    return { record, counts: countKinds(changesOf(store, record)), error: null };
+    return { record, frozen, counts: countKinds(changesOf(store, record)), error: null };
   } catch (error) {
-    return { record, counts: null, error: reportOf(error).message };
+    return { record, frozen, counts: null, error: reportOf(error).message };
   }
 }
 
-function rowOf({ record, counts }: Entry, now: Date): string[] {
+function rowOf({ record, frozen, counts }: Entry, now: Date): string[] {
   const agent = showBytes(nameOf(record.argv[0] ?? ('' as Bytes)));
-  return [record.tag, record.state, agent, age(record.created, now), counts === null ? '?' : countsText(counts), showBytes(record.cwd)];
+  return [record.tag, frozen ? 'frozen' : record.state, agent, age(record.created, now), counts === null ? '?' : countsText(counts), showBytes(record.cwd)];
 }

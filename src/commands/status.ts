@@ -3,6 +3,7 @@ import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';
 import { limitUse, limitUseText, type LimitUse } from '../sandbox/limit-words.js';
+import { isFrozen } from '../sandbox/frozen.js';
 import { liveState } from '../sandbox/questions.js';
 import { readPolicyOf, type StoredPolicy } from '../sandbox/policy-file.js';
 import { resolveOnly } from '../sandbox/resolve.js';
@@ -33,8 +34,9 @@ export default class Status extends AgentfwCommand {
     const gate = record.state === 'running' ? await liveState(store, record.tag) : null;
     const limits = await limitUse(store.kernel, record, { dir: sandboxDir(store, record.tag), now: store.context.now() });
     const tracked = hiddenTracked(store.kernel, record);
-    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), hiddenTracked: tracked.map((path) => bytesJson('path', path)), limits, limited: record.limited ?? null, policy: policyJson(policy), gate });
-    else this.printer.product(statusText(record, { processes, counts, gate, policy, limits, tracked, now: store.context.now() }));
+    const frozen = isFrozen(store, record);
+    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), frozen, hiddenTracked: tracked.map((path) => bytesJson('path', path)), limits, limited: record.limited ?? null, policy: policyJson(policy), gate });
+    else this.printer.product(statusText(record, { processes, counts, gate, policy, limits, tracked, frozen, now: store.context.now() }));
     return 0;
   }
 }
@@ -56,14 +58,15 @@ interface Seen {
   readonly policy: StoredPolicy | null;
   readonly limits: readonly LimitUse[];
   readonly tracked: readonly Bytes[];
+  readonly frozen: boolean;
   readonly now: Date;
 }
 
-function statusText(record: SandboxRecord, { processes, counts, gate, policy, limits, tracked, now }: Seen): string {
+function statusText(record: SandboxRecord, { processes, counts, gate, policy, limits, tracked, frozen, now }: Seen): string {
   const exit = exitText(record.exit);
   const facts = table([
     ['sandbox', record.tag],
-    ['state', `${record.state}${exit === '' ? '' : `, agent ended with ${exit}`}`],
+    ['state', `${record.state}${frozen ? ', frozen: agentfw thaw lets it go on' : ''}${exit === '' ? '' : `, agent ended with ${exit}`}`],
     ['agent', record.argv.map(showBytes).join(' ')],
     ['directory', showBytes(record.cwd)],
     ['started', `${record.started} (${age(record.started, now)} ago)`],

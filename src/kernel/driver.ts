@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Socket } from 'node:net';
@@ -17,7 +17,7 @@ export type DriverEvent =
   | { readonly event: 'error'; readonly exit: 125 | 126 | 127; readonly code: string; readonly message: string; readonly hint: string | null }
   | { readonly event: 'socket'; readonly socket: number; readonly pid: number; readonly what: string; readonly why: string }
   | { readonly event: 'exec'; readonly pid: number; readonly path: string; readonly exe: string | null; readonly cwd: string | null; readonly argv: readonly string[]; readonly cut: boolean }
-  | { readonly event: 'stopped' | 'continued' | 'empty' | 'frozen' }
+  | { readonly event: 'stopped' | 'continued' | 'empty' | 'frozen' | 'thawed' }
   | { readonly event: 'exit'; readonly code: number }
   | { readonly event: 'exit'; readonly signal: number };
 
@@ -94,25 +94,47 @@ export interface Held {
   readonly release: () => void;
 }
 
+/** A process, named for good. */
+export interface Process {
+  readonly pid: number;
+  readonly start: string;
+}
+
 /**
  * Stops every process of the sandbox of that driver. `lock` is handed to the
  * one that does it, which lets go last: no other commit begins before.
  */
-export function holdStill(driver: { readonly pid: number; readonly start: string }, lock: number): Promise<Held> {
-  const child = spawn(PROGRAM, ['freeze', `${driver.pid}`, driver.start], {
+export async function holdStill(driver: Process, lock: number): Promise<Held> {
+  const child = await freezing(['freeze', `${driver.pid}`, driver.start], lock, 'frozen');
+  // A signal and not a word on the channel: whoever releases may be in the middle of synchronous work.
+  return { release: () => void child.kill('SIGTERM') };
+}
+
+/** The same, and all stays as it is when we have ended. */
+export async function stopForGood(driver: Process, lock: number): Promise<void> {
+  await freezing(['freeze', `${driver.pid}`, driver.start, 'keep'], lock, 'frozen');
+}
+
+/** Lets all of it go on, whoever stopped it; `left` stays as it is. */
+export async function letGoOn(driver: Process, lock: number, left: readonly Process[]): Promise<void> {
+  await freezing(['thaw', `${driver.pid}`, driver.start, ...left.map(({ pid, start }) => `${pid}:${start}`)], lock, 'thawed');
+}
+
+/** Settles when the driver says that it is done. */
+function freezing(words: readonly string[], lock: number, done: 'frozen' | 'thawed'): Promise<ChildProcess> {
+  const child = spawn(PROGRAM, words, {
     ...{ stdio: ['ignore', 'ignore', 'ignore', lock, 'pipe'], detached: true, env: {}, argv0: 'agentfw-driver' },
   });
   const events = child.stdio[4] as Socket;
   events.on('error', () => undefined);
-  return new Promise<Held>((resolve, reject) => {
-    let why = { message: 'The processes of the sandbox could not be stopped.', hint: null as string | null };
+  return new Promise<ChildProcess>((resolve, reject) => {
+    let why = { message: `The processes of the sandbox could not be ${done}.`, hint: null as string | null };
     child.on('error', (cause) => reject(cannotStart(cause)));
     child.on('close', () => reject(new AgentfwError('AFW_FREEZE', why.message, { ...(why.hint === null ? {} : { hint: why.hint }) })));
     events.on('data', frameReader((message) => {
       const event = parseEvent(message);
-      if (event.event === 'error') why = { message: `Can't hold the sandbox still: ${event.message}`, hint: event.hint };
-      // A signal and not a word on the channel: whoever releases may be in the middle of synchronous work.
-      if (event.event === 'frozen') resolve({ release: () => void child.kill('SIGTERM') });
+      if (event.event === 'error') why = { message: `Can't hold the sandbox still, or let it go on: ${event.message}`, hint: event.hint };
+      if (event.event === done) resolve(child);
     }));
   });
 }
@@ -165,6 +187,7 @@ function parseEvent(message: unknown): DriverEvent {
     case 'continued':
     case 'empty':
     case 'frozen':
+    case 'thawed':
       return { event };
     default:
       throw new Error(`the driver sent an unknown event ${JSON.stringify(event)}`);

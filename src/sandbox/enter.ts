@@ -6,6 +6,7 @@ import { startDriver } from '../kernel/driver.js';
 import { hasOwnTerminal, isSameProcess } from '../kernel/process.js';
 import { flagsDocument } from '../policy/flags.js';
 import { buildEnvironment, type CompiledPolicy } from '../policy/index.js';
+import { refuseFrozen } from './frozen.js';
 import { placesOf, rlimitsOf } from './limits.js';
 import { driverError } from './run.js';
 import type { SandboxRecord } from './sandbox.js';
@@ -34,6 +35,7 @@ export async function enterSandbox(options: EnterOptions): Promise<number> {
   const store = openStore(context);
   const record = readRecord(store, options.tag);
   const target = targetOf(record);
+  refuseFrozen(store, record);
   const account = accountOf(context);
   const cwd = options.cwd ?? record.cwd;
   const policy = readPolicyOf(store, record.tag)?.policy ?? (await compileHere(store, record.argv, NO_WISH, account.home)).policy;

@@ -44,9 +44,14 @@ export function freezerOf({ tag, state, driver }: SandboxRecord, lock: Lock): Fr
 
 /** What is started by `exec` comes from outside: being stopped keeps nobody from it. */
 function isStill(driver: number): boolean {
+  return membersOf(driver)?.every(isStopped) ?? false;
+}
+
+/** Null: the sandbox has no namespace any more. */
+export function membersOf(driver: number): number[] | null {
   const namespace = inodeOf(`/proc/${driver}/fd/${PID_NAMESPACE}`);
-  if (namespace === null) return false;
-  return readdirSync('/proc').every((pid) => !/^[0-9]+$/.test(pid) || inodeOf(`/proc/${pid}/ns/pid`) !== namespace || isStopped(pid));
+  if (namespace === null) return null;
+  return readdirSync('/proc').filter((pid) => /^[0-9]+$/.test(pid) && inodeOf(`/proc/${pid}/ns/pid`) === namespace).map(Number);
 }
 
 function inodeOf(path: string): number | null {
@@ -57,11 +62,20 @@ function inodeOf(path: string): number | null {
   }
 }
 
-function isStopped(pid: string): boolean {
+function isStopped(pid: number): boolean {
+  return 'TtZXx'.includes(stateOf(pid) ?? 'X');
+}
+
+/** True for what a signal stopped. */
+export function isHeld(pid: number): boolean {
+  return stateOf(pid) === 'T';
+}
+
+function stateOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return 'TtZXx'.includes(stat.slice(stat.lastIndexOf(')') + 2)[0] ?? 'X');
+    return stat.slice(stat.lastIndexOf(')') + 2)[0] ?? null;
   } catch {
-    return true;
+    return null;
   }
 }

@@ -20,6 +20,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   doctor: () => import('../commands/doctor.js'),
   exec: () => import('../commands/exec.js'),
   export: () => import('../commands/export.js'),
+  freeze: () => import('../commands/freeze.js'),
   kill: () => import('../commands/kill.js'),
   list: () => import('../commands/list.js'),
   log: () => import('../commands/log.js'),
@@ -38,6 +39,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   shell: () => import('../commands/shell.js'),
   show: () => import('../commands/show.js'),
   status: () => import('../commands/status.js'),
+  thaw: () => import('../commands/thaw.js'),
   undo: () => import('../commands/undo.js'),
 };
 

@@ -31,7 +31,7 @@ for (const identity of identities()) {
       const before = await written();
       await eventually('the agent goes on', async () => (await written()) > before);
     };
-    const freezers = (): readonly number[] => processesWith(/^agentfw-driver freeze /).filter((pid) => !['', 'Z'].includes(statOf(pid).split(' ')[2] ?? ''));
+    const freezers = (): readonly number[] => processesWith(new RegExp(`^agentfw-driver freeze ${driverOf(area)} `)).filter((pid) => !['', 'Z'].includes(statOf(pid).split(' ')[2] ?? ''));
 
     beforeAll(async () => {
       area = createArea(identity);
@@ -138,6 +138,11 @@ for (const identity of identities()) {
 function start(area: Area, args: readonly string[]): ChildProcess {
   const [file = '', ...rest] = area.as(area.argv(args));
   return spawn(file, rest, { cwd: area.project, env: { ...area.env }, stdio: 'ignore', detached: true });
+}
+
+/** Other tests freeze sandboxes of their own. */
+function driverOf(area: Area): number {
+  return (JSON.parse(readFileSync(join(area.state, 'sandboxes/live/sandbox.json'), 'utf8')) as { driver: { pid: number } }).driver.pid;
 }
 
 /** Let go of after each test, whatever became of it: the next one needs the store. */
