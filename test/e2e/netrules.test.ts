@@ -1,5 +1,6 @@
 /** What rules grant beyond the dial, the approver, and rules that change while the agent runs. */
 import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { chownSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -77,6 +78,53 @@ network:
       const told = await records('requests', 'first');
       expect(told.length).toBeGreaterThanOrEqual(8);
       expect(new Set(told.map(({ rule }) => rule))).toEqual(new Set(['net.host-mismatch', 'net.malformed', 'net.method']));
+    });
+
+    gated.test('datagrams pass by a rule that says `udp`, and are refused at once by one that does not', async () => {
+      const echo = createSocket('udp4', (data, from) => echo.send(Buffer.concat([Buffer.from('echo '), data]), from.port, from.address));
+      echo.bind(0, '127.0.0.1');
+      await once(echo, 'listening');
+      const { port } = echo.address();
+      try {
+        const policy = `version: 1
+network:
+  allow:
+    - {host: ${GET}, ports: [${port}], private: true}
+    - {host: ${RAW}, ports: [${port}], private: true, udp: true}
+`;
+        const send = `import socket,sys
+for host in sys.argv[2:]:
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(60); s.connect((host, int(sys.argv[1])))
+    try:
+        s.send(host[:3].encode()); print(s.recv(100).decode())
+    except OSError as e: print(type(e).__name__)`;
+        const outcome = await run('udp', policy, `${python} -c '${send}' ${port} ${RAW} ${GET}`);
+
+        expect(outcome.stdout, outcome.stderr).toBe('echo raw\nConnectionRefusedError\n');
+        expect((await records('udp', 'udp')).map(({ verdict, object }) => [verdict, object['host']])).toEqual([['allow', RAW], ['deny', GET]]);
+      } finally {
+        echo.close();
+      }
+    });
+
+    gated.test('TLS that does not say its name passes by a rule that says `hiddenName`, and gets an alert by one that does not (NT14)', async () => {
+      const policy = `version: 1
+network:
+  allow:
+    - {host: ${GET}, ports: [${up.port}], private: true}
+    - {host: ${RAW}, ports: [${up.port}], private: true, hiddenName: true}
+`;
+      // The server speaks plain HTTP: what reaches it is answered in no TLS.
+      const hello = `import socket,ssl,sys
+c = ssl.create_default_context(); c.check_hostname = False; c.verify_mode = ssl.CERT_NONE
+for host in sys.argv[2:]:
+    try: c.wrap_socket(socket.create_connection((host, int(sys.argv[1])), 60))
+    except ssl.SSLError as e: print(e.reason)`;
+      const outcome = await run('hidden', policy, `${python} -c '${hello}' ${up.port} ${GET} ${RAW}`);
+
+      expect(outcome.stdout.split('\n')[0], outcome.stderr).toBe('TLSV1_ALERT_ACCESS_DENIED');
+      expect(outcome.stdout.split('\n')[1]).toMatch(/WRONG_VERSION_NUMBER|HTTP/);
+      expect((await records('hidden', 'first')).map(({ rule, object }) => [rule, object['host']])).toEqual([['net.sni-missing', GET]]);
     });
 
     gated.test('an approver answers where nobody watches; what it does not answer is a no', async () => {
