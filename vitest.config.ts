@@ -5,7 +5,7 @@ const report = process.env['AGENTFW_TEST_REPORT'];
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/helpers/agents-end.ts'],
+    globalSetup: ['test/helpers/agents-end.ts', 'test/helpers/reach.ts'],
     setupFiles: ['test/helpers/umask.ts'],
     // For what hangs, not for what is slow: the slowest test takes seconds, on a busy machine minutes.
     testTimeout: 600_000,

@@ -8,6 +8,7 @@ import { commitStatus, type CommitResult } from '../../src/changes/result.js';
 import { AT_FDCWD, KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { look } from '../crash/look.js';
+import { needs } from '../helpers/needs.js';
 import { at, changesIn, commit, contextFor, makeWorld, picture, planOf, sh, singleCalls, type World } from './world.js';
 
 let world: World;
@@ -158,7 +159,7 @@ describe('what never reaches the host (I8)', () => {
 });
 
 describe('fidelity', () => {
-  test('modes, times in ns, xattrs, ACLs, links, sparse files and odd names survive (E101, E119)', () => {
+  needs('acl').test('modes, times in ns, xattrs, ACLs, links, sparse files and odd names survive (E101, E119)', () => {
     sh(world, `mkdir -p $U/d; cd $U/d; printf x >$'new\\nline'; printf x >$'tab\\t"quote'; printf x >-dash; printf x >$'\\xff\\xfe'; printf x >"$(printf 'n%.0s' {1..255})"
       echo l >l1; ln l1 l2; ln -s "$(printf 't%.0s' {1..4000})" long; truncate -s 100M sparse; mkdir -m 1777 sticky; echo m >m; chmod 0604 m; touch -d '2001-02-03 04:05:06.123456789' m; setfacl -m u:7:rw m; setfacl -d -m u:8:rx sticky`);
     setX(join(world.upper, 'd/m'), 'user.big', 'v'.repeat(2000));
@@ -170,7 +171,7 @@ describe('fidelity', () => {
     expect(statSync(join(world.host, 'd/sparse')).blocks).toBeLessThan(64);
     expect(statSync(join(world.host, 'd/m'), { bigint: true }).mtimeNs).toBe(981173106123456789n);
   });
-  test('the same when nothing can be moved', () => {
+  needs('acl').test('the same when nothing can be moved', () => {
     sh(world, `mkdir -p $U/d/e; cd $U/d; echo l >l1; ln l1 e/l2; ln -s t s; truncate -s 100M sparse; mkdir -m 1777 sticky; echo m >m; chmod 0604 m; touch -d '2001-02-03 04:05:06.123456789' m; setfacl -m u:7:rw m; mkfifo e/f; touch -d 2002-01-01 e .`);
     const old = look({ host: join(world.upper, 'd'), upper: world.upper }, 'host');
 
@@ -281,7 +282,7 @@ describe('a part of the changes', () => {
     expect(picture(world.host)).toBe(`/ 755\n/a 640 x1 ${Buffer.from('some hunks\n').toString('base64')}\n/b 644 x1 ${Buffer.from('merged\n').toString('base64')}`);
     expect(readdirSync(world.upper)).toEqual(['a']);
   });
-  test('composed content lands with the metadata that goes with it, of the host\'s file with several names too', () => {
+  needs('attr').test('composed content lands with the metadata that goes with it, of the host\'s file with several names too', () => {
     sh(world, 'echo old >$H/a; chmod 600 $H/a; setfattr -n user.own -v host $H/a; echo old >$H/b; chmod 600 $H/b; ln $H/b $H/c; for f in a b; do echo agent >$U/$f; chmod 755 $U/$f; done');
     const meta = { mode: statSync(join(world.host, 'a')).mode, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
     const composed = new Map(['a', 'b'].map((name) => [at(world, name), { content: Buffer.from('some hunks\n'), consume: false, meta }]));

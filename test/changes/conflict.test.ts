@@ -7,6 +7,7 @@ import { judgeConflicts } from '../../src/changes/conflict.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { AT_FDCWD } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
+import { needs } from '../helpers/needs.js';
 import { changesIn, commit, contextFor, makeWorld, sh, type World } from './world.js';
 
 let world: World;
@@ -146,7 +147,7 @@ describe('with a captured base', () => {
 
     expect(conflicts()).toEqual({ both: 'created', chmodded: 'changed', edited: 'changed', gone: 'deleted', link: null, saved: null, touched: null });
   });
-  test('what the agent only touched is no change of its when the host changes it', () => {
+  needs('attr').test('what the agent only touched is no change of its when the host changes it', () => {
     sh(world, 'mkdir $H/dir $H/both; for f in same edited chmodded gone tagged; do echo old >$H/$f; done; ln -s t $H/link');
     begin();
     sh(world, 'mkdir $U/dir $U/both; for f in same edited chmodded gone tagged; do echo old >$U/$f; done; ln -s t $U/link');

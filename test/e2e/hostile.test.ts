@@ -29,7 +29,7 @@ for (const identity of identities()) {
       expect(run.status).toBe(0);
     });
 
-    test('files without permissions land, attributes and all, and are taken back', async () => {
+    needs('attr').test('files without permissions land, attributes and all, and are taken back', async () => {
       await area.native(['sh', '-c', 'for n in read none write; do echo 1 > $n; setfattr -n user.mine -v 1 $n; done; echo 1 > gone']);
       const job = 'for n in read none write; do echo 2 > $n; done; chmod 444 read; chmod 000 none; chmod 200 write; mv gone moved; chmod 444 moved';
       await area.cli(['run', '--tag', 'modes', '--net', 'off', '--', 'sh', '-c', job]);

@@ -4,7 +4,7 @@ import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, mountsBelow, ownSleep, type Area } from '../helpers/sandbox.js';
+import { createArea, eventually, identities, mountsBelow, ownSleep, repository, type Area } from '../helpers/sandbox.js';
 
 interface Saved {
   readonly state: string;
@@ -138,7 +138,7 @@ for (const identity of identities()) {
 
     gated.test('a run inside a run is refused with a sentence, whatever profile it asks for (PO04)', async () => {
       // The checkout may lie where the sandbox has its own, such as /tmp.
-      const outcome = await run(['--rm', '--share', process.cwd()], ...area.argv(['run', '--profile', 'generic', '--', 'true']));
+      const outcome = await run(['--rm', '--share', repository], ...area.argv(['run', '--profile', 'generic', '--', 'true']));
 
       expect(outcome.status, outcome.stderr).toBe(125);
       expect(outcome.stderr).toContain("Can't run inside a sandbox");

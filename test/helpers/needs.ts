@@ -10,7 +10,7 @@ import { makeGroups, removeGroups } from '../../src/kernel/cgroup.js';
 import { parseMountinfo } from '../../src/view/mountinfo.js';
 
 export type Prerequisite =
-  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'cgroup' | 'scopes' | RealAgent;
+  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'acl' | 'attr' | 'cgroup' | 'scopes' | RealAgent;
 
 /** Packages of npm: learnt at run time. */
 type RealAgent = 'claude' | 'codex' | 'gemini' | 'opencode' | 'newer-node';
@@ -26,7 +26,7 @@ const probes: Record<Exclude<Prerequisite, RealAgent>, Probe> = {
   overlay: () => (asPlainUser(['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', overlayScript])
     ? null
     : 'no overlay mount in a user namespace'),
-  loop: () => (process.getuid?.() === 0 && existsSync('/dev/loop-control') && has('mkfs.ext4') ? null : 'no loop mounts (needs root)'),
+  loop: () => (process.getuid?.() === 0 && existsSync('/dev/loop-control') && isThere('mkfs.ext4') ? null : 'no loop mounts (needs root)'),
   python: () => (run(['/usr/bin/python3', '-c', 'import ctypes, mmap, sqlite3']) ? null : 'no /usr/bin/python3'),
   git: () => program('git'),
   tmux: () => program('tmux'),
@@ -34,6 +34,8 @@ const probes: Record<Exclude<Prerequisite, RealAgent>, Probe> = {
   less: () => program('less'),
   setpriv: () => program('setpriv'),
   gcc: () => program('gcc'),
+  acl: () => program('setfacl'),
+  attr: () => program('setfattr'),
   scopes: () => (hasScopes() ? null : 'no Landlock scopes for signals and abstract sockets (Linux 6.12)'),
   cgroup: () => canMakeGroups() ? null : 'no control group can be made that limits processes',
 };
@@ -84,6 +86,11 @@ export function needs(...names: readonly Prerequisite[]): Gated {
   return { test: fail, describe: fail };
 }
 
+/** Whether it is there. */
+export function has(name: Prerequisite): boolean {
+  return reasonOf(name) === null;
+}
+
 /** True when AGENTFW_REQUIRE names it. */
 export function required(name: Prerequisite): boolean {
   return (process.env['AGENTFW_REQUIRE'] ?? '').split(',').map((word) => word.trim()).includes(name);
@@ -112,10 +119,10 @@ function isAgent(name: Prerequisite): name is RealAgent {
 }
 
 function program(name: string): string | null {
-  return has(name) ? null : `no ${name} in PATH`;
+  return isThere(name) ? null : `no ${name} in PATH`;
 }
 
-function has(name: string): boolean {
+function isThere(name: string): boolean {
   return run(['sh', '-c', 'command -v "$1"', 'sh', name]);
 }
 

@@ -50,7 +50,8 @@ export interface Area {
   readonly remove: () => Promise<void>;
 }
 
-export const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+/** The checkout, or what stands for it where a plain user can't enter it (reach.ts). */
+export const repository = process.env['AGENTFW_TEST_REPOSITORY'] ?? resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 export const helpers = join(repository, 'test/helpers');
 /** the machine's own python: a version manager's shims are not readable by every user */
 export const python = '/usr/bin/python3';
