@@ -5,7 +5,7 @@ import { resultJson, sayRecovered } from '../ui/commits.js';
 export default class Recover extends AgentfwCommand {
   static override id = 'recover';
   static override summary = 'finish or take back what a crash interrupted';
-  static override description = 'commit, undo and discard do this first, by themselves.';
+  static override description = 'commit, undo, discard and run --in do this first, by themselves.';
   static override usage = ['recover'];
   static wordless = true as const;
   static override flags = { ...common };

@@ -2,17 +2,21 @@ import { boolean, string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
 import { toText } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
+import { recoverRecorded } from '../changes/effects.js';
 import { endByPolicy } from '../changes/ending.js';
+import type { Recovered } from '../changes/engine.js';
 import { glance } from '../changes/gather.js';
 import type { PolicyFlags } from '../policy/index.js';
 import { acceptedNames } from '../sandbox/accepted.js';
 import { literalPath } from '../sandbox/policy.js';
 import { runSandbox, type RunOptions } from '../sandbox/run.js';
 import { parseConnectHost, parsePublish } from '../gate/publish.js';
+import type { Store } from '../sandbox/store.js';
 import { hasOwnTerminal } from '../kernel/process.js';
 import { attention, warning } from '../ui/attention.js';
 import { afterRun, isEmpty } from '../ui/afterrun.js';
 import { AgentfwCommand } from '../ui/command.js';
+import { sayRecovered } from '../ui/commits.js';
 import { failedReport, reportFile, runReport } from '../ui/report.js';
 
 const many = { multiple: true, multipleNonGreedy: true } as const;
@@ -71,7 +75,7 @@ export default class Run extends AgentfwCommand {
       if (failed !== null) this.printer.say(`agentfw: ${failed}`);
     };
     const run = runSandbox({
-      ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null },
+      ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null, onResume: (store: Store) => this.finishCommits(store) },
       net: (flags.net ?? 'ask') as RunOptions['net'],
       network: {
         person: flags.detach !== true && hasOwnTerminal(),
@@ -105,6 +109,21 @@ export default class Run extends AgentfwCommand {
       throw error;
     });
   }
+
+  private finishCommits(store: Store): void {
+    const recovered = recoverRecorded(store, { onWait: (what) => this.printer.say(`agentfw: waiting for ${what}`) });
+    const blocked = recovered.find(({ outcome }) => outcome === 'blocked');
+    if (blocked !== undefined) throw unfinished(blocked);
+    sayRecovered(this.printer, recovered);
+  }
+}
+
+/** What an interrupted commit left belongs on the host or in the layer before the agent sees either. */
+function unfinished({ id, error }: Recovered): AgentfwError {
+  return new AgentfwError('AFW_UNFINISHED', `An earlier commit ${id} is unfinished${error === null ? '' : `: ${error}`}`, {
+    status: 125,
+    hint: 'Free what stands in the way, then run agentfw recover',
+  });
 }
 
 const MOST_LOOKED_AT = 2000;

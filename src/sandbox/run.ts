@@ -51,6 +51,8 @@ export interface RunOptions {
   readonly warn: (text: string) => void;
   /** `--detach`: the agent runs, and this command is about to return */
   readonly onDetached: (tag: string) => void;
+  /** `--in`: called when nobody else can start it any more and nothing of it is looked at yet; throws to refuse */
+  readonly onResume: (store: Store) => void;
   /** called when the agent's tree has ended and its record is written; a status in place of the agent's 0, or null */
   readonly onStopped: (store: Store, record: SandboxRecord, policy: CompiledPolicy, facts: RunFacts) => number | null;
 }
@@ -113,6 +115,7 @@ async function open(store: Store, options: RunOptions): Promise<Opened> {
   }
   const running = lockRunning(store, options.resume);
   try {
+    options.onResume(store);
     const record = readRecord(store, options.resume);
     if (record.mode !== mode) throw otherMode(record);
     if (record.state === 'discarded') throw new AgentfwError('AFW_DISCARDED', `Sandbox ${record.tag} is discarded.`, { status: 125 });
