@@ -43,7 +43,7 @@ for (const identity of identities()) {
         expect(seen).toEqual([]);
       });
 
-      test('RD14 no process of the host shows in /proc', () => {
+      test('RD14 KN17 no process of the host shows in /proc, none of agentfw’s own either', () => {
         const lines = Object.values(of('processes')['cmdlines'] as Readonly<Record<string, string>>);
         expect(lines.filter((line) => line.includes('run.js'))).toEqual([]);
         expect(of('processes')['supervisor']).toSatisfy((answer: Answer) => refused.includes(String(answer)));

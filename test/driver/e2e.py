@@ -214,7 +214,7 @@ def canary_leaves_no_trace(box):
 
 
 @test()
-def canary_refuses_an_operation_that_shadows_a_layer(box):
+def canary_refuses_an_operation_that_shadows_a_layer_E26(box):
     over = ('bind', box.host, '/work', 'rw')
     refused(run(box, 'true', more=[over]), 'canary', '/work')
     refused(run(box, 'true', more=[('tmpfs', '/work', '755', 0, '')]),
@@ -222,7 +222,7 @@ def canary_refuses_an_operation_that_shadows_a_layer(box):
 
 
 @test()
-def ancestor_mount_over_a_layer_is_refused(box):
+def ancestor_mount_over_a_layer_is_refused_E26(box):
     os.mkdir(box.host + '/sub')
     ops = box.view()[:-1] + [
         ('dir', '/a', '755'), ('dir', '/a/b', '755'),
@@ -388,7 +388,7 @@ def volatile_layer_is_mounted_again_after_a_kill(box):
 
 
 @test()
-def overlapping_layers_are_explained(box):
+def overlapping_layers_are_explained_E3_E11(box):
     upper = box.mkdir('host', 'u')
     work = box.mkdir('host', 'u', 'w')
     ops = box.view()[:-1] + [box.overlay('/work', box.host,

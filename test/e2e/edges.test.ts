@@ -1,0 +1,83 @@
+/**
+ * Edge cases of copy-on-write tools that went wrong elsewhere, each with its id.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, identities, type Area } from '../helpers/sandbox.js';
+
+for (const identity of identities()) {
+  needs('userns', 'overlay', 'python').describe(`edges as ${identity.name}`, () => {
+    const gated = needs('python');
+    let area: Area;
+    beforeAll(() => {
+      area = createArea(identity);
+    });
+    afterAll(() => area.remove());
+
+    const make = async (script: string): Promise<void> => {
+      const made = await area.native(['sh', '-euc', script]);
+      expect(made.status, made.stderr).toBe(0);
+    };
+
+    gated.test('E90 renaming a directory of the host works, or is EXDEV and `mv` copies: never half', async () => {
+      await make('mkdir -p moved/sub; echo a > moved/sub/a; mkdir other; echo o > other/o');
+      const rename = 'import errno, os\ntry: os.rename("moved", "renamed")\nexcept OSError as error: print(errno.errorcode[error.errno])\nelse: print("renamed")';
+
+      const run = await area.cli(['run', '--tag', 'e90', '--net', 'off', '--', 'sh', '-c', 'python3 -c "$0"; mv other others; cat renamed/sub/a moved/sub/a 2>/dev/null; cat others/o; ls', rename]);
+
+      expect(run.status, run.stderr).toBe(0);
+      const [how, ...seen] = run.stdout.trimEnd().split('\n');
+      expect(['EXDEV', 'renamed']).toContain(how);
+      expect(seen).toEqual(expect.arrayContaining(['a', 'o', 'others', how === 'EXDEV' ? 'moved' : 'renamed']));
+      expect(seen).not.toContain(how === 'EXDEV' ? 'renamed' : 'moved');
+      expect(readdirSync(area.project).filter((name) => /moved|renamed|other/.test(name)).sort()).toEqual(['moved', 'other']);
+      await area.cli(['discard', 'e90', '--yes']);
+    });
+
+    gated.test('E93 what a replaced directory hides is told without any program of the system', async () => {
+      await make('mkdir -p again; echo a > again/a; echo b > again/b');
+      const run = await area.cli(['run', '--tag', 'e93', '--net', 'off', '--', 'sh', '-c', 'rm -r again; mkdir again; echo c > again/c']);
+      expect(run.status, run.stderr).toBe(0);
+
+      const diff = await area.native(['env', 'PATH=/nonexistent', ...area.argv(['diff', '--tag', 'e93', '--name-only'])]);
+
+      const names = diff.stdout.split('\n').filter((line) => line.startsWith(join(area.project, 'again/')));
+      expect(names.map((name) => name.slice(-1))).toEqual(['a', 'b', 'c']);
+      const commit = await area.native(['env', 'PATH=/nonexistent', ...area.argv(['commit', 'e93', '--yes'])]);
+      expect(commit.status, commit.stderr).toBe(0);
+      expect(readdirSync(join(area.project, 'again'))).toEqual(['c']);
+    });
+
+    // In a mount namespace of its own, as other tests mount meanwhile.
+    if (identity.uid === 0) gated.test('E27 looking at a layer mounts nothing', async () => {
+      const run = await area.cli(['run', '--tag', 'e27', '--net', 'off', '--', 'sh', '-c', 'echo x > looked']);
+      expect(run.status, run.stderr).toBe(0);
+      const probe = `before=$(cat /proc/self/mountinfo); "$@" > /dev/null || exit 9; [ "$before" = "$(cat /proc/self/mountinfo)" ]`;
+
+      const looked = await area.native(['unshare', '--mount', 'sh', '-c', probe, 'sh', ...area.argv(['diff', '--tag', 'e27', '--stat'])]);
+
+      expect(looked.status, looked.stderr).toBe(0);
+      await area.cli(['discard', 'e27', '--yes']);
+    });
+
+    needs('git').test('E123 a checkout on the host between two runs leaves git whole on both sides', async () => {
+      const git = 'git -c user.name=n -c user.email=e';
+      await make(`mkdir repository; cd repository; git init -q -b main; echo 1 > file; git add file; ${git} commit -q -m one; git checkout -q -b other; echo 2 > file; ${git} commit -q -a -m two; git checkout -q main`);
+      const inside = (script: string, words: readonly string[]): ReturnType<Area['cli']> => area.cli(['run', ...words, '--net', 'off', '--', 'sh', '-euc', script]);
+      const first = await inside(`cd repository; echo agent > added; git add added; ${git} commit -q -m agent`, ['--tag', 'e123']);
+      expect(first.status, first.stderr).toBe(0);
+
+      await make('cd repository; git checkout -q other');
+      const second = await inside('cd repository; git log --format=%s -1 main; git fsck --no-progress; git status --porcelain > /dev/null; cat added', ['--in', 'e123']);
+
+      expect(second.status, second.stderr).toBe(0);
+      expect(second.stdout).toBe('agent\nagent\n');
+      await make('cd repository; git fsck --no-progress; [ "$(cat file)" = 2 ]; [ "$(git symbolic-ref --short HEAD)" = other ]');
+      expect(existsSync(join(area.project, 'repository/added'))).toBe(false);
+      expect(readFileSync(join(area.project, 'repository/.git/HEAD'), 'utf8')).toBe('ref: refs/heads/other\n');
+      await area.cli(['discard', 'e123', '--yes']);
+    });
+  });
+}
