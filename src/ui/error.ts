@@ -11,6 +11,13 @@ export interface ErrorReport {
   readonly status: number;
 }
 
+/** Of the shell that started us, or of the machine. */
+const LIMITS: Readonly<Record<string, string>> = {
+  EFBIG: 'Raise the largest size of a file: ulimit -f',
+  EMFILE: 'Allow more open files: ulimit -n',
+  ENFILE: 'The whole machine has too many files open: sysctl fs.file-max',
+};
+
 /** Any thrown value as a report: ours as it is, a system error by its errno, the rest as internal. */
 export function reportOf(error: unknown): ErrorReport {
   if (error instanceof AgentfwError) {
@@ -19,7 +26,7 @@ export function reportOf(error: unknown): ErrorReport {
   if (isNoSpace(error)) return diskFull(error);
   const errno = errnoOf(error);
   if (error instanceof Error && errno !== null && /^E[A-Z0-9]+$/.test(errno)) {
-    return { code: 'AFW_SYSTEM', message: error.message, causes: causesOf(error.cause), hint: null, status: 1 };
+    return { code: 'AFW_SYSTEM', message: error.message, causes: causesOf(error.cause), hint: LIMITS[errno] ?? null, status: 1 };
   }
   const message = error instanceof Error ? error.message : String(error);
   return {

@@ -5,7 +5,7 @@
  */
 import { execa } from 'execa';
 import { spawnSync } from 'node:child_process';
-import { accessSync, chownSync, constants, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { accessSync, chownSync, constants, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -156,6 +156,11 @@ export function jsonOf<T>(outcome: Outcome): T {
 export function roomForAreas(): string {
   const wanted = [process.env['AGENTFW_TEST_DIR'], '/srv', tmpdir()].find((dir) => dir !== undefined && writable(dir));
   return realpathSync(wanted ?? tmpdir());
+}
+
+/** False where areas have a disk of their own: the layers of what lies there are on it too, not in the store. */
+export function onRootDisk(): boolean {
+  return statSync(roomForAreas()).dev === statSync('/').dev;
 }
 
 function writable(dir: string): boolean {

@@ -21,6 +21,8 @@ describe('reportOf', () => {
     const full = Object.assign(new Error("ENOSPC: no space left on device, write 'x'"), { code: 'ENOSPC' });
 
     expect(reportOf(system)).toMatchObject({ code: 'AFW_SYSTEM', status: 1 });
+    expect(reportOf(system)).toMatchObject({ hint: null });
+    expect(reportOf(Object.assign(new Error('EMFILE: Too many open files'), { code: 'EMFILE' })).hint).toContain('ulimit -n');
     expect(reportOf(full)).toMatchObject({ code: 'AFW_DISK_FULL', causes: [full.message], status: 1 });
     expect(reportOf(new TypeError('x is undefined'))).toMatchObject({ code: 'AFW_INTERNAL', status: 70 });
     expect(reportOf('thrown text')).toMatchObject({ message: 'Internal error: thrown text', status: 70 });
