@@ -7,15 +7,16 @@ import { needs } from '../helpers/needs.js';
 import { childrenOf } from '../helpers/processes.js';
 import { createArea, eventually, identities, jsonOf, ownSleep, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
 
-/** Writes a line to `a`, then the same to `b`, forever: at every moment `a` has as many as `b`, or one more. */
+/** Writes a line to `a`, then the same to `b`, forever, some 50,000 a second: at every moment `a` has as many as `b`, or one more. */
 const WRITER = `
-import os, signal, subprocess, sys, threading
+import os, signal, subprocess, sys, threading, time
 stopped = subprocess.Popen(["sleep", "1000"]); os.kill(stopped.pid, signal.SIGSTOP)
 threading.Thread(target=lambda: [subprocess.run(["true"]) for _ in iter(int, 1)], daemon=True).start()
 open("stopped", "w").write(str(stopped.pid))
 a, b, n = open("a", "w"), open("b", "w"), 0
 while True:
     a.write("%d\\n" % n); a.flush(); b.write("%d\\n" % n); b.flush(); n += 1
+    n % 200 or time.sleep(0.002)
 `;
 const { test } = needs('userns', 'overlay');
 
