@@ -10,7 +10,7 @@ import { makeGroups, removeGroups } from '../../src/kernel/cgroup.js';
 import { parseMountinfo } from '../../src/view/mountinfo.js';
 
 export type Prerequisite =
-  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'acl' | 'attr' | 'cgroup' | 'scopes' | RealAgent;
+  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'acl' | 'attr' | 'cgroup' | 'scopes' | 'registry' | RealAgent;
 
 /** Packages of npm: learnt at run time. */
 type RealAgent = 'claude' | 'codex' | 'gemini' | 'opencode' | 'newer-node';
@@ -37,6 +37,7 @@ const probes: Record<Exclude<Prerequisite, RealAgent>, Probe> = {
   acl: () => program('setfacl'),
   attr: () => program('setfattr'),
   scopes: () => (hasScopes() ? null : 'no Landlock scopes for signals and abstract sockets (Linux 6.12)'),
+  registry: () => (run(['npm', 'view', 'is-number', 'version', '--fetch-retries=0', '--fetch-timeout=10000']) ? null : 'npm reaches no registry'),
   cgroup: () => canMakeGroups() ? null : 'no control group can be made that limits processes',
 };
 
