@@ -52,6 +52,8 @@ export interface Area {
 
 /** The checkout, or what stands for it where a plain user can't enter it (reach.ts). */
 export const repository = process.env['AGENTFW_TEST_REPOSITORY'] ?? resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+/** What was said but for the notice of a kernel before 6.12 at every start. */
+export const unnoticed = (text: string): string => text.replace(/^agentfw: this kernel lacks signal-scope: .*\n/m, '');
 export const helpers = join(repository, 'test/helpers');
 /** the machine's own python: a version manager's shims are not readable by every user */
 export const python = '/usr/bin/python3';
