@@ -20,7 +20,7 @@ interface Shown {
 }
 
 for (const identity of identities()) {
-  const gated = needs('root', 'userns', 'overlay');
+  const gated = needs('root', 'userns', 'overlay', 'curl');
 
   gated.describe(`the network gate as ${identity.name}`, () => {
     let area: Area;
@@ -171,7 +171,7 @@ for (const identity of identities()) {
       }
     });
 
-    needs('root', 'userns', 'overlay', 'python').describe('with somebody to ask', () => {
+    needs('root', 'userns', 'overlay', 'python', 'curl').describe('with somebody to ask', () => {
       const asking = (tag: string, script: string): Started => start(world, ['run', '--tag', tag, '--net', 'ask', '--', 'sh', '-c', script], true);
       const question = async (tag: string): Promise<Questions['questions'][number]> => {
         const found = await eventually(`${tag} asks`, async () => jsonOf<Questions>(await area.cli(['approvals', '--json'])).questions.filter((one) => one.tag === tag).slice(0, 1).map((one) => ({ one }))[0] ?? false);

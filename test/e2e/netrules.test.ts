@@ -13,7 +13,7 @@ import { makeWorld, OTHER, RULES, startUpstream, type Upstream, type World } fro
 const [GET = '', RAW = '', ASKED = ''] = RULES;
 
 for (const identity of identities()) {
-  const gated = needs('root', 'userns', 'overlay', 'python');
+  const gated = needs('root', 'userns', 'overlay', 'python', 'curl');
 
   gated.describe(`rules of the network gate as ${identity.name}`, () => {
     let area: Area;

@@ -11,7 +11,7 @@ import { createArea, eventually, identities, jsonOf, python, type Area, type Out
 import { ALLOWED, makeWorld, OTHER, startUpstream, type Upstream, type World } from '../helpers/upstream.js';
 
 for (const identity of identities()) {
-  const gated = needs('root', 'userns', 'overlay');
+  const gated = needs('root', 'userns', 'overlay', 'curl');
 
   gated.describe(`ways around the network gate as ${identity.name}`, () => {
     let area: Area;

@@ -75,6 +75,9 @@ for (const identity of identities()) {
       expect(await inside()).not.toBe(host);
       const links = await run(['--rm'], 'sh', '-c', 'cat /proc/net/dev | tail -n +3 | wc -l');
       expect(links.stdout).toBe('1\n');
+    });
+
+    needs('curl', 'userns', 'overlay').test('with nobody to ask, what no rule names is refused and its rule is told', async () => {
       const asked = await area.cli(['run', '--tag', 'asks', '--', 'sh', '-c', "curl -s -m 20 -o /dev/null -w '%{http_code}' http://nowhere.example/ || echo none"]);
       expect(asked.stdout).toBe('403');
       expect(asked.stderr).toContain('network: {allow: ["nowhere.example:80"]}');

@@ -4,7 +4,10 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { python } from '../helpers/sandbox.js';
+import { needs } from '../helpers/needs.js';
 import { behindGate, buildHarness, listen, REFUSAL, sh, startBehindGate, type Answers } from './harness.js';
+
+const withCurl = needs('curl');
 
 const web = createHttp((request, response) => response.end(`hello ${request.headers.host ?? ''}\n`));
 let port = 0;
@@ -20,7 +23,7 @@ afterAll(() => web.close());
 const allow = (...names: string[]): Answers => ({ conn: ({ name, ip }) => (names.includes(name ?? ip) ? { addrs: ['127.0.0.1'], port } : null) });
 
 describe.each(['tproxy', 'redir', 'notify'] as const)('rung `%s`', (rung) => {
-  test('an allowed name is dialled, a refused one reads why in its own language', async () => {
+  withCurl.test('an allowed name is dialled, a refused one reads why in its own language', async () => {
     const script = 'curl -sS -m 60 http://ok.test/; curl -s -m 60 http://no.test/; curl -sS -m 60 -H "Accept: application/json" http://no.test/; curl -sS -m 60 https://no.test/ 2>&1; curl -sS -m 60 http://no.test:22/ 2>&1';
 
     const { out, messages } = await behindGate(sh(script), allow('ok.test'), { rung });
@@ -33,14 +36,14 @@ describe.each(['tproxy', 'redir', 'notify'] as const)('rung `%s`', (rung) => {
     expect(messages.filter(({ t }) => t === 'close')).toHaveLength(5);
   });
 
-  test('NP13 an IPv6 destination is captured like any other', async () => {
+  withCurl.test('NP13 an IPv6 destination is captured like any other', async () => {
     const { out, messages } = await behindGate(sh('curl -sS -m 60 "http://[2001:db8::7]/"'), {}, { rung });
 
     expect(out).toContain('Forbidden by agentfw');
     expect(messages).toContainEqual(expect.objectContaining({ t: 'conn', ip: '2001:db8::7', name: null, port: 80 }));
   });
 
-  test('a kernel without IPv6 has the same gate, for IPv4: names, answers of any server, refused datagrams', async () => {
+  withCurl.test('a kernel without IPv6 has the same gate, for IPv4: names, answers of any server, refused datagrams', async () => {
     const script = `curl -sS -m 60 http://ok.test/; curl -s -m 60 -o /dev/null -w '%{http_code}\n' http://no.test/; getent ahostsv4 ok.test | head -1; ${python} -c 'import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(60)
 s.sendto(bytes.fromhex("0001010000010000000000000267740474657374000001" "0001"), ("9.9.9.9", 53)); print(s.recvfrom(600)[1][0])
@@ -55,7 +58,7 @@ except OSError as error: print(type(error).__name__)'`;
     expect(messages.find(({ t }) => t === 'ready')).toMatchObject({ rung, ipv6: false });
   });
 
-  test('NP14 the sandbox has a loopback of its own, and its gate port leads nowhere', async () => {
+  withCurl.test('NP14 the sandbox has a loopback of its own, and its gate port leads nowhere', async () => {
     const script = `curl -s -m 60 http://127.0.0.1:${port}/; echo $?; curl -s -m 60 http://127.0.0.1:61/; echo $?; curl -s -m 60 http://198.18.0.2:61/; echo $?`;
 
     const { out, messages } = await behindGate(sh(script), allow('127.0.0.1'), { rung });
@@ -66,7 +69,7 @@ except OSError as error: print(type(error).__name__)'`;
 });
 
 describe('as root without an outer user namespace', () => {
-  test('the gate works the same', async () => {
+  withCurl.test('the gate works the same', async () => {
     if (process.getuid?.() !== 0) return;
 
     const { out } = await behindGate(sh('curl -sS -m 60 http://ok.test/'), allow('ok.test'), { as: 'root' });
@@ -181,7 +184,7 @@ print(n, h.digest()==e.digest())`;
     expect(out).toBe('ConnectionResetError\n');
   });
 
-  test('the next vetted address is tried when the first refuses', async () => {
+  withCurl.test('the next vetted address is tried when the first refuses', async () => {
     const { out } = await behindGate(sh('curl -sS -m 60 http://ok.test/'), { conn: () => ({ addrs: ['127.0.0.9', '127.0.0.1'], port }) });
 
     expect(out).toBe('hello ok.test\n');

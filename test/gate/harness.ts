@@ -2,10 +2,11 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { openChannel, type Channel, type ConnQuestion, type GateMessage } from '../../src/gate/channel.js';
+import { repository } from '../helpers/sandbox.js';
 
-const DRIVER = fileURLToPath(new URL('../../driver', import.meta.url));
+const DRIVER = join(repository, 'driver');
 /** `gate-harness-san` runs the same tests under sanitizers. */
 export const HARNESS = `${DRIVER}/build/${process.env['AGENTFW_TEST_HARNESS'] ?? 'gate-harness'}`;
 

@@ -19,8 +19,11 @@ import { makeRecords } from '../../src/gate/records.js';
 import { parsePublish } from '../../src/gate/publish.js';
 import { native as kernel } from '../../src/kernel/native.js';
 import type { CompiledPolicy } from '../../src/policy/compiled.js';
+import { needs } from '../helpers/needs.js';
 import { policyOf as compilePolicyOf } from '../policy/make.js';
 import { buildHarness, HARNESS, sh } from './harness.js';
+
+const withCurl = needs('curl');
 
 const web = createServer((request, response) => response.end(`hello ${request.headers.host ?? ''}\n`));
 let dir = '';
@@ -109,7 +112,7 @@ const curl = (host: string): string => `curl -s -m 300 http://${host}:${port}/`;
 const state = (reply: ControlReply | null): ControlReply & { ok: true; state: never } => reply as never;
 
 describe('a run behind policy, questions and records', () => {
-  test('allowed and denied names, each with exactly one record of its decision', async () => {
+  withCurl.test('allowed and denied names, each with exactly one record of its decision', async () => {
     const run = await start(sh(`${curl('a.test')}; ${curl('d.test')}; ${curl('169.254.169.254')}`), await policyOf({ allow: ['a.test'], deny: ['d.test'] }));
     const { out, log } = await finish(run);
 
@@ -126,7 +129,7 @@ describe('a run behind policy, questions and records', () => {
     expect(readFileSync(join(dir, 'notes', 'notes'), 'utf8')).toMatch(/d\.test:\d+ \[test\.deny\]/);
   });
 
-  test('what was allowed a moment ago begins at once, and is judged and recorded all the same', async () => {
+  withCurl.test('what was allowed a moment ago begins at once, and is judged and recorded all the same', async () => {
     const evil = `curl -s -m 300 -H 'Host: evil.test' http://a.test:${port}/`;
     const run = await start(sh(`for i in 1 2 3 4 5 6 7 8; do ${curl('a.test')}; done; ${evil}; ${evil}`), await policyOf({ allow: ['a.test'] }));
     const { out, log } = await finish(run);
@@ -138,7 +141,7 @@ describe('a run behind policy, questions and records', () => {
     expect(log.filter(({ kind }) => kind === 'first')).toMatchObject([{ verdict: 'deny' }, { verdict: 'deny' }]);
   });
 
-  test('an unknown destination is held, answered from another terminal, and goes through', async () => {
+  withCurl.test('an unknown destination is held, answered from another terminal, and goes through', async () => {
     const run = await start(sh(`${curl('new.test')}; ${curl('new.test')}`), await policyOf({ allow: ['other.test'] }));
     const asked = await question();
     expect(asked.rule).toBe(`new.test:${port}`);
@@ -151,7 +154,7 @@ describe('a run behind policy, questions and records', () => {
     expect(log.filter(({ kind }) => kind === 'conn')).toMatchObject([{ verdict: 'deny', rule: 'ask.answer', approval: asked.id }, { verdict: 'deny', rule: 'ask.answer', approval: asked.id }]);
   });
 
-  test('a yes after the client gave up serves its retry', async () => {
+  withCurl.test('a yes after the client gave up serves its retry', async () => {
     const policy = await policyOf({});
     const run = await start(sh(`curl -s -m 5 http://new.test:${port}/; echo $?; ${waits}; ${curl('new.test')}`), policy);
     const asked = await question();
@@ -165,7 +168,7 @@ describe('a run behind policy, questions and records', () => {
     expect(log.filter(({ kind }) => kind === 'conn')).toMatchObject([{ detail: { gone: true } }, { approval: null, rule: 'net.private' }]);
   });
 
-  test('`net deny` cuts what is open', async () => {
+  withCurl.test('`net deny` cuts what is open', async () => {
     const run = await start(sh(`/usr/bin/python3 -c 'import socket\ns=socket.create_connection(("a.test",${port}))\nprint("up",flush=True)\ntry: print(s.recv(1))\nexcept OSError as e: print(type(e).__name__)'; ${curl('a.test')}`), await policyOf({ allow: ['a.test'] }));
     await expect.poll(() => run.gate.session.connections().filter((one) => one.state === 'open').length).toBe(1);
     expect(await askSandbox(dir, { do: 'net', op: 'deny', rule: `a.test:${port}` })).toMatchObject({ ok: true, cut: 1 });
@@ -175,7 +178,7 @@ describe('a run behind policy, questions and records', () => {
     expect(out).toContain('ask.answer');
   });
 
-  test('nobody can answer: refused at once, and listed as a ready-made rule', async () => {
+  withCurl.test('nobody can answer: refused at once, and listed as a ready-made rule', async () => {
     const run = await start(sh(`${curl('x.test')}; ${curl('x.test')}`), await policyOf({}), { enabled: false });
     const wanted = run.gate.asking;
     const { out } = await finish(run);
@@ -193,7 +196,7 @@ describe('a run behind policy, questions and records', () => {
     expect(await askSandbox(dir, { do: 'state' })).toBeNull();
   });
 
-  test('an audit that can\'t be written ends the tree', async () => {
+  withCurl.test('an audit that can\'t be written ends the tree', async () => {
     const run = await start(sh(`${waits}; ${curl('a.test')}; sleep 1000`), await policyOf({ allow: ['a.test'] }));
     run.audit.leave();
     letGo();
@@ -207,7 +210,7 @@ describe('a run behind policy, questions and records', () => {
 });
 
 describe('names', () => {
-  test('NP01 an unknown name is not sent upstream; an allowed one that is missing looks missing', async () => {
+  withCurl.test('NP01 an unknown name is not sent upstream; an allowed one that is missing looks missing', async () => {
     const run = await start(sh(`getent hosts secret.evil.test; curl -sS -m 300 http://typo.test:${port}/ 2>&1; getent hosts metadata.google.internal || echo none`), await policyOf({ allow: ['*.evil2.test', 'typo.test:443'] }), { enabled: false });
     const { out, log } = await finish(run);
 

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { spawn, spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -335,7 +335,10 @@ for i in range(3000):
 `]);
     expect(made.status).toBe(0);
 
-    expect(removeTree(testContext({}).kernel, AT_FDCWD, fromText(`${dir}/t`))).toBe(null);
+    const { kernel } = testContext({});
+    const at = kernel.open(AT_FDCWD, fromText(dir), constants.O_RDONLY | constants.O_DIRECTORY);
+    expect(removeTree(kernel, at, fromText('t'))).toBe(null);
+    kernel.close(at);
     expect(readdirSync(dir)).toEqual([]);
   });
 });
