@@ -1,11 +1,12 @@
 /** `freeze` and `thaw`: a running sandbox that stands still for as long as its user wants. */
-import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { childrenOf } from '../helpers/processes.js';
+import { childrenOf, strike } from '../helpers/processes.js';
 import { createArea, eventually, identities, jsonOf, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { holdStore, isAwaited, releaseStores } from '../helpers/store-lock.js';
 
 /** Appends to `a` forever, beside a program that it has stopped itself. */
 const WRITER = `
@@ -48,7 +49,7 @@ for (const identity of identities()) {
       await eventually('the agent writes', async () => (await cli('show', `box:${join(area.project, 'a')}`)).stdout.length > 100);
     });
     afterEach(async () => {
-      held.splice(0).forEach((lock) => lock.kill());
+      releaseStores();
       const ended = new Promise((done) => (agent.exitCode === null && agent.signalCode === null ? agent.once('exit', done) : done(null)));
       await cli('kill', 'box');
       await ended;
@@ -147,38 +148,6 @@ function jsonDriver(area: Area): number {
 function start(area: Area, args: readonly string[]): ChildProcess {
   const [file = '', ...rest] = area.as(area.argv(args));
   return spawn(file, rest, { cwd: area.project, env: { ...area.env }, stdio: 'ignore', detached: true });
-}
-
-const held: { readonly kill: () => void }[] = [];
-
-/** Takes the lock that every commit of this store needs: one that holds the agent waits there. */
-async function holdStore(area: Area): Promise<{ readonly kill: () => void }> {
-  // Made by whoever comes first: it must be its owner's to open.
-  const [file = '', ...rest] = area.as(['sh', '-c', ': >>"$1"', 'sh', join(area.state, 'commits/.lock')]);
-  execFileSync(file, rest);
-  const child = execFile('flock', [join(area.state, 'commits/.lock'), 'sh', '-c', 'echo held; exec sleep 1000']);
-  await new Promise((done) => child.stdout?.once('data', done));
-  const lock = {
-    kill: () => {
-      for (const pid of childrenOf(child.pid ?? 0)) strike(pid);
-      child.kill('SIGKILL');
-    },
-  };
-  held.push(lock);
-  return lock;
-}
-
-function isAwaited(area: Area): boolean {
-  const { ino } = statSync(join(area.state, 'commits/.lock'));
-  return readFileSync('/proc/locks', 'latin1').split('\n').some((line) => line.includes('->') && line.includes(`:${ino} `));
-}
-
-function strike(pid: number): void {
-  try {
-    if (pid > 1) process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has ended by itself.
-  }
 }
 
 /** Neither stopped nor ended. */

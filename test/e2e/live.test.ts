@@ -1,11 +1,12 @@
 /** Committing what a running sandbox has at one moment (I18). */
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { childrenOf } from '../helpers/processes.js';
+import { childrenOf, strike } from '../helpers/processes.js';
 import { createArea, eventually, identities, jsonOf, ownSleep, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { holdStore, isAwaited, releaseStores } from '../helpers/store-lock.js';
 
 /** Writes a line to `a`, then the same to `b`, forever, some 50,000 a second: at every moment `a` has as many as `b`, or one more. */
 const WRITER = `
@@ -40,7 +41,7 @@ for (const identity of identities()) {
       agent = start(area, ['run', '--tag', 'live', '--net', 'off', '--', python, '-c', WRITER]);
       await eventually('the agent writes', async () => (await written()) > 1000);
     });
-    afterEach(() => held.splice(0).forEach((lock) => lock.kill()));
+    afterEach(releaseStores);
     afterAll(async () => {
       const ended = new Promise((done) => agent.once('exit', done));
       await area.cli(['kill', 'live']);
@@ -147,28 +148,6 @@ function driverOf(area: Area): number {
 }
 
 /** Let go of after each test, whatever became of it: the next one needs the store. */
-const held: { readonly kill: () => void }[] = [];
-
-/** Takes the lock that every commit of this store needs: one that holds the agent waits there. */
-async function holdStore(area: Area): Promise<{ readonly kill: () => void }> {
-  const child = execFile('flock', [join(area.state, 'commits/.lock'), 'sh', '-c', 'echo held; exec sleep 1000']);
-  await new Promise((done) => child.stdout?.once('data', done));
-  const lock = {
-    kill: () => {
-      for (const pid of childrenOf(child.pid ?? 0)) strike(pid);
-      child.kill('SIGKILL');
-    },
-  };
-  held.push(lock);
-  return lock;
-}
-
-/** Somebody stands in line for the lock of `holdStore`. */
-function isAwaited(area: Area): boolean {
-  const { ino } = statSync(join(area.state, 'commits/.lock'));
-  return readFileSync('/proc/locks', 'latin1').split('\n').some((line) => line.includes('->') && line.includes(`:${ino} `));
-}
-
 /** The agent's own process, not the supervisor that has its words too. */
 function isStopped(): boolean {
   const agents = processesWith('stopped = subprocess.Popen').map(statOf).filter((stat) => stat.includes('(python'));
@@ -181,13 +160,5 @@ function statOf(pid: number): string {
     return readFileSync(`/proc/${pid}/stat`, 'latin1');
   } catch {
     return '';
-  }
-}
-
-function strike(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // it has ended
   }
 }

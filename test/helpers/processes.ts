@@ -17,3 +17,11 @@ export function childrenOf(pid: number): readonly number[] {
 export function exists(pid: number): boolean {
   return existsSync(`/proc/${pid}`);
 }
+
+export function strike(pid: number): void {
+  try {
+    if (pid > 1) process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
+}
