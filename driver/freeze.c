@@ -115,7 +115,7 @@ static int sweep(struct freeze *z)
 {
 	int still = 1;
 
-	if (procs_in(&z->found, z->dev, z->ino))
+	if (procs_in(&z->found, z->driver, z->dev, z->ino))
 		return -1;
 	for (size_t i = 0; i < z->found.used; i++) {
 		const struct proc *p = &z->found.at[i];
@@ -346,7 +346,7 @@ int thaw_main(const char *driver, const char *start, char *const *left)
 	struct fault f;
 
 	if (find_sandbox(&z, driver, start, &f) ||
-	    (procs_in(&z.found, z.dev, z.ino) &&
+	    (procs_in(&z.found, z.driver, z.dev, z.ino) &&
 	     fault_errno(&f, "freeze", "can't look at the processes"))) {
 		event_error(&f);
 		return f.exit;

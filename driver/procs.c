@@ -101,6 +101,23 @@ static bool is_in(pid_t pid, dev_t dev, ino_t ino)
 	return stat(path, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
+/* The last number of its NSpid, of more than one, is 1. */
+static bool is_first(pid_t pid)
+{
+	char path[40], text[16384], *line, *end, *inner;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	if (read_file(AT_FDCWD, path, text, sizeof(text)) <= 0)
+		return false;
+	line = strstr(text, "\nNSpid:\t");
+	end = line ? strchr(line + 1, '\n') : NULL;
+	if (!end)
+		return false;
+	*end = '\0';
+	inner = strrchr(line, '\t');
+	return strcmp(inner, "\t1") == 0 && inner != strchr(line, '\t');
+}
+
 static int by_pid(const void *a, const void *b)
 {
 	pid_t x = ((const struct proc *)a)->pid, y = ((const struct proc *)b)->pid;
@@ -144,7 +161,7 @@ static void spread(struct procs *list)
 	}
 }
 
-int procs_in(struct procs *list, dev_t dev, ino_t ino)
+int procs_in(struct procs *list, pid_t driver, dev_t dev, ino_t ino)
 {
 	struct dirent *entry;
 	DIR *proc = opendir("/proc");
@@ -159,7 +176,8 @@ int procs_in(struct procs *list, dev_t dev, ino_t ino)
 
 		if (p.pid <= 0 || proc_stat(p.pid, &p.start, &p.parent))
 			continue;
-		p.member = is_in(p.pid, dev, ino);
+		p.member = is_in(p.pid, dev, ino) ||
+			   (p.parent == driver && is_first(p.pid));
 		result = add(list, &p);
 	}
 	closedir(proc);

@@ -24,9 +24,11 @@ int proc_stat(pid_t pid, uint64_t *start, pid_t *parent);
 
 /*
  * All that lives in the pid namespace (dev and ino of its file in /proc), or
- * descends from what does; parents before their children. -1 with errno.
+ * descends from what does; parents before their children. A plain user may not
+ * look at its first process: that is the child of `driver` which is the first
+ * of a namespace. -1 with errno.
  */
-int procs_in(struct procs *list, dev_t dev, ino_t ino);
+int procs_in(struct procs *list, pid_t driver, dev_t dev, ino_t ino);
 
 /* True when no thread of it runs: all are stopped, traced or dead. */
 bool proc_is_still(pid_t pid);

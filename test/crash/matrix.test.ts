@@ -70,10 +70,10 @@ describe('in the temporary directory', () => {
 });
 
 const IMAGES = [
-  { name: 'ext4', size: '96M', make: ['mkfs.ext4', '-q', '-F'] },
-  { name: 'btrfs', size: '160M', make: ['mkfs.btrfs', '-q', '-f'] },
-  { name: 'xfs', size: '320M', make: ['mkfs.xfs', '-q', '-f'] },
-  { name: 'tmpfs', size: '', make: [] },
+  { name: 'ext4', needs: [], size: '96M', make: ['mkfs.ext4', '-q', '-F'] },
+  { name: 'btrfs', needs: ['btrfs'], size: '160M', make: ['mkfs.btrfs', '-q', '-f'] },
+  { name: 'xfs', needs: ['xfs'], size: '320M', make: ['mkfs.xfs', '-q', '-f'] },
+  { name: 'tmpfs', needs: [], size: '', make: [] },
 ] as const;
 
 /** The mounts live and die with the process: nothing of them is seen outside. */
@@ -88,7 +88,7 @@ if [ "$1" = across ]; then shift; set -- --host "$dir/other" --store "$dir/m" "$
 `;
 
 for (const [index, image] of IMAGES.entries()) {
-  needs('loop').describe(`on ${image.name}`, () => {
+  needs('loop', ...image.needs).describe(`on ${image.name}`, () => {
     const strike = async (strikes: Strikes, across = false): Promise<void> => {
       const dir = mkdtempSync(join(TEMP, 'afw-crash-image-'));
       try {

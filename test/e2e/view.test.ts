@@ -91,10 +91,14 @@ for (const identity of identities()) {
       expect(out.match(/Read-only file system|No such file|Permission denied|busy/g)).toHaveLength(3);
     });
 
-    gated.test('lets `git` and `ssh -G` work', async () => {
-      const out = await inside('git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm one && git status --porcelain && git log --oneline | wc -l; if id -un >/dev/null 2>&1; then ssh -G host | grep -c "^hostname host"; else echo 1; fi');
+    needs('ssh', 'userns', 'overlay').test('lets `ssh -G` work', async () => {
+      expect(await inside('if id -un >/dev/null 2>&1; then ssh -G host | grep -c "^hostname host"; else echo 1; fi')).toBe('1\n');
+    });
 
-      expect(out).toBe('1\n1\n');
+    gated.test('lets `git` work', async () => {
+      const out = await inside('git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm one && git status --porcelain && git log --oneline | wc -l');
+
+      expect(out).toBe('1\n');
       expect(existsSync(join(area.project, '.git'))).toBe(false);
     });
 

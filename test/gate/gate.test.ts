@@ -289,7 +289,7 @@ describe('doors', () => {
     await run.done;
   });
 
-  test.each([false, true])('a forwarded port leads to what the supervisor names (IPv4 only: %s)', async (only4) => {
+  for (const only4 of [false, true]) withCurl.test(`a forwarded port leads to what the supervisor names (IPv4 only: ${only4})`, async () => {
     const run = await startBehindGate(sh('for i in $(seq 1000); do curl -s -m 60 http://127.0.0.1:5432/ && break; sleep 0.1; done'), {
       conn: ({ forward, port: p }) => (forward && p === 5432 ? { addrs: ['127.0.0.1'], port, check: 'never' } : null),
     }, { only4 });

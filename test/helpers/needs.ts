@@ -10,7 +10,7 @@ import { makeGroups, removeGroups } from '../../src/kernel/cgroup.js';
 import { parseMountinfo } from '../../src/view/mountinfo.js';
 
 export type Prerequisite =
-  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'curl' | 'acl' | 'attr' | 'cgroup' | 'scopes' | 'registry' | RealAgent;
+  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'curl' | 'ssh' | 'btrfs' | 'xfs' | 'acl' | 'attr' | 'cgroup' | 'scopes' | 'registry' | RealAgent;
 
 /** Packages of npm: learnt at run time. */
 type RealAgent = 'claude' | 'codex' | 'gemini' | 'opencode' | 'newer-node';
@@ -35,6 +35,9 @@ const probes: Record<Exclude<Prerequisite, RealAgent>, Probe> = {
   setpriv: () => program('setpriv'),
   gcc: () => program('gcc'),
   curl: () => program('curl'),
+  ssh: () => program('ssh'),
+  btrfs: () => program('mkfs.btrfs'),
+  xfs: () => program('mkfs.xfs'),
   acl: () => program('setfacl'),
   attr: () => program('setfattr'),
   scopes: () => (hasScopes() ? null : 'no Landlock scopes for signals and abstract sockets (Linux 6.12)'),

@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spareId } from './needs.js';
@@ -14,7 +13,8 @@ let copy: string | null = null;
  */
 export function setup(): void {
   if (process.getuid?.() !== 0 || isReachable()) return;
-  copy = mkdtempSync(join(tmpdir(), 'agentfw-test-copy-'));
+  // Not below /tmp: a sandbox has one of its own.
+  copy = mkdtempSync('/opt/agentfw-test-copy-');
   chmodSync(copy, 0o755);
   for (const name of readdirSync(checkout)) {
     if (!name.startsWith('.')) cpSync(join(checkout, name), join(copy, name), { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
