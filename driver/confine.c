@@ -182,8 +182,15 @@ static int arm_gate(int notify, struct fault *f)
 
 	if (error) {
 		errno = error;
-		return fault_errno(f, "net", "can't tell the gate of "
-					     "connections");
+		fault_errno(f, "net", "no rung of the network gate works here: "
+				      "nftables is refused, and so is a "
+				      "seccomp listener");
+		fault_hint(f, "As root: modprobe nf_tables nft_tproxy "
+			      "nft_redir; or start agentfw outside of the "
+			      "container or sandbox that takes both away. "
+			      "agentfw doctor says more, --net off needs "
+			      "no gate");
+		return -1;
 	}
 #else
 	(void)notify, (void)f;
