@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "cgroup.h"
+#include "climb.h"
 #include "enter.h"
 #include "freeze.h"
 #include "inherit.h"
@@ -32,6 +33,7 @@ static int usage(void)
 	      "fd 4)\n"
 	      "       agentfw-driver thaw DRIVER START [PID:START…]\n"
 	      "       agentfw-driver --probe [--dir DIRECTORY]\n"
+	      "       agentfw-driver --climb DIRECTORY STORE PORT NAMESPACE…\n"
 	      "       agentfw-driver --version\n",
 	      stderr);
 	return EXIT_SETUP;
@@ -226,5 +228,7 @@ int main(int argc, char **argv)
 		return puts(SPEC_HEADER) < 0;
 	if (argc >= 2 && same(argv[1], "--probe"))
 		return probe_main(argc - 2, argv + 2);
+	if (argc >= 2 && same(argv[1], "--climb"))
+		return climb_main(argc - 2, argv + 2);
 	return usage();
 }

@@ -43,7 +43,7 @@ export function decodeRecord(text: string, where: string): SandboxRecord {
   try {
     fields = objectField(JSON.parse(text), 'the document');
   } catch (cause) {
-    throw new AgentfwError('AFW_STORE_RECORD', `Can't read ${where}.`, { cause });
+    throw new AgentfwError('AFW_STORE_RECORD', `Can't read ${where}.`, { cause, hint: BROKEN });
   }
   if (fields['version'] !== 1) {
     throw new AgentfwError(
@@ -55,9 +55,11 @@ export function decodeRecord(text: string, where: string): SandboxRecord {
   try {
     return recordOf(fields);
   } catch (cause) {
-    throw new AgentfwError('AFW_STORE_RECORD', `Can't read ${where}.`, { cause });
+    throw new AgentfwError('AFW_STORE_RECORD', `Can't read ${where}.`, { cause, hint: BROKEN });
   }
 }
+
+const BROKEN = 'What the agent wrote is in layers/ beside it; move that directory away if nothing of it is wanted';
 
 function recordOf(fields: Fields): SandboxRecord {
   return {

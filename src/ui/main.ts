@@ -36,6 +36,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   prune: () => import('../commands/prune.js'),
   recover: () => import('../commands/recover.js'),
   run: () => import('../commands/run.js'),
+  selftest: () => import('../commands/selftest.js'),
   shell: () => import('../commands/shell.js'),
   show: () => import('../commands/show.js'),
   status: () => import('../commands/status.js'),
