@@ -70,11 +70,30 @@ function programOf(argv: readonly string[]): Program {
     const word = basename(rest[0] ?? '');
     if (word === 'env') rest = dropWhile(rest.slice(1), (arg) => arg.includes('=') || arg.startsWith('-'));
     else if (WRAPPERS.has(word)) rest = dropWhile(rest.slice(1), (arg) => arg.startsWith('-') || /^\d+[smhd]?$/.test(arg));
-    else if (['npx', 'bunx', 'pnpx'].includes(word)) return { word: rest[0] ?? '', spec: dropWhile(rest.slice(1), (arg) => arg.startsWith('-'))[0] ?? '' };
+    else if (runnerWords(word, rest[1]) > 0) return { word: rest[0] ?? '', spec: packageIn(rest.slice(runnerWords(word, rest[1]))) };
     else if (/^(node|nodejs|bun|deno|python[\d.]*)$/.test(word)) return { word: scriptOf(rest) ?? rest[0] ?? '', spec: null };
     else return { word: rest[0] ?? '', spec: null };
     if (rest.length === 0) return { word: argv[0] ?? '', spec: null };
   }
+}
+
+/** How many words start a package by its name: `npx`, `npm exec`; 0 for anything else. */
+function runnerWords(first: string, second: string | undefined): 0 | 1 | 2 {
+  const seconds = RUNNERS[first];
+  if (seconds === undefined) return 0;
+  return seconds.length === 0 ? 1 : seconds.includes(second ?? '') ? 2 : 0;
+}
+
+const RUNNERS: Readonly<Record<string, readonly string[] | undefined>> = {
+  npx: [], bunx: [], pnpx: [], npm: ['exec', 'x'], pnpm: ['dlx'], yarn: ['dlx'], bun: ['x'],
+};
+
+/** The package among a runner's words: what `--package` names, else the first that is no flag. */
+function packageIn(words: readonly string[]): string {
+  const flag = words.findIndex((word) => /^(-p|--package)(=|$)/.test(word));
+  const plain = words.findIndex((word) => !word.startsWith('-'));
+  if (flag < 0 || (plain >= 0 && plain < flag)) return words[plain] ?? '';
+  return /=(.*)$/.exec(words[flag] ?? '')?.[1] ?? words[flag + 1] ?? '';
 }
 
 const WRAPPERS: ReadonlySet<string> = new Set(['nice', 'ionice', 'setsid', 'nohup', 'stdbuf', 'timeout', 'time']);

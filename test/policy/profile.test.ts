@@ -39,6 +39,17 @@ describe('the agent is known by its signature', () => {
     }
   });
 
+  test.each([
+    'npx @google/gemini-cli', 'npx -y -- @google/gemini-cli@0.1.0', 'npx -p @google/gemini-cli gemini', 'npx --package=@google/gemini-cli gemini -p hello',
+    'npm exec @google/gemini-cli', 'npm x --yes -- @google/gemini-cli -p x', 'pnpm dlx @google/gemini-cli', 'yarn dlx -p @google/gemini-cli gemini', 'bun x @google/gemini-cli', 'env A=1 bunx @google/gemini-cli',
+  ])('a package that a runner starts is known: %s', async (line) => {
+    expect(await profileOf(tempHome(), line.split(' '))).toMatchObject({ name: 'gemini-cli', why: 'matched @google/gemini-cli' });
+  });
+
+  test.each(['npx gemini', 'npx other --package=@google/gemini-cli', 'npm run @google/gemini-cli', 'pnpm exec gemini'])('what need not be that package is not: %s', async (line) => {
+    expect((await profileOf(tempHome(), line.split(' '))).name).toBe('generic');
+  });
+
   test('a native install is known by its place, with its version', async () => {
     const home = tempHome();
     put(join(home, '.local/share/claude/versions/2.1.9'), 'ELF', 0o755);
