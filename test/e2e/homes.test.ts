@@ -16,10 +16,10 @@ for (const identity of identities()) {
     const agent = async (script: string): Promise<Outcome> => {
       const { uid, gid } = identity;
       const prepare = [
-        'mount -t tmpfs -o mode=755 none /home', 'mkdir -p /home/own/.ssh /home/own/.config /home/own/code /home/other',
+        'mount -t tmpfs -o mode=755 none /home', 'mkdir -p /home/own/.ssh /home/own/.config /home/own/code /home/other /home/linuxbrew/.linuxbrew',
         'echo SECRET > /home/own/.ssh/id_ed25519; echo Host > /home/own/.ssh/config; echo SECRET > /home/own/code/.env; echo SECRET > /home/other/x',
         'printf "#!/bin/sh\\necho tool\\n" > /home/own/tool; chmod -R a+rX /home; chmod 755 /home/own/tool',
-        `chown -R ${uid}:${gid} /home/own; chown -R 12:12 /home/other`, 'exec "$@"',
+        `chown -R ${uid}:${gid} /home/own; echo brewed > /home/linuxbrew/.linuxbrew/x; chmod -R a+rX /home/linuxbrew; chown -R 12:12 /home/other`, 'exec "$@"',
       ].join('\n');
       const words = area.as(area.argv(['run', '--rm', '--net', 'off', '--', 'sh', '-c', script]));
       const [program = '', ...args] = ['unshare', '-m', 'sh', '-c', prepare, 'sh', ...words];
@@ -27,10 +27,10 @@ for (const identity of identities()) {
       return { status: result.exitCode ?? null, signal: result.signal ?? null, stdout: result.stdout, stderr: result.stderr };
     };
 
-    gated.test('tools in the user’s own home are there, its secrets are not, and other homes are absent (RD01)', async () => {
-      const outcome = await agent('/home/own/tool; cat /home/own/.ssh/config; cat /home/own/.ssh/id_ed25519 /home/own/code/.env /home/other/x; ls /home; ls -A ~/.ssh; true');
+    gated.test('tools in the user’s own home are there, its secrets are not, other homes are absent, and Homebrew is no home (RD01)', async () => {
+      const outcome = await agent('/home/own/tool; cat /home/own/.ssh/config /home/linuxbrew/.linuxbrew/x; cat /home/own/.ssh/id_ed25519 /home/own/code/.env /home/other/x; ls /home; ls -A ~/.ssh; true');
 
-      expect(outcome.stdout, outcome.stderr).toBe(identity.name === 'root' ? 'tool\nHost\nown' : 'tool\nHost\nother\nown');
+      expect(outcome.stdout, outcome.stderr).toBe(identity.name === 'root' ? 'tool\nHost\nbrewed\nlinuxbrew\nown' : 'tool\nHost\nbrewed\nlinuxbrew\nother\nown');
       expect(outcome.stderr).not.toContain('SECRET');
       expect(outcome.stderr).toMatch(/other\/x: /);
     });
