@@ -46,7 +46,8 @@ void ns_hint(struct fault *f)
 			      "user.max_user_namespaces=10000");
 	else
 		fault_hint(f, "In a container, its seccomp or LSM profile may "
-			      "forbid namespaces: run `agentfw doctor`");
+			      "forbid namespaces, and below a chroot the "
+			      "kernel does: run `agentfw doctor`");
 }
 
 static pid_t clone_as_fork(int flags)

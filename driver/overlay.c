@@ -154,7 +154,8 @@ static int clean_work(const struct op *o, const struct layers *l,
 static void hint(struct fault *f, int error, const struct op *o)
 {
 	if (error == EINVAL)
-		fault_hint(f, "Something is mounted below %s, or its "
+		fault_hint(f, "Something is mounted below %s, or it is an "
+			      "overlay over an overlay already, or its "
 			      "filesystem or that of %s can't be part of an "
 			      "overlay. For the latter set AGENTFW_STATE_DIR "
 			      "to a directory on a disk or tmpfs",

@@ -36,7 +36,10 @@ export type Outcome =
   | { readonly verdict: 'deny'; readonly rule: string; readonly why: string; readonly approval: string | null };
 
 export interface AskOptions {
+  /** epoch ms, for people */
   readonly now: () => number;
+  /** ms that only go forward, for every lifetime: a clock that is set makes no yes last longer */
+  readonly elapsed: () => number;
   readonly newId: () => string;
   /** false: `--no-ask`, or nobody could answer */
   readonly enabled: boolean;
@@ -72,6 +75,8 @@ export interface Asking {
 
 interface Entry {
   question: Question;
+  /** when it goes, by `elapsed`, once nobody waits */
+  until: number;
   readonly waiters: Set<(outcome: Outcome) => void>;
 }
 
@@ -79,7 +84,7 @@ interface Standing {
   readonly verdict: 'allow' | 'deny';
   readonly by: string;
   readonly approval: string;
-  /** `once`: serves one client, until then */
+  /** `once`: serves one client, until then by `elapsed` */
   readonly until: number | null;
 }
 
@@ -133,21 +138,21 @@ function ask(state: State, about: About, signal: AbortSignal | undefined): Promi
 }
 
 function refusal(state: State, rule: string): Outcome | null {
-  const { enabled, maxOpen, perMinute, now } = state.options;
+  const { enabled, maxOpen, perMinute, elapsed } = state.options;
   const deny = (id: string, why: string): Outcome => ({ verdict: 'deny', rule: id, why, approval: null });
   if (!enabled) return deny('ask.off', 'it would have been asked, and nobody can answer');
   if (state.entries.has(rule)) return null;
   if (state.entries.size >= maxOpen) return deny('ask.flood', `${maxOpen} questions are open already`);
-  state.opened = state.opened.filter((at) => at > now() - 60_000);
+  state.opened = state.opened.filter((at) => at > elapsed() - 60_000);
   return state.opened.length >= perMinute ? deny('ask.flood', `${perMinute} questions were opened within a minute`) : null;
 }
 
 function openQuestion(state: State, { host, port, rule, note, who }: About): Entry {
-  const { now, newId, keepMs, onOpened } = state.options;
+  const { now, elapsed, newId, keepMs, onOpened } = state.options;
   const question: Question = { id: newId(), host, port, rule, note, who, opened: now(), expires: now() + keepMs, waiting: 0, asked: 0 };
-  const entry: Entry = { question, waiters: new Set() };
+  const entry: Entry = { question, until: elapsed() + keepMs, waiters: new Set() };
   state.entries.set(rule, entry);
-  state.opened.push(now());
+  state.opened.push(elapsed());
   expireLater(state);
   onOpened?.(question);
   return entry;
@@ -155,7 +160,8 @@ function openQuestion(state: State, { host, port, rule, note, who }: About): Ent
 
 /** One client waits; whatever ends its wait, the question stays. */
 function hold(state: State, entry: Entry, signal: AbortSignal | undefined): Promise<Outcome> {
-  const { holdMs, keepMs, now } = state.options;
+  const { holdMs, keepMs, now, elapsed } = state.options;
+  entry.until = elapsed() + keepMs;
   entry.question = { ...entry.question, waiting: entry.waiters.size + 1, asked: entry.question.asked + 1, expires: now() + keepMs };
   return new Promise((resolve) => {
     const timer = setTimeout(() => finish({ verdict: 'deny', rule: 'ask.timeout', why: `nobody answered within ${Math.round(holdMs / 1000)} s; the question ${entry.question.id} stays open`, approval: entry.question.id }), holdMs);
@@ -178,7 +184,7 @@ function answered(state: State, rule: string): Outcome | null {
   if (standing === undefined) return null;
   if (standing.until !== null) {
     state.standing.delete(rule);
-    if (standing.until < state.options.now()) return null;
+    if (standing.until < state.options.elapsed()) return null;
   }
   return outcomeOf(standing.verdict, standing.approval);
 }
@@ -188,7 +194,7 @@ function answer(state: State, given: Answer): 'ok' | 'unknown' | 'changed' {
   if (entry === undefined) return 'unknown';
   const { question } = entry;
   if (question.rule !== given.rule) return 'changed';
-  const until = given.scope === 'once' ? state.options.now() + ONCE_MS : null;
+  const until = given.scope === 'once' ? state.options.elapsed() + ONCE_MS : null;
   // An allow for once that nobody waits for any more serves the retry.
   if (until === null || (given.verdict === 'allow' && entry.waiters.size === 0)) {
     state.standing.set(question.rule, { verdict: given.verdict, by: given.by, approval: question.id, until });
@@ -213,8 +219,8 @@ function expireLater(state: State): void {
   if (state.timer !== null) return;
   state.timer = setTimeout(() => {
     state.timer = null;
-    for (const [rule, { question, waiters }] of state.entries) {
-      if (waiters.size === 0 && question.expires <= state.options.now()) state.entries.delete(rule);
+    for (const [rule, { until, waiters }] of state.entries) {
+      if (waiters.size === 0 && until <= state.options.elapsed()) state.entries.delete(rule);
     }
     if (state.entries.size > 0) expireLater(state);
   }, 30_000);

@@ -125,7 +125,7 @@ function sessionOf(options: GateOptions, asking: Asking, note: SessionOptions['n
 function questions(options: GateOptions, changed: () => void): Asking {
   const { ask, audit, now, newId } = options;
   const asking = makeAsking({
-    now: () => now().getTime(), newId, enabled: ask.enabled, holdMs: ask.timeoutMs, keepMs: KEEP_MS, maxOpen: MAX_OPEN, perMinute: PER_MINUTE,
+    now: () => now().getTime(), elapsed: () => performance.now(), newId, enabled: ask.enabled, holdMs: ask.timeoutMs, keepMs: KEEP_MS, maxOpen: MAX_OPEN, perMinute: PER_MINUTE,
     onOpened: (question) => {
       const { id, host, port, rule, who, expires } = question;
       audit.record({ kind: 'ask', subject: who, object: { id, host, port, rule }, verdict: 'ask', approval: id, detail: { expires: new Date(expires).toISOString() } });
@@ -183,7 +183,7 @@ export function hostResolver(): Resolver {
       return '';
     }
   };
-  return makeResolver({ lookup: hostLookup((name) => dns.lookup(name, { all: true, order: 'ipv4first' }), hosts), now: () => Date.now() });
+  return makeResolver({ lookup: hostLookup((name) => dns.lookup(name, { all: true, order: 'ipv4first' }), hosts), now: () => performance.now() });
 }
 
 const OWN_MS = 2000;

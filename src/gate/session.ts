@@ -91,7 +91,7 @@ export function startSession(options: SessionOptions): Session {
     handle(state, message);
   });
   const outbox = makeOutbox({ audit: options.audit, channel, failed: (error) => broken(options, error) });
-  const state: State = { options, outbox, entries: new Map(), doors: makeDoors(channel), recent: makeRecent(() => options.now().getTime()), names: new Set() };
+  const state: State = { options, outbox, entries: new Map(), doors: makeDoors(channel), recent: makeRecent(() => performance.now()), names: new Set() };
   const ended = channel.ended.then(async (error) => {
     for (const { gone } of state.entries.values()) gone?.abort();
     await nextTurn();

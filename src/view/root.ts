@@ -1,5 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import { addReadOnly, addTmpfs, decide, decideBelow, isPrivate, regionOf, setRegion, type Draft } from './draft.js';
+import { isForeignDrive, placeDrive } from './drives.js';
 import { replaceDecision } from './hiding.js';
 import { addOverlay } from './layers.js';
 import type { Mount } from './mountinfo.js';
@@ -57,6 +58,7 @@ function placeMount(draft: Draft, mount: Mount): void {
     addTmpfs(draft, path, 0o555, { size: 4096, readOnly: true });
     return decideBelow(draft, path, 'skip', `below the automount point ${path}`);
   }
+  if (isForeignDrive(draft, path)) return placeDrive(draft, path);
   if (draft.facts.lstat(path)?.type !== 'dir') return addReadOnly(draft, path, 'a single file that is a mount');
   const refusal = readOnlyReason(draft, path);
   if (refusal === null) return addOverlay(draft, path, 'a mount that can be written');

@@ -1,6 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import { isWithin, joinBytes, parentOf } from '../bytes.js';
 import { addReadOnly, addTmpfs, decide, decideBelow, makeDir, ensurePoint, regionOf, setRegion, type Draft } from './draft.js';
+import { isForeignDrive, placeDrive } from './drives.js';
 import { canBeLower, isPseudo } from './fstypes.js';
 import { layerRootFor, surveyOf } from './islands.js';
 import { addOverlay } from './layers.js';
@@ -37,6 +38,7 @@ function place(draft: Draft, path: Bytes): void {
   const { table } = draft;
   const own = table.at.get(path);
   if (own?.type === 'autofs') return placeAutomount(draft, path);
+  if (isForeignDrive(draft, path)) return placeDrive(draft, path);
   const refusal = readOnlyReason(draft, path);
   if (refusal !== null) return placeReadOnly(draft, path, refusal);
   if (mountsBelow(table, path).length > 0) return takeApart(draft, path);

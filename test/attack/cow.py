@@ -80,6 +80,22 @@ def watch_a_directory(d):
     assert b"watched" in names, "no event"
 
 
+@row("E30", lambda d: write(f"{d}/followed", "old\n"))
+def follow_a_file(d):
+    """`tail -f` on a file of the host shows what is appended once it was copied up"""
+    follower = subprocess.Popen(["timeout", "300", "tail", "-f", "-n", "+1", f"{d}/followed"], stdout=subprocess.PIPE, text=True)
+    try:
+        lines = [follower.stdout.readline()]
+        for line in ("one\n", "two\n"):
+            with open(f"{d}/followed", "a") as file:
+                file.write(line)
+            lines.append(follower.stdout.readline())
+    finally:
+        follower.kill()
+        follower.wait()
+    assert lines == ["old\n", "one\n", "two\n"], lines
+
+
 @row("E33", lambda d: write(f"{d}/log", "first\n"))
 def append_from_two_processes(d):
     code = "import sys\nfor n in range(5000):\n    open(sys.argv[1], 'a').write(sys.argv[2] + '\\n')"

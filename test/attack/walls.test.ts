@@ -14,6 +14,24 @@ type Answers = Readonly<Record<string, Readonly<Record<string, Answer>>>>;
 const refused = ['EPERM', 'EACCES', 'ENOSYS', 'ENOENT', 'ESRCH', 'EROFS', 'EAFNOSUPPORT', 'absent'];
 const script = join(repository, 'test/attack/walls.py');
 
+/** The notes of the gate, what marks a sandbox, the driver itself; as a plain user also the copies that ssh accepts. */
+const REWRITE = `
+import errno, json, os
+names = ["/run/agentfw", "/run/agentfw/notes", "/proc/1/exe"] + (["/etc/ssh/ssh_config"] if os.getuid() and os.path.exists("/etc/ssh/ssh_config") else [])
+tries = {
+  "write": lambda p: os.close(os.open(p, os.O_WRONLY | os.O_APPEND)) if not os.path.isdir(p) else os.close(os.open(p + "/x", os.O_WRONLY | os.O_CREAT)),
+  "truncate": lambda p: os.truncate(p, 0) if not os.path.isdir(p) else os.mkdir(p + "/y"),
+  "chmod": lambda p: os.chmod(p, 0o666), "times": lambda p: os.utime(p, (1, 1)),
+  "move": lambda p: os.rename(p, p + ".old"), "link": lambda p: os.link(p, "linked"),
+  "remove": lambda p: os.unlink(p) if not os.path.isdir(p) else os.rmdir(p),
+  "replace": lambda p: (open("mine", "w").close(), os.replace("mine", p)),
+}
+def told(body, path):
+  try: body(path)
+  except OSError as error: return errno.errorcode.get(error.errno, str(error.errno))
+  return "ok"
+print(json.dumps({f"{what} {path}": told(body, path) for path in names for what, body in tries.items()}))`;
+
 for (const identity of identities()) {
   needs('userns', 'overlay', 'python').describe(`walls as ${identity.name}`, () => {
     let area: Area;
@@ -227,6 +245,15 @@ for (const identity of identities()) {
       expect(run.stdout).toBe('started\n');
       expect(run.status, run.stderr).toBe(0);
       expect(processesWith(nap)).toEqual([]);
+    });
+
+    test('WR22 what agentfw lays into the view for itself can be neither written, moved nor replaced', async () => {
+      const run = await area.cli(['run', '--rm', '--net', 'deny', '--', python, '-c', REWRITE]);
+
+      expect(run.status, run.stderr).toBe(0);
+      const answers = Object.entries(jsonOf<Readonly<Record<string, string>>>(run));
+      expect(answers.length).toBeGreaterThan(12);
+      expect(answers.filter(([, answer]) => !refused.includes(answer) && !['EBUSY', 'EXDEV'].includes(answer))).toEqual([]);
     });
 
     needs('root').test('RS04 a store behind a symlink of another user is refused', async () => {

@@ -193,7 +193,7 @@ describe('the list of commits', () => {
     expect(oldest).toMatchObject({ id: first.id, undoes: null, undoneBy: undone.id, counts: { modify: 1, delete: 1 } });
     expect(newest?.bytes).toBeGreaterThan(0);
   });
-  test('pruning by age and by size drops what is kept, not the record', () => {
+  test('pruning by age and by size drops what is kept, not the record, and brings nothing back (E115)', () => {
     for (const name of ['a', 'b', 'c']) {
       sh(world, `head -c 100000 /dev/zero >$H/${name}; wh $U/${name}`);
       commit(world);
@@ -209,6 +209,7 @@ describe('the list of commits', () => {
     expect(listCommits(world.ctx).at(-1)).toMatchObject({ state: 'pruned' });
     expect(readdirSync(join(world.state, 'commits', oldest?.id ?? ''))).toEqual(['result.json']);
     expect(() => undoCommit(world.ctx, oldest?.id ?? '')).toThrow('was pruned');
+    expect(readdirSync(world.host)).toEqual([]);
   });
 });
 

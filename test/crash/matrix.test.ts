@@ -65,7 +65,7 @@ describe('in the temporary directory', () => {
 
   test('SIGKILL at the n-th call', () => strike({ faults: 'kill', stride: 24, scenes: 'whole,composed' }), 10 * MINUTES);
   test('a batch of renames that is cut after n of them', () => strike({ faults: 'cut', stride: 1 }), 10 * MINUTES);
-  test('a crash during an undo leaves it done or not begun (I14)', () => strike({ faults: 'die,EIO', what: 'undo', stride: 9 }), 10 * MINUTES);
+  test('a crash during an undo leaves it done or not begun (I14, E115)', () => strike({ faults: 'die,EIO', what: 'undo', stride: 9 }), 10 * MINUTES);
   test('a crash during a recovery is recovered', () => strike({ faults: 'die,EIO', what: 'recover', stride: 4, one: 240 }), 10 * MINUTES);
 });
 

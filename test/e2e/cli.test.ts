@@ -258,7 +258,7 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
     `);
   });
 
-  test('`discard` without a terminal and without `--yes` says what would be lost and stops', async () => {
+  test('`discard` without a terminal and without `--yes` says what would be lost and stops (E118)', async () => {
     expect(await cli(['discard', '--tag', 'job'])).toMatchInlineSnapshot(`
       "--- stderr ---
       Sandbox job: 1 modified, 1 added, 2 deleted. All of it will be lost.
@@ -282,7 +282,7 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
     await eventually('the trash is swept', () => readdirSync(join(area.state, 'trash')).join() === '.sweep.lock');
   });
 
-  test('`kill` ends what runs, and a running sandbox can’t be discarded', async () => {
+  test('`kill` ends what runs, and a running sandbox can’t be discarded (E135)', async () => {
     const run = area.cli(['run', '--tag', 'long', '--net', 'off', 'sleep', '600']);
     await eventually('it runs', async () => (await area.cli(['status', 'long', '--json'])).stdout.includes('"state":"running"'));
 
@@ -307,5 +307,17 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
       --- exit 0 ---
       "
     `);
+  });
+
+  test('E135 many kept sandboxes are all listed, and each can be used and goes by itself', async () => {
+    const tags = Array.from({ length: 30 }, (_, n) => `many${String(n).padStart(2, '0')}`);
+    const made = await area.native(['sh', '-c', 'words=$1; shift; for tag; do $words run --tag $tag --net off -- sh -c "echo $tag > made" || exit; done', 'sh', area.argv([]).join(' '), ...tags]);
+    expect(made.status, made.stderr).toBe(0);
+
+    const listed = async (): Promise<readonly string[]> => jsonOf<{ readonly sandboxes: readonly { readonly tag: string }[] }>(await area.cli(['list', '--json'])).sandboxes.map(({ tag }) => tag).filter((tag) => tag.startsWith('many')).sort();
+    expect(await listed()).toEqual(tags);
+    expect((await area.cli(['show', `many17:${join(area.project, 'made')}`])).stdout).toBe('many17\n');
+    for (const tag of tags.slice(1)) expect((await area.cli(['discard', tag, '--yes'])).status).toBe(0);
+    expect(await listed()).toEqual(['many00']);
   });
 });

@@ -179,7 +179,7 @@ for (const identity of identities()) {
       };
       const get = (host: string): string => `curl -s -m 300 -w '%{http_code}\\n' ${url(host)}`;
 
-      gated.test('a question holds the client, names who asks, rings, and its answer lets it through (PO14)', async () => {
+      gated.test('a question holds the client, names who asks, rings, and its answer lets it through; its terminal gets no words, so none can be faked (PO14, TT04)', async () => {
         const child = asking('yes', get(OTHER));
         const { id, rule, who } = await question('yes');
         expect(rule).toBe(`${OTHER}:${up.port}`);

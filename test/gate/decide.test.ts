@@ -9,7 +9,7 @@ import type { HostGrants } from '../../src/policy/document.js';
 import { isPublic } from '../../src/policy/ip.js';
 import type { HostJudgement } from '../../src/policy/judge.js';
 
-const ASK: AskOptions = { now: () => Date.now(), newId: () => 'q1', enabled: true, holdMs: 50, keepMs: 1000, maxOpen: 100, perMinute: 100 };
+const ASK: AskOptions = { now: () => Date.now(), elapsed: () => performance.now(), newId: () => 'q1', enabled: true, holdMs: 50, keepMs: 1000, maxOpen: 100, perMinute: 100 };
 const about = (host: string, port = 443): Parameters<ReturnType<typeof makeAsking>['ask']>[0] => ({ host, port, rule: `${host}:${port}`, note: null, who: null });
 
 interface World {
@@ -204,6 +204,22 @@ describe('asking', () => {
     const rules = (await Promise.all(answers)).map((one) => (one.verdict === 'deny' ? one.rule : ''));
     expect(rules.filter((rule) => rule === 'ask.flood')).toHaveLength(995);
     expect(asking.wouldAsk()).toHaveLength(995);
+  });
+
+  test('RS05 a clock that jumps while a question is open neither answers it nor makes a yes last longer', async () => {
+    let [clock, elapsed] = [1e12, 0];
+    const asking = makeAsking({ ...ASK, now: () => clock, elapsed: () => elapsed, perMinute: 1 });
+    const retried = (): string => asking.answered('a.test:443')?.verdict ?? 'asks';
+    const held = asking.ask(about('a.test'));
+    clock += 1e9;
+    expect(await asking.ask(about('b.test'))).toMatchObject({ verdict: 'deny', rule: 'ask.flood' });
+    expect(await held).toMatchObject({ verdict: 'deny', rule: 'ask.timeout' });
+
+    asking.answer({ id: 'q1', rule: 'a.test:443', verdict: 'allow', scope: 'once', by: 't' });
+    clock -= 2e9;
+    elapsed += 5 * 60_000 + 1;
+    expect(retried()).toBe('asks');
+    asking.close();
   });
 
   test('`--no-ask` denies at once and lists ready-made rules, most wanted first', async () => {

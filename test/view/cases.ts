@@ -15,6 +15,19 @@ const KERNEL = [
 const AS_ROOT: Case['options'] = { mode: 'root', uid: 0, home: '/root' as Bytes, trees: ['/root'] as Bytes[], cwd: '/root' as Bytes, stateDir: '/root/.local/state/agentfw' as Bytes };
 const ROOT = '27 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,errors=remount-ro';
 
+const WSL = `70 60 8:32 / / rw,relatime - ext4 /dev/sdc rw,discard,errors=remount-ro,data=ordered
+71 70 0:33 / /mnt/wsl rw,relatime shared:1 - tmpfs none rw
+72 70 0:34 / /usr/lib/wsl/drivers ro,nosuid,nodev,noatime - 9p none ro,aname=drivers;fmask=222;dmask=222,cache=5,trans=fd
+73 70 0:38 / /proc rw,nosuid,nodev,noexec,noatime - proc proc rw
+74 73 0:43 / /proc/sys/fs/binfmt_misc rw,nosuid,nodev,noexec,noatime - binfmt_misc binfmt_misc rw
+75 70 0:39 / /dev rw,nosuid,relatime - devtmpfs none rw
+76 70 0:40 / /sys rw,nosuid,nodev,noexec,noatime - sysfs sysfs rw
+77 70 0:41 / /run rw,nosuid,nodev - tmpfs none rw,mode=755
+78 70 0:44 / /mnt/wslg rw,relatime - tmpfs none rw
+79 70 8:32 /tmp/.X11-unix /tmp/.X11-unix ro,relatime - ext4 /dev/sdc rw
+80 70 0:50 / /mnt/c rw,noatime - 9p C:\\134 rw,aname=drvfs;path=C:\\134;uid=1000;gid=1000;symlinkroot=/mnt/,cache=5,trans=fd
+81 70 0:51 / /init ro - rootfs rootfs ro`;
+
 export const CASES: readonly TableCase[] = [
   {
     name: 'plain Debian',
@@ -53,7 +66,7 @@ export const CASES: readonly TableCase[] = [
     }), `/debug ${mode === 'user' ? 'read-only' : 'hide'}`],
   })),
   {
-    name: 'Ubuntu with snaps, an EFI partition and a home of its own',
+    name: 'Ubuntu with snaps, nsfs, an EFI partition and a home of its own (E2, E13)',
     mountinfo: `${ROOT}${KERNEL_MOUNTS}
 40 27 7:0 / /snap/core22/1380 ro,nodev,relatime shared:40 - squashfs /dev/loop0 ro,errors=continue
 41 27 7:1 / /snap/firefox/4336 ro,nodev,relatime shared:41 - squashfs /dev/loop1 ro,errors=continue
@@ -74,7 +87,7 @@ export const CASES: readonly TableCase[] = [
     ],
   },
   {
-    name: 'btrfs subvolumes',
+    name: 'btrfs subvolumes (E25)',
     mountinfo: `27 1 0:24 /@ / rw,relatime shared:1 - btrfs /dev/sda2 rw,space_cache=v2,subvolid=256,subvol=/@${KERNEL_MOUNTS}
 40 27 0:24 /@home /home rw,relatime shared:40 - btrfs /dev/sda2 rw,space_cache=v2,subvolid=257,subvol=/@home
 41 27 0:24 /@var_log /var/log rw,relatime shared:41 - btrfs /dev/sda2 rw,space_cache=v2,subvolid=258,subvol=/@var_log
@@ -86,7 +99,7 @@ export const CASES: readonly TableCase[] = [
     expected: ['/ overlay', ...KERNEL, '/home overlay', '/var/log overlay', '/.snapshots read-only'],
   },
   {
-    name: 'a container on an overlay root, uid 0 without rights over mounts, the store on a volume',
+    name: 'a container on an overlay root, uid 0 without rights over mounts, the store on a volume (E23)',
     mountinfo: `600 500 0:50 / / rw,relatime - overlay overlay rw,lowerdir=/l/A:/l/B,upperdir=/u,workdir=/w
 601 600 0:51 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw
 602 600 0:52 / /dev rw,nosuid - tmpfs tmpfs rw,size=65536k,mode=755
@@ -114,20 +127,14 @@ export const CASES: readonly TableCase[] = [
       '/dev/shm skip', '/etc/resolv.conf read-only', '/etc/hosts read-only', '/data overlay', '/proc/bus skip', '/proc/acpi skip',
     ],
   },
-  {
-    name: 'WSL2',
-    mountinfo: `70 60 8:32 / / rw,relatime - ext4 /dev/sdc rw,discard,errors=remount-ro,data=ordered
-71 70 0:33 / /mnt/wsl rw,relatime shared:1 - tmpfs none rw
-72 70 0:34 / /usr/lib/wsl/drivers ro,nosuid,nodev,noatime - 9p none ro,aname=drivers;fmask=222;dmask=222,cache=5,trans=fd
-73 70 0:38 / /proc rw,nosuid,nodev,noexec,noatime - proc proc rw
-74 73 0:43 / /proc/sys/fs/binfmt_misc rw,nosuid,nodev,noexec,noatime - binfmt_misc binfmt_misc rw
-75 70 0:39 / /dev rw,nosuid,relatime - devtmpfs none rw
-76 70 0:40 / /sys rw,nosuid,nodev,noexec,noatime - sysfs sysfs rw
-77 70 0:41 / /run rw,nosuid,nodev - tmpfs none rw,mode=755
-78 70 0:44 / /mnt/wslg rw,relatime - tmpfs none rw
-79 70 8:32 /tmp/.X11-unix /tmp/.X11-unix ro,relatime - ext4 /dev/sdc rw
-80 70 0:50 / /mnt/c rw,noatime - 9p C:\\134 rw,aname=drvfs;path=C:\\134;uid=1000;gid=1000;symlinkroot=/mnt/,cache=5,trans=fd
-81 70 0:51 / /init ro - rootfs rootfs ro`,
+  ...([
+    ['WSL2: neither drives nor what starts programs of Windows is there (KN23)', 'user', 'hide', {}],
+    ['WSL2 as root (KN23)', 'root', 'hide', AS_ROOT],
+    ['WSL2, the project on a drive', 'user', 'overlay', { cwd: '/mnt/c/Users/u/app', trees: ['/mnt/c/Users/u/app', '/home/u'] }],
+    ['WSL2, something on a drive handed in', 'user', 'overlay', { share: ['/mnt/c/Users'] }],
+  ] as const).map(([name, mode, drive, options]): TableCase => ({
+    name,
+    mountinfo: WSL,
     host: `${BASIC}
 /mnt/wsl/resolv.conf
 /mnt/wslg/runtime-dir/  700  me
@@ -136,13 +143,14 @@ export const CASES: readonly TableCase[] = [
 /usr/lib/wsl/drivers/
 /tmp/.X11-unix/
 /etc/resolv.conf -> /mnt/wsl/resolv.conf
-/init`,
-    options: { runtimeDir: '/mnt/wslg/runtime-dir' as Bytes },
+/init
+/mnt/c/Users/u/app/  777  me`,
+    options: { runtimeDir: '/mnt/wslg/runtime-dir' as Bytes, ...(options as Case['options']) },
     expected: [
-      '/ overlay', '/mnt/wsl read-only', '/usr/lib/wsl/drivers read-only', '/proc private', '/proc/sys/fs/binfmt_misc skip', '/dev private',
-      '/sys read-only', '/run private', '/mnt/wslg overlay', '/tmp/.X11-unix skip', '/mnt/c overlay', '/init read-only',
+      '/ overlay', `/mnt/wsl ${mode === 'user' ? 'read-only' : 'overlay'}`, '/usr/lib/wsl/drivers read-only', '/proc private', '/proc/sys/fs/binfmt_misc skip', '/dev private',
+      '/sys read-only', '/run private', '/mnt/wslg overlay', '/tmp/.X11-unix skip', `/mnt/c ${drive}`, '/init read-only',
     ],
-  },
+  })),
   {
     name: 'automounts and network filesystems; an automount point is never entered (E9)',
     mountinfo: `${ROOT}${KERNEL_MOUNTS}
@@ -164,7 +172,7 @@ export const CASES: readonly TableCase[] = [
     ],
   },
   {
-    name: 'bind mounts and a FUSE mount in the home: the home becomes a skeleton',
+    name: 'bind mounts and a FUSE mount in the home: the home becomes a skeleton (E2, E22)',
     mountinfo: `${ROOT}${KERNEL_MOUNTS}
 40 27 254:1 /srv/data /home/u/data rw,relatime shared:1 - ext4 /dev/vda1 rw
 41 27 254:1 /srv/ref /home/u/ref ro,relatime shared:1 - ext4 /dev/vda1 rw
@@ -207,7 +215,7 @@ export const CASES: readonly TableCase[] = [
     expected: ['/ overlay', ...KERNEL, '/data/old skip', '/data skip', '/data overlay'],
   },
   {
-    name: 'everything mounted read-only or unsupported stays readable',
+    name: 'everything mounted read-only or unsupported (vfat, cifs, sshfs of another user) stays readable (E13, E22, E59)',
     mountinfo: `${ROOT}${KERNEL_MOUNTS}
 40 27 259:1 / /media/u/STICK rw,nosuid,nodev,relatime - vfat /dev/sdb1 rw
 41 27 11:0 / /media/u/cd ro,nosuid,nodev,relatime - iso9660 /dev/sr0 ro

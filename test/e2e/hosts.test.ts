@@ -1,0 +1,119 @@
+/**
+ * Hosts of other shapes than this one, each in a mount namespace of its own
+ * that root lays out: mounts below the project, filesystems that can hold
+ * little, an overlay as the root, a container that refuses namespaces.
+ */
+import { execa } from 'execa';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect } from 'vitest';
+import { has, needs, type Prerequisite } from '../helpers/needs.js';
+import { createArea, identities, type Area, type Outcome } from '../helpers/sandbox.js';
+
+/** What lies at `m/NAME` of the project, from an image or from memory. */
+const MOUNTS: readonly { readonly name: string; readonly needs: readonly Prerequisite[]; readonly make: string }[] = [
+  { name: 'tmpfs', needs: [], make: 'mount -t tmpfs none m/tmpfs' },
+  { name: 'bind', needs: [], make: 'mkdir other; mount --bind other m/bind' },
+  { name: 'overlay', needs: [], make: 'mkdir "$1/l" "$1/u" "$1/w"; mount -t overlay none -o "lowerdir=$1/l,upperdir=$1/u,workdir=$1/w" m/overlay' },
+  // has neither attributes nor file handles
+  { name: 'ramfs', needs: [], make: 'mount -t ramfs none m/ramfs' },
+  { name: 'xfs', needs: ['loop', 'xfs'], make: 'truncate -s 320M "$1/x"; mkfs.xfs -q -f "$1/x"; mount -o loop "$1/x" m/xfs' },
+  { name: 'btrfs', needs: ['loop', 'btrfs'], make: 'truncate -s 160M "$1/b"; mkfs.btrfs -q -f "$1/b" > /dev/null; mount -o loop "$1/b" m/btrfs; btrfs -q subvolume create m/btrfs/sub > /dev/null; echo old > m/btrfs/sub/file' },
+];
+
+for (const identity of identities()) {
+  needs('root', 'userns', 'overlay', 'setpriv').describe(`on another host as ${identity.name}`, () => {
+    let area: Area;
+    beforeEach(() => {
+      area = createArea(identity);
+    });
+    afterEach(() => area.remove());
+
+    /** `host` lays out the mounts as root, `$1` being a scratch directory; then the user's script, behind the words of `enter`, where `agentfw` is ours. */
+    const there = async (host: string, script: string, enter = ''): Promise<Outcome> => {
+      const scratch = join(area.dir, 'scratch');
+      mkdirSync(scratch);
+      const user = area.as(['env', '-C', area.project, 'sh', '-uc', `agentfw() { ${area.argv([]).map(quote).join(' ')} "$@"; }; ${script}`]).map(quote).join(' ');
+      const setUp = `set -eu; mount --make-rprivate /; cd ${quote(area.project)}; ${host}\nexec ${enter}${user}`;
+      const [program = '', ...words] = ['unshare', '--mount', 'sh', '-c', setUp, 'sh', scratch];
+      const result = await execa(program, words, { cwd: '/', env: area.env, extendEnv: false, reject: false, stdin: 'ignore', timeout: 300_000, stripFinalNewline: false });
+      return { status: result.exitCode ?? null, signal: result.signal ?? null, stdout: result.stdout, stderr: result.stderr };
+    };
+
+    const usable = MOUNTS.filter((mount) => mount.needs.every((name) => has(name)));
+    const layOut = [
+      `mkdir -p ${usable.map(({ name }) => `m/${name}`).join(' ')}`,
+      ...usable.map(({ make }) => make),
+      ...usable.map(({ name }) => `echo old > m/${name}/file`),
+      `chown -hR ${identity.uid}:${identity.gid} m`,
+    ].join('\n');
+
+    needs('root').test(`E2 E25 E59 mounts below the project (${usable.map(({ name }) => name).join(', ')}) take writes, land and go back`, async () => {
+      const places = [...usable.map(({ name }) => `m/${name}`), ...(has('btrfs') && has('loop') ? ['m/btrfs/sub'] : [])];
+      const agent = `for d in ${places.join(' ')}; do echo new > $d/new && echo more >> $d/file && rm -f $d/missing; done`;
+      const state = `for d in ${places.join(' ')}; do echo $d $(cat $d/file) $(ls $d/new 2>/dev/null); done`;
+      const outcome = await there(layOut, [
+        `agentfw run --tag below --net off -- sh -euc ${quote(agent)} || exit 1`, state, 'echo --',
+        'agentfw diff below --name-only', 'echo --', 'agentfw commit below --yes >&2 || exit 2', state, 'echo --', 'agentfw undo >&2 || exit 3', state,
+      ].join('\n'));
+
+      expect(outcome.status, outcome.stderr).toBe(0);
+      const [before, names, landed, back] = outcome.stdout.split('--\n').map((part) => part.split('\n').filter((line) => line !== '').sort());
+      expect(before).toEqual(places.map((place) => `${place} old`).sort());
+      expect(names).toEqual(places.flatMap((place) => [join(area.project, place, 'file'), join(area.project, place, 'new')]).sort());
+      expect(landed).toEqual(places.map((place) => `${place} old more ${place}/new`).sort());
+      expect(back).toEqual(before);
+    });
+
+    needs('root').test('E5 the kernel’s log gets no warning of the layers', async () => {
+      const [from, to] = ['from', 'to'].map((word) => `agentfw-test ${word} ${area.dir}`);
+      const outcome = await there(`${layOut}\necho ${quote(from ?? '')} > /dev/kmsg`, 'agentfw run --rm --net off -- sh -c "for d in m/*; do echo new > \\$d/new; done"');
+      expect(outcome.status, outcome.stderr).toBe(0);
+      writeFileSync('/dev/kmsg', `${to ?? ''}\n`);
+
+      const log = spawnSync('dmesg', ['--notime'], { encoding: 'utf8', maxBuffer: 1 << 26 }).stdout;
+      const lines = log.slice(log.lastIndexOf(from ?? '')).split('\n');
+      expect(lines.length).toBeGreaterThan(1);
+      // Layers are mounted by descriptor; the other lines are of other tests.
+      expect(lines.filter((line) => line.startsWith('overlayfs:') && line.includes('/proc/self/fd/'))).toEqual([]);
+    });
+
+    needs('root').test('E23 a root that is an overlay itself takes a layer, with the store on a volume', async () => {
+      const root = [
+        'mount -t tmpfs none "$1"; mkdir "$1/u" "$1/w" "$1/m"',
+        'mount -t overlay none -o "lowerdir=/,upperdir=$1/u,workdir=$1/w" "$1/m"',
+        'for dir in proc sys dev; do mount --rbind /$dir "$1/m/$dir"; done',
+        `mkdir "$1/m/agentfw-volume" "$1/m/agentfw-old"; mount -t tmpfs -o mode=700,uid=${identity.uid} none "$1/m/agentfw-volume"`,
+        'cd "$1/m"; pivot_root . agentfw-old; umount -l /agentfw-old',
+      ].join('\n');
+      const outcome = await there(root, [
+        'agentfw run --net off -- true; echo $?', 'export AGENTFW_STATE_DIR=/agentfw-volume/store', 'echo old > file',
+        'agentfw run --tag o --net off -- sh -c "echo new > file; echo new > new"; echo $?; cat file',
+        'agentfw commit o --yes >&2; cat file new; agentfw undo >&2; cat file; ls',
+      ].join('\n'));
+
+      expect(outcome.stdout).toBe('125\n0\nold\nnew\nnew\nold\nfile\n');
+      expect(outcome.stderr).toContain('AGENTFW_STATE_DIR');
+    });
+
+    needs('root').test('E10 no device for FUSE or loops is needed', async () => {
+      const bare = 'mount -t tmpfs none "$1"; for node in null zero full random urandom tty ptmx; do cp -a /dev/$node "$1"; done; mkdir "$1/pts"; mount --move "$1" /dev; mount --rbind /dev/pts /dev/pts 2>/dev/null || true';
+      const outcome = await there(bare, 'agentfw run --tag f --net off -- sh -c "echo new > new; ls /dev/fuse"; echo $?; agentfw diff f --name-only');
+      expect(outcome.stdout).toBe(`2\n${join(area.project, 'new')}\n`);
+    });
+
+    needs('root').test('E7 where namespaces are refused, as in a container, the start says so and doctor names the mend', async () => {
+      // The kernel refuses user namespaces below a changed root, with the error that a container's filter gives.
+      const refused = await there('mount --rbind / "$1"', 'agentfw run --net off -- true; echo $?; agentfw doctor', 'chroot "$1" ');
+      expect(refused.stdout).toMatch(/^125\n/);
+      expect(refused.stderr).toMatch(/^Error: Can't create (?:a|the inner) user namespace: Operation not permitted\.\nHint: .*agentfw doctor/);
+      expect(refused.stdout).toMatch(/^FAIL {2}userns/m);
+      expect(refused.stderr).toContain('Sandboxes can’t run here');
+    });
+  });
+}
+
+function quote(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
