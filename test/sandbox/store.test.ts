@@ -1,50 +1,22 @@
 import { chmodSync, chownSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { spawn, spawnSync } from 'node:child_process';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { fromText, type Bytes } from '../../src/bytes.js';
-import type { AgentfwError } from '../../src/errors.js';
 import { removeTree } from '../../src/kernel/remove.js';
 import { AT_FDCWD } from '../../src/kernel/kernel.js';
 import { decodeRecord, encodeRecord } from '../../src/sandbox/record.js';
-import { absolutePath, resolveTag } from '../../src/sandbox/resolve.js';
 import type { SandboxRecord } from '../../src/sandbox/sandbox.js';
 import {
-  createSandbox, foreignLayerDir, listRecords, lockCommit, lockRunning, openStore, readRecord, sandboxDir, writeRecord,
-  type Lock, type Store,
+  foreignLayerDir, listRecords, lockCommit, lockRunning, openStore, readRecord, sandboxDir, writeRecord,
 } from '../../src/sandbox/store.js';
-import { isTag, tagFor } from '../../src/sandbox/tag.js';
+import { isTag } from '../../src/sandbox/tag.js';
 import { hasTrash, sweepTrash, trashSandbox } from '../../src/sandbox/trash.js';
 import { testContext } from '../helpers/context.js';
 import { tempDir } from '../kernel/temp.js';
+import { codeOf, locks, make, storeIn } from './made.js';
 
 const root = process.getuid?.() === 0;
-const locks: Lock[] = [];
-
-afterEach(() => {
-  for (const lock of locks.splice(0)) lock.release();
-});
-
-function storeIn(dir: string, cwd?: string): Store {
-  return openStore(testContext({ AGENTFW_STATE_DIR: `${dir}/state` }, cwd));
-}
-
-function make(store: Store, tag: string | null, cwd = '/work'): SandboxRecord {
-  const { record, running } = createSandbox(store, {
-    ...{ tag, argv: [fromText('claude')], cwd: fromText(cwd), mode: 'user', net: 'allow', durable: false },
-  });
-  locks.push(running);
-  return record;
-}
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    return (error as AgentfwError).code;
-  }
-  return 'no error';
-}
 
 describe('openStore', () => {
   test('takes `AGENTFW_STATE_DIR`, then `XDG_STATE_HOME`, then `HOME`', () => {
@@ -341,66 +313,4 @@ for i in range(3000):
     kernel.close(at);
     expect(readdirSync(dir)).toEqual([]);
   });
-});
-
-describe('tags', () => {
-  test.each([
-    ['/usr/bin/claude', /^claude-[a-z]{4}$/],
-    ['./My Agent.py', /^my-agent-[a-z]{4}$/],
-    ['\xff\xfe', /^agent-[a-z]{4}$/],
-    ['', /^agent-[a-z]{4}$/],
-    [`/${'x'.repeat(200)}`, /^x{40}-[a-z]{4}$/],
-  ])('for %j', (agent, form) => {
-    const tag = tagFor(agent as Bytes, (bytes) => Buffer.alloc(bytes, 7));
-
-    expect(tag).toMatch(form);
-    expect(isTag(tag)).toBe(true);
-  });
-
-  test.each(['diff', 'help', '', '.', '..', '-x', 'A', 'a/b', 'a b', 'x'.repeat(64)])('%j is none', (word) => {
-    expect(isTag(word)).toBe(false);
-  });
-});
-
-describe('resolveTag', () => {
-  const loose = { certain: false };
-  const just = (...words: string[]) => ({ tag: null, words: words.map(fromText), after: [] });
-
-  test('takes the newest sandbox of this directory or one above', () => {
-    const dir = tempDir();
-    const store = storeIn(dir, `${dir}/project/src`);
-    writeRecord(store, { ...make(store, 'old', `${dir}/project`), created: '2025-01-01T00:00:00.000Z' });
-    writeRecord(store, { ...make(store, 'new', `${dir}/project/src`), created: '2025-01-02T00:00:00.000Z' });
-    writeRecord(store, { ...make(store, 'other', `${dir}/pro`), created: '2025-01-03T00:00:00.000Z' });
-
-    const { record, paths } = resolveTag(store, just('a.c', '../b'), loose);
-
-    expect(record.tag).toBe('new');
-    expect(paths).toEqual([`${dir}/project/src/a.c`, `${dir}/project/b`]);
-    expect(codeOf(() => resolveTag(store, just(), { certain: true }))).toBe('AFW_USAGE');
-  });
-
-  test('takes the first word as a tag, unless a file has that name', () => {
-    const dir = tempDir();
-    const store = storeIn(dir, dir);
-    make(store, 'fix');
-    expect(resolveTag(store, just('fix', 'x'), loose)).toMatchObject({ record: { tag: 'fix' }, paths: [`${dir}/x`] });
-
-    writeFileSync(`${dir}/fix`, '');
-
-    expect(codeOf(() => resolveTag(store, just('fix'), loose))).toBe('AFW_USAGE');
-    expect(resolveTag(store, { tag: 'fix', words: [fromText('fix')], after: [] }, loose)).toMatchObject({ record: { tag: 'fix' }, paths: [`${dir}/fix`] });
-  });
-
-  test('says that there is none', () => {
-    const dir = tempDir();
-
-    expect(() => resolveTag(storeIn(dir, dir), just('fixx'), loose)).toThrow('no sandbox fixx');
-  });
-});
-
-test('CW22: `absolutePath` resolves `..` by words and never leaves the root', () => {
-  expect(absolutePath(fromText('/a/b'), fromText('../../../etc/./x//y'))).toBe('/etc/x/y');
-  expect(absolutePath(fromText('/a'), fromText('/'))).toBe('/');
-  expect(absolutePath(fromText('/a'), fromText(''))).toBe('/a');
 });

@@ -1,0 +1,50 @@
+import { writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { fromText } from '../../src/bytes.js';
+import { absolutePath, resolveTag } from '../../src/sandbox/resolve.js';
+import { writeRecord } from '../../src/sandbox/store.js';
+import { tempDir } from '../kernel/temp.js';
+import { codeOf, make, storeIn } from './made.js';
+
+describe('resolveTag', () => {
+  const loose = { certain: false };
+  const just = (...words: string[]) => ({ tag: null, words: words.map(fromText), after: [] });
+
+  test('takes the newest sandbox of this directory or one above', () => {
+    const dir = tempDir();
+    const store = storeIn(dir, `${dir}/project/src`);
+    writeRecord(store, { ...make(store, 'old', `${dir}/project`), created: '2025-01-01T00:00:00.000Z' });
+    writeRecord(store, { ...make(store, 'new', `${dir}/project/src`), created: '2025-01-02T00:00:00.000Z' });
+    writeRecord(store, { ...make(store, 'other', `${dir}/pro`), created: '2025-01-03T00:00:00.000Z' });
+
+    const { record, paths } = resolveTag(store, just('a.c', '../b'), loose);
+
+    expect(record.tag).toBe('new');
+    expect(paths).toEqual([`${dir}/project/src/a.c`, `${dir}/project/b`]);
+    expect(codeOf(() => resolveTag(store, just(), { certain: true }))).toBe('AFW_USAGE');
+  });
+
+  test('takes the first word as a tag, unless a file has that name', () => {
+    const dir = tempDir();
+    const store = storeIn(dir, dir);
+    make(store, 'fix');
+    expect(resolveTag(store, just('fix', 'x'), loose)).toMatchObject({ record: { tag: 'fix' }, paths: [`${dir}/x`] });
+
+    writeFileSync(`${dir}/fix`, '');
+
+    expect(codeOf(() => resolveTag(store, just('fix'), loose))).toBe('AFW_USAGE');
+    expect(resolveTag(store, { tag: 'fix', words: [fromText('fix')], after: [] }, loose)).toMatchObject({ record: { tag: 'fix' }, paths: [`${dir}/fix`] });
+  });
+
+  test('says that there is none', () => {
+    const dir = tempDir();
+
+    expect(() => resolveTag(storeIn(dir, dir), just('fixx'), loose)).toThrow('no sandbox fixx');
+  });
+});
+
+test('CW22: `absolutePath` resolves `..` by words and never leaves the root', () => {
+  expect(absolutePath(fromText('/a/b'), fromText('../../../etc/./x//y'))).toBe('/etc/x/y');
+  expect(absolutePath(fromText('/a'), fromText('/'))).toBe('/');
+  expect(absolutePath(fromText('/a'), fromText(''))).toBe('/a');
+});
