@@ -19,6 +19,15 @@ export interface AuditHead {
   readonly key: string | null;
 }
 
+/** What the sandbox's own record remembers of its log: a proof that lies apart from the log and its head. */
+export interface AuditAnchor {
+  readonly index: number;
+  /** SHA-256 of that line */
+  readonly hash: string;
+  /** the log had a signed end by then, so it has one ever after */
+  readonly signed: boolean;
+}
+
 /** What the writer adds to an event. */
 export interface Stamp {
   readonly index: number;

@@ -1,7 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { GENESIS, hashLine, isSignedBy, type AuditHead } from './chain.js';
+import { GENESIS, hashLine, isSignedBy, type AuditAnchor, type AuditHead } from './chain.js';
 import { readHead } from './files.js';
 import { parseLine, rawLines, type RawLine } from './read.js';
 
@@ -16,13 +16,16 @@ export type Verification =
     }
   | { readonly ok: false; readonly index: number; readonly file: string; readonly line: number; readonly why: string };
 
-/** Reads the whole log again: each record, each link, the signed end. Names the first record that is wrong. */
-export function verifyLog(kernel: Kernel, dir: Bytes, tag: string, publicKey: string | null): Verification {
+/**
+ * Reads the whole log again: each record, each link, the signed end, and what
+ * the sandbox's record remembers (read before the log: one that runs goes on).
+ * Names the first record that is wrong.
+ */
+export function verifyLog(kernel: Kernel, dir: Bytes, tag: string, { publicKey, anchor }: Proofs): Verification {
   const head = headOrNull(kernel, dir);
   if (head === 'bad') return bad(0, 'audit.head.json', 1, 'the signed end is not readable');
-  if (head !== null && head.signature !== null && (publicKey === null || head.tag !== tag || !isSignedBy(head, publicKey))) {
-    return bad(Math.max(head.index, 0), 'audit.head.json', 1, 'the end is not signed by your key');
-  }
+  const wrongEnd = wrongHead(head, tag, publicKey, anchor);
+  if (wrongEnd !== null) return bad(Math.max(head?.index ?? anchor?.index ?? 0, 0), 'audit.head.json', 1, wrongEnd);
   let expected = 0;
   let prev = GENESIS;
   let last: { file: Bytes; number: number } = { file: 'audit.jsonl' as Bytes, number: 0 };
@@ -34,15 +37,37 @@ export function verifyLog(kernel: Kernel, dir: Bytes, tag: string, publicKey: st
     if (head !== null && expected === head.index && prev !== head.hash) {
       return bad(expected, line.file, line.number, 'it is not the record that was signed as the end');
     }
+    if (anchor !== null && expected === anchor.index && prev !== anchor.hash) {
+      return bad(expected, line.file, line.number, 'it is not the record that sandbox.json remembers');
+    }
     expected += 1;
     last = line;
   }
-  if (head !== null && expected <= head.index) {
-    return bad(expected, last.file, last.number + 1, `the log is cut: records ${expected} to ${head.index} are missing`);
-  }
+  const known = Math.max(head?.index ?? -1, anchor?.index ?? -1);
+  if (expected <= known) return bad(expected, last.file, last.number + 1, cutText(expected, known));
   if (expected === 0) return bad(0, last.file, 1, 'there is no record, and every run begins with one');
   const signed = head !== null && head.signature !== null;
   return { ok: true, records: expected, end: signed && head.index === expected - 1 ? 'signed' : 'open', covered: signed ? head.index : null };
+}
+
+/** What the log is held against. */
+export interface Proofs {
+  readonly publicKey: string | null;
+  /** of the sandbox's record; null where it has none yet */
+  readonly anchor: AuditAnchor | null;
+}
+
+/** An end that was signed once is never unsigned again; what came after it is only `open`. */
+function wrongHead(head: AuditHead | null, tag: string, publicKey: string | null, anchor: AuditAnchor | null): string | null {
+  const signed = head !== null && head.signature !== null;
+  if (!signed) return anchor?.signed === true ? 'the signed end is gone' : null;
+  if (head.tag !== tag) return `the signed end belongs to ${head.tag}`;
+  return publicKey === null || !isSignedBy(head, publicKey) ? 'the end is not signed by your key' : null;
+}
+
+function cutText(from: number, to: number): string {
+  const count = to - from + 1;
+  return `the log is cut: ${count === 1 ? `record ${from} is` : `records ${from} to ${to} (${count}) are`} missing at the end`;
 }
 
 /** Null at the end: something lies among the log's files that isn't one of them. */

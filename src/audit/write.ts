@@ -4,7 +4,7 @@ import { joinBytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { writeAll } from '../kernel/files.js';
 import { AT_FDCWD, RENAME, type Fd, type Kernel } from '../kernel/kernel.js';
-import { GENESIS, hashLine, lineOf, signHead } from './chain.js';
+import { GENESIS, hashLine, lineOf, signHead, type AuditAnchor } from './chain.js';
 import type { AuditEvent } from './event.js';
 import { CURRENT, LOCK, logFiles, readHead, rotatedName, writeHead } from './files.js';
 
@@ -30,6 +30,12 @@ export interface Audit {
   readonly recordAll: (events: readonly AuditEvent[]) => void;
   /** records lost so far (`onFull: drop`) */
   readonly dropped: () => number;
+  /** the last record that this writer knows of; null before there is one */
+  readonly newest: () => AuditAnchor | null;
+  /** false: another process has written since */
+  readonly isEnd: () => boolean;
+  /** what was recorded survives a crash of the machine */
+  readonly sync: () => void;
   /** signs the end with the user's key; the log may be opened and go on again */
   readonly close: (privateKey: string) => void;
   /** signs the end as it is, after a run: for what is done to its changes */
@@ -68,6 +74,9 @@ export function openAudit(options: AuditOptions): Audit {
     record: (event) => locked(writer, () => recordOrDrop(writer, event)),
     recordAll: (events) => locked(writer, () => recordEach(writer, events)),
     dropped: () => writer.dropped,
+    newest: () => newest(writer),
+    isEnd: () => kernel.statOrNull(AT_FDCWD, joinBytes(dir, CURRENT))?.size === writer.size,
+    sync: () => kernel.fsync(writer.fd),
     close: (privateKey) => {
       locked(writer, () => closed(writer, privateKey));
       leave();
@@ -231,6 +240,18 @@ function indexOf(line: string): number {
   const found = /^\{"v":1,"index":(\d+),/.exec(line);
   if (found === null) throw new Error('the last audit record has no index');
   return Number(found[1]);
+}
+
+function newest({ index, hash, options }: Writer): AuditAnchor | null {
+  return index < 0 ? null : { index, hash, signed: hasSignedEnd(options) };
+}
+
+function hasSignedEnd({ kernel, dir }: AuditOptions): boolean {
+  try {
+    return (readHead(kernel, dir)?.signature ?? null) !== null;
+  } catch {
+    return false; // not readable, which `verify` says
+  }
 }
 
 function closed(writer: Writer, privateKey: string): void {

@@ -7,7 +7,7 @@ import { verifyLog } from '../audit/verify.js';
 import { storeContextOf } from '../changes/context.js';
 import { listCommits } from '../changes/engine.js';
 import { resolveOnly } from '../sandbox/resolve.js';
-import { sandboxDir, type Store } from '../sandbox/store.js';
+import { readRecord, sandboxDir, type Store } from '../sandbox/store.js';
 import { AgentfwCommand, common, wordsOf, type Line } from '../ui/command.js';
 import { commitTable } from '../ui/commitlog.js';
 import { infoJson } from '../ui/commits.js';
@@ -62,7 +62,8 @@ export default class Log extends AgentfwCommand {
   private verify(store: Store, line: Line<Flags>): number {
     const { tag } = resolveOnly(store, wordsOf(line), { certain: false });
     const key = publicKeyOf(userKey(store.kernel, store.dir));
-    const found = verifyLog(store.kernel, sandboxDir(store, tag), tag, key);
+    const anchor = readRecord(store, tag).audit ?? null;
+    const found = verifyLog(store.kernel, sandboxDir(store, tag), tag, { publicKey: key, anchor });
     if (line.flags.json === true) this.printer.json({ version: 1, tag, ...found });
     else if (!found.ok) this.printer.say(`${this.printer.paintErr('red', 'BAD')}  record ${found.index} of ${tag} (${escapeForTerminal(found.file)}, line ${found.line}): ${escapeForTerminal(found.why)}`);
     else this.printer.say(`ok  ${plural(found.records, 'record')} of ${tag}, ${found.end === 'signed' ? 'complete: the end is signed' : 'unbroken; nothing proves that the last one is the end'}`);

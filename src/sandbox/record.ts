@@ -85,6 +85,7 @@ function recordOf(fields: Fields): SandboxRecord {
     ...(fields['limits'] === undefined ? {} : { limits: listField(fields['limits'], 'limits').map(limitOf) }),
     ...(fields['groups'] === undefined ? {} : { groups: listField(fields['groups'], 'groups').map(groupOf) }),
     ...(fields['limited'] === undefined ? {} : { limited: textField(fields['limited'], 'limited') }),
+    ...(fields['audit'] === undefined ? {} : { audit: anchorOf(fields['audit']) }),
     ...(fields['policy'] === undefined ? {} : { policy: policyOf(fields['policy']) }),
   };
 }
@@ -152,6 +153,11 @@ function groupOf(value: unknown): Group {
     dir: textField(fields['dir'], 'groups.dir'),
     back: textField(fields['back'], 'groups.back'),
   };
+}
+
+function anchorOf(value: unknown): NonNullable<SandboxRecord['audit']> {
+  const fields = objectField(value, 'audit');
+  return { index: numberField(fields['index'], 'audit.index'), hash: textField(fields['hash'], 'audit.hash'), signed: flagField(fields['signed'], 'audit.signed') };
 }
 
 function policyOf(value: unknown): NonNullable<SandboxRecord['policy']> {

@@ -5,6 +5,7 @@ import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { startDriver, type Driver, type DriverEars } from '../kernel/driver.js';
 import { startTimeOf } from '../kernel/process.js';
+import { anchored, keepAnchored } from './anchor.js';
 import { startCapture, type Capture } from '../changes/capture.js';
 import { adoptLog, BACKGROUND, report, runInBackground } from './detach.js';
 import { checkNetwork, makeNetwork, networkLines, rungWish, waitsForDoors, type Network, type NetworkWish } from './network.js';
@@ -174,10 +175,13 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   const broken = (await network?.end()) ?? null;
   const failed = whyEnded(outcome, broken);
   const came = failed === null || outcome.started;
-  if (came) record = recordStop(store, record, outcome, options.rm);
-  const use = await releaseLimits(options.limits);
-  if (options.rm || (opened.fresh && !came)) trail.leave();
+  // The log ends first: the record remembers its end.
+  const thrownAway = options.rm || (opened.fresh && !came);
+  if (thrownAway) trail.leave();
   else for (const line of trail.end(outcome)) options.say(line);
+  if (came) record = recordStop(store, anchored(record, trail.audit), outcome, options.rm);
+  if (!thrownAway) trail.settle();
+  const use = await releaseLimits(options.limits);
   if (!came) {
     await giveUp(store, { ...opened, record });
     throw failed;
@@ -228,10 +232,8 @@ interface Driving {
 }
 
 async function drive(store: Store, start: Start, { keep, options, trail, network }: Driving): Promise<Outcome> {
-  const { say } = options;
   let record = start.record;
-  let capture: Capture | null = null;
-  let watch: LimitWatch | null = null;
+  const beside: { readonly stop: () => void }[] = [];
   let held: Driver | null = null;
   const execs = makeExecLog(trail.audit);
   const begin = (ears: DriverEars): Driver => {
@@ -246,19 +248,24 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
   };
   const outcome = await supervise(begin, {
     onStarted: ({ driver, init }) => {
-      record = { ...record, state: 'running', driver: processOf(driver), init: processOf(init) };
+      record = anchored({ ...record, state: 'running', driver: processOf(driver), init: processOf(init) }, trail.audit);
       // An agent may have filled the disk by now: the record has room of its own.
       const running = noteRecord(store, record);
       running.sync();
       running.write();
       keep(record);
+      beside.push(keepAnchored(trail.audit, (audit) => {
+        record = { ...record, audit };
+        keep(record);
+        writeRecord(store, record);
+      }));
       // Where the changes are thrown away at the end, no base will be asked for.
-      if (!options.rm) capture = captureBases(store, record);
-      watch = watchRun(store, record, { trail, warn: options.warn }, (sentence) => {
+      if (!options.rm) beside.push(...captureBases(store, record));
+      beside.push(watchRun(store, record, { trail, warn: options.warn }, (sentence) => {
         record = { ...record, limited: sentence };
         keep(record);
         endTree(held);
-      });
+      }));
       if (options.background) {
         adoptLog(store, record.tag);
         report(record.tag);
@@ -267,15 +274,14 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
     onDegraded: (name, why) => {
       trail.degraded(name, why);
       const accepted = options.accepted.has(name);
-      if (!accepted) say(`agentfw: this kernel lacks ${name}: ${why}`);
+      if (!accepted) options.say(`agentfw: this kernel lacks ${name}: ${why}`);
       record = { ...record, degraded: [...record.degraded, { name, why, accepted }] };
       keep(record);
     },
     onNoted: (event) => void (event.event === 'exec' ? execs.add(event) : trail.audit.record(socketRecord(options.policy.sockets.sockets, event))),
     onRead: execs.flush,
   });
-  (watch as LimitWatch | null)?.stop();
-  (capture as Capture | null)?.stop();
+  for (const one of beside.reverse()) one.stop();
   // An agent that ends well because it was told to has not ended well.
   return record.limited !== undefined && outcome.status === 0 ? { ...outcome, status: 128 + constants.signals.SIGTERM } : outcome;
 }
@@ -303,15 +309,15 @@ function watchRun(store: Store, record: SandboxRecord, { trail, warn }: Pick<Pre
 }
 
 /** Keeps what the base had at each path that the agent changes; conflicts are judged more coarsely without. */
-function captureBases(store: Store, { tag, layers, t0 }: SandboxRecord): Capture | null {
+function captureBases(store: Store, { tag, layers, t0 }: SandboxRecord): Capture[] {
   try {
-    return startCapture({
+    return [startCapture({
       ...{ kernel: store.kernel, sandboxDir: sandboxDir(store, tag), layers, t0 },
       ...{ fileBytes: CAPTURE_FILE_BYTES, totalBytes: CAPTURE_TOTAL_BYTES },
-    });
+    })];
   } catch {
     // Never in the agent's way: what isn't captured counts as unknown.
-    return null;
+    return [];
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Bytes } from '../bytes.js';
+import type { AuditAnchor } from '../audit/chain.js';
 import type { Group } from '../kernel/cgroup.js';
 
 export type SandboxState = 'starting' | 'running' | 'stopped' | 'unclean' | 'committed' | 'discarded';
@@ -68,6 +69,8 @@ export interface SandboxRecord {
   readonly groups?: readonly Group[];
   /** the limit that ended the newest run, as a sentence; absent when none did */
   readonly limited?: string;
+  /** how far its audit log had come; absent in records of earlier versions */
+  readonly audit?: AuditAnchor;
   /** of the newest run; absent in records of before there were policies */
   readonly policy?: { readonly digest: string; readonly profile: string; readonly version: string | null };
 }

@@ -84,12 +84,12 @@ function unfinished(status: number): AgentfwError {
 }
 
 /** What only the host's side knows. */
-function look(store: Store, { tag }: SandboxRecord, camp: Camp): Outside {
+function look(store: Store, { tag, audit }: SandboxRecord, camp: Camp): Outside {
   const { kernel, dir } = store;
   const log = sandboxDir(store, tag);
   const refused = [...readLog(kernel, log, { denied: true })].map((record) => JSON.stringify(record.object));
   const missing = REFUSED.filter((address) => !refused.some((object) => object.includes(address)));
-  const chain = verifyLog(kernel, log, tag, publicKeyOf(userKey(kernel, dir)));
+  const chain = verifyLog(kernel, log, tag, { publicKey: publicKeyOf(userKey(kernel, dir)), anchor: audit ?? null });
   return {
     reached: camp.reached(),
     looks: [

@@ -16,6 +16,8 @@ export interface Trail {
   readonly limited: (limit: Limit, sentence: string, state?: 'near' | 'met') => void;
   /** the last record, and the signed end; what went wrong with them, for people: the run has ended, it can't be stopped */
   readonly end: (outcome: Pick<Outcome, 'status' | 'exit' | 'failure'>) => readonly string[];
+  /** once the sandbox counts as stopped: signs again what a command added until then, and left to us */
+  readonly settle: () => void;
   /** the sandbox is thrown away, and its log with it */
   readonly leave: () => void;
 }
@@ -58,6 +60,13 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
       } catch (error) {
         const { cause = error } = error as Error;
         return [`agentfw: the audit log of ${record.tag} has no end: ${cause instanceof Error ? cause.message : String(cause)}`];
+      }
+    },
+    settle: () => {
+      try {
+        if (!audit.isEnd()) auditOf(store, record.tag, policy.digest).seal(userKey(store.kernel, store.dir));
+      } catch {
+        // It stays open, and `log verify` says so.
       }
     },
     leave: audit.leave,

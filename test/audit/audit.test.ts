@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
-import { lineOf, newKey, publicKeyOf } from '../../src/audit/chain.js';
+import { hashLine, lineOf, newKey, publicKeyOf, type AuditAnchor } from '../../src/audit/chain.js';
 import { auditRecordSchema, type AuditEvent } from '../../src/audit/event.js';
 import { userKey } from '../../src/audit/files.js';
 import { followLog, parseLine, readLog } from '../../src/audit/read.js';
@@ -25,7 +25,7 @@ afterEach(() => rmSync(dir, { recursive: true }));
 
 const open = (more: Partial<AuditOptions> = {}): ReturnType<typeof openAudit> =>
   openAudit({ kernel, dir: fromText(dir), tag: 't', policy: null, now: () => new Date(0), onFull: 'stop', ...more });
-const verify = (pem: string | null = publicKey): ReturnType<typeof verifyLog> => verifyLog(kernel, fromText(dir), 't', pem);
+const verify = (anchor: AuditAnchor | null = null): ReturnType<typeof verifyLog> => verifyLog(kernel, fromText(dir), 't', { publicKey, anchor });
 const conn = (host: string): AuditEvent => ({ kind: 'conn', object: { host, port: 443 }, verdict: 'deny', rule: 'network.default' });
 const lines = (file = 'audit.jsonl'): string[] => readFileSync(join(dir, file), 'utf8').split('\n').slice(0, -1);
 
@@ -88,6 +88,95 @@ describe('the chain', () => {
     audit.close(other);
 
     expect(verify()).toMatchObject({ ok: false, why: 'the end is not signed by your key' });
+  });
+
+  describe('AU02 what the sandbox’s record remembers finds', () => {
+    const remembered = (): AuditAnchor => {
+      const all = lines();
+      return { index: all.length - 1, hash: hashLine(all.at(-1)!), signed: true };
+    };
+    const keep = (count: number): void => writeFileSync(join(dir, 'audit.jsonl'), lines().slice(0, count).map((line) => `${line}\n`).join(''));
+
+    test('a log that was cut together with its signed end', () => {
+      written(5);
+      const anchor = remembered();
+      rmSync(join(dir, 'audit.head.json'));
+      expect(verify(anchor)).toMatchObject({ ok: false, index: 5, why: 'the signed end is gone' });
+      keep(3);
+
+      expect(verify({ ...anchor, signed: false })).toMatchObject({ ok: false, index: 3, line: 4, why: 'the log is cut: records 3 to 5 (3) are missing at the end' });
+      keep(0);
+      expect(verify({ ...anchor, signed: false })).toMatchObject({ ok: false, index: 0, why: 'the log is cut: records 0 to 5 (6) are missing at the end' });
+    });
+
+    test('a log that was cut back to an earlier signed end, with that end', () => {
+      written(2);
+      const [early, count] = [readFileSync(join(dir, 'audit.head.json')), lines().length];
+      written(1);
+      const anchor = remembered();
+      keep(count);
+      writeFileSync(join(dir, 'audit.head.json'), early);
+
+      expect(verify()).toMatchObject({ ok: true, end: 'signed' });
+      expect(verify(anchor)).toMatchObject({ ok: false, index: 3, why: 'the log is cut: records 3 to 4 (2) are missing at the end' });
+    });
+
+    test('another log of the same tag, signed by the same key, in its place', () => {
+      written(5);
+      const anchor = remembered();
+      for (const name of readdirSync(dir)) rmSync(join(dir, name));
+      written(3, { now: () => new Date(1) });
+      expect(verify()).toMatchObject({ ok: true });
+      expect(verify(anchor)).toMatchObject({ ok: false, index: 4, why: 'the log is cut: records 4 to 5 (2) are missing at the end' });
+
+      written(3, { now: () => new Date(1) });
+      expect(verify(anchor)).toMatchObject({ ok: false, index: 5, why: 'it is not the record that sandbox.json remembers' });
+    });
+
+    test('each file of a rotated log that is gone, with its end', () => {
+      written(60, { rotateBytes: 4096 });
+      const anchor: AuditAnchor = { index: 60 + readdirSync(dir).filter((name) => /^audit\.\d+\.jsonl$/.test(name)).length, hash: hashLine(lines().at(-1)!), signed: false };
+      expect(verify(anchor)).toMatchObject({ ok: true });
+      rmSync(join(dir, 'audit.head.json'));
+      for (const name of readdirSync(dir).filter((one) => /^audit\.(\d+\.)?jsonl$/.test(one))) {
+        const whole = readFileSync(join(dir, name));
+        rmSync(join(dir, name));
+        expect(verify(anchor), name).toMatchObject({ ok: false });
+        writeFileSync(join(dir, name), whole);
+      }
+      expect(verify(anchor)).toMatchObject({ ok: true, end: 'open' });
+    });
+
+    test('nothing in a log that only went on', () => {
+      written(2);
+      const anchor = remembered();
+      open().record(conn('later.test'));
+
+      expect(verify(anchor)).toMatchObject({ ok: true, records: 4, end: 'open' });
+    });
+  });
+
+  test('AU02 the signed end of another sandbox is none', () => {
+    written(3, { tag: 'u' });
+    const other = readFileSync(join(dir, 'audit.head.json'));
+    for (const name of readdirSync(dir)) rmSync(join(dir, name));
+    written(3);
+    writeFileSync(join(dir, 'audit.head.json'), other);
+
+    expect(verify()).toMatchObject({ ok: false, file: 'audit.head.json', why: 'the signed end belongs to u' });
+  });
+
+  test('a writer knows what is newest, and whether another has written since', () => {
+    const [a, b] = [open(), open()];
+    expect(a.newest()).toBeNull();
+    a.record(conn('a.test'));
+    expect([a.newest(), a.isEnd()]).toEqual([{ index: 0, hash: hashLine(lines()[0]!), signed: false }, true]);
+    b.record(conn('b.test'));
+    expect(a.isEnd()).toBe(false);
+    b.close(key);
+    a.record(conn('c.test'));
+    expect(a.newest()).toMatchObject({ index: 3, signed: true });
+    a.leave();
   });
 
   test('rotation by size carries the chain on, and reading crosses the files', () => {

@@ -1,7 +1,7 @@
 /** The audit log of every run. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, chownSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { auditRecordSchema, type AuditRecord } from '../../src/audit/event.js';
@@ -64,6 +64,46 @@ for (const identity of identities()) {
       const doubled = await area.cli(['log', 'verify', 'chain']);
       expect(doubled.status).toBe(1);
       expect(doubled.stderr).toMatch(/^BAD {2}record 4 of chain \(audit\.jsonl, line 5\): /);
+    });
+
+    gated.test('a log that is cut together with its signed end, swapped or gone is told from a crash (AU02)', async () => {
+      await run('whole', ['--net', 'off'], 'true');
+      await run('other', ['--net', 'off'], 'true');
+      const head = (tag: string): string => join(area.state, 'sandboxes', tag, 'audit.head.json');
+      const [log, end, otherLog, otherEnd] = [file('whole'), head('whole'), file('other'), head('other')].map((path) => readFileSync(path, 'utf8')) as [string, string, string, string];
+      const put = (text: string | null, signed: string | null): ReturnType<typeof verified> => {
+        for (const [path, content] of [[file('whole'), text], [head('whole'), signed]] as const) {
+          if (content === null) rmSync(path, { force: true });
+          else writeFileSync(path, content);
+        }
+        return verified('whole');
+      };
+      const cut = log.split('\n').slice(0, 2).map((line) => `${line}\n`).join('');
+
+      expect(await put(cut, null)).toMatchObject({ ok: false, why: 'the signed end is gone' });
+      expect(await put(log, null)).toMatchObject({ ok: false, why: 'the signed end is gone' });
+      expect(await put(null, null)).toMatchObject({ ok: false });
+      expect(await put(log, otherEnd)).toMatchObject({ ok: false, why: 'the signed end belongs to other' });
+      expect(await put(otherLog, otherEnd)).toMatchObject({ ok: false });
+      expect(await put(otherLog, end)).toMatchObject({ ok: false, index: 0, why: 'it belongs to other' });
+      expect(await put(log, end)).toMatchObject({ ok: true, end: 'signed' });
+    });
+
+    gated.test('what a killed supervisor left is whole, and a cut in it is found (AU02)', async () => {
+      const words = area.as(area.argv(['run', '--tag', 'crash', '--net', 'off', '--', 'sleep', '1000']));
+      const child = spawn(words[0]!, words.slice(1), { cwd: area.project, env: area.env, stdio: 'ignore' });
+      const ended = once(child, 'exit');
+      await eventually('the record remembers the log', async () => {
+        const listed = (await area.cli(['status', 'crash', '--json'])).stdout;
+        return listed.includes('"running"') && readFileSync(join(area.state, 'sandboxes/crash/sandbox.json'), 'utf8').includes('"audit"');
+      });
+      child.kill('SIGKILL');
+      await ended;
+      await eventually('it counts as stopped', async () => (await area.cli(['status', 'crash', '--json'])).stdout.includes('"stopped"'));
+      expect(await verified('crash')).toMatchObject({ ok: true, end: 'open' });
+      writeFileSync(file('crash'), readFileSync(file('crash'), 'utf8').split('\n')[0]! + '\n');
+
+      expect(await verified('crash')).toMatchObject({ ok: false, index: 1, why: 'the log is cut: record 1 is missing at the end' });
     });
 
     gated.test('words of the agent end no record and act on no terminal (AU04)', async () => {
