@@ -30,6 +30,7 @@ enum EntryFlag : uint32_t {
 	COUNTED = 0x8000, // lines
 	BINARY = 0x10000, // or too long or unreadable: no lines
 	NO_ATTRIBUTES = 0x20000, // the upper has none at all
+	ORDINARY = 0x40000, // no rule can be about its name
 	PROGRAM = 0x100000, // times a Program
 };
 

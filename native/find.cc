@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <climits>
 #include <cstring>
 #include <thread>
 
@@ -18,31 +17,6 @@ namespace agentfw {
 
 static const size_t BATCH = 32 * 1024;
 static const unsigned MOST_THREADS = 8;
-
-bool NameFilter::mayMatch(const char *name, size_t length) const
-{
-	char lower[NAME_MAX + 1];
-	if (length > NAME_MAX)
-		return true;
-	const char *dot = nullptr;
-	for (size_t i = 0; i < length; i++) {
-		unsigned char c = name[i];
-		if (c >= 0x80)
-			return true;
-		lower[i] = c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
-		if (c == '.')
-			dot = lower + i;
-	}
-	lower[length] = '\0';
-	if (literals.count(std::string(lower, length)))
-		return true;
-	if (dot && endings.count(std::string(dot, lower + length - dot)))
-		return true;
-	for (const std::string &piece : pieces)
-		if (strstr(lower, piece.c_str()))
-			return true;
-	return false;
-}
 
 namespace {
 

@@ -6,17 +6,9 @@
 #include <unordered_set>
 #include <vector>
 
+#include "names.h"
+
 namespace agentfw {
-
-// What may be of interest: more is told than is wanted, and never less.
-struct NameFilter {
-	// In lower case; endings begin with a dot, pieces stand anywhere.
-	std::unordered_set<std::string> literals, endings;
-	std::vector<std::string> pieces;
-
-	// A name with a byte beyond ASCII always may: folding it is not our job.
-	bool mayMatch(const char *name, size_t length) const;
-};
 
 struct FindRequest {
 	std::vector<std::string> roots;

@@ -5,22 +5,6 @@
 
 namespace agentfw {
 
-// Strings that are each ended by a NUL.
-static std::vector<std::string> listArg(const Napi::CallbackInfo &info, size_t index)
-{
-	std::string packed = bytesArg(info, index);
-	std::vector<std::string> list;
-	for (size_t from = 0, end; (end = packed.find('\0', from)) != std::string::npos; from = end + 1)
-		list.push_back(packed.substr(from, end - from));
-	return list;
-}
-
-static std::unordered_set<std::string> setArg(const Napi::CallbackInfo &info, size_t index)
-{
-	std::vector<std::string> list = listArg(info, index);
-	return { list.begin(), list.end() };
-}
-
 static Napi::Value FindNames(const Napi::CallbackInfo &info)
 {
 	FindRequest request = { listArg(info, 0),

@@ -29,6 +29,21 @@ std::string bytesArg(const Napi::CallbackInfo &info, size_t index)
 	return bytes;
 }
 
+std::vector<std::string> listArg(const Napi::CallbackInfo &info, size_t index)
+{
+	std::string packed = bytesArg(info, index);
+	std::vector<std::string> list;
+	for (size_t from = 0, end; (end = packed.find('\0', from)) != std::string::npos; from = end + 1)
+		list.push_back(packed.substr(from, end - from));
+	return list;
+}
+
+std::unordered_set<std::string> setArg(const Napi::CallbackInfo &info, size_t index)
+{
+	std::vector<std::string> list = listArg(info, index);
+	return { list.begin(), list.end() };
+}
+
 Napi::Value bytesOut(Napi::Env env, const char *data, size_t length)
 {
 	napi_value value = nullptr;

@@ -5,12 +5,17 @@
 #include <napi.h>
 
 #include <string>
+#include <unordered_set>
+#include <vector>
 
 namespace agentfw {
 
 int intArg(const Napi::CallbackInfo &info, size_t index);
 int64_t wideArg(const Napi::CallbackInfo &info, size_t index);
 std::string bytesArg(const Napi::CallbackInfo &info, size_t index);
+// Strings that are each ended by a NUL.
+std::vector<std::string> listArg(const Napi::CallbackInfo &info, size_t index);
+std::unordered_set<std::string> setArg(const Napi::CallbackInfo &info, size_t index);
 Napi::Value bytesOut(Napi::Env env, const char *data, size_t length);
 
 // The result of a system call: its value, or -errno.

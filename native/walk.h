@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "entry.h"
+#include "names.h"
 
 namespace agentfw {
 
@@ -71,7 +72,8 @@ struct Dir : Task {
 
 class Walk {
     public:
-	Walk(const WalkOptions &options) : options(options) {}
+	Walk(const WalkOptions &options, std::unique_ptr<NameFilter> names)
+		: options(options), names(std::move(names)) {}
 	~Walk();
 
 	// base may be -1. 0, or -1 and errno.
@@ -82,6 +84,7 @@ class Walk {
 
 	// For tasks:
 	const WalkOptions options;
+	const std::unique_ptr<NameFilter> names; // null: none is ordinary
 	int rootUpper = -1, rootBase = -1;
 	std::atomic<int> heldFds{ 0 };
 	void push(const std::vector<std::shared_ptr<Task>> &tasks);

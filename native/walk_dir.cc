@@ -216,6 +216,8 @@ static int lookAt(Segment &segment, const char *name, Walk &walk)
 	    errno != ENOENT)
 		return -1;
 	lookInside(upper, base, walk.options, entry);
+	if (walk.names && walk.names->isOrdinary(name))
+		entry.flags |= ORDINARY;
 	packEntry(entry, dir.depth + 1, name, segment.records);
 	if (entry.flags & DIRECTORY)
 		segment.children.push_back(

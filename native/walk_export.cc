@@ -20,13 +20,26 @@ static WalkBox *boxArg(const Napi::CallbackInfo &info)
 	return info[0].As<Napi::External<WalkBox>>().Data();
 }
 
+// Three lists from `index` on, or nothing.
+static std::unique_ptr<NameFilter> namesArg(const Napi::CallbackInfo &info,
+					    size_t index)
+{
+	if (info.Length() <= index)
+		return nullptr;
+	auto names = std::make_unique<NameFilter>();
+	names->literals = setArg(info, index);
+	names->endings = setArg(info, index + 1);
+	names->pieces = listArg(info, index + 2);
+	return names;
+}
+
 static Napi::Value WalkOpen(const Napi::CallbackInfo &info)
 {
 	int bits = intArg(info, 2);
 	WalkOptions options = { (bits & 1) != 0, (bits & 2) != 0,
 				(Unreadable)(bits >> 2 & 3), (Look)(bits >> 4) };
 	auto box = std::make_unique<WalkBox>();
-	box->walk = std::make_unique<Walk>(options);
+	box->walk = std::make_unique<Walk>(options, namesArg(info, 3));
 	if (box->walk->open(intArg(info, 0), intArg(info, 1)) < 0)
 		return resultOut(info.Env(), -1);
 	return Napi::External<WalkBox>::New(

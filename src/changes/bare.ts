@@ -2,6 +2,8 @@ import { nameOf, parentOf, type Bytes } from '../bytes.js';
 import type { Change } from './change.js';
 
 const PARTS: ReadonlySet<string> = new Set(['HEAD', 'objects', 'refs']);
+/** Names of a bare repository that count, in lower case. */
+export const BARE_NAMES: readonly string[] = ['head', 'objects', 'refs', 'config'];
 
 /**
  * Directories that git would take for a bare repository once the changes have
@@ -13,7 +15,7 @@ const PARTS: ReadonlySet<string> = new Set(['HEAD', 'objects', 'refs']);
 export function bareRepositories(changes: Iterable<Change>, exists: (path: Bytes) => boolean): ReadonlySet<Bytes> {
   const found = new Map<Bytes, Set<string>>();
   for (const change of changes) {
-    if (change.kind === 'delete' || /(^|\/)\.git(\/|$)/s.test(change.path)) continue;
+    if (change.ordinaryIn !== undefined || change.kind === 'delete' || /(^|\/)\.git(\/|$)/s.test(change.path)) continue;
     note(found, change);
   }
   const bare = new Set<Bytes>();

@@ -71,6 +71,8 @@ export interface Change {
   readonly content: boolean;
   /** what the walk saw of the agent's version; absent or null: look at the contents */
   readonly look?: FirstLook | null | undefined;
+  /** the directory of `path`, if no rule of the policy or of the classes can be about its name */
+  readonly ordinaryIn?: Bytes | undefined;
   /** lines, where the scan was asked to count them */
   readonly lines?: LineCounts | null | undefined;
 }

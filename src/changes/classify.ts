@@ -3,7 +3,7 @@ import type { Change, JudgedChange, RiskClass } from './change.js';
 import type { ContentReader } from './content.js';
 import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from './control-list.js';
 import { foldPath, isPlain } from './fold.js';
-import { compileGate, compilePatterns, type FoldedPath } from './gate-match.js';
+import { compileGate, compilePatterns, reachOf, type FoldedPath } from './gate-match.js';
 import { gitConfigRisk } from './gitconfig.js';
 import { MANIFESTS } from './manifest.js';
 import { objectRisk } from './object-risk.js';
@@ -34,9 +34,15 @@ const block = compileGate(BLOCK);
 const flag = compileGate(FLAG);
 const isHarmless = compilePatterns(HARMLESS);
 const isGitConfig = compilePatterns(GIT_CONFIG);
+const reachesGit = reachOf([...HARMLESS, ...GIT_CONFIG]);
 
 /** Pure but for `contents`: what may run because of the change, and why. */
 export function classify(change: Change, input: ClassifyInput): Classification {
+  if (change.ordinaryIn !== undefined && change.type !== 'symlink' && isOrdinary(change.ordinaryIn, input)) {
+    // Its name says nothing, so only the object itself does.
+    const own = change.kind === 'delete' ? null : objectRisk(change, input.workspace, input.contents);
+    return own === null ? NORMAL : { class: 'later', reason: own };
+  }
   const folded = foldedIn(change.path, input.workspace);
   const control = outsideReason(change, input) ?? controlReason(change, folded, input);
   if (control !== null) return { class: 'control', reason: control };
@@ -55,10 +61,38 @@ export function withClass(change: Change, input: ClassifyInput): JudgedChange {
   };
 }
 
+/** As `withClass`, for a change that nobody else has: there may be a million, and a copy of each is half of their memory. */
+export function takeClass(change: Change, input: ClassifyInput): JudgedChange {
+  const taken = change as { -readonly [K in keyof JudgedChange]: JudgedChange[K] };
+  const { class: name, reason } = classify(change, input);
+  taken.class = name;
+  taken.reason = reason;
+  taken.conflict = null;
+  taken.verdict = null;
+  taken.rule = null;
+  return taken;
+}
+
 /** A rename stands for all its parts: it has the strictest class among them. */
 export function withStrictestClass(rename: JudgedChange, parts: readonly JudgedChange[]): JudgedChange {
   const strictest = parts.find((part) => part.class === 'control') ?? parts.find((part) => part.class === 'later') ?? rename;
   return { ...rename, class: strictest.class, reason: strictest.reason };
+}
+
+/** What was found of the last directory: changes come directory by directory. */
+let lastOrdinary: { readonly dir: Bytes; readonly input: ClassifyInput; readonly is: boolean } | null = null;
+
+/** Names that no rule speaks of are all alike there. */
+function isOrdinary(dir: Bytes, input: ClassifyInput): boolean {
+  if (lastOrdinary?.dir !== dir || lastOrdinary.input !== input) lastOrdinary = { dir, input, is: ordinary(dir, input) };
+  return lastOrdinary.is;
+}
+
+function ordinary(dir: Bytes, { workspace, home, bare }: ClassifyInput): boolean {
+  const inTree = workspace !== '/' && isWithin(dir, workspace) && !isWithin(home, workspace);
+  if (!inTree || (bare !== undefined && bare.size > 0) || !isPlain(dir)) return false;
+  const folded = foldPath(relativeTo(dir, workspace));
+  return !(block.reachesInto(folded) || flag.reachesInto(folded) || reachesGit(folded));
 }
 
 function outsideReason(change: Change, { workspace, home, owned }: ClassifyInput): string | null {

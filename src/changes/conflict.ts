@@ -130,10 +130,23 @@ function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {
 }
 
 function judge(judging: Judging, change: Change): Conflict | null {
+  const own = ownConflict(judging, change);
+  if (own !== null) return own;
+  if (isOtherBase(judging, change.at.layer)) return 'parent';
+  if (judging.rooms.roots[2 * change.at.layer]?.dir === change.path) return null;
+  return parentMoved(judging, change.at.layer, (change.basePath === undefined ? change.ordinaryIn : undefined) ?? parentOf(change.basePath ?? change.path)) ? 'parent' : null;
+}
+
+function ownConflict(judging: Judging, change: Change): Conflict | null {
   const path = change.basePath ?? change.path;
+  const touched = change.base !== null && isTouched(judging, path, change.base);
+  // An untouched base is the rule, and asks for nothing else.
+  if (change.base !== null && !touched) return null;
   const captured = judging.bases.get(path) ?? null;
-  const own = conflictOf(change, {
-    touched: change.base !== null && isTouched(judging, path, change.base),
+  // So is what the host never had: nothing came up from there, and nothing was captured.
+  if (change.base === null && change.copiedUp === false && (captured === null || captured.state === 'absent')) return null;
+  return conflictOf(change, {
+    touched,
     t0: judging.t0,
     captured,
     sameContent: () => captured !== null && hasContent(judging, change, captured),
@@ -142,10 +155,6 @@ function judge(judging: Judging, change: Change): Conflict | null {
     landedBefore: hasLanded(judging.epochs, path),
     tookAway: tookAway(judging.epochs, path),
   });
-  if (own !== null) return own;
-  if (isOtherBase(judging, change.at.layer)) return 'parent';
-  if (judging.rooms.roots[2 * change.at.layer]?.dir === change.path) return null;
-  return parentMoved(judging, change.at.layer, parentOf(path)) ? 'parent' : null;
 }
 
 function isTouched({ t0, epochs, clockIsBehind }: Judging, path: Bytes, base: Stat): boolean {

@@ -15,11 +15,27 @@ export interface GateList {
   readonly reasonFor: Match;
   /** for what stands where a pattern expects a directory, and is none: a symlink brings in anything */
   readonly reasonForDirectory: Match;
+  /** a pattern may be about any path in the folded directory, whatever its name */
+  readonly reachesInto: (dir: string) => boolean;
 }
 
 export function compileGate(rules: readonly GateRule[]): GateList {
   const dirs = (): GateRule[] => rules.flatMap(({ pattern, reason }) => directoriesOf(pattern).map((dir) => ({ pattern: dir, reason })));
-  return { reasonFor: compileLate(() => rules), reasonForDirectory: compileLate(dirs) };
+  return { reasonFor: compileLate(() => rules), reasonForDirectory: compileLate(dirs), reachesInto: reachOf(rules.map(({ pattern }) => pattern)) };
+}
+
+/** True for a folded directory that patterns may reach into, whatever the name there. */
+export function reachOf(patterns: readonly string[]): (dir: string) => boolean {
+  let isFirst: ((name: string) => unknown) | null = null;
+  return (dir) => {
+    isFirst ??= compileNames(patterns.filter((pattern) => pattern.includes('/')).map((pattern) => ({ pattern: firstOf(pattern), reason: pattern })));
+    return dir.split('/').some((name) => isFirst?.(name) !== null);
+  };
+}
+
+/** The only name of a pattern, or the first of several: without it no pattern is about a path. */
+export function firstOf(pattern: string): string {
+  return pattern.split('/', 1)[0] ?? '';
 }
 
 /** True when a pattern of the list matches the folded path. */
@@ -48,27 +64,46 @@ interface Compiled {
  */
 function compile(rules: readonly GateRule[]): Match {
   const byName = compileNames(rules.filter(({ pattern }) => !pattern.includes('/')));
-  const byFirst = new Map<string, Compiled[]>();
-  for (const { pattern, reason } of rules) {
-    const [first = '', ...rest] = pattern.split('/');
-    // A pattern of several names begins with a plain one, by which it is found.
-    if (rest.length > 0) byFirst.set(first, [...(byFirst.get(first) ?? []), { parts: [first, ...rest].map(partOf), reason }]);
-  }
+  const led = ledBy(rules.filter(({ pattern }) => pattern.includes('/')));
   // Paths come directory by directory, and few directories lie in one that a pattern begins with.
   let last = { dir: '', begins: false };
   return ({ dir, name }) => {
     const reason = byName(name);
     if (reason !== null) return reason;
-    if (dir !== last.dir) last = { dir, begins: dir.split('/').some((one) => byFirst.has(one)) };
-    return last.begins || byFirst.has(name) ? reasonBelow(byFirst, dir === '' ? [name] : [...dir.split('/'), name]) : null;
+    if (dir !== last.dir) last = { dir, begins: dir.split('/').some((one) => led(one) !== null) };
+    return last.begins || led(name) !== null ? reasonBelow(led, dir === '' ? [name] : [...dir.split('/'), name]) : null;
   };
+}
+
+type Led = (first: string) => readonly Compiled[] | null;
+
+/** The patterns of several names that begin with a name. */
+function ledBy(rules: readonly GateRule[]): Led {
+  const plain = new Map<string, Compiled[]>();
+  const globs: { readonly test: RegExp; readonly rule: Compiled }[] = [];
+  for (const { pattern, reason } of rules) {
+    const rule = { parts: pattern.split('/').map(partOf), reason };
+    const first = firstOf(pattern);
+    if (isGlob(first)) globs.push({ test: globTest(first), rule });
+    else plain.set(first, [...(plain.get(first) ?? []), rule]);
+  }
+  const anyGlob = anyOf(globs);
+  return (first) => {
+    const found = plain.get(first) ?? null;
+    if (anyGlob?.test(first) !== true) return found;
+    return [...(found ?? []), ...globs.filter(({ test }) => test.test(first)).map(({ rule }) => rule)];
+  };
+}
+
+function anyOf(globs: readonly { readonly test: RegExp }[]): RegExp | null {
+  return globs.length === 0 ? null : new RegExp(globs.map(({ test }) => `(?:${test.source})`).join('|'), 's');
 }
 
 /** The reason of the first pattern that matches a name: plain ones by look-up, the others only when any of them matches. */
 function compileNames(rules: readonly GateRule[]): (name: string) => string | null {
   const order = new Map(rules.map(({ pattern }, index) => [pattern, index]));
   const globs = rules.flatMap(({ pattern }, index) => (isGlob(pattern) ? [{ index, test: globTest(pattern) }] : []));
-  const anyGlob = globs.length === 0 ? null : new RegExp(globs.map(({ test }) => `(?:${test.source})`).join('|'), 's');
+  const anyGlob = anyOf(globs);
   return (name) => {
     const plain = order.get(name) ?? rules.length;
     const glob = anyGlob?.test(name) === true ? (globs.find(({ test }) => test.test(name))?.index ?? rules.length) : rules.length;
@@ -76,11 +111,11 @@ function compileNames(rules: readonly GateRule[]): (name: string) => string | nu
   };
 }
 
-function reasonBelow(byFirst: ReadonlyMap<string, readonly Compiled[]>, names: readonly string[]): string | null {
+function reasonBelow(led: Led, names: readonly string[]): string | null {
   const seen = new Set<string>();
   for (const [at, name] of names.entries()) {
-    const rules = byFirst.get(name);
-    if (rules === undefined) continue;
+    const rules = led(name);
+    if (rules === null) continue;
     const reason = reasonAt(rules, names, at, !seen.has(name));
     if (reason !== null) return reason;
     seen.add(name);

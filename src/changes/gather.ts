@@ -8,13 +8,14 @@ import type { Change, ChangeKind, JudgedChange, RiskClass, Verdict } from './cha
 import type { CompiledPolicy } from '../policy/compiled.js';
 import { judgeChange } from '../policy/judge.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
-import { classify, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
+import { classify, takeClass, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
 import { judgeConflicts } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
 import { throughLink } from './hostlink.js';
 import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './hidden.js';
 import { orderChanges } from './order.js';
+import { spokenNames } from './ordinary.js';
 import { workspaceOf } from './workspace.js';
 import { detectRenames, type Renames } from './rename.js';
 import { scan, type ScanInput } from './scan.js';
@@ -52,19 +53,19 @@ export type Look = NonNullable<ScanInput['look']>;
 /** All changes of a sandbox against the host as it is now, in the order of the layers. */
 export function changesOf(store: Store, record: SandboxRecord, look: Look = 'no'): Change[] {
   optimiseLate();
-  return [...scanOf(store, record, blindnessOf(record), look)];
+  return [...scanOf(store, record, blindnessOf(record), { look })];
 }
 
-function scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, look: Look): Generator<Change> {
-  return withoutHidden(scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, look }), blindness);
+function scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, how: Pick<ScanInput, 'look' | 'names'>): Generator<Change> {
+  return withoutHidden(scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, ...how }), blindness);
 }
 
 /** Scans, classifies, finds conflicts and renames, and orders. Close `contents` when done. */
 export function gather(store: Store, record: SandboxRecord, { look = 'head', keep = false }: GatherOptions = {}): Gathered {
   optimiseLate();
   const blindness = blindnessOf(record);
-  const changes = allOf(scanOf(store, record, blindness, look));
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
+  const changes = allOf(scanOf(store, record, blindness, { look, names: spokenNames(policy) }));
   const contents = openContents(store.kernel, record.layers);
   const input = classifyInputOf(store, record, { policy, contents, changes });
   const judged = judgeConflicts(commitContextOf(store, record), classified(changes, { input, policy })).map((change) => withHidden(change, blindness));
@@ -96,7 +97,7 @@ interface Classifying {
 
 /** Each takes the place of what it was made from: there may be a million, and nobody needs both. */
 function classified(changes: Change[], by: Classifying): readonly JudgedChange[] {
-  for (const [index, change] of changes.entries()) changes[index] = withClass(withSafeLink(change, by), by.input);
+  for (const [index, change] of changes.entries()) changes[index] = takeClass(withSafeLink(change, by), by.input);
   return changes as JudgedChange[];
 }
 
@@ -168,7 +169,7 @@ export function glance(store: Store, record: SandboxRecord, most: number): Glanc
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const changes: Change[] = [];
   let more = false;
-  for (const change of scanOf(store, record, blindnessOf(record), 'no')) {
+  for (const change of scanOf(store, record, blindnessOf(record), { look: 'no', names: spokenNames(policy) })) {
     more = changes.length === most;
     if (more) break;
     changes.push(change);

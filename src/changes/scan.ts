@@ -1,5 +1,5 @@
 import { isWithin, joinBytes, nameOf, type Bytes } from '../bytes.js';
-import type { Fd, Kernel, WalkEntry } from '../kernel/kernel.js';
+import type { Fd, Kernel, NameFilter, WalkEntry } from '../kernel/kernel.js';
 import type { Layer } from '../sandbox/sandbox.js';
 import type { Change, LayerRef } from './change.js';
 import { differenceOf, type Ownership } from './difference.js';
@@ -14,6 +14,8 @@ export interface ScanInput extends Ownership {
   readonly layers: readonly Layer[];
   /** also look into files, see `WalkOptions` */
   readonly look?: 'no' | 'head' | 'lines';
+  /** names that rules speak of, see `Change.ordinaryIn` */
+  readonly names?: NameFilter;
 }
 
 /**
@@ -35,8 +37,8 @@ export function* scan(input: ScanInput): Generator<Change> {
 
 function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, base: Fd | null): Generator<Change> {
   const { kernel } = input;
-  const walk: LayerWalk = { input, kernel, layer, index, base, above: [], displaced: [], moved: new Set() };
-  const options = { family: layer.family, compare: true, unreadable: 'unlock', look: input.look ?? 'no' } as const;
+  const walk: LayerWalk = { input, kernel, layer, index, base, above: [], dir: layer.base, displaced: [], moved: new Set() };
+  const options = { family: layer.family, compare: true, unreadable: 'unlock', look: input.look ?? 'no', ...(input.names === undefined ? {} : { names: input.names }) } as const;
   // The layer's own top stands for a directory that the host has removed: told only if something is in it.
   let top: Change | null = null;
   const shared: SharedInodes = { hosts: new Map(), held: [] };
@@ -80,6 +82,8 @@ interface LayerWalk {
   readonly base: Fd | null;
   /** the directories that the walk is in, outermost first */
   readonly above: Frame[];
+  /** absolute: where the entry that is looked at lies */
+  dir: Bytes;
   readonly displaced: Displaced[];
   readonly moved: Set<Bytes>;
 }
@@ -87,6 +91,8 @@ interface LayerWalk {
 /** A directory of the layer. */
 interface Frame {
   readonly path: Bytes;
+  /** absolute */
+  readonly dir: Bytes;
   /** where its base is: differs from `path` below a renamed directory */
   readonly basePath: Bytes;
   /** it hides what the base has there: opaque, or below such a one */
@@ -98,13 +104,15 @@ interface Frame {
 }
 
 const NOTHING: ReadonlySet<Bytes> = new Set();
-const TOP: Frame = { path: '' as Bytes, basePath: '' as Bytes, hides: false, moved: false, present: new Set() };
+const TOP: Frame = { path: '' as Bytes, dir: '' as Bytes, basePath: '' as Bytes, hides: false, moved: false, present: new Set() };
 
 /** Null when nothing differs, or when the change is told later by `displaced`. */
 function changeOf(walk: LayerWalk, entry: WalkEntry): Change | null {
   const parent = enter(walk, entry.path);
   note(parent, entry);
-  const basePath = entry.redirect ?? (entry.path === '' ? entry.path : joinBytes(parent.basePath, nameOf(entry.path)));
+  walk.dir = parent.dir;
+  const stays = parent.basePath === parent.path;
+  const basePath = entry.redirect ?? (stays ? entry.path : joinBytes(parent.basePath, nameOf(entry.path)));
   if (entry.whiteout) return deletionOf(walk, entry, parent, basePath);
   const { base } = entry;
   const type = fileTypeOf(entry.upper);
@@ -112,7 +120,7 @@ function changeOf(walk: LayerWalk, entry: WalkEntry): Change | null {
   if (type === 'dir') {
     const hides = merges && entry.redirect === null && (entry.opaque || parent.hides);
     const moved = merges && !hides && (entry.redirect !== null || parent.moved);
-    walk.above.push({ path: entry.path, basePath, hides, moved, present: new Set() });
+    walk.above.push({ path: entry.path, dir: joinBelow(walk.layer.base, entry.path), basePath, hides, moved, present: new Set() });
   }
   if (base === null) return start(walk, entry, { basePath, content: type !== 'dir' });
   if (fileTypeOf(base) !== type) return replacementOf(walk, entry, basePath);
@@ -145,33 +153,48 @@ interface Told {
   readonly kind?: Change['kind'];
   readonly content?: boolean;
   readonly meta?: Change['meta'];
+  /** of a deletion: the type and the target that it had */
+  readonly gone?: Pick<Change, 'type' | 'target'>;
+  readonly oldType?: Change['oldType'];
 }
 
 /** One literal for all of them, as there may be very many. */
 function start(walk: LayerWalk, entry: WalkEntry, told: Told): Change {
   const top = walk.layer.base;
-  const { kind = 'add', content = false, meta = NO_META, basePath } = told;
-  return {
-    path: joinBelow(top, entry.path),
+  const { kind = 'add', content = false, meta = NO_META, oldType = null, gone, basePath } = told;
+  const { path, upper, base, copiedUp, plain, look, lines } = entry;
+  const change: Change & Undecided = {
+    path: path === '' ? top : joinBytes(walk.dir, nameOf(path)),
     kind,
     from: null,
-    type: fileTypeOf(entry.upper),
-    oldType: null,
-    upper: entry.upper,
-    base: entry.base,
+    type: gone === undefined ? fileTypeOf(upper) : gone.type,
+    oldType,
+    upper: gone === undefined ? upper : null,
+    base,
     at: refOf(walk, entry),
-    basePath: basePath === entry.path ? undefined : joinBelow(top, basePath),
+    basePath: basePath === path ? undefined : joinBelow(top, basePath),
     opaque: false,
-    copiedUp: entry.copiedUp,
-    plain: entry.plain,
+    copiedUp,
+    plain,
     implied: false,
-    target: entry.target,
+    target: gone === undefined ? entry.target : gone.target,
+    link: undefined,
     meta,
     content,
-    look: entry.look,
-    lines: entry.lines,
+    look,
+    lines,
+    ordinaryIn: entry.ordinary ? walk.dir : undefined,
+    class: undefined,
+    reason: undefined,
+    conflict: undefined,
+    verdict: undefined,
+    rule: undefined,
   };
+  return change;
 }
+
+/** Room for what is decided later: an object that grows is moved. */
+type Undecided = Readonly<Record<'class' | 'reason' | 'conflict' | 'verdict' | 'rule', undefined>>;
 
 const NO_META: Change['meta'] = [];
 
@@ -189,7 +212,7 @@ function deletionOf(walk: LayerWalk, entry: WalkEntry, parent: Frame, basePath: 
   if (base === null || parent.hides || walk.base === null) return null;
   const type = fileTypeOf(base);
   const target = targetInBase(walk.kernel, walk.base, basePath, base);
-  const change: Change = { ...start(walk, entry, { basePath, kind: 'delete' }), type, upper: null, target };
+  const change = start(walk, entry, { basePath, kind: 'delete', gone: { type, target } });
   if (type !== 'dir') return change;
   const ref = refOf(walk, entry);
   walk.displaced.push({ how: 'deleted', path: entry.path, basePath, self: change, present: NOTHING, ref });
@@ -199,7 +222,7 @@ function deletionOf(walk: LayerWalk, entry: WalkEntry, parent: Frame, basePath: 
 function replacementOf(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change | null {
   const oldType = entry.base === null ? null : fileTypeOf(entry.base);
   const content = fileTypeOf(entry.upper) !== 'dir';
-  const change: Change = { ...start(walk, entry, { basePath, kind: 'type', content }), oldType };
+  const change = start(walk, entry, { basePath, kind: 'type', content, oldType });
   if (oldType !== 'dir') return change;
   const ref = refOf(walk, entry);
   walk.displaced.push({ how: 'replaced', path: entry.path, basePath, self: change, present: NOTHING, ref });

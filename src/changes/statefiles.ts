@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { CompiledPolicy, CompiledRule } from '../policy/compiled.js';
-import { engineOf } from '../policy/engine.js';
+import { mergedStateRule } from '../policy/judge.js';
 import { mergeState, type StateMerge } from '../policy/state.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { sandboxDir, type Store } from '../sandbox/store.js';
@@ -32,7 +32,7 @@ export function stateFilesOf(sources: Sources, changes: readonly JudgedChange[])
   let bases: Bases | null = null;
   for (const change of changes) {
     if (change.type !== 'file' || change.upper === null || !change.content || change.conflict === 'hidden') continue;
-    const rule = engineOf(sources.policy).paths(['files.state'], change.path).find(({ keys }) => keys.length > 0);
+    const rule = mergedStateRule(sources.policy, change);
     if (rule === undefined) continue;
     bases ??= readBases(sources.store.kernel, sandboxDir(sources.store, sources.record.tag));
     const file = mergedOf(sources, change, rule, bases);

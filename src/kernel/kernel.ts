@@ -67,6 +67,17 @@ export interface WalkEntry {
   readonly look: FirstLook | null;
   /** lines that a new, changed or deleted file adds and removes; null when not asked for */
   readonly lines: LineCounts | null;
+  /** printable ASCII that `WalkOptions.names` can't match; false when not asked for */
+  readonly ordinary: boolean;
+}
+
+/** Names in lower case that may be of interest: a fast search tells of more than match, never of fewer. */
+export interface NameFilter {
+  readonly literals: readonly string[];
+  /** with their dot */
+  readonly endings: readonly string[];
+  /** anywhere in a name */
+  readonly pieces: readonly string[];
 }
 
 /** What the first 8,000 bytes of a file tell. */
@@ -99,6 +110,8 @@ export interface WalkOptions {
   readonly unreadable?: 'fail' | 'skip' | 'unlock';
   /** also read contents: the beginning, or all of it to count lines */
   readonly look?: 'no' | 'head' | 'lines';
+  /** names that rules are about: the others are told apart */
+  readonly names?: NameFilter;
 }
 
 /** Many renames in one call; `changes/batch.ts` packs the steps. */

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Bytes } from '../bytes.js';
-import { type Fd, type Kernel, KernelError, type WalkEntry, type WalkOptions, type Xattr } from './kernel.js';
+import { type Fd, type Kernel, KernelError, type NameFilter, type WalkEntry, type WalkOptions, type Xattr } from './kernel.js';
 import { copyOfStat, entriesIn, STAT_WORDS, viewOf } from './packed.js';
 
 /** An opaque handle of the addon. */
@@ -38,7 +38,7 @@ interface Addon {
   landBatch(steps: Buffer, names: Buffer, lanes: Uint32Array, status: Uint8Array, threads: number, most: number): void;
   findNames(roots: string, literals: string, endings: string, pieces: string, skip: string, avoid: string, limit: bigint): { readonly paths: string; readonly entries: number; readonly dirs: number; readonly unread: number };
   errorText(errno: number): string;
-  walkOpen(upper: number, base: number, bits: number): WalkHandle | number;
+  walkOpen(upper: number, base: number, bits: number, ...names: string[]): WalkHandle | number;
   walkNext(walk: WalkHandle): ArrayBuffer | number;
   walkFailedPath(walk: WalkHandle): string;
   walkClose(walk: WalkHandle): void;
@@ -84,6 +84,14 @@ function stringsIn(packed: string): Bytes[] {
   return packed.split('\0').slice(0, -1) as Bytes[];
 }
 
+function packedList(list: readonly string[]): string {
+  return list.map((one) => `${one}\0`).join('');
+}
+
+function packedFilter({ literals, endings, pieces }: NameFilter): [string, string, string] {
+  return [packedList(literals), packedList(endings), packedList(pieces)];
+}
+
 // Filled by each stat and decoded at once; calls are synchronous.
 const statWords = new BigUint64Array(STAT_WORDS);
 const statView = viewOf(statWords.buffer);
@@ -112,7 +120,7 @@ function* walk(upper: Fd, base: Fd | null, options: WalkOptions): Generator<Walk
     (options.compare ? 2 : 0) |
     (UNREADABLE[options.unreadable ?? 'fail'] << 2) |
     (LOOK[options.look ?? 'no'] << 4);
-  const handle = check<WalkHandle>(addon.walkOpen(upper, base ?? -1, bits), 'walk', null);
+  const handle = check<WalkHandle>(addon.walkOpen(upper, base ?? -1, bits, ...(options.names === undefined ? [] : packedFilter(options.names))), 'walk', null);
   try {
     const parents: Bytes[] = [];
     for (;;) {
@@ -173,14 +181,6 @@ export const native: Kernel = {
   walk,
 };
 
-/** What a search looks for; a name that may be of interest is told, never one too few. All in lower case. */
-export interface NameFilter {
-  readonly literals: readonly string[];
-  /** with their dot */
-  readonly endings: readonly string[];
-  readonly pieces: readonly string[];
-}
-
 export interface FindRequest {
   readonly roots: readonly Bytes[];
   readonly filter: NameFilter;
@@ -201,9 +201,8 @@ export interface FindResult {
 
 /** Searches whole trees for names, links never followed, by several threads: the caller waits. */
 export function findNames({ roots, filter, skip, avoid, limit }: FindRequest): FindResult {
-  const pack = (list: readonly string[]): string => list.map((one) => `${one}\0`).join('');
-  const { literals, endings, pieces } = filter;
-  const { paths, entries, unread } = addon.findNames(pack(roots), pack(literals), pack(endings), pack(pieces), pack(skip), pack(avoid), BigInt(limit));
+  const [literals, endings, pieces] = packedFilter(filter);
+  const { paths, entries, unread } = addon.findNames(packedList(roots), literals, endings, pieces, packedList(skip), packedList(avoid), BigInt(limit));
   return { paths: stringsIn(paths).sort(), entries, unread };
 }
 

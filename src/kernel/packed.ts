@@ -126,6 +126,7 @@ const FLAG = {
   counted: 0x8000,
   binary: 0x10000,
   noAttributes: 0x20000,
+  ordinary: 0x40000,
 } as const;
 const PROGRAM_SHIFT = 20;
 const PROGRAMS = [null, 'ELF', 'Mach-O', 'PE', null] as const;
@@ -164,6 +165,7 @@ function entryAt(view: PackedView, at: number, parents: Bytes[]): WalkEntry {
     target: flags & FLAG.hasTarget ? text(view, targetAt, redirectAt) : null,
     look: flags & FLAG.looked ? lookOf(flags) : null,
     lines: flags & FLAG.counted ? linesOf(view, head, flags) : null,
+    ordinary: (flags & FLAG.ordinary) !== 0,
   };
 }
 

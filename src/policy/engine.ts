@@ -1,8 +1,9 @@
 import { isWithin, fromText, type Bytes } from '../bytes.js';
+import type { NameFilter } from '../kernel/kernel.js';
 import type { CompiledPolicy, CompiledRule } from './compiled.js';
 import { GRANTS, type RuleList } from './document.js';
 import { hostMatches, type Host } from './host.js';
-import { pathMatcher, type MatchMode, type PathMatcher } from './match.js';
+import { namesIn, pathMatcher, type MatchMode, type PathMatcher } from './match.js';
 import type { PathPattern } from './pattern.js';
 
 /**
@@ -12,6 +13,10 @@ import type { PathPattern } from './pattern.js';
 export interface Engine {
   /** rules of these lists that hold for a path */
   paths(lists: readonly RuleList[], path: Bytes): CompiledRule[];
+  /** the same for every path in a directory whose name is none of `names`; null where it depends on the path */
+  within(lists: readonly RuleList[], dir: Bytes): readonly CompiledRule[] | null;
+  /** names that a rule or an exception may speak of */
+  readonly ownNames: () => NameFilter;
   hosts(lists: readonly RuleList[], host: Host, port: number): CompiledRule[];
   names(lists: readonly RuleList[], name: string): CompiledRule[];
   /** the rule covers the directory, but some exception of it may lie below */
@@ -43,6 +48,14 @@ export function makeEngine(rules: readonly CompiledRule[]): Engine {
       if (lists.some((list) => GRANTS.has(list))) found.push(...exact().all(path));
       return found.filter((rule) => lists.includes(rule.list) && !isExcepted(rule, path, holes));
     },
+    within: (lists, dir) => {
+      const [withheld, granted] = [covering().within(dir), exact().within(dir)];
+      if (withheld === null || granted === null) return null;
+      const found = [...withheld, ...granted].filter((rule) => lists.includes(rule.list));
+      const excepted = found.map((rule) => isExceptedWithin(rule, dir, holes));
+      return excepted.includes(null) ? null : found.filter((_, index) => excepted[index] === false);
+    },
+    ownNames: once(() => namesIn(withPaths.flatMap(({ subjects, except }) => [...subjects.paths, ...except.paths]))),
     hosts: (lists, host, port) => of(lists).filter((rule) => namesHost(rule, host, port)),
     names: (lists, name) => of(lists).filter((rule) => matchesAny(rule.subjects.names, name) && !matchesAny(rule.except.names, name)),
     holdsException: (rule, dir) => rule.except.paths.some((pattern) => {
@@ -65,8 +78,19 @@ function once<T>(make: () => T): () => T {
 /** A hole in what withholds is a grant, and the other way round. */
 function isExcepted(rule: CompiledRule, path: Bytes, holes: Map<CompiledRule, PathMatcher<true>>): boolean {
   if (rule.except.paths.length === 0) return false;
+  return holesOf(rule, holes).all(path).length > 0;
+}
+
+/** Null: some of the paths in the directory are. */
+function isExceptedWithin(rule: CompiledRule, dir: Bytes, holes: Map<CompiledRule, PathMatcher<true>>): boolean | null {
+  if (rule.except.paths.length === 0) return false;
+  const found = holesOf(rule, holes).within(dir);
+  return found === null ? null : found.length > 0;
+}
+
+function holesOf(rule: CompiledRule, holes: Map<CompiledRule, PathMatcher<true>>): PathMatcher<true> {
   const mode = GRANTS.has(rule.list) ? 'covering' : 'exact';
-  return lazily(holes, rule, () => pathMatcher(rule.except.paths.map((pattern) => [pattern, true]), mode)).all(path).length > 0;
+  return lazily(holes, rule, () => pathMatcher(rule.except.paths.map((pattern) => [pattern, true]), mode));
 }
 
 /** Ports that a grant without ports means. */

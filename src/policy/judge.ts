@@ -1,8 +1,9 @@
 import type { Bytes } from '../bytes.js';
+import type { NameFilter } from '../kernel/kernel.js';
 import type { ChangeKind, Conflict, FileType, RiskClass, Verdict } from '../changes/change.js';
 import { settingOf, type CompiledPolicy, type CompiledRule, type Origin, type Setting } from './compiled.js';
 import type { RuleList } from './document.js';
-import { engineOf } from './engine.js';
+import { engineOf, type Engine } from './engine.js';
 import { canonHost } from './host.js';
 import { isPublic } from './ip.js';
 
@@ -46,6 +47,8 @@ export interface ChangeFacts {
   readonly type: FileType;
   readonly class: RiskClass;
   readonly conflict: Conflict | null;
+  /** the directory of `path`, if its name is none of `ruledNames`: then the directory decides */
+  readonly ordinaryIn?: Bytes | undefined;
 }
 
 /** From loose to strict: the one order that all precedence comes from. */
@@ -126,8 +129,29 @@ const CHANGE_LISTS: readonly RuleList[] = [
   'changes.discard', 'changes.escalate', 'changes.control', 'changes.later', 'files.hide', 'files.readonly', 'changes.accept', 'files.state', 'changes.commit',
 ];
 
+/** Names that a rule or an exception of the policy may speak of: all others are ordinary. */
+export function ruledNames(policy: CompiledPolicy): NameFilter {
+  return engineOf(policy).ownNames();
+}
+
+/** What was found of the last directory: changes come directory by directory. */
+interface DirJudgements {
+  readonly policy: CompiledPolicy;
+  readonly dir: Bytes;
+  readonly found: readonly CompiledRule[] | null;
+  file: Judgement<Verdict> | null;
+  other: Judgement<Verdict> | null;
+}
+
+let lastDir: DirJudgements | null = null;
+
 /** discard > escalate > commit > default; a rename is judged at both ends. `accept` lifts the class, nothing else. */
 export function judgeChange(policy: CompiledPolicy, change: ChangeFacts): Judgement<Verdict> {
+  const isPlain = change.class === 'normal' && change.conflict === null && change.from === null && change.kind !== 'type' && change.kind !== 'rename';
+  if (isPlain && change.ordinaryIn !== undefined) {
+    const judgement = judgeOrdinary(policy, change, change.ordinaryIn);
+    if (judgement !== null) return judgement;
+  }
   const here = judgeEnd(policy, change, change.path);
   if (change.from === null) return here;
   const there = judgeEnd(policy, change, change.from);
@@ -137,8 +161,22 @@ export function judgeChange(policy: CompiledPolicy, change: ChangeFacts): Judgem
   return strictest(VERDICTS, [here, there]);
 }
 
+/** One judgement for all of a directory that differ by name alone; null where the path decides. */
+function judgeOrdinary(policy: CompiledPolicy, change: ChangeFacts, dir: Bytes): Judgement<Verdict> | null {
+  if (lastDir?.dir !== dir || lastDir.policy !== policy) {
+    lastDir = { policy, dir, found: engineOf(policy).within(CHANGE_LISTS, dir), file: null, other: null };
+  }
+  const { found } = lastDir;
+  if (found === null) return null;
+  if (change.type === 'file') return (lastDir.file ??= judgeBy(policy, change, found));
+  return (lastDir.other ??= judgeBy(policy, change, found));
+}
+
 function judgeEnd(policy: CompiledPolicy, change: ChangeFacts, path: Bytes): Judgement<Verdict> {
-  const all = engineOf(policy).paths(CHANGE_LISTS, path);
+  return judgeBy(policy, change, engineOf(policy).paths(CHANGE_LISTS, path));
+}
+
+function judgeBy(policy: CompiledPolicy, change: ChangeFacts, all: readonly CompiledRule[]): Judgement<Verdict> {
   const own = judgeOwn(policy, change, all.filter((rule) => !rule.tightens), all);
   const tight = all.filter((rule) => rule.tightens).map((rule) => by<Verdict>(rule, rule.list === 'changes.discard' ? 'discard' : 'escalate', 'a project rule', all));
   return strictest(VERDICTS, [own, ...tight]);
@@ -193,9 +231,24 @@ function ofCommits(found: readonly CompiledRule[], fallback: Setting | null, all
   return byDefault('changes.default', (fallback?.value ?? 'escalate') as Verdict, fallback, all);
 }
 
+/** The rule on an agent's state file whose keys are merged one by one. */
+export function mergedStateRule(policy: CompiledPolicy, { path, ordinaryIn }: Pick<ChangeFacts, 'path' | 'ordinaryIn'>): CompiledRule | undefined {
+  const engine = engineOf(policy);
+  const found = (ordinaryIn === undefined ? null : stateWithin(policy, engine, ordinaryIn)) ?? engine.paths(STATE, path);
+  return found.find(({ keys }) => keys.length > 0);
+}
+
+const STATE: readonly RuleList[] = ['files.state'];
+let lastStates: { readonly policy: CompiledPolicy; readonly dir: Bytes; readonly found: readonly CompiledRule[] | null } | null = null;
+
+function stateWithin(policy: CompiledPolicy, engine: Engine, dir: Bytes): readonly CompiledRule[] | null {
+  if (lastStates?.dir !== dir || lastStates.policy !== policy) lastStates = { policy, dir, found: engine.within(STATE, dir) };
+  return lastStates.found;
+}
+
 /** True for the state files of the profile's own agent: the `owned` of the commit gate's classify. */
 export function isOwnState(policy: CompiledPolicy, path: Bytes): boolean {
-  return engineOf(policy).paths(['files.state'], path).length > 0;
+  return engineOf(policy).paths(STATE, path).length > 0;
 }
 
 /** The first of the strictest. */

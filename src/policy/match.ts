@@ -1,4 +1,5 @@
 import { fromText, isText, toText, type Bytes } from '../bytes.js';
+import type { NameFilter } from '../kernel/kernel.js';
 import { globSource, type PathPattern } from './pattern.js';
 
 /**
@@ -14,6 +15,8 @@ export type MatchMode = 'exact' | 'covering';
 export interface PathMatcher<T> {
   /** values of all patterns that match, each once, in no particular order */
   all(path: Bytes): T[];
+  /** those of each path in `dir` whose name is none of `namesIn`; null where that depends on the path */
+  within(dir: Bytes): readonly T[] | null;
 }
 
 export interface NameMatcher<T> {
@@ -24,6 +27,9 @@ export interface NameMatcher<T> {
 interface Compiled<T> {
   readonly value: T;
   readonly regex: RegExp;
+  /** it is about one name below its directory, and all that is in what has it if `tree` */
+  readonly single: boolean;
+  readonly tree: boolean;
 }
 
 interface Tables<T> {
@@ -55,6 +61,11 @@ export function pathMatcher<T>(entries: readonly (readonly [PathPattern, T])[], 
       if (asWritten !== null) search(asWritten, path, found);
       return [...found];
     },
+    within(dir) {
+      const found = new Set<T>();
+      if (!addWithin(tables, covering ? fold(dir) : dir, found)) return null;
+      return asWritten === null || addWithin(asWritten, dir, found) ? [...found] : null;
+    },
   };
 }
 
@@ -68,20 +79,18 @@ export function nameMatcher<T>(entries: readonly (readonly [PathPattern, T])[]):
   return { named: (name) => lookUp(table, fold(name)) };
 }
 
-/** What a fast search needs of these patterns: it may tell of more names than match, never of fewer. */
-export function nameFilter(patterns: readonly PathPattern[]): { readonly literals: string[]; readonly endings: string[]; readonly pieces: string[] } {
-  const table = nameTable<true>();
-  const pieces = new Set<string>();
-  for (const pattern of patterns) {
-    const name = floatingName(pattern);
-    if (name === null) continue;
-    const folded = fold(fromText(name));
-    const before = table.globs.length;
-    addName(table, folded, true);
-    // Of any other pattern the longest part that a name must have; none at all matches everything.
-    if (table.globs.length > before) pieces.add(folded.replace(/\[[^\]]*\]?/g, '*').split(/[*?\\]/).reduce((a, b) => (b.length > a.length ? b : a), ''));
-  }
-  return { literals: [...table.literal.keys()], endings: [...table.endings.keys()], pieces: [...pieces] };
+/** For a fast search of names that these any-depth patterns match. */
+export function nameFilter(patterns: readonly PathPattern[]): NameFilter {
+  return filterOf(patterns.flatMap((pattern) => floatingName(pattern) ?? []).map((name) => fold(fromText(name))));
+}
+
+/** The last names that these patterns speak of: with any other, a path is matched as its directory is. */
+export function namesIn(patterns: readonly PathPattern[]): NameFilter {
+  return filterOf(patterns.flatMap((pattern) => {
+    const name = floatingName(pattern) ?? leadOf(pattern);
+    const base = pattern.base.slice(pattern.base.lastIndexOf('/') + 1);
+    return [name ?? base].map((one) => fold(fromText(one)));
+  }));
 }
 
 /** `NAME` of a `any-depth NAME` pattern, else null. */
@@ -115,8 +124,8 @@ function tablesOf<T>(entries: readonly (readonly [PathPattern, T])[], covering: 
     const name = floatingName(pattern);
     if (pattern.glob === '') push(tree ? tables.trees : tables.leaves, spell(pattern.base), value);
     else if (name !== null) addName(tree ? tables.treeNames : tables.names, spell(name), value);
-    else if (leadOf(pattern) !== null) push(tables.led, spell(leadOf(pattern) ?? ''), { value, regex: globRegex(spell(pattern.glob), tree) });
-    else push(tables.globs, spell(pattern.base), { value, regex: globRegex(spell(pattern.glob), tree) });
+    else if (leadOf(pattern) !== null) push(tables.led, spell(leadOf(pattern) ?? ''), compiledOf(value, spell(pattern.glob), tree));
+    else push(tables.globs, spell(pattern.base), compiledOf(value, spell(pattern.glob), tree));
   }
   return tables;
 }
@@ -125,7 +134,13 @@ function tablesOf<T>(entries: readonly (readonly [PathPattern, T])[], covering: 
 interface Below<T> {
   readonly dir: string;
   readonly values: readonly T[];
-  readonly globs: readonly (Compiled<T> & { readonly from: number })[];
+  readonly globs: readonly Tried<T>[];
+}
+
+interface Tried<T> extends Compiled<T> {
+  readonly from: number;
+  /** the way to the directory decided it: it matches all that is there */
+  readonly settled: boolean;
 }
 
 function search<T>(tables: Tables<T>, path: string, found: Set<T>): void {
@@ -144,7 +159,17 @@ function search<T>(tables: Tables<T>, path: string, found: Set<T>): void {
 function addBelow<T>(tables: Tables<T>, dir: string, path: string, found: Set<T>): void {
   if (tables.last.dir !== dir) tables.last = belowOf(tables, dir);
   for (const value of tables.last.values) found.add(value);
-  for (const { regex, value, from } of tables.last.globs) if (!found.has(value) && regex.test(path.slice(from))) found.add(value);
+  for (const { regex, value, from, settled } of tables.last.globs) if (!found.has(value) && (settled || regex.test(path.slice(from)))) found.add(value);
+}
+
+/** False where an expression decides on each path. */
+function addWithin<T>(tables: Tables<T>, dir: string, found: Set<T>): boolean {
+  if (tables.last.dir !== dir) tables.last = belowOf(tables, dir);
+  const { values, globs } = tables.last;
+  if (globs.some(({ settled }) => !settled)) return false;
+  for (const value of values) found.add(value);
+  for (const { value } of globs) found.add(value);
+  return true;
 }
 
 /** From what is known of the directories above: a tree may be thousands deep, and each path as long as that. */
@@ -170,13 +195,23 @@ function isBelow(dir: string, top: string): boolean {
 function joined<T>({ trees, globs, treeNames, led }: Tables<T>, above: Below<T>, dir: string): Below<T> {
   const name = dir.slice(dir.lastIndexOf('/') + 1);
   const values = [...(trees.get(dir) ?? NONE), ...(name === '' ? NONE : lookUp(treeNames, name))].filter((value) => !above.values.includes(value));
-  const own = (globs.get(dir) ?? NONE).map((one) => ({ ...one, from: dir === '/' ? 1 : dir.length + 1 }));
-  const fromTop = (name === '' ? NONE : (led.get(name) ?? NONE)).filter(({ regex }) => !above.globs.some((one) => one.regex === regex)).map((one) => ({ ...one, from: 1 }));
+  const own = (globs.get(dir) ?? NONE).map((one) => ({ ...one, from: dir === '/' ? 1 : dir.length + 1, settled: false }));
+  const fromTop = (name === '' ? NONE : (led.get(name) ?? NONE)).filter(({ regex }) => !above.globs.some((one) => one.regex === regex)).map((one) => ({ ...one, from: 1, settled: false }));
+  const left = settledBy(above.globs, name);
   return {
     dir,
     values: values.length === 0 ? above.values : [...above.values, ...values],
-    globs: own.length + fromTop.length === 0 ? above.globs : [...above.globs, ...own, ...fromTop],
+    globs: own.length + fromTop.length === 0 ? left : [...left, ...own, ...fromTop],
   };
+}
+
+/** An expression for one name has found it, or never will, in the directory below its own. */
+function settledBy<T>(globs: readonly Tried<T>[], name: string): readonly Tried<T>[] {
+  if (!globs.some(({ single, settled }) => single && !settled)) return globs;
+  return globs.flatMap((one) => {
+    if (!one.single || one.settled) return [one];
+    return one.tree && one.regex.test(name) ? [{ ...one, settled: true }] : [];
+  });
 }
 
 /** The first name of an any-depth pattern of several names, when it has no wildcard. */
@@ -184,6 +219,11 @@ function leadOf(pattern: PathPattern): string | null {
   if (pattern.base !== '/' || !pattern.glob.startsWith('**/')) return null;
   const [, first = ''] = pattern.glob.split('/');
   return /[*?[\\]/.test(first) ? null : first;
+}
+
+/** In a class a slash can hide, so that such a pattern may be about more than one name. */
+function compiledOf<T>(value: T, glob: string, tree: boolean): Compiled<T> {
+  return { value, regex: globRegex(glob, tree), single: !/[/[]|\*\*/.test(glob), tree };
 }
 
 function globRegex(glob: string, tree: boolean): RegExp {
@@ -206,7 +246,19 @@ function nameTable<T>(): NameTable<T> {
 function addName<T>(table: NameTable<T>, name: string, value: T): void {
   if (!/[*?[\\]/.test(name)) push(table.literal, name, value);
   else if (/^\*\.[^.*?[\\]+$/.test(name)) push(table.endings, name.slice(1), value);
-  else table.globs.push({ value, regex: globRegex(name, false) });
+  else table.globs.push(compiledOf(value, name, false));
+}
+
+/** Names and patterns for one name each, folded. Of a pattern with wildcards the longest part that a name must have; none at all matches everything. */
+export function filterOf(names: readonly string[]): NameFilter {
+  const [literals, endings, pieces] = [new Set<string>(), new Set<string>(), new Set<string>()];
+  for (const name of names) {
+    if (!/[*?[{\\]/.test(name)) literals.add(name);
+    else if (/^\*\.[^.*?[{\\]+$/.test(name)) endings.add(name.slice(1));
+    // What follows a class or an alternative is hard to tell from it.
+    else pieces.add((name.split(/[[{]/)[0] ?? '').split(/[*?\\]/).reduce((a, b) => (b.length > a.length ? b : a), ''));
+  }
+  return { literals: [...literals], endings: [...endings], pieces: [...pieces] };
 }
 
 function lookUp<T>(table: NameTable<T>, name: string): readonly T[] {

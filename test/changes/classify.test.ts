@@ -53,7 +53,7 @@ describe('control', () => {
     ['.gemini/policies/x.toml', 'agent configuration'], ['opencode.jsonc', 'agent configuration'], ['deep/down/.kiro/x', 'agent configuration'],
     ['.vscode/tasks.json', 'editor configuration'], ['x.code-workspace', 'editor configuration'], ['.idea/runConfigurations/a.xml', 'editor configuration'],
     ['.devcontainer/devcontainer.json', 'development container'], ['.envrc', 'directory environment'], ['mise.toml', 'directory environment'],
-    ['.agentfw.yaml', 'agentfw policy'], ['.dir-locals.el', 'editor configuration'],
+    ['.agentfw.yaml', 'agentfw policy'], ['.agentfw.d/x', 'agentfw policy'], ['sub/.agentfw/a/b', 'agentfw policy'], ['.dir-locals.el', 'editor configuration'],
   ])('%s: %s', (path, reason) => {
     expect(judged(change(path))).toBe(`control: ${reason}`);
     expect(judged(change(path, modified))).toBe(`control: ${reason}`);

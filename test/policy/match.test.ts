@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fromText, type Bytes } from '../../src/bytes.js';
-import { pathMatcher } from '../../src/policy/match.js';
-import type { PathPattern } from '../../src/policy/pattern.js';
+import { fold, pathMatcher, type MatchMode } from '../../src/policy/match.js';
+import { globSource, type PathPattern } from '../../src/policy/pattern.js';
 
 const pattern = (base: string, glob: string, tree = false): PathPattern => ({ base, glob, tree }) as PathPattern;
 const PATTERNS: readonly (readonly [PathPattern, number])[] = [
@@ -19,6 +19,28 @@ test.each(['exact', 'covering'] as const)('each path is judged as by a new match
     const matcher = pathMatcher(PATTERNS, mode);
     for (const one of paths) expect(sorted(matcher.all(one))).toEqual(sorted(pathMatcher(PATTERNS, mode).all(one)));
   }), { numRuns: 500 });
+});
+
+/** One expression over the whole path: slow, and without anything that is kept. */
+function matchesAlone({ base, glob, tree }: PathPattern, path: Bytes, mode: MatchMode): boolean {
+  const covering = mode === 'covering';
+  const test = (spell: (text: Bytes) => string): boolean => {
+    const [above, whole] = [base === '/' ? '' : spell(fromText(base)), spell(path)];
+    if (glob === '') return whole === above || ((covering || tree) && whole.startsWith(`${above}/`));
+    return whole.startsWith(`${above}/`) && new RegExp(`^${globSource(spell(fromText(glob)))}${covering || tree ? '(?:/.*)?' : ''}$`, 's').test(whole.slice(above.length + 1));
+  };
+  return covering ? test(fold) || test((text) => text) : test((text) => text);
+}
+
+test.each(['exact', 'covering'] as const)('each path is matched as by an expression of its own: %s', (mode) => {
+  const part = fc.constantFrom('a', 'B', '*', 'a*', '*.d', '?', '[ab]', '[!a]', '**', '.*', 'x*y', 'É', '*é');
+  const anyPattern = fc.record({ base: fc.constantFrom('/', '/a', '/a/b', '/a/A'), glob: fc.array(part, { maxLength: 3 }).map((parts) => parts.join('/')).filter((glob) => !glob.endsWith('**')), tree: fc.boolean() })
+    .map(({ base, glob, tree }) => pattern(base, glob, tree));
+  const path = fc.array(fc.constantFrom('a', 'b', 'B', 'ab', 'a.d', 'xy', '.a', 'é', 'É', 'ba'), { minLength: 1, maxLength: 5 }).map((parts) => fromText(`/${parts.join('/')}`));
+  fc.assert(fc.property(fc.array(anyPattern, { minLength: 1, maxLength: 6 }), fc.array(path, { minLength: 1, maxLength: 12 }), (patterns, paths) => {
+    const matcher = pathMatcher(patterns.map((one, index): [PathPattern, number] => [one, index]), mode);
+    for (const one of paths) expect([one, sorted(matcher.all(one))]).toEqual([one, patterns.flatMap((other, index) => (matchesAlone(other, one, mode) ? [index] : []))]);
+  }), { numRuns: 2000 });
 });
 
 test('a tree of 4,000 levels is judged level by level (CW20)', () => {
