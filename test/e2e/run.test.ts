@@ -156,7 +156,8 @@ for (const identity of identities()) {
       expect(outcome.status, outcome.stderr).toBe(0);
       expect(outcome.stdout + outcome.stderr).toContain('bg');
       expect((await run(['--in', 'bg'], 'true')).stderr).toContain('is running');
-      expect((await area.cli(['exec', 'bg', '--', 'touch', '/tmp/go'])).status).toBe(0);
+      // The tree may end by the file before what made it has.
+      expect([0, 137]).toContain((await area.cli(['exec', 'bg', '--', 'touch', '/tmp/go'])).status);
       await eventually('the background run ends', () => saved('bg').state === 'stopped');
       expect(unnoticed(readFileSync(join(area.state, 'sandboxes/bg/output.log'), 'utf8'))).toMatch(/^started\nlate\n/);
       expect(saved('bg').exit).toEqual({ code: 7 });
