@@ -1,4 +1,5 @@
 import type { HostGrants } from '../policy/document.js';
+import { privateEntry } from '../policy/grants.js';
 import type { HostJudgement, HostQuestion } from '../policy/judge.js';
 import { canonHost, type Host } from '../policy/host.js';
 import type { ConnQuestion, FirstQuestion, UdpQuestion } from './channel.js';
@@ -79,7 +80,7 @@ export async function vet(options: DecideOptions, look: Extract<FirstLook, { kin
   const judgement = options.judge({ host: hostText(host), port, addresses });
   if (judgement.verdict === 'deny') return judged(judgement, host, port);
   const own = addresses.find((ip) => options.ownAddresses().has(ip));
-  if (own !== undefined && !options.isPrivate(judgement)) return refuse('net.own', `${hostText(host)} leads to this machine itself (${own})`, 'A rule with `private: true` allows it.');
+  if (own !== undefined && !options.isPrivate(judgement)) return refuse('net.own', `${hostText(host)} leads to this machine itself (${own})`, privateMend(judgement, host, port));
   const { rule, origin } = judgement;
   return { verdict: 'allow', host, addresses, port, rule, origin: originText(origin), approval, flags: options.flags(judgement) };
 }
@@ -144,9 +145,13 @@ export function refuse(rule: string, why: string, how = ''): Refused {
   return { verdict: 'deny', rule, why, how, origin: null, silent: false, approval: null };
 }
 
+function privateMend(judgement: HostJudgement, host: Host, port: number): string {
+  return `If it is meant to: add \`${privateEntry(judgement, hostText(host), port)}\` to network.allow of your policy.`;
+}
+
 function judged(judgement: HostJudgement, host: Host, port: number): Refused {
   const { rule, why, origin, silent, final } = judgement;
-  const how = final ? '' : `To allow it: add \`${exactRule(host, port)}\` to network.allow of your policy.`;
+  const how = rule === 'net.private' ? privateMend(judgement, host, port) : final ? '' : `To allow it: add \`${exactRule(host, port)}\` to network.allow of your policy.`;
   return { verdict: 'deny', rule, why: `${exactRule(host, port)}: ${why}`, how, origin: originText(origin), silent, approval: null };
 }
 

@@ -19,6 +19,19 @@ export function isPrivatelyAllowed(policy: CompiledPolicy, judgement: HostJudgem
   return allowing(policy, judgement).some((rule) => rule.private);
 }
 
+/**
+ * The entry for `network.allow` that lets a host have a private address: of
+ * the set that names it, where one does. Never taken for granted: whoever
+ * answers for a public name could otherwise send an agent to the local network.
+ */
+export function privateEntry({ also }: HostJudgement, host: string, port: number): string {
+  const rule = also.find(({ list }) => list === 'network.allow');
+  const set = /^([a-z][a-z0-9-]*): /.exec(rule?.subjects.hosts[0]?.text ?? '')?.[1];
+  const name = set ?? (/^[a-z0-9.-]+$/.test(host) ? host : JSON.stringify(host));
+  const ports = set === undefined ? [port] : (rule?.ports ?? null);
+  return `{host: ${name}, ${ports === null ? '' : `ports: ${ports === 'any' ? 'any' : `[${ports.join(', ')}]`}, `}private: true}`;
+}
+
 function allowing(policy: CompiledPolicy, { rule, origin, also }: HostJudgement): readonly CompiledRule[] {
   const own = policy.rules.find((one) => one.list === 'network.allow' && one.id === rule && isSame(one.origin, origin));
   const found = [...(own === undefined ? [] : [own]), ...also.filter(({ list }) => list === 'network.allow')];

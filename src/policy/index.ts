@@ -20,7 +20,7 @@ export { judgePath, type PathJudgement } from './judge.js';
 /** One connection: name, port, and the addresses it resolved to. */
 export { judgeHost, type HostJudgement, type HostQuestion } from './judge.js';
 /** What the rules behind an allow grant beyond the dial. */
-export { hostGrants, isPrivatelyAllowed } from './grants.js';
+export { hostGrants, isPrivatelyAllowed, privateEntry } from './grants.js';
 /** One named socket or socket path. */
 export { judgeSocket } from './judge.js';
 /** One change by itself, for `explain`; all of a sandbox together: `judgeChanges`. */

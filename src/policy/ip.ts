@@ -49,6 +49,8 @@ export function isPublic(ip: string): boolean {
   const [outer = ip, inner] = addressesIn(ip);
   const address = lib().parse(outer);
   if (inner !== undefined) return isMapping(address) && lib().parse(inner).range() === 'unicast';
+  // Of IPv6 only 2000::/3 was ever given out: nobody public is elsewhere.
+  if (address.kind() === 'ipv6' && !isInNet(outer, '2000::/3')) return false;
   return address.range() === 'unicast' && outer !== '168.63.129.16';
 }
 

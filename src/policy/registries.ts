@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { canonHost } from './host.js';
+import { addressesIn, isInNet } from './ip.js';
 
 /**
  * The set `registries`: hosts of this machine's own package manager
@@ -60,18 +61,24 @@ function aptUrls(root: string): string[] {
 
 /** URLs in the lines of a file that a word marks. */
 function urlsOf(file: string, line: RegExp): string[] {
-  return textOf(file).split('\n').filter((one) => !/^\s*[#;]/.test(one) && line.test(one)).flatMap((one) => one.match(/(?:sparse\+)?https?:\/\/[^\s"'\],]+/g) ?? []);
+  return textOf(file).split('\n').filter((one) => !/^\s*[#;]/.test(one) && line.test(one)).flatMap((one) => one.match(/(?:sparse\+)?https?:\/\/(?:[^\s"'\],/@]*@)?(?:\[[\da-f:.]+\])?[^\s"'\],]*/gi) ?? []);
 }
 
 function hostOf(url: string): string[] {
   try {
     const { hostname, port, protocol } = new URL(url.replace(/^sparse\+/, ''));
-    if (!/^https?:$/.test(protocol) || canonHost(hostname).kind !== 'name') return [];
-    // A single name is no public host: whoever wants it writes a rule with `private`.
-    return hostname.includes('.') ? [port === '' ? hostname : `${hostname}:${port}`] : [];
+    const host = canonHost(hostname);
+    if (!/^https?:$/.test(protocol) || host.kind === 'bad') return [];
+    // A sandbox has a loopback of its own (`--connect-host` leads to the host's), and a single name is no public host.
+    if (host.kind === 'ip' ? isLoopback(host.ip) : !hostname.includes('.')) return [];
+    return [port === '' ? hostname : `${hostname}:${port}`];
   } catch {
     return [];
   }
+}
+
+function isLoopback(ip: string): boolean {
+  return addressesIn(ip).some((one) => one === '::1' || isInNet(one, '127.0.0.0/8'));
 }
 
 function textOf(file: string): string {

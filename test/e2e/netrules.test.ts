@@ -10,7 +10,7 @@ import { needs } from '../helpers/needs.js';
 import { createArea, eventually, helpers, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
 import { makeWorld, OTHER, RULES, startUpstream, type Upstream, type World } from '../helpers/upstream.js';
 
-const [GET = '', RAW = '', ASKED = ''] = RULES;
+const [GET = '', RAW = '', ASKED = '', REGISTRY = ''] = RULES;
 
 for (const identity of identities()) {
   const gated = needs('root', 'userns', 'overlay', 'python', 'curl');
@@ -144,6 +144,16 @@ network:
       expect(asked.map(({ rule }) => rule)).toEqual([`${ASKED}:${up.port}`, 'nowhere.example:80']);
       expect(asked[0]?.who.exe).toMatch(/\/curl$/);
       expect((await run('silent', policy, `${code} ${url(ASKED)}/`, ['--no-ask'])).stdout).toBe('403\n');
+    });
+
+    gated.test('a registry of the user’s own configuration at a private address is refused with the very rule that mends it (NT11)', async () => {
+      writeFileSync(join(area.home, '.npmrc'), `registry=${url(REGISTRY)}/\n`);
+      chownSync(join(area.home, '.npmrc'), identity.uid, identity.gid);
+      const refused = await run('mirror', 'version: 1\nnetwork: {allow: [registries]}\n', `curl -s -m 300 ${url(REGISTRY)}/`);
+      const mend = /add `(.*?)` to network\.allow/.exec(refused.stdout)?.[1] ?? '';
+      expect(mend, refused.stdout).toBe('{host: registries, private: true}');
+
+      expect((await run('mended', `version: 1\nnetwork: {allow: [${mend}]}\n`, `${code} ${url(REGISTRY)}/`)).stdout).toBe('200\n');
     });
 
     gated.test('`net revoke` cuts what is open', async () => {

@@ -71,9 +71,9 @@ describe('NT07 names have one form, or none', () => {
 
 describe('addresses are classed through every embedding', () => {
   test.each([
-    ['93.184.216.34', 'public'], ['2606:2800:220:1::1', 'public'], ['127.0.0.53', 'loopback'], ['::1', 'loopback'], ['0.0.0.0', 'loopback'], ['::ffff:127.0.0.1', 'loopback'], ['::127.0.0.1', 'loopback'],
+    ['93.184.216.34', 'public'], ['2606:2800:220:1::1', 'public'], ['64:ff9b::5db8:d822', 'public'], ['4000::1', 'reserved'], ['8000::1', 'reserved'], ['fe00::1', 'reserved'], ['127.0.0.53', 'loopback'], ['::1', 'loopback'], ['0.0.0.0', 'loopback'], ['::ffff:127.0.0.1', 'loopback'], ['::127.0.0.1', 'loopback'],
     ['10.1.2.3', 'private'], ['fd12::1', 'private'], ['::ffff:192.168.1.1', 'private'], ['64:ff9b::a00:1', 'private'], ['2002:a00:1::', 'private'], ['169.254.1.1', 'link-local'], ['fe80::1', 'link-local'],
-    ['100.64.0.1', 'shared'], ['224.0.0.1', 'multicast'], ['ff02::1', 'multicast'], ['240.0.0.1', 'reserved'], ['169.254.169.254', 'metadata'], ['::ffff:169.254.169.254', 'metadata'], ['64:ff9b::a9fe:a9fe', 'metadata'], ['fd00:ec2::254', 'metadata'], ['168.63.129.16', 'metadata'], ['100.100.100.200', 'metadata'],
+    ['64:ff9b:1::a00:1', 'private'], ['fec0::1', 'private'], ['2002:7f00:1::', 'loopback'], ['::ffff:0:127.0.0.1', 'loopback'], ['2001:0:4136:e378:8000:63bf:80ff:fffe', 'loopback'], ['255.255.255.255', 'multicast'], ['ff0e::1', 'multicast'], ['198.18.0.1', 'reserved'], ['192.0.0.170', 'reserved'], ['2001:db8::1', 'reserved'], ['3fff::1', 'reserved'], ['5f00::1', 'reserved'], ['::ffff:100.64.0.1', 'shared'], ['100.64.0.1', 'shared'], ['224.0.0.1', 'multicast'], ['ff02::1', 'multicast'], ['240.0.0.1', 'reserved'], ['169.254.169.254', 'metadata'], ['::ffff:169.254.169.254', 'metadata'], ['64:ff9b::a9fe:a9fe', 'metadata'], ['fd00:ec2::254', 'metadata'], ['168.63.129.16', 'metadata'], ['100.100.100.200', 'metadata'],
   ])('%s is %s', (ip, expected) => {
     expect(addressClass(ip)).toBe(expected);
   });

@@ -56,7 +56,7 @@ export const INWARD = 'inward.agentfw-test.example';
 export const OTHER = 'other.agentfw-test.example';
 
 /** No rule of the shared policy names these: a test's own policy file does. */
-export const RULES = ['get', 'raw', 'asked'].map((name) => `${name}.rules-test.example`);
+export const RULES = ['get', 'raw', 'asked', 'registry'].map((name) => `${name}.rules-test.example`);
 
 /** The user's policy, and the hosts file that `cli` and `words` lay over the machine's own. */
 export interface World {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { canonHost } from '../../src/policy/host.js';
-import { judgeHost } from '../../src/policy/index.js';
+import { judgeHost, privateEntry } from '../../src/policy/index.js';
 import { policyOf } from './make.js';
 
 const https = (host: string, addresses?: string[]) => ({ host, port: 443, ...(addresses === undefined ? {} : { addresses }) });
@@ -77,6 +77,20 @@ describe('addresses', () => {
     expect(judgeHost(policy, https('10.9.9.9')).verdict).toBe('allow');
     expect(judgeHost(policy, https('other.example', ['10.1.2.3'])).verdict).toBe('deny');
     expect(judgeHost(policy, https('db.corp.example', ['169.254.169.254'])).verdict).toBe('deny');
+  });
+
+  test('the entry that opens one is named as it is written', async () => {
+    const policy = await policyOf({ user: 'version: 1\nnetwork: {allow: [db.corp.example, {host: mine, ports: [22, 443]}, {host: all, ports: any}], sets: {mine: [git.corp.example], all: [any.corp.example]}}\n' });
+    const entry = (host: string, port: number): string => privateEntry(judgeHost(policy, { host, port, addresses: ['10.1.2.3'] }), host, port);
+
+    expect(entry('db.corp.example', 443)).toBe('{host: db.corp.example, ports: [443], private: true}');
+    expect(entry('git.corp.example', 22)).toBe('{host: mine, ports: [22, 443], private: true}');
+    expect(entry('any.corp.example', 7)).toBe('{host: all, ports: any, private: true}');
+    expect(entry('unknown.example', 8080)).toBe('{host: unknown.example, ports: [8080], private: true}');
+    expect(entry('fd12::1', 443)).toBe('{host: "fd12::1", ports: [443], private: true}');
+    for (const text of [entry('db.corp.example', 443), entry('git.corp.example', 22), entry('any.corp.example', 7), entry('fd12::1', 443)]) {
+      await expect(policyOf({ user: `version: 1\nnetwork: {allow: [${text}], sets: {mine: [git.corp.example], all: [any.corp.example]}}\n` })).resolves.toBeDefined();
+    }
   });
 
   test.each(['abc.ngrok.io', 'webhook.site', 'pastebin.com', 'transfer.sh', 'x.workers.dev', 'discord.com', 'api.telegram.org'])('NT29 %s is denied in spite of a broad allow, and lifted only by name', async (host) => {

@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { judgeHost } from '../../src/policy/index.js';
+import { judgeHost, privateEntry } from '../../src/policy/index.js';
 import { machineRegistries } from '../../src/policy/registries.js';
 import { compileIn, tempHome } from './temp.js';
 
@@ -28,6 +28,33 @@ describe('`registries` is this machine’s own configuration', () => {
     symlinkSync(join(home, 'lib/npm/bin/npm-cli.js'), join(home, 'bin/npm'));
 
     expect(machineRegistries({ home, env: { PATH: join(home, 'bin') }, root: join(home, 'root') })).toEqual(['default.example', 'files.example', 'py.example']);
+  });
+
+  test('a mirror by address counts with its port; one on loopback, or of a single name, does not', () => {
+    const home = tempHome({
+      '.npmrc': 'registry=http://10.1.2.3:4873/\n@a:registry=http://localhost:4873/\n@b:registry=http://127.0.0.1:4873/\n@c:registry=http://[::1]:4873/\n@d:registry=http://nexus/\n',
+      '.config/pip/pip.conf': '[global]\nindex-url = https://[fd12::5]:8443/simple\nextra-index-url = https://[::ffff:127.0.0.2]/simple\n',
+    });
+
+    expect(machineRegistries({ home, env: {}, root: join(home, 'root') })).toEqual(['10.1.2.3:4873', '[fd12::5]:8443']);
+  });
+
+  test('one at a private address needs a rule that says so, and the rule is named', async () => {
+    const files = { '.npmrc': 'registry=https://npm.corp.example:8443/\n@a:registry=http://10.1.2.3:4873/\n' };
+    const home = tempHome({ ...files, '.config/agentfw/policy.yaml': 'version: 1\nnetwork: {default: deny, allow: [registries]}\n' });
+    const { policy } = await compileIn(home);
+    const name = judgeHost(policy, { host: 'npm.corp.example', port: 8443, addresses: ['10.1.2.4'] });
+    const address = judgeHost(policy, { host: '10.1.2.3', port: 4873 });
+
+    for (const [found, host, port] of [[name, 'npm.corp.example', 8443], [address, '10.1.2.3', 4873]] as const) {
+      expect(found).toMatchObject({ verdict: 'deny', rule: 'net.private' });
+      expect(privateEntry(found, host, port)).toBe('{host: registries, private: true}');
+    }
+    const mended = tempHome({ ...files, '.config/agentfw/policy.yaml': 'version: 1\nnetwork: {default: deny, allow: [{host: registries, private: true}]}\n' });
+    const open = (await compileIn(mended)).policy;
+    expect(judgeHost(open, { host: 'npm.corp.example', port: 8443, addresses: ['10.1.2.4'] }).verdict).toBe('allow');
+    expect(judgeHost(open, { host: '10.1.2.3', port: 4873 }).verdict).toBe('allow');
+    expect(judgeHost(open, { host: '10.1.2.3', port: 443 }).verdict).toBe('deny');
   });
 
   test('the project’s own files play no part', async () => {
