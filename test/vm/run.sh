@@ -41,6 +41,7 @@ install_system() {
   debootstrap --variant=minbase --include="$packages" bookworm "$dir/new" "$(mirror)"
   useradd --root "$dir/new" --create-home --shell /bin/bash tester
   echo '/dev/vda / ext4 rw 0 1' >"$dir/new/etc/fstab"
+  echo '127.0.0.1 localhost' >"$dir/new/etc/hosts"
   # A login prompt there would hang up what the tests print.
   ln -sf /dev/null "$dir/new/etc/systemd/system/serial-getty@ttyS0.service"
   install -m 644 test/vm/agentfw-tests.service "$dir/new/etc/systemd/system/"
