@@ -117,7 +117,11 @@ export function capturedOf(stat: Stat | null, state: CapturedBase['state'], deta
   return { state, ino, mode, uid, gid, size, mtimeNs, btimeNs, detail: detail as Bytes };
 }
 
+export function basePath(sandboxDir: Bytes, base: CapturedBase): Bytes {
+  return joinBytes(baseDir(sandboxDir), base.detail);
+}
+
 /** The stored content of a captured file, open for reading; the caller closes it. */
 export function openBase(kernel: Kernel, sandboxDir: Bytes, base: CapturedBase): number {
-  return kernel.open(AT_FDCWD, joinBytes(baseDir(sandboxDir), base.detail), constants.O_RDONLY | constants.O_NOFOLLOW);
+  return kernel.open(AT_FDCWD, basePath(sandboxDir, base), constants.O_RDONLY | constants.O_NOFOLLOW);
 }

@@ -21,6 +21,8 @@ export interface Evidence {
   readonly landedBefore: boolean;
   /** agentfw itself took the base away */
   readonly tookAway: boolean;
+  /** git put what it said or held elsewhere */
+  readonly packed: () => boolean;
 }
 
 /** The T0 rule for one change, its ancestors aside (docs/commit.md, Conflicts). Pure but for what it asks. */
@@ -32,10 +34,10 @@ export function conflictOf(change: Change, evidence: Evidence): Conflict | null 
 }
 
 /** A file that came up from a base may have been renamed to here by the agent; a deletion by the host shows above it. */
-function deletedByHost({ captured, copiedUp, parentChanged, tookAway }: Evidence): boolean {
-  if (tookAway) return false;
-  if (captured === null || captured.state === 'unknown') return parentChanged() && copiedUp();
-  return captured.state !== 'absent';
+function deletedByHost({ captured, copiedUp, parentChanged, tookAway, packed }: Evidence): boolean {
+  if (tookAway || captured?.state === 'absent') return false;
+  const isCertain = captured !== null && captured.state !== 'unknown';
+  return (isCertain || (parentChanged() && copiedUp())) && !packed();
 }
 
 function isDir(stat: Stat): boolean {

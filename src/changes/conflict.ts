@@ -2,17 +2,19 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, parentOf } from '../bytes.js';
 import { errnoOf } from '../errors.js';
-import type { Fd, Stat } from '../kernel/kernel.js';
-import { openBase, readBases, type Bases, type CapturedBase } from './base.js';
+import { AT_FDCWD, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
+import { basePath, openBase, readBases, type Bases, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
 import { conflictOf, isParentMoved } from './conflict-rule.js';
 import { relativeTo } from './drafting.js';
 import { hasLanded, isOurs, readEpochs, tookAway, type Epochs } from './epoch.js';
 import { withFileConflicts } from './hostlink.js';
 import { lendAccess } from './lend.js';
+import { isPackedAs, isSpareOfGit, referenceOf } from './packed-ref.js';
 import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { splitPath, type Place, type Root } from './step.js';
 import type { CommitContext } from './store-context.js';
+import { mayBeIndex, meaningOfIndex, saySame } from './touched-index.js';
 
 interface Judging {
   readonly ctx: CommitContext;
@@ -44,7 +46,7 @@ export function judgeConflicts<T extends Change>(
   try {
     const all = changes.map((change) => withConflict(change, judge(judging, change)));
     const lost = new Set(all.filter(isLost).map(({ path }) => path));
-    const judged = withFileConflicts(all).filter((change) => change.conflict === null || !isUntouched(judging, change));
+    const judged = withoutUntouched(judging, withFileConflicts(all));
     return lost.size === 0 ? [...judged] : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
   } finally {
     closeRooms(judging.rooms);
@@ -56,32 +58,45 @@ function isLost({ conflict, kind, type }: Pick<Change, 'kind' | 'type'> & { read
   return type === 'dir' && (conflict === 'deleted' || (kind === 'type' && conflict !== null));
 }
 
+type Judged = Change & { readonly conflict: Conflict | null };
+
+/** In a directory that lands as a whole all stays: it is the directory that is new to the host. */
+function withoutUntouched<T extends Judged>(judging: Judging, changes: readonly T[]): readonly T[] {
+  if (changes.every(({ conflict }) => conflict === null)) return changes;
+  const whole = new Set(changes.filter(({ kind, type, conflict }) => kind === 'add' && type === 'dir' && conflict === null).map(({ path }) => path));
+  const isGone = ({ type, conflict }: Judged): boolean => type === 'dir' && conflict === 'deleted';
+  const left = changes.filter((change) => change.conflict === null || isGone(change) || whole.has(parentOf(change.path)) || !isUntouched(judging, change));
+  const idle = new Set(left.filter((change) => isGone(change) && isUntouched(judging, change)).map(({ path }) => path));
+  if (idle.size === 0) return left;
+  // Directories that only came up with what was in them, which the host has removed.
+  for (const { path } of left) if (!idle.has(path)) for (let at = parentOf(path); at !== '/'; at = parentOf(at)) idle.delete(at);
+  return left.filter(({ path }) => !idle.has(path));
+}
+
 /**
  * The layer's entry is what was captured when it came up (the agent touched it,
  * or took its change back): the difference is the host's, and there is nothing
  * to land. Attributes are not captured, so one of these is taken for the agent's.
  */
-function isUntouched(judging: Judging, change: Change & { readonly conflict: Conflict | null }): boolean {
+function isUntouched(judging: Judging, change: Judged): boolean {
   const { upper, type, kind, conflict, meta } = change;
   const captured = judging.bases.get(change.basePath ?? change.path);
-  const mayBe = conflict === 'changed' ? kind === 'modify' || kind === 'metadata' : conflict === 'deleted' && kind === 'add' && type !== 'dir';
+  const mayBe = conflict === 'changed' ? kind === 'modify' || kind === 'metadata' : conflict === 'deleted' && kind === 'add';
   if (!mayBe || upper === null || captured === undefined || change.opaque || captured.state !== type) return false;
   const sameOwner = judging.ctx.record.mode === 'user' || (captured.uid === upper.uid && captured.gid === upper.gid);
   if (captured.mode !== upper.mode || !sameOwner || meta.includes('xattr') || meta.includes('acl')) return false;
   if (type === 'symlink') return change.target === captured.detail;
-  return type === 'dir' || (captured.size === upper.size && layerHas(judging, change, captured));
+  return type === 'dir' || ((captured.size === upper.size || mayBeIndex(change.path)) && layerHas(judging, change, captured));
 }
 
 /** The layer's file has the content that was captured; what can't be read is taken for changed. */
 function layerHas({ rooms, sandboxDir }: Judging, change: Change, captured: CapturedBase): boolean {
   const { kernel } = rooms;
-  let upper: Fd | null = null;
+  const upper = openQuietly(rooms, { root: 2 * change.at.layer + 1, path: change.at.path });
   let stored: Fd | null = null;
   try {
-    const { at, name } = spotOf(rooms, { root: 2 * change.at.layer + 1, path: change.at.path });
-    upper = kernel.open(at, name, READ);
-    stored = openBase(kernel, sandboxDir, captured);
-    return kernel.sameBytes(upper, stored);
+    stored = upper === null ? null : openBase(kernel, sandboxDir, captured);
+    return upper !== null && stored !== null && isSame(kernel, change, [upper, stored]);
   } catch (error) {
     if (errnoOf(error) === null) throw error;
     return false;
@@ -90,6 +105,28 @@ function layerHas({ rooms, sandboxDir }: Judging, change: Change, captured: Capt
   }
 }
 
+function openQuietly(rooms: Rooms, place: Place): Fd | null {
+  try {
+    const { at, name } = spotOf(rooms, place);
+    return rooms.kernel.open(at, name, READ);
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return null;
+  }
+}
+
+/** Where the change's base is. */
+function hostPlace(rooms: Rooms, { at, basePath, path }: Change): Place {
+  const root = 2 * at.layer;
+  return { root, path: relativeTo(rooms.roots[root]?.dir ?? ('/' as Bytes), basePath ?? path) };
+}
+
+/** Byte by byte; a git index by what it says. */
+function isSame(kernel: Kernel, { path }: Change, [a, b]: readonly [Fd, Fd]): boolean {
+  return kernel.sameBytes(a, b) || (mayBeIndex(path) && saySame(kernel, a, b));
+}
+
+const LONGEST_REFERENCE = 100;
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Most have none, and need no copy to say so. */
@@ -146,7 +183,7 @@ function ownConflict(judging: Judging, change: Change): Conflict | null {
   // So is what the host never had: nothing came up from there, and nothing was captured.
   if (change.base === null && change.copiedUp === false && (captured === null || captured.state === 'absent')) return null;
   return conflictOf(change, {
-    touched,
+    touched: touched && !saysWhatLanded(judging, change),
     t0: judging.t0,
     captured,
     sameContent: () => captured !== null && hasContent(judging, change, captured),
@@ -154,11 +191,31 @@ function ownConflict(judging: Judging, change: Change): Conflict | null {
     parentChanged: () => entriesChanged(judging, change.at.layer, parentOf(path)),
     landedBefore: hasLanded(judging.epochs, path),
     tookAway: tookAway(judging.epochs, path),
+    packed: () => isSpareOfGit(change) || (captured !== null && isPacked(judging, path, captured)),
   });
 }
 
 function isTouched({ t0, epochs, clockIsBehind }: Judging, path: Bytes, base: Stat): boolean {
   return (clockIsBehind || base.ctimeNs >= t0) && !isOurs(epochs, path, base);
+}
+
+function isPacked({ rooms: { kernel }, sandboxDir }: Judging, path: Bytes, captured: CapturedBase): boolean {
+  if (captured.state !== 'file' || captured.size > LONGEST_REFERENCE || referenceOf(path) === null) return false;
+  const value = Buffer.alloc(captured.size);
+  return isPackedAs(kernel, path, value.subarray(0, kernel.readFile(AT_FDCWD, basePath(sandboxDir, captured), value)));
+}
+
+/** A git index that agentfw landed, and that only `git status` wrote since. */
+function saysWhatLanded({ rooms, epochs }: Judging, change: Change): boolean {
+  const meaning = epochs.byPath.get(change.path)?.meaning ?? '';
+  if (meaning === '' || change.meta.includes('mode') || change.meta.includes('owner')) return false;
+  const host = openQuietly(rooms, hostPlace(rooms, change));
+  if (host === null) return false;
+  try {
+    return meaningOfIndex(rooms.kernel, host) === meaning;
+  } finally {
+    rooms.kernel.close(host);
+  }
 }
 
 /** The layer's base is not the directory that it lay over: a mount there is gone or another one, and what was beneath it is no place for this. */
@@ -249,16 +306,14 @@ function hasOrigin(rooms: Rooms, place: Place): boolean {
 function hasContent(judging: Judging, change: Change, captured: CapturedBase): boolean {
   const { rooms } = judging;
   const { kernel } = rooms;
-  const layer = change.at.layer;
-  const base = rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
-  const { at, name } = spotOf(rooms, { root: 2 * layer, path: relativeTo(base, change.basePath ?? change.path) });
+  const { at, name } = spotOf(rooms, hostPlace(rooms, change));
   if (captured.state === 'symlink') return kernel.readlink(at, name) === captured.detail;
-  if (captured.state !== 'file' || change.base?.size !== captured.size) return false;
+  if (captured.state !== 'file' || (change.base?.size !== captured.size && !mayBeIndex(change.path))) return false;
   const stored = openBase(kernel, judging.sandboxDir, captured);
   try {
     const now = kernel.open(at, name, READ);
     try {
-      return kernel.sameBytes(stored, now);
+      return isSame(kernel, change, [stored, now]);
     } finally {
       kernel.close(now);
     }

@@ -1,13 +1,16 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import { joinBytes, parentOf } from '../bytes.js';
-import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
+import { joinBytes, nameOf, parentOf } from '../bytes.js';
+import { errnoOf } from '../errors.js';
+import { AT_FDCWD, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
 import { nodeDisk } from './disk.js';
 import { framesIn, writeList } from './frames.js';
 import type { Header } from './journal.js';
+import { spotOf, type Rooms } from './rooms.js';
 import type { Running } from './run.js';
 import type { StoreContext } from './store-context.js';
-import { absolute, numbered, type Step } from './step.js';
+import { absolute, isIdent, numbered, type Place, type Step } from './step.js';
+import { mayBeIndex, meaningOfIndex } from './touched-index.js';
 
 /**
  * I17: what agentfw landed or restored is not host-changed for the sandbox it
@@ -22,6 +25,8 @@ export interface Epoch {
   readonly ctimeNs: bigint;
   /** a directory that landed with all that is in it */
   readonly tree: boolean;
+  /** of a git index: what it says, however often `git status` writes it anew; else '' */
+  readonly meaning: string;
 }
 
 export interface Epochs {
@@ -52,7 +57,7 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
 }
 
 /**
- * Nothing is looked at: what landed has the identity that the journal says, and
+ * Nothing is looked at but a git index: what landed has the identity that the journal says, and
  * what happened to it before `landedNs` was our own doing, unless it changed
  * the content stamps too.
  */
@@ -65,7 +70,42 @@ function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint): Generat
     if (other !== null && file !== null) yield `${absolute(rooms.roots, other)}\0${file.ino} ${file.size} ${file.mtimeNs} ${landedNs} 0\0`;
     const path = absolute(rooms.roots, step.host);
     const { ino, size, mtimeNs } = landedIdent(step) ?? GONE;
-    yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}\0`;
+    yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}${meaningOf(rooms, step)}\0`;
+    if (step.tree && step.act !== 'take') yield* indexLines(rooms, step, landedNs);
+  }
+}
+
+/** What a git index says that landed; nothing of one that was written again since. */
+function meaningOf(rooms: Rooms, step: Step): string {
+  if (step.type !== 'file' || step.act === 'take' || !mayBeIndex(step.host.path)) return '';
+  const read = readIndex(rooms, step.host);
+  return read === null || !isIdent(read.stat, landedIdent(step)) ? '' : ` ${read.meaning}`;
+}
+
+/** A new work tree or git directory has one, which host and agent go on writing. */
+function* indexLines(rooms: Rooms, { host }: Step, landedNs: bigint): Generator<string> {
+  const path = joinBytes(host.path, (nameOf(host.path) === '.git' ? 'index' : '.git/index') as Bytes);
+  const read = readIndex(rooms, { root: host.root, path });
+  if (read === null) return;
+  const { ino, size, mtimeNs, ctimeNs } = read.stat;
+  if (ctimeNs <= landedNs) yield `${absolute(rooms.roots, { root: host.root, path })}\0${ino} ${size} ${mtimeNs} ${landedNs} 0 ${read.meaning}\0`;
+}
+
+function readIndex(rooms: Rooms, place: Place): { readonly stat: Stat; readonly meaning: string } | null {
+  const { kernel } = rooms;
+  let fd: Fd | null = null;
+  try {
+    const { at, name } = spotOf(rooms, place);
+    fd = kernel.open(at, name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const stat = kernel.stat(fd, '' as Bytes);
+    const meaning = (stat.mode & constants.S_IFMT) === constants.S_IFREG ? meaningOfIndex(kernel, fd) : null;
+    return meaning === null ? null : { stat, meaning };
+  } catch (error) {
+    // Only to spare the user a conflict later.
+    if (errnoOf(error) === null) throw error;
+    return null;
+  } finally {
+    if (fd !== null) kernel.close(fd);
   }
 }
 
@@ -99,8 +139,8 @@ export function readEpochs(kernel: Kernel, sandboxDir: Bytes): Epochs {
 }
 
 function epochOf(field: string): Epoch {
-  const [ino = '0', size, mtime = '0', ctime = '0', tree] = field.split(' ');
-  return { ino: BigInt(ino), size: Number(size), mtimeNs: BigInt(mtime), ctimeNs: BigInt(ctime), tree: tree === '1' };
+  const [ino = '0', size, mtime = '0', ctime = '0', tree, meaning = ''] = field.split(' ');
+  return { ino: BigInt(ino), size: Number(size), mtimeNs: BigInt(mtime), ctimeNs: BigInt(ctime), tree: tree === '1', meaning };
 }
 
 /** True when nothing is there because agentfw took it away. */

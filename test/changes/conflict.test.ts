@@ -147,6 +147,26 @@ describe('with a captured base', () => {
 
     expect(conflicts()).toEqual({ both: 'created', chmodded: 'changed', edited: 'changed', gone: 'deleted', link: null, saved: null, touched: null });
   });
+  test('a directory that the host removed, and in which the agent only touched, is nobody\'s change', () => {
+    sh(world, 'for d in t/in c/in; do mkdir -p $H/$d; echo old >$H/$d/x; echo old >$H/$d/y; done');
+    begin();
+    sh(world, 'for d in t/in c/in; do mkdir -p $U/$d; echo old >$U/$d/x; done; echo new >$U/c/in/y');
+    capture();
+    sh(world, 'rm -r $H/t $H/c');
+
+    expect(conflicts()).toEqual({ c: 'deleted', 'c/in': 'parent', 'c/in/y': 'parent' });
+  });
+  test('directories of loose objects and references that git emptied are made again, with nothing but what is new', () => {
+    sh(world, 'for d in objects/0a refs/heads/x logs/refs/heads/x; do mkdir -p $H/.git/$d; echo old >$H/.git/$d/1; done; mkdir $H/other; echo old >$H/other/1');
+    begin();
+    sh(world, 'for d in .git/objects/0a .git/refs/heads/x .git/logs/refs/heads/x other; do mkdir -p $U/$d; echo new >$U/$d/2; wh $U/$d/1; done');
+    capture();
+    sh(world, 'rm -r $H/.git/objects/0a $H/.git/refs/heads $H/.git/logs/refs/heads/x $H/other');
+
+    expect(conflicts()).toMatchObject({ '.git/objects/0a': null, '.git/refs/heads/x': null, '.git/logs/refs/heads/x/2': null, other: 'deleted', 'other/2': 'parent' });
+    commit(world);
+    expect(sh(world, 'cd $H; find . -mindepth 1 | sort')).toBe('./.git\n./.git/logs\n./.git/logs/refs\n./.git/logs/refs/heads\n./.git/logs/refs/heads/x\n./.git/logs/refs/heads/x/2\n./.git/objects\n./.git/objects/0a\n./.git/objects/0a/2\n./.git/refs\n./.git/refs/heads\n./.git/refs/heads/x\n./.git/refs/heads/x/2\n');
+  });
   needs('attr').test('what the agent only touched is no change of its when the host changes it', () => {
     sh(world, 'mkdir $H/dir $H/both; for f in same edited chmodded gone tagged; do echo old >$H/$f; done; ln -s t $H/link');
     begin();

@@ -1,0 +1,101 @@
+/** A repository that the user goes on using while an agent commits in it. */
+import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, identities, jsonOf, type Area } from '../helpers/sandbox.js';
+
+interface Done {
+  readonly counts: { readonly landed: number };
+  readonly refused: readonly { readonly path: string; readonly why: string; readonly conflict: string | null }[];
+}
+
+const { test } = needs('userns', 'overlay', 'git');
+const AGENT = 'git switch -q -c work; echo agent >>f1; echo new >g; git add .; git commit -qm agent; git status --short';
+/** What a shell's prompt does: files that were touched make it write the index anew. */
+const PROMPT = 'touch -d 2001-01-01 f3; git status --short';
+
+for (const identity of identities()) {
+  describe(`git life as ${identity.name}`, () => {
+    let area: Area;
+    const host = async (script: string): Promise<string> => {
+      const { status, stdout, stderr } = await area.native(['bash', '-euc', script]);
+      expect(status, stderr).toBe(0);
+      return stdout;
+    };
+    const agent = async (script: string, ...flags: readonly string[]): Promise<void> => {
+      const { status, stderr } = await area.cli(['run', ...flags, '--net', 'off', '--', 'bash', '-euc', script]);
+      expect(status, stderr).toBe(0);
+    };
+    const land = async (...words: readonly string[]): Promise<Done> => jsonOf<Done>(await area.cli(['commit', 'box', '--yes', '--json', ...words]));
+    const refused = ({ refused }: Done): Record<string, string> =>
+      Object.fromEntries(refused.map(({ path, why, conflict }) => [path.slice(area.project.length + 1), `${why} ${conflict ?? ''}`.trim()]));
+    /** What HEAD, index and work tree say, and that no object is missing. */
+    const sound = async (): Promise<string> => host('git fsck --strict --no-dangling 2>&1; git status --short --branch');
+
+    beforeEach(async () => {
+      area = createArea(identity);
+      await host('git config --global user.name n; git config --global user.email n@e; git config --global init.defaultBranch main; git config --global gc.auto 0; git init -q; for n in 1 2 3; do echo $n >f$n; done; git add .; git commit -qm one; sleep 0.05');
+    });
+    afterEach(() => area.remove());
+
+    test('what the prompt does to the index is no conflict, round after round', async () => {
+      await agent(AGENT, '--tag', 'box');
+      await host(PROMPT);
+
+      expect(refused(await land())).toEqual({});
+      expect(await sound()).toBe('## work\n');
+
+      await host(PROMPT);
+      await agent('echo more >>f2; git commit -qam two', '--in', 'box');
+      await host(PROMPT);
+      expect(refused(await land())).toEqual({});
+      expect(await sound()).toBe('## work\n');
+      expect((await host('git log --format=%s')).split('\n')).toEqual(['two', 'agent', 'one', '']);
+    });
+
+    test('a repository that landed whole goes on in the same way', async () => {
+      await agent('git init -q new; cd new; echo a >a; git add .; git commit -qm one', '--tag', 'box');
+      expect(refused(await land('--accept-control', 'new'))).toEqual({});
+
+      await host('cd new; touch -d 2001-01-01 a; git status');
+      await agent('cd new; echo b >b; git add b; git commit -qm two', '--in', 'box');
+      await host('cd new; touch -d 2002-01-01 a; git status');
+      expect(refused(await land())).toEqual({});
+      expect(await host('cd new; git fsck --strict --no-dangling; git status --short; git log --format=%s')).toBe('two\none\n');
+    });
+
+    test('an agent that only looked takes nothing back of what the user staged', async () => {
+      await host('touch -d 2001-01-01 f1');
+      await agent('git status; echo agent >>f2', '--tag', 'box');
+      await host('echo user >>f3; git add f3');
+
+      expect(refused(await land())).toEqual({});
+      expect(await sound()).toBe('## main\n M f2\nM  f3\n');
+    });
+
+    test('a branch is not checked out without its index, and the commit is there all the same', async () => {
+      await agent(AGENT, '--tag', 'box');
+      await host('echo user >>f2; git commit -qam user');
+
+      expect(refused(await land())).toMatchObject({ '.git/index': 'conflict changed', '.git/HEAD': 'conflict changed' });
+      expect(await sound()).toBe('## main\n M f1\n?? g\n');
+      expect(await host('git log --format=%s work; git show work:g')).toBe('agent\none\nnew\n');
+    });
+
+    test('what came by git fetch, stash and gc stays, and moves no reference of the agent', async () => {
+      await agent('echo agent >>f1; git commit -qam agent', '--tag', 'box');
+      await host('git clone -q . ../other; cd ../other; echo o >o; git add o; git commit -qm other; cd -; git fetch -q ../other main:theirs; git gc -q; rm -rf ../other');
+
+      expect(refused(await land())).toEqual({});
+      expect(await sound()).toBe('## main\n');
+      expect(await host('git log --format=%s main; git log --format=%s theirs')).toBe('agent\none\nother\none\n');
+    });
+
+    test('a reference that was packed with another value is a conflict', async () => {
+      await agent('echo agent >>f1; git commit -qam agent', '--tag', 'box');
+      await host('git commit -q --allow-empty -m user; git pack-refs --all');
+
+      expect(refused(await land())).toMatchObject({ '.git/refs/heads/main': 'conflict deleted' });
+      expect(await host('git fsck --strict --no-dangling; git log --format=%s main')).toBe('user\none\n');
+    });
+  });
+}
