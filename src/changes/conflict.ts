@@ -154,8 +154,14 @@ function start(ctx: CommitContext, changes: readonly Change[]): Judging {
     parents: new Map(),
     others: new Map(),
     asked: null,
-    own: new Set(changes.filter(({ kind, type, base }) => type === 'dir' && (kind === 'add' || kind === 'type' || base === null)).map(({ path }) => path)),
+    own: ownDirs(changes),
   };
+}
+
+function ownDirs(changes: readonly Change[]): ReadonlySet<Bytes> {
+  const own = new Set<Bytes>();
+  for (const { type, kind, base, path } of changes) if (type === 'dir' && (kind === 'add' || kind === 'type' || base === null)) own.add(path);
+  return own;
 }
 
 function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Stat } from '../kernel/kernel.js';
 import type { FileType } from './change.js';
 
-const TYPES: ReadonlyMap<number, FileType> = new Map([
+const KNOWN: ReadonlyMap<number, FileType> = new Map([
   [constants.S_IFREG, 'file'],
   [constants.S_IFDIR, 'dir'],
   [constants.S_IFLNK, 'symlink'],
@@ -11,8 +11,10 @@ const TYPES: ReadonlyMap<number, FileType> = new Map([
   [constants.S_IFCHR, 'char'],
   [constants.S_IFBLK, 'block'],
 ]);
+/** By the four bits of the type, which are all that `S_IFMT` covers: asked several times for each change. */
+const TYPES: readonly FileType[] = Array.from({ length: 16 }, (_, bits) => KNOWN.get(bits << 12) ?? 'file');
 
 /** What kind of object the stat describes. */
 export function fileTypeOf(stat: Stat): FileType {
-  return TYPES.get(stat.mode & constants.S_IFMT) ?? 'file';
+  return TYPES[(stat.mode & constants.S_IFMT) >> 12] ?? 'file';
 }

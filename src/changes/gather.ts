@@ -18,7 +18,7 @@ import { orderChanges } from './order.js';
 import { spokenNames } from './ordinary.js';
 import { workspaceOf } from './workspace.js';
 import { detectRenames, type Renames } from './rename.js';
-import { scan, type ScanInput } from './scan.js';
+import { scanPieces, type ScanInput } from './scan.js';
 import { stateFilesOf, type StateFile } from './statefiles.js';
 import { endingOf, ruleChanges, withStateClass, type Ruled } from './verdicts.js';
 
@@ -53,11 +53,12 @@ export type Look = NonNullable<ScanInput['look']>;
 /** All changes of a sandbox against the host as it is now, in the order of the layers. */
 export function changesOf(store: Store, record: SandboxRecord, look: Look = 'no'): Change[] {
   optimiseLate();
-  return [...scanOf(store, record, blindnessOf(record), { look })];
+  return allOf(scanOf(store, record, blindnessOf(record), { look }));
 }
 
-function scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, how: Pick<ScanInput, 'look' | 'names'>): Generator<Change> {
-  return withoutHidden(scan({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, ...how }), blindness);
+function* scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, how: Pick<ScanInput, 'look' | 'names'>): Generator<Change[]> {
+  const pieces = scanPieces({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, ...how });
+  for (const changes of pieces) yield withoutHidden(changes, blindness);
 }
 
 /** Scans, classifies, finds conflicts and renames, and orders. Close `contents` when done. */
@@ -84,10 +85,14 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
 
 const MANY = 50_000;
 
-function allOf(scanned: Iterable<Change>): Change[] {
-  const changes: Change[] = [];
-  for (const change of scanned) if (changes.push(change) === MANY) growSlowly();
-  return changes;
+function allOf(scanned: Iterable<readonly Change[]>): Change[] {
+  const all: Change[] = [];
+  for (const changes of scanned) {
+    const before = all.length;
+    for (const change of changes) all.push(change);
+    if (before < MANY && all.length >= MANY) growSlowly();
+  }
+  return all;
 }
 
 interface Classifying {
@@ -169,10 +174,10 @@ export function glance(store: Store, record: SandboxRecord, most: number): Glanc
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const changes: Change[] = [];
   let more = false;
-  for (const change of scanOf(store, record, blindnessOf(record), { look: 'no', names: spokenNames(policy) })) {
-    more = changes.length === most;
+  for (const piece of scanOf(store, record, blindnessOf(record), { look: 'no', names: spokenNames(policy) })) {
+    more = changes.length + piece.length > most;
+    changes.push(...piece.slice(0, most - changes.length));
     if (more) break;
-    changes.push(change);
   }
   const contents = openContents(store.kernel, record.layers);
   const input = classifyInputOf(store, record, { policy, contents, changes });

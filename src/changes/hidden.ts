@@ -5,7 +5,7 @@ import type { Change, Conflict } from './change.js';
 /** What a sandbox was not shown of the host, and its consequences for what it seems to have changed. Pure. */
 export interface Blindness {
   /** at or below a hidden path */
-  readonly isHidden: (path: Bytes) => boolean;
+  readonly isHidden: (path: Bytes, dir?: Bytes) => boolean;
   /** directories above hidden things that a deletion or replacement seemed to take along */
   readonly above: Set<Bytes>;
 }
@@ -14,9 +14,8 @@ export function blindnessOf({ mounts }: Pick<SandboxRecord, 'mounts'>): Blindnes
   const hidden = new Set(mounts.flatMap(({ path, decision }) => (decision === 'hide' || decision === 'stand-in' ? [path] : [])));
   // Changes come directory by directory.
   let last = { dir: '', hidden: false };
-  const isHidden = (path: Bytes): boolean => {
+  const isHidden = (path: Bytes, dir: Bytes = parentOf(path)): boolean => {
     if (hidden.size === 0) return false;
-    const dir = parentOf(path);
     if (dir !== last.dir) last = { dir, hidden: isBelow(dir, hidden) };
     return last.hidden || hidden.has(path);
   };
@@ -35,12 +34,14 @@ function isBelow(path: Bytes, paths: ReadonlySet<Bytes>): boolean {
  * Leaves out what comes along with a deleted, replaced or renamed directory
  * although the sandbox never saw it: nobody inside can have meant it.
  */
-export function* withoutHidden(changes: Iterable<Change>, { isHidden, above }: Blindness): Generator<Change> {
-  for (const change of changes) {
-    const host = change.from ?? change.basePath ?? change.path;
-    if (!change.implied || !isHidden(host)) yield change;
-    else for (let at = parentOf(change.path); at !== '/' && !above.has(at); at = parentOf(at)) above.add(at);
-  }
+export function withoutHidden(changes: Change[], { isHidden, above }: Blindness): Change[] {
+  const isUnseen = (change: Change): boolean => change.implied && isHidden(change.from ?? change.basePath ?? change.path);
+  if (!changes.some(isUnseen)) return changes;
+  return changes.filter((change) => {
+    if (!isUnseen(change)) return true;
+    for (let at = parentOf(change.path); at !== '/' && !above.has(at); at = parentOf(at)) above.add(at);
+    return false;
+  });
 }
 
 /** What a sandbox can't have seen stands in the way of what it did there. */
@@ -48,5 +49,6 @@ export function hiddenConflict(change: Change, { isHidden, above }: Blindness): 
   if (change.base === null) return null;
   const takesAway = change.kind === 'delete' || change.kind === 'type' || change.kind === 'rename' || change.opaque;
   if (takesAway && above.has(change.path)) return 'hidden';
-  return isHidden(change.from ?? change.basePath ?? change.path) ? 'hidden' : null;
+  const other = change.from ?? change.basePath;
+  return (other === undefined || other === null ? isHidden(change.path, change.ordinaryIn) : isHidden(other)) ? 'hidden' : null;
 }

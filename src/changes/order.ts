@@ -7,7 +7,17 @@ type Ordered = Change & { readonly class: RiskClass };
 export function orderChanges<T extends Ordered>(changes: Iterable<T>): T[] {
   const ranks: T[][] = [[], [], [], [], []];
   for (const change of changes) ranks[rankOf(change)]?.push(change);
-  return ranks.flatMap((rank) => rank.sort((a, b) => compareBytes(a.path, b.path) || compareKinds(a, b)));
+  return ranks.flatMap((rank) => (isOrdered(rank) ? rank : rank.sort(compare)));
+}
+
+/** A scan gives most of them in order. */
+function isOrdered(rank: readonly Ordered[]): boolean {
+  for (let at = 1; at < rank.length; at++) if (compare(rank[at - 1] as Ordered, rank[at] as Ordered) > 0) return false;
+  return true;
+}
+
+function compare(a: Ordered, b: Ordered): number {
+  return compareBytes(a.path, b.path) || compareKinds(a, b);
 }
 
 function rankOf(change: Ordered): number {

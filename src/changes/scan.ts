@@ -24,6 +24,11 @@ export interface ScanInput extends Ownership {
  * what its deleted, replaced and renamed directories imply. The base is listed only below those.
  */
 export function* scan(input: ScanInput): Generator<Change> {
+  for (const changes of scanPieces(input)) yield* changes;
+}
+
+/** The same, many changes at a time. */
+export function* scanPieces(input: ScanInput): Generator<Change[]> {
   for (const [index, layer] of input.layers.entries()) {
     const dirs = openLayer(input.kernel, layer);
     try {
@@ -35,33 +40,49 @@ export function* scan(input: ScanInput): Generator<Change> {
   }
 }
 
-function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, base: Fd | null): Generator<Change> {
+function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, base: Fd | null): Generator<Change[]> {
   const { kernel } = input;
   const walk: LayerWalk = { input, kernel, layer, index, base, above: [], dir: layer.base, displaced: [], moved: new Set() };
   const options = { family: layer.family, compare: true, unreadable: 'unlock', look: input.look ?? 'no', ...(input.names === undefined ? {} : { names: input.names }) } as const;
   // The layer's own top stands for a directory that the host has removed: told only if something is in it.
   let top: Change | null = null;
   const shared: SharedInodes = { hosts: new Map(), held: [] };
-  for (const entry of kernel.walk(upper, base, options)) {
-    if (isCovered(layer.covered, entry.path)) continue;
-    const change = changeOf(walk, entry);
-    if (base !== null && entry.upper.nlink > 1 && walk.above.at(-1)?.moved !== true && holdShared(shared, entry, { change, top: layer.base })) continue;
-    if (change === null || (base !== null && entry.path === '' && isAsMade(entry, layer))) continue;
-    if (base === null && entry.path === '') top = change;
-    else {
-      if (top !== null) yield top;
-      top = null;
-      yield change;
+  for (const entries of kernel.walkPieces(upper, base, options)) {
+    const changes: Change[] = [];
+    for (const entry of entries) {
+      if (isCovered(layer.covered, entry.path)) continue;
+      const change = changeOf(walk, entry);
+      if (base !== null && entry.upper.nlink > 1 && walk.above.at(-1)?.moved !== true && holdShared(shared, entry, { change, top: layer.base })) continue;
+      if (change === null || (base !== null && entry.path === '' && isAsMade(entry, layer))) continue;
+      if (base === null && entry.path === '') top = change;
+      else {
+        if (top !== null) changes.push(top);
+        top = null;
+        changes.push(change);
+      }
     }
+    yield changes;
   }
-  yield* released(shared);
+  yield* inPieces(released(shared));
   if (base === null) return;
   // Only now is it known which base directories were renamed and not deleted.
   const implied: ImpliedInput = { kernel, base, top: layer.base, covered: layer.covered, moved: walk.moved };
   for (const displaced of walk.displaced) {
     const { self } = displaced;
-    yield* impliedBy(implied, self?.type === 'file' ? { ...displaced, self: withLink(shared, self) } : displaced);
+    yield* inPieces(impliedBy(implied, self?.type === 'file' ? { ...displaced, self: withLink(shared, self) } : displaced));
   }
+}
+
+const PIECE = 1024;
+
+function* inPieces(changes: Iterable<Change>): Generator<Change[]> {
+  let piece: Change[] = [];
+  for (const change of changes) {
+    if (piece.push(change) < PIECE) continue;
+    yield piece;
+    piece = [];
+  }
+  if (piece.length > 0) yield piece;
 }
 
 /** The top directory is as it was made: then the base is another one by now, such as the place of a mount that is gone. */

@@ -32,7 +32,8 @@ export function endingOf({ state, exit, limited }: Pick<SandboxRecord, 'state' |
  * that start programs are for a person to decide.
  */
 export function ruleChanges(policy: CompiledPolicy, { shown, states, ending }: Input): Ruled {
-  const { changes, ...rest } = judgeChanges(policy, shown.map((change) => (states.has(change.path) ? { ...change, conflict: null } : change)), ending);
+  const { changes, ...rest } = judgeChanges(policy, states.size === 0 ? shown : shown.map((change) => (states.has(change.path) ? { ...change, conflict: null } : change)), ending);
+  if (states.size === 0) return { shown: changes, counts: rest.counts, exceeded: rest.exceeded, held: rest.held };
   const counts = { ...rest.counts };
   const ruled = changes.map((change) => {
     const state = states.get(change.path);

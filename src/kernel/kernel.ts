@@ -173,6 +173,8 @@ export interface Kernel {
   readonly landBatch?: (work: BatchWork) => void;
   /** pre-order walk of a layer against the host, parents before children */
   walk(upper: Fd, base: Fd | null, options: WalkOptions): Iterable<WalkEntry>;
+  /** the same, many entries at a time */
+  walkPieces(upper: Fd, base: Fd | null, options: WalkOptions): Iterable<readonly WalkEntry[]>;
 }
 
 /** Shaped like Node's own system errors. */

@@ -114,7 +114,7 @@ function xattrs(at: Fd, name: Bytes): Xattr[] {
   return found.length < 2 ? found : found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function* walk(upper: Fd, base: Fd | null, options: WalkOptions): Generator<WalkEntry> {
+function* walkPieces(upper: Fd, base: Fd | null, options: WalkOptions): Generator<WalkEntry[]> {
   const bits =
     (options.family === 'trusted' ? 1 : 0) |
     (options.compare ? 2 : 0) |
@@ -129,11 +129,15 @@ function* walk(upper: Fd, base: Fd | null, options: WalkOptions): Generator<Walk
         check(chunk, 'walk', addon.walkFailedPath(handle) as Bytes);
         return;
       }
-      for (const entry of entriesIn(chunk, parents)) yield entry;
+      yield entriesIn(chunk, parents);
     }
   } finally {
     addon.walkClose(handle);
   }
+}
+
+function* walk(upper: Fd, base: Fd | null, options: WalkOptions): Generator<WalkEntry> {
+  for (const entries of walkPieces(upper, base, options)) for (const entry of entries) yield entry;
 }
 
 /** Linux, by way of the addon. */
@@ -179,6 +183,7 @@ export const native: Kernel = {
   },
   landBatch: ({ steps, names, lanes, status, threads, most }) => addon.landBatch(steps, names, lanes, status, threads, most),
   walk,
+  walkPieces,
 };
 
 export interface FindRequest {

@@ -112,8 +112,8 @@ function settleNewDirs(changes: readonly JudgedChange[], judged: Judged[]): void
   }
   if (held.size === 0) return;
   const nearest = nearestOf(held);
-  for (const [index, { path }] of changes.entries()) {
-    const above = held.has(path) ? null : nearest(parentOf(path));
+  for (const [index, { path, type, ordinaryIn }] of changes.entries()) {
+    const above = type === 'dir' && held.has(path) ? null : nearest(ordinaryIn ?? parentOf(path));
     const verdict = judged[index]?.verdict;
     if (above === null) continue;
     above.first = Math.min(above.first, index);

@@ -6,12 +6,15 @@ export function table(rows: readonly (readonly string[])[]): string {
       widths[column] = Math.max(widths[column] ?? 0, cell.length);
     });
   }
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-      .join('  ')
-      .trimEnd();
-  return rows.map((row) => `${line(row)}\n`).join('');
+  let text = '';
+  for (const row of rows) {
+    let line = '';
+    row.forEach((cell, column) => {
+      line += column === row.length - 1 ? cell : `${cell.padEnd(widths[column] ?? 0)}  `;
+    });
+    text += `${line.trimEnd()}\n`;
+  }
+  return text;
 }
 
 /** How long ago, in one unit: `5s`, `3min`, `2h`, `4d`. */
