@@ -117,10 +117,18 @@ function landSwap(landing: Landing, step: Step): Conflict | null {
 function isCovered(rooms: Rooms, step: Step, held: Place): boolean {
   if (step.old?.fmt !== constants.S_IFDIR) return true;
   // In our hands by now: what is in it can be looked at although it landed without permissions.
-  return lending(rooms, [below(held, '-' as Bytes), ...step.covers.map(({ path }) => below(held, path))], () => coversAll(rooms, step, held));
+  let lent = false;
+  return lending(rooms, [below(held, '-' as Bytes), ...step.covers.map(({ path }) => below(held, path))], () => {
+    const unreadable = lent ? 'empty' : 'refused';
+    lent = true;
+    return coversAll(rooms, step, held, unreadable);
+  });
 }
 
-function coversAll(rooms: Rooms, step: Step, held: Place): boolean {
+/** `refused`: a directory that can't be listed is an error, so that the permission can be lent. */
+type Unreadable = 'refused' | 'empty';
+
+function coversAll(rooms: Rooms, step: Step, held: Place, unreadable: Unreadable): boolean {
   const counts = new Map<Bytes, number>([['' as Bytes, 0]]);
   for (const { path, ident } of step.covers) {
     if (!isIdent(statPlace(rooms, below(held, path)), ident)) return false;
@@ -129,11 +137,11 @@ function coversAll(rooms: Rooms, step: Step, held: Place): boolean {
     counts.set(dir, (counts.get(dir) ?? 0) + 1);
     if (ident.fmt === constants.S_IFDIR && !counts.has(path)) counts.set(path, 0);
   }
-  for (const [dir, count] of counts) if (countIn(rooms, below(held, dir)) !== count) return false;
+  for (const [dir, count] of counts) if (countIn(rooms, below(held, dir), unreadable) !== count) return false;
   return true;
 }
 
-function countIn(rooms: Rooms, dir: Place): number {
+function countIn(rooms: Rooms, dir: Place, unreadable: Unreadable): number {
   const { at, name } = spotOf(rooms, dir);
   try {
     const fd = rooms.kernel.open(at, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
@@ -144,7 +152,7 @@ function countIn(rooms: Rooms, dir: Place): number {
     }
   } catch (error) {
     // Of a directory that we may not read nothing was listed either.
-    if (errnoOf(error) === 'EACCES') return 0;
+    if (errnoOf(error) === 'EACCES' && unreadable === 'empty') return 0;
     throw error;
   }
 }

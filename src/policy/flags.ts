@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { usageError } from '../errors.js';
 import type { PolicyDocument, RuleList, RuleText, SettingKey, SettingText, VariableText } from './document.js';
-import { parsePattern } from './pattern.js';
+import { isLiteral, literalPattern, parsePattern } from './pattern.js';
 import { parseCount, parseDuration, parseSize, type Parsed } from './units.js';
 
 /** Flags of `run` that are policy. Paths as typed: relative to the working directory. */
@@ -50,10 +50,10 @@ function rule(list: RuleList, id: string, subjects: readonly string[]): RuleText
 
 function pathOf(text: string, flag: string, cwd: string): string {
   const anchored = /^(\/|~(\/|$)|\*\*(\/|$))/.test(text);
-  const path = anchored ? text : posix.join(cwd.replace(/[*?[\]{}()!\\]/g, '\\$&'), text);
+  const path = anchored ? text : posix.join(literalPattern(cwd), text);
   const parsed = parsePattern(path);
   if (!parsed.ok) throw usageError(`--${flag}: ${parsed.why}`, parsed.hint ?? undefined);
-  const literal = parsed.alternatives.every(({ root, rel }) => root !== 'anywhere' && !/(^|[^\\])[*?[]/.test(rel));
+  const literal = parsed.alternatives.every(({ root, rel }) => root !== 'anywhere' && isLiteral(rel));
   if (!literal && flag !== 'hide') throw usageError(`--${flag} takes a path, not a pattern: ${text}`);
   return path;
 }

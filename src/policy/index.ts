@@ -15,6 +15,7 @@ export type { CompiledPolicy, CompiledRule, Loosening, Origin, Setting } from '.
 export { limitOf, settingOf, thresholdOf } from './compiled.js';
 export type { PolicyFlags } from './flags.js';
 export type { SourceRequest } from './sources.js';
+export { literalPattern } from './pattern.js';
 /** What the agent sees and where its writes go. */
 export { judgePath, type PathJudgement } from './judge.js';
 /** One connection: name, port, and the addresses it resolved to. */

@@ -41,6 +41,14 @@ export interface PatternRoots {
 const MAX_LENGTH = 1024;
 const MAX_ALTERNATIVES = 256;
 const GLOB = /[*?[]/;
+const INVISIBLE = /[\u0000-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/;
+const SPECIAL = /[~*?[\]{}()!\\\u0000-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
+const ESCAPED = new RegExp(`\\\\${SPECIAL.source}`, 'g');
+
+/** The pattern that stands for exactly this path. */
+export function literalPattern(path: string): string {
+  return path.replace(SPECIAL, '\\$&');
+}
 
 /** Checks a pattern's text and takes it apart. */
 export function parsePattern(text: string): PatternResult {
@@ -74,7 +82,7 @@ export function expandPattern(text: string, roots: PatternRoots, withholds: bool
 
 /** A regular expression source for a glob without braces, relative and with `/` between names. */
 export function globSource(glob: string): string {
-  const escaped = glob.replace(/\\.|\[!|[()|+@$^{}"']/g, (found) => (found === '[!' ? '[^' : found.length === 2 ? found : `\\${found}`));
+  const escaped = glob.replace(/\\[^]|\[!|[()|+@$^{}"']/g, (found) => (found === '[!' ? '[^' : found.length === 2 ? found : `\\${found}`));
   const source = picomatch.makeRe(escaped, {
     dot: true, nobrace: true, noextglob: true, nonegate: true, fastpaths: false, strictSlashes: true, flags: 's',
   }).source;
@@ -82,18 +90,19 @@ export function globSource(glob: string): string {
 }
 
 export function isLiteral(text: string): boolean {
-  return !GLOB.test(text.replace(/\\./g, ''));
+  return !GLOB.test(text.replace(/\\[^]/g, ''));
 }
 
 function refusal(text: string): { why: string; hint: string | null } | null {
   if (text === '') return { why: 'a pattern is empty', hint: null };
   if (text.length > MAX_LENGTH) return { why: 'a pattern is longer than 1,024 characters', hint: null };
-  if (/[\u0000-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/.test(text)) {
+  const bare = text.replace(ESCAPED, '');
+  if (INVISIBLE.test(bare)) {
     return { why: 'a pattern has control or invisible characters', hint: null };
   }
   if (text.startsWith('!')) return { why: `\`${text}\`: patterns are not negated with \`!\``, hint: 'Put the exception under `except:` of the rule.' };
   if (text.startsWith('$')) return { why: `\`${text}\`: variables are not expanded in paths`, hint: 'Write ~/… or an absolute path.' };
-  if (/\\(?![*?[\]{}()!\\])/.test(text)) return { why: `\`${text}\` has a backslash that escapes nothing`, hint: 'Paths are separated by `/`.' };
+  if (bare.includes('\\')) return { why: `\`${text}\` has a backslash that escapes nothing`, hint: 'Paths are separated by `/`.' };
   return null;
 }
 
@@ -125,10 +134,11 @@ function badComponent(part: string, text: string): { why: string; hint: string |
   if (part === '..') return { why: `\`${text}\` has a \`..\``, hint: 'Write the path it leads to.' };
   if (part.startsWith('~')) return { why: `\`${text}\`: \`~\` stands only at the start`, hint: null };
   if (part !== '**' && part.includes('**')) return { why: `\`${text}\`: \`**\` must stand alone between slashes`, hint: 'Use `*` within a name.' };
-  if ((part.match(/\*/g)?.length ?? 0) > 4) return { why: `\`${text}\` has more than four \`*\` in one name`, hint: null };
-  const brackets = part.replace(/\\./g, '').replace(/\[[!^]?\]?[^\]]*\]/g, '');
+  const bare = part.replace(/\\[^]/g, '');
+  if ((bare.match(/\*/g)?.length ?? 0) > 4) return { why: `\`${text}\` has more than four \`*\` in one name`, hint: null };
+  const brackets = bare.replace(/\[[!^]?\]?[^\]]*\]/g, '');
   if (/[[\]]/.test(brackets)) return { why: `\`${text}\` has an unbalanced bracket`, hint: 'Escape a literal bracket with a backslash.' };
-  if (/\[[^\]]*[^\u0000-\u007f][^\]]*\]/.test(part)) return { why: `\`${text}\` has non-ASCII characters in brackets`, hint: 'Write the alternatives in braces.' };
+  if (/\[[^\]]*[^\u0000-\u007f][^\]]*\]/.test(bare)) return { why: `\`${text}\` has non-ASCII characters in brackets`, hint: 'Write the alternatives in braces.' };
   return null;
 }
 
@@ -172,7 +182,7 @@ function absolute(text: string, { root, rel, tree }: Alternative, roots: Pattern
 }
 
 function unescapeLiteral(part: string): string {
-  return part.replace(/\\(.)/g, '$1');
+  return part.replace(/\\([^])/g, '$1');
 }
 
 function movedPattern(pattern: PathPattern, [from, to]: readonly [string, string]): PathPattern[] {

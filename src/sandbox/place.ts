@@ -20,7 +20,7 @@ export function storePath(env: Context['env']): Bytes {
   if (xdg?.startsWith('/') === true) return normal(fromText(`${xdg}/agentfw`));
   const home = env['HOME'];
   if (home?.startsWith('/') !== true) {
-    throw new AgentfwError('AFW_STORE_PLACE', 'No place for the store: HOME is not set.', {
+    throw new AgentfwError('AFW_STORE_PLACE', `No place for the store: HOME is ${home === undefined || home === '' ? 'not set' : 'no absolute path'}.`, {
       hint: 'Set AGENTFW_STATE_DIR to a directory of yours',
     });
   }
@@ -34,6 +34,7 @@ export function storePath(env: Context['env']): Bytes {
  */
 export function secureStore(context: Context, path: Bytes): Bytes {
   const { kernel, uid } = context;
+  refuseUmask();
   const real = joinBytes(walkTo(kernel, parentOf(path), uid), nameOf(path));
   const stat = kernel.statOrNull(AT_FDCWD, real) ?? makeDir(kernel, real);
   if ((stat.mode & constants.S_IFMT) === constants.S_IFLNK) throw foreign(path, 'it is a symlink');
@@ -42,6 +43,13 @@ export function secureStore(context: Context, path: Bytes): Bytes {
   if (!isClaimed(kernel, real)) claim(kernel, real);
   if ((stat.mode & 0o077) !== 0) kernel.chmod(AT_FDCWD, real, 0o700);
   return real;
+}
+
+/** With such a mask we could not even enter what we make. */
+function refuseUmask(): void {
+  const mask = process.umask();
+  if ((mask & 0o700) === 0) return;
+  throw new AgentfwError('AFW_UMASK', `The umask ${mask.toString(8).padStart(3, '0')} takes your own rights away from what is made.`, { hint: `Set another one first: umask ${(mask & 0o077).toString(8).padStart(3, '0')}` });
 }
 
 /** False when the directory has no mark yet; another one than ours is refused. */

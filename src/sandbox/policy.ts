@@ -3,7 +3,7 @@ import { isText, toText, type Bytes } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { hostFacts, readMountinfo } from '../kernel/facts.js';
-import { compilePolicy, policyRequest, resolveHides, type CompiledPolicy, type PolicyFlags, type ResolvedHides } from '../policy/index.js';
+import { compilePolicy, literalPattern, policyRequest, resolveHides, type CompiledPolicy, type PolicyFlags, type ResolvedHides } from '../policy/index.js';
 import { isRemote } from '../view/fstypes.js';
 import { parseMountinfo } from '../view/mountinfo.js';
 import { grantsOf, type Grants } from './grants.js';
@@ -64,7 +64,7 @@ function remoteMounts(): Bytes[] {
 export function literalPath(path: Bytes, flag: string): string {
   if (!isText(path)) throw usageError(`--${flag}: the path is not valid UTF-8, so that no policy can name it.`);
   const text = toText(path);
-  return /[*?[\]{}!()\\]/.test(text) && existsSync(text) ? text.replace(/[*?[\]{}()!\\]/g, '\\$&') : text;
+  return existsSync(text) ? literalPattern(text) : text;
 }
 
 /** The places of what is to be hidden for one run; a link given on the command line hides what it leads to. */

@@ -20,6 +20,8 @@ export interface PatchView {
 
 /** Beyond this many bytes a file is told by size and digest. */
 const LARGE = 4 * 1024 * 1024;
+/** Beyond this one it is not read at all: a file without blocks may claim terabytes, and an agent makes it in no time. */
+const READABLE = 512 * 1024 * 1024;
 
 /**
  * One change as `diff` shows it: a comment line with kind, name and risk, then
@@ -83,7 +85,10 @@ function opaqueText(change: JudgedChange, contents: Pick<ContentReader, 'read' |
     return content !== null && !isBinary(content);
   });
   if (shown) return null;
-  const words = sides.map((side) => `${size(change[side]?.size ?? 0)} sha256:${contents.digest(change, side) ?? 'unreadable'}`);
+  const words = sides.map((side) => {
+    const bytes = change[side]?.size ?? 0;
+    return `${size(bytes)} ${bytes > READABLE ? '(not read)' : `sha256:${contents.digest(change, side) ?? 'unreadable'}`}`;
+  });
   return `binary or large: ${words.join(' → ')}`;
 }
 

@@ -1,5 +1,6 @@
 import { fstatSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { AgentfwError } from '../errors.js';
 import { safeJson } from './escape.js';
 
 /**
@@ -74,7 +75,7 @@ function writer(fd: number): (text: string | Uint8Array) => void {
         // Another process may have made the descriptor non-blocking: wait for the reader.
         if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
         else if (code === 'EPIPE' || (fd === 2 && code === 'EIO')) gone = true;
-        else throw error;
+        else throw new AgentfwError('AFW_OUTPUT', "Can't write the output.", { cause: error, hint: 'Let it go to a file or program that takes it' });
       }
     }
   };

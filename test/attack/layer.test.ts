@@ -320,6 +320,21 @@ for name in ("opaque", "redirect", "metacopy", "origin", "whiteout"):
         expect(await attributes()).toContain('security.capability');
       });
 
+      test('CW20 files that claim terabytes are shown, land and go back without being read', async () => {
+        put('grown', 'small\n');
+        await agent('truncate -s 8T grown; truncate -s 8T new');
+
+        const diff = await area.cli(['diff', 't']);
+        expect(diff.stdout).toMatch(/grown .*\n# {3}binary or large: 6 B sha256:\w+ → 8\.8 TB \(not read\)\n[^]*new\n# {3}binary or large: 8\.8 TB \(not read\)/);
+        for (const args of [['diff', 't', '--stat'], ['diff', 't', '--json'], ['export', 't', '-o', join(area.dir, 'patch')], ['export', 't', '--format', 'json', '-o', join(area.dir, 'json')]]) {
+          expect((await area.cli(args)).status, args.join(' ')).toBe(0);
+        }
+        expect((await commit()).status).toBe(0);
+        expect([statSync(at('grown')).size, statSync(at('new')).blocks]).toEqual([8 * 2 ** 40, 0]);
+        expect((await area.cli(['undo'])).status).toBe(0);
+        expect([readFileSync(at('grown'), 'utf8'), existsSync(at('new'))]).toEqual(['small\n', false]);
+      });
+
       test('E113 an undo takes back what its commit landed, whatever was selected, hidden or written beside it since', async () => {
         for (const name of ['d/a', 'd/b', 'd/kept']) put(name, 'old\n');
         await agent('for f in a b; do echo new > d/$f; done; echo added > d/added; rm d/kept');

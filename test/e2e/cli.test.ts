@@ -90,6 +90,13 @@ describe('without a sandbox', () => {
     expect(existsSync(gone)).toBe(false);
   });
 
+  test('an output that takes nothing is a failure that says so', async () => {
+    for (const line of ['list --json', 'policy show', 'doctor', 'policy explain path x']) {
+      const { status, stderr } = await area.native(['sh', '-c', '"$@" > /dev/full', 'sh', ...area.argv(line.split(' '))]);
+      expect(`${line}: ${status} ${stderr}`).toMatch(/: 1 Error: Can't write the output\.\nCaused by: .*ENOSPC/);
+    }
+  });
+
   test('flags that exclude each other are named', async () => {
     expect(await cli(['run', '--tag', 'a', '--in', 'b', 'sh'])).toMatchInlineSnapshot(`
       "--- stderr ---

@@ -45,6 +45,18 @@ for (const identity of identities()) {
       expect(await modes()).toBe('read 644\nnone 644\nwrite 644\ngone 644\n');
     });
 
+    test('a new directory without permissions lands with what is in it, and is taken back whole', async () => {
+      const modes = ['000', '300', '500', '100', '400'];
+      const job = modes.map((mode) => `mkdir -p d${mode}/in; echo x > d${mode}/f; echo y > d${mode}/in/f; chmod ${mode} d${mode}/in d${mode}`).join('\n');
+      await area.cli(['run', '--tag', 'lockeddirs', '--net', 'off', '--', 'sh', '-euc', job]);
+
+      expect((await area.cli(['commit', 'lockeddirs', ...modes.map((mode) => `d${mode}`), '--yes'])).status).toBe(0);
+      expect((await area.native(['stat', '-c', '%n %a', ...modes.map((mode) => `d${mode}`)])).stdout).toBe(modes.map((mode) => `d${mode} ${mode.replace(/^0+(?=.)/, '')}\n`).join(''));
+      const undone = await area.cli(['undo']);
+      expect(undone.status, undone.stdout + undone.stderr).toBe(0);
+      expect((await area.native(['sh', '-c', 'ls -d d[0-9]* 2>/dev/null'])).stdout).toBe('');
+    });
+
     test('WR08 a git directory, a file that leads to it and a bare repository are prepared in vain', async () => {
       const make = 'git init -q repo && cd repo && echo 1 > f && git add f && git -c user.name=a -c user.email=a@example.org commit -qm one';
       expect((await area.native(['sh', '-c', make])).status).toBe(0);

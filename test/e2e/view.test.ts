@@ -184,14 +184,20 @@ except OSError as e: print(type(e).__name__)"`);
     });
 
     gated.test('paths with blanks, colons, commas, backslashes and newlines (E19)', async () => {
-      const odd = join(area.home, 'a:b,c\\d e\nf');
+      const odd = join(area.home, 'a:b,c\\d e\nf[x]{y,z}*****~');
       mkdirSync(odd);
       chownSync(odd, identity.uid, identity.gid);
+      for (const name of ['secret', '~hidden']) own(area, join(odd, name), 'x\n');
 
-      const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'echo x > y && ls && pwd'], { cwd: odd });
-
-      expect(outcome.stdout, outcome.stderr).toBe(`y\n${odd}\n`);
-      expect(readdirSync(odd)).toEqual([]);
+      const store = join(area.dir, 'store, of:~\\d\n[x]{y}');
+      for (const env of [{}, { AGENTFW_STATE_DIR: store }]) {
+        const outcome = await area.cli(['run', '--tag', 'odd', '--net', 'off', '--hide', 'secret', '--hide', './~hidden', '--', 'sh', '-c', 'echo x > y && ls && pwd; ls -A "$0"', store], { cwd: odd, env });
+        expect(outcome.stdout, outcome.stderr).toBe(`y\n${odd}\n`);
+        expect(readdirSync(odd).sort()).toEqual(['secret', '~hidden']);
+        const diff = await area.cli(['diff', 'odd', '--json'], { cwd: odd, env });
+        expect(JSON.parse(diff.stdout)).toMatchObject({ changes: [{ path: join(odd, 'y') }] });
+        expect((await area.cli(['discard', 'odd', '--yes'], { cwd: odd, env })).status).toBe(0);
+      }
     });
 
     gated.test('a working directory that is reached by a symlink keeps its name', async () => {

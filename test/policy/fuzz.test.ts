@@ -4,7 +4,7 @@ import { fromText } from '../../src/bytes.js';
 import { canonHost, hostMatches, parseHostPattern } from '../../src/policy/host.js';
 import { parsePolicy } from '../../src/policy/load.js';
 import { pathMatcher } from '../../src/policy/match.js';
-import { expandPattern, parsePattern } from '../../src/policy/pattern.js';
+import { expandPattern, literalPattern, parsePattern } from '../../src/policy/pattern.js';
 import { HOME, PROJECT } from './make.js';
 
 const roots = { home: HOME, project: PROJECT };
@@ -33,6 +33,17 @@ describe('no input breaks it', () => {
 
       for (const mode of ['exact', 'covering'] as const) pathMatcher(entries, mode).all(path);
     }), { numRuns: 3000 });
+  });
+
+  test('the literal pattern of a path stands for that path, whatever characters it has', () => {
+    const odd = fc.oneof(name, fc.array(fc.constantFrom('*', '[', ']', '{', '}', ',', '!', '\\', '~', '\n', '\u202e', 'ä', 'd'), { minLength: 1, maxLength: 9 }).map((parts) => parts.join('')));
+    fc.assert(fc.property(fc.array(odd, { minLength: 1, maxLength: 4 }), (names) => {
+      const path = `/${names.join('/')}`;
+      const text = literalPattern(path);
+
+      expect(parsePattern(text)).toMatchObject({ ok: true });
+      expect(expandPattern(text, roots, true)).toMatchObject([{ base: path, glob: '' }]);
+    }), { numRuns: 1000 });
   });
 
   test('what a pattern covers, it covers with all below', () => {

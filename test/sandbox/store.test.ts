@@ -85,6 +85,17 @@ describe('openStore', () => {
     expect(readdirSync(`${dir}/real`)).toEqual([]);
   });
 
+  test('refuses a mask that takes the own rights from what it makes, and says which would do', () => {
+    const dir = tempDir();
+    const mask = process.umask(0o377);
+    try {
+      expect(() => storeIn(dir)).toThrow(expect.objectContaining({ code: 'AFW_UMASK', hint: 'Set another one first: umask 077' }));
+    } finally {
+      process.umask(mask);
+    }
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
   test('RS04: refuses a directory on the way that everybody can write', () => {
     const dir = tempDir();
     mkdirSync(`${dir}/open`);
