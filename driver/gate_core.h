@@ -124,6 +124,8 @@ struct conn {
 	int error;
 	char alpn[32], method[16];
 	bool guard;		/* request by request, gate_request.c */
+	bool in_line;		/* no request yet, in its first line */
+	struct http_line line;
 	enum { UPGRADE_NONE, UPGRADE_ASKED, UPGRADE_DONE } upgrade;
 	struct http_body body;
 	struct http_head *said;	/* first and judged; NULL: by its name */
@@ -251,6 +253,7 @@ void sniff_tell(struct core *g, struct conn *c, const struct http_head *h);
 
 /* gate_request.c: 0, or -1 with errno when the connection must end */
 int request_begin(struct conn *c, const struct http_head *head, bool judged);
+int request_watch(struct conn *c, const char *data, size_t len);
 int request_feed(struct core *g, struct conn *c, const char *data, size_t len);
 bool request_waits(const struct conn *c);
 int request_answered(struct core *g, struct conn *c, const char *data,

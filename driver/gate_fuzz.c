@@ -106,6 +106,8 @@ static void fuzz_http(uint8_t *data, size_t len)
 	enum http_result r = http_parse((char *)data, len, &whole);
 	size_t cut = chance((uint32_t)len + 1);
 	enum http_result p = http_parse((char *)data, cut, &part);
+	struct http_line line = { 0 }, pieces = { 0 };
+	enum http_result line_so_far = http_line(&pieces, (char *)data, cut);
 
 	must(strnlen(whole.host, sizeof(whole.host)) < sizeof(whole.host),
 	     "host end");
@@ -115,7 +117,13 @@ static void fuzz_http(uint8_t *data, size_t len)
 		clean(whole.method, sizeof(whole.method), "method");
 		must(whole.port >= -1 && whole.port < 65536, "port");
 	}
-	must(p == HTTP_MORE || p == r, "HTTP prefix");
+	/* What is none yet may become an ambiguous one: it is read along. */
+	must(p == HTTP_MORE || p == r || (p == HTTP_NOT && r == HTTP_BAD &&
+					  line_so_far == HTTP_MORE),
+	     "HTTP prefix");
+	if (line_so_far == HTTP_MORE)
+		line_so_far = http_line(&pieces, (char *)data + cut, len - cut);
+	must(line_so_far == http_line(&line, (char *)data, len), "HTTP line");
 	if (p == HTTP_HEAD)
 		must(!strcmp(part.host, whole.host), "HTTP prefix host");
 	(void)http_like((char *)data, len);

@@ -136,11 +136,36 @@ static int feed(struct core *g, struct conn *c, const char *data, size_t len)
 	return at < len ? hold(c, data + at, len - at) : 0;
 }
 
+static bool watched(struct conn *c, const char *data, size_t len)
+{
+	enum http_result r = http_line(&c->line, data, len);
+
+	c->guard = c->in_line = r == HTTP_MORE;
+	return r != HTTP_BAD;
+}
+
+/*
+ * Neither TLS nor HTTP by the first bytes. They pass, and what follows is
+ * read until its line has ended without becoming a request after all.
+ */
+int request_watch(struct conn *c, const char *data, size_t len)
+{
+	if (c->check != CHECK_NEVER && !watched(c, data, len)) {
+		errno = EPERM;
+		return -1;
+	}
+	return 0;
+}
+
 int request_feed(struct core *g, struct conn *c, const char *data, size_t len)
 {
 	char *held = c->head;
 	int r;
 
+	if (c->in_line)
+		return watched(c, data, len)
+			       ? emit(g, c, data, len)
+			       : refused(g, c, HTTP_BAD, NULL);
 	if (!held)
 		return feed(g, c, data, len);
 	if (hold(c, data, len) < 0)

@@ -218,6 +218,8 @@ static int pass_held(struct core *g, struct conn *c, bool judged)
 	c->d[0].total += len;
 	if (c->spoken == SPOKE_HTTP && http_parse(held, len, &h) == HTTP_HEAD)
 		r = pass_http(g, c, &h, held, len, judged);
+	else if (c->spoken == SPOKE_OTHER && request_watch(c, held, len) < 0)
+		r = -1;
 	else
 		r = pump_put(g, c, held, len);
 	free(held);

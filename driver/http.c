@@ -200,6 +200,70 @@ static bool parse_header(const char *line, size_t len, struct http_head *head)
 	return parse_framing(line, name, line + i, len - i, head);
 }
 
+/* RFC 9110's token: what any method may be made of. */
+static bool token_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+	       (c >= 'a' && c <= 'z') || (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
+}
+
+#define METHOD_MAX 32
+
+static enum http_result line_char(struct http_line *l, char c)
+{
+	static const char version[] = "http/";
+
+	switch (l->part) {
+	case LINE_START:
+		if (blank(c) || c == '\n')
+			return HTTP_MORE;
+		l->part = LINE_METHOD;
+		/* fall through */
+	case LINE_METHOD:
+		if (token_char(c))
+			return ++l->method <= METHOD_MAX ? HTTP_MORE : HTTP_NOT;
+		if (!blank(c) || l->method == 0)
+			return HTTP_NOT;
+		l->part = LINE_REST;
+		l->version = 1;
+		return HTTP_MORE;
+	case LINE_REST:
+		break;
+	}
+	if (blank(c)) {
+		l->version = 1;
+		return HTTP_MORE;
+	}
+	if ((unsigned char)c < ' ')
+		return HTTP_NOT;	/* the line's end, or no line at all */
+	if (l->version && strncasecmp(&c, version + l->version - 1, 1) == 0)
+		l->version++;
+	else
+		l->version = 0;
+	return l->version > strlen(version) ? HTTP_BAD : HTTP_MORE;
+}
+
+enum http_result http_line(struct http_line *line, const char *data, size_t len)
+{
+	enum http_result r = HTTP_MORE;
+
+	for (size_t i = 0; i < len && r == HTTP_MORE; i++)
+		r = line_char(line, data[i]);
+	return r;
+}
+
+static enum http_result loosely(const char *data, size_t len)
+{
+	struct http_line line = { 0 };
+
+	return http_line(&line, data, len) == HTTP_BAD ? HTTP_BAD : HTTP_NOT;
+}
+
 static const char *line_end(const char *from, const char *end)
 {
 	return memmem(from, (size_t)(end - from), "\r\n", 2);
@@ -233,15 +297,15 @@ enum http_result http_parse(const char *data, size_t len,
 		return HTTP_MORE;
 	state = method_state(data, len, &method_len);
 	if (state <= 0)
-		return state < 0 ? HTTP_NOT : HTTP_MORE;
+		return state < 0 ? loosely(data, len) : HTTP_MORE;
 	eol = memchr(at, '\n', len);
 	if (!eol)
 		return len >= HTTP_HEAD_MAX ? HTTP_BAD : HTTP_MORE;
 	if (eol[-1] != '\r')
-		return versioned(at, eol) ? HTTP_BAD : HTTP_NOT;
+		return loosely(data, len);
 	eol--;
 	if (!versioned(at, eol))
-		return HTTP_NOT;
+		return loosely(data, len);
 	if (!parse_request_line(at, (size_t)(eol - at), head, method_len))
 		return HTTP_BAD;
 	for (;;) {

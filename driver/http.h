@@ -31,6 +31,19 @@ struct http_head {
 enum http_result http_parse(const char *data, size_t len,
 			    struct http_head *head);
 
+/*
+ * Some servers pass over blank lines, know any method, or take other blanks
+ * and more of them. HTTP_BAD: they would read a request in it, which is
+ * ambiguous; HTTP_MORE: the line may become one; HTTP_NOT: nobody does.
+ */
+struct http_line {	/* zeros at the start */
+	enum { LINE_START, LINE_METHOD, LINE_REST } part;
+	unsigned char method, version;
+};
+
+enum http_result http_line(struct http_line *line, const char *data,
+			   size_t len);
+
 /* True when the bytes so far begin like a request (for refusals). */
 bool http_like(const char *data, size_t len);
 

@@ -3,7 +3,11 @@
 
 #include <string.h>
 
+#define RECORD_CIPHER 0x14
+#define RECORD_ALERT 0x15
 #define RECORD_HANDSHAKE 0x16
+/* Servers take any version below this from the first record. */
+#define VERSION_MAJOR_END 0x10
 #define CLIENT_HELLO 1
 #define EXT_SNI 0
 #define EXT_ALPN 16
@@ -139,6 +143,40 @@ static enum tls_result parse_body(struct reader body, struct tls_hello *hello)
 	return TLS_HELLO;
 }
 
+static bool fits(const uint8_t *data, size_t len, size_t at, uint8_t value)
+{
+	return len <= at || data[at] == value;
+}
+
+/*
+ * What some servers pass over before a hello, and the hello of SSL 2, which
+ * has no place for a name. TLS_NOT: none of them.
+ */
+static enum tls_result before_hello(const uint8_t *data, size_t len)
+{
+	bool alert = data[0] == RECORD_ALERT;
+
+	if (data[0] & 0x80) {
+		if (!fits(data, len, 2, CLIENT_HELLO) ||
+		    !fits(data, len, 3, 3))
+			return TLS_NOT;
+		return len > 3 ? TLS_HELLO : TLS_MORE;
+	}
+	if ((!alert && data[0] != RECORD_CIPHER) ||
+	    (len > 1 && data[1] >= VERSION_MAJOR_END) ||
+	    !fits(data, len, 3, 0) || !fits(data, len, 4, alert ? 2 : 1))
+		return TLS_NOT;
+	return len > 4 ? TLS_BAD : TLS_MORE;
+}
+
+/* Byte 0 is a handshake record's; false: the next ones are of no hello. */
+static bool like_hello(const uint8_t *data, size_t len)
+{
+	if (len > 1 && data[1] >= VERSION_MAJOR_END)
+		return false;
+	return len <= 5 || data[1] == 3 || data[5] == CLIENT_HELLO;
+}
+
 enum tls_result tls_parse(const uint8_t *data, size_t len,
 			  struct tls_hello *hello)
 {
@@ -148,13 +186,17 @@ enum tls_result tls_parse(const uint8_t *data, size_t len,
 	memset(hello, 0, sizeof(*hello));
 	if (len < 1)
 		return TLS_MORE;
+	if (data[0] != RECORD_HANDSHAKE)
+		return before_hello(data, len);
+	if (!like_hello(data, len))
+		return TLS_NOT;
 	while (have < want) {
 		size_t record;
 
 		if (len > at && data[at] != RECORD_HANDSHAKE)
-			return at == 0 ? TLS_NOT : TLS_BAD;
-		if (len > at + 1 && data[at + 1] != 3)
-			return at == 0 ? TLS_NOT : TLS_BAD;
+			return TLS_BAD;
+		if (len > at + 1 && data[at + 1] >= VERSION_MAJOR_END)
+			return TLS_BAD;
 		if (len - at < 5)
 			return TLS_MORE;
 		record = (size_t)(data[at + 3] << 8 | data[at + 4]);
