@@ -4,12 +4,13 @@ import type { JudgedChange } from './change.js';
 import { refused, takeOf, type Take } from './refusal.js';
 import type { Refused } from './result.js';
 
-/** `--take host` for one half of a rename is meant for both: the host's version has the old name. */
+/** `--take host` for one half of a rename is meant for both (the host's version has the old name), and for all that belongs together. */
 export function takeBoth(take: ReadonlyMap<Bytes, Take>, renames: ReadonlyMap<Bytes, Bytes>): ReadonlyMap<Bytes, Take> {
   if (take.size === 0 || renames.size === 0) return take;
   const all = new Map(take);
-  for (const pair of renames) {
-    if (pair.some((path) => isHosts(path, take))) for (const path of pair) all.set(path, 'host');
+  for (let before = -1; before < all.size; ) {
+    before = all.size;
+    for (const pair of renames) if (pair.some((path) => isHosts(path, all))) for (const path of pair) all.set(path, 'host');
   }
   return all;
 }

@@ -70,7 +70,7 @@ function end(store: Store, record: SandboxRecord, gathered: Gathered): Ended {
   if (commit.size + discard.size === 0) return { ...NOTHING, held };
   const plan = planCommit({
     changes: gathered.single.map((change) => (discard.has(change.path) || states.has(change.path) ? { ...change, conflict: null } : change)),
-    ...{ selected: new Set([...commit, ...discard]), renames: withGitPairs(renamePaths(gathered.pairs), gathered.single), composed: states },
+    ...{ selected: new Set([...commit, ...discard]), renames: withGitPairs(renamePaths(gathered.pairs), gathered.single, store.kernel), composed: states },
     take: new Map([...discard].map((path) => [path, 'host'])),
     facts: commitFacts(commitContextOf(store, record)),
     options: { live: false, keepSpecial: false, fifos: false, note: 'by policy, when the agent ended' },

@@ -57,7 +57,7 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   const { composed, notes } = wish.merges;
   // A merge holds both sides' changes: there is no conflict any more.
   const single = composed.size === 0 ? gathered.single : gathered.single.map((change) => (composed.has(change.path) ? { ...change, conflict: null } : change));
-  const renames = withGitPairs(renamePaths(gathered.pairs), single);
+  const renames = withGitPairs(renamePaths(gathered.pairs), single, store.kernel);
   const named = namedIn(single, wish, renames);
   const controls = single.filter(({ path, class: risk }) => risk === 'control' && named.has(path));
   const accepted = namedBy(controls, wish.accept);

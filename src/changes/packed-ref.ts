@@ -1,8 +1,7 @@
-import { constants } from 'node:fs';
-import { parentOf, joinBytes, type Bytes } from '../bytes.js';
-import { errnoOf } from '../errors.js';
-import { AT_FDCWD, RESOLVE, type Kernel } from '../kernel/kernel.js';
+import { joinBytes, type Bytes } from '../bytes.js';
+import type { Kernel } from '../kernel/kernel.js';
 import type { Change } from './change.js';
+import { readHostFile } from './host-file.js';
 
 const LONGEST = 64 << 20;
 const OBJECT = /^[0-9a-f]{40}(?:[0-9a-f]{24})?\n$/;
@@ -33,24 +32,6 @@ export function isPackedAs(kernel: Kernel, path: Bytes, value: Buffer | null): b
   const reference = referenceOf(path);
   const text = value?.toString('latin1') ?? '';
   if (reference === null || !OBJECT.test(text)) return false;
-  const packed = readFile(kernel, reference.file);
+  const packed = readHostFile(kernel, reference.file, LONGEST);
   return packed !== null && `\n${packed}`.includes(`\n${text.trimEnd()} ${reference.name}\n`);
-}
-
-function readFile(kernel: Kernel, file: Bytes): string | null {
-  try {
-    const dir = kernel.open(AT_FDCWD, parentOf(file), constants.O_RDONLY | constants.O_DIRECTORY, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks);
-    try {
-      const name = 'packed-refs' as Bytes;
-      const stat = kernel.statOrNull(dir, name);
-      if (stat === null || (stat.mode & constants.S_IFMT) !== constants.S_IFREG || stat.size > LONGEST) return null;
-      const into = Buffer.alloc(stat.size);
-      return into.toString('latin1', 0, kernel.readFile(dir, name, into));
-    } finally {
-      kernel.close(dir);
-    }
-  } catch (error) {
-    if (errnoOf(error) === null) throw error;
-    return null;
-  }
 }

@@ -29,7 +29,7 @@ export interface CommitInput {
   readonly composed?: ReadonlyMap<Bytes, Composed>;
   /** `sandbox` lands in spite of a conflict, `host` drops the agent's version (undoable); holds for all below */
   readonly take?: ReadonlyMap<Bytes, Take>;
-  /** old path to new path: both or neither */
+  /** old path to new path, and what else belongs to a path: all or neither */
   readonly renames?: ReadonlyMap<Bytes, Bytes>;
   readonly facts: readonly LayerFacts[];
   readonly options: CommitOptions;
@@ -68,7 +68,8 @@ function start(input: CommitInput): Planning {
   const { facts, options } = input;
   const groups = new Map<Bytes, number>();
   for (const [from, to] of input.renames ?? []) {
-    const group = groups.size + 1;
+    // Several may belong to one.
+    const group = groups.get(to) ?? groups.size + 1;
     groups.set(from, group).set(to, group);
   }
   return {

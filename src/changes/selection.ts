@@ -82,8 +82,7 @@ interface Completing {
 
 /** Adds what the taken can't land without, until nothing is missing. */
 function complete(taken: Set<Bytes>, { changes, renames, parents: needs }: Completing): Bytes[] {
-  const partners = new Map<Bytes, Bytes>();
-  for (const [from, to] of renames) partners.set(from, to).set(to, from);
+  const partners = partnersIn(renames);
   const parents = new Map((needs === 'alone' ? [] : changes).filter(isNeeded).map((change) => [change.path, change]));
   const added: Bytes[] = [];
   const queue = [...taken];
@@ -94,18 +93,28 @@ function complete(taken: Set<Bytes>, { changes, renames, parents: needs }: Compl
     queue.push(path);
   };
   for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
-    const partner = partners.get(path);
-    if (partner !== undefined) for (const below of withContent(partner, changes, partners)) add(below);
+    for (const partner of partners.get(path) ?? []) for (const below of withContent([partner, path], changes)) add(below);
     for (let at = parentOf(path); at !== '/'; at = parentOf(at)) if (parents.has(at)) add(at);
   }
   return added;
 }
 
+type Partners = ReadonlyMap<Bytes, readonly Bytes[]>;
+
+function partnersIn(renames: ReadonlyMap<Bytes, Bytes>): Partners {
+  const partners = new Map<Bytes, readonly Bytes[]>();
+  const note = (path: Bytes, other: Bytes): void => void partners.set(path, [...(partners.get(path) ?? []), other]);
+  for (const [from, to] of renames) {
+    note(from, to);
+    note(to, from);
+  }
+  return partners;
+}
+
 /** A renamed directory is renamed with all that is in it. */
-function withContent(top: Bytes, changes: readonly Change[], partners: ReadonlyMap<Bytes, Bytes>): Bytes[] {
+function withContent([top, other]: readonly [Bytes, Bytes], changes: readonly Change[]): Bytes[] {
   const self = changes.find(({ path }) => path === top);
   if (self?.type !== 'dir') return [top];
-  const other = partners.get(top) ?? top;
   return changes.filter(({ path }) => isWithin(path, top) || isWithin(path, other)).map(({ path }) => path);
 }
 

@@ -1,4 +1,5 @@
 /** A repository that the user goes on using while an agent commits in it. */
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { createArea, identities, jsonOf, type Area } from '../helpers/sandbox.js';
@@ -79,6 +80,31 @@ for (const identity of identities()) {
       expect(refused(await land())).toMatchObject({ '.git/index': 'conflict changed', '.git/HEAD': 'conflict changed' });
       expect(await sound()).toBe('## main\n M f1\n?? g\n');
       expect(await host('git log --format=%s work; git show work:g')).toBe('agent\none\nnew\n');
+    });
+
+    test('the branch that is checked out does not move without its index, and other branches do', async () => {
+      await agent('git branch side; echo agent >>f1; git commit -qam agent; git branch copy', '--tag', 'box');
+      await host('echo user >>f2; git add f2');
+
+      const done = await land();
+      expect(refused(done)).toEqual({ '.git/index': 'conflict changed', '.git/refs/heads/main': 'conflict changed' });
+      expect(await sound()).toBe('## main\n M f1\nM  f2\n');
+      expect(await host('git log --format=%s copy; git log --format=%s side')).toBe('agent\none\none\n');
+
+      // What the hint says to do.
+      expect(refused(await land('--take', 'sandbox', join(area.project, '.git/index')))).toEqual({});
+      expect(await sound()).toBe('## main\n M f2\n');
+      expect(await host('git log --format=%s')).toBe('agent\none\n');
+    });
+
+    test('one of them named brings the others; the host’s taken of one is the host’s of all', async () => {
+      await agent('echo agent >>f1; git commit -qam agent', '--tag', 'box');
+      await land('--take', 'host', join(area.project, '.git/refs/heads/main'));
+      expect(await sound()).toBe('## main\n M f1\n');
+
+      await agent('git checkout -q f1; git switch -qc work; echo more >>f1; git commit -qam more', '--in', 'box');
+      await land(join(area.project, '.git/HEAD'), join(area.project, '.git/objects'), join(area.project, '.git/refs/heads/work'), join(area.project, 'f1'));
+      expect(await sound()).toBe('## work\n');
     });
 
     test('what came by git fetch, stash and gc stays, and moves no reference of the agent', async () => {
