@@ -169,12 +169,14 @@ static enum tls_result before_hello(const uint8_t *data, size_t len)
 	return len > 4 ? TLS_BAD : TLS_MORE;
 }
 
-/* Byte 0 is a handshake record's; false: the next ones are of no hello. */
-static bool like_hello(const uint8_t *data, size_t len)
+/* Byte 0 is a handshake record's; TLS_NOT: the next ones are of no hello. */
+static enum tls_result like_hello(const uint8_t *data, size_t len)
 {
 	if (len > 1 && data[1] >= VERSION_MAJOR_END)
-		return false;
-	return len <= 5 || data[1] == 3 || data[5] == CLIENT_HELLO;
+		return TLS_NOT;
+	if (len < 2 || (data[1] != 3 && len < 6))
+		return TLS_MORE;
+	return data[1] == 3 || data[5] == CLIENT_HELLO ? TLS_HELLO : TLS_NOT;
 }
 
 enum tls_result tls_parse(const uint8_t *data, size_t len,
@@ -188,8 +190,8 @@ enum tls_result tls_parse(const uint8_t *data, size_t len,
 		return TLS_MORE;
 	if (data[0] != RECORD_HANDSHAKE)
 		return before_hello(data, len);
-	if (!like_hello(data, len))
-		return TLS_NOT;
+	if (like_hello(data, len) != TLS_HELLO)
+		return like_hello(data, len);
 	while (have < want) {
 		size_t record;
 
