@@ -1,8 +1,14 @@
 import { objectField, wordField } from '../fields.js';
 import type { Answer, Question } from './ask.js';
 
-/** Runs a program with text on its stdin and returns its stdout; throws when it fails or takes too long. */
-export type RunProgram = (argv: readonly string[], input: string, timeoutMs: number) => Promise<string>;
+/** How long a program may take: the signal says that nobody wants its answer any more. */
+export interface Patience {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Runs a program with text on its stdin and returns its stdout; throws when it fails, takes too long or is called off. */
+export type RunProgram = (argv: readonly string[], input: string, patience: Patience) => Promise<string>;
 
 /**
  * Asks the `approver:` command of the policy: the question as one JSON object
@@ -10,10 +16,10 @@ export type RunProgram = (argv: readonly string[], input: string, timeoutMs: num
  * wrong is no answer: the question stays for a person, or times out as a no.
  * It can't answer for a project: that outlives the run it was asked in.
  */
-export async function askApprover(run: RunProgram, argv: readonly string[], question: Question, timeoutMs: number): Promise<Answer | null> {
+export async function askApprover(run: RunProgram, argv: readonly string[], question: Question, patience: Patience): Promise<Answer | null> {
   try {
     const { id, host, port, rule, note, who } = question;
-    const output = await run(argv, `${JSON.stringify({ version: 1, id, host, port, rule, note, who })}\n`, timeoutMs);
+    const output = await run(argv, `${JSON.stringify({ version: 1, id, host, port, rule, note, who })}\n`, patience);
     const fields = objectField(JSON.parse(output), 'the answer');
     return {
       id,

@@ -155,7 +155,7 @@ function judged(judgement: HostJudgement, host: Host, port: number): Refused {
   return { verdict: 'deny', rule, why: `${exactRule(host, port)}: ${why}`, how, origin: originText(origin), silent, approval: null };
 }
 
-function originText(origin: HostJudgement['origin']): string | null {
+export function originText(origin: HostJudgement['origin']): string | null {
   return origin === null ? null : origin.line > 0 ? `${origin.file}:${origin.line}` : origin.file;
 }
 

@@ -1,5 +1,6 @@
 import type { GateCommand, GateMessage } from './channel.js';
-import type { DecideOptions } from './decide.js';
+import type { HostJudgement } from '../policy/judge.js';
+import { originText, type DecideOptions } from './decide.js';
 import { gateHost, hostText, isMetadata } from './names.js';
 
 export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve'> {
@@ -7,6 +8,14 @@ export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve'> {
   readonly dnsDenied: 'fake' | 'nxdomain' | 'refused';
   /** TXT, MX, SRV of allowed names, as a whole DNS packet; null: no data */
   readonly records?: (name: string, type: number) => Promise<Buffer | null>;
+}
+
+/** What is decided of a name: refused, or allowed to be asked upstream. */
+export interface NameNote {
+  readonly verdict: 'allow' | 'deny';
+  readonly rule: string;
+  readonly origin: string | null;
+  readonly why: string;
 }
 
 const TYPE = { A: 1, MX: 15, TXT: 16, AAAA: 28, SRV: 33 } as const;
@@ -22,10 +31,12 @@ export async function answerName(
   options: NameOptions,
   question: Extract<GateMessage, { t: 'dns' }>,
   send: (reply: GateCommand) => void,
-  refused: (rule: string, why: string) => void,
+  note: (note: NameNote) => void,
 ): Promise<void> {
   const { id, type } = question;
   const simple = (verdict: 'fake' | 'nodata' | 'nxdomain' | 'refused' | 'servfail'): void => send({ t: 'dns', id, verdict });
+  const refused = (rule: string, why: string): void => note({ verdict: 'deny', rule, origin: null, why });
+  const upstream = ({ rule, origin, why }: HostJudgement): void => note({ verdict: 'allow', rule, origin: originText(origin), why });
   const host = gateHost(question.name);
   if (host.kind !== 'name' || isMetadata(host)) {
     refused(host.kind === 'name' ? 'net.metadata' : 'net.name', host.kind === 'bad' ? host.why : `${question.name} is never resolved`);
@@ -39,11 +50,13 @@ export async function answerName(
   }
   if (type === TYPE.A && judgement.verdict === 'allow') {
     // An allowed name may be asked upstream: then a typing error looks like one.
+    upstream(judgement);
     const found = await options.resolve(host.name);
     return found.kind === 'addresses' ? simple('fake') : simple(found.missing ? 'nxdomain' : 'servfail');
   }
   if (type === TYPE.A) return simple('fake');
   if (!FORWARDED.has(type) || judgement.verdict !== 'allow' || options.records === undefined) return simple('nodata');
+  upstream(judgement);
   const packet = await options.records(host.name, type);
   if (packet === null) return simple('nodata');
   return send({ t: 'dns', id, verdict: 'reply', packet: packet.toString('base64') });

@@ -71,7 +71,8 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     control?.changed();
     options.ask.onChanged(asking.open());
   };
-  const asking = questions(options, changed);
+  const over = new AbortController();
+  const asking = questions(options, changed, over.signal);
   const session = sessionOf(options, asking, notes.add);
   const ended = session.ended.then((error) => Promise.reject(error ?? new Error('the gate ended before it was ready')));
   const { rung } = await Promise.race([session.ready, ended]);
@@ -88,6 +89,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   }));
   const close = (): void => {
     asking.close();
+    over.abort();
     changed();
     served.close();
     session.close();
@@ -122,7 +124,7 @@ function sessionOf(options: GateOptions, asking: Asking, note: SessionOptions['n
   });
 }
 
-function questions(options: GateOptions, changed: () => void): Asking {
+function questions(options: GateOptions, changed: () => void, signal: AbortSignal): Asking {
   const { ask, audit, now, newId } = options;
   const asking = makeAsking({
     now: () => now().getTime(), elapsed: () => performance.now(), newId, enabled: ask.enabled, holdMs: ask.timeoutMs, keepMs: KEEP_MS, maxOpen: MAX_OPEN, perMinute: PER_MINUTE,
@@ -131,7 +133,7 @@ function questions(options: GateOptions, changed: () => void): Asking {
       audit.record({ kind: 'ask', subject: who, object: { id, host, port, rule }, verdict: 'ask', approval: id, detail: { expires: new Date(expires).toISOString() } });
       changed();
       if (ask.approver === null) return;
-      void askApprover(ask.approver.run, ask.approver.argv, question, ask.timeoutMs).then((answer) => answerOf(asking, question, answer, ask.person));
+      void askApprover(ask.approver.run, ask.approver.argv, question, { timeoutMs: ask.timeoutMs, signal }).then((answer) => answerOf(asking, question, answer, ask.person));
     },
     onAnswered: ({ host, port }, answer) => {
       audit.record({ kind: 'answer', object: { id: answer.id, host, port, rule: answer.rule }, verdict: answer.verdict, approval: answer.id, detail: { scope: answer.scope, by: answer.by } });

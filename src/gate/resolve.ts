@@ -11,6 +11,7 @@ export type Resolver = (name: string) => Promise<Resolution>;
 export interface ResolverOptions {
   /** `hostLookup`, over `dns.promises.lookup` with `all` */
   readonly lookup: (name: string) => Promise<readonly LookupAddress[]>;
+  /** ms that only go forward */
   readonly now: () => number;
   readonly timeoutMs?: number;
   /** answers are kept this long, so that a storm of connections asks once */

@@ -4,7 +4,7 @@ import { openChannel, type CloseReport, type ConnQuestion, type FirstQuestion, t
 import type { Outcome } from './ask.js';
 import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
 import { doorFailed, makeDoors, type Doors } from './doors.js';
-import { answerName, type NameOptions } from './dns.js';
+import { answerName, type NameNote, type NameOptions } from './dns.js';
 import { exactRule, gateHost, hostText } from './names.js';
 import type { Note } from './notes.js';
 import { makeOutbox, type Outbox } from './outbox.js';
@@ -55,6 +55,10 @@ interface Entry {
   onWho: (() => void) | null;
   allowed: Allowed | null;
   refused: boolean;
+  /** its addresses are being looked up: the question itself is answered */
+  vetting: boolean;
+  /** somebody said no meanwhile */
+  withdrawn: boolean;
   /** settles when it is decided */
   work: Promise<void>;
   /** it ended before it was decided */
@@ -130,7 +134,7 @@ function handle(state: State, message: GateMessage): void {
     case 'udp':
       return run(state, onUdp(state, message));
     case 'dns':
-      return run(state, answerName(state.options, message, (reply) => state.outbox.send(reply), (rule, why) => noteName(state, message.name, rule, why)));
+      return run(state, answerName(state.options, message, (reply) => state.outbox.send(reply), (found) => noteName(state, message, found)));
     case 'who':
       return onWho(state, message.id, message.pid);
     case 'close':
@@ -157,7 +161,7 @@ function broken({ stream }: SessionOptions, error: unknown): void {
 }
 
 function entryOf(id: number, kind: Entry['kind'], host: string, port: number): Entry {
-  return { id, kind, host, port, gone: null, subject: null, named: false, onWho: null, allowed: null, refused: false, work: Promise.resolve(), closed: null };
+  return { id, kind, host, port, gone: null, subject: null, named: false, onWho: null, allowed: null, refused: false, vetting: kind === 'udp', withdrawn: false, work: Promise.resolve(), closed: null };
 }
 
 function onConn(state: State, question: ConnQuestion): void {
@@ -183,12 +187,19 @@ async function conclude(state: State, entry: Entry, question: ConnQuestion): Pro
   settle(state, entry, question, { decision, gone });
 }
 
-function settle(state: State, entry: Entry, question: ConnQuestion, { decision, gone }: { readonly decision: Decision; readonly gone: boolean }): void {
+function settle(state: State, entry: Entry, question: ConnQuestion, { decision: found, gone }: { readonly decision: Decision; readonly gone: boolean }): void {
+  const decision = standing(entry, found);
   if (decision.verdict === 'allow') entry.allowed = decision;
   else entry.refused = true;
   recordDecision(state, entry, question, decision, gone && !question.begun);
   if (question.begun && entry.closed !== null) recordClose(state, entry, entry.closed);
   answer(state, question, decision);
+}
+
+/** A lookup may take seconds: what was denied or revoked in them holds for what it found. */
+function standing({ host, port, withdrawn }: Entry, decision: Decision): Decision {
+  if (decision.verdict === 'deny' || !withdrawn) return decision;
+  return refuse('ask.answer', `${exactRule(gateHost(host), port)}: it was denied or revoked meanwhile`);
 }
 
 function answer({ outbox }: State, { id, port, begun }: ConnQuestion, decision: Decision): void {
@@ -209,7 +220,11 @@ async function decide(state: State, entry: Entry, question: ConnQuestion): Promi
   const { options } = state;
   const look = lookAt(options, question);
   if (look.kind === 'decided') return look.decision;
-  if (look.kind === 'dial') return state.recent.keep(question, await vet(options, look, question.port));
+  if (look.kind === 'dial') {
+    entry.vetting = true;
+    const found = await vet(options, look, question.port);
+    return entry.withdrawn ? found : state.recent.keep(question, found);
+  }
   await known(entry);
   // It may have gone while we waited.
   if (!state.entries.has(entry.id)) return refuse('ask.gone', 'the client gave up');
@@ -218,6 +233,7 @@ async function decide(state: State, entry: Entry, question: ConnQuestion): Promi
   const note = question.name === null ? 'dialled by address' : null;
   const outcome = await options.asking.ask({ host: hostText(host), port: question.port, rule, note, who: entry.subject }, entry.gone.signal);
   if (outcome.verdict === 'deny') return asked(rule, outcome);
+  entry.vetting = true;
   return vet(options, { kind: 'dial', host, judgement, approval: outcome.approval }, question.port);
 }
 
@@ -266,7 +282,7 @@ async function onFirst(state: State, first: FirstQuestion): Promise<void> {
 async function onUdp(state: State, question: UdpQuestion): Promise<void> {
   const entry = entryOf(question.id, 'udp', question.name ?? question.ip, question.port);
   state.entries.set(entry.id, entry);
-  const decision = await decideUdp(state.options, question);
+  const decision = standing(entry, await decideUdp(state.options, question));
   recordDecision(state, entry, question, decision, false);
   const [addr] = decision.verdict === 'allow' ? decision.addresses : [];
   entry.refused = addr === undefined;
@@ -289,12 +305,14 @@ function tell({ options }: State, what: string, { rule, why, how }: Refused): vo
   options.note({ time: options.now(), what, rule, why, how });
 }
 
-/** Lookups repeat: a name's refusal is recorded once. */
-function noteName(state: State, name: string, rule: string, why: string): void {
-  if (state.names.has(name)) return;
-  if (state.names.size < MAX_NAMES) state.names.add(name);
-  state.outbox.record({ kind: 'dns', object: { name }, verdict: 'deny', rule, detail: { why } });
-  tell(state, `dns ${name}`, refuse(rule, why));
+/** Lookups repeat: a name's refusal, and each kind of question about it that leaves this machine, is recorded once. */
+function noteName(state: State, { name, type }: { readonly name: string; readonly type: number }, { verdict, rule, origin, why }: NameNote): void {
+  const key = verdict === 'deny' ? name : `${name} ${type}`;
+  if (state.names.has(key)) return;
+  if (state.names.size < MAX_NAMES) state.names.add(key);
+  state.outbox.record({ kind: 'dns', object: { name, ...(verdict === 'deny' ? {} : { type }) }, verdict, rule, origin, detail: verdict === 'deny' ? { why } : {} });
+  if (verdict === 'deny') tell(state, `dns ${name}`, refuse(rule, why));
+  else state.outbox.flush(); // before it is asked
 }
 
 function onClose(state: State, close: CloseReport): void {
@@ -314,9 +332,11 @@ function recordClose({ outbox }: State, { subject, host, port }: Entry, { id, up
 function cut({ entries, outbox }: State, rule: string): number {
   let count = 0;
   outbox.send({ t: 'forget' });
-  for (const { id, host, port, allowed } of entries.values()) {
-    if (allowed === null || exactRule(gateHost(host), port) !== rule) continue;
-    outbox.send({ t: 'cut', id });
+  for (const entry of entries.values()) {
+    if (exactRule(gateHost(entry.host), entry.port) !== rule) continue;
+    entry.withdrawn = entry.vetting;
+    if (entry.allowed === null) continue;
+    outbox.send({ t: 'cut', id: entry.id });
     count += 1;
   }
   outbox.flush();

@@ -223,6 +223,8 @@ export function startBackground(self: readonly string[], env: NodeJS.ProcessEnv,
 export interface ProgramStart {
   readonly input: string;
   readonly timeoutMs: number;
+  /** it is ended when this says so */
+  readonly signal: AbortSignal;
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
 }
@@ -230,7 +232,7 @@ export interface ProgramStart {
 const MAX_OUTPUT = 64 * 1024;
 
 /** Runs a program of the user's on the host, without a shell, in a session of its own, and returns what it printed. */
-export function runProgram(argv: readonly string[], { input, timeoutMs, cwd, env }: ProgramStart): Promise<string> {
+export function runProgram(argv: readonly string[], { input, timeoutMs, signal, cwd, env }: ProgramStart): Promise<string> {
   const [program = '', ...args] = argv;
   const child = spawn(program, args, { cwd, env, detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
   return new Promise<string>((resolve, reject) => {
@@ -240,17 +242,26 @@ export function runProgram(argv: readonly string[], { input, timeoutMs, cwd, env
       reject(new Error(`${program} ${why}`));
     };
     const timer = setTimeout(() => fail('took too long'), timeoutMs);
-    child.on('error', reject);
+    const onAbort = (): void => fail('is not wanted any more');
+    signal.addEventListener('abort', onAbort);
+    const over = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    };
+    child.on('error', (error) => {
+      over();
+      reject(error);
+    });
     child.stdin.on('error', () => undefined);
     child.stdin.end(input);
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk.toString('utf8');
       if (output.length > MAX_OUTPUT) fail('said too much');
     });
-    child.on('close', (code) => {
-      clearTimeout(timer);
+    child.on('close', (code, ended) => {
+      over();
       if (code === 0) resolve(output);
-      else reject(new Error(`${program} ended with ${code}`));
+      else reject(new Error(`${program} ended with ${ended ?? code}`));
     });
   });
 }

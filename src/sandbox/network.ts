@@ -141,7 +141,7 @@ function approverOf(policy: CompiledPolicy, { env }: Store['context']): { readon
   const given = settingOf(policy, 'ask.approver')?.value;
   if (given === undefined) return null;
   const argv = listField(JSON.parse(String(given)), 'ask.approver').map((word) => textField(word, 'ask.approver'));
-  const run: RunProgram = (words, input, timeoutMs) => runProgram(words, { input, timeoutMs, cwd: '/', env });
+  const run: RunProgram = (words, input, patience) => runProgram(words, { input, ...patience, cwd: '/', env });
   return { argv: argv.map((word, i) => (i === 0 ? word.replace(/^~(?=\/)/, policy.home) : word)), run };
 }
 

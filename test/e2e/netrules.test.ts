@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, helpers, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { createArea, eventually, helpers, identities, jsonOf, ownSleep, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
 import { makeWorld, OTHER, RULES, startUpstream, type Upstream, type World } from '../helpers/upstream.js';
 
 const [GET = '', RAW = '', ASKED = '', REGISTRY = ''] = RULES;
@@ -144,6 +144,17 @@ network:
       expect(asked.map(({ rule }) => rule)).toEqual([`${ASKED}:${up.port}`, 'nowhere.example:80']);
       expect(asked[0]?.who.exe).toMatch(/\/curl$/);
       expect((await run('silent', policy, `${code} ${url(ASKED)}/`, ['--no-ask'])).stdout).toBe('403\n');
+    });
+
+    gated.test('an approver that never answers holds up no end, and ends with the run', async () => {
+      const nap = ownSleep();
+      const approver = file('hangs', `#!/bin/sh\necho '{"verdict":"allow"}'\n${nap}\n`, 0o700);
+      const policy = `version: 1\nask: {timeout: 1h, approver: [${approver}]}\n`;
+      const outcome = await run('hangs', policy, `until ${code} -m 1 http://nowhere.example/ | grep -q 000; do :; done`);
+
+      expect(outcome.status, outcome.stderr).toBe(0);
+      await eventually('it has ended', () => processesWith(nap).length === 0);
+      expect((await records('hangs', 'conn')).map(({ verdict }) => verdict)).not.toContain('allow');
     });
 
     gated.test('a registry of the user’s own configuration at a private address is refused with the very rule that mends it (NT11)', async () => {

@@ -230,7 +230,7 @@ describe('asking', () => {
   });
 
   test.each([['nonsense', null], ['{"verdict":"allow","scope":"project"}', null], ['{"verdict":"allow"}', 'allow'], ['{"verdict":"deny","scope":"session"}', 'deny']])('an approver that prints %s', async (output, verdict) => {
-    const answer = await askApprover(() => Promise.resolve(output), ['x'], { ...about('a.test'), id: 'q', opened: 0, expires: 0, waiting: 1, asked: 1 }, 1000);
+    const answer = await askApprover(() => Promise.resolve(output), ['x'], { ...about('a.test'), id: 'q', opened: 0, expires: 0, waiting: 1, asked: 1 }, { timeoutMs: 1000, signal: new AbortController().signal });
 
     expect(answer?.verdict ?? null).toBe(verdict);
   });

@@ -66,7 +66,7 @@ interface Running {
 }
 
 let ids = 0;
-async function start(argv: readonly string[], policy: CompiledPolicy, more: Partial<GateOptions['ask']> & Pick<Partial<GateOptions>, 'publish'> = {}): Promise<Running> {
+async function start(argv: readonly string[], policy: CompiledPolicy, more: Partial<GateOptions['ask']> & Pick<Partial<GateOptions>, 'publish'> = {}, onResolve: (name: string) => Promise<void> | void = () => undefined): Promise<Running> {
   const root = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
   const command = [...root, HARNESS, '--', ...argv];
   const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'ignore', 'ignore', 'ignore', 'pipe'], env: { PATH: '/usr/bin:/bin', HOME: '/' }, cwd: '/' });
@@ -83,7 +83,10 @@ async function start(argv: readonly string[], policy: CompiledPolicy, more: Part
       resolveMx: () => Promise.resolve([{ exchange: 'mail.a.test', priority: 1 }]),
       resolveSrv: () => Promise.resolve([{ name: 'srv.a.test', port: 1, priority: 1, weight: 1 }]),
     }),
-    resolve: (name) => Promise.resolve(name.endsWith('.test') && name !== 'typo.test' ? { kind: 'addresses', addresses: ['127.0.0.1'] } : { kind: 'none', missing: true, why: 'it does not exist' }),
+    resolve: async (name) => {
+      await onResolve(name);
+      return name.endsWith('.test') && name !== 'typo.test' ? { kind: 'addresses', addresses: ['127.0.0.1'] } : { kind: 'none', missing: true, why: 'it does not exist' };
+    },
   });
   return { gate, audit, child, done };
 }
@@ -178,6 +181,22 @@ describe('a run behind policy, questions and records', () => {
     expect(out).toContain('ask.answer');
   });
 
+  test.each(['deny', 'revoke'] as const)('PO11 a `net %s` while addresses are looked up holds for what is found', async (op) => {
+    let release: () => void = () => undefined;
+    let lookups = 0;
+    // The first lookup is for the name's own address; the second is to dial, and takes its time.
+    const onResolve = (): Promise<void> | void => ((lookups += 1) === 2 ? new Promise((resolve) => (release = resolve)) : undefined);
+    const run = await start(sh(`${curl('a.test')}; ${curl('a.test')}`), await policyOf({ allow: ['a.test'] }), {}, onResolve);
+    await expect.poll(() => lookups).toBe(2);
+    if (op === 'revoke') run.gate.asking.preset(`a.test:${port}`, 'allow', 'net');
+    expect(await askSandbox(dir, { do: 'net', op, rule: `a.test:${port}` })).toMatchObject({ ok: true });
+    release();
+    const { out, log } = await finish(run);
+
+    expect(log.filter(({ kind }) => kind === 'conn')[0]).toMatchObject({ verdict: 'deny', rule: 'ask.answer' });
+    expect(out.match(/Forbidden by agentfw/g)).toHaveLength(op === 'deny' ? 2 : 1);
+  });
+
   withCurl.test('nobody can answer: refused at once, and listed as a ready-made rule', async () => {
     const run = await start(sh(`${curl('x.test')}; ${curl('x.test')}`), await policyOf({}), { enabled: false });
     const wanted = run.gate.asking;
@@ -217,7 +236,29 @@ describe('names', () => {
     expect(out).toMatch(/198\.19\.0\.1\s+secret\.evil\.test/);
     expect(out).toContain('Could not resolve host: typo.test');
     expect(out).toContain('none');
-    expect(log.filter(({ kind }) => kind === 'dns')).toMatchObject([{ object: { name: 'metadata.google.internal' }, rule: 'net.metadata', verdict: 'deny' }]);
+    expect(log.filter(({ kind }) => kind === 'dns')).toMatchObject([
+      { object: { name: 'typo.test', type: 1 }, rule: 'test.allow', verdict: 'allow' },
+      { object: { name: 'metadata.google.internal' }, rule: 'net.metadata', verdict: 'deny' },
+    ]);
+  });
+
+  test('NP01 what is carried out in labels below an allowed domain is on record, name by name; nothing else leaves', async () => {
+    const code = `/usr/bin/python3 -c '
+import socket,struct
+def ask(name,type):
+  q=struct.pack(">HHHHHH",9,0x100,1,0,0,0)+b"".join(bytes([len(l)])+l for l in name.split(b"/"))+b"\\0"+struct.pack(">HH",type,1)
+  s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(60); s.connect(("8.8.8.8",53)); s.send(q); s.recv(900)
+for i in range(20):
+  ask(b"a"*60+b"/"+b"b"*60+b"/%d/x/test" % i, (1,16)[i%2]); ask(b"c"*60+b"/%d/other/example" % i, 16); ask(b"n\\x00ul/x/test",1); ask(b"do.t\\x2ex/x/test",1)
+ask(b"a"*60+b"/"+b"b"*60+b"/0/x/test",1)'`;
+    const asked: string[] = [];
+    const run = await start(sh(code), await policyOf({ allow: ['*.x.test'] }), { enabled: false }, (name) => void asked.push(name));
+    const { log } = await finish(run);
+
+    const names = Array.from({ length: 20 }, (_, i) => `${'a'.repeat(60)}.${'b'.repeat(60)}.${i}.x.test`);
+    expect(log.filter(({ kind, verdict }) => kind === 'dns' && verdict === 'allow').map(({ object }) => object['name'])).toEqual(names);
+    expect(asked.every((name) => names.includes(name))).toBe(true);
+    expect(new Set(asked).size).toBe(10);
   });
 });
 
