@@ -4,6 +4,21 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/vfs.h>
+
+#define UNIFIED 0x63677270 /* CGROUP2_SUPER_MAGIC */
+
+static int open_group(const char *dir)
+{
+	return open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static bool is_unified(int group)
+{
+	struct statfs st;
+
+	return fstatfs(group, &st) == 0 && st.f_type == UNIFIED;
+}
 
 /*
  * Moves the calling process, with the rights that it has over `dir`. We have
@@ -12,8 +27,7 @@
  */
 static int move_to(const char *dir, struct fault *f)
 {
-	AUTO_FD int group = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW |
-					      O_CLOEXEC);
+	AUTO_FD int group = open_group(dir);
 
 	if (group >= 0 && (write_file(group, "tasks", "0") == 0 ||
 			   write_file(group, "cgroup.procs", "0") == 0))
@@ -30,10 +44,40 @@ int cgroup_enter(const struct spec *s, struct fault *f)
 	return 0;
 }
 
-int cgroup_leave(const struct spec *s, struct fault *f)
+int cgroup_begin(const struct spec *s, struct cgroup_way *way, struct fault *f)
 {
-	for (size_t i = 0; i < s->ngroups; i++)
-		if (move_to(s->groups[i].back, f))
+	*way = (struct cgroup_way){.into = -1};
+	for (size_t i = 0; i < s->ngroups; i++) {
+		AUTO_FD int group = open_group(s->groups[i].dir);
+
+		if (way->into < 0 && group >= 0 && is_unified(group)) {
+			way->into = group;
+			way->back = s->groups[i].back;
+			way->dir = s->groups[i].dir;
+			group = -1;
+		} else if (move_to(s->groups[i].dir, f)) {
 			return -1;
+		}
+	}
+	return 0;
+}
+
+int cgroup_move(struct cgroup_way *way, struct fault *f)
+{
+	way->moved = true;
+	return move_to(way->dir, f);
+}
+
+int cgroup_leave(const struct spec *s, struct cgroup_way *way, struct fault *f)
+{
+	if (way->into >= 0)
+		close(way->into);
+	for (size_t i = 0; i < s->ngroups; i++) {
+		bool stayed = way->into >= 0 && !way->moved &&
+			      s->groups[i].dir == way->dir;
+
+		if (!stayed && move_to(s->groups[i].back, f))
+			return -1;
+	}
 	return 0;
 }

@@ -209,7 +209,8 @@ static _Noreturn void serve(struct init *i)
  * the driver's clone until the agent's first process has ended (`detach`: the
  * last one), or the driver is gone. It never touches what the agent made.
  */
-_Noreturn void init_main(const struct spec *s, int sock, int execs, mode_t mask)
+_Noreturn void init_main(const struct spec *s, int sock, int execs, mode_t mask,
+			 bool cgroup)
 {
 	struct init i = {.spec = s, .sock = sock, .proc = -1, .notify = -1,
 			 .execs = execs};
@@ -217,6 +218,10 @@ _Noreturn void init_main(const struct spec *s, int sock, int execs, mode_t mask)
 	sigset_t all;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (cgroup && ns_own_cgroup(&f))
+		die(sock, &f);
+	if (cgroup && msg_send(sock, MSG_READY, 0, NULL))
+		_exit(EXIT_SETUP);
 	if (!wait_for_go(sock, &i.notify))
 		_exit(EXIT_SETUP);
 	sigfillset(&all);

@@ -111,11 +111,25 @@ static int start_gate(struct watch *w, struct fault *f)
 #endif
 }
 
+static int await_ready(struct watch *w, struct fault *f)
+{
+	struct msg m;
+
+	if (msg_receive(w->sock, &m, 0) != 1)
+		return fault(f, "driver", "init ended before it began");
+	if (m.type == MSG_READY)
+		return 0;
+	*f = m.fault;
+	return -1;
+}
+
 /* The driver's half of the start; init waits for MSG_GO. */
 static int let_init_go(struct watch *w, struct fault *f)
 {
 	const struct spec *s = w->spec;
 
+	if (w->await && await_ready(w, f))
+		return -1;
 	if (s->mode == MODE_USER && ns_map_outer(w->child, s, f))
 		return -1;
 	if (ns_hold(w->child, s, f) || start_gate(w, f))
@@ -134,15 +148,16 @@ static void close_if(int fd)
 static int start_init(struct watch *w, mode_t mask, struct fault *f)
 {
 	static const int yes = 1;
+	struct cgroup_way way;
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) ||
 	    setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)))
 		return fault_errno(f, "driver", "can't create a socket pair");
 	w->sock = pair[0];
-	if (cgroup_enter(w->spec, f))
+	if (cgroup_begin(w->spec, &way, f))
 		return -1;
-	w->child = ns_clone(w->spec, f);
+	w->child = ns_clone(w->spec, &way, f);
 	if (w->child < 0)
 		return -1;
 	if (w->child == 0) {
@@ -153,11 +168,13 @@ static int start_init(struct watch *w, mode_t mask, struct fault *f)
 		close(w->signals);
 		close_if(w->broker.notes);
 		close_if(w->execs.notes);
-		init_main(w->spec, sock, w->execs.notify, mask);
+		init_main(w->spec, sock, w->execs.notify, mask,
+			  ns_cgroup_is_due(&way));
 	}
 	close(pair[1]);
 	close_if(w->execs.notify);
-	return cgroup_leave(w->spec, f);
+	w->await = ns_cgroup_is_due(&way);
+	return cgroup_leave(w->spec, &way, f);
 }
 
 /*

@@ -55,7 +55,31 @@ static pid_t clone_as_fork(int flags)
 	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
 }
 
-pid_t ns_clone(const struct spec *s, struct fault *f)
+static pid_t clone_into(int flags, int group)
+{
+	struct k_clone_args args = {
+		.flags = (unsigned)flags | K_CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)group,
+	};
+
+	return (pid_t)syscall(NR_clone3, &args, sizeof(args));
+}
+
+bool ns_cgroup_is_due(const struct cgroup_way *way)
+{
+	return way->into >= 0 && !way->moved;
+}
+
+int ns_own_cgroup(struct fault *f)
+{
+	if (unshare((int)K_CLONE_NEWCGROUP))
+		return fault_errno(f, "userns", "can't create a namespace of "
+						"control groups");
+	return 0;
+}
+
+pid_t ns_clone(const struct spec *s, struct cgroup_way *way, struct fault *f)
 {
 	int flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
 		    (int)K_CLONE_NEWCGROUP;
@@ -65,6 +89,14 @@ pid_t ns_clone(const struct spec *s, struct fault *f)
 		flags |= CLONE_NEWUSER;
 	if (s->net != NET_HOST)
 		flags |= CLONE_NEWNET;
+	if (way->into >= 0) {
+		/* A namespace made now would begin where we are. */
+		pid = clone_into(flags & ~(int)K_CLONE_NEWCGROUP, way->into);
+		if (pid >= 0)
+			return pid;
+		if (cgroup_move(way, f))
+			return -1;
+	}
 	pid = clone_as_fork(flags);
 	if (pid < 0 && s->mode == MODE_USER) {
 		fault_errno(f, "userns", "can't create a user namespace");

@@ -2,6 +2,7 @@
 #ifndef AGENTFW_NS_H
 #define AGENTFW_NS_H
 
+#include "cgroup.h"
 #include "spec.h"
 
 /* Where the driver keeps its namespace fds, see docs/driver-protocol.md. */
@@ -20,8 +21,13 @@ struct ns_kind {
 extern const struct ns_kind ns_kinds[];
 extern const size_t ns_nkinds;
 
-/* fork into the namespaces of this spec: 0 in the child. */
-pid_t ns_clone(const struct spec *s, struct fault *f);
+/* fork into the namespaces of this spec, and into the control group of
+ * version 2: 0 in the child. */
+pid_t ns_clone(const struct spec *s, struct cgroup_way *way, struct fault *f);
+/* The child was born in its group, and has to make the namespace that begins
+ * there itself. */
+bool ns_cgroup_is_due(const struct cgroup_way *way);
+int ns_own_cgroup(struct fault *f);
 /* fork into one more user namespace: 0 in the child. */
 pid_t ns_clone_inner(void);
 

@@ -47,6 +47,7 @@ enum msg_type {
 	MSG_CONTINUED, /* init -> driver */
 	MSG_EXIT,      /* init -> driver: wait status in `value` */
 	MSG_EMPTY,     /* init -> driver: the last process has ended */
+	MSG_READY,     /* init -> driver: its namespaces are all its own */
 };
 
 struct msg {

@@ -43,6 +43,7 @@
 
 #define K_CLONE_NEWTIME 0x00000080u
 #define K_CLONE_NEWCGROUP 0x02000000u
+#define K_CLONE_INTO_CGROUP 0x200000000ull
 
 #define K_LANDLOCK_VERSION 1u
 #define K_SCOPE_ABSTRACT 1u
@@ -50,6 +51,11 @@
 
 struct k_open_how {
 	uint64_t flags, mode, resolve;
+};
+
+struct k_clone_args {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack,
+		stack_size, tls, set_tid, set_tid_size, cgroup;
 };
 
 struct k_mount_attr {

@@ -161,6 +161,7 @@ static void on_message(struct watch *w, const struct msg *m)
 	case MSG_GO:
 	case MSG_SIGNAL:
 	case MSG_CONTINUE:
+	case MSG_READY: /* awaited before */
 	case MSG_EMPTY: /* seen by the end of init */
 		break;
 	}

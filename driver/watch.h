@@ -24,6 +24,7 @@ struct watch {
 	struct broker broker;
 	struct execs execs;
 
+	bool await; /* init says when its namespaces are its own */
 	bool started, ended, failed, killed;
 	bool go, ready; /* told to; the agent waits for it */
 	int status;	     /* wait status of the agent's first process */

@@ -103,10 +103,21 @@ function lookUp(search: Search, pattern: PathPattern, rule: CompiledRule): void 
 
 /** Where a path really lies, its last name not followed: the view knows no other. */
 function canonical({ real }: Search, path: Bytes): Bytes {
-  const above = parentOf(path);
-  if (path !== '/' && !real.has(above)) real.set(above, realPath(above));
-  const parent = path === '/' ? null : (real.get(above) ?? null);
+  const parent = path === '/' ? null : realDir(real, parentOf(path));
   return parent === null ? path : joinBytes(parent, nameOf(path));
+}
+
+/** From what is known of the directory above: each look of the kernel's own goes from the root down. */
+function realDir(real: Map<Bytes, Bytes | null>, dir: Bytes): Bytes | null {
+  if (dir === '/') return dir;
+  const known = real.get(dir);
+  if (known !== undefined) return known;
+  const above = realDir(real, parentOf(dir));
+  const path = above === null ? null : joinBytes(above, nameOf(dir));
+  const stat = path === null ? null : statOf(path);
+  const found = path === null || stat === null ? null : stat.isSymbolicLink() ? realPath(path) : path;
+  real.set(dir, found);
+  return found;
 }
 
 /**

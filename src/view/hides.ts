@@ -44,8 +44,17 @@ function outside(mount: Mount, inside: Bytes, table: MountTable): Bytes | null {
  */
 export function hiddenPaths(table: MountTable, facts: HostFacts, asked: readonly Hidden[]): readonly Hidden[] {
   const found = new Map<Bytes, Hidden>();
+  // Most lie in a few directories, and each look goes from the root down.
+  const real = new Map<Bytes, Bytes | null>();
+  const realOf = (dir: Bytes): Bytes | null => {
+    const known = real.get(dir);
+    if (known !== undefined) return known;
+    const found = facts.realpath(dir);
+    real.set(dir, found);
+    return found;
+  };
   for (const hidden of asked) {
-    const parent = hidden.path === '/' ? hidden.path : facts.realpath(parentOf(hidden.path));
+    const parent = hidden.path === '/' ? hidden.path : realOf(parentOf(hidden.path));
     if (parent === null) continue;
     for (const path of aliasesOf(table, hidden.path === '/' ? parent : joinBytes(parent, nameOf(hidden.path)))) {
       if (!found.has(path)) found.set(path, { ...hidden, path });

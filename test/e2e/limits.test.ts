@@ -1,9 +1,9 @@
 /** End to end: limits of memory, processes, time and layers, and what holds them here. */
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { createArea, eventually, helpers, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
 
 interface StatusJson {
   readonly limits: readonly { readonly name: string; readonly value: number; readonly by: string; readonly used: number | null }[];
@@ -151,6 +151,24 @@ for (const identity of identities()) {
 
         expect(outcome.stderr).toMatch(/Cannot fork/);
         expect(outcome.stderr).toMatch(/the limit of 30 processes was met/);
+      } finally {
+        await area.remove();
+      }
+    });
+
+    const ways = [['born in it', []], ['moved there, where clone3 is refused', [python, join(helpers, 'without-rungs.py'), 'clone3']]] as const;
+    for (const [way, above] of ways) needs('userns', 'overlay', 'cgroup', 'python').test(`the view of control groups begins at the tree: ${way}`, async () => {
+      const area = createArea(identity);
+      try {
+        const outside = readlinkSync('/proc/self/ns/cgroup');
+        const outcome = await area.native([...above, ...area.argv(['run', '--rm', '--net', 'off', '--pids', '30', '--', 'sh', '-c', 'cat /proc/self/cgroup; readlink /proc/self/ns/cgroup'])]);
+        const [own, ...groups] = outcome.stdout.trim().split('\n').reverse();
+
+        expect(outcome).toMatchObject({ status: 0 });
+        expect(own).toMatch(/^cgroup:/);
+        expect(own).not.toBe(outside);
+        expect(groups.filter((line) => /:pids:|^0::/.test(line)).length).toBeGreaterThan(0);
+        for (const line of groups.filter((one) => /:pids:|^0::/.test(one))) expect(line).toMatch(/:\/$/);
       } finally {
         await area.remove();
       }
