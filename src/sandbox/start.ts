@@ -205,15 +205,15 @@ function attempt<T>(ask: () => T): T | null {
 }
 
 export function environmentFor(
-  { env }: Context,
+  context: Context,
   built: BuiltEnvironment,
   { tag, cwd }: { readonly tag: string; readonly cwd: Bytes },
   account: Account,
 ): readonly string[] {
   // The shell's own name for the directory, symlinks and all, as long as it leads there.
-  const named = env['PWD'];
+  const named = context.env['PWD'];
   const same = named?.startsWith('/') === true && hostFacts.realpath(fromText(named)) === cwd;
-  return environmentOf({ built, tag, account, cwd: same ? named : toText(cwd) });
+  return environmentOf({ built, tag, account, mode: modeOf(context), cwd: same ? named : toText(cwd) });
 }
 
 function valueIn(env: readonly string[], name: string): string {

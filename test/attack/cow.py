@@ -182,7 +182,8 @@ def unpack_read_only_directories(d):
 
 @row("E49", lambda d: (repository_at(f"{d}/origin"), write(f"{d}/lock", "x")))
 def parallel_clones_and_locks(d):
-    jobs = [subprocess.Popen(["git", "clone", "-q", "--no-hardlinks", "origin", f"c{n}"], cwd=d) for n in range(8)]
+    jobs = [subprocess.Popen(["git", "clone", "-q", *options, "origin", f"c{n}"], cwd=d)
+            for n, options in enumerate([[], ["--no-hardlinks"], ["--shared"], ["--bare"]] * 4)]
     assert all(job.wait() == 0 for job in jobs)
     sh("rm -rf c*", d)
     with open(f"{d}/lock") as reader, open(f"{d}/lock", "r+") as writer:

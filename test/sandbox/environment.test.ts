@@ -4,9 +4,9 @@ import { environmentOf } from '../../src/sandbox/environment.js';
 const account = { name: 'u', home: '/home/u', shell: '/bin/bash' };
 
 /** `env` is what the policy let through, `set` the names that somebody gave a value. */
-function of(env: Record<string, string>, set: readonly string[] = []): Record<string, string> {
+function of(env: Record<string, string>, set: readonly string[] = [], mode: 'user' | 'root' = 'root'): Record<string, string> {
   const built = { env, kept: Object.keys(env), set, dropped: [], path: { moved: [], removed: [] } };
-  const entries = environmentOf({ built, tag: 't', cwd: '/w', account });
+  const entries = environmentOf({ built, tag: 't', mode, cwd: '/w', account });
   return Object.fromEntries(entries.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]));
 }
 
@@ -22,6 +22,15 @@ describe('the environment', () => {
     expect(of({ HOME: '/h', TMPDIR: '/tmp/mine', PWD: '/p', AGENTFW_TAG: 'x' }, ['HOME', 'TMPDIR', 'PWD', 'AGENTFW_TAG'])).toMatchObject({
       HOME: '/h', TMPDIR: '/tmp/mine', PWD: '/p', AGENTFW_TAG: 't',
     });
+  });
+
+  test('a plain user’s git clones a path by its transport, whatever else is set for it', () => {
+    expect(of({}, [], 'user')).toMatchObject({ GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'url.file:///.insteadOf', GIT_CONFIG_VALUE_0: '/' });
+    expect(of({ GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'a.b', GIT_CONFIG_VALUE_0: 'c' }, [], 'user')).toMatchObject({
+      GIT_CONFIG_COUNT: '2', GIT_CONFIG_KEY_0: 'a.b', GIT_CONFIG_KEY_1: 'url.file:///.insteadOf', GIT_CONFIG_VALUE_1: '/',
+    });
+    expect(of({ GIT_CONFIG_COUNT: 'x' }, [], 'user')['GIT_CONFIG_COUNT']).toBe('x');
+    expect(of({}, [])).not.toHaveProperty('GIT_CONFIG_COUNT');
   });
 
   test.each([['/tmp/user/1000', '/tmp'], ['/var/tmp', '/tmp'], ['/home/u/tmp', '/home/u/tmp'], ['/tmpfiles', '/tmpfiles']])('TMPDIR %s becomes %s', (given, expected) => {
