@@ -83,6 +83,15 @@ static bool terminal(struct climb *c)
 	       climb_refused(c, ioctl(0, TIOCLINUX, NULL));
 }
 
+/* Where nothing can be made absent, /dev/null lies over it. */
+static bool covered(int fd)
+{
+	struct stat of;
+
+	return fd >= 0 && fstat(fd, &of) == 0 && S_ISCHR(of.st_mode) &&
+	       of.st_rdev == makedev(1, 3);
+}
+
 /* What is not there can't be opened either. */
 static bool closed(struct climb *c, const char *const *paths, int flags)
 {
@@ -90,7 +99,7 @@ static bool closed(struct climb *c, const char *const *paths, int flags)
 		AUTO_FD int fd = open(*paths, flags | O_CLOEXEC | O_NONBLOCK);
 		int why = errno;
 
-		if (climb_refused(c, fd) ||
+		if (climb_refused(c, fd) || covered(fd) ||
 		    (fd < 0 && (why == ENOENT || why == EROFS || why == ENXIO)))
 			continue;
 		snprintf(c->detail, sizeof(c->detail), "%s: %s", *paths,

@@ -8,7 +8,14 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const built = statSync(`${root}build/Release/agentfw.node`, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 const sources = ['binding.gyp', 'package-lock.json', ...readdirSync(`${root}native`).map((name) => `native/${name}`)];
-const fresh = sources.every((name) => (statSync(root + name, { throwIfNoEntry: false })?.mtimeMs ?? 0) < built);
+// In a tarball all files have one time.
+const fresh = built > 0 && sources.every((name) => (statSync(root + name, { throwIfNoEntry: false })?.mtimeMs ?? 0) <= built) && loads();
+
+/** It may have been built on another kind of machine. */
+function loads() {
+  const words = ['-e', 'process.dlopen({ exports: {} }, process.argv[1])', `${root}build/Release/agentfw.node`];
+  return spawnSync(process.execPath, words, { stdio: 'ignore' }).status === 0;
+}
 
 /** Node's own headers, where it was installed with them: then nothing is downloaded. */
 function headers() {
