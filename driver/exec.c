@@ -77,8 +77,17 @@ static int explain(const struct spec *s, const char *tried, struct fault *f)
 			   tried);
 	} else if (error == ENOENT || error == ENOTDIR) {
 		f->exit = EXIT_MISSING;
+		if (!strchr(s->argv[0], '/'))
+			fault_hint(f, "No directory of the sandbox's PATH has "
+				      "it: agentfw run -- sh -c 'echo $PATH'");
+		else
+			fault_hint(f, "The view has no such file: agentfw run "
+				      "-- ls -ld %s", s->argv[0]);
 	} else {
 		f->exit = EXIT_CANNOT;
+		if (error == EACCES)
+			fault_hint(f, "It is no program: see ls -ld %s, and "
+				      "chmod +x if it should be one", tried);
 	}
 	return -1;
 }

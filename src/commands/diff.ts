@@ -7,7 +7,7 @@ import { wholeDigest } from '../changes/offer.js';
 import { filterChanges } from '../changes/words.js';
 import { diffJson } from '../render/json.js';
 import { summarise } from '../render/summary.js';
-import { resolveTag } from '../sandbox/resolve.js';
+import { refuseMistyped, resolveTag, type Resolved } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { classHeading, countsText } from '../ui/changes.js';
@@ -40,18 +40,19 @@ export default class Diff extends AgentfwCommand {
     const line = await this.line(Diff);
     const { flags } = line;
     const store = await this.store();
-    const { record, paths } = resolveTag(store, wordsOf(line), { certain: false });
+    const resolved = resolveTag(store, wordsOf(line), { certain: false });
+    const { record } = resolved;
     this.sayState(record);
     // Names need no contents: that is ten times as fast.
     if (flags['name-only'] === true && flags.json !== true && flags.class === undefined && flags.conflicts !== true) {
-      const changes = this.named(changesOf(store, record), paths);
+      const changes = this.named(changesOf(store, record), resolved);
       this.names(changes.map(({ path }) => path).sort());
       return flags['exit-code'] === true && changes.length > 0 ? 1 : 0;
     }
     const counts = flags.stat === true || flags.json === true;
     const gathered = gather(store, record, { look: counts ? 'lines' : 'head' });
     try {
-      const named = this.named(gathered.shown, paths);
+      const named = this.named(gathered.shown, resolved);
       const changes = named.filter(
         (change) => (flags.class === undefined || change.class === flags.class) && (flags.conflicts !== true || change.conflict !== null),
       );
@@ -63,6 +64,11 @@ export default class Diff extends AgentfwCommand {
     } finally {
       gathered.contents.close();
     }
+  }
+
+  /** With --exit-code 1 says that there are changes. */
+  protected override failed(status: number): number {
+    return this.argv.includes('--exit-code') ? Math.max(status, 2) : status;
   }
 
   private object(changes: readonly JudgedChange[], { store, record, gathered }: Looked, hunks: boolean): void {
@@ -84,8 +90,9 @@ export default class Diff extends AgentfwCommand {
     this.printer.product(toBuffer(lines.map((line) => `${line}\n`).join('') as Bytes));
   }
 
-  private named<T extends Change>(changes: readonly T[], words: readonly Bytes[]): readonly T[] {
-    const { changes: named, unmatched } = filterChanges(changes, words);
+  private named<T extends Change>(changes: readonly T[], resolved: Resolved): readonly T[] {
+    const { changes: named, unmatched } = filterChanges(changes, resolved.paths);
+    refuseMistyped(resolved, unmatched);
     for (const word of unmatched) this.printer.warn(`No change at ${showBytes(word)}`);
     return named;
   }

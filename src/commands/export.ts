@@ -12,7 +12,7 @@ import { renderOci } from '../render/oci.js';
 import { renderPatch } from '../render/patch.js';
 import type { Omitted } from '../render/source.js';
 import { summarise } from '../render/summary.js';
-import { absolutePath, resolveTag } from '../sandbox/resolve.js';
+import { absolutePath, refuseMistyped, resolveTag } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { recordEffect } from '../sandbox/trail.js';
@@ -45,10 +45,12 @@ export default class Export extends AgentfwCommand {
     if (flags.output === '-' && flags.json === true) throw usageError('--json and the product can’t both go to stdout.', 'Write to a file: -o FILE');
     if (flags.output === '-' && this.printer.screen && format !== 'json' && format !== 'patch') throw usageError('An archive is nothing for a terminal.', 'Write to a file: -o FILE');
     const store = await this.store();
-    const { record, paths } = resolveTag(store, wordsOf(line), { certain: false });
+    const resolved = resolveTag(store, wordsOf(line), { certain: false });
+    const { record, paths } = resolved;
     const gathered = gather(store, record);
     try {
       const { changes, unmatched } = filterChanges(gathered.shown, paths);
+      refuseMistyped(resolved, unmatched);
       for (const word of unmatched) this.printer.warn(`No change at ${showBytes(word)}`);
       const root = flags.root === undefined ? null : absolutePath(store.context.cwd, decodeWord(flags.root));
       const pieces = piecesOf({ store, record, gathered, changes, root: root ?? (format === 'patch' ? record.cwd : fromText('/')) }, format);

@@ -13,7 +13,7 @@ export default class Show extends AgentfwCommand {
   protected override async main(): Promise<number> {
     const { flags, words, after } = await this.line(Show);
     const [word, ...rest] = [...words, ...after];
-    if (word === undefined || rest.length > 0) throw usageError('Expected one TAG:PATH.');
+    if (word === undefined || rest.length > 0) throw usageError('Expected one TAG:PATH.', 'For example: agentfw show fix-login:src/main.c');
     const store = await this.store();
     const { record, path } = splitTagPath(store, word);
     const pieces = contentOf(store, record, path);

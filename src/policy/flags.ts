@@ -60,7 +60,7 @@ function pathOf(text: string, flag: string, cwd: string): string {
 
 function variableName(name: string): string {
   if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return name;
-  throw usageError(`--env takes NAME or NAME=VALUE, not \`${name}\``);
+  throw usageError(`--env takes NAME or NAME=VALUE, not \`${name}\``, 'For example: --env EDITOR=vi');
 }
 
 function variablesOf(words: readonly string[]): VariableText[] {

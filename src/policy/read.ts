@@ -44,7 +44,7 @@ export function readNamed(file: string): Buffer {
   const result = readChecked({ file, owner: { by: 'anybody' }, follow: true });
   if ('bytes' in result) return result.bytes;
   const why = result.kind === 'unreadable' ? result.why : 'there is no such file';
-  throw new AgentfwError('AFW_POLICY_UNREADABLE', `Can't use ${file}: ${why}.`);
+  throw new AgentfwError('AFW_POLICY_UNREADABLE', `Can't use ${file}: ${why}.`, { hint: 'Name a file of text that you can read' });
 }
 
 function readChecked({ file, owner, follow }: Omit<ReadRequest, 'cache'>): LoadResult | { bytes: Buffer } {

@@ -199,7 +199,7 @@ async function projectSources(reader: Reader, request: SourceRequest, notes: str
 export function usable(result: LoadResult): Extract<LoadResult, { kind: 'ok' }> {
   switch (result.kind) {
     case 'ok': return result;
-    case 'missing': throw new AgentfwError('AFW_POLICY_MISSING', `There is no policy file ${result.file}`);
+    case 'missing': throw new AgentfwError('AFW_POLICY_MISSING', `There is no policy file ${result.file}`, { hint: 'agentfw policy init writes one' });
     case 'empty': throw new AgentfwError('AFW_POLICY_EMPTY', `The policy file ${result.file} is empty.`, { hint: 'Write at least `version: 1`, or remove the file' });
     case 'unreadable': throw new AgentfwError('AFW_POLICY_UNREADABLE', `Can't use the policy file ${result.file}: ${result.why}`, result.hint === null ? {} : { hint: result.hint });
     case 'invalid': throw policyError(result.problems, `The policy file ${result.problems[0] === undefined ? result.file : placeText(result.problems[0])} is not valid`);

@@ -20,6 +20,8 @@ export interface Resolved {
   readonly record: SandboxRecord;
   /** absolute, `.` and `..` resolved by words; may hold glob characters */
   readonly paths: readonly Bytes[];
+  /** the first of the paths, where the word may have been meant as a tag: there is no such sandbox, and no such file either */
+  readonly mistyped: { readonly tag: string; readonly path: Bytes } | null;
 }
 
 export interface ResolveOptions {
@@ -34,22 +36,30 @@ export interface ResolveOptions {
  */
 export function resolveTag(store: Store, words: Words, options: ResolveOptions): Resolved {
   const { cwd } = store.context;
-  if (words.tag !== null) return { record: readRecord(store, words.tag), paths: pathsOf(words.words) };
+  if (words.tag !== null) return { record: readRecord(store, words.tag), paths: pathsOf(words.words), mistyped: null };
   const [first, ...rest] = words.words;
+  const isFile = first !== undefined && isTag(first) && store.kernel.statOrNull(AT_FDCWD, absolutePath(cwd, first)) !== null;
   if (first !== undefined && isTag(first) && hasSandbox(store, first)) {
-    if (store.kernel.statOrNull(AT_FDCWD, absolutePath(cwd, first)) !== null) {
+    if (isFile) {
       throw usageError(
         `"${toText(first)}" is a sandbox and a file here.`,
         `Say which: --tag ${toText(first)} for the sandbox, -- ${toText(first)} for the file`,
       );
     }
-    return { record: readRecord(store, first), paths: pathsOf(rest) };
+    return { record: readRecord(store, first), paths: pathsOf(rest), mistyped: null };
   }
-  return { record: newestFrom(store, options, first), paths: pathsOf(words.words) };
+  const mistyped = first !== undefined && isTag(first) && !isFile ? { tag: toText(first), path: absolutePath(cwd, first) } : null;
+  return { record: newestFrom(store, options, first), paths: pathsOf(words.words), mistyped };
 
   function pathsOf(before: readonly Bytes[]): Bytes[] {
     return [...before, ...words.after].map((path) => absolutePath(cwd, path));
   }
+}
+
+/** A word that is neither a tag, nor a file, nor a change is no path without changes: to say nothing of it hides the mistake. */
+export function refuseMistyped({ record, mistyped }: Resolved, unmatched: readonly Bytes[]): void {
+  if (mistyped === null || !unmatched.includes(mistyped.path)) return;
+  throw new AgentfwError('AFW_NO_SANDBOX', `There is no sandbox ${mistyped.tag}, and ${record.tag}, which was started here, has nothing of that name.`, { hint: 'List the sandboxes: agentfw list' });
 }
 
 /** The sandbox of a command that takes only `[TAG]`. */

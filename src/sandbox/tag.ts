@@ -20,10 +20,11 @@ export function isTag(word: string): boolean {
 export function checkTag(word: string): string {
   if (isTag(word)) return word;
   if (RESERVED.has(word)) {
-    throw new AgentfwError('AFW_TAG', `"${word}" can't be a tag: it is a command.`, { status: 2 });
+    throw new AgentfwError('AFW_TAG', `"${word}" can't be a tag: it is a command.`, { status: 2, hint: `For example: --tag ${word}-1` });
   }
   throw new AgentfwError('AFW_TAG', 'A tag has 1 to 63 of a-z, 0-9, ".", "_", "-" and begins with a letter or digit.', {
     status: 2,
+    hint: 'For example: --tag fix-login',
   });
 }
 

@@ -99,7 +99,12 @@ export abstract class AgentfwCommand extends Command {
     else this.printer.say(renderError(report, this.printer.paintErr));
     if (process.env['AGENTFW_DEBUG'] === '1' && error instanceof Error) this.printer.say(error.stack ?? '');
     const own = report.status === 126 || report.status === 127;
-    return this.failure === null || own ? report.status : this.failure;
+    return this.failure === null || own ? this.failed(report.status) : this.failure;
+  }
+
+  /** The status of an error, where one of this command's means something else. */
+  protected failed(status: number): number {
+    return status;
   }
 }
 

@@ -25,9 +25,9 @@ export function reportFile(word: string): ReportFile {
   try {
     accessSync(dirname(path), constants.W_OK | constants.X_OK);
   } catch (cause) {
-    throw usageError(`--report: can't write in ${dirname(path)}: ${(cause as Error).message}`);
+    throw usageError(`--report: can't write in ${dirname(path)}: ${(cause as Error).message}`, 'Name a file in a directory that you can write');
   }
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) throw usageError(`--report: ${path} is a directory`);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) throw usageError(`--report: ${path} is a directory`, 'Name a file in it');
   return { write: (value) => replace(path, `${JSON.stringify(value, null, 1)}\n`) };
 }
 

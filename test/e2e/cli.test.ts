@@ -136,6 +136,7 @@ describe('without a sandbox', () => {
     expect(await cli(['run', '--tag', 'Not A Tag', 'true'])).toMatchInlineSnapshot(`
       "--- stderr ---
       Error: A tag has 1 to 63 of a-z, 0-9, ".", "_", "-" and begins with a letter or digit.
+      Hint: For example: --tag fix-login
       --- exit 125 ---
       "
     `);

@@ -17,7 +17,7 @@ export default class PolicyDiff extends AgentfwCommand {
   protected override async main(): Promise<number> {
     const { flags, words, after } = await this.line(PolicyDiff);
     const [a, b, ...more] = [...words, ...after].map(toText);
-    if (a === undefined || b === undefined || more.length > 0) throw usageError('policy diff takes two policy files.');
+    if (a === undefined || b === undefined || more.length > 0) throw usageError('policy diff takes two policy files.', 'See agentfw policy diff --help');
     const compiled = async (file: string) => (await compilePolicy(await requestHere(flags.agent ?? null, { policyFiles: [resolve(file)] }))).policy;
     const differences = comparePolicies(await compiled(a), await compiled(b));
     if (flags.json) this.printer.json({ version: 1, differences });

@@ -17,7 +17,7 @@ export default class PolicyTest extends AgentfwCommand {
   protected override async main(): Promise<number> {
     const { flags, words, after } = await this.line(PolicyTest);
     const [file, ...more] = [...words, ...after].map(toText);
-    if (file === undefined || more.length > 0) throw usageError('policy test takes one file of cases.');
+    if (file === undefined || more.length > 0) throw usageError('policy test takes one file of cases.', 'See agentfw policy test --help');
     const request = await requestHere(flags.agent ?? null);
     const { policy } = await compilePolicy(request);
     const results = runCases(policy, file, readNamed(file).toString('utf8'), request.cwd);

@@ -26,10 +26,11 @@ export default class PolicyTrust extends AgentfwCommand {
     await this.store();
     const request = await requestHere(null);
     const [named, ...more] = [...words, ...paths].map(toText);
-    if (more.length > 0) throw usageError('policy trust takes one file.');
+    if (more.length > 0) throw usageError('policy trust takes one file.', 'See agentfw policy trust --help');
     const file = named ?? projectFiles(request.cwd, request.home)[0];
     if (file === undefined) throw new AgentfwError('AFW_POLICY_MISSING', 'There is no project policy here.', { hint: 'Write one with agentfw policy init --project' });
-    const real = realpathSync(resolve(file));
+    const real = realOrNull(resolve(file));
+    if (real === null) throw new AgentfwError('AFW_POLICY_MISSING', `There is no file ${file}`, { hint: 'Without a file it is about the one of this project: agentfw policy trust' });
     const digest = createHash('sha256').update(readNamed(real)).digest('hex');
     const record = { digest, at: new Date().toISOString() };
     // What it would allow is found in a policy that trusts it already.
