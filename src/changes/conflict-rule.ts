@@ -28,14 +28,16 @@ export interface Evidence {
 /** The T0 rule for one change, its ancestors aside (docs/commit.md, Conflicts). Pure but for what it asks. */
 export function conflictOf(change: Change, evidence: Evidence): Conflict | null {
   if (change.kind === 'rename' && change.implied) return null;
-  if (change.base === null) return deletedByHost(evidence) ? 'deleted' : null;
+  if (change.base === null) return deletedByHost(change, evidence) ? 'deleted' : null;
   if (!evidence.touched) return null;
   return isDir(change.base) ? directoryConflict(change, change.base, evidence) : objectConflict(change, change.base, evidence);
 }
 
 /** A file that came up from a base may have been renamed to here by the agent; a deletion by the host shows above it. */
-function deletedByHost({ captured, copiedUp, parentChanged, tookAway, packed }: Evidence): boolean {
-  if (tookAway || captured?.state === 'absent') return false;
+function deletedByHost({ type }: Change, { captured, copiedUp, parentChanged, tookAway, packed }: Evidence): boolean {
+  if (tookAway) return false;
+  // A directory of a base can't be renamed inside: it came up here, and was gone by the time that the capture looked.
+  if (captured?.state === 'absent') return type === 'dir' && parentChanged() && copiedUp() && !packed();
   const isCertain = captured !== null && captured.state !== 'unknown';
   return (isCertain || (parentChanged() && copiedUp())) && !packed();
 }

@@ -1,4 +1,4 @@
-import { utimesSync } from 'node:fs';
+import { readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
@@ -146,6 +146,17 @@ describe('with a captured base', () => {
     sh(world, 'touch $H/touched; cp -p $H/saved $H/s; mv $H/s $H/saved; echo edit >$H/edited; chmod 600 $H/chmodded; rm $H/gone; echo theirs >$H/both; ln -sfn t $H/link2; mv $H/link2 $H/link');
 
     expect(conflicts()).toEqual({ both: 'created', chmodded: 'changed', edited: 'changed', gone: 'deleted', link: null, saved: null, touched: null });
+  });
+  test('a directory that the host renamed before it came up is a conflict, and what is new in it does not land at the old name (CW14)', () => {
+    sh(world, 'mkdir -p $H/moved $H/other; echo x >$H/moved/kept');
+    begin();
+    sh(world, 'mv $H/moved $H/new; mkdir $U/moved $U/made; echo added >$U/moved/added; echo added >$U/made/added');
+    origin('moved');
+    capture();
+
+    expect(conflicts()).toEqual({ moved: 'deleted', 'moved/added': 'parent', made: null, 'made/added': null });
+    expect(commit(world).refused.map(({ path }) => path.slice(world.host.length + 1)).sort()).toEqual(['moved', 'moved/added']);
+    expect(readdirSync(world.host).sort()).toEqual(['made', 'new', 'other']);
   });
   test('a directory that the host removed, and in which the agent only touched, is nobody\'s change', () => {
     sh(world, 'for d in t/in c/in; do mkdir -p $H/$d; echo old >$H/$d/x; echo old >$H/$d/y; done');
