@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
-import { objectField, textField, wordField, type Fields } from '../fields.js';
+import { bytesField, objectField, textField, wordField, type Fields } from '../fields.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { withCommitLock } from './commit-lock.js';
@@ -24,6 +24,8 @@ export interface CommitInfo {
   readonly undoes: string | null;
   /** the commit that took this one back, unless that one was taken back itself */
   readonly undoneBy: string | null;
+  /** what that one could not take back; an undo may try it again */
+  readonly left: readonly Bytes[];
   /** `pruned`: listed, but can't be undone any more */
   readonly state: 'landed' | 'rolled-back' | 'unfinished' | 'pruned';
   /** disk use of what it keeps */
@@ -31,7 +33,7 @@ export interface CommitInfo {
 }
 
 /** `kept`: the size when it is known without a look */
-type Plain = Omit<CommitInfo, 'undoneBy' | 'bytes'> & { readonly kept: number | null };
+type Plain = Omit<CommitInfo, 'undoneBy' | 'left' | 'bytes'> & { readonly kept: number | null; readonly refused: readonly Bytes[] };
 
 /** Newest first. */
 export function listCommits(ctx: StoreContext): readonly CommitInfo[] {
@@ -43,7 +45,10 @@ export function commitInfos(ctx: StoreContext): readonly (Omit<CommitInfo, 'byte
   const found = commitIds(ctx).flatMap((id) => infoOf(ctx, id) ?? []);
   found.sort((a, b) => (a.created !== b.created ? (a.created < b.created ? 1 : -1) : a.id < b.id ? 1 : -1));
   const undone = undoneBy(found);
-  return found.map((info) => ({ ...info, undoneBy: undone.get(info.id) ?? null }));
+  return found.map(({ refused: _, ...info }) => {
+    const by = undone.get(info.id);
+    return { ...info, undoneBy: by?.id ?? null, left: by?.refused ?? [] };
+  });
 }
 
 function commitIds({ kernel, stateDir }: StoreContext): Bytes[] {
@@ -58,10 +63,12 @@ function commitIds({ kernel, stateDir }: StoreContext): Bytes[] {
 }
 
 /** An undo that was undone leaves its commit landed. */
-function undoneBy(newestFirst: readonly Plain[]): Map<string, string> {
-  const undone = new Map<string, string>();
-  for (const { id, undoes, state } of newestFirst) {
-    if (undoes !== null && state !== 'rolled-back' && !undone.has(id)) undone.set(undoes, id);
+function undoneBy(newestFirst: readonly Plain[]): Map<string, Plain> {
+  const undone = new Map<string, Plain>();
+  for (const info of newestFirst) {
+    const { id, undoes, state } = info;
+    // The first of several undos of one commit is the newest: what it refused is what is left.
+    if (undoes !== null && state !== 'rolled-back' && !undone.has(id) && !undone.has(undoes)) undone.set(undoes, info);
   }
   return undone;
 }
@@ -73,7 +80,7 @@ function infoOf({ kernel, stateDir }: StoreContext, id: Bytes): Plain | null {
   const header = readHeader(kernel, dir);
   if (header === null) return null;
   const { tag, created, note, counts, digest, undoes } = header;
-  return { id, tag, created, note, counts, digest, undoes, state: 'unfinished', kept: null };
+  return { id, tag, created, note, counts, digest, undoes, state: 'unfinished', kept: null, refused: [] };
 }
 
 function resultInfo(fields: Fields): Plain {
@@ -86,6 +93,7 @@ function resultInfo(fields: Fields): Plain {
     digest: textField(fields['digest'], 'digest'),
     undoes: fields['undoes'] === null ? null : textField(fields['undoes'], 'undoes'),
     state: fields['pruned'] === true ? 'pruned' : wordField(fields['state'], 'state', ['landed', 'rolled-back']),
+    refused: Array.isArray(fields['refused']) ? fields['refused'].map((one) => bytesField(objectField(one, 'refused')['path'], 'path')) : [],
     kept: typeof fields['kept'] === 'number' ? fields['kept'] : null,
   };
 }

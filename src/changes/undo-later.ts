@@ -28,16 +28,22 @@ export type LaterWork = ReadonlyMap<Bytes, Later>;
 /** Reads the journals of all that landed after `landedNs`. */
 export function laterWork(ctx: StoreContext, landedNs: bigint): LaterWork {
   const later = new Map<Bytes, Later>();
-  for (const { id, state, undoes, undoneBy } of [...commitInfos(ctx)].reverse()) {
+  for (const { id, state, undoes, undoneBy, left } of [...commitInfos(ctx)].reverse()) {
     const dir = commitDir(ctx.stateDir, id);
     const ns = state === 'landed' ? (ctx.kernel.statOrNull(AT_FDCWD, joinBytes(dir, JOURNAL))?.mtimeNs ?? 0n) : 0n;
     const journal = ns > landedNs ? readJournal(ctx.kernel, dir) : null;
-    if (journal !== null) note(later, journal, { ns, stays: undoes === null && undoneBy === null });
+    if (journal !== null) note(later, journal, { ns, stays: undoes !== null ? null : undoneBy === null ? 'all' : new Set(left) });
   }
   return later;
 }
 
-function note(later: Map<Bytes, Later>, { header, steps, refused }: Journal, { ns, stays }: Pick<Later, 'ns' | 'stays'>): void {
+interface Noted {
+  readonly ns: bigint;
+  /** what of it isn't taken back */
+  readonly stays: ReadonlySet<Bytes> | 'all' | null;
+}
+
+function note(later: Map<Bytes, Later>, { header, steps, refused }: Journal, { ns, stays: staying }: Noted): void {
   const at = (path: Bytes): Later => {
     const found = later.get(path) ?? { ns, fresh: null, around: false, stays: false };
     later.set(path, found);
@@ -48,6 +54,7 @@ function note(later: Map<Bytes, Later>, { header, steps, refused }: Journal, { n
     if (refused.has(index) || step.act === 'drop' || header.roots[step.host.root]?.as !== undefined) return;
     const path = absolute(header.roots, step.host);
     const own = at(path);
+    const stays = staying === 'all' || (staying?.has(path) ?? false);
     own.fresh = step.act === 'take' ? null : step.act === 'meta' ? step.old : step.fresh;
     own.stays ||= stays;
     at(parentOf(path)).around = true;

@@ -42,10 +42,12 @@ interface Undoing {
 export interface Undoable {
   readonly journal: Journal;
   readonly closed: string | null;
+  /** what an earlier undo refused; null: there was none */
+  readonly only?: ReadonlySet<Bytes> | null;
 }
 
 /** The opposite of each landed step, from the last to the first; what is no longer as it landed is refused. */
-export function planUndo(ctx: StoreContext, id: string, { journal, closed }: Undoable): Plan {
+export function planUndo(ctx: StoreContext, id: string, { journal, closed, only = null }: Undoable): Plan {
   const { kernel } = ctx;
   const landedNs = kernel.stat(AT_FDCWD, joinBytes(commitDir(ctx.stateDir, id), JOURNAL)).mtimeNs;
   const refill = refillOf(journal, journal.header.roots.map(undoRoot(journal.header.roots)));
@@ -54,7 +56,8 @@ export function planUndo(ctx: StoreContext, id: string, { journal, closed }: Und
     let later: LaterWork | null = null;
     const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), refused: [], steps: journal.steps, drafts: [] };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
-      if (!journal.refused.has(index)) planStep(undoing, journal.steps[index] as Step);
+      const step = journal.steps[index] as Step;
+      if (!journal.refused.has(index) && only?.has(absolute(rooms.roots, step.host)) !== false) planStep(undoing, step);
     }
     return planFrom(id, journal, undoing);
   } finally {

@@ -26,7 +26,7 @@ export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = 
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
     if (box === 'running' && touchesLayer(journal)) throw running(info);
     const closed = box === 'gone' ? 'the sandbox that it was dropped from is gone' : null;
-    const plan = planUndo(ctx, info.id, { journal, closed });
+    const plan = planUndo(ctx, info.id, { journal, closed, only: info.undoneBy === null ? null : new Set(info.left) });
     if (plan.steps.length === 0) return nothing(plan, plan.refused);
     return applyLocked({ ctx, plan, hooks, tag: info.tag });
   });
@@ -44,7 +44,7 @@ function chosen(commits: readonly Info[], id: string | null): Info {
       hint: 'List them: agentfw log --commits',
     });
   }
-  if (info.undoneBy !== null) throw refusal(info, `is undone already, by ${info.undoneBy}`);
+  if (info.undoneBy !== null && info.left.length === 0) throw refusal(info, `is undone already, by ${info.undoneBy}`);
   if (info.state === 'pruned') throw refusal(info, 'was pruned: what it replaced is no longer kept');
   if (info.state !== 'landed') throw refusal(info, 'did not land');
   return info;

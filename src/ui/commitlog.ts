@@ -9,10 +9,10 @@ export function commitTable(commits: readonly CommitInfo[], now: Date): string {
 }
 
 function rowOf(commit: CommitInfo, now: Date): string[] {
-  const { id, tag, created, note, counts, undoes, undoneBy, state, bytes } = commit;
+  const { id, tag, created, note, counts, undoes, undoneBy, left, state, bytes } = commit;
   const facts = [
     undoes === null ? null : `undoes ${undoes}`,
-    undoneBy === null ? null : `undone by ${undoneBy}`,
+    undoneBy === null ? null : `undone ${left.length === 0 ? '' : `but for ${left.length} `}by ${undoneBy}`,
     state === 'landed' ? null : state,
     note === null ? null : escapeForTerminal(note),
   ].filter((fact) => fact !== null);

@@ -88,6 +88,22 @@ describe('an undo', () => {
     expect(undoCommit(world.ctx, first.id)).toMatchObject({ state: 'nothing', refused: [{ conflict: 'changed' }, { conflict: 'changed' }] });
     expect(sh(world, 'cat $H/n/f $H/o/f')).toBe('mine\n1\n');
   });
+  test('of what a later commit is over takes the rest back once that one is taken back', () => {
+    sh(world, 'for f in a b c; do echo 0 >$H/$f; done; for f in a b c; do echo 1 >$U/$f; done; mkdir $U/d; echo 1 >$U/d/x');
+    const first = commit(world);
+    sh(world, 'echo 2 >$U/a; mkdir $U/d; echo 2 >$U/d/y; echo 2 >$U/c');
+    const second = commit(world);
+    const paths = (found: readonly { readonly path: string }[]): string[] => found.map(({ path }) => path.slice(-1)).sort();
+    const left = (): string[] => paths(listCommits(world.ctx).find(({ id }) => id === first.id)?.left.map((path) => ({ path })) ?? []);
+
+    expect(paths(undoCommit(world.ctx, first.id).refused)).toEqual(['a', 'c', 'd']);
+    expect(left()).toEqual(['a', 'c', 'd']);
+    sh(world, 'sleep 0.01; echo mine >$H/c');
+    expect(paths(undoCommit(world.ctx, second.id).refused)).toEqual(['c']);
+    expect(paths(undoCommit(world.ctx, first.id).refused)).toEqual(['c']);
+    expect(left()).toEqual(['c']);
+    expect(sh(world, 'cd $H; ls; cat a b c')).toBe('a\nb\nc\n0\n0\nmine\n');
+  });
   test('works when the sandbox is gone', () => {
     sh(world, 'echo a >$H/a; echo A >$U/a');
     commit(world);
