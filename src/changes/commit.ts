@@ -25,18 +25,19 @@ export interface Locked {
  * `live`: one that runs is taken as well; `act` holds it still where it must.
  */
 export async function withCommitLocks<T>(store: Store, tag: string, onWait: () => void, act: (locked: Locked) => Promise<T>, live = false): Promise<T> {
-  const running = lockStopped(store, tag, live);
+  // First: who commits or discards it holds the other one as well, and is worth waiting for.
+  const lock = lockCommit(store, tag, onWait);
   try {
-    const lock = lockCommit(store, tag, onWait);
+    const running = lockStopped(store, tag, live);
     try {
       const recovered = recoverRecorded(store);
       const record = readRecord(store, tag);
       return await act({ record, recovered, freezer: running === null ? freezerOf(record, lock) : null });
     } finally {
-      lock.release();
+      running?.release();
     }
   } finally {
-    running?.release();
+    lock.release();
   }
 }
 
@@ -59,9 +60,10 @@ export function withBoxOf<T>(store: Store, { tag, created }: Pick<CommitInfo, 't
   const locks: Lock[] = [];
   try {
     try {
-      locks.push(lockRunning(store, tag), lockCommit(store, tag, onWait));
+      locks.push(lockCommit(store, tag, onWait));
+      locks.push(lockRunning(store, tag));
     } catch (error) {
-      if (!(error instanceof AgentfwError) || error.code !== 'AFW_RUNNING') throw error;
+      if (!(error instanceof AgentfwError) || !['AFW_RUNNING', 'AFW_BUSY'].includes(error.code)) throw error;
       return act('running');
     }
     const record = readRecord(store, tag);

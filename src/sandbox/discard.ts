@@ -7,17 +7,17 @@ import { trashSandbox } from './trash.js';
  * Refuses while it runs; `onWait` is called when a commit of it is under way.
  */
 export function discardSandbox(store: Store, tag: string, onWait: () => void): SandboxRecord {
-  const running = lockRunning(store, tag);
+  const lock = lockCommit(store, tag, onWait);
   try {
-    const lock = lockCommit(store, tag, onWait);
+    const running = lockRunning(store, tag);
     try {
       const record = readRecord(store, tag);
       trashSandbox(store, record);
       return record;
     } finally {
-      lock.release();
+      running.release();
     }
   } finally {
-    running.release();
+    lock.release();
   }
 }

@@ -173,10 +173,11 @@ function settled(store: Store, record: SandboxRecord): SandboxRecord {
 
 /** The lock that a run holds from before its start until its end. */
 export function lockRunning(store: Store, tag: string): Lock {
-  readRecord(store, tag);
+  const { state } = readRecord(store, tag);
   const file = joinBytes(sandboxDir(store, tag), RUNNING);
   const lock = tryLock(store.kernel, file);
   if (lock !== null) return stillThere(store, tag, file, lock);
+  if (state !== 'starting' && state !== 'running') throw new AgentfwError('AFW_BUSY', `Another command holds sandbox ${tag}: a commit, a discard, or a run that begins.`, { hint: 'Try again when it has ended' });
   throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is running.`, {
     hint: `End it first: agentfw kill ${tag}`,
   });
