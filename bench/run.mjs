@@ -10,6 +10,7 @@ import { dirname, join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { inOwnMounts, must, ramDisk } from './place.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const agentfw = [process.execPath, resolve(here, '../bin/run.js')];
@@ -35,32 +36,6 @@ function main() {
   } finally {
     if (!isRoot) rmSync(place, { recursive: true, force: true });
   }
-}
-
-/** Mounts made below end with us: nothing stays on the machine. */
-function inOwnMounts() {
-  const image = mkdtempSync('/dev/shm/agentfw-bench-');
-  const point = mkdtempSync('/srv/agentfw-bench-');
-  try {
-    const done = spawnSync('unshare', ['--mount', '--propagation', 'private', process.execPath, ...process.argv.slice(1)], {
-      stdio: 'inherit', env: { ...process.env, AGENTFW_BENCH_INSIDE: '1', AGENTFW_BENCH_IMAGE: image, AGENTFW_BENCH_POINT: point },
-    });
-    process.exitCode = done.status ?? 1;
-  } finally {
-    rmSync(image, { recursive: true, force: true });
-    rmSync(point, { recursive: true, force: true });
-  }
-}
-
-/** ext4 on a file in memory: a real filesystem, and no shared disk speaks. */
-function ramDisk() {
-  const { AGENTFW_BENCH_IMAGE: image, AGENTFW_BENCH_POINT: point } = process.env;
-  const file = join(image, 'ext4');
-  must(['truncate', '-s', '8G', file]);
-  must(['mkfs.ext4', '-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', file]);
-  must(['mount', '-o', 'loop,noatime', file, point]);
-  chmodSync(point, 0o755);
-  return point;
 }
 
 function benchAt(place) {
@@ -266,11 +241,6 @@ function ok(bench, argv, cwd = bench.home) {
   const done = spawnSync(file, args, { cwd, env: bench.env, encoding: 'utf8', maxBuffer: 1 << 28 });
   if (done.status !== 0) throw new Error(`${argv.join(' ')} ended ${done.status}: ${done.stderr}`);
   return done.stdout;
-}
-
-function must([file, ...args]) {
-  const done = spawnSync(file, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-  if (done.status !== 0) throw new Error(`${file} ended ${done.status}`);
 }
 
 function selected(name) {

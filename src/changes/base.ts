@@ -26,6 +26,22 @@ export type Bases = ReadonlyMap<Bytes, CapturedBase>;
 
 const INDEX = 'index' as Bytes;
 
+export interface BaseCounts {
+  readonly captured: number;
+  /** by reason: `large`, `changed` (by the host, before it could be kept), or an errno */
+  readonly uncaptured: Readonly<Record<string, number>>;
+}
+
+export function countBases(bases: Bases): BaseCounts {
+  let captured = 0;
+  const uncaptured: Record<string, number> = {};
+  for (const { state, detail } of bases.values()) {
+    if (state === 'unknown') uncaptured[detail] = (uncaptured[detail] ?? 0) + 1;
+    else captured += 1;
+  }
+  return { captured, uncaptured };
+}
+
 export function baseDir(sandboxDir: Bytes): Bytes {
   return joinBytes(sandboxDir, 'base' as Bytes);
 }

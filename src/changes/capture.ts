@@ -34,10 +34,14 @@ export interface CaptureCounts {
 interface Capturing extends CaptureOptions {
   readonly watchers: Map<string, FSWatcher>;
   readonly seen: Set<Bytes>;
+  /** kept by an earlier run, and not met by this one: directories among them are to be watched too */
+  readonly known: Set<Bytes>;
   readonly queue: { readonly layer: number; readonly path: Bytes }[];
   readonly index: FrameWriter;
   readonly tops: readonly { readonly upper: Fd; readonly base: Fd }[];
-  timer: NodeJS.Immediate | null;
+  timer: NodeJS.Timeout | null;
+  /** when the agent was last seen to write, by the monotonic clock */
+  busyAt: number;
   bytes: number;
   blobs: number;
   clones: boolean;
@@ -47,6 +51,10 @@ interface Capturing extends CaptureOptions {
 
 /** Entries handled before the event loop gets its turn: a millisecond or two. */
 const SLICE = 64;
+/** While the agent writes, each slice is followed by a pause of so many times its length: the disk and the processors are its. */
+const PAUSES = 4;
+/** ms without a write of the agent after which the rest is kept as fast as it goes */
+const QUIET = 30;
 const DIR = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const INSIDE = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagiclinks;
 
@@ -62,11 +70,13 @@ export function startCapture(options: CaptureOptions): Capture {
   const capturing: Capturing = {
     ...options,
     watchers: new Map(),
-    seen: new Set(known.keys()),
+    seen: new Set(),
+    known: new Set(known.keys()),
     queue: [],
     index: openIndex(kernel, sandboxDir),
     tops: layers.map((layer) => openTops(kernel, layer)),
     timer: null,
+    busyAt: -Infinity,
     bytes: 0,
     blobs: known.size,
     clones: false,
@@ -91,6 +101,7 @@ function watchDir(capturing: Capturing, layer: number, path: Bytes): void {
   try {
     const full = path === '' ? dir : joinBytes(dir, path);
     const watcher = watch(toBuffer(full), { encoding: 'buffer', persistent: false }, (_event, name) => {
+      capturing.busyAt = performance.now();
       if (name !== null) noticed(capturing, layer, below(path, fromBuffer(name)));
     });
     watcher.on('error', () => undefined);
@@ -126,13 +137,15 @@ function noticed(capturing: Capturing, layer: number, path: Bytes): void {
   if (capturing.full || capturing.seen.has(absolute)) return;
   capturing.seen.add(absolute);
   capturing.queue.push({ layer, path });
-  capturing.timer ??= setImmediate(() => work(capturing));
+  capturing.timer ??= setTimeout(() => work(capturing), 0);
 }
 
 function work(capturing: Capturing): void {
-  capturing.timer = null;
+  const start = performance.now();
   handle(capturing, SLICE);
-  if (capturing.queue.length > 0) capturing.timer ??= setImmediate(() => work(capturing));
+  const now = performance.now();
+  const pause = now - capturing.busyAt < QUIET ? PAUSES * (now - start) : 0;
+  capturing.timer = capturing.queue.length > 0 ? setTimeout(() => work(capturing), pause) : null;
 }
 
 function drain(capturing: Capturing): void {
@@ -143,7 +156,7 @@ function drain(capturing: Capturing): void {
 function handle(capturing: Capturing, most: number): void {
   const batch = capturing.queue.splice(0, most);
   if (capturing.full) return;
-  const records = batch.map(({ layer, path }) => recordOf(capturing, layer, path));
+  const records = batch.flatMap(({ layer, path }) => recordOf(capturing, layer, path) ?? []);
   try {
     if (records.length > 0) appendBases(capturing.index, records);
   } catch {
@@ -152,10 +165,15 @@ function handle(capturing: Capturing, most: number): void {
   }
 }
 
-function recordOf(capturing: Capturing, layer: number, path: Bytes): BaseRecord {
+/** Null for what an earlier run kept: the first version counts. */
+function recordOf(capturing: Capturing, layer: number, path: Bytes): BaseRecord | null {
   const top = (capturing.layers[layer] as Layer).base;
   const absolute = (top === '/' ? `/${path}` : `${top}/${path}`) as Bytes;
   const upper = upperOf(capturing, layer, path);
+  if (capturing.known.delete(absolute)) {
+    if (upper !== null && isDir(upper)) watchDir(capturing, layer, path);
+    return null;
+  }
   let base: CapturedBase;
   try {
     base = capture(capturing, layer, path);
@@ -255,7 +273,7 @@ function captureFile(capturing: Capturing, { top, path, before }: Capturable): C
 }
 
 function stop(capturing: Capturing): CaptureCounts {
-  if (capturing.timer !== null) clearImmediate(capturing.timer);
+  if (capturing.timer !== null) clearTimeout(capturing.timer);
   // What no event has told yet; a directory that comes up is listed in its turn.
   for (const key of [...capturing.watchers.keys()]) {
     const slash = key.indexOf('/');
@@ -264,7 +282,7 @@ function stop(capturing: Capturing): CaptureCounts {
   }
   drain(capturing);
   for (const watcher of capturing.watchers.values()) watcher.close();
-  if (capturing.timer !== null) clearImmediate(capturing.timer);
+  if (capturing.timer !== null) clearTimeout(capturing.timer);
   const { kernel } = capturing;
   for (const { upper, base } of capturing.tops) {
     kernel.close(upper);

@@ -1,4 +1,5 @@
 import type { Bytes } from '../bytes.js';
+import { countBases, readBases, type BaseCounts } from '../changes/base.js';
 import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';
@@ -35,8 +36,9 @@ export default class Status extends AgentfwCommand {
     const limits = await limitUse(store.kernel, record, { dir: sandboxDir(store, record.tag), now: store.context.now() });
     const tracked = hiddenTracked(store.kernel, record);
     const frozen = isFrozen(store, record);
-    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), frozen, hiddenTracked: tracked.map((path) => bytesJson('path', path)), limits, limited: record.limited ?? null, policy: policyJson(policy), gate });
-    else this.printer.product(statusText(record, { processes, counts, gate, policy, limits, tracked, frozen, now: store.context.now() }));
+    const bases = countBases(readBases(store.kernel, sandboxDir(store, record.tag)));
+    if (line.flags.json) this.printer.json({ ...statusJson(record, processes, counts), bases, frozen, hiddenTracked: tracked.map((path) => bytesJson('path', path)), limits, limited: record.limited ?? null, policy: policyJson(policy), gate });
+    else this.printer.product(statusText(record, { processes, counts, gate, policy, limits, tracked, frozen, bases, now: store.context.now() }));
     return 0;
   }
 }
@@ -59,10 +61,11 @@ interface Seen {
   readonly limits: readonly LimitUse[];
   readonly tracked: readonly Bytes[];
   readonly frozen: boolean;
+  readonly bases: BaseCounts;
   readonly now: Date;
 }
 
-function statusText(record: SandboxRecord, { processes, counts, gate, policy, limits, tracked, frozen, now }: Seen): string {
+function statusText(record: SandboxRecord, { processes, counts, gate, policy, limits, tracked, frozen, bases, now }: Seen): string {
   const exit = exitText(record.exit);
   const facts = table([
     ['sandbox', record.tag],
@@ -77,9 +80,16 @@ function statusText(record: SandboxRecord, { processes, counts, gate, policy, li
     ...limits.map((limit, i) => [i === 0 ? 'limits' : '', limitUseText(limit)]),
     ...(record.limited === undefined ? [] : [['ended', `because ${escapeForTerminal(record.limited)}`]]),
     ['changes', countsText(counts)],
+    ['bases', basesText(bases)],
     ['processes', processes.length === 0 ? 'none' : String(processes.length)],
   ]);
   return facts + processText(processes) + policyNotes(policy) + lossText(record) + trackedText(tracked) + mountText(record) + crashText(record);
+}
+
+/** How exact conflicts can be. */
+function basesText({ captured, uncaptured }: BaseCounts): string {
+  const missing = Object.entries(uncaptured).map(([why, count]) => `${count} ${escapeForTerminal(why)}`).join(', ');
+  return `${captured} captured${missing === '' ? '' : `; not captured: ${missing}`}`;
 }
 
 const NETWORK = {

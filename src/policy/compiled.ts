@@ -1,4 +1,4 @@
-import type { HostGrants, Layer, LimitName, RuleList, SettingKey, ThresholdName } from './document.js';
+import type { CaptureName, HostGrants, Layer, LimitName, RuleList, SettingKey, ThresholdName } from './document.js';
 import type { HostPattern } from './host.js';
 import type { PathPattern } from './pattern.js';
 
@@ -101,6 +101,12 @@ export function settingOf(policy: CompiledPolicy, key: SettingKey): Setting | nu
 
 export function thresholdOf(policy: CompiledPolicy, name: ThresholdName): number | null {
   const value = settingOf(policy, `changes.thresholds.${name}`)?.value;
+  return typeof value === 'number' ? value : null;
+}
+
+/** Bytes; null where the policy says nothing. */
+export function captureOf(policy: CompiledPolicy, name: CaptureName): number | null {
+  const value = settingOf(policy, `changes.capture.${name}`)?.value;
   return typeof value === 'number' ? value : null;
 }
 

@@ -64,9 +64,10 @@ export interface HostGrants {
 export type SettingKey =
   | 'changes.default' | 'network.default' | 'environment.secrets' | 'nested'
   | 'ask.timeout' | 'ask.approver' | 'audit.full' | 'audit.exec'
-  | `changes.thresholds.${ThresholdName}` | `limits.${LimitName}`;
+  | `changes.thresholds.${ThresholdName}` | `changes.capture.${CaptureName}` | `limits.${LimitName}`;
 
 export type ThresholdName = 'deletions' | 'files' | 'bytes' | 'executables' | 'types';
+export type CaptureName = 'file' | 'total';
 export type LimitName = 'memory' | 'pids' | 'layer' | 'inodes' | 'time' | 'cpu';
 
 export interface SettingText {

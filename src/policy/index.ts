@@ -12,7 +12,7 @@ import { machineRegistries } from './registries.js';
 import { gatherSources, type SourceRequest } from './sources.js';
 
 export type { CompiledPolicy, CompiledRule, Loosening, Origin, Setting } from './compiled.js';
-export { limitOf, settingOf, thresholdOf } from './compiled.js';
+export { captureOf, limitOf, settingOf, thresholdOf } from './compiled.js';
 export type { PolicyFlags } from './flags.js';
 export type { SourceRequest } from './sources.js';
 export { literalPattern } from './pattern.js';

@@ -189,6 +189,9 @@ function settingsOf(input: PolicyInput, sink: Sink): SettingText[] {
   const thresholds = input.changes?.thresholds ?? {};
   for (const name of ['deletions', 'files', 'executables', 'types'] as const) add(`changes.thresholds.${name}`, thresholds[name], parseCount);
   add('changes.thresholds.bytes', thresholds.bytes, parseSize);
+  const capture = input.changes?.capture ?? {};
+  add('changes.capture.file', capture.file, parseSize);
+  add('changes.capture.total', capture.total, (value) => (value === 'none' ? { ok: true, value: 0 } : parseSize(value)));
   const limits = input.limits ?? {};
   for (const name of ['memory', 'layer'] as const) add(`limits.${name}`, limits[name], parseSize);
   add('limits.time', limits.time, parseDuration);

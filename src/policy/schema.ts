@@ -49,6 +49,11 @@ const thresholds = z.strictObject({
   types: count.describe('Most entries that may change their type, or be neither file, directory nor symlink.').optional(),
 }).describe('Beyond any of these nothing lands by itself: everything escalates.');
 
+const capture = z.strictObject({
+  file: size.describe('Beyond it a file is kept only where its blocks can be shared: 8MiB unless said.').optional(),
+  total: size.describe('Most that one run keeps: 256MiB unless said; `none` keeps nothing.').optional(),
+}).describe('What is kept of the host\'s versions of what the agent changes: for exact conflicts and merges.');
+
 const changes = z.strictObject({
   commit: pathRules('Lands by itself when the agent ends with status 0, and the class is normal, there is no conflict and no threshold is exceeded. Matches exactly: write `./src/**`.'),
   discard: pathRules('Dropped when the agent ends (kept until pruned).'),
@@ -58,6 +63,7 @@ const changes = z.strictObject({
   later: pathRules('More paths that run code later.'),
   default: z.enum(['commit', 'discard', 'escalate']).describe('What happens to a change that no rule names.').optional(),
   thresholds: thresholds.optional(),
+  capture: capture.optional(),
 });
 
 const host = z.string().describe('`api.example.com`, `*.example.com` (subdomains only), an address, a network, or the name of a set such as `registries`; perhaps with `:port`.');

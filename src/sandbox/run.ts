@@ -9,7 +9,7 @@ import { anchored, keepAnchored } from './anchor.js';
 import { startCapture, type Capture } from '../changes/capture.js';
 import { adoptLog, BACKGROUND, report, runInBackground } from './detach.js';
 import { checkNetwork, makeNetwork, networkLines, rungWish, waitsForDoors, type Network, type NetworkWish } from './network.js';
-import { settingOf, type CompiledPolicy } from '../policy/index.js';
+import { captureOf, settingOf, type CompiledPolicy } from '../policy/index.js';
 import { makeExecLog } from './execs.js';
 import { foreignGroupNote } from './foreign-group.js';
 import { watchLimits, type LimitWatch } from './limit-watch.js';
@@ -260,7 +260,7 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
         writeRecord(store, record);
       }));
       // Where the changes are thrown away at the end, no base will be asked for.
-      if (!options.rm) beside.push(...captureBases(store, record));
+      if (!options.rm) beside.push(...captureBases(store, record, options.policy.policy));
       beside.push(watchRun(store, record, { trail, warn: options.warn }, (sentence) => {
         record = { ...record, limited: sentence };
         keep(record);
@@ -309,12 +309,12 @@ function watchRun(store: Store, record: SandboxRecord, { trail, warn }: Pick<Pre
 }
 
 /** Keeps what the base had at each path that the agent changes; conflicts are judged more coarsely without. */
-function captureBases(store: Store, { tag, layers, t0 }: SandboxRecord): Capture[] {
+function captureBases(store: Store, { tag, layers, t0 }: SandboxRecord, policy: CompiledPolicy): Capture[] {
+  const fileBytes = captureOf(policy, 'file') ?? CAPTURE_FILE_BYTES;
+  const totalBytes = captureOf(policy, 'total') ?? CAPTURE_TOTAL_BYTES;
+  if (totalBytes === 0) return [];
   try {
-    return [startCapture({
-      ...{ kernel: store.kernel, sandboxDir: sandboxDir(store, tag), layers, t0 },
-      ...{ fileBytes: CAPTURE_FILE_BYTES, totalBytes: CAPTURE_TOTAL_BYTES },
-    })];
+    return [startCapture({ kernel: store.kernel, sandboxDir: sandboxDir(store, tag), layers, t0, fileBytes, totalBytes })];
   } catch {
     // Never in the agent's way: what isn't captured counts as unknown.
     return [];

@@ -87,6 +87,23 @@ test('limits per file and in total: what is beyond them is marked unknown', () =
   if (counts.unknown > 0) expect(states.filter((state) => state === 'unknown')).toHaveLength(2);
   else expect(new Set(states)).toEqual(new Set(['file']));
 });
+test('a later run of the sandbox keeps what comes up in directories that an earlier one had opened', async () => {
+  sh(world, 'mkdir -p $H/d/e; for f in a b c; do echo $f >$H/d/e/$f; done');
+  sh(world, 'mkdir -p $U/d/e; echo A >$U/d/e/a');
+  start().stop();
+  expect(bases()).toEqual({ d: 'dir', 'd/e': 'dir', 'd/e/a': 'file' });
+
+  sh(world, 'echo B >$U/d/e/b');
+  start();
+  sh(world, 'echo host >$H/d/e/a; echo C >$U/d/e/c; echo N >$U/d/e/n');
+  await settled();
+  capture?.stop();
+  capture = null;
+  expect(bases()).toEqual({ d: 'dir', 'd/e': 'dir', 'd/e/a': 'file', 'd/e/b': 'file', 'd/e/c': 'file', 'd/e/n': 'absent' });
+  const first = readBases(native, sandboxDir()).get(fromText(join(world.host, 'd/e/a')));
+  expect(readFileSync(openBase(native, sandboxDir(), first as CapturedBase), 'utf8')).toBe('a\n');
+});
+
 test('a storm of 2,000 copy-ups is captured to the last one', async () => {
   for (let n = 0; n < 2000; n += 1) writeFileSync(join(world.host, `${n}`), `${n}`);
   start();

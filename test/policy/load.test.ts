@@ -29,6 +29,7 @@ describe('what YAML allows and a policy does not', () => {
     ['a size without unit', 'version: 1\nlimits: {memory: "8"}\n', '`8` has no unit', '8GB'],
     ['a size in a wrong unit', 'version: 1\nlimits: {memory: 8h}\n', '`h` is not a unit of size', ''],
     ['a duration in a wrong unit', 'version: 1\nlimits: {time: 2GB}\n', 'is not a unit of duration', '2h'],
+    ['a budget without unit', 'version: 1\nchanges: {capture: {total: 5}}\n', 'changes.capture.total', ''],
     ['a negative count', 'version: 1\nchanges: {thresholds: {files: -1}}\n', 'changes.thresholds.files', ''],
     ['an unanchored pattern', 'version: 1\nfiles: {hide: [secrets]}\n', 'p.yaml:2:16: `secrets` is neither absolute nor anchored', '`./secrets`'],
     ['a pattern with `..`', 'version: 1\nfiles: {hide: ["~/../x"]}\n', 'has a `..`', ''],
