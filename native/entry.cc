@@ -45,6 +45,15 @@ static int readLink(const Place &place, std::string &target)
 	return 0;
 }
 
+// With it a commit needs no look of its own to know what a roll-back puts back.
+static void noteOrigin(const Place &place, const char *key, Entry &entry)
+{
+	bool only = entry.xattrNames.size() == strlen(key) + 1;
+	if (S_ISREG(entry.upper.mode) && only &&
+	    readXattr(place.at, place.name, key, entry.origin) == 0)
+		entry.flags |= ORIGIN_ONLY;
+}
+
 // Only the kernel writes these marks: what a program inside sets under the
 // same names is stored escaped.
 static int readMarks(const Place &place, const WalkOptions &options,
@@ -62,9 +71,10 @@ static int readMarks(const Place &place, const WalkOptions &options,
 		if (!startsWith(key, family))
 			continue;
 		const char *mark = key + strlen(family);
-		if (!strcmp(mark, "origin"))
+		if (!strcmp(mark, "origin")) {
 			entry.flags |= COPIED_UP;
-		else if (!strcmp(mark, "opaque") && (entry.flags & DIRECTORY) &&
+			noteOrigin(place, key, entry);
+		} else if (!strcmp(mark, "opaque") && (entry.flags & DIRECTORY) &&
 			 readXattr(place.at, place.name, key, value) == 0 &&
 			 value == "y")
 			entry.flags |= OPAQUE;
@@ -244,7 +254,9 @@ void packEntry(const Entry &entry, uint32_t depth, const char *name,
 	head.flags = entry.flags;
 	head.depth = depth;
 	head.nameLength = strlen(name);
-	head.targetLength = entry.target.size();
+	bool mark = entry.flags & ORIGIN_ONLY; // of a file, which has no target
+	const std::string &second = mark ? entry.origin : entry.target;
+	head.targetLength = second.size();
 	head.redirectLength = entry.redirect.size();
 	head.added = entry.lines.added;
 	head.removed = entry.lines.removed;
@@ -258,7 +270,7 @@ void packEntry(const Entry &entry, uint32_t depth, const char *name,
 	if (both)
 		records.append((const char *)&entry.base, sizeof entry.base);
 	records.append(name, head.nameLength);
-	records.append(entry.target);
+	records.append(second);
 	records.append(entry.redirect);
 	records.append(head.length - length, '\0');
 }

@@ -31,6 +31,7 @@ enum EntryFlag : uint32_t {
 	BINARY = 0x10000, // or too long or unreadable: no lines
 	NO_ATTRIBUTES = 0x20000, // the upper has none at all
 	ORDINARY = 0x40000, // no rule can be about its name
+	ORIGIN_ONLY = 0x80000, // the upper's one attribute is the origin mark
 	PROGRAM = 0x100000, // times a Program
 };
 
@@ -40,6 +41,7 @@ struct RecordHead {
 	uint32_t length; // of the whole record, a multiple of eight
 	uint32_t flags;
 	uint32_t depth; // 0 is the walked directory itself
+	// The target's place is the origin mark's when there is ORIGIN_ONLY.
 	uint32_t nameLength, targetLength, redirectLength;
 	uint32_t added, removed; // lines, when COUNTED and not BINARY
 };
@@ -64,7 +66,7 @@ struct Place {
 struct Entry {
 	uint32_t flags = 0;
 	FileStat upper, base;
-	std::string target, redirect;
+	std::string target, redirect, origin;
 	std::string xattrNames; // of the upper, each ended by a NUL
 	LineCounts lines;
 };

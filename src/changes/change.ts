@@ -59,6 +59,8 @@ export interface Change {
   readonly copiedUp?: boolean | undefined;
   /** the layer's entry has no extended attribute at all */
   readonly plain?: boolean | undefined;
+  /** value of the layer's entry's one extended attribute, the overlay's origin mark */
+  readonly origin?: Bytes | null | undefined;
   /** hidden by an opaque or replaced ancestor, or below a deleted directory */
   readonly implied: boolean;
   /** of a symlink: its target, before it for a deletion */

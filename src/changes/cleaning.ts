@@ -34,6 +34,8 @@ function marksOf(doing: Duplicating, draft: Draft, source: Place): Cleaning['mar
     return draft.copiedUp ? ORIGIN_ONLY : [];
   }
   if (draft.plain) return [];
+  const origin = `${family === 'user' ? 'user' : 'trusted'}.overlay.origin` as Bytes;
+  if (draft.origin !== null && staysBehind(origin, doing.keepSpecial)) return [{ path: TOP, name: origin, value: Buffer.from(draft.origin, 'latin1') }];
   return leaving(doing, spotOf(doing.rooms, source)).map(({ name, value }) => ({ path: '' as Bytes, name, value }));
 }
 

@@ -113,6 +113,9 @@ class ChangeDraft implements Draft {
   get plain(): boolean {
     return this.change.plain === true;
   }
+  get origin(): Bytes | null {
+    return this.change.origin ?? null;
+  }
   get group(): number {
     return this.drafting.groups.get(this.change.path) ?? 0;
   }

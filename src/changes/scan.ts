@@ -183,7 +183,7 @@ interface Told {
 function start(walk: LayerWalk, entry: WalkEntry, told: Told): Change {
   const top = walk.layer.base;
   const { kind = 'add', content = false, meta = NO_META, oldType = null, gone, basePath } = told;
-  const { path, upper, base, copiedUp, plain, look, lines } = entry;
+  const { path, upper, base, copiedUp, plain, origin, look, lines } = entry;
   const change: Change & Undecided = {
     path: path === '' ? top : joinBytes(walk.dir, nameOf(path)),
     kind,
@@ -197,6 +197,7 @@ function start(walk: LayerWalk, entry: WalkEntry, told: Told): Change {
     opaque: false,
     copiedUp,
     plain,
+    origin,
     implied: false,
     target: gone === undefined ? entry.target : gone.target,
     link: undefined,

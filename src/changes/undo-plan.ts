@@ -270,7 +270,7 @@ function draft(undoing: Undoing, step: Step, { act, kind, old, covers = [], kept
   const layer = Math.floor(step.host.root / 3);
   const isTree = kept !== undefined && fileTypeOf(kept.stat) === 'dir';
   return {
-    ...{ act, kind, layer, host: step.host, covers, group: 0, meta: [], composed: null, opaque: false, copiedUp: false, plain: false },
+    ...{ act, kind, layer, host: step.host, covers, group: 0, meta: [], composed: null, opaque: false, copiedUp: false, plain: false, origin: null },
     type: kept === undefined ? step.type : fileTypeOf(kept.stat),
     path: absolute(rooms.roots, step.host),
     source: kept?.place ?? null,

@@ -53,6 +53,8 @@ export interface WalkEntry {
   readonly copiedUp: boolean;
   /** the upper has no extended attribute at all, the overlay's own included */
   readonly plain: boolean;
+  /** value of the origin mark of a file that has no other extended attribute, one char per byte; else null */
+  readonly origin: Bytes | null;
   /** both are regular with equal size and bytes, or symlinks with equal targets; null when not compared */
   readonly sameContent: boolean | null;
   /** xattrs other than the overlay's own and ACLs are equal on both sides; null when not compared */

@@ -132,6 +132,7 @@ const FLAG = {
   binary: 0x10000,
   noAttributes: 0x20000,
   ordinary: 0x40000,
+  originOnly: 0x80000,
 } as const;
 const PROGRAM_SHIFT = 20;
 const PROGRAMS = [null, 'ELF', 'Mach-O', 'PE', null] as const;
@@ -171,6 +172,7 @@ function entryAt(view: PackedView, at: number, parents: Bytes[]): WalkEntry {
     look: flags & FLAG.looked ? lookOf(flags) : null,
     lines: flags & FLAG.counted ? linesOf(view, head, flags) : null,
     ordinary: (flags & FLAG.ordinary) !== 0,
+    origin: flags & FLAG.originOnly ? text(view, targetAt, redirectAt) : null,
   };
 }
 

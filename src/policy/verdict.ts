@@ -57,10 +57,10 @@ export function judgeChanges(policy: CompiledPolicy, changes: readonly JudgedCha
 
 /** One literal and no spread, which takes ten times as long: there may be very many. */
 function ruled(change: JudgedChange, verdict: Verdict, rule: string): JudgedChange {
-  const { path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, implied, target, link, meta, content, look, lines } = change;
+  const { path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines } = change;
   const { class: name, reason, conflict } = change;
   return {
-    path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, implied, target, link, meta, content, look, lines,
+    path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines,
     class: name, reason, conflict, verdict, rule,
   };
 }

@@ -110,6 +110,21 @@ describe('comparing', () => {
     expect(entry(entries, 'h')).toMatchObject({ sameXattrs: false, copiedUp: false });
   });
 
+  test('the origin mark is told of a file that has nothing else, with its value', () => {
+    const { up, down } = sides({ only: '', more: '', empty: '', none: '', 'dir/x': '', s: '-> x' }, { only: '' });
+    const at = openDir(up);
+    const value = Buffer.from('00fb1d0001ff80', 'hex');
+    for (const name of ['only', 'more', 'dir']) native.setXattr(at, b(name), b('user.overlay.origin'), value);
+    native.setXattr(at, b('empty'), b('user.overlay.origin'), Buffer.alloc(0));
+    native.setXattr(at, b('more'), b('user.k'), Buffer.from('1'));
+    const entries = walked(up, down);
+
+    expect(entry(entries, 'only')).toMatchObject({ origin: value.toString('latin1'), target: null, copiedUp: true });
+    expect(entry(entries, 'empty')).toMatchObject({ origin: '', copiedUp: true });
+    expect(['more', 'none', 'dir', 'dir/x', 's'].map((path) => entry(entries, path).origin)).toEqual([null, null, null, null, null]);
+    expect(entry(entries, 's').target).toBe('x');
+  });
+
   test('ACLs are compared apart (E55)', () => {
     const { up, down } = sides({ f: '' }, { f: '' });
     // version 2; user::rw-, user:1:r--, group::r--, mask::r--, other::---
