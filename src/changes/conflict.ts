@@ -41,8 +41,9 @@ interface Judging {
 export function judgeConflicts<T extends Change>(
   ctx: CommitContext,
   changes: readonly T[],
+  known: Known = knownOf(ctx),
 ): (T & { readonly conflict: Conflict | null })[] {
-  const judging = start(ctx, changes);
+  const judging = start(ctx, changes, known);
   try {
     const all = changes.map((change) => withConflict(change, judge(judging, change)));
     const lost = new Set(all.filter(isLost).map(({ path }) => path));
@@ -135,10 +136,22 @@ function withConflict<T extends Change>(change: T, conflict: Conflict | null): T
   return { ...change, conflict };
 }
 
+/** What the store says of a sandbox, whatever its changes are. */
+export type Known = Pick<Judging, 'bases' | 'epochs'>;
+
+export function knownOf(ctx: CommitContext): Known {
+  const dir = sandboxDirOf(ctx);
+  return { bases: readBases(ctx.kernel, dir), epochs: readEpochs(ctx.kernel, dir) };
+}
+
+function sandboxDirOf({ stateDir, record }: CommitContext): Bytes {
+  return joinBytes(joinBytes(stateDir, 'sandboxes' as Bytes), record.tag as Bytes);
+}
+
 /** A clock that is behind T0 proves nothing: then every base counts as touched. */
-function start(ctx: CommitContext, changes: readonly Change[]): Judging {
-  const { kernel, record, stateDir } = ctx;
-  const sandboxDir = joinBytes(joinBytes(stateDir, 'sandboxes' as Bytes), record.tag as Bytes);
+function start(ctx: CommitContext, changes: readonly Change[], known: Known): Judging {
+  const { kernel, record } = ctx;
+  const sandboxDir = sandboxDirOf(ctx);
   const roots = record.layers.flatMap((layer): Root[] => [
     { role: 'host', dir: layer.base, family: layer.family },
     { role: 'layer', dir: joinBytes(layer.dir, 'upper' as Bytes), family: layer.family },
@@ -146,8 +159,7 @@ function start(ctx: CommitContext, changes: readonly Change[]): Judging {
   return {
     ctx,
     sandboxDir,
-    bases: readBases(kernel, sandboxDir),
-    epochs: readEpochs(kernel, sandboxDir),
+    ...known,
     t0: record.t0,
     clockIsBehind: BigInt(ctx.now().getTime()) * 1_000_000n < record.t0 && record.t0 < FOREVER,
     rooms: openRooms(kernel, roots),

@@ -6,10 +6,10 @@ import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './bare.js';
 import type { Change, ChangeKind, JudgedChange, RiskClass, Verdict } from './change.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
-import { judgeChange } from '../policy/judge.js';
+import { getReady, judgeChange } from '../policy/judge.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
 import { classify, takeClass, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
-import { judgeConflicts } from './conflict.js';
+import { judgeConflicts, knownOf, type Known } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
 import { throughLink } from './hostlink.js';
@@ -66,10 +66,17 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
   optimiseLate();
   const blindness = blindnessOf(record);
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
-  const changes = allOf(scanOf(store, record, blindness, { look, names: spokenNames(policy) }));
+  const ctx = commitContextOf(store, record);
+  const ready: { known?: Known } = {};
+  // The threads of the walk go on meanwhile. What a running sandbox captures has to be read after the changes.
+  const meanwhile = (): void => {
+    if (record.state !== 'running') ready.known = knownOf(ctx);
+    if (policy !== null) getReady(policy);
+  };
+  const changes = allOf(scanOf(store, record, blindness, { look, names: spokenNames(policy) }), meanwhile);
   const contents = openContents(store.kernel, record.layers);
   const input = classifyInputOf(store, record, { policy, contents, changes });
-  const judged = judgeConflicts(commitContextOf(store, record), classified(changes, { input, policy })).map((change) => withHidden(change, blindness));
+  const judged = judgeConflicts(ctx, classified(changes, { input, policy }), ready.known).map((change) => withHidden(change, blindness));
   const states: ReadonlyMap<Bytes, StateFile> = policy === null ? new Map() : stateFilesOf({ store, record, policy, contents }, judged);
   const single = states.size === 0 ? judged : judged.map((change) => withStateClass(change, states));
   const renames = detectRenames(single, { digestOf: contents.digest, join: joined });
@@ -85,9 +92,12 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
 
 const MANY = 50_000;
 
-function allOf(scanned: Iterable<readonly Change[]>): Change[] {
+function allOf(scanned: Iterable<readonly Change[]>, afterFirst: () => void = () => undefined): Change[] {
   const all: Change[] = [];
+  let isFirst = true;
   for (const changes of scanned) {
+    if (isFirst) afterFirst();
+    isFirst = false;
     const before = all.length;
     for (const change of changes) all.push(change);
     if (before < MANY && all.length >= MANY) growSlowly();

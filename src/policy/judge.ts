@@ -134,6 +134,11 @@ export function ruledNames(policy: CompiledPolicy): NameFilter {
   return engineOf(policy).ownNames();
 }
 
+/** Makes the tables that judging needs: the first to ask would wait for them. */
+export function getReady(policy: CompiledPolicy): void {
+  engineOf(policy).within(CHANGE_LISTS, '/' as Bytes);
+}
+
 /** What was found of the last directory: changes come directory by directory. */
 interface DirJudgements {
   readonly policy: CompiledPolicy;
