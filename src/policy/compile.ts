@@ -101,9 +101,18 @@ function untrusted(source: Source, at: Place, what: string): Loosening {
 function subjectsOf(compiler: Compiler, source: Source, list: RuleList, texts: readonly string[], at: Place, withholds: boolean, everyHome = withholds): Subjects {
   const none: Subjects = { paths: [], hosts: [], names: [] };
   if (list.startsWith('network.')) return { ...none, hosts: texts.flatMap((text) => hostsOf(compiler, source, text, at)) };
+  if (list === 'sockets.allow') for (const text of texts) checkSocket(compiler, source, text, at);
   if (list === 'files.skip' || list.startsWith('environment.') || list.startsWith('sockets.')) return { ...none, names: texts };
   const roots: PatternRoots = { home: compiler.input.home, homes: everyHome ? (compiler.input.homes ?? []) : [], project: source.root, moves: compiler.moves };
   return { ...none, paths: texts.flatMap((text) => expandPattern(text, roots, withholds)) };
+}
+
+/** A name that stands for no socket would be refused inside without a word of why. */
+function checkSocket(compiler: Compiler, source: Source, text: string, at: Place): void {
+  const names = compiler.sources.flatMap(({ document }) => Object.keys(document.socketNames));
+  if (!/^[A-Za-z_][\w.-]*$/.test(text) || names.includes(text)) return;
+  const near = suggest(text, names);
+  compiler.problems.push({ file: source.file, ...at, message: `there is no socket named \`${text}\``, text: null, hint: near === null ? 'Write its path.' : `Did you mean \`${near}\`?` });
 }
 
 /** A host, or those of a named set: the machine's, or one defined in this source or above it. */

@@ -159,7 +159,12 @@ export function policyError(problems: readonly Problem[], what = 'The policy is 
     const line = `${placeText(problem)}: ${problem.message}${text === null ? '' : `  (${text})`}${hint === null ? '' : `. ${hint}`}`;
     cause = cause === undefined ? new Error(line) : new Error(line, { cause });
   }
-  return new PolicyError(problems, `${what}.`, { ...(cause === undefined ? {} : { cause }), hint: 'Run agentfw policy check' });
+  return new PolicyError(problems, `${what}.`, { ...(cause === undefined ? {} : { cause }), hint: `Run agentfw policy check${named(problems[0]?.file)}` });
+}
+
+/** Only where a shell takes it as it is: else the check of all that holds here finds the place, if it is one of these. */
+function named(file: string | undefined): string {
+  return file !== undefined && /^[\w.~/][\w./-]*\.ya?ml$/.test(file) ? ` ${file}` : '';
 }
 
 export function placeText({ file, line, col }: { readonly file: string; readonly line: number; readonly col: number }): string {

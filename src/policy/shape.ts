@@ -52,7 +52,7 @@ function unionProblems(issue: Extract<Issue, { code: 'invalid_union' }>, path: r
 function unknownKey(path: readonly PropertyKey[], key: string): Finding {
   const where = path.filter((step) => typeof step === 'string').join('.');
   const message = `unknown key \`${key}\`${where === '' ? '' : ` in \`${where}\``}`;
-  const reserved = path.length === 0 ? RESERVED[key] : undefined;
+  const reserved = path.length === 0 && Object.hasOwn(RESERVED, key) ? RESERVED[key] : undefined;
   if (reserved !== undefined) return { path: [...path, key], key: true, message: `\`${key}\` is reserved for ${reserved}`, hint: 'This version does not read it.' };
   const near = suggest(key, keysAt(path));
   return { path: [...path, key], key: true, message, hint: near === null ? null : `Did you mean \`${near}\`?` };

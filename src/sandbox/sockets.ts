@@ -65,7 +65,7 @@ export function socketsFor(policy: CompiledPolicy, facts: SocketFacts = socketFa
 
 function wantedPaths({ rules, sockets }: CompiledPolicy): readonly string[] {
   const subjects = rules.filter(({ list }) => list === 'sockets.allow').flatMap(({ subjects: { names } }) => names);
-  return [...new Set(subjects.flatMap((name) => (name.startsWith('/') ? [name] : (sockets[name] ?? []))))];
+  return [...new Set(subjects.flatMap((name) => (name.startsWith('/') ? [name] : (Object.hasOwn(sockets, name) ? sockets[name] ?? [] : []))))];
 }
 
 function deniedInodes(policy: CompiledPolicy, { lstat, realpath }: SocketFacts): ReadonlySet<string> {

@@ -48,7 +48,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
 export async function main(argv: readonly string[], root: string): Promise<void> {
   const route = routeOf(exactWords(argv, () => readFileSync('/proc/self/cmdline')));
   if (route.kind === 'oclif') return askOclif(route.argv, root);
-  const load = COMMANDS[route.id];
+  const load = commandOf(route.id);
   if (load === undefined) return refuse(route.id);
   try {
     const { default: Command } = await load();
@@ -76,12 +76,17 @@ const STARTERS: ReadonlySet<string> = new Set(['run', 'exec', 'shell']);
 async function askOclif(argv: readonly string[], root: string): Promise<void> {
   const words = argv.filter((word) => word !== '--help');
   const command = words.join(' ');
-  const isKnown = command === '' || command === '--version' || COMMANDS[command] !== undefined || isTopic(command);
+  const isKnown = command === '' || command === '--version' || commandOf(command) !== undefined || isTopic(command);
   if (!isKnown) return refuse(command);
   // Else oclif asks the account database for it, which may not know the user (in a container).
   process.env['SHELL'] ??= 'unknown';
   const { run } = await import('@oclif/core/run');
   await run([...argv], { root, devPlugins: false, userPlugins: false });
+}
+
+/** Not `constructor` and the like, which every object has. */
+function commandOf(word: string): (typeof COMMANDS)[string] | undefined {
+  return Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
 }
 
 function isTopic(word: string): boolean {

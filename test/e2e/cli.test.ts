@@ -65,6 +65,11 @@ describe('without a sandbox', () => {
       --- exit 2 ---
       "
     `);
+    for (const word of ['constructor', '__proto__', 'toString']) {
+      for (const line of [[word], [word, '--help'], ['help', word]]) {
+        expect(await area.cli(line)).toMatchObject({ status: 2, stderr: `Error: There is no command ${word}\nHint: See agentfw --help\n` });
+      }
+    }
     expect(await cli(['--verison'])).toMatchInlineSnapshot(`
       "--- stderr ---
       Error: There is no flag --verison

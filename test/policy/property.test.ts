@@ -8,7 +8,7 @@ import { judgeChange, judgeEnv, judgeHost, judgePath, judgeSocket } from '../../
 import { compiled, HOME, PROJECT } from './make.js';
 
 const ACCESS = ['deny', 'ask', 'allow'];
-const EMPTY: PolicyDocument = { version: 1, description: null, extends: [], agent: null, moves: {}, sets: [], socketNames: {}, rules: [], holes: [], settings: [], variables: [] };
+const EMPTY: PolicyDocument = { version: 1, description: null, extends: [], agent: null, moves: {}, sets: [], socketNames: { docker: ['/run/docker.sock'], 'ssh-agent': ['$SSH_AUTH_SOCK'] }, rules: [], holes: [], settings: [], variables: [] };
 
 const pathText = fc.constantFrom('~/a', '~/a/**', './a', './b/*', './b/**', './**', '**/x', '**/*.k', '~/**', '/etc', './a/x', '**/x/**', './B');
 const hostText = fc.constantFrom('a.org', '*.a.org', '*', '10.0.0.0/8', '1.2.3.4', 'x.a.org:8443', 'b.org');
