@@ -1,0 +1,175 @@
+import { chmodSync, existsSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { applyPlan } from '../../src/changes/apply.js';
+import { commitStatus, type CommitResult } from '../../src/changes/result.js';
+import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
+import { native } from '../../src/kernel/native.js';
+import { look } from '../crash/look.js';
+import { at, changesIn, commit, contextFor, makeWorld, picture, planOf, sh, singleCalls, type World } from './world.js';
+
+let world: World;
+beforeEach(() => {
+  world = makeWorld();
+});
+afterEach(() => world.remove());
+
+const isRoot = process.getuid?.() === 0;
+const refusals = (result: CommitResult): Record<string, string> =>
+  Object.fromEntries(result.refused.map(({ path, why, conflict }) => [path.slice(world.host.length + 1), conflict ?? why]));
+/** A kernel on which something else happens right before a call. */
+const before = (name: keyof Kernel, when: (...args: unknown[]) => boolean, act: () => void): Kernel => {
+  let done = false;
+  const kernel = singleCalls(native);
+  const call = kernel[name] as (...args: unknown[]) => unknown;
+  return {
+    ...kernel,
+    [name]: (...args: unknown[]): unknown => {
+      if (!done && when(...args)) {
+        done = true;
+        act();
+      }
+      return call(...args);
+    },
+  };
+};
+
+describe('races with the host (I5, I6)', () => {
+  const isExchange = (...args: unknown[]): boolean => args[4] === 2;
+
+  test('a file replaced right before the exchange goes back to its place', () => {
+    sh(world, 'echo old >$H/a; echo new >$U/a; echo b >$U/b');
+    const plan = planOf(world);
+    const kernel = before('rename', isExchange, () => sh(world, 'echo saved >$H/a.tmp; mv $H/a.tmp $H/a'));
+
+    const result = applyPlan(contextFor(world, kernel), plan);
+
+    expect(refusals(result)).toEqual({ a: 'changed' });
+    expect(commitStatus(result)).toBe(3);
+    expect(readFileSync(join(world.host, 'a'), 'utf8')).toBe('saved\n');
+    expect(readFileSync(join(world.upper, 'a'), 'utf8')).toBe('new\n');
+    expect(readFileSync(join(world.host, 'b'), 'utf8')).toBe('b\n');
+  });
+  test('the same in a batch: what changed since the scan is left alone', () => {
+    sh(world, 'echo old >$H/a; echo new >$U/a; echo old >$H/b; wh $U/b; echo c >$U/c; echo d >$U/d');
+    const plan = planOf(world);
+    sh(world, 'echo edited >>$H/a; echo more >>$H/b; echo mine >$H/c');
+
+    const result = applyPlan(world.ctx, plan);
+
+    expect(refusals(result)).toEqual({ a: 'changed', b: 'changed', c: 'created' });
+    expect(sh(world, 'cat $H/a $H/b $H/c $H/d')).toBe('old\nedited\nold\nmore\nmine\nd\n');
+    expect(changesIn(world).map(({ path }) => path.at(-1))).toEqual(['a', 'b', 'c']);
+  });
+  test('a file that comes up in a directory while it is deleted keeps the directory (E109)', () => {
+    sh(world, 'mkdir -p $H/d/e; echo x >$H/d/e/x; wh $U/d');
+    const plan = planOf(world);
+    sh(world, 'echo late >$H/d/e/late');
+
+    const result = applyPlan(world.ctx, plan);
+
+    expect(refusals(result)).toEqual({ d: 'changed' });
+    expect(sh(world, 'cat $H/d/e/x $H/d/e/late')).toBe('x\nlate\n');
+  });
+  test('a directory replaced by a symlink is not followed (CW01, CW02, E105)', () => {
+    sh(world, 'mkdir $H/d $T/victim; echo new >$T/victim/.keep; mkdir $U/d; echo evil >$U/d/x; echo e >$U/e');
+    const plan = planOf(world);
+    const kernel = before('syncfs', () => true, () => {
+      renameSync(join(world.host, 'd'), join(world.top, 'moved'));
+      symlinkSync(join(world.top, 'victim'), join(world.host, 'd'));
+    });
+
+    const result = applyPlan(contextFor(world, kernel), plan);
+
+    expect(readdirSync(join(world.top, 'victim'))).toEqual(['.keep']);
+    expect(readFileSync(join(world.host, 'e'), 'utf8')).toBe('e\n');
+    expect(result.state).toBe('landed');
+  });
+  test('a directory replaced by a symlink before the commit is a conflict (E105)', () => {
+    sh(world, 'mkdir $H/d $T/victim; mkdir $U/d; echo evil >$U/d/x');
+    const plan = planOf(world);
+    sh(world, 'rmdir $H/d; ln -s $T/victim $H/d');
+
+    expect(refusals(applyPlan(world.ctx, plan))).toEqual({ 'd/x': 'parent' });
+    expect(readdirSync(join(world.top, 'victim'))).toEqual([]);
+  });
+  test('what the agent changed since the review does not land (I16)', () => {
+    sh(world, 'echo old >$H/a; echo reviewed >$U/a; mkdir $U/n; echo n >$U/n/n; echo o >$U/o');
+    const plan = planOf(world);
+    sh(world, 'echo other >$U/a; echo sneaked >$U/n/in');
+
+    const result = applyPlan(world.ctx, plan);
+
+    expect(refusals(result)).toEqual({ a: 'failed', n: 'failed' });
+    expect(picture(world.host)).toBe('/ 755\n/a 644 x1 b2xkCg==\n/o 644 x1 bwo=');
+  });
+  test('the digest changes with any of it, and only with that', () => {
+    sh(world, 'echo old >$H/a; echo 1 >$U/a; echo 2 >$U/b');
+    const digest = planOf(world).digest;
+
+    expect(planOf(world).digest).toBe(digest);
+    expect(planOf(world, { only: ['a'] }).digest).not.toBe(digest);
+    writeFileSync(join(world.upper, 'b'), '3\n');
+    expect(planOf(world).digest).not.toBe(digest);
+    expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+  });
+});
+
+describe('errors', () => {
+  const failing = (code: string, when: (...args: unknown[]) => boolean): Kernel => {
+    return { ...singleCalls(native), rename: (...args) => {
+      if (when(...args)) throw new KernelError(code, 5, 'renameat2', null, `${code}: injected`);
+      native.rename(...args);
+    } };
+  };
+
+  test('of the machine take everything back and say so (I10; CW16, E102)', () => {
+    sh(world, 'echo a >$H/a; echo A >$U/a; echo b >$U/b; echo c >$H/c; wh $U/c');
+    const old = look(world);
+
+    const result = applyPlan(contextFor(world, failing('ENOSPC', (_at, name) => name === 'c')), planOf(world));
+
+    expect(result).toMatchObject({ state: 'rolled-back', landed: [], error: { code: 'ENOSPC', path: at(world, 'c') } });
+    expect(commitStatus(result)).toBe(1);
+    expect(look(world)).toBe(old);
+    expect(readdirSync(join(world.state, 'commits'))).toEqual(['.lock']);
+  });
+  test('of one path refuse that path (I10)', () => {
+    sh(world, 'echo a >$H/a; echo A >$U/a; echo b >$U/b; echo c >$H/c; wh $U/c');
+
+    const result = applyPlan(contextFor(world, failing('EBUSY', (_at, name) => name === 'c')), planOf(world));
+
+    expect(refusals(result)).toEqual({ c: 'failed' });
+    expect(commitStatus(result)).toBe(1);
+    expect(picture(world.host)).toBe('/ 755\n/a 644 x1 QQo=\n/b 644 x1 Ygo=\n/c 644 x1 Ywo=');
+    expect(changesIn(world).map(({ path }) => path)).toEqual([at(world, 'c')]);
+  });
+  test('both halves of a rename land or none does (I11)', () => {
+    sh(world, 'echo same >$H/from; wh $U/from; echo same >$U/to; echo x >$U/x');
+    const renames = new Map([[at(world, 'from'), at(world, 'to')]]);
+
+    const result = applyPlan(contextFor(world, failing('EPERM', (_at, name) => name === 'from')), planOf(world, { renames }));
+
+    expect(refusals(result)).toEqual({ from: 'permission', to: 'with' });
+    expect(picture(world.host)).toBe('/ 755\n/from 644 x1 c2FtZQo=\n/x 644 x1 eAo=');
+    expect(changesIn(world)).toHaveLength(2);
+  });
+  test.runIf(!isRoot)('a directory that the user may not write: its paths are refused, the rest lands', () => {
+    sh(world, 'mkdir $H/ro $U/ro; echo x >$U/ro/x; echo y >$U/y; chmod 555 $H/ro $U/ro');
+
+    const result = commit(world);
+
+    expect(refusals(result)).toEqual({ 'ro/x': 'permission' });
+    expect(existsSync(join(world.host, 'y'))).toBe(true);
+    chmodSync(join(world.host, 'ro'), 0o755);
+  });
+  test('directories without write permission move, and keep their modes (E39, E47)', () => {
+    sh(world, 'mkdir -p $H/old/in $H/d; echo x >$H/old/in/x; chmod 555 $H/old/in $H/old; wh $U/old; mkdir -p $U/new/in $U/d; echo n >$U/new/in/n; chmod 555 $U/new/in $U/new; echo f >$U/d/f; chmod 555 $U/d');
+
+    const result = commit(world);
+
+    expect(result).toMatchObject({ state: 'landed', refused: [] });
+    expect(picture(world.host)).toBe('/ 755\n/d/ 555\n/d/f 644 x1 Zgo=\n/new/ 555\n/new/in/ 555\n/new/in/n 644 x1 bgo=');
+    expect(statSync(join(world.state, 'commits', result.id ?? '', 'taken/1'), { throwIfNoEntry: false })?.mode ?? 0o40555).toBe(0o40555);
+  });
+});
