@@ -3,7 +3,7 @@ import { withBoxOf } from '../changes/commit.js';
 import { changeRecords, effectOf, recoverRecorded } from '../changes/effects.js';
 import { commitStatus, listCommits, undoCommit, type Box, type CommitInfo, type CommitResult } from '../changes/engine.js';
 import { keepOf, keepWithin } from '../changes/keep.js';
-import { usageError } from '../errors.js';
+import { AgentfwError, usageError } from '../errors.js';
 import { toText } from '../bytes.js';
 import { recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common } from '../ui/command.js';
@@ -47,6 +47,6 @@ export default class Undo extends AgentfwCommand {
 /** The newest that did something to the host and isn't undone; what `discard PATH` did concerns no host, and is taken back by its id. */
 function newestOf(commits: readonly CommitInfo[]): string | null {
   const found = commits.find(({ state, undoes, undoneBy, counts }) => state === 'landed' && undoes === null && undoneBy === null && total(counts) > 0);
-  if (found === undefined) throw usageError('There is no commit to take back.', 'List them: agentfw log --commits');
+  if (found === undefined) throw new AgentfwError('AFW_NO_COMMIT', 'There is no commit to take back.', { hint: 'List them: agentfw log --commits' });
   return found.id;
 }

@@ -15,6 +15,7 @@ export interface ErrorReport {
 const LIMITS: Readonly<Record<string, string>> = {
   EFBIG: 'Raise the largest size of a file: ulimit -f',
   EMFILE: 'Allow more open files: ulimit -n',
+  EROFS: 'If the store lies there, set AGENTFW_STATE_DIR to a directory where you can write',
   ENFILE: 'The whole machine has too many files open: sysctl fs.file-max',
 };
 
