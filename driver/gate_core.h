@@ -35,6 +35,7 @@
 #define GATE_WHO_PER_SECOND 200
 #define GATE_KEPT 64		/* verdicts to begin repeats with */
 #define GATE_KEPT_MS 2000
+#define GATE_NAME_MS 10000	/* a name's own address is given again */
 #define GATE_UNCONFIRMED 32	/* repeats ahead of their answers */
 #define GATE_OUT_MAX (16U << 20) /* unread by the supervisor */
 #define GATE_IN_MAX 65536	/* a frame from it */
@@ -145,6 +146,7 @@ struct kept {
 struct names {
 	char **name;		/* by index, 1… */
 	uint16_t *hash;
+	uint64_t *known;	/* by index: given again until then, unasked */
 	uint32_t count;
 };
 
@@ -209,6 +211,7 @@ void chan_put_endpoint(struct gj_writer *w, const char *ip, const char *port,
 
 /* gate_names.c */
 int names_init(struct names *n);
+uint32_t names_find(const struct names *n, const char *name);
 uint32_t names_add(struct names *n, const char *name);
 const char *names_of(const struct names *n, const struct in6_addr *addr,
 		     bool *fake);

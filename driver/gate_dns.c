@@ -131,17 +131,51 @@ static void answer_code(struct core *g, const struct dns_pending *p,
 	answer(g, p, reply, dns_reply(&p->query, code, reply));
 }
 
-static void answer_fake(struct core *g, const struct dns_pending *p)
+static uint32_t answer_fake(struct core *g, const struct dns_pending *p)
 {
 	uint32_t index = names_add(&g->names, p->query.name);
 	uint8_t reply[DNS_REPLY_MAX], address[4];
 
 	if (p->query.type != DNS_A || index == 0) {
 		answer_code(g, p, index ? DNS_NOERROR : DNS_SERVFAIL);
-		return;
+		return 0;
 	}
 	names_address(index, address);
 	answer(g, p, reply, dns_reply_a(&p->query, address, TTL, reply));
+	return index;
+}
+
+/* ms is the supervisor's: so long the name has this address without a question. */
+static void remember(struct core *g, uint32_t index, uint64_t ms)
+{
+	if (index)
+		g->names.known[index] =
+			g->now + (ms > GATE_NAME_MS ? GATE_NAME_MS : ms);
+}
+
+/*
+ * Clients look a name up for each connection. The address that stands for it
+ * was given moments ago and allows nothing by itself: it is given again at
+ * once, with no data of the types that never have any.
+ */
+static bool answer_known(struct core *g, const struct dns_pending *p)
+{
+	uint32_t index = names_find(&g->names, p->query.name);
+
+	if (!index || g->names.known[index] <= g->now)
+		return false;
+	switch (p->query.type) {
+	case DNS_A:
+		answer_fake(g, p);
+		return true;
+	case DNS_AAAA:
+	case DNS_SVCB:
+	case DNS_HTTPS:
+		answer_code(g, p, DNS_NOERROR);
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* The reverse of our own addresses; nobody else's is known. */
@@ -188,6 +222,8 @@ static void received(struct core *g, const uint8_t *data, size_t len,
 		answer_ptr(g, &now);
 		return;
 	}
+	if (answer_known(g, &now))
+		return;
 	for (int i = 0; i < GATE_DNS_PENDING && !p; i++)
 		if (!g->dns_pending[i].id)
 			p = &g->dns_pending[i];
@@ -353,14 +389,15 @@ void dns_verdict(struct core *g, const struct gj_object *v)
 {
 	const char *verdict = gj_text(v, "verdict");
 	struct dns_pending *p;
-	uint64_t id = 0;
+	uint64_t id = 0, keep = 0;
 
 	gj_number(v, "id", &id);
+	gj_number(v, "keep", &keep);
 	p = &g->dns_pending[id % GATE_CONNS_MAX % GATE_DNS_PENDING];
 	if (!id || p->id != id)
 		return;
 	if (verdict && !strcmp(verdict, "fake"))
-		answer_fake(g, p);
+		remember(g, answer_fake(g, p), keep);
 	else if (verdict && !strcmp(verdict, "nodata"))
 		answer_code(g, p, DNS_NOERROR);
 	else if (verdict && !strcmp(verdict, "nxdomain"))

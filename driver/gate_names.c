@@ -15,8 +15,9 @@ int names_init(struct names *n)
 {
 	n->name = calloc(GATE_NAMES + 1, sizeof(*n->name));
 	n->hash = calloc(HASH, sizeof(*n->hash));
+	n->known = calloc(GATE_NAMES + 1, sizeof(*n->known));
 	n->count = 0;
-	return n->name && n->hash ? 0 : -1;
+	return n->name && n->hash && n->known ? 0 : -1;
 }
 
 static uint32_t hash_of(const char *name)
@@ -26,6 +27,16 @@ static uint32_t hash_of(const char *name)
 	while (*name)
 		h = (h ^ (uint8_t)*name++) * 16777619U;
 	return h & (HASH - 1);
+}
+
+/* The name's index; 0 when it has none. */
+uint32_t names_find(const struct names *n, const char *name)
+{
+	uint32_t at = hash_of(name);
+
+	while (n->hash[at] && strcmp(n->name[n->hash[at]], name))
+		at = (at + 1) & (HASH - 1);
+	return n->hash[at];
 }
 
 /* The name's index, new if need be; 0 when the table is full. */

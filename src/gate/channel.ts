@@ -89,7 +89,9 @@ export interface Refusal {
 }
 
 export type GateCommand =
-  | { readonly t: 'dns'; readonly id: number; readonly verdict: 'fake' | 'nodata' | 'nxdomain' | 'refused' | 'servfail' }
+  | { readonly t: 'dns'; readonly id: number; readonly verdict: 'nodata' | 'nxdomain' | 'refused' | 'servfail' }
+  /** keep: so many ms the gate gives the name its address again without a question */
+  | { readonly t: 'dns'; readonly id: number; readonly verdict: 'fake'; readonly keep: number }
   | { readonly t: 'dns'; readonly id: number; readonly verdict: 'reply'; readonly packet: string }
   | {
       readonly t: 'conn'; readonly id: number; readonly verdict: 'allow';

@@ -10,6 +10,9 @@ export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve'> {
   readonly records?: (name: string, type: number) => Promise<Buffer | null>;
 }
 
+/** An address that stands for a name allows nothing: a client that asks again before each connection may have it at once. */
+const KEEP_MS = 5000;
+
 /** What is decided of a name: refused, or allowed to be asked upstream. */
 export interface NameNote {
   readonly verdict: 'allow' | 'deny';
@@ -34,7 +37,8 @@ export async function answerName(
   note: (note: NameNote) => void,
 ): Promise<void> {
   const { id, type } = question;
-  const simple = (verdict: 'fake' | 'nodata' | 'nxdomain' | 'refused' | 'servfail'): void => send({ t: 'dns', id, verdict });
+  const fake = (): void => send({ t: 'dns', id, verdict: 'fake', keep: KEEP_MS });
+  const simple = (verdict: 'nodata' | 'nxdomain' | 'refused' | 'servfail'): void => send({ t: 'dns', id, verdict });
   const refused = (rule: string, why: string): void => note({ verdict: 'deny', rule, origin: null, why });
   const upstream = ({ rule, origin, why }: HostJudgement): void => note({ verdict: 'allow', rule, origin: originText(origin), why });
   const host = gateHost(question.name);
@@ -52,9 +56,9 @@ export async function answerName(
     // An allowed name may be asked upstream: then a typing error looks like one.
     upstream(judgement);
     const found = await options.resolve(host.name);
-    return found.kind === 'addresses' ? simple('fake') : simple(found.missing ? 'nxdomain' : 'servfail');
+    return found.kind === 'addresses' ? fake() : simple(found.missing ? 'nxdomain' : 'servfail');
   }
-  if (type === TYPE.A) return simple('fake');
+  if (type === TYPE.A) return fake();
   if (!FORWARDED.has(type) || judgement.verdict !== 'allow' || options.records === undefined) return simple('nodata');
   upstream(judgement);
   const packet = await options.records(host.name, type);

@@ -18,6 +18,8 @@ export function buildHarness(): void {
 /** How the peer answers; what a test leaves out is refused. */
 export interface Answers {
   readonly dns?: (name: string, type: number) => 'fake' | 'nodata' | 'nxdomain' | 'refused';
+  /** ms for which a fake address is given again unasked */
+  readonly dnsKeep?: number;
   /** host:port to dial, or null to deny, or 'hold' */
   readonly conn?: (question: ConnQuestion) => { addrs: readonly string[]; port: number; check?: 'match' | 'always' | 'never' } | null | 'hold';
   readonly first?: (message: Extract<GateMessage, { t: 'first' }>) => boolean;
@@ -103,7 +105,8 @@ export function sh(script: string): string[] {
 
 function answer(channel: Channel, answers: Answers, message: GateMessage): void {
   if (message.t === 'dns') {
-    channel.send({ t: 'dns', id: message.id, verdict: answers.dns?.(message.name, message.type) ?? (message.type === 1 ? 'fake' : 'nodata') });
+    const verdict = answers.dns?.(message.name, message.type) ?? (message.type === 1 ? 'fake' : 'nodata');
+    channel.send({ t: 'dns', id: message.id, ...(verdict === 'fake' ? { verdict, keep: answers.dnsKeep ?? 0 } : { verdict }) });
   } else if (message.t === 'conn') {
     const to = answers.conn?.(message) ?? null;
     if (to === 'hold') return;
