@@ -16,12 +16,25 @@ export interface SharedInodes {
   readonly held: Change[];
 }
 
+interface Met {
+  readonly change: Change | null;
+  readonly top: Bytes;
+  /** the entry as a change that differs in nothing */
+  readonly alike: () => Change;
+}
+
 /**
  * A link that the agent made to a file of the host: the file came up, and both
  * names are one inode of the layer. True for a change that has to wait.
  */
-export function holdShared({ hosts, held }: SharedInodes, { upper, base, path }: WalkEntry, { change, top }: { readonly change: Change | null; readonly top: Bytes }): boolean {
+export function holdShared({ hosts, held }: SharedInodes, { upper, base, path }: WalkEntry, { change, top, alike }: Met): boolean {
   if (upper.nlink < 2 || !isFile(upper)) return false;
+  const first = hosts.get(upper.ino);
+  // Two files of the host that are alike, and one of them is a name of the other by now.
+  if (change === null && first?.same === true && base !== null && isFile(base) && base.nlink === 1 && base.ino !== first.base.ino) {
+    held.push(alike());
+    return true;
+  }
   if (base !== null && isFile(base) && change?.kind !== 'add' && hosts.get(upper.ino)?.same !== true) {
     if (change === null || !hosts.has(upper.ino)) hosts.set(upper.ino, { path: joinBytes(top, path), base, same: change === null });
   }
@@ -31,7 +44,10 @@ export function holdShared({ hosts, held }: SharedInodes, { upper, base, path }:
 }
 
 export function* released(shared: SharedInodes): Generator<Change> {
-  for (const change of shared.held) yield withLink(shared, change);
+  for (const held of shared.held) {
+    const change = withLink(shared, held);
+    if (change.link !== undefined || change.kind !== 'modify' || change.content || change.meta.length > 0) yield change;
+  }
 }
 
 /** Once the walk is over. */

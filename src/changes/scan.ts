@@ -52,7 +52,7 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
     for (const entry of entries) {
       if (isCovered(layer.covered, entry.path)) continue;
       const change = changeOf(walk, entry);
-      if (base !== null && entry.upper.nlink > 1 && walk.above.at(-1)?.moved !== true && holdShared(shared, entry, { change, top: layer.base })) continue;
+      if (base !== null && entry.upper.nlink > 1 && walk.above.at(-1)?.moved !== true && holdShared(shared, entry, { change, top: layer.base, alike: () => start(walk, entry, { basePath: entry.path, kind: 'modify' }) })) continue;
       if (change === null || (base !== null && entry.path === '' && isAsMade(entry, layer))) continue;
       if (base === null && entry.path === '') top = change;
       else {

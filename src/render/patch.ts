@@ -91,7 +91,7 @@ function sectionsOf(change: Change, options: PatchOptions): Section[] | string {
   }
   const from = before === null || old === name ? null : old;
   const same = before !== null && before.mode === after.mode && before.content.equals(after.content);
-  if (same && from === null) return `only metadata differ (${change.meta.join(', ')})`;
+  if (same && from === null) return change.meta.length === 0 ? 'the contents are alike' : `only metadata differ (${change.meta.join(', ')})`;
   return [{ path: name, from, before, after }];
 }
 

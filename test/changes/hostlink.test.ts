@@ -42,6 +42,19 @@ test('so do several, in a new directory, beside a file of its own, and over anot
   expect(sh(world, 'cat $H/d/own; ls $U')).toBe('own\nbase\n');
   expect(changesIn(world)).toEqual([]);
 });
+test('over a file that is alike: only the link is the change, and an undo makes two files of them again', () => {
+  const pair = (name: string): string => `echo text >$H/${name}a; echo text >$H/${name}b; cp -a $H/${name}a $U/${name}a; ln $U/${name}a $U/${name}b`;
+  sh(world, `${pair('x')}; ${pair('linked')}; ln -f $H/linkeda $H/linkedb; ${pair('more')}; ln $H/moreb $H/morec; touch -d 2001-01-01 $H/xb`);
+  expect(changesIn(world)).toMatchObject([{ path: at(world, 'xb'), kind: 'modify', content: false, link: { path: at(world, 'xa'), same: true } }]);
+
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [], counts: { modify: 1 } });
+  expect(names('xa', 'xb')).toEqual([['xa', 2], ['xa', 2]]);
+  expect(changesIn(world)).toEqual([]);
+
+  expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+  expect(names('xa', 'xb')).toEqual([['xa', 1], ['xb', 1]]);
+  expect(sh(world, 'cat $H/xb; stat -c %Y $H/xb')).toBe('text\n978307200\n');
+});
 test.each([
   ['its content', 'echo more >>$U/new'],
   ['its mode', 'chmod 600 $U/new'],
