@@ -184,7 +184,7 @@ export function glance(store: Store, record: SandboxRecord, most: number): Glanc
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const changes: Change[] = [];
   let more = false;
-  for (const piece of scanOf(store, record, blindnessOf(record), { look: 'no', names: spokenNames(policy) })) {
+  for (const piece of scanOf(store, record, blindnessOf(record), { look: 'no' })) {
     more = changes.length + piece.length > most;
     changes.push(...piece.slice(0, most - changes.length));
     if (more) break;

@@ -64,9 +64,14 @@ export async function main(argv: readonly string[], root: string): Promise<void>
 
 /** In `agentfw … | less` the terminal is the pager's by now: Node must not set it back at its exit. */
 async function leaveTerminal(): Promise<void> {
-  if (isatty(1) || !(isatty(0) || isatty(2))) return;
+  if (isatty(1) || !(isatty(0) || isatty(2))) return endAtOnce();
   const { exitNow } = await import('../kernel/native.js');
   process.once('exit', (status) => exitNow(status));
+}
+
+/** All is written by then: what Node would take apart piece by piece goes with the process, 10 ms after a large diff. */
+function endAtOnce(): void {
+  process.once('exit', () => process.exit());
 }
 
 /** Commands whose own failures are 125, as they return another program's status. */
