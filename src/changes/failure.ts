@@ -18,6 +18,12 @@ export function isMachineError(error: unknown): boolean {
   return code === null || !OF_ONE_PATH.has(code);
 }
 
+const WORDS: Readonly<Record<string, string>> = {
+  EXDEV: 'another filesystem is mounted there',
+  // Of a file with several names, which is written in place; any other is exchanged, and goes on running.
+  ETXTBSY: 'a program runs it at the moment, and it has several names',
+};
+
 /** The kernel's refusal in words. `missing`: what ENOENT, ENOTDIR and ELOOP mean here. */
 export function refusalFor(path: Bytes, error: unknown, missing: Conflict = 'parent'): Refused {
   const code = errnoOf(error) ?? 'EIO';
@@ -26,7 +32,7 @@ export function refusalFor(path: Bytes, error: unknown, missing: Conflict = 'par
   if (code === 'EACCES' || code === 'EPERM') {
     return refused({ path }, 'permission', { text: conflictText('permission'), conflict: 'permission', code });
   }
-  const text = code === 'EXDEV' ? 'another filesystem is mounted there' : error instanceof Error ? error.message : String(error);
+  const text = WORDS[code] ?? (error instanceof Error ? error.message : String(error));
   return refused({ path }, 'failed', { text, code });
 }
 

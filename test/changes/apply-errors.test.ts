@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { applyPlan } from '../../src/changes/apply.js';
 import { commitStatus, type CommitResult } from '../../src/changes/result.js';
+import { undoCommit } from '../../src/changes/undo.js';
 import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { look } from '../crash/look.js';
@@ -162,6 +164,41 @@ describe('errors', () => {
     expect(refusals(result)).toEqual({ 'ro/x': 'permission' });
     expect(existsSync(join(world.host, 'y'))).toBe(true);
     chmodSync(join(world.host, 'ro'), 0o755);
+  });
+  test.runIf(isRoot)('what the host made immutable or append-only: it is refused by name, the rest lands, an undo takes that back', () => {
+    sh(world, 'for f in i a d/x e n; do mkdir -p $H/d; echo old >$H/$f; done');
+    try {
+      sh(world, 'chattr +i $H/i $H/d/x; chattr +a $H/a');
+    } catch {
+      // No filesystem with such attributes (tmpfs before 6.6).
+      return;
+    }
+    try {
+      sh(world, 'for f in i a n; do echo new >$U/$f; done; mkdir $U/d; wh $U/d/x; wh $U/e');
+      const before = look(world, 'host');
+      const result = commit(world);
+
+      expect(refusals(result)).toEqual({ i: 'permission', a: 'permission', 'd/x': 'permission' });
+      expect(sh(world, 'cd $H; cat i a d/x n; ls')).toBe('old\nold\nold\nnew\na\nd\ni\nn\n');
+      expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+      expect(look(world, 'host')).toBe(before);
+    } finally {
+      sh(world, 'chattr -i -a $H/i $H/a $H/d/x');
+    }
+  });
+  test('a file with several names that runs is refused with the reason; one with one name is exchanged', () => {
+    sh(world, 'cp /bin/sleep $H/one; cp /bin/sleep $H/many; ln $H/many $H/more; for f in one many; do echo new >$U/$f; done');
+    const running = ['one', 'many'].map((name) => spawn(join(world.host, name), ['1000'], { stdio: 'ignore' }));
+    try {
+      const result = commit(world);
+
+      expect(result.refused.map(({ path, text }) => [path.slice(-4), text])).toEqual([['many', 'a program runs it at the moment, and it has several names']]);
+      expect(readFileSync(join(world.host, 'one'), 'utf8')).toBe('new\n');
+      expect(statSync(join(world.host, 'more')).nlink).toBe(2);
+      expect(running.map(({ exitCode }) => exitCode)).toEqual([null, null]);
+    } finally {
+      for (const child of running) child.kill('SIGKILL');
+    }
   });
   test('directories without write permission move, and keep their modes (E39, E47)', () => {
     sh(world, 'mkdir -p $H/old/in $H/d; echo x >$H/old/in/x; chmod 555 $H/old/in $H/old; wh $U/old; mkdir -p $U/new/in $U/d; echo n >$U/new/in/n; chmod 555 $U/new/in $U/new; echo f >$U/d/f; chmod 555 $U/d');
