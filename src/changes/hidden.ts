@@ -1,4 +1,4 @@
-import { parentOf, type Bytes } from '../bytes.js';
+import { isWithin, parentOf, type Bytes } from '../bytes.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Change, Conflict } from './change.js';
 
@@ -12,21 +12,29 @@ export interface Blindness {
 
 export function blindnessOf({ mounts }: Pick<SandboxRecord, 'mounts'>): Blindness {
   const hidden = new Set(mounts.flatMap(({ path, decision }) => (decision === 'hide' || decision === 'stand-in' ? [path] : [])));
-  // Changes come directory by directory.
-  let last = { dir: '', hidden: false };
+  // Changes come directory by directory, each near the one before.
+  let last: Seen = { dir: '/' as Bytes, under: hidden.has('/' as Bytes) ? ('/' as Bytes) : null };
   const isHidden = (path: Bytes, dir: Bytes = parentOf(path)): boolean => {
     if (hidden.size === 0) return false;
-    if (dir !== last.dir) last = { dir, hidden: isBelow(dir, hidden) };
-    return last.hidden || hidden.has(path);
+    if (dir !== last.dir) last = { dir, under: hiderOf(dir, hidden, last) };
+    return last.under !== null || hidden.has(path);
   };
   return { isHidden, above: new Set() };
 }
 
-/** One of the paths, or below one. */
-function isBelow(path: Bytes, paths: ReadonlySet<Bytes>): boolean {
-  for (let at = path; ; at = parentOf(at)) {
-    if (paths.has(at)) return true;
-    if (at === '/') return false;
+interface Seen {
+  readonly dir: Bytes;
+  /** the hidden path that it is or lies below */
+  readonly under: Bytes | null;
+}
+
+/** The nearest of `paths` that `dir` is or lies below. From what is known of another directory, only the last names of a deep one are looked at. */
+function hiderOf(dir: Bytes, paths: ReadonlySet<Bytes>, known: Seen): Bytes | null {
+  const { under } = known;
+  if (under !== null && isWithin(dir, under)) return under;
+  for (let at = dir; ; at = parentOf(at)) {
+    if (paths.has(at)) return at;
+    if (at === '/' || (under === null && isWithin(known.dir, at))) return null;
   }
 }
 
