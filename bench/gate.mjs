@@ -1,5 +1,5 @@
-// Loopback, the gate (with policy, resolver and records), and a plain Node
-// CONNECT proxy side by side: the same clients and server, interleaved, best of
+// Loopback, the gate (with policy, resolver and records), a plain Node CONNECT
+// proxy and, as root, a bare relay into a namespace (relay.c: the floor) side by side: the same clients and server, interleaved, best of
 // ROUNDS. Needs `npm run build` and a C compiler.
 //
 //     node bench/gate.mjs [SECONDS [ROUNDS]]
@@ -90,6 +90,8 @@ async function main(seconds, rounds) {
   const peer = join(dir, 'peer');
   execFileSync('cc', ['-O2', '-pthread', '-o', peer, join(here, 'gate_peer.c')]);
   execFileSync('make', ['-s', '-C', join(here, '../driver'), '-f', 'gate.mk', 'build/gate-harness']);
+  const relay = join(dir, 'relay');
+  execFileSync('cc', ['-O2', '-pthread', '-o', relay, join(here, 'relay.c')]);
   const server = spawn(peer, ['server'], { stdio: ['ignore', 'pipe', 'inherit'] });
   const proxy = spawn(process.execPath, [self, 'proxy'], { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
@@ -99,6 +101,7 @@ async function main(seconds, rounds) {
     const ways = {
       direct: (argv) => output(spawn(argv[0], argv.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] })),
       gate: (argv) => throughGate(argv),
+      ...(process.getuid() === 0 ? { relay: (argv) => output(spawn(relay, [web, source, sink, '--', ...argv], { stdio: ['ignore', 'pipe', 'inherit'] })) } : {}),
       proxy: (argv) => output(spawn(argv[0], argv.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] })),
     };
     const best = {};
@@ -146,9 +149,9 @@ async function throughGate(argv) {
 
 function print(best) {
   console.log(`${readFileSync('/proc/loadavg', 'utf8').split(' ')[0]} load\n`);
-  console.log('| | direct | gate | | CONNECT proxy | |\n|---|---|---|---|---|---|');
-  for (const [name, { direct, gate, proxy }] of Object.entries(best)) {
+  console.log('| | direct | gate | | bare relay | | CONNECT proxy | |\n|---|---|---|---|---|---|---|---|');
+  for (const [name, { direct, gate, relay, proxy }] of Object.entries(best)) {
     const part = (value) => (value === undefined ? '' : `${(value / direct).toFixed(2)} ×`);
-    console.log(`| ${name} | ${direct} | ${gate} | ${part(gate)} | ${proxy ?? ''} | ${part(proxy)} |`);
+    console.log(`| ${name} | ${direct} | ${gate} | ${part(gate)} | ${relay ?? ''} | ${part(relay)} | ${proxy ?? ''} | ${part(proxy)} |`);
   }
 }
