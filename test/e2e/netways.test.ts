@@ -1,5 +1,5 @@
 /** Ways around a gate that others had: no proxy to be talked past, no switch to be found, no rule to be changed while it runs. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -71,7 +71,7 @@ if sys.argv[3] == "yes":
       expect(Number(tunnel?.detail['down'])).toBeGreaterThan(5000);
     });
 
-    gated.test('there is no proxy port on the host, and what answers questions is not in the view (NT22, NT23)', async () => {
+    gated.test('there is no proxy port on the host, and what answers questions is not in the view, nor any other account’s (NT22, NT23, PO11)', async () => {
       const [program = '', ...words] = world.words(['run', '--tag', 'nt22', '--net', 'deny', '--', 'sleep', '1000']);
       const child = spawn(program, words, { cwd: area.project, env: { ...area.env }, stdio: 'ignore' });
       try {
@@ -88,6 +88,11 @@ if sys.argv[3] == "yes":
         const inside = await area.cli(['exec', 'nt22', 'ls', control]);
         expect(inside.status).not.toBe(0);
         expect(inside.stderr).toContain('No such file');
+        // Nor can another account of this machine answer for it: it doesn't even see the socket.
+        const other = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--'];
+        const knock = spawnSync(other[0]!, [...other.slice(1), python, '-c', 'import socket,sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])', control], { encoding: 'utf8', cwd: '/' });
+        expect(knock.status).toBe(1);
+        expect(knock.stderr).toContain('PermissionError');
       } finally {
         await area.cli(['kill', 'nt22']);
         if (child.exitCode === null) await once(child, 'exit');
