@@ -1,10 +1,10 @@
 /** attacks.md E, F: ways of opening a socket that are none of a usual client, tried in a whole run. */
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
-import { createArea, identities, jsonOf, python, repository, type Area } from '../helpers/sandbox.js';
-import { ALLOWED, makeWorld, startUpstream, type Upstream, type World } from '../helpers/upstream.js';
+import { identities, jsonOf, python, repository, type Area } from '../helpers/sandbox.js';
+import { ALLOWED, inWorld, type Upstream, type World } from '../helpers/upstream.js';
 
 const script = join(repository, 'test/attack/net.py');
 const FORBIDDEN = /^forbidden$/;
@@ -58,15 +58,7 @@ for (const identity of identities()) {
     let area: Area;
     let up: Upstream;
     let world: World;
-    beforeAll(async () => {
-      area = createArea(identity);
-      up = await startUpstream();
-      world = makeWorld(area, up.port);
-    });
-    afterAll(async () => {
-      await area.remove();
-      await up.close();
-    });
+    inWorld(identity, (made) => ({ area, up, world } = made));
 
     for (const rung of ['tproxy', 'redir', 'notify']) {
       gated.test(`none gets out but by the name that a rule allows, and each refusal is on record (AU07, rung ${rung})`, async () => {

@@ -2,12 +2,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { eventually, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
 import { childrenOf, exists, parentOf } from '../helpers/processes.js';
-import { ALLOWED, INWARD, makeWorld, OTHER, startUpstream, type Upstream, type World } from '../helpers/upstream.js';
+import { ALLOWED, INWARD, inWorld, OTHER, type Upstream, type World } from '../helpers/upstream.js';
 
 interface Questions {
   readonly questions: readonly { readonly id: string; readonly tag: string; readonly rule: string; readonly who: { readonly exe: string } }[];
@@ -26,15 +26,7 @@ for (const identity of identities()) {
     let area: Area;
     let up: Upstream;
     let world: World;
-    beforeAll(async () => {
-      area = createArea(identity);
-      up = await startUpstream();
-      world = makeWorld(area, up.port);
-    });
-    afterAll(async () => {
-      await area.remove();
-      await up.close();
-    });
+    inWorld(identity, (made) => ({ area, up, world } = made));
 
     const run = (flags: readonly string[], script: string, env: Readonly<Record<string, string>> = {}): Promise<Outcome> => world.cli(['run', ...flags, '--', 'sh', '-c', script], { env });
     const denials = async (tag: string): Promise<readonly AuditRecord[]> =>

@@ -4,11 +4,11 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { chownSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, helpers, identities, jsonOf, ownSleep, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
-import { makeWorld, OTHER, RULES, startUpstream, type Upstream, type World } from '../helpers/upstream.js';
+import { eventually, helpers, identities, jsonOf, ownSleep, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { inWorld, OTHER, RULES, type Upstream, type World } from '../helpers/upstream.js';
 
 const [GET = '', RAW = '', ASKED = '', REGISTRY = ''] = RULES;
 
@@ -19,15 +19,7 @@ for (const identity of identities()) {
     let area: Area;
     let up: Upstream;
     let world: World;
-    beforeAll(async () => {
-      area = createArea(identity);
-      up = await startUpstream();
-      world = makeWorld(area, up.port);
-    });
-    afterAll(async () => {
-      await area.remove();
-      await up.close();
-    });
+    inWorld(identity, (made) => ({ area, up, world } = made));
 
     const file = (name: string, text: string, mode = 0o600): string => {
       const path = join(area.dir, name);

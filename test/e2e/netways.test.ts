@@ -3,12 +3,12 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
 import { childrenOf, parentOf } from '../helpers/processes.js';
-import { createArea, eventually, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
-import { ALLOWED, makeWorld, OTHER, startUpstream, type Upstream, type World } from '../helpers/upstream.js';
+import { eventually, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { ALLOWED, inWorld, OTHER, type Upstream, type World } from '../helpers/upstream.js';
 
 for (const identity of identities()) {
   const gated = needs('root', 'userns', 'overlay', 'curl');
@@ -17,15 +17,7 @@ for (const identity of identities()) {
     let area: Area;
     let up: Upstream;
     let world: World;
-    beforeAll(async () => {
-      area = createArea(identity);
-      up = await startUpstream();
-      world = makeWorld(area, up.port);
-    });
-    afterAll(async () => {
-      await area.remove();
-      await up.close();
-    });
+    inWorld(identity, (made) => ({ area, up, world } = made));
 
     const run = (flags: readonly string[], script: string): Promise<Outcome> => world.cli(['run', ...flags, '--', 'sh', '-c', script]);
     const shown = async (tag: string): Promise<{ readonly driver: number }> =>

@@ -9,7 +9,8 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { Area, Outcome, RunOptions } from './sandbox.js';
+import { afterAll, beforeAll } from 'vitest';
+import { createArea, type Area, type Identity, type Outcome, type RunOptions } from './sandbox.js';
 
 export interface Upstream {
   readonly port: number;
@@ -67,7 +68,22 @@ export interface World {
   readonly env: Readonly<Record<string, string>>;
 }
 
-export function makeWorld(area: Area, port: number): World {
+/** One world for all tests of a block; `use` is told of it before the first. */
+export function inWorld(identity: Identity, use: (made: { readonly area: Area; readonly up: Upstream; readonly world: World }) => void): void {
+  let area: Area;
+  let up: Upstream;
+  beforeAll(async () => {
+    area = createArea(identity);
+    up = await startUpstream();
+    use({ area, up, world: makeWorld(area, up.port) });
+  });
+  afterAll(async () => {
+    await area.remove();
+    await up.close();
+  });
+}
+
+function makeWorld(area: Area, port: number): World {
   const dir = join(area.home, '.config/agentfw');
   for (const path of [join(area.home, '.config'), dir]) {
     mkdirSync(path, { recursive: true, mode: 0o700 });
