@@ -1,4 +1,5 @@
 import { string } from '@oclif/core/flags';
+import { AgentfwError } from '../errors.js';
 import { acceptedNames } from '../sandbox/accepted.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { escapeForTerminal } from '../ui/escape.js';
@@ -22,7 +23,9 @@ export default class Selftest extends AgentfwCommand {
     const { processContext } = await import('../ui/context.js');
     const { selfTest } = await import('../sandbox/selftest.js');
     const { contentOf } = await import('../changes/show.js');
-    const { attempts, degraded } = await selfTest(processContext(), acceptedNames(flags['accept-degraded'] ?? []), contentOf);
+    const { attempts, degraded } = await selfTest(processContext(), acceptedNames(flags['accept-degraded'] ?? []), contentOf).catch((error: unknown) => {
+      throw asOwn(error);
+    });
     const fallen = attempts.filter(({ held }) => !held);
     if (flags.json === true) {
       this.printer.json({ version: 1, held: fallen.length === 0, attempts, degraded });
@@ -37,4 +40,10 @@ export default class Selftest extends AgentfwCommand {
     this.printer.say(fallen.length === 0 ? `All ${plural(attempts.length, 'wall')} held.` : `${plural(fallen.length, 'wall')} of ${attempts.length} did not hold.`);
     return fallen.length === 0 ? 0 : 1;
   }
+}
+
+/** A start that failed is 125 for who starts agents: this command has failed. */
+function asOwn(error: unknown): unknown {
+  if (!(error instanceof AgentfwError) || error.status < 125) return error;
+  return new AgentfwError(error.code, error.message, { cause: error.cause, status: 1, ...(error.hint === null ? {} : { hint: error.hint }) });
 }

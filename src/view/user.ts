@@ -191,11 +191,16 @@ function placeChild(draft: Draft, path: Bytes, bare: boolean): void {
   else if (stat.size > MAX_COPIED) addReadOnly(draft, path, 'too large to be copied into a skeleton');
 }
 
+/** The host's own directory will lie there: a layer would be covered by it. */
+function isPassedThrough({ options }: Draft, path: Bytes): boolean {
+  return options.passthrough.some((one) => isWithin(path, one.path));
+}
+
 /** Makes a tree of the user's (project, home) writable where it lies, if the host lets the user write it. */
 export function placeTree(draft: Draft, path: Bytes): void {
   const region = regionOf(draft, path);
   if (path === '/' || draft.facts.lstat(path)?.type !== 'dir') return;
-  if (region.kind === 'passthrough' || region.kind === 'bare') return;
+  if (region.kind === 'passthrough' || region.kind === 'bare' || isPassedThrough(draft, path)) return;
   if (region.kind === 'read-only') return overReadOnly(draft, path);
   const root = region.kind === 'overlay' ? layerRootFor(draft, path, region.path) : path;
   if (root === null) return;

@@ -181,21 +181,23 @@ describe('a run behind policy, questions and records', () => {
     expect(out).toContain('ask.answer');
   });
 
-  test.each(['deny', 'revoke'] as const)('PO11 a `net %s` while addresses are looked up holds for what is found', async (op) => {
-    let release: () => void = () => undefined;
-    let lookups = 0;
-    // The first lookup is for the name's own address; the second is to dial, and takes its time.
-    const onResolve = (): Promise<void> | void => ((lookups += 1) === 2 ? new Promise((resolve) => (release = resolve)) : undefined);
-    const run = await start(sh(`${curl('a.test')}; ${curl('a.test')}`), await policyOf({ allow: ['a.test'] }), {}, onResolve);
-    await expect.poll(() => lookups).toBe(2);
-    if (op === 'revoke') run.gate.asking.preset(`a.test:${port}`, 'allow', 'net');
-    expect(await askSandbox(dir, { do: 'net', op, rule: `a.test:${port}` })).toMatchObject({ ok: true });
-    release();
-    const { out, log } = await finish(run);
+  for (const op of ['deny', 'revoke'] as const) {
+    withCurl.test(`PO11 a \`net ${op}\` while addresses are looked up holds for what is found`, async () => {
+      let release: () => void = () => undefined;
+      let lookups = 0;
+      // The first lookup is for the name's own address; the second is to dial, and takes its time.
+      const onResolve = (): Promise<void> | void => ((lookups += 1) === 2 ? new Promise((resolve) => (release = resolve)) : undefined);
+      const run = await start(sh(`${curl('a.test')}; ${curl('a.test')}`), await policyOf({ allow: ['a.test'] }), {}, onResolve);
+      await expect.poll(() => lookups).toBe(2);
+      if (op === 'revoke') run.gate.asking.preset(`a.test:${port}`, 'allow', 'net');
+      expect(await askSandbox(dir, { do: 'net', op, rule: `a.test:${port}` })).toMatchObject({ ok: true });
+      release();
+      const { out, log } = await finish(run);
 
-    expect(log.filter(({ kind }) => kind === 'conn')[0]).toMatchObject({ verdict: 'deny', rule: 'ask.answer' });
-    expect(out.match(/Forbidden by agentfw/g)).toHaveLength(op === 'deny' ? 2 : 1);
-  });
+      expect(log.filter(({ kind }) => kind === 'conn')[0]).toMatchObject({ verdict: 'deny', rule: 'ask.answer' });
+      expect(out.match(/Forbidden by agentfw/g)).toHaveLength(op === 'deny' ? 2 : 1);
+    });
+  }
 
   withCurl.test('nobody can answer: refused at once, and listed as a ready-made rule', async () => {
     const run = await start(sh(`${curl('x.test')}; ${curl('x.test')}`), await policyOf({}), { enabled: false });

@@ -1,4 +1,4 @@
-import { mkdtempSync, openSync, closeSync, constants } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, closeSync, constants } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
@@ -15,7 +15,7 @@ afterEach(() => {
   for (const fd of fds.splice(0)) closeSync(fd);
   // Not rmSync: it can't remove trees deeper than PATH_MAX or unreadable ones.
   for (const dir of dirs.splice(0)) {
-    if (process.getuid?.() !== 0) execFileSync('chmod', ['-R', 'u+rwx', '--', dir]);
+    if (process.getuid?.() !== 0 && existsSync(dir)) execFileSync('chmod', ['-R', 'u+rwx', '--', dir]);
     execFileSync('rm', ['-rf', '--', dir]);
   }
 });

@@ -112,6 +112,18 @@ describe('a plain user', () => {
     ]);
   });
 
+  test('what is passed through has no layer beneath it, the working directory neither', () => {
+    const { ops, layers } = plan({
+      ...base,
+      host: `${BASIC}
+/tmp/p/proj/  755  me`,
+      options: { cwd: '/tmp/p/proj' as Bytes, trees: ['/tmp/p/proj'] as Bytes[], passthrough: passed('/tmp/p') },
+    });
+
+    expect(ops).toContainEqual({ op: 'bind', src: '/tmp/p', dst: '/tmp/p', write: true });
+    expect(layers.filter(({ base: path }) => path.startsWith('/tmp/'))).toEqual([]);
+  });
+
   test('the real resolv.conf is bound where the link in /etc points', () => {
     const { ops } = plan({
       ...base,
