@@ -1,4 +1,4 @@
-import { accessSync, constants, lstatSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { accessSync, closeSync, constants, lstatSync, openSync, readFileSync, readSync, readlinkSync, realpathSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { fromBuffer, toBuffer } from '../bytes.js';
 import { AT_FDCWD } from './kernel.js';
@@ -53,7 +53,16 @@ export function boundSockets(): Bytes[] {
 /** The beginning of a regular file, for `#!` lines and git's pointer files; null when it can't be read. */
 export function readStart(path: Bytes, bytes: number): Bytes | null {
   if (statOf(path)?.type !== 'file') return null;
-  return attempt(() => readFileSync(toBuffer(path)).subarray(0, bytes).toString('latin1') as Bytes);
+  // An agent's program may have hundreds of megabytes.
+  return attempt(() => {
+    const fd = openSync(toBuffer(path), constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const start = Buffer.alloc(bytes);
+      return start.toString('latin1', 0, readSync(fd, start, 0, bytes, 0)) as Bytes;
+    } finally {
+      closeSync(fd);
+    }
+  });
 }
 
 function statOf(path: Bytes): HostStat | null {
