@@ -6,6 +6,7 @@ import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { withCommitLock } from './commit-lock.js';
 import { RESULT } from './conclude.js';
+import type { Meanings } from './epoch.js';
 import { JOURNAL, readHeader } from './journal.js';
 import type { Counts } from './result.js';
 import type { StoreContext } from './store-context.js';
@@ -96,6 +97,18 @@ function resultInfo(fields: Fields): Plain {
     refused: Array.isArray(fields['refused']) ? fields['refused'].map((one) => bytesField(objectField(one, 'refused')['path'], 'path')) : [],
     kept: typeof fields['kept'] === 'number' ? fields['kept'] : null,
   };
+}
+
+/** What the git indexes that a commit landed say; none of an older store's. */
+export function meaningsOf({ kernel, stateDir }: StoreContext, id: string): Meanings {
+  const text = readWhole(kernel, joinBytes(commitDir(stateDir, id as Bytes), RESULT));
+  const indexes = text === null ? undefined : objectField(JSON.parse(text.toString('utf8')), 'result')['indexes'];
+  const meanings: Meanings = new Map();
+  for (const one of Array.isArray(indexes) ? indexes : []) {
+    const fields = objectField(one, 'index');
+    meanings.set(bytesField(fields['path'], 'path'), textField(fields['says'], 'says'));
+  }
+  return meanings;
 }
 
 function vaultsOf(ctx: StoreContext, id: string): ReadonlySet<Bytes> {

@@ -2,7 +2,7 @@ import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
 import { encodeBytes } from '../fields.js';
 import { replaceFile } from '../kernel/files.js';
-import { appendEpochs } from './epoch.js';
+import { appendEpochs, type Meanings } from './epoch.js';
 import type { Header } from './journal.js';
 import { LandedList } from './landed.js';
 import { NO_LANDED, type CommitResult, type Counts, type Landed, type Refused } from './result.js';
@@ -63,8 +63,8 @@ export function conclude(ctx: StoreContext, { header, running, refused }: Conclu
     removeVaults(ctx.kernel, ctx.stateDir, rooms.roots, header.id);
     return nothing(header, result.refused);
   }
-  appendEpochs(ctx, header, running);
-  writeResult(ctx, header, { ...result, kept: keptBytes(running) });
+  const meanings = appendEpochs(ctx, header, running);
+  writeResult(ctx, header, { ...result, kept: keptBytes(running), meanings });
   return result;
 }
 
@@ -105,11 +105,18 @@ function keepsOld(running: Running): boolean {
   return false;
 }
 
-function writeResult({ kernel, stateDir }: StoreContext, header: Header, result: CommitResult & { readonly kept: number | null }): void {
+interface Outcome extends CommitResult {
+  /** null: not known without a look */
+  readonly kept: number | null;
+  readonly meanings: Meanings;
+}
+
+function writeResult({ kernel, stateDir }: StoreContext, header: Header, result: Outcome): void {
   const { id, tag, created, note, digest, undoes } = header;
   const { state, counts, error, kept } = result;
   const refused = result.refused.map((one) => ({ ...one, path: encodeBytes(one.path) }));
-  const plain = { version: 1, id, tag, created, note, digest, undoes, state, counts, refused, error: error?.text ?? null, kept };
+  const indexes = [...result.meanings].map(([path, says]) => ({ path: encodeBytes(path), says }));
+  const plain = { version: 1, id, tag, created, note, digest, undoes, state, counts, refused, error: error?.text ?? null, kept, indexes };
   replaceFile(kernel, joinBytes(commitDir(stateDir, id), RESULT), `${JSON.stringify(plain)}\n`);
 }
 
@@ -126,7 +133,7 @@ interface TakenBack {
  */
 export function takenBack(ctx: StoreContext, { header, running, refused, error }: TakenBack): CommitResult {
   const result: CommitResult = { ...nothing(header, refused), state: 'rolled-back', error };
-  if (keepsOld(running)) writeResult(ctx, header, { ...result, kept: null });
+  if (keepsOld(running)) writeResult(ctx, header, { ...result, kept: null, meanings: new Map() });
   else removeVaults(ctx.kernel, ctx.stateDir, running.rooms.roots, header.id);
   return result;
 }

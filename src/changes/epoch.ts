@@ -38,22 +38,34 @@ const FILE = 'epochs' as Bytes;
 /** of a path that agentfw took away */
 const NOTHING = '0 0 0 0 0';
 
-/** Appends what this journal landed. Repeating it adds the same again, which does no harm. */
-export function appendEpochs(ctx: StoreContext, header: Header, running: Running): void {
-  const dir = joinBytes(joinBytes(ctx.stateDir, 'sandboxes' as Bytes), header.tag as Bytes);
-  if (header.tag === '' || ctx.kernel.statOrNull(AT_FDCWD, dir) === null) return;
+/** By path, what a git index says. */
+export type Meanings = Map<Bytes, string>;
+
+/**
+ * Appends what this journal landed, and returns what the git indexes among it
+ * say. Repeating it adds the same again, which does no harm.
+ */
+export function appendEpochs(ctx: StoreContext, header: Header, running: Running): Meanings {
+  const meanings: Meanings = new Map();
   const landedNs = ctx.kernel.stat(running.writer.fd, '' as Bytes).mtimeNs;
+  const lines = linesOf(running, landedNs, meanings);
+  const dir = joinBytes(joinBytes(ctx.stateDir, 'sandboxes' as Bytes), header.tag as Bytes);
+  if (header.tag === '' || ctx.kernel.statOrNull(AT_FDCWD, dir) === null) {
+    while (lines.next().done !== true);
+    return meanings;
+  }
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
   const fd = ctx.kernel.open(AT_FDCWD, joinBytes(dir, FILE), flags, 0o600);
   try {
     const writer = { fd, disk: ctx.disk ?? nodeDisk, at: 0 };
     // A record that a crash cut short is written over.
     for (const frame of framesIn(fd)) writer.at = frame.end;
-    writeList(writer, 'E', linesOf(running, landedNs));
+    writeList(writer, 'E', lines);
     ctx.kernel.fsync(fd);
   } finally {
     ctx.kernel.close(fd);
   }
+  return meanings;
 }
 
 /**
@@ -61,7 +73,7 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
  * what happened to it before `landedNs` was our own doing, unless it changed
  * the content stamps too.
  */
-function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint): Generator<string> {
+function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint, meanings: Meanings): Generator<string> {
   for (const [index, step] of numbered(steps)) {
     if (refused.has(index) || step.act === 'drop' || rooms.roots[step.host.root]?.as !== undefined) continue;
     // A name that came or went made the ctime of the file new.
@@ -70,28 +82,40 @@ function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint): Generat
     if (other !== null && file !== null) yield `${absolute(rooms.roots, other)}\0${file.ino} ${file.size} ${file.mtimeNs} ${landedNs} 0\0`;
     const path = absolute(rooms.roots, step.host);
     const { ino, size, mtimeNs } = landedIdent(step) ?? GONE;
-    yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}${meaningOf(rooms, step)}\0`;
-    if (step.tree && step.act !== 'take') yield* indexLines(rooms, step, landedNs);
+    const meaning = meaningOf(rooms, step);
+    if (meaning !== null) meanings.set(path, meaning);
+    const said = meaning === null ? '' : ` ${meaning}`;
+    yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}${said}\0`;
+    if (step.tree && step.act !== 'take') yield* indexLines(rooms, step, { landedNs, meanings });
   }
 }
 
 /** What a git index says that landed; nothing of one that was written again since. */
-function meaningOf(rooms: Rooms, step: Step): string {
-  if (step.type !== 'file' || step.act === 'take' || !mayBeIndex(step.host.path)) return '';
+function meaningOf(rooms: Rooms, step: Step): string | null {
+  if (step.type !== 'file' || step.act === 'take' || !mayBeIndex(step.host.path)) return null;
   const read = readIndex(rooms, step.host);
-  return read === null || !isIdent(read.stat, landedIdent(step)) ? '' : ` ${read.meaning}`;
+  return read === null || !isIdent(read.stat, landedIdent(step)) ? null : read.meaning;
+}
+
+interface Reading {
+  readonly landedNs: bigint;
+  readonly meanings: Meanings;
 }
 
 /** A new work tree or git directory has one, which host and agent go on writing. */
-function* indexLines(rooms: Rooms, { host }: Step, landedNs: bigint): Generator<string> {
+function* indexLines(rooms: Rooms, { host }: Step, { landedNs, meanings }: Reading): Generator<string> {
   const path = joinBytes(host.path, (nameOf(host.path) === '.git' ? 'index' : '.git/index') as Bytes);
   const read = readIndex(rooms, { root: host.root, path });
   if (read === null) return;
   const { ino, size, mtimeNs, ctimeNs } = read.stat;
-  if (ctimeNs <= landedNs) yield `${absolute(rooms.roots, { root: host.root, path })}\0${ino} ${size} ${mtimeNs} ${landedNs} 0 ${read.meaning}\0`;
+  if (ctimeNs > landedNs) return;
+  const at = absolute(rooms.roots, { root: host.root, path });
+  meanings.set(at, read.meaning);
+  yield `${at}\0${ino} ${size} ${mtimeNs} ${landedNs} 0 ${read.meaning}\0`;
 }
 
-function readIndex(rooms: Rooms, place: Place): { readonly stat: Stat; readonly meaning: string } | null {
+/** A git index that a path has now; null for anything else. */
+export function readIndex(rooms: Rooms, place: Place): { readonly stat: Stat; readonly meaning: string } | null {
   const { kernel } = rooms;
   let fd: Fd | null = null;
   try {

@@ -9,6 +9,7 @@ import type { Draft, Entry, Plan } from './draft.js';
 import { metaOf } from './duplicate.js';
 import { canRename } from './facts.js';
 import { conflicted, isMachineError, refusalFor } from './failure.js';
+import { readIndex, type Meanings } from './epoch.js';
 import { fileTypeOf } from './filetype.js';
 import { encodeStep } from './journal-step.js';
 import { JOURNAL, type Journal } from './journal.js';
@@ -20,6 +21,7 @@ import type { Refused } from './result.js';
 import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { inOrder } from './sequence.js';
 import type { StoreContext } from './store-context.js';
+import { keepRepositories } from './undo-git.js';
 import { isOwnWork, laterWork, type LaterWork } from './undo-later.js';
 import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step } from './step.js';
 import { commitDir } from './vault.js';
@@ -33,6 +35,7 @@ interface Undoing {
   readonly landedNs: bigint;
   /** read when it is asked for: seldom */
   readonly later: () => LaterWork;
+  readonly meanings: Meanings;
   readonly refused: Refused[];
   /** of the commit */
   readonly steps: readonly Step[];
@@ -44,17 +47,19 @@ export interface Undoable {
   readonly closed: string | null;
   /** what an earlier undo refused; null: there was none */
   readonly only?: ReadonlySet<Bytes> | null;
+  /** what the git indexes that it landed say */
+  readonly meanings?: Meanings;
 }
 
 /** The opposite of each landed step, from the last to the first; what is no longer as it landed is refused. */
-export function planUndo(ctx: StoreContext, id: string, { journal, closed, only = null }: Undoable): Plan {
+export function planUndo(ctx: StoreContext, id: string, { journal, closed, only = null, meanings = new Map() }: Undoable): Plan {
   const { kernel } = ctx;
   const landedNs = kernel.stat(AT_FDCWD, joinBytes(commitDir(ctx.stateDir, id), JOURNAL)).mtimeNs;
   const refill = refillOf(journal, journal.header.roots.map(undoRoot(journal.header.roots)));
   const rooms = openRooms(kernel, refill.roots);
   try {
     let later: LaterWork | null = null;
-    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), refused: [], steps: journal.steps, drafts: [] };
+    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, refused: [], steps: journal.steps, drafts: [] };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
       const step = journal.steps[index] as Step;
       if (!journal.refused.has(index) && only?.has(absolute(rooms.roots, step.host)) !== false) planStep(undoing, step);
@@ -107,10 +112,20 @@ const OPPOSITE: Readonly<Record<Step['act'], Opposite>> = {
 function unplace(undoing: Undoing, step: Step): Planned {
   const now = statPlace(undoing.rooms, step.host);
   if (now === null) return null;
-  if (!isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
+  if (!isAsLanded(undoing, step, now)) return surprise({ ...step, old: step.fresh }, now);
   if (step.link !== null) return unlink(undoing, step, now);
   const covers = untouched(undoing, step, now);
   return covers === null ? 'changed' : draft(undoing, step, { act: 'take', kind: 'delete', old: now, covers });
+}
+
+/** A git index is, as long as it says the same: `git status` writes it anew. */
+function isAsLanded({ rooms, meanings }: Undoing, { host, fresh }: Step, now: Stat): boolean {
+  return isIdent(now, fresh) || saysAsLanded({ rooms, meanings }, host);
+}
+
+function saysAsLanded({ rooms, meanings }: Pick<Undoing, 'rooms' | 'meanings'>, place: Place): boolean {
+  const meaning = meanings.get(absolute(rooms.roots, place));
+  return meaning !== undefined && readIndex(rooms, place)?.meaning === meaning;
 }
 
 /** The name goes, the file stays under its other one: there is nothing to keep. */
@@ -150,16 +165,29 @@ function isSameFile(a: Ident, b: Ident): boolean {
   return a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs;
 }
 
+/** The git index of a directory that landed, if it was only written anew, and the directory that it was renamed in. */
+function renewedIn({ rooms, meanings }: Undoing, tree: Place): ReadonlySet<Bytes> {
+  const inside = ['index', '.git/index'] as readonly string[] as readonly Bytes[];
+  const index = inside.find((path) => saysAsLanded({ rooms, meanings }, below(tree, path)));
+  return new Set(index === undefined ? [] : [index, splitPath(index).dir]);
+}
+
+/** The host did something to it since the commit. */
+function isHosts({ landedNs, later }: Undoing, path: Bytes, stat: Stat): boolean {
+  return stat.ctimeNs > landedNs && !isOwnWork(later(), path, stat, fileTypeOf(stat) === 'dir');
+}
+
 /** All that a landed directory holds now; null when the host changed something in it. */
 function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
   if (step.fresh?.fmt !== constants.S_IFDIR) return [];
   const { rooms, landedNs } = undoing;
   const top = absolute(rooms.roots, step.host);
   let ours = false;
+  const renewed = renewedIn(undoing, step.host);
   const isNew = (path: Bytes, stat: Stat): boolean => {
     if (stat.ctimeNs <= landedNs) return false;
     ours = true;
-    return !isOwnWork(undoing.later(), path === '' ? top : joinBytes(top, path), stat, fileTypeOf(stat) === 'dir');
+    return !renewed.has(path) && isHosts(undoing, path === '' ? top : joinBytes(top, path), stat);
   };
   // Opening it up for the walk, where it has no permissions, makes its ctime new: the look comes first.
   if (isNew('' as Bytes, now)) return null;
@@ -177,8 +205,8 @@ function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
 function unswap(undoing: Undoing, step: Step): Planned {
   if (step.twin !== null) return relink(undoing, step, step.twin);
   const now = statPlace(undoing.rooms, step.host);
-  if (!isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
-  const covers = untouched(undoing, step, now as Stat);
+  if (now === null || !isAsLanded(undoing, step, now)) return surprise({ ...step, old: step.fresh }, now);
+  const covers = untouched(undoing, step, now);
   const kept = keptOf(undoing, step);
   if (covers === null) return 'changed';
   return { ...draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers, kept }), twin: twinOf(undoing, step, now) };
@@ -291,7 +319,9 @@ function entriesOf(rooms: Rooms, tree: Place): Entry[] {
   return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-function planFrom(id: string, journal: Journal, { rooms, drafts, refused: found }: Undoing): Plan {
+function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {
+  const { rooms } = undoing;
+  const { drafts, refused: found } = keepRepositories(undoing, { rooms, isNew: (path, stat) => isHosts(undoing, path, stat) });
   const hash = createHash('sha256').update(`undo ${id}\n`);
   for (const step of journal.steps) hash.update(encodeStep(step), 'latin1');
   return {

@@ -1,6 +1,6 @@
 import { AgentfwError } from '../errors.js';
 import { applyLocked } from './apply.js';
-import { commitInfos, type CommitInfo } from './commits.js';
+import { commitInfos, meaningsOf, type CommitInfo } from './commits.js';
 import { withCommitLock } from './commit-lock.js';
 import { nothing } from './conclude.js';
 import { readJournal, type Journal } from './journal.js';
@@ -26,7 +26,7 @@ export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = 
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
     if (box === 'running' && touchesLayer(journal)) throw running(info);
     const closed = box === 'gone' ? 'the sandbox that it was dropped from is gone' : null;
-    const plan = planUndo(ctx, info.id, { journal, closed, only: info.undoneBy === null ? null : new Set(info.left) });
+    const plan = planUndo(ctx, info.id, { journal, closed, only: info.undoneBy === null ? null : new Set(info.left), meanings: meaningsOf(ctx, info.id) });
     if (plan.steps.length === 0) return nothing(plan, plan.refused);
     return applyLocked({ ctx, plan, hooks, tag: info.tag });
   });

@@ -7,21 +7,20 @@ export interface EnvironmentOptions {
   /** what the policy makes of the user's environment */
   readonly built: BuiltEnvironment;
   readonly tag: string;
-  readonly mode: 'user' | 'root';
   readonly cwd: string;
   readonly account: { readonly name: string; readonly home: string; readonly shell: string };
 }
 
 /**
  * `git clone /path` makes hard links and refuses them when their inode number
- * is not the file's. Without privileges the kernel gives a new name of a file of
- * the base another number, so such a clone goes through git's own transport: it
- * copies either way. What is stored as the remote's URL stays as it was typed.
+ * is not the file's. The kernel gives a new name of a file of the base another
+ * number: without privileges always, with them when the file has several names
+ * already. So such a clone goes through git's own transport: it copies either way. What is stored as the remote's URL stays as it was typed.
  */
 const CLONE_BY_TRANSPORT = { key: 'url.file:///.insteadOf', value: '/' };
 
 /** `NAME=VALUE` for each variable that the agent gets: the policy's, and what no program does without. */
-export function environmentOf({ built, tag, mode, cwd, account }: EnvironmentOptions): readonly string[] {
+export function environmentOf({ built, tag, cwd, account }: EnvironmentOptions): readonly string[] {
   const result = new Map(Object.entries(built.env));
   const given = new Set(built.set);
   const defaults = { HOME: account.home, USER: account.name, LOGNAME: account.name, SHELL: account.shell, PATH: SEARCH_PATH };
@@ -33,7 +32,7 @@ export function environmentOf({ built, tag, mode, cwd, account }: EnvironmentOpt
   const temporary = result.get('TMPDIR');
   const isPrivate = temporary !== undefined && PRIVATE.some((dir) => temporary === dir || temporary.startsWith(`${dir}/`));
   if (isPrivate && !given.has('TMPDIR')) result.set('TMPDIR', '/tmp');
-  if (mode === 'user') addGitConfig(result, CLONE_BY_TRANSPORT);
+  addGitConfig(result, CLONE_BY_TRANSPORT);
   result.set('AGENTFW', '1');
   result.set('AGENTFW_TAG', tag);
   return [...result].filter(([name]) => name !== '' && !name.includes('=')).map(([name, value]) => `${name}=${value}`);

@@ -213,7 +213,7 @@ export function environmentFor(
   // The shell's own name for the directory, symlinks and all, as long as it leads there.
   const named = context.env['PWD'];
   const same = named?.startsWith('/') === true && hostFacts.realpath(fromText(named)) === cwd;
-  return environmentOf({ built, tag, account, mode: modeOf(context), cwd: same ? named : toText(cwd) });
+  return environmentOf({ built, tag, account, cwd: same ? named : toText(cwd) });
 }
 
 function valueIn(env: readonly string[], name: string): string {

@@ -4,9 +4,9 @@ import { environmentOf } from '../../src/sandbox/environment.js';
 const account = { name: 'u', home: '/home/u', shell: '/bin/bash' };
 
 /** `env` is what the policy let through, `set` the names that somebody gave a value. */
-function of(env: Record<string, string>, set: readonly string[] = [], mode: 'user' | 'root' = 'root'): Record<string, string> {
+function of(env: Record<string, string>, set: readonly string[] = []): Record<string, string> {
   const built = { env, kept: Object.keys(env), set, dropped: [], path: { moved: [], removed: [] } };
-  const entries = environmentOf({ built, tag: 't', mode, cwd: '/w', account });
+  const entries = environmentOf({ built, tag: 't', cwd: '/w', account });
   return Object.fromEntries(entries.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]));
 }
 
@@ -15,6 +15,7 @@ describe('the environment', () => {
     expect(of({})).toEqual({
       HOME: '/home/u', USER: 'u', LOGNAME: 'u', SHELL: '/bin/bash', PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       PWD: '/w', AGENTFW: '1', AGENTFW_TAG: 't',
+      GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'url.file:///.insteadOf', GIT_CONFIG_VALUE_0: '/',
     });
   });
 
@@ -24,13 +25,11 @@ describe('the environment', () => {
     });
   });
 
-  test('a plain user’s git clones a path by its transport, whatever else is set for it', () => {
-    expect(of({}, [], 'user')).toMatchObject({ GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'url.file:///.insteadOf', GIT_CONFIG_VALUE_0: '/' });
-    expect(of({ GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'a.b', GIT_CONFIG_VALUE_0: 'c' }, [], 'user')).toMatchObject({
+  test('git clones a path by its transport, whatever else is set for it', () => {
+    expect(of({ GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'a.b', GIT_CONFIG_VALUE_0: 'c' })).toMatchObject({
       GIT_CONFIG_COUNT: '2', GIT_CONFIG_KEY_0: 'a.b', GIT_CONFIG_KEY_1: 'url.file:///.insteadOf', GIT_CONFIG_VALUE_1: '/',
     });
-    expect(of({ GIT_CONFIG_COUNT: 'x' }, [], 'user')['GIT_CONFIG_COUNT']).toBe('x');
-    expect(of({}, [])).not.toHaveProperty('GIT_CONFIG_COUNT');
+    expect(of({ GIT_CONFIG_COUNT: 'x' })['GIT_CONFIG_COUNT']).toBe('x');
   });
 
   test.each([['/tmp/user/1000', '/tmp'], ['/var/tmp', '/tmp'], ['/home/u/tmp', '/home/u/tmp'], ['/tmpfiles', '/tmpfiles']])('TMPDIR %s becomes %s', (given, expected) => {
