@@ -7,6 +7,7 @@ import { copied, type Composed, type Draft, type Plan } from './draft.js';
 import { actOf, draftOf, relativeTo, treeEntries, type Drafting } from './drafting.js';
 import { holdsMore, isBelow, isHosts, outermost, stillUsed, takeBoth, undroppable } from './drops.js';
 import type { LayerFacts } from './facts.js';
+import { withoutObjects } from './git-needs.js';
 import { joinAll, newGroup } from './groups.js';
 import { copyBytesOf, keepLinks } from './links.js';
 import { conflictText, refusalOf, refused, takeOf, type Paths, type Rules, type Take } from './refusal.js';
@@ -176,9 +177,16 @@ function settleAll(planning: Planning): ReturnType<typeof settle> {
     refuseUndroppable(planning);
     refuseHalves(planning);
     refuseUnmoved(planning);
+    refuseWithoutObjects(planning);
     const found = settle(planning);
     if (planning.refusals.size === before) return found;
   }
+}
+
+function refuseWithoutObjects(planning: Planning): void {
+  if (planning.isAll && planning.refusals.size + planning.rules.take.size === 0) return;
+  const isLanding = (change: JudgedChange): boolean => lands(planning, change) && !isDropped(planning, change);
+  for (const { change, object } of withoutObjects(planning.input.changes, isLanding)) refuseWith(planning, change, object);
 }
 
 function refuseUndroppable(planning: Planning): void {
@@ -323,12 +331,8 @@ export function countsOf(changes: readonly Pick<Change, 'kind'>[]): Counts {
   return counts;
 }
 
-function rootsOf(fact: LayerFacts): Root[] {
-  return [
-    { role: 'host', dir: fact.base, family: fact.family },
-    { role: 'layer', dir: fact.upper, family: fact.family },
-    { role: 'vault', dir: fact.vault, family: fact.family },
-  ];
+function rootsOf({ base, upper, vault, family }: LayerFacts): Root[] {
+  return [{ role: 'host', dir: base, family }, { role: 'layer', dir: upper, family }, { role: 'vault', dir: vault, family }];
 }
 
 function unmarked({ facts, positions }: Planning, { path, layer, group }: Planning['unmark'][number]): Plan['unmark'][number] {

@@ -5,6 +5,7 @@ import { errnoOf } from '../errors.js';
 import type { Stat } from '../kernel/kernel.js';
 import { redraft, type Draft } from './draft.js';
 import { fileTypeOf } from './filetype.js';
+import { bareIn, gitPartOf, NAMING, type GitPart } from './git-dir.js';
 import { refused as refusedFor } from './refusal.js';
 import type { Refused } from './result.js';
 import { spotOf, statPlace, type Rooms } from './rooms.js';
@@ -22,24 +23,12 @@ export interface Looking {
   readonly isNew: (path: Bytes, stat: Stat) => boolean;
 }
 
-/** `refs`: what is checked out, and the names of commits. `logs`: the names they had. */
-type Part = 'objects' | 'refs' | 'logs';
-
-interface Inside {
-  readonly dir: Bytes;
-  readonly part: Part;
-}
-
 interface Repository {
-  readonly drafts: Map<Draft, Part>;
-  readonly refused: Set<Part>;
+  readonly drafts: Map<Draft, GitPart>;
+  readonly refused: Set<GitPart>;
 }
 
-const IN_GIT_DIR = /^(.*\/\.git(?:\/modules\/.+?)?)\/(objects|refs|reftable|worktrees|logs|HEAD|index|packed-refs)(?:\/|$)/s;
-/** A repository without a work tree is known by its objects. */
-const OBJECT = /^(.*)\/objects\/(?:[0-9a-f]{2}|pack|info)(?:\/|$)/s;
 const MOVED_ON = 'the repository was used since, and may need it';
-const NAMES = ['HEAD', 'index', 'packed-refs', 'refs', 'reftable', 'logs', 'worktrees'] as readonly string[] as readonly Bytes[];
 
 /**
  * I19: of a repository an undo takes back what is checked out together with its
@@ -51,11 +40,11 @@ export function keepRepositories({ drafts, refused }: Undone, looking: Looking):
   const repositories = repositoriesIn({ drafts, refused });
   const staying = new Set<Draft>();
   const groups = new Map<Draft, number>();
-  for (const [dir, repository] of repositories) {
+  for (const [number, [dir, repository]] of [...repositories].entries()) {
     const stays = stayingOf(dir, repository, looking);
     for (const [draft, part] of repository.drafts) {
       if (stays.has(part)) staying.add(draft);
-      else groups.set(draft, repositories.size);
+      else groups.set(draft, number + 1);
     }
   }
   if (staying.size + groups.size === 0) return { drafts, refused };
@@ -71,50 +60,32 @@ function grouped(draft: Draft, groups: ReadonlyMap<Draft, number>): Draft {
 }
 
 function repositoriesIn({ drafts, refused }: Undone): ReadonlyMap<Bytes, Repository> {
-  const bare = new Set<Bytes>();
-  for (const { path } of drafts) {
-    const dir = IN_GIT_DIR.test(path) ? undefined : OBJECT.exec(path)?.[1];
-    if (dir !== undefined) bare.add(dir as Bytes);
-  }
+  const bare = bareIn(drafts);
   const found = new Map<Bytes, Repository>();
   const at = (dir: Bytes): Repository => {
-    const known = found.get(dir) ?? { drafts: new Map<Draft, Part>(), refused: new Set<Part>() };
+    const known = found.get(dir) ?? { drafts: new Map<Draft, GitPart>(), refused: new Set<GitPart>() };
     found.set(dir, known);
     return known;
   };
   for (const draft of drafts) {
-    const inside = insideOf(draft.path, bare);
+    const inside = gitPartOf(draft.path, bare);
     if (inside !== null) at(inside.dir).drafts.set(draft, inside.part);
   }
   for (const { path } of refused) {
-    const inside = insideOf(path, bare);
+    const inside = gitPartOf(path, bare);
     if (inside !== null) at(inside.dir).refused.add(inside.part);
   }
   return found;
 }
 
-function insideOf(path: Bytes, bare: ReadonlySet<Bytes>): Inside | null {
-  const [, dir, name] = IN_GIT_DIR.exec(path) ?? inBare(path, bare) ?? [];
-  if (dir === undefined || name === undefined) return null;
-  return { dir: dir as Bytes, part: name === 'objects' || name === 'logs' ? name : 'refs' };
-}
-
-function inBare(path: Bytes, bare: ReadonlySet<Bytes>): readonly string[] | null {
-  for (const dir of bare) {
-    const name = path.startsWith(`${dir}/`) ? path.slice(dir.length + 1).split('/', 1)[0] : undefined;
-    if (name !== undefined && (name === 'objects' || NAMES.includes(name as Bytes))) return [path, dir, name];
-  }
-  return null;
-}
-
 /** Which parts can't go back. */
-function stayingOf(dir: Bytes, { drafts, refused }: Repository, looking: Looking): ReadonlySet<Part> {
-  if (refused.has('refs')) return new Set<Part>(['refs', 'objects']);
+function stayingOf(dir: Bytes, { drafts, refused }: Repository, looking: Looking): ReadonlySet<GitPart> {
+  if (refused.has('refs')) return new Set<GitPart>(['refs', 'objects']);
   const objects = [...drafts].find(([, part]) => part === 'objects')?.[0];
   if (objects === undefined) return new Set();
   const known = new Set([...drafts.keys()].map(({ path }) => path));
   const isUsed = refused.has('logs') || refused.has('objects') || wasUsed(looking, { dir, known, place: placeOf(dir, objects) });
-  return new Set<Part>(isUsed ? ['objects'] : []);
+  return new Set<GitPart>(isUsed ? ['objects'] : []);
 }
 
 /** null: the layer's base is in the git directory itself. */
@@ -135,7 +106,7 @@ function wasUsed(looking: Looking, { dir, place, known }: Used): boolean {
   if (place === null) return true;
   const { rooms, isNew } = looking;
   try {
-    for (const name of NAMES) {
+    for (const name of NAMING) {
       const at = { root: place.root, path: place.path === '' ? name : joinBytes(place.path, name) };
       const stat = statPlace(rooms, at);
       if (stat === null) continue;

@@ -107,6 +107,19 @@ for (const identity of identities()) {
       expect(await sound()).toBe('## work\n');
     });
 
+    test('no branch lands without its objects, and objects do without it', async () => {
+      await agent('git branch side; echo agent >>f1; git commit -qam agent; git branch copy', '--tag', 'box');
+      const refs = join(area.project, '.git/refs');
+      expect(Object.keys(refused(await land(refs))).sort()).toEqual(['.git/index', '.git/refs/heads/copy', '.git/refs/heads/main', '.git/refs/heads/side']);
+      expect(await sound()).toBe('## main\n');
+
+      expect(refused(await land(join(area.project, '.git/objects')))).toEqual({});
+      expect(await sound()).toBe('## main\n');
+      expect(refused(await land(refs, join(area.project, 'f1')))).toEqual({});
+      expect(await sound()).toBe('## main\n');
+      expect(await host('git log --format=%s')).toBe('agent\none\n');
+    });
+
     test('what came by git fetch, stash and gc stays, and moves no reference of the agent', async () => {
       await agent('echo agent >>f1; git commit -qam agent', '--tag', 'box');
       await host('git clone -q . ../other; cd ../other; echo o >o; git add o; git commit -qm other; cd -; git fetch -q ../other main:theirs; git gc -q; rm -rf ../other');
