@@ -39,7 +39,7 @@
 #define GATE_UNCONFIRMED 32	/* repeats ahead of their answers */
 #define GATE_OUT_MAX (16U << 20) /* unread by the supervisor */
 #define GATE_IN_MAX 65536	/* a frame from it */
-#define GATE_TELL_MS 2		/* what nobody waits for is told so late */
+#define GATE_TELL_MS 5		/* what nobody waits for is told so late */
 #define GATE_TELL_BYTES 16384	/* or once it is so much */
 
 #define GATE_HELLO_MS 30000	/* for the first bytes, where they are due */

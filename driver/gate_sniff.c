@@ -3,6 +3,7 @@
 #include "http.h"
 #include "tls.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,9 @@
 
 /*
  * A client's first bytes are held until they are known to say the name that
- * DNS gave: SNI of a ClientHello, Host of an HTTP request. What agrees is
- * passed here; everything else is a second question to the supervisor.
+ * DNS gave, or the address where none was asked: SNI of a ClientHello, Host
+ * of an HTTP request. What agrees is passed here; everything else is a second
+ * question to the supervisor.
  */
 
 struct first {
@@ -96,14 +98,40 @@ static bool same_host(const char *host, const char *name)
 	return host[0] && !strcasecmp(host, name);
 }
 
-/* A request for the host that was dialled. */
+/* As a Host header says it: the name, or the address where none was asked. */
+static const char *called(const struct conn *c,
+			  char text[INET6_ADDRSTRLEN + 2])
+{
+	const uint8_t *at = c->dst.sin6_addr.s6_addr;
+
+	if (c->name)
+		return c->name;
+	if (IN6_IS_ADDR_V4MAPPED(&c->dst.sin6_addr))
+		return inet_ntop(AF_INET, at + 12, text, INET6_ADDRSTRLEN);
+	text[0] = '[';
+	inet_ntop(AF_INET6, at, text + 1, INET6_ADDRSTRLEN);
+	return strcat(text, "]");
+}
+
+/* A request for the host that was dialled. Other notations are asked about. */
 bool sniff_same(const struct conn *c, const struct http_head *h)
 {
-	return c->name && c->expect != EXPECT_TLS && h->has_host &&
-	       same_host(h->host, c->name) &&
+	char text[INET6_ADDRSTRLEN + 2];
+	const char *name = called(c, text);
+
+	return c->expect != EXPECT_TLS && h->has_host &&
+	       same_host(h->host, name) &&
 	       (h->port < 0 || h->port == ntohs(c->dst.sin6_port)) &&
-	       (!h->has_authority || same_host(h->authority, c->name)) &&
+	       (!h->has_authority || same_host(h->authority, name)) &&
 	       strcmp(h->method, "CONNECT") != 0;
+}
+
+/* By address, no name is due; one that is said may be denied. */
+static bool same_tls(const struct conn *c, const struct tls_hello *t)
+{
+	return c->expect != EXPECT_HTTP && !t->ech &&
+	       (c->name ? t->has_sni && same_host(t->sni, c->name)
+			: !t->has_sni);
 }
 
 /* True when nothing remains to be judged. */
@@ -115,11 +143,8 @@ static bool agrees(const struct conn *c, const struct first *f)
 		return false;
 	if (c->spoken == SPOKE_OTHER)
 		return c->expect == EXPECT_ANY;
-	if (!c->name)
-		return false;
 	if (c->spoken == SPOKE_TLS)
-		return c->expect != EXPECT_HTTP && f->tls.has_sni &&
-		       !f->tls.ech && same_host(f->tls.sni, c->name);
+		return same_tls(c, &f->tls);
 	return c->spoken == SPOKE_HTTP && sniff_same(c, h);
 }
 

@@ -1,0 +1,193 @@
+import { createServer as createHttp } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { behindGate, buildHarness, listen, type Answers } from './harness.js';
+
+const web = createHttp((request, response) => request.resume().on('end', () => response.end(`${request.method} ${request.headers.host ?? ''}\n`)));
+let port = 0;
+
+beforeAll(async () => {
+  buildHarness();
+  web.listen(0, '127.0.0.1');
+  await once(web, 'listening');
+  port = (web.address() as AddressInfo).port;
+});
+afterAll(() => web.close());
+
+const allow = (...names: string[]): Answers => ({ conn: ({ name, ip }) => (names.includes(name ?? ip) ? { addrs: ['127.0.0.1'], port } : null) });
+
+describe('first bytes', () => {
+  const python = (code: string): string[] => ['/usr/bin/python3', '-c', code];
+  const raw = (host: string, p: number, bytes: string): string[] =>
+    python(`import socket\ns=socket.create_connection((${JSON.stringify(host)},${p}),60)\ns.settimeout(60)\ns.sendall(${bytes})\ntry:\n  print(s.recv(200))\nexcept OSError as e: print(type(e).__name__)`);
+
+  test.each([
+    ['NT13 a Host that is not the name', 80, 'b"GET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
+    ['NT19 an absolute-form request for another host', 80, 'b"GET http://evil.test/ HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
+    ['NT04 CONNECT through an allowed host', 80, 'b"CONNECT evil.test:443 HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
+    ['two Host headers', 80, 'b"GET / HTTP/1.1\\r\\nHost: ok.test\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
+    ['a bare LF', 80, 'b"GET / HTTP/1.1\\nHost: evil.test\\n\\n"', '403'],
+    ['no HTTP at all on 80', 80, 'b"SSH-2.0-x\\r\\n"', 'ConnectionResetError'],
+    ['no TLS on 443', 443, 'b"SSH-2.0-x\\r\\n"', 'ConnectionResetError'],
+    ['HTTP on 443', 443, 'b"GET / HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
+    ['a foreign Host on any port', 8080, 'b"GET / HTTP/1.1\\r\\nHost: evil.test:8080\\r\\n\\r\\n"', '403'],
+    ['NT13 blank lines before a foreign Host', 8080, 'b"\\r\\n\\n GET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT13 a method of its own before a foreign Host', 8080, 'b"FOO / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT13 other blanks in a request line', 8080, 'b"GET\\t/\\tHTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT13 blanks behind a request line', 8080, 'b"GET / HTTP/1.1 \\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
+    ['NT13 a folded Host', 8080, 'b"GET / HTTP/1.1\\r\\nX: a\\r\\n Host: ok.test\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
+    ['NT07 a Host with a user in it', 8080, 'b"GET / HTTP/1.1\\r\\nHost: ok.test@evil.test\\r\\n\\r\\n"', '403'],
+    ['NT07 an authority with a user in it', 8080, 'b"GET http://ok.test@evil.test/ HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
+    ['NT16 HTTP/2 by prior knowledge', 8080, 'b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n"', '403'],
+    ['a Host with another port', 8080, 'b"GET / HTTP/1.1\\r\\nHost: ok.test:22\\r\\n\\r\\n"', '403'],
+  ])('%s is a question, and refused', async (_, p, bytes, expected) => {
+    const { out, messages } = await behindGate(raw('ok.test', p, bytes), allow('ok.test'));
+
+    expect(out).toContain(expected);
+    expect(messages.some(({ t }) => t === 'first')).toBe(true);
+  });
+
+  test.each([
+    ['NT13 an SNI that is not the name', 'evil.test', 'evil.test'],
+    ['NT14 a ClientHello without SNI', '', null],
+  ])('%s is a question, and refused with a TLS alert', async (_, sni, seen) => {
+    const code = `import socket,ssl\nc=ssl._create_unverified_context()\ns=socket.create_connection(("ok.test",443),60)\ntry:\n  c.wrap_socket(s,server_hostname=${sni === '' ? 'None' : JSON.stringify(sni)})\nexcept ssl.SSLError as e: print(e.reason)`;
+
+    const { out, messages } = await behindGate(python(code), allow('ok.test'));
+
+    expect(out).toBe('TLSV1_ALERT_ACCESS_DENIED\n');
+    expect(messages).toContainEqual(expect.objectContaining({ t: 'first', spoke: 'tls', sni: seen }));
+  });
+
+  const hello = (sni: string): string => `
+import socket,ssl
+i,o=ssl.MemoryBIO(),ssl.MemoryBIO()
+c=ssl._create_unverified_context().wrap_bio(i,o,server_hostname="${sni}")
+try: c.do_handshake()
+except ssl.SSLWantReadError: pass
+b=o.read()
+def say(data, port=8443):
+  s=socket.create_connection(("ok.test",port),60); s.settimeout(60); s.sendall(data)
+  try: print(s.recv(20).hex())
+  except OSError as e: print(type(e).__name__)
+`;
+
+  test.each([
+    ['records of another version', 'b"\\x16\\x05\\x07"+b[3:]', 'evil.test', 'tls'],
+    ['records of version 0', 'b"\\x16\\x00\\x00"+b[3:]', 'evil.test', 'tls'],
+    ['an alert before it, which servers pass over', 'b"\\x15\\x03\\x01\\x00\\x02\\x01\\x5a"+b', undefined, 'bad'],
+    ['a change of ciphers before it', 'b"\\x14\\x03\\x03\\x00\\x01\\x01"+b', undefined, 'bad'],
+    ['the form of SSL 2, which has no names', 'b"\\x80\\x2e\\x01\\x03\\x01\\x00\\x03\\x00\\x00\\x00\\x20\\x00\\x00\\x2f"+b"r"*32', null, 'tls'],
+    ['a second name', 'b.replace(b"\\x00\\x0c\\x00\\x00\\x09evil.test", b"\\x00\\x0c\\x00\\x00\\x02ok\\x00\\x00\\x04.com")', undefined, 'bad'],
+  ])('NT13 a ClientHello on any port with %s is no way around its name', async (_, bytes, sni, spoke) => {
+    const { out, messages } = await behindGate(python(`${hello('evil.test')}say(${bytes})`), allow('ok.test'));
+
+    expect(messages).toContainEqual(expect.objectContaining({ t: 'first', spoke, ...(sni === undefined ? {} : { sni }) }));
+    expect(out).toMatch(/^(15030100020231|ConnectionResetError)/);
+  });
+
+  test.each([
+    ['192.0.2.7', '192.0.2.7'], ['2001:db8::7', '[2001:db8::7]'], ['::ffff:192.0.2.7', '192.0.2.7'],
+  ])('by address: requests to %s that say so pass unasked, of any method', async (ip, said) => {
+    const code = `import http.client
+c=http.client.HTTPConnection("${ip}",8080,timeout=60)
+for method in "GET","POST","GET":
+  c.request(method,"/",headers={"Host":"${said}:8080"}); print(c.getresponse().read().decode().strip())`;
+
+    const { out, messages } = await behindGate(python(code), { conn: () => ({ addrs: ['127.0.0.1'], port }) });
+
+    expect(out).toBe(['GET', 'POST', 'GET'].map((method) => `${method} ${said}:8080\n`).join(''));
+    expect(messages.some(({ t }) => t === 'first')).toBe(false);
+  });
+
+  test.each([
+    ['a name', 'ok.test'], ['another address', '192.0.2.8'], ['another notation', '0xc0000207'], ['a number', '3221225991'], ['one that is longer', '192.0.2.70'], ['the address in brackets', '[192.0.2.7]'],
+  ])('by address: a Host that is %s is a question, and refused', async (_, said) => {
+    const { out, messages } = await behindGate(raw('192.0.2.7', 80, `b${JSON.stringify(`GET / HTTP/1.1\r\nHost: ${said}\r\n\r\n`)}`), { conn: () => ({ addrs: ['127.0.0.1'], port }) });
+
+    expect(out).toContain('403');
+    expect(messages).toContainEqual(expect.objectContaining({ t: 'first', spoke: 'http', host: said }));
+  });
+
+  test.each([['no name passes unasked', '', []], ['a name is a question', 'evil.test', ['evil.test']]] as const)('by address: a ClientHello with %s', async (_, sni, asked) => {
+    const server = await listen((socket) => socket.once('data', () => socket.end('plain')));
+
+    const { out, messages } = await behindGate(python(`${hello(sni)}\nsay(b,443)`.replaceAll('"ok.test"', '"192.0.2.7"').replace('server_hostname=""', 'server_hostname=None')), { conn: () => ({ addrs: ['127.0.0.1'], port: server.port }) });
+    await server.close();
+
+    expect(out).toBe(asked.length === 0 ? `${Buffer.from('plain').toString('hex')}\n` : '15030100020231\n');
+    expect(messages.flatMap((message) => (message.t === 'first' ? [message.sni] : []))).toEqual(asked);
+  });
+
+  test('a ClientHello with the name in capitals passes at once', async () => {
+    const { messages } = await behindGate(python(`${hello('OK.Test')}say(b, 443)`), allow('ok.test'));
+
+    expect(messages.some(({ t }) => t === 'first')).toBe(false);
+    expect(messages).toContainEqual(expect.objectContaining({ t: 'close', spoke: 'tls' }));
+  });
+
+  test('a ClientHello in many small records and segments still shows its name', async () => {
+    const code = `
+import socket,ssl,time
+i,o=ssl.MemoryBIO(),ssl.MemoryBIO()
+c=ssl._create_unverified_context().wrap_bio(i,o,server_hostname="evil.test")
+try: c.do_handshake()
+except ssl.SSLWantReadError: pass
+b=o.read()[5:]
+s=socket.create_connection(("ok.test",443),60); s.setsockopt(6,1,1)
+for k in range(0,len(b),40):
+  p=b[k:k+40]; s.sendall(b"\\x16\\x03\\x01"+len(p).to_bytes(2,"big")+p); time.sleep(0.001)
+print(s.recv(20).hex())`;
+
+    const { out, messages } = await behindGate(python(code), allow('ok.test'));
+
+    expect(out).toBe('15030100020231\n');
+    expect(messages).toContainEqual(expect.objectContaining({ t: 'first', sni: 'evil.test' }));
+  });
+
+  test('NT13 a request line in pieces that look like no HTTP never arrives whole; other words do', async () => {
+    let heard = '';
+    const server = await listen((socket) => socket.on('data', (chunk: Buffer) => {
+      heard += chunk.toString('latin1');
+      socket.write(chunk);
+    }));
+    const code = `
+import socket
+def say(*pieces):
+  s=socket.create_connection(("ok.test",4000),60); s.settimeout(60); s.setsockopt(6,1,1)
+  try:
+    for p in pieces:
+      s.sendall(p); print(s.recv(99))
+  except OSError as e: print(type(e).__name__)
+say(b"hi", b" there", b"\\nGET / HTTP/1.1\\n")
+say(b"FOO", b" /", b" HTT", b"P/1.1\\r\\nHost: evil.test\\r\\n\\r\\n")
+say(b"\\r\\n", b"get", b"\\t/ http/1.0\\n")
+say(b"x"*40, b" / HTTP/1.1\\r\\n")
+say(b"\\x00\\x01", b"FOO / HTTP/1.1\\r\\n")`;
+
+    const { out, messages } = await behindGate(python(code), { conn: () => ({ addrs: ['127.0.0.1'], port: server.port }) });
+    await server.close();
+
+    expect(out.split('\n')).toEqual([
+      "b'hi'", "b' there'", "b'\\nGET / HTTP/1.1\\n'",
+      "b'FOO'", "b' /'", "b' HTT'", 'ConnectionResetError',
+      "b'\\r\\n'", "b'get'", 'ConnectionResetError',
+      `b'${'x'.repeat(40)}'`, "b' / HTTP/1.1\\r\\n'",
+      "b'\\x00\\x01'", "b'FOO / HTTP/1.1\\r\\n'", '',
+    ]);
+    expect(heard).not.toMatch(/Host|http/);
+    expect(messages.filter((message) => message.t === 'first' && message.spoke === 'bad')).toHaveLength(2);
+    expect(messages.filter(({ t }) => t === 'close')).toHaveLength(5);
+  });
+
+  test('a server that speaks first is heard before the client speaks', async () => {
+    const ssh = await listen((socket) => socket.write('SSH-2.0-test\r\n'));
+    const code = 'import socket\ns=socket.create_connection(("ok.test",22),60)\nprint(s.recv(99))';
+
+    const { out } = await behindGate(python(code), { conn: () => ({ addrs: ['127.0.0.1'], port: ssh.port }) });
+    await ssh.close();
+
+    expect(out).toContain('SSH-2.0-test');
+  });
+});
