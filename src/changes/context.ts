@@ -2,8 +2,9 @@ import { ulid } from 'ulid';
 import { fromText, joinBytes, type Bytes } from '../bytes.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
-import type { Store } from '../sandbox/store.js';
+import { listRecords, type Store } from '../sandbox/store.js';
 import type { CommitContext, StoreContext } from './store-context.js';
+import type { Layered } from './undo-git.js';
 
 /** What the commit engine needs, from an opened store. */
 export function storeContextOf(store: Store): StoreContext {
@@ -18,6 +19,11 @@ export function storeContextOf(store: Store): StoreContext {
 
 export function commitContextOf(store: Store, record: SandboxRecord): CommitContext {
   return { ...storeContextOf(store), record };
+}
+
+/** Of all sandboxes that can be read. */
+export function layersIn(store: Store): readonly Layered[] {
+  return listRecords(store).records.flatMap(({ layers }) => layers.map(({ base, dir }) => ({ base, upper: joinBytes(dir, 'upper' as Bytes) })));
 }
 
 /** All stores of a user share it: two commits at once would see each other's half. Only in a runtime directory that is ours. */

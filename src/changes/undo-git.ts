@@ -1,14 +1,15 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import { joinBytes } from '../bytes.js';
+import { isWithin, joinBytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import type { Stat } from '../kernel/kernel.js';
 import { redraft, type Draft } from './draft.js';
+import { relativeTo } from './drafting.js';
 import { fileTypeOf } from './filetype.js';
 import { bareIn, gitPartOf, NAMING, type GitPart } from './git-dir.js';
 import { refused as refusedFor } from './refusal.js';
 import type { Refused } from './result.js';
-import { spotOf, statPlace, type Rooms } from './rooms.js';
+import { closeRooms, openRooms, spotOf, statPlace, type Rooms } from './rooms.js';
 import type { Place } from './step.js';
 
 /** What an undo would do, and what it can't. */
@@ -21,6 +22,14 @@ export interface Looking {
   readonly rooms: Rooms;
   /** the host changed it after the commit landed */
   readonly isNew: (path: Bytes, stat: Stat) => boolean;
+  /** of all sandboxes that there are */
+  readonly layers: readonly Layered[];
+}
+
+/** A layer and the directory that it lies over. */
+export interface Layered {
+  readonly base: Bytes;
+  readonly upper: Bytes;
 }
 
 interface Repository {
@@ -34,7 +43,7 @@ const MOVED_ON = 'the repository was used since, and may need it';
  * I19: of a repository an undo takes back what is checked out together with its
  * index and branches, or none of it; and no object that the host may have
  * come to need since. A branch of the host, a stash or the log of a reference
- * may lead to what the agent committed.
+ * may lead to what the agent committed, and so may those of a sandbox.
  */
 export function keepRepositories({ drafts, refused }: Undone, looking: Looking): Undone {
   const repositories = repositoriesIn({ drafts, refused });
@@ -84,7 +93,7 @@ function stayingOf(dir: Bytes, { drafts, refused }: Repository, looking: Looking
   const objects = [...drafts].find(([, part]) => part === 'objects')?.[0];
   if (objects === undefined) return new Set();
   const known = new Set([...drafts.keys()].map(({ path }) => path));
-  const isUsed = refused.has('logs') || refused.has('objects') || wasUsed(looking, { dir, known, place: placeOf(dir, objects) });
+  const isUsed = refused.has('logs') || refused.has('objects') || wasUsed(looking, { dir, known, place: placeOf(dir, objects) }) || isUsedInside(looking, dir);
   return new Set<GitPart>(isUsed ? ['objects'] : []);
 }
 
@@ -102,17 +111,30 @@ interface Used {
 }
 
 /** Since the commit the host wrote something that may name an object; so it is taken for where nothing can be seen. */
-function wasUsed(looking: Looking, { dir, place, known }: Used): boolean {
-  if (place === null) return true;
-  const { rooms, isNew } = looking;
+function wasUsed({ rooms, isNew }: Looking, { dir, place, known }: Used): boolean {
+  return place === null || anyNaming(rooms, { dir, place }, (path, stat) => !known.has(path) && isNew(path, stat));
+}
+
+/** A sandbox has something that may name an object of its base. */
+function isUsedInside({ rooms: { kernel }, layers }: Looking, dir: Bytes): boolean {
+  return layers.some(({ base, upper }) => {
+    if (!isWithin(dir, base)) return false;
+    const rooms = openRooms(kernel, [{ role: 'layer', dir: upper, family: 'user' }]);
+    try {
+      return anyNaming(rooms, { dir, place: { root: 0, path: relativeTo(base, dir) } }, () => true);
+    } finally {
+      closeRooms(rooms);
+    }
+  });
+}
+
+function anyNaming(rooms: Rooms, { dir, place }: { readonly dir: Bytes; readonly place: Place }, test: (path: Bytes, stat: Stat) => boolean): boolean {
   try {
     for (const name of NAMING) {
       const at = { root: place.root, path: place.path === '' ? name : joinBytes(place.path, name) };
       const stat = statPlace(rooms, at);
       if (stat === null) continue;
-      for (const [path, found] of filesIn(rooms, { place: at, path: joinBytes(dir, name), stat })) {
-        if (!known.has(path) && isNew(path, found)) return true;
-      }
+      for (const [path, found] of filesIn(rooms, { place: at, path: joinBytes(dir, name), stat })) if (test(path, found)) return true;
     }
     return false;
   } catch (error) {

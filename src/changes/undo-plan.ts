@@ -21,7 +21,7 @@ import type { Refused } from './result.js';
 import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { inOrder } from './sequence.js';
 import type { StoreContext } from './store-context.js';
-import { keepRepositories } from './undo-git.js';
+import { keepRepositories, type Layered } from './undo-git.js';
 import { isOwnWork, laterWork, type LaterWork } from './undo-later.js';
 import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step } from './step.js';
 import { commitDir } from './vault.js';
@@ -36,6 +36,7 @@ interface Undoing {
   /** read when it is asked for: seldom */
   readonly later: () => LaterWork;
   readonly meanings: Meanings;
+  readonly layers: readonly Layered[];
   readonly refused: Refused[];
   /** of the commit */
   readonly steps: readonly Step[];
@@ -49,17 +50,19 @@ export interface Undoable {
   readonly only?: ReadonlySet<Bytes> | null;
   /** what the git indexes that it landed say */
   readonly meanings?: Meanings;
+  /** of all sandboxes that there are */
+  readonly layers?: readonly Layered[];
 }
 
 /** The opposite of each landed step, from the last to the first; what is no longer as it landed is refused. */
-export function planUndo(ctx: StoreContext, id: string, { journal, closed, only = null, meanings = new Map() }: Undoable): Plan {
+export function planUndo(ctx: StoreContext, id: string, { journal, closed, only = null, meanings = new Map(), layers = [] }: Undoable): Plan {
   const { kernel } = ctx;
   const landedNs = kernel.stat(AT_FDCWD, joinBytes(commitDir(ctx.stateDir, id), JOURNAL)).mtimeNs;
   const refill = refillOf(journal, journal.header.roots.map(undoRoot(journal.header.roots)));
   const rooms = openRooms(kernel, refill.roots);
   try {
     let later: LaterWork | null = null;
-    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, refused: [], steps: journal.steps, drafts: [] };
+    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], steps: journal.steps, drafts: [] };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
       const step = journal.steps[index] as Step;
       if (!journal.refused.has(index) && only?.has(absolute(rooms.roots, step.host)) !== false) planStep(undoing, step);
@@ -320,8 +323,8 @@ function entriesOf(rooms: Rooms, tree: Place): Entry[] {
 }
 
 function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {
-  const { rooms } = undoing;
-  const { drafts, refused: found } = keepRepositories(undoing, { rooms, isNew: (path, stat) => isHosts(undoing, path, stat) });
+  const { rooms, layers } = undoing;
+  const { drafts, refused: found } = keepRepositories(undoing, { rooms, layers, isNew: (path, stat) => isHosts(undoing, path, stat) });
   const hash = createHash('sha256').update(`undo ${id}\n`);
   for (const step of journal.steps) hash.update(encodeStep(step), 'latin1');
   return {

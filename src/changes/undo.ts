@@ -8,17 +8,25 @@ import { recoverLocked } from './recover.js';
 import { isOfLayer } from './refill.js';
 import type { CommitResult } from './result.js';
 import type { Hooks, StoreContext } from './store-context.js';
+import type { Layered } from './undo-git.js';
 import { planUndo } from './undo-plan.js';
 import { commitDir } from './vault.js';
 
 /** The sandbox of a commit, as whoever undoes it holds it. `gone`: also when another one has its tag. */
 export type Box = 'still' | 'running' | 'gone';
 
+/** What is around a commit that is taken back. */
+export interface Around {
+  readonly box?: Box;
+  /** of all sandboxes that there are */
+  readonly layers?: readonly Layered[];
+}
+
 /**
  * Puts back what a commit replaced, as a commit of its own (I14). `id` null:
  * the newest commit that is landed, undos aside.
  */
-export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = {}, box: Box = 'still'): CommitResult {
+export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = {}, { box = 'still', layers = [] }: Around = {}): CommitResult {
   return withCommitLock(ctx, hooks, () => {
     recoverLocked(ctx, {});
     const info = chosen(commitInfos(ctx), id);
@@ -26,7 +34,7 @@ export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = 
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
     if (box === 'running' && touchesLayer(journal)) throw running(info);
     const closed = box === 'gone' ? 'the sandbox that it was dropped from is gone' : null;
-    const plan = planUndo(ctx, info.id, { journal, closed, only: info.undoneBy === null ? null : new Set(info.left), meanings: meaningsOf(ctx, info.id) });
+    const plan = planUndo(ctx, info.id, { journal, closed, only: info.undoneBy === null ? null : new Set(info.left), meanings: meaningsOf(ctx, info.id), layers });
     if (plan.steps.length === 0) return nothing(plan, plan.refused);
     return applyLocked({ ctx, plan, hooks, tag: info.tag });
   });

@@ -1,4 +1,4 @@
-import { storeContextOf } from '../changes/context.js';
+import { layersIn, storeContextOf } from '../changes/context.js';
 import { withBoxOf } from '../changes/commit.js';
 import { changeRecords, effectOf, recoverRecorded } from '../changes/effects.js';
 import { commitStatus, listCommits, undoCommit, type Box, type CommitInfo, type CommitResult } from '../changes/engine.js';
@@ -33,7 +33,7 @@ export default class Undo extends AgentfwCommand {
     const undone = id === undefined ? newestOf(commits) : toText(id);
     const of = commits.find((commit) => commit.id === undone);
     const onWait = (what: string): void => this.printer.say(`Waiting for ${what}.`);
-    const act = (box: Box): CommitResult => undoCommit(context, undone, { onProgress: progress.step, onWait }, box);
+    const act = (box: Box): CommitResult => undoCommit(context, undone, { onProgress: progress.step, onWait }, { box, layers: layersIn(store) });
     const result = of === undefined ? act('gone') : withBoxOf(store, of, () => onWait('a commit of that sandbox to end'), act);
     progress.end();
     keepWithin(store, keep, result.id);

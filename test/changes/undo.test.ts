@@ -172,10 +172,10 @@ describe('what was dropped from a layer', () => {
     sh(world, 'echo a >$H/a; echo A >$U/a; echo b >$H/b; echo B >$U/b');
     const mixed = commit(world, { take: take('a') });
 
-    expect(() => undoCommit(world.ctx, mixed.id, {}, 'running')).toThrow('Sandbox box is running');
+    expect(() => undoCommit(world.ctx, mixed.id, {}, { box: 'running' })).toThrow('Sandbox box is running');
     expect(readFileSync(join(world.host, 'b'), 'utf8')).toBe('B\n');
 
-    const result = undoCommit(world.ctx, mixed.id, {}, 'gone');
+    const result = undoCommit(world.ctx, mixed.id, {}, { box: 'gone' });
     expect(result).toMatchObject({ state: 'landed', counts: { modify: 1 } });
     expect(result.refused.map(({ text }) => text)).toEqual(['the sandbox that it was dropped from is gone']);
     expect(readFileSync(join(world.host, 'b'), 'utf8')).toBe('b\n');

@@ -104,6 +104,17 @@ for (const identity of identities()) {
       expect(await host('git log --format=%s keep; git log --format=%s main')).toBe('agent\none\none\n');
     });
 
+    test('what a sandbox builds on stays for it, and what it builds lands', async () => {
+      await landed('echo agent >>f1; git commit -qam agent');
+      expect((await area.cli(['run', '--in', 'box', '--net', 'off', '--', 'bash', '-euc', 'echo more >>f2; git commit -qam more'])).status).toBe(0);
+
+      expect(stayed(await undo())).toEqual(['.git/objects']);
+      expect(await sound()).toBe('## main\n');
+      await area.cli(['commit', 'box', '--yes']);
+      expect(await sound()).toContain('## main\n');
+      expect(await host('git log --format=%s')).toBe('more\nagent\none\n');
+    });
+
     test('packed by git gc, it is still a sound repository', async () => {
       await landed(AGENT);
       await host('git gc -q');
