@@ -1,0 +1,201 @@
+/** End to end: what a policy hides from an agent, by whatever way. */
+import { linkSync, lstatSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect } from 'vitest';
+import { meetingIn } from '../helpers/meeting.js';
+import { needs } from '../helpers/needs.js';
+import { policyHands } from '../helpers/policy.js';
+import { createArea, identities, jsonOf, repository, type Area } from '../helpers/sandbox.js';
+
+const KEY = 'PRIVATE KEY MATERIAL';
+const gated = needs('userns', 'overlay');
+
+for (const identity of identities()) {
+  gated.describe(`hidden by policy as ${identity.name}`, () => {
+    let area: Area;
+    const { put, policy, run, changes, host, seen } = policyHands(() => area);
+    beforeEach(() => {
+      area = createArea(identity);
+      put('project/src/a.ts', 'one\n');
+    });
+    afterEach(() => area.remove());
+
+    gated.test('secrets do not exist for the agent, by whatever way (RD01 RD02 RD10 RD17)', async () => {
+      const secrets = ['.ssh/id_ed25519', '.aws/credentials', '.netrc', '.pypirc', '.docker/config.json', '.kube/config', '.config/gh/hosts.yml', '.git-credentials', '.vault-token',
+        '.local/share/keyrings/login.keyring', '.password-store/x.gpg', '.bash_history', '.config/google-chrome/Default/Cookies', 'project/.env', 'project/deep/down/server.pem'];
+      for (const name of secrets) put(name, KEY);
+      const list = secrets.map((name) => `'${area.home}/${name}'`).join(' ');
+      const out = await seen(`
+        for f in ${list}; do
+          test -e "$f" && echo "exists $f"
+          cat "$f" "/proc/self/root$f" "/proc/thread-self/root$f" 2>/dev/null
+          cp "$f" copy 2>/dev/null && echo "copied $f"
+          tar cf - "$f" 2>/dev/null | grep -a KEY
+        done
+        cat /proc/self/cwd/.env ../.ssh/id_ed25519 /proc/self/cwd/../.aws/credentials 2>/dev/null
+        true && cat .env 2>/dev/null
+        find ~ -type f -exec cat {} + 2>/dev/null | grep -a KEY
+        find . -name '*.pem' | xargs -r cat
+        ls -A ~/.aws ~/.kube 2>/dev/null
+        grep -ra KEY ~ 2>/dev/null
+        true`);
+
+      expect(out).toBe('');
+      for (const name of secrets) expect(host(name)).toBe(KEY);
+    });
+
+    gated.test('a hidden file can not be linked, moved, replaced or deleted (RD04)', async () => {
+      put('project/.env', KEY);
+      put('project/kept/x', 'x');
+      const out = await seen('ln .env a 2>/dev/null && echo linked; mv .env b 2>/dev/null && echo moved; rm .env 2>/dev/null && echo deleted; ls -A');
+
+      expect(out.split('\n').filter((name) => name !== '').sort()).toEqual(['kept', 'src']);
+      expect(host('project/.env')).toBe(KEY);
+    });
+
+    gated.test('other names of a hidden file are hidden: hard links, and links to it (RD05)', async () => {
+      put('project/.env', KEY);
+      linkSync(join(area.project, '.env'), join(area.project, 'notes.txt'));
+      symlinkSync('.env', join(area.project, 'to-env'));
+      put('vault/real-secret', KEY);
+      symlinkSync(join(area.home, 'vault/real-secret'), join(area.home, '.netrc'));
+
+      expect(await seen('cat notes.txt to-env ~/.netrc ~/vault/real-secret 2>/dev/null; ls')).toBe('src\nto-env\n');
+    });
+
+    gated.test('directory rules hold for what the host makes later (RD11)', async () => {
+      put('.aws/credentials', KEY);
+      const meeting = meetingIn(area);
+      const started = run(['--rm', ...meeting.flags], `${meeting.agent}; ls -A ~/.aws ~/.azure ~/.vault-token ~ 2>&1`);
+      await meeting.begun();
+      put('.aws/later', KEY);
+      put('.azure/token', KEY);
+      put('.vault-token', KEY);
+      put('shown', '');
+      meeting.letGo();
+      const out = (await started).stdout;
+
+      expect(out).toMatch(/^shown$/m);
+      expect(out).not.toMatch(/^(later|token|\.vault-token|\.aws|\.azure)$/m);
+    });
+
+    gated.test('what is hidden is no change, whatever the agent does around it', async () => {
+      put('project/.env', KEY);
+      put('project/dir/.env', KEY);
+      put('project/dir/x', 'x');
+      put('project/opaque/.env', KEY);
+      await run(['--tag', 'none'], 'true');
+      expect(await changes('none')).toEqual([]);
+
+      await run(['--tag', 't'], 'rm -rf dir opaque; mkdir opaque; echo y > opaque/y; echo mine > .env');
+      const found = await changes('t');
+      expect(found.map(({ path, kind, conflict }) => `${kind} ${path.slice(area.project.length + 1)} ${conflict ?? ''}`.trim()).sort())
+        .toEqual(['add opaque/y', 'delete dir hidden', 'delete dir/x', 'modify .env hidden', 'modify opaque hidden']);
+      await area.cli(['commit', 't', '--yes']);
+      for (const name of ['.env', 'dir/.env', 'opaque/.env']) expect(host(`project/${name}`), name).toBe(KEY);
+    });
+
+    gated.test('a directory around something hidden keeps mode, times and entries, and is written as ever', async () => {
+      const deep = dirname(put('project/deep/down/.env', KEY));
+      put('project/deep/down/file', 'text\n');
+      const { mtimeMs } = statSync(deep);
+      const out = await seen('stat -c "%a %Y" deep/down; ls -A deep/down; echo new > deep/down/new; echo more >> deep/down/file; cat deep/down/file; stat -c %d deep deep/down/file | sort -u | wc -l');
+
+      expect(out).toBe(`700 ${Math.floor(mtimeMs / 1000)}\nfile\ntext\nmore\n1\n`);
+      await run(['--tag', 't'], 'chmod 750 deep/down');
+      expect((await changes('t')).map(({ kind, path }) => `${kind} ${path}`)).toEqual([`metadata ${deep}`]);
+    });
+
+    gated.test('programs that ask for the host’s credentials get none (CR08)', async () => {
+      put('.git-credentials', 'https://me:hunter2@git.example\n');
+      put('.gitconfig', '[credential]\n\thelper = store\n');
+      put('.netrc', 'machine git.example login me password hunter2\n');
+      const ask = 'printf "protocol=https\\nhost=git.example\\n\\n" | GIT_TERMINAL_PROMPT=0 git credential fill 2>&1; cat ~/.netrc 2>&1; git config --get credential.helper || true';
+
+      expect((await area.native(['sh', '-c', ask])).stdout).toContain('password=hunter2');
+      expect(await seen(ask)).not.toContain('hunter2');
+    });
+
+    gated.test('package manager files have a stand-in without credentials', async () => {
+      put('.npmrc', '//packages.example/:_authToken=SECRET\nregistry=https://user:SECRET@packages.example/\n@scope:registry=https://packages.example/\n');
+      const out = await seen('cat ~/.npmrc; (echo x >> ~/.npmrc) 2>/dev/null || echo refused');
+
+      expect(out).toContain('registry=https://packages.example/');
+      expect(out).toContain('refused');
+      expect(out).not.toContain('SECRET');
+    });
+
+    gated.test('agentfw itself is out of reach: store, policies, other sandboxes (RD19 PO08)', async () => {
+      policy('changes:\n  default: escalate\n');
+      put('project/.agentfw.yaml', 'version: 1\n');
+      // The usual place of a store too, when this run has another.
+      put('.local/state/agentfw/sandboxes/old/layers/1/upper/made-by-other', 'old\n');
+      await run(['--tag', 'other'], 'echo other > made-by-other');
+      const out = await seen(`ls -A '${area.state}' 2>/dev/null; ls -A ~/.local/state/agentfw 2>/dev/null; ls -A ~/.config/agentfw 2>/dev/null; cat ~/.config/agentfw/policy.yaml 2>/dev/null; grep -rl made-by-other / --include=made-by-other 2>/dev/null; echo end`);
+      expect(out).toBe('end\n');
+
+      const edited = await run(['--tag', 't'], 'echo "network: {default: allow}" >> .agentfw.yaml; mkdir -p ~/.config/agentfw; echo "changes: {default: commit}" > ~/.config/agentfw/policy.yaml');
+      expect(edited.status, edited.stderr).toBe(0);
+      expect((await changes('t')).filter(({ path }) => path.includes('agentfw')).every((change) => change.class === 'control' && change.verdict === 'escalate')).toBe(true);
+      expect(host('.config/agentfw/policy.yaml')).toContain('default: escalate');
+    });
+
+    gated.test('agentfw inside a sandbox decides nothing, whatever the variables say (PO17)', async () => {
+      const self = `'${process.execPath}' '${join(repository, 'bin/run.js')}'`;
+      const commands = ['commit x --yes', 'discard x --yes', 'undo', 'run -- true', 'policy trust', 'exec x -- true', 'kill --all', 'prune'];
+      const outcome = await run(['--rm', '--share', repository], `
+        unset AGENTFW AGENTFW_TAG; export AGENTFW_STATE_DIR=$HOME/fake
+        ${commands.map((words) => `${self} ${words} </dev/null 2>&1 | head -1`).join('\n')}`);
+
+      for (const line of outcome.stdout.trimEnd().split('\n')) expect(line).toMatch(/^Error: Can't run (agentfw \w+( \w+)? )?inside a sandbox/);
+      expect(outcome.stdout.trimEnd().split('\n')).toHaveLength(commands.length);
+    });
+
+    needs('git', 'userns', 'overlay').test('`status` names hidden files that git tracks, whatever the version of its index', async () => {
+      put('project/.env', 'KEY=1\n');
+      put('project/certs/deep/a.key', KEY);
+      put('project/certs/deep/é.key', KEY);
+      const git = async (...words: readonly string[]): Promise<void> => {
+        const done = await area.native(['git', '-c', 'user.name=x', '-c', 'user.email=x@example', ...words]);
+        expect(done.status, done.stderr).toBe(0);
+      };
+      await git('init', '-q');
+      await git('add', '-f', '.env', 'certs', 'src');
+      for (const version of ['2', '3', '4']) {
+        await git('update-index', '--index-version', version);
+        await run(['--tag', `v${version}`], 'git status --porcelain');
+        const { hiddenTracked } = jsonOf<{ readonly hiddenTracked: readonly { readonly path: string }[] }>(await area.cli(['status', `v${version}`, '--json']));
+
+        expect(hiddenTracked.map(({ path }) => path.slice(area.project.length + 1))).toEqual(['.env', 'certs/deep/a.key', 'certs/deep/é.key']);
+        expect((await area.cli(['status', `v${version}`])).stdout).toMatch(/Tracked by git and hidden.*\n {2}.*\.env\n/);
+        expect(await changes(`v${version}`)).toEqual([]);
+      }
+    });
+
+    gated.test('credentials of the environment are withheld and told, exact names pass, loaders never (CR01 EX08)', async () => {
+      const env = { AWS_SECRET_ACCESS_KEY: 'a', MY_TOKEN: 'b', NPM_TOKEN: 'c', LD_PRELOAD: '', NODE_OPTIONS: '--no-warnings', PYTHONPATH: '/x', EDITOR: 'vi' };
+      const outcome = await run(['--rm', '--env', 'MY_TOKEN', '--env', 'PYTHONPATH'], 'env | cut -d= -f1', env);
+      const names = outcome.stdout.split('\n');
+
+      expect(names).toEqual(expect.arrayContaining(['MY_TOKEN', 'EDITOR', 'HOME', 'PATH']));
+      for (const name of ['AWS_SECRET_ACCESS_KEY', 'NPM_TOKEN', 'LD_PRELOAD', 'NODE_OPTIONS', 'PYTHONPATH']) expect(names).not.toContain(name);
+      expect(outcome.stderr).toContain('agentfw: withheld AWS_SECRET_ACCESS_KEY, NPM_TOKEN: pass one with --env NAME');
+      expect(outcome.stderr).toContain('--env PYTHONPATH is not passed');
+      const known = await run(['--rm', '--profile', 'claude-code'], 'env | cut -d= -f1', { ANTHROPIC_API_KEY: 'k', ANTHROPIC_BASE_URL: 'http://x', OPENAI_API_KEY: 'o' });
+      expect(known.stdout).toMatch(/^ANTHROPIC_API_KEY$/m);
+      expect(known.stdout).toMatch(/^ANTHROPIC_BASE_URL$/m);
+      expect(known.stdout).not.toMatch(/OPENAI/);
+    });
+
+    gated.test('git, and an editor’s way to save, work beside hidden files', async () => {
+      put('project/.env', KEY);
+      const git = await area.native(['sh', '-c', 'git init -q && git add -Af . && git -c user.name=a -c user.email=a@b.c commit -qm x']);
+      expect(git.status, git.stderr).toBe(0);
+      const out = await seen('git status --short; git log --oneline | wc -l; echo n > .tmp && mv .tmp src/a.ts && git diff --stat | tail -1');
+
+      expect(out).toMatch(/^ D \.env\n1\n.* 2 files changed/);
+      expect(lstatSync(join(area.project, '.env')).isFile()).toBe(true);
+      rmSync(join(area.project, '.env'));
+    });
+  });
+}
