@@ -101,6 +101,15 @@ int mount_read_only(int at, const char *dst, struct fault *f)
 	return -1;
 }
 
+int mount_no_suid(int at, struct fault *f)
+{
+	struct k_mount_attr attr = {.set = K_MOUNT_NOSUID};
+
+	if (sys_mount_setattr(at, K_AT_RECURSIVE, &attr) == 0)
+		return 0;
+	return fault_errno(f, "mount", "can't make the view's mounts nosuid");
+}
+
 static int view_openat2(const struct view *v, const char *path)
 {
 	struct k_open_how how = {

@@ -26,6 +26,8 @@ int mount_tmpfs(mode_t mode, uint64_t size, unsigned attrs, struct fault *f);
 /* A detached recursive copy of what is at `source`. */
 int mount_clone(int source, unsigned attrs, struct fault *f);
 int mount_attach(int mount, int at, const char *dst, struct fault *f);
+/* No file below gives privileges, set-id bits or capabilities. */
+int mount_no_suid(int at, struct fault *f);
 int mount_read_only(int at, const char *dst, struct fault *f);
 
 /* Opens DST in the view (O_PATH), following no symlink. */

@@ -157,7 +157,11 @@ static const struct rule always[] = {
 	NO(io_uring_setup, ENOSYS), NO(io_uring_enter, ENOSYS),
 	NO(io_uring_register, ENOSYS),
 	/* kernel state that no namespace divides */
-	NO(add_key, EPERM), NO(request_key, EPERM), NO(keyctl, EPERM),
+	NO(add_key, EPERM), NO(request_key, EPERM),
+	/* runc and crun begin a session keyring, and do without one if there
+	 * is no such call */
+	{SYS_keyctl, ENOSYS, IS_ONE_OF, 0, {1 /* JOIN_SESSION_KEYRING */}, 1, 0},
+	NO(keyctl, EPERM),
 	NO(bpf, EPERM), NO(perf_event_open, EPERM), NO(userfaultfd, EPERM),
 	NO(kexec_load, EPERM),
 #ifdef SYS_kexec_file_load

@@ -30,7 +30,7 @@ REFUSED = {  # try.c: what must be answered, in every mode
     'OK': 'socket_unix socket_inet socket_route socket_diag personality_get '
           'unshare_files',
     'EBADF': 'tiocgwinsz',
-    'ENOSYS': 'io_uring_setup io_uring_enter io_uring_register x32',
+    'ENOSYS': 'io_uring_setup io_uring_enter io_uring_register x32 keyctl_join',
     'EPERM': 'tiocsti tiocsti_high tioclinux tioclinux_high tiocsetd '
              'kdskbent kdskbsent kdskbdiacr kdskbdiacruc kdsetkeycode '
              'socket_raw keyctl add_key request_key bpf perf_event_open '

@@ -68,6 +68,7 @@ TRY(io_uring_setup, syscall(425, 0, 0))
 TRY(io_uring_enter, syscall(426, -1, 0, 0, 0, 0, 0))
 TRY(io_uring_register, syscall(427, -1, 0, 0, 0))
 TRY(keyctl, syscall(SYS_keyctl, 0, -3, 0))
+TRY(keyctl_join, syscall(SYS_keyctl, 1, NULL))
 TRY(add_key, syscall(SYS_add_key, "user", "x", "x", 1, 0))
 TRY(request_key, syscall(SYS_request_key, "user", "x", 0, 0))
 TRY(bpf, syscall(SYS_bpf, -1, 0, 0))
@@ -149,7 +150,7 @@ static const struct attempt attempts[] = {
 	ROW(kdskbsent), ROW(kdskbdiacr), ROW(kdskbdiacruc),
 	ROW(kdsetkeycode), ROW(tiocgwinsz),
 	ROW(io_uring_setup), ROW(io_uring_enter), ROW(io_uring_register),
-	ROW(keyctl), ROW(add_key), ROW(request_key), ROW(bpf),
+	ROW(keyctl), ROW(keyctl_join), ROW(add_key), ROW(request_key), ROW(bpf),
 	ROW(perf_event_open), ROW(userfaultfd), ROW(kexec_load),
 	ROW(init_module), ROW(finit_module), ROW(delete_module), ROW(swapon),
 	ROW(reboot), ROW(clock_settime), ROW(settimeofday), ROW(adjtimex),
