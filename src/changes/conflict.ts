@@ -8,6 +8,8 @@ import type { Change, Conflict } from './change.js';
 import { conflictOf, isParentMoved } from './conflict-rule.js';
 import { relativeTo } from './drafting.js';
 import { hasLanded, isOurs, readEpochs, tookAway, type Epochs } from './epoch.js';
+import { bareIn, gitPartOf } from './git-dir.js';
+import { anyNaming } from './git-names.js';
 import { withFileConflicts } from './hostlink.js';
 import { lendAccess } from './lend.js';
 import { isPackedAs, isSpareOfGit, referenceOf } from './packed-ref.js';
@@ -47,11 +49,30 @@ export function judgeConflicts<T extends Change>(
   try {
     const all = changes.map((change) => withConflict(change, judge(judging, change)));
     const lost = new Set(all.filter(isLost).map(({ path }) => path));
-    const judged = withoutUntouched(judging, withFileConflicts(all));
+    const judged = withoutUntouched(judging, keepObjects(judging, withFileConflicts(all)));
     return lost.size === 0 ? [...judged] : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
   } finally {
     closeRooms(judging.rooms);
   }
+}
+
+/** I19: the agent's `git gc` knows nothing of what the host's references lead to since. */
+function keepObjects<T extends Judged>(judging: Judging, changes: readonly T[]): readonly T[] {
+  const deleted = changes.filter(({ kind, path, conflict }) => kind === 'delete' && conflict === null && path.includes('/objects/'));
+  if (deleted.length === 0) return changes;
+  const bare = bareIn(deleted);
+  const paths = new Set(changes.map(({ path }) => path));
+  const used = new Map<Bytes, boolean>();
+  const isUsed = (change: T): boolean => {
+    const inside = gitPartOf(change.path, bare);
+    if (inside?.part !== 'objects') return false;
+    const { dir } = inside;
+    const known = used.get(dir) ?? anyNaming(judging.rooms, { dir, place: hostPlace(judging.rooms, { ...change, path: dir, basePath: undefined }) }, ({ path, stat }) => !paths.has(path) && isTouched(judging, path, stat));
+    used.set(dir, known);
+    return known;
+  };
+  const kept = new Set(deleted.filter(isUsed));
+  return kept.size === 0 ? changes : changes.map((change) => (kept.has(change) ? { ...change, conflict: 'changed' } : change));
 }
 
 /** A directory of the agent without the host's that it was made from: what is in it has no place to land. */

@@ -9,7 +9,7 @@ import type { Header } from './journal.js';
 import { spotOf, type Rooms } from './rooms.js';
 import type { Running } from './run.js';
 import type { StoreContext } from './store-context.js';
-import { absolute, isIdent, numbered, type Place, type Step } from './step.js';
+import { absolute, below, isIdent, numbered, type Place, type Step } from './step.js';
 import { mayBeIndex, meaningOfIndex } from './touched-index.js';
 
 /**
@@ -38,7 +38,7 @@ const FILE = 'epochs' as Bytes;
 /** of a path that agentfw took away */
 const NOTHING = '0 0 0 0 0';
 
-/** By path, what a git index says. */
+/** By path, what a git index says: of those that landed, and of repositories whose objects did. */
 export type Meanings = Map<Bytes, string>;
 
 /**
@@ -74,8 +74,10 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
  * the content stamps too.
  */
 function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint, meanings: Meanings): Generator<string> {
+  const repositories = new Map<Bytes, Place>();
   for (const [index, step] of numbered(steps)) {
     if (refused.has(index) || step.act === 'drop' || rooms.roots[step.host.root]?.as !== undefined) continue;
+    noteRepository(repositories, step.host);
     // A name that came or went made the ctime of the file new.
     const other = step.link ?? step.twin;
     const file = step.link === null ? step.old : step.fresh;
@@ -88,6 +90,24 @@ function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint, meanings
     yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}${said}\0`;
     if (step.tree && step.act !== 'take') yield* indexLines(rooms, step, { landedNs, meanings });
   }
+  for (const place of repositories.values()) noteIndex(rooms, place, { landedNs, meanings });
+}
+
+const OBJECTS = '.git/objects/';
+
+function noteRepository(repositories: Map<Bytes, Place>, { root, path }: Place): void {
+  const at = path.lastIndexOf(OBJECTS);
+  if (at === -1 || (at > 0 && path[at - 1] !== '/')) return;
+  const dir = path.slice(0, at + '.git'.length) as Bytes;
+  repositories.set(`${root}/${dir}` as Bytes, { root, path: dir });
+}
+
+/** Objects landed and the index did not: nobody who only looks makes it name one of them. */
+function noteIndex(rooms: Rooms, dir: Place, { landedNs, meanings }: Reading): void {
+  const place = below(dir, 'index' as Bytes);
+  const path = absolute(rooms.roots, place);
+  const read = meanings.has(path) ? null : readIndex(rooms, place);
+  if (read !== null && read.stat.ctimeNs <= landedNs) meanings.set(path, read.meaning);
 }
 
 /** What a git index says that landed; nothing of one that was written again since. */

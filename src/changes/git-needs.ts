@@ -1,28 +1,48 @@
 import type { Bytes } from '../bytes.js';
 import type { Change } from './change.js';
-import { bareIn, gitPartOf } from './git-dir.js';
+import { bareIn, gitPartOf, type InGitDir } from './git-dir.js';
 
 export interface Needing<T> {
   readonly change: T;
-  /** an object of the same repository that does not land */
-  readonly object: T;
+  /** of the same repository, and does not land */
+  readonly needs: T;
 }
+
+interface Missing<T> {
+  /** a new object */
+  object?: T;
+  /** a reference, what is checked out, or the index */
+  name?: T;
+}
+
+/** Written by `git gc`: it names commits, and no object goes away because of it. */
+const COMMIT_GRAPH = /\/objects\/info\/commit-graphs?(\/|$)/;
 
 /**
  * I19: what names commits does not land without the new objects of its
  * repository. Which of them it leads to is not looked up: the agent wrote both.
+ * And no object goes without all that the agent made of the references: one of
+ * the host's own may lead to it, or a pack that does not land holds it.
  */
-export function withoutObjects<T extends Change>(changes: readonly T[], lands: (change: T) => boolean): readonly Needing<T>[] {
+export function withoutNeeded<T extends Change>(changes: readonly T[], lands: (change: T) => boolean): readonly Needing<T>[] {
   const bare = bareIn(changes);
-  const missing = new Map<Bytes, T>();
+  const missing = new Map<Bytes, Missing<T>>();
   for (const change of changes) {
-    const inside = change.type === 'file' && change.kind === 'add' ? gitPartOf(change.path, bare) : null;
-    if (inside?.part === 'objects' && !lands(change)) missing.set(inside.dir, change);
+    const inside = gitPartOf(change.path, bare);
+    if (inside === null || inside.part === 'logs' || lands(change)) continue;
+    const isName = inside.part === 'refs';
+    if (isName || (change.type === 'file' && change.kind === 'add')) missing.set(inside.dir, { ...missing.get(inside.dir), [isName ? 'name' : 'object']: change });
   }
   if (missing.size === 0) return [];
   return changes.flatMap((change) => {
     const inside = gitPartOf(change.path, bare);
-    const object = inside?.part === 'refs' && lands(change) ? missing.get(inside.dir) : undefined;
-    return object === undefined ? [] : [{ change, object }];
+    const needs = inside === null || !lands(change) ? undefined : neededBy(change, inside, missing.get(inside.dir));
+    return needs === undefined || needs === change ? [] : [{ change, needs }];
   });
+}
+
+function neededBy<T extends Change>({ kind, path }: T, { part }: InGitDir, missing: Missing<T> | undefined): T | undefined {
+  if (missing === undefined || part === 'logs') return undefined;
+  if (part === 'refs') return missing.object;
+  return kind === 'delete' || COMMIT_GRAPH.test(path) ? (missing.name ?? missing.object) : undefined;
 }

@@ -7,7 +7,7 @@ import { copied, type Composed, type Draft, type Plan } from './draft.js';
 import { actOf, draftOf, relativeTo, treeEntries, type Drafting } from './drafting.js';
 import { holdsMore, isBelow, isHosts, outermost, stillUsed, takeBoth, undroppable } from './drops.js';
 import type { LayerFacts } from './facts.js';
-import { withoutObjects } from './git-needs.js';
+import { withoutNeeded } from './git-needs.js';
 import { joinAll, newGroup } from './groups.js';
 import { copyBytesOf, keepLinks } from './links.js';
 import { conflictText, refusalOf, refused, takeOf, type Paths, type Rules, type Take } from './refusal.js';
@@ -177,16 +177,16 @@ function settleAll(planning: Planning): ReturnType<typeof settle> {
     refuseUndroppable(planning);
     refuseHalves(planning);
     refuseUnmoved(planning);
-    refuseWithoutObjects(planning);
+    refuseWithoutNeeded(planning);
     const found = settle(planning);
     if (planning.refusals.size === before) return found;
   }
 }
 
-function refuseWithoutObjects(planning: Planning): void {
+function refuseWithoutNeeded(planning: Planning): void {
   if (planning.isAll && planning.refusals.size + planning.rules.take.size === 0) return;
   const isLanding = (change: JudgedChange): boolean => lands(planning, change) && !isDropped(planning, change);
-  for (const { change, object } of withoutObjects(planning.input.changes, isLanding)) refuseWith(planning, change, object);
+  for (const { change, needs } of withoutNeeded(planning.input.changes, isLanding)) refuseWith(planning, change, needs);
 }
 
 function refuseUndroppable(planning: Planning): void {

@@ -1,15 +1,12 @@
-import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import { isWithin, joinBytes } from '../bytes.js';
-import { errnoOf } from '../errors.js';
-import type { Stat } from '../kernel/kernel.js';
+import { isWithin } from '../bytes.js';
 import { redraft, type Draft } from './draft.js';
 import { relativeTo } from './drafting.js';
-import { fileTypeOf } from './filetype.js';
-import { bareIn, gitPartOf, NAMING, type GitPart } from './git-dir.js';
+import { bareIn, gitPartOf, type GitPart } from './git-dir.js';
+import { anyNaming, type Naming } from './git-names.js';
 import { refused as refusedFor } from './refusal.js';
 import type { Refused } from './result.js';
-import { closeRooms, openRooms, spotOf, statPlace, type Rooms } from './rooms.js';
+import { closeRooms, openRooms, type Rooms } from './rooms.js';
 import type { Place } from './step.js';
 
 /** What an undo would do, and what it can't. */
@@ -21,7 +18,7 @@ export interface Undone {
 export interface Looking {
   readonly rooms: Rooms;
   /** the host changed it after the commit landed */
-  readonly isNew: (path: Bytes, stat: Stat) => boolean;
+  readonly isNew: (found: Naming) => boolean;
   /** of all sandboxes that there are */
   readonly layers: readonly Layered[];
 }
@@ -52,7 +49,8 @@ export function keepRepositories({ drafts, refused }: Undone, looking: Looking):
   for (const [number, [dir, repository]] of [...repositories].entries()) {
     const stays = stayingOf(dir, repository, looking);
     for (const [draft, part] of repository.drafts) {
-      if (stays.has(part)) staying.add(draft);
+      // What a commit deleted is needed again by the references that go back.
+      if (stays.has(part) && (draft.act !== 'place' || stays.has('refs'))) staying.add(draft);
       else groups.set(draft, number + 1);
     }
   }
@@ -112,7 +110,7 @@ interface Used {
 
 /** Since the commit the host wrote something that may name an object; so it is taken for where nothing can be seen. */
 function wasUsed({ rooms, isNew }: Looking, { dir, place, known }: Used): boolean {
-  return place === null || anyNaming(rooms, { dir, place }, (path, stat) => !known.has(path) && isNew(path, stat));
+  return place === null || anyNaming(rooms, { dir, place }, (found) => !known.has(found.path) && isNew(found));
 }
 
 /** A sandbox has something that may name an object of its base. */
@@ -126,38 +124,4 @@ function isUsedInside({ rooms: { kernel }, layers }: Looking, dir: Bytes): boole
       closeRooms(rooms);
     }
   });
-}
-
-function anyNaming(rooms: Rooms, { dir, place }: { readonly dir: Bytes; readonly place: Place }, test: (path: Bytes, stat: Stat) => boolean): boolean {
-  try {
-    for (const name of NAMING) {
-      const at = { root: place.root, path: place.path === '' ? name : joinBytes(place.path, name) };
-      const stat = statPlace(rooms, at);
-      if (stat === null) continue;
-      for (const [path, found] of filesIn(rooms, { place: at, path: joinBytes(dir, name), stat })) if (test(path, found)) return true;
-    }
-    return false;
-  } catch (error) {
-    if (errnoOf(error) === null) throw error;
-    return true;
-  }
-}
-
-interface Listed {
-  readonly place: Place;
-  readonly path: Bytes;
-  readonly stat: Stat;
-}
-
-function* filesIn(rooms: Rooms, { place, path, stat }: Listed): Generator<readonly [Bytes, Stat]> {
-  if (fileTypeOf(stat) !== 'dir') return yield [path, stat];
-  const { at, name } = spotOf(rooms, place);
-  const fd = rooms.kernel.open(at, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-  try {
-    for (const { path: below, upper } of rooms.kernel.walk(fd, null, { family: 'user', compare: false })) {
-      if (fileTypeOf(upper) !== 'dir') yield [joinBytes(path, below), upper];
-    }
-  } finally {
-    rooms.kernel.close(fd);
-  }
 }

@@ -324,7 +324,7 @@ function entriesOf(rooms: Rooms, tree: Place): Entry[] {
 
 function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {
   const { rooms, layers } = undoing;
-  const { drafts, refused: found } = keepRepositories(undoing, { rooms, layers, isNew: (path, stat) => isHosts(undoing, path, stat) });
+  const { drafts, refused: found } = keepRepositories(undoing, { rooms, layers, isNew: ({ path, stat, place }) => isHosts(undoing, path, stat) && !saysAsLanded(undoing, place) });
   const hash = createHash('sha256').update(`undo ${id}\n`);
   for (const step of journal.steps) hash.update(encodeStep(step), 'latin1');
   return {

@@ -120,6 +120,32 @@ for (const identity of identities()) {
       expect(await host('git log --format=%s')).toBe('agent\none\n');
     });
 
+    test('what the agent’s gc removed stays as long as the host has other references', async () => {
+      await host('git switch -qc gone; echo lost >>f1; git commit -qam lost; git switch -q main; git branch -m gone old; sleep 0.05');
+      await agent('git branch -D old; git reflog expire --expire=now --all; git gc -q --prune=now; echo agent >>f2; git commit -qam agent', '--tag', 'box');
+      const lost = (await host('git rev-parse old')).trim();
+      await host(`git branch rescue ${lost}`);
+
+      await land();
+      expect(await sound()).toBe('## main\n');
+      expect(await host('git log --format=%s rescue')).toBe('lost\none\n');
+    });
+
+    test('what the agent’s gc removed goes with its references, and comes back with them', async () => {
+      await host('git branch old; git switch -q old; echo lost >>f1; git commit -qam lost; git switch -q main; sleep 0.05');
+      await agent('git branch -D old; git reflog expire --expire=now --all; git gc -q --prune=now', '--tag', 'box');
+
+      expect(Object.keys(refused(await land(join(area.project, '.git/objects')))).length).toBeGreaterThan(0);
+      expect(await host('git log --format=%s old')).toBe('lost\none\n');
+      expect(refused(await land())).toEqual({});
+      expect(await sound()).toBe('## main\n');
+      expect(await host('git branch --format="%(refname:short)"')).toBe('main\n');
+
+      expect((await area.cli(['undo'])).status).toBe(0);
+      expect(await sound()).toBe('## main\n');
+      expect(await host('git log --format=%s old')).toBe('lost\none\n');
+    });
+
     test('what came by git fetch, stash and gc stays, and moves no reference of the agent', async () => {
       await agent('echo agent >>f1; git commit -qam agent', '--tag', 'box');
       await host('git clone -q . ../other; cd ../other; echo o >o; git add o; git commit -qm other; cd -; git fetch -q ../other main:theirs; git gc -q; rm -rf ../other');
