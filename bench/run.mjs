@@ -101,17 +101,21 @@ function workRows(bench) {
 /** What the exec audit adds: both are inside, the first without it. */
 function execRows(bench) {
   if (!selected('execs')) return [];
-  const dir = join(bench.home, 'execs');
-  ok(bench, [...work, 'make', 'fork', dir]);
-  const samples = { without: [], audited: [] };
-  for (let n = 0; n < rounds; n++) {
-    for (const where of n % 2 ? ['without', 'audited'] : ['audited', 'without']) {
-      const told = inSandbox(bench, [...work, 'fork', dir], dir, where === 'audited' ? ['--audit', 'exec'] : []);
-      samples[where].push(...Object.values(JSON.parse(told)));
+  return ['fork', 'compile'].map((name) => {
+    const dir = join(bench.home, 'execs');
+    ok(bench, [...work, 'make', name, dir]);
+    const samples = { without: [], audited: [] };
+    let title = '';
+    for (let n = 0; n < rounds; n++) {
+      for (const where of n % 2 ? ['without', 'audited'] : ['audited', 'without']) {
+        const told = JSON.parse(inSandbox(bench, [...work, name, dir], dir, where === 'audited' ? ['--audit', 'exec'] : []));
+        [title] = Object.keys(told);
+        samples[where].push(...Object.values(told));
+      }
     }
-  }
-  clean(bench, dir);
-  return [row('3,000 × `/bin/true` inside, with `--audit exec`', samples.without, samples.audited)];
+    clean(bench, dir);
+    return row(`${title} inside, with \`--audit exec\``, samples.without, samples.audited);
+  });
 }
 
 /** Against the bare machine and against an overlay as mount(8) gives it. */

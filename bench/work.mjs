@@ -9,6 +9,9 @@ import { appendFileSync, mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSy
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 
+/** Each starts cc, its compiler and its assembler. */
+const COMPILES = 150;
+
 const text = (n) => `${`line ${n} of a small source file\n`.repeat(3 + (n % 20))}`;
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 const quiet = (file, args, cwd) => execFileSync(file, args, { cwd, stdio: ['ignore', 'ignore', 'inherit'], maxBuffer: 1 << 28 });
@@ -97,6 +100,13 @@ print(json.dumps({"sqlite, 300 transactions with fsync": (time.perf_counter() - 
   fork: {
     make: (dir) => mkdirSync(dir, { recursive: true }),
     run: (dir) => ({ '3,000 × `/bin/true`': timed(() => quiet('bash', ['-c', 'for ((i = 0; i < 3000; i++)); do /bin/true; done'], dir)) }),
+  },
+  compile: {
+    make: (dir) => {
+      mkdirSync(dir, { recursive: true });
+      for (const n of range(COMPILES)) writeFileSync(join(dir, `f${n}.c`), `#include <stdio.h>\nint f${n}(int a)\n{\n\treturn printf("%d\\n", a + ${n});\n}\n`);
+    },
+    run: (dir) => ({ [`${COMPILES} × \`cc -c\``]: timed(() => quiet('sh', ['-c', 'for f in *.c; do cc -O1 -c "$f"; done'], dir)) }),
   },
   append: {
     make: (dir) => {
