@@ -15,6 +15,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports)
 	agentfw::exportSync(env, exports);
 	agentfw::exportWalk(env, exports);
 	agentfw::exportFind(env, exports);
+	agentfw::exportListing(env, exports);
 	agentfw::exportBatch(env, exports);
 	return exports;
 }

@@ -16,6 +16,7 @@ void exportCopy(Napi::Env env, Napi::Object exports);
 void exportSync(Napi::Env env, Napi::Object exports);
 void exportWalk(Napi::Env env, Napi::Object exports);
 void exportFind(Napi::Env env, Napi::Object exports);
+void exportListing(Napi::Env env, Napi::Object exports);
 void exportBatch(Napi::Env env, Napi::Object exports);
 
 } // namespace agentfw

@@ -32,7 +32,13 @@ enum EntryFlag : uint32_t {
 	NO_ATTRIBUTES = 0x20000, // the upper has none at all
 	ORDINARY = 0x40000, // no rule can be about its name
 	ORIGIN_ONLY = 0x80000, // the upper's one attribute is the origin mark
-	PROGRAM = 0x100000, // times a Program
+	PROGRAM = 0x100000, // times a Program, of three bits
+	// A regular file with one name that came, went or has other content,
+	// with nothing else to say of it.
+	USUAL = 0x800000,
+	// Usual, and neither it nor its base give anybody anything to judge
+	// (usual.h).
+	HARMLESS = 0x1000000,
 };
 
 enum Program : uint32_t { ELF = 1, MACH_O, PE, SCRIPT };
@@ -55,6 +61,7 @@ struct WalkOptions {
 	bool compare;
 	Unreadable unreadable;
 	Look look;
+	int64_t before; // a base with this ctime or a later one isn't harmless
 };
 
 // A name below a directory fd.

@@ -10,6 +10,7 @@
 #include "dirents.h"
 #include "look.h"
 #include "resolve.h"
+#include "usual.h"
 #include "walk.h"
 
 namespace agentfw {
@@ -218,6 +219,7 @@ static int lookAt(Segment &segment, const char *name, Walk &walk)
 	lookInside(upper, base, walk.options, entry);
 	if (walk.names && walk.names->isOrdinary(name))
 		entry.flags |= ORDINARY;
+	noteUsual(walk.options, entry);
 	packEntry(entry, dir.depth + 1, name, segment.records);
 	if (entry.flags & DIRECTORY)
 		segment.children.push_back(

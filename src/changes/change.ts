@@ -1,5 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import type { FirstLook, LineCounts, Stat } from '../kernel/kernel.js';
+import type { Following } from './crowd.js';
 
 export type ChangeKind = 'add' | 'modify' | 'delete' | 'type' | 'metadata' | 'rename';
 export type FileType = 'file' | 'dir' | 'symlink' | 'fifo' | 'socket' | 'char' | 'block';
@@ -77,6 +78,8 @@ export interface Change {
   readonly ordinaryIn?: Bytes | undefined;
   /** lines, where the scan was asked to count them */
   readonly lines?: LineCounts | null | undefined;
+  /** further changes that all is alike for but name, size and lines; where crowds were asked for */
+  readonly crowd?: Following | undefined;
 }
 
 /** A change with everything that was decided of it. */

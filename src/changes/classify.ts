@@ -38,7 +38,7 @@ const reachesGit = reachOf([...HARMLESS, ...GIT_CONFIG]);
 
 /** Pure but for `contents`: what may run because of the change, and why. */
 export function classify(change: Change, input: ClassifyInput): Classification {
-  if (change.ordinaryIn !== undefined && change.type !== 'symlink' && isOrdinary(change.ordinaryIn, input)) {
+  if (change.ordinaryIn !== undefined && change.type !== 'symlink' && isAllOrdinary(change.ordinaryIn, input)) {
     // Its name says nothing, so only the object itself does.
     const own = change.kind === 'delete' ? null : objectRisk(change, input.workspace, input.contents);
     return own === null ? NORMAL : { class: 'later', reason: own };
@@ -52,11 +52,11 @@ export function classify(change: Change, input: ClassifyInput): Classification {
 
 /** The change with its class; what policy decides is still open. */
 export function withClass(change: Change, input: ClassifyInput): JudgedChange {
-  const { path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines } = change;
+  const { path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines, crowd } = change;
   const { class: name, reason } = classify(change, input);
   // One literal and no spread, which takes ten times as long: there may be very many.
   return {
-    path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines,
+    path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines, crowd,
     class: name, reason, conflict: null, verdict: null, rule: null,
   };
 }
@@ -83,7 +83,7 @@ export function withStrictestClass(rename: JudgedChange, parts: readonly JudgedC
 let lastOrdinary: { readonly dir: Bytes; readonly input: ClassifyInput; readonly is: boolean } | null = null;
 
 /** Names that no rule speaks of are all alike there. */
-function isOrdinary(dir: Bytes, input: ClassifyInput): boolean {
+export function isAllOrdinary(dir: Bytes, input: ClassifyInput): boolean {
   if (lastOrdinary?.dir !== dir || lastOrdinary.input !== input) lastOrdinary = { dir, input, is: ordinary(dir, input) };
   return lastOrdinary.is;
 }

@@ -182,7 +182,7 @@ function start(ctx: CommitContext, changes: readonly Change[], known: Known): Ju
     sandboxDir,
     ...known,
     t0: record.t0,
-    clockIsBehind: BigInt(ctx.now().getTime()) * 1_000_000n < record.t0 && record.t0 < FOREVER,
+    clockIsBehind: isClockBehind(ctx),
     rooms: openRooms(kernel, roots),
     parents: new Map(),
     others: new Map(),
@@ -190,6 +190,17 @@ function start(ctx: CommitContext, changes: readonly Change[], known: Known): Ju
     own: ownDirs(changes),
   };
 }
+
+function isClockBehind({ now, record: { t0 } }: CommitContext): boolean {
+  return BigInt(now().getTime()) * 1_000_000n < t0 && t0 < FOREVER;
+}
+
+/** A base whose ctime is before this was not touched since T0, whatever else is known of it. */
+export function provenBefore(ctx: CommitContext): bigint {
+  return isClockBehind(ctx) ? NEVER : ctx.record.t0;
+}
+
+const NEVER = -(2n ** 63n);
 
 function ownDirs(changes: readonly Change[]): ReadonlySet<Bytes> {
   const own = new Set<Bytes>();

@@ -9,16 +9,18 @@ import type { CompiledPolicy } from '../policy/compiled.js';
 import { getReady, judgeChange } from '../policy/judge.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
 import { classify, takeClass, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
-import { judgeConflicts, knownOf, type Known } from './conflict.js';
+import { judgeConflicts, knownOf, provenBefore, type Known } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
+import { weightOf, type Crowd } from './crowd.js';
 import { throughLink } from './hostlink.js';
 import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './hidden.js';
+import { lead } from './lead.js';
 import { orderChanges } from './order.js';
 import { spokenNames } from './ordinary.js';
 import { workspaceOf } from './workspace.js';
 import { detectRenames, type Renames } from './rename.js';
-import { scanPieces, type ScanInput } from './scan.js';
+import { scanPieces, type ScanInput, type ScanPiece } from './scan.js';
 import { stateFilesOf, type StateFile } from './statefiles.js';
 import { endingOf, ruleChanges, withStateClass, type Ruled } from './verdicts.js';
 
@@ -45,6 +47,8 @@ export interface GatherOptions {
   readonly look?: Look;
   /** `--on-exit keep` */
   readonly keep?: boolean;
+  /** changes that all is alike for are told by one of them, see `Change.crowd` */
+  readonly crowds?: boolean;
 }
 
 /** How far a scan looks into files, see `WalkOptions`. */
@@ -53,16 +57,26 @@ export type Look = NonNullable<ScanInput['look']>;
 /** All changes of a sandbox against the host as it is now, in the order of the layers. */
 export function changesOf(store: Store, record: SandboxRecord, look: Look = 'no'): Change[] {
   optimiseLate();
-  return allOf(scanOf(store, record, blindnessOf(record), { look }));
+  return allOf(scanOf(store, record, blindnessOf(record), { look })).changes;
 }
 
-function* scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, how: Pick<ScanInput, 'look' | 'names'>): Generator<Change[]> {
+/** How many of each kind `changesOf` tells. */
+export function countChanges(store: Store, record: SandboxRecord): KindCounts {
+  const counts = { ...countKinds([]) };
+  for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', crowds: 'usual' })) {
+    for (const { kind } of changes) counts[kind] += 1;
+    for (const { kind, at } of crowds) counts[kind] += at.length;
+  }
+  return counts;
+}
+
+function* scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, how: Pick<ScanInput, 'look' | 'names' | 'crowds'>): Generator<ScanPiece> {
   const pieces = scanPieces({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, ...how });
-  for (const changes of pieces) yield withoutHidden(changes, blindness);
+  for (const { changes, crowds } of pieces) yield { changes: withoutHidden(changes, blindness), crowds };
 }
 
 /** Scans, classifies, finds conflicts and renames, and orders. Close `contents` when done. */
-export function gather(store: Store, record: SandboxRecord, { look = 'head', keep = false }: GatherOptions = {}): Gathered {
+export function gather(store: Store, record: SandboxRecord, { look = 'head', keep = false, crowds = false }: GatherOptions = {}): Gathered {
   optimiseLate();
   const blindness = blindnessOf(record);
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
@@ -73,13 +87,15 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
     if (record.state !== 'running') ready.known = knownOf(ctx);
     if (policy !== null) getReady(policy);
   };
-  const changes = allOf(scanOf(store, record, blindness, { look, names: spokenNames(policy) }), meanwhile);
+  const scanned = allOf(scanOf(store, record, blindness, { look, names: spokenNames(policy), ...(crowds ? { crowds: { harmlessBefore: provenBefore(ctx) } } : {}) }), meanwhile);
   const contents = openContents(store.kernel, record.layers);
-  const input = classifyInputOf(store, record, { policy, contents, changes });
-  const judged = judgeConflicts(ctx, classified(changes, { input, policy }), ready.known).map((change) => withHidden(change, blindness));
+  const input = classifyInputOf(store, record, { policy, contents, changes: scanned.changes });
+  const known = ready.known ?? knownOf(ctx);
+  const { changes, limits } = lead(scanned.changes, scanned.crowds, { input, policy, blindness, known });
+  const judged = judgeConflicts(ctx, classified(changes, { input, policy }), known).map((change) => withHidden(change, blindness));
   const states: ReadonlyMap<Bytes, StateFile> = policy === null ? new Map() : stateFilesOf({ store, record, policy, contents }, judged);
   const single = states.size === 0 ? judged : judged.map((change) => withStateClass(change, states));
-  const renames = detectRenames(single, { digestOf: contents.digest, join: joined });
+  const renames = detectRenames(single, { digestOf: contents.digest, join: joined, limits });
   let made: Shown | null = null;
   const show = (): Shown => (made ??= shownOf(renames, (shown) => (policy === null ? null : ruleChanges(policy, { shown, states, ending: endingOf(record, keep) }))));
   return {
@@ -92,17 +108,19 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
 
 const MANY = 50_000;
 
-function allOf(scanned: Iterable<readonly Change[]>, afterFirst: () => void = () => undefined): Change[] {
+function allOf(scanned: Iterable<ScanPiece>, afterFirst: () => void = () => undefined): { readonly changes: Change[]; readonly crowds: readonly Crowd[] } {
   const all: Change[] = [];
+  const allCrowds: Crowd[] = [];
   let isFirst = true;
-  for (const changes of scanned) {
+  for (const { changes, crowds } of scanned) {
     if (isFirst) afterFirst();
     isFirst = false;
     const before = all.length;
     for (const change of changes) all.push(change);
+    for (const crowd of crowds) allCrowds.push(crowd);
     if (before < MANY && all.length >= MANY) growSlowly();
   }
-  return all;
+  return { changes: all, crowds: allCrowds };
 }
 
 interface Classifying {
@@ -184,7 +202,7 @@ export function glance(store: Store, record: SandboxRecord, most: number): Glanc
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const changes: Change[] = [];
   let more = false;
-  for (const piece of scanOf(store, record, blindnessOf(record), { look: 'no' })) {
+  for (const { changes: piece } of scanOf(store, record, blindnessOf(record), { look: 'no' })) {
     more = changes.length + piece.length > most;
     changes.push(...piece.slice(0, most - changes.length));
     if (more) break;
@@ -199,6 +217,6 @@ export function glance(store: Store, record: SandboxRecord, most: number): Glanc
 
 export function countKinds(changes: Iterable<Change>): KindCounts {
   const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0, rename: 0 };
-  for (const { kind } of changes) counts[kind] += 1;
+  for (const change of changes) counts[change.kind] += weightOf(change);
   return counts;
 }

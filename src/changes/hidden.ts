@@ -6,6 +6,8 @@ import type { Change, Conflict } from './change.js';
 export interface Blindness {
   /** at or below a hidden path */
   readonly isHidden: (path: Bytes, dir?: Bytes) => boolean;
+  /** some names in a directory are hidden, and others aren't */
+  readonly hidesIn: (dir: Bytes) => boolean;
   /** directories above hidden things that a deletion or replacement seemed to take along */
   readonly above: Set<Bytes>;
 }
@@ -19,7 +21,9 @@ export function blindnessOf({ mounts }: Pick<SandboxRecord, 'mounts'>): Blindnes
     if (dir !== last.dir) last = { dir, under: hiderOf(dir, hidden, last) };
     return last.under !== null || hidden.has(path);
   };
-  return { isHidden, above: new Set() };
+  let dirs: ReadonlySet<Bytes> | null = null;
+  const hidesIn = (dir: Bytes): boolean => (dirs ??= new Set([...hidden].map(parentOf))).has(dir);
+  return { isHidden, hidesIn, above: new Set() };
 }
 
 interface Seen {

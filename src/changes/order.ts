@@ -20,7 +20,7 @@ function compare(a: Ordered, b: Ordered): number {
   return compareBytes(a.path, b.path) || compareKinds(a, b);
 }
 
-function rankOf(change: Ordered): number {
+export function rankOf(change: Ordered): number {
   if (change.class === 'control') return 0;
   if (change.class === 'later') return 1;
   if (change.kind === 'delete') return 2;
@@ -34,5 +34,12 @@ function compareBytes(a: Bytes, b: Bytes): number {
 
 /** Two layers may tell of one path; the order must not depend on which came first. */
 function compareKinds(a: Ordered, b: Ordered): number {
-  return a.at.layer - b.at.layer || (a.kind < b.kind ? -1 : a.kind > b.kind ? 1 : 0);
+  return orderOf(a) - orderOf(b);
+}
+
+const KINDS: readonly Change['kind'][] = ['add', 'delete', 'metadata', 'modify', 'rename', 'type'];
+
+/** Of changes of one path. */
+export function orderOf({ at, kind }: Pick<Change, 'at' | 'kind'>): number {
+  return at.layer * KINDS.length + KINDS.indexOf(kind);
 }

@@ -25,7 +25,8 @@ export interface RenameOptions<T extends Change> {
   readonly limits?: RenameLimits;
 }
 
-const LIMITS: RenameLimits = { files: 2000, bytes: 256 * 1024 * 1024 };
+export const MOST_TO_COMPARE: RenameLimits = { files: 2000, bytes: 256 * 1024 * 1024 };
+export const NO_PAIRS: RenameLimits = { files: 0, bytes: 0 };
 
 /**
  * Pairs deletions and additions of equal content. An overlay remembers no
@@ -34,7 +35,7 @@ const LIMITS: RenameLimits = { files: 2000, bytes: 256 * 1024 * 1024 };
  * that was in the old one is in the new one, at the same places.
  */
 export function detectRenames<T extends Change>(changes: readonly T[], options: RenameOptions<T>): Renames<T> {
-  const left = { ...(options.limits ?? LIMITS) };
+  const left = { ...(options.limits ?? MOST_TO_COMPARE) };
   const digestOf = within(left, options.digestOf);
   const join = options.join ?? ((rename: T): T => rename);
   const search: Search<T> = { digestOf, left, join, used: new Set(), renames: new Map(), parts: new Map() };

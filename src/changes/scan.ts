@@ -1,12 +1,15 @@
 import { isWithin, joinBytes, nameOf, type Bytes } from '../bytes.js';
-import type { Fd, Kernel, NameFilter, WalkEntry } from '../kernel/kernel.js';
+import type { Fd, Kernel, NameFilter, Usual, WalkEntry, WalkOptions } from '../kernel/kernel.js';
 import type { Layer } from '../sandbox/sandbox.js';
 import type { Change, LayerRef } from './change.js';
+import type { Crowd } from './crowd.js';
+import { crowdsIn } from './crowding.js';
 import { differenceOf, type Ownership } from './difference.js';
 import { fileTypeOf } from './filetype.js';
 import { holdShared, released, withLink, type SharedInodes } from './hostlink.js';
 import { type Displaced, impliedBy, type ImpliedInput, targetInBase } from './implied.js';
 import { closeLayer, openLayer } from './layer-dirs.js';
+import { joinBelow, start } from './told.js';
 
 /** What a scan needs of a sandbox's record. */
 export interface ScanInput extends Ownership {
@@ -16,6 +19,14 @@ export interface ScanInput extends Ownership {
   readonly look?: 'no' | 'head' | 'lines';
   /** names that rules speak of, see `Change.ordinaryIn` */
   readonly names?: NameFilter;
+  /** usual changes are told as crowds: all of them, or only those that are harmless by T0 */
+  readonly crowds?: 'usual' | { readonly harmlessBefore: bigint };
+}
+
+/** Changes and crowds of changes that the scan tells together. */
+export interface ScanPiece {
+  readonly changes: Change[];
+  readonly crowds: readonly Crowd[];
 }
 
 /**
@@ -24,11 +35,11 @@ export interface ScanInput extends Ownership {
  * what its deleted, replaced and renamed directories imply. The base is listed only below those.
  */
 export function* scan(input: ScanInput): Generator<Change> {
-  for (const changes of scanPieces(input)) yield* changes;
+  for (const { changes } of scanPieces(input)) yield* changes;
 }
 
 /** The same, many changes at a time. */
-export function* scanPieces(input: ScanInput): Generator<Change[]> {
+export function* scanPieces(input: ScanInput): Generator<ScanPiece> {
   for (const [index, layer] of input.layers.entries()) {
     const dirs = openLayer(input.kernel, layer);
     try {
@@ -40,16 +51,20 @@ export function* scanPieces(input: ScanInput): Generator<Change[]> {
   }
 }
 
-function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, base: Fd | null): Generator<Change[]> {
+function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, base: Fd | null): Generator<ScanPiece> {
   const { kernel } = input;
   const walk: LayerWalk = { input, kernel, layer, index, base, above: [], dir: layer.base, displaced: [], moved: new Set() };
-  const options = { family: layer.family, compare: true, unreadable: 'unlock', look: input.look ?? 'no', ...(input.names === undefined ? {} : { names: input.names }) } as const;
+  const options = optionsOf(input, layer);
   // The layer's own top stands for a directory that the host has removed: told only if something is in it.
   let top: Change | null = null;
   const shared: SharedInodes = { hosts: new Map(), held: [] };
-  for (const entries of kernel.walkPieces(upper, base, options)) {
+  const isApart = base === null ? () => false : apartOf(input);
+  for (const piece of kernel.walkPieces(upper, base, options)) {
     const changes: Change[] = [];
-    for (const entry of entries) {
+    const { crowds, take } = crowdsIn(piece, { layer, index }, (path) => enter(walk, joinBytes(path, SOME)));
+    for (let at = 0; at < piece.end; at = piece.after(at)) {
+      if (isApart(piece.usual(at)) && take(at)) continue;
+      const entry = piece.entry(at);
       if (isCovered(layer.covered, entry.path)) continue;
       const change = changeOf(walk, entry);
       if (base !== null && entry.upper.nlink > 1 && walk.above.at(-1)?.moved !== true && holdShared(shared, entry, { change, top: layer.base, alike: () => start(walk, entry, { basePath: entry.path, kind: 'modify' }) })) continue;
@@ -61,7 +76,7 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
         changes.push(change);
       }
     }
-    yield changes;
+    yield { changes, crowds };
   }
   yield* inPieces(released(shared));
   if (base === null) return;
@@ -73,16 +88,29 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
   }
 }
 
+/** A name: which doesn't matter. */
+const SOME = '.' as Bytes;
+
+function optionsOf({ look = 'no', names, crowds }: ScanInput, { family }: Layer): WalkOptions {
+  const before = typeof crowds === 'object' ? { before: crowds.harmlessBefore } : {};
+  return { family, compare: true, unreadable: 'unlock', look, ...before, ...(names === undefined ? {} : { names }) };
+}
+
+function apartOf({ crowds }: ScanInput): (usual: Usual) => boolean {
+  if (crowds === undefined) return () => false;
+  return crowds === 'usual' ? (usual) => usual !== 'no' : (usual) => usual === 'harmless';
+}
+
 const PIECE = 1024;
 
-function* inPieces(changes: Iterable<Change>): Generator<Change[]> {
+function* inPieces(changes: Iterable<Change>): Generator<ScanPiece> {
   let piece: Change[] = [];
   for (const change of changes) {
     if (piece.push(change) < PIECE) continue;
-    yield piece;
+    yield { changes: piece, crowds: [] };
     piece = [];
   }
-  if (piece.length > 0) yield piece;
+  if (piece.length > 0) yield { changes: piece, crowds: [] };
 }
 
 /** The top directory is as it was made: then the base is another one by now, such as the place of a mount that is gone. */
@@ -167,65 +195,8 @@ function note(parent: Frame, entry: WalkEntry): void {
   if ((parent.hides && !entry.whiteout) || parent.moved) parent.present.add(nameOf(entry.path));
 }
 
-/** In what the changes of a layer's entries differ. */
-interface Told {
-  readonly basePath: Bytes;
-  /** an addition unless said otherwise */
-  readonly kind?: Change['kind'];
-  readonly content?: boolean;
-  readonly meta?: Change['meta'];
-  /** of a deletion: the type and the target that it had */
-  readonly gone?: Pick<Change, 'type' | 'target'>;
-  readonly oldType?: Change['oldType'];
-}
-
-/** One literal for all of them, as there may be very many. */
-function start(walk: LayerWalk, entry: WalkEntry, told: Told): Change {
-  const top = walk.layer.base;
-  const { kind = 'add', content = false, meta = NO_META, oldType = null, gone, basePath } = told;
-  const { path, upper, base, copiedUp, plain, origin, look, lines } = entry;
-  const change: Change & Undecided = {
-    path: path === '' ? top : joinBytes(walk.dir, nameOf(path)),
-    kind,
-    from: null,
-    type: gone === undefined ? fileTypeOf(upper) : gone.type,
-    oldType,
-    upper: gone === undefined ? upper : null,
-    base,
-    at: refOf(walk, entry),
-    basePath: basePath === path ? undefined : joinBelow(top, basePath),
-    opaque: false,
-    copiedUp,
-    plain,
-    origin,
-    implied: false,
-    target: gone === undefined ? entry.target : gone.target,
-    link: undefined,
-    meta,
-    content,
-    look,
-    lines,
-    ordinaryIn: entry.ordinary ? walk.dir : undefined,
-    class: undefined,
-    reason: undefined,
-    conflict: undefined,
-    verdict: undefined,
-    rule: undefined,
-  };
-  return change;
-}
-
-/** Room for what is decided later: an object that grows is moved. */
-type Undecided = Readonly<Record<'class' | 'reason' | 'conflict' | 'verdict' | 'rule', undefined>>;
-
-const NO_META: Change['meta'] = [];
-
 function refOf(walk: LayerWalk, entry: WalkEntry): LayerRef {
   return { layer: walk.index, path: entry.path };
-}
-
-function joinBelow(top: Bytes, path: Bytes): Bytes {
-  return path === '' ? top : joinBytes(top, path);
 }
 
 function deletionOf(walk: LayerWalk, entry: WalkEntry, parent: Frame, basePath: Bytes): Change | null {

@@ -2,6 +2,7 @@ import { boolean, string } from '@oclif/core/flags';
 import { fromText, isText, toBuffer, toText, type Bytes } from '../bytes.js';
 import type { Change, JudgedChange } from '../changes/change.js';
 import { hunkFileOf } from '../changes/compose.js';
+import { weightOf } from '../changes/crowd.js';
 import { changesOf, countKinds, gather, type Gathered } from '../changes/gather.js';
 import { wholeDigest } from '../changes/offer.js';
 import { filterChanges } from '../changes/words.js';
@@ -50,9 +51,10 @@ export default class Diff extends AgentfwCommand {
       return flags['exit-code'] === true && changes.length > 0 ? 1 : 0;
     }
     const counts = flags.stat === true || flags.json === true;
-    const gathered = gather(store, record, { look: counts ? 'lines' : 'head' });
+    const crowds = flags.stat === true && flags.json !== true && resolved.paths.length === 0;
+    const gathered = gather(store, record, { look: counts ? 'lines' : 'head', crowds });
     try {
-      const named = this.named(gathered.shown, resolved);
+      const named = crowds ? gathered.shown : this.named(gathered.shown, resolved);
       const changes = named.filter(
         (change) => (flags.class === undefined || change.class === flags.class) && (flags.conflicts !== true || change.conflict !== null),
       );
@@ -99,7 +101,8 @@ export default class Diff extends AgentfwCommand {
 
   private stat(changes: readonly JudgedChange[], { contents }: Gathered): void {
     for (const [heading, members] of sections(changes)) {
-      this.printer.product(`${heading === null ? '' : `${this.printer.paint('bold', heading)}:\n`}${statText(members, contents, this.printer.paint)}`);
+      const text = statText(members, contents, this.printer.paint);
+      this.printer.product(heading === null ? text : Buffer.concat([Buffer.from(`${this.printer.paint('bold', heading)}:\n`), text]));
     }
     this.printer.product(`${countsText(countKinds(changes))}\n`);
   }
@@ -153,11 +156,15 @@ function hunksJson(change: JudgedChange | undefined, contents: Gathered['content
   });
 }
 
+function numberOf(changes: readonly JudgedChange[]): number {
+  return changes.reduce((sum, change) => sum + weightOf(change), 0);
+}
+
 /** By class, with a heading where there is more than the ordinary. */
 function sections(changes: readonly JudgedChange[]): [string | null, readonly JudgedChange[]][] {
   const risky = changes.some((change) => change.class !== 'normal');
   return CLASSES.flatMap((name): [string | null, readonly JudgedChange[]][] => {
     const members = changes.filter((change) => change.class === name);
-    return members.length === 0 ? [] : [[risky ? classHeading(name, members.length) : null, members]];
+    return members.length === 0 ? [] : [[risky ? classHeading(name, numberOf(members)) : null, members]];
   });
 }

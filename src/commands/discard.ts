@@ -1,7 +1,7 @@
 import { boolean, string } from '@oclif/core/flags';
 import type { Bytes } from '../bytes.js';
 import { landPlan, withCommitLocks } from '../changes/commit.js';
-import { changesOf, countKinds, gather } from '../changes/gather.js';
+import { countChanges, gather } from '../changes/gather.js';
 import { dropPlan } from '../changes/offer.js';
 import { commitStatus } from '../changes/result.js';
 import { filterChanges } from '../changes/words.js';
@@ -44,7 +44,7 @@ export default class Discard extends AgentfwCommand {
 
   private async whole(store: Store, record: SandboxRecord, { yes, json }: Answers): Promise<number> {
     if (!yes) {
-      const counts = countsText(countKinds(changesOf(store, record)));
+      const counts = countsText(countChanges(store, record));
       this.printer.say(`Sandbox ${record.tag}: ${counts}. All of it will be lost.`);
       if (!(await confirm(this.printer, `Discard ${record.tag}?`))) return 1;
     }

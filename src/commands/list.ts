@@ -1,6 +1,6 @@
 import { storeContextOf } from '../changes/context.js';
 import { listCommits, type CommitInfo } from '../changes/engine.js';
-import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
+import { countChanges, type KindCounts } from '../changes/gather.js';
 import { nameOf, type Bytes } from '../bytes.js';
 import { isFrozen } from '../sandbox/frozen.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
@@ -60,7 +60,7 @@ function undoUse(commits: readonly CommitInfo[]): { readonly commits: number; re
 function entryOf(store: Store, record: SandboxRecord): Entry {
   const frozen = isFrozen(store, record);
   try {
-    return { record, frozen, counts: countKinds(changesOf(store, record)), error: null };
+    return { record, frozen, counts: countChanges(store, record), error: null };
   } catch (error) {
     return { record, frozen, counts: null, error: reportOf(error).message };
   }

@@ -1,6 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import { countBases, readBases, type BaseCounts } from '../changes/base.js';
-import { changesOf, countKinds, type KindCounts } from '../changes/gather.js';
+import { countChanges, type KindCounts } from '../changes/gather.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';
 import { limitUse, limitUseText, type LimitUse } from '../sandbox/limit-words.js';
@@ -30,7 +30,7 @@ export default class Status extends AgentfwCommand {
     const store = await this.store();
     const record = resolveOnly(store, wordsOf(line), { certain: false });
     const processes = processesOf(record);
-    const counts = countKinds(changesOf(store, record));
+    const counts = countChanges(store, record);
     const policy = readPolicyOf(store, record.tag);
     const gate = record.state === 'running' ? await liveState(store, record.tag) : null;
     const limits = await limitUse(store.kernel, record, { dir: sandboxDir(store, record.tag), now: store.context.now() });

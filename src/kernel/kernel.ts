@@ -114,6 +114,38 @@ export interface WalkOptions {
   readonly look?: 'no' | 'head' | 'lines';
   /** names that rules are about: the others are told apart */
   readonly names?: NameFilter;
+  /** what is harmless in `WalkPiece.usual` has a base whose ctime is before this */
+  readonly before?: bigint;
+}
+
+/**
+ * Of an entry: `yes` for a regular file with one name that came, went, or has other
+ * content with the same metadata. `harmless` if beside that its name is ordinary, and neither
+ * content nor permissions nor the time of its base give anything to judge.
+ */
+export type Usual = 'no' | 'yes' | 'harmless';
+export type UsualKind = 'add' | 'modify' | 'delete';
+
+/** Entries of a walk that stay packed until they are asked for, by their place: from 0 by `after` to `end`. */
+export interface WalkPiece {
+  readonly memory: ArrayBuffer;
+  readonly end: number;
+  readonly after: (at: number) => number;
+  readonly usual: (at: number) => Usual;
+  /** of a usual entry */
+  readonly usualKind: (at: number) => UsualKind;
+  /** path of the directory that it is in: asked for in the order of the walk */
+  readonly dir: (at: number) => Bytes;
+  readonly name: (at: number) => Bytes;
+  readonly upperSize: (at: number) => number;
+  readonly baseSize: (at: number) => number;
+  /** lines, if they were counted */
+  readonly added: (at: number) => number;
+  readonly removed: (at: number) => number;
+  /** asked for in the order of the walk */
+  readonly entry: (at: number) => WalkEntry;
+  /** asked for at any time */
+  readonly entryIn: (at: number, dir: Bytes) => WalkEntry;
 }
 
 /** Many renames in one call; `changes/batch.ts` packs the steps. */
@@ -176,7 +208,7 @@ export interface Kernel {
   /** pre-order walk of a layer against the host, parents before children */
   walk(upper: Fd, base: Fd | null, options: WalkOptions): Iterable<WalkEntry>;
   /** the same, many entries at a time */
-  walkPieces(upper: Fd, base: Fd | null, options: WalkOptions): Iterable<readonly WalkEntry[]>;
+  walkPieces(upper: Fd, base: Fd | null, options: WalkOptions): Iterable<WalkPiece>;
 }
 
 /** Shaped like Node's own system errors. */

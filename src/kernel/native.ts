@@ -2,8 +2,8 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Bytes } from '../bytes.js';
-import { type Fd, type Kernel, KernelError, type NameFilter, type WalkEntry, type WalkOptions, type Xattr } from './kernel.js';
-import { copyOfStat, entriesIn, STAT_WORDS, viewOf } from './packed.js';
+import { type Fd, type Kernel, KernelError, type NameFilter, type WalkEntry, type WalkOptions, type WalkPiece, type Xattr } from './kernel.js';
+import { copyOfStat, PackedEntries, STAT_WORDS, viewOf } from './packed.js';
 
 /** An opaque handle of the addon. */
 type WalkHandle = object;
@@ -38,10 +38,11 @@ interface Addon {
   landBatch(steps: Buffer, names: Buffer, lanes: Uint32Array, status: Uint8Array, threads: number, most: number): void;
   findNames(roots: string, literals: string, endings: string, pieces: string, skip: string, avoid: string, limit: bigint): { readonly paths: string; readonly entries: number; readonly dirs: number; readonly unread: number };
   errorText(errno: number): string;
-  walkOpen(upper: number, base: number, bits: number, ...names: string[]): WalkHandle | number;
+  walkOpen(upper: number, base: number, bits: number, before: bigint, ...names: string[]): WalkHandle | number;
   walkNext(walk: WalkHandle): ArrayBuffer | number;
   walkFailedPath(walk: WalkHandle): string;
   walkClose(walk: WalkHandle): void;
+  statLines(words: Uint32Array, paths: string, cells: string, crowds: readonly CrowdLines[], ...paint: string[]): Uint8Array;
 }
 
 const addon = loadAddon();
@@ -114,13 +115,16 @@ function xattrs(at: Fd, name: Bytes): Xattr[] {
   return found.length < 2 ? found : found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function* walkPieces(upper: Fd, base: Fd | null, options: WalkOptions): Generator<WalkEntry[]> {
+/** Before all that a file's ctime can be. */
+const NEVER = -(2n ** 63n);
+
+function* walkPieces(upper: Fd, base: Fd | null, options: WalkOptions): Generator<WalkPiece> {
   const bits =
     (options.family === 'trusted' ? 1 : 0) |
     (options.compare ? 2 : 0) |
     (UNREADABLE[options.unreadable ?? 'fail'] << 2) |
     (LOOK[options.look ?? 'no'] << 4);
-  const handle = check<WalkHandle>(addon.walkOpen(upper, base ?? -1, bits, ...(options.names === undefined ? [] : packedFilter(options.names))), 'walk', null);
+  const handle = check<WalkHandle>(addon.walkOpen(upper, base ?? -1, bits, options.before ?? NEVER, ...(options.names === undefined ? [] : packedFilter(options.names))), 'walk', null);
   try {
     const parents: Bytes[] = [];
     for (;;) {
@@ -129,7 +133,7 @@ function* walkPieces(upper: Fd, base: Fd | null, options: WalkOptions): Generato
         check(chunk, 'walk', addon.walkFailedPath(handle) as Bytes);
         return;
       }
-      yield entriesIn(chunk, parents);
+      yield new PackedEntries(chunk, parents);
     }
   } finally {
     addon.walkClose(handle);
@@ -137,7 +141,9 @@ function* walkPieces(upper: Fd, base: Fd | null, options: WalkOptions): Generato
 }
 
 function* walk(upper: Fd, base: Fd | null, options: WalkOptions): Generator<WalkEntry> {
-  for (const entries of walkPieces(upper, base, options)) for (const entry of entries) yield entry;
+  for (const piece of walkPieces(upper, base, options)) {
+    for (let at = 0; at < piece.end; at = piece.after(at)) yield piece.entry(at);
+  }
 }
 
 /** Linux, by way of the addon. */
@@ -218,4 +224,35 @@ export function findNames({ roots, filter, skip, avoid, limit }: FindRequest): F
  */
 export function exitNow(status: number): never {
   return addon.exitNow(status);
+}
+
+/** Entries of a walk that get one line each, alike but for name and numbers of lines. */
+export interface CrowdLines {
+  /** they are sorted by rank, path and order */
+  readonly rank: number;
+  readonly order: number;
+  readonly letter: string;
+  /** absolute, with a slash at its end; printable ASCII, as the names are */
+  readonly dir: string;
+  readonly notes: string;
+  /** of the walk, and their places there */
+  readonly memory: ArrayBuffer;
+  readonly at: Uint32Array;
+}
+
+export interface StatLines {
+  /** of each line that is given: rank, order, and length of its name */
+  readonly words: Uint32Array;
+  /** what they are sorted by, each ended by a NUL */
+  readonly paths: string;
+  /** letter, name and amount of each, each ended by a NUL */
+  readonly cells: string;
+  readonly crowds: readonly CrowdLines[];
+  /** what stands before and behind a number of added and of removed lines */
+  readonly paint: readonly [string, string, string, string];
+}
+
+/** The table of `diff --stat`, as UTF-8. */
+export function statLines({ words, paths, cells, crowds, paint }: StatLines): Uint8Array {
+  return addon.statLines(words, paths, cells, crowds, ...paint);
 }

@@ -1,5 +1,5 @@
 import type { Bytes } from '../bytes.js';
-import type { FirstLook, LineCounts, Stat, WalkEntry } from './kernel.js';
+import type { FirstLook, LineCounts, Stat, Usual, UsualKind, WalkEntry, WalkPiece } from './kernel.js';
 
 /**
  * Decodes what native/filestat.h and native/entry.h pack: host byte order
@@ -133,25 +133,80 @@ const FLAG = {
   noAttributes: 0x20000,
   ordinary: 0x40000,
   originOnly: 0x80000,
+  usual: 0x800000,
+  harmless: 0x1000000,
 } as const;
 const PROGRAM_SHIFT = 20;
+const PROGRAM_BITS = 7;
 const PROGRAMS = [null, 'ELF', 'Mach-O', 'PE', null] as const;
 const SCRIPT = 4;
 const NO_LINES: LineCounts = { added: null, removed: null };
 
-/** The entries of one buffer; `parents` (paths by depth) carries over to the next. */
-export function entriesIn(memory: ArrayBuffer, parents: Bytes[]): WalkEntry[] {
-  const view = viewOf(memory);
-  const entries: WalkEntry[] = [];
-  for (let at = 0; at < memory.byteLength; at += word(view, at / 4)) entries.push(entryAt(view, at, parents));
-  return entries;
+/** Entries that are decoded when they are asked for; `parents` (paths by depth) carries over to the next. */
+export class PackedEntries implements WalkPiece {
+  readonly end: number;
+  private readonly view: PackedView;
+
+  constructor(readonly memory: ArrayBuffer, private readonly parents: Bytes[]) {
+    this.view = viewOf(memory);
+    this.end = memory.byteLength;
+  }
+  after(at: number): number {
+    return at + word(this.view, at / 4);
+  }
+  usual(at: number): Usual {
+    const flags = word(this.view, at / 4 + 1);
+    if ((flags & FLAG.usual) === 0) return 'no';
+    return (flags & JUDGED_ALIKE) === JUDGED_ALIKE ? 'harmless' : 'yes';
+  }
+  usualKind(at: number): UsualKind {
+    const flags = word(this.view, at / 4 + 1);
+    if ((flags & FLAG.whiteout) !== 0) return 'delete';
+    return (flags & FLAG.hasBase) !== 0 ? 'modify' : 'add';
+  }
+  dir(at: number): Bytes {
+    return this.parents[word(this.view, at / 4 + 2) - 1] ?? ('' as Bytes);
+  }
+  name(at: number): Bytes {
+    const nameAt = nameIn(this.view, at);
+    return text(this.view, nameAt, nameAt + word(this.view, at / 4 + 3));
+  }
+  upperSize(at: number): number {
+    return wide(this.view, (at + HEAD_BYTES) / 8 + 3);
+  }
+  baseSize(at: number): number {
+    return wide(this.view, (at + HEAD_BYTES + STAT_BYTES) / 8 + 3);
+  }
+  added(at: number): number {
+    return word(this.view, at / 4 + 6);
+  }
+  removed(at: number): number {
+    return word(this.view, at / 4 + 7);
+  }
+  entry(at: number): WalkEntry {
+    return entryAt(this.view, at, this.parents);
+  }
+  entryIn(at: number, dir: Bytes): WalkEntry {
+    const depth = word(this.view, at / 4 + 2);
+    const parents: Bytes[] = [];
+    parents[depth - 1] = dir;
+    return entryAt(this.view, at, parents);
+  }
+}
+
+/** What says that the walk finds nothing to judge but the directory. */
+const JUDGED_ALIKE = FLAG.usual | FLAG.harmless | FLAG.ordinary;
+
+/** Where the name of a record begins. */
+function nameIn(view: PackedView, at: number): number {
+  return at + HEAD_BYTES + ((word(view, at / 4 + 1) & FLAG.hasBase) !== 0 ? 2 : 1) * STAT_BYTES;
 }
 
 function entryAt(view: PackedView, at: number, parents: Bytes[]): WalkEntry {
   const head = at / 4;
   const flags = word(view, head + 1);
   const hasBase = (flags & FLAG.hasBase) !== 0;
-  const nameAt = at + HEAD_BYTES + (hasBase ? 2 : 1) * STAT_BYTES;
+  const nameAt = nameIn(view, at);
   const targetAt = nameAt + word(view, head + 3);
   const redirectAt = targetAt + word(view, head + 4);
   const path = pathOf(parents, word(view, head + 2), text(view, nameAt, targetAt));
@@ -180,7 +235,7 @@ function entryAt(view: PackedView, at: number, parents: Bytes[]): WalkEntry {
 const looks = new Map<number, FirstLook>();
 
 function lookOf(flags: number): FirstLook {
-  const program = flags >>> PROGRAM_SHIFT;
+  const program = (flags >>> PROGRAM_SHIFT) & PROGRAM_BITS;
   const key = (program << 16) | (flags & (FLAG.hasNul | FLAG.baseText));
   const known = looks.get(key);
   if (known !== undefined) return known;

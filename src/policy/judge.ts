@@ -168,13 +168,24 @@ export function judgeChange(policy: CompiledPolicy, change: ChangeFacts): Judgem
 
 /** One judgement for all of a directory that differ by name alone; null where the path decides. */
 function judgeOrdinary(policy: CompiledPolicy, change: ChangeFacts, dir: Bytes): Judgement<Verdict> | null {
+  const judgements = judgementsIn(policy, dir);
+  const { found } = judgements;
+  if (found === null) return null;
+  if (change.type === 'file') return (judgements.file ??= judgeBy(policy, change, found));
+  return (judgements.other ??= judgeBy(policy, change, found));
+}
+
+function judgementsIn(policy: CompiledPolicy, dir: Bytes): DirJudgements {
   if (lastDir?.dir !== dir || lastDir.policy !== policy) {
     lastDir = { policy, dir, found: engineOf(policy).within(CHANGE_LISTS, dir), file: null, other: null };
   }
-  const { found } = lastDir;
-  if (found === null) return null;
-  if (change.type === 'file') return (lastDir.file ??= judgeBy(policy, change, found));
-  return (lastDir.other ??= judgeBy(policy, change, found));
+  return lastDir;
+}
+
+/** All ordinary names in a directory are judged alike, and none is a state file that is merged with the host's. */
+export function judgesAlike(policy: CompiledPolicy, dir: Bytes): boolean {
+  const { found } = judgementsIn(policy, dir);
+  return found !== null && !found.some(({ list, keys }) => list === 'files.state' && keys.length > 0);
 }
 
 function judgeEnd(policy: CompiledPolicy, change: ChangeFacts, path: Bytes): Judgement<Verdict> {

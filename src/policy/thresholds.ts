@@ -1,4 +1,5 @@
 import type { JudgedChange } from '../changes/change.js';
+import { weightOf } from '../changes/crowd.js';
 import { thresholdOf, type CompiledPolicy } from './compiled.js';
 import type { ThresholdName } from './document.js';
 import { sizeText } from './units.js';
@@ -31,9 +32,10 @@ export function exceededBy(policy: CompiledPolicy, changes: readonly JudgedChang
 export function countsOf(changes: readonly JudgedChange[]): Record<ThresholdName, number> {
   const counts: Record<ThresholdName, number> = { deletions: 0, files: 0, bytes: 0, executables: 0, types: 0 };
   for (const change of changes) {
-    if (change.kind === 'delete') counts.deletions += 1;
-    if (change.type !== 'dir') counts.files += 1;
-    if (change.type === 'file' && change.content && change.upper !== null) counts.bytes += change.upper.size;
+    const count = weightOf(change);
+    if (change.kind === 'delete') counts.deletions += count;
+    if (change.type !== 'dir') counts.files += count;
+    if (change.type === 'file' && change.content && change.upper !== null) counts.bytes += change.upper.size + (change.crowd?.bytes ?? 0);
     if (becomesExecutable(change)) counts.executables += 1;
     if (change.kind === 'type' || !['file', 'dir', 'symlink'].includes(change.type)) counts.types += 1;
   }

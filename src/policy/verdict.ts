@@ -1,5 +1,6 @@
 import { parentOf, type Bytes } from '../bytes.js';
 import type { JudgedChange, Verdict } from '../changes/change.js';
+import { weightOf } from '../changes/crowd.js';
 import type { CompiledPolicy } from './compiled.js';
 import { judgeChange } from './judge.js';
 import { exceededBy, type Exceeded } from './thresholds.js';
@@ -49,7 +50,7 @@ export function judgeChanges(policy: CompiledPolicy, changes: readonly JudgedCha
     const waits = held !== null && (held.all ? own.verdict !== 'escalate' : own.verdict === 'commit' && !own.state);
     wereHeld ||= waits;
     const verdict = waits ? 'escalate' : own.verdict;
-    counts[verdict] += 1;
+    counts[verdict] += weightOf(change);
     return ruled(change, verdict, waits ? held.rule : own.rule);
   });
   return { changes: out, exceeded, counts, held: wereHeld && held !== null ? held.why : null };
@@ -57,10 +58,10 @@ export function judgeChanges(policy: CompiledPolicy, changes: readonly JudgedCha
 
 /** One literal and no spread, which takes ten times as long: there may be very many. */
 function ruled(change: JudgedChange, verdict: Verdict, rule: string): JudgedChange {
-  const { path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines } = change;
+  const { path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines, crowd } = change;
   const { class: name, reason, conflict } = change;
   return {
-    path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines,
+    path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines, crowd,
     class: name, reason, conflict, verdict, rule,
   };
 }

@@ -1,0 +1,120 @@
+import type { Bytes } from '../bytes.js';
+import type { CompiledPolicy } from '../policy/compiled.js';
+import { judgesAlike } from '../policy/judge.js';
+import type { Change } from './change.js';
+import { isAllOrdinary, type ClassifyInput } from './classify.js';
+import type { Known } from './conflict.js';
+import { pathAt, sizeAt, type Crowd } from './crowd.js';
+import { leaderOf, memberOf, membersOf } from './crowding.js';
+import type { Blindness } from './hidden.js';
+import { MOST_TO_COMPARE, NO_PAIRS, type RenameLimits } from './rename.js';
+
+/** What makes members of one crowd different from each other. */
+export interface Apart {
+  readonly input: ClassifyInput;
+  readonly policy: CompiledPolicy | null;
+  readonly blindness: Blindness;
+  readonly known: Known;
+}
+
+interface Led {
+  readonly changes: Change[];
+  /** for the search for renames among them */
+  readonly limits: RenameLimits;
+}
+
+/**
+ * Crowds as changes: one leads what all is alike for, whatever will be decided
+ * of it, and what may be decided differently stands for itself.
+ */
+export function lead(changes: Change[], crowds: readonly Crowd[], by: Apart): Led {
+  if (crowds.length === 0) return { changes, limits: MOST_TO_COMPARE };
+  const all = changes.slice();
+  const alike: Crowd[] = [];
+  for (const crowd of crowds) {
+    if (isAlike(crowd.dir, by)) alike.push(withoutCaptured(crowd, by, all));
+    else push(all, membersOf(crowd));
+  }
+  const limits = pickRenamed(changes, alike, all);
+  return { changes: all, limits };
+}
+
+function push(all: Change[], more: readonly Change[]): void {
+  for (const change of more) all.push(change);
+}
+
+/** Class, verdict and what is hidden are the directory's. */
+function isAlike(dir: Bytes, { input, policy, blindness }: Apart): boolean {
+  return isAllOrdinary(dir, input) && !blindness.hidesIn(dir) && (policy === null || judgesAlike(policy, dir));
+}
+
+/** New to the host, and yet the host had something there: it may have been deleted meanwhile. */
+function withoutCaptured(crowd: Crowd, { known: { bases } }: Apart, all: Change[]): Crowd {
+  if (crowd.kind !== 'add' || bases.size === 0) return crowd;
+  const isNew = (at: number): boolean => (bases.get(pathAt(crowd, at))?.state ?? 'absent') === 'absent';
+  return without(crowd, (at) => !isNew(at), all);
+}
+
+/** Takes out some members, which stand for themselves. */
+function without(crowd: Crowd, isOut: (at: number) => boolean, all: Change[]): Crowd {
+  const out = crowd.at.filter(isOut);
+  if (out.length === 0) return crowd;
+  for (const at of out) all.push(memberOf(crowd, at));
+  return { ...crowd, at: crowd.at.filter((at) => !isOut(at)) };
+}
+
+/** Adds the leaders, and apart from them what may be one end of a rename. */
+function pickRenamed(changes: readonly Change[], crowds: readonly Crowd[], all: Change[]): RenameLimits {
+  const sizes = sizesOf(changes, crowds);
+  if (sizes === 'trees') {
+    for (const crowd of crowds) push(all, membersOf(crowd));
+    return MOST_TO_COMPARE;
+  }
+  const few = sizes !== 'many' && sizes.size > 0 ? sizes : null;
+  for (const crowd of crowds) {
+    const leader = leaderOf(few === null || crowd.kind === 'modify' ? crowd : without(crowd, (at) => few.has(sizeAt(crowd, at)), all));
+    if (leader !== null) all.push(leader);
+  }
+  // With fewer to compare than there are, a pair may seem the only one.
+  return sizes === 'many' ? NO_PAIRS : MOST_TO_COMPARE;
+}
+
+type Kinds = 'add' | 'delete';
+
+/**
+ * Sizes that files have which came and files which went. `trees`: whole
+ * directories may have moved. `many`: more than is compared.
+ */
+function sizesOf(changes: readonly Change[], crowds: readonly Crowd[]): ReadonlySet<number> | 'trees' | 'many' {
+  const isTree = (kind: Kinds): boolean => changes.some((change) => change.kind === kind && change.type === 'dir');
+  if (isTree('delete') && isTree('add')) return 'trees';
+  const gone = new Map<number, number>();
+  for (const size of sizesIn('delete', changes, crowds)) gone.set(size, (gone.get(size) ?? 0) + 1);
+  const both = new Set<number>();
+  if (gone.size === 0) return both;
+  let [files, bytes] = [0, 0];
+  for (const size of sizesIn('add', changes, crowds)) {
+    const count = gone.get(size);
+    if (count === undefined) continue;
+    const more = both.has(size) ? 1 : count + 1;
+    both.add(size);
+    files += more;
+    bytes += more * size;
+    if (files > MOST_TO_COMPARE.files || bytes > MOST_TO_COMPARE.bytes) return 'many';
+  }
+  return both;
+}
+
+function* sizesIn(kind: Kinds, changes: readonly Change[], crowds: readonly Crowd[]): Generator<number> {
+  for (const change of changes) {
+    const size = change.kind === kind && change.type === 'file' ? ((change.upper ?? change.base)?.size ?? 0) : 0;
+    if (size > 0) yield size;
+  }
+  for (const crowd of crowds) {
+    if (crowd.kind !== kind) continue;
+    for (const at of crowd.at) {
+      const size = sizeAt(crowd, at);
+      if (size > 0) yield size;
+    }
+  }
+}
