@@ -51,6 +51,13 @@ static int bind_life(struct fault *f)
 	return 0;
 }
 
+/* What starts us resets all signals, so nohup's wish comes in the environment. */
+static void keep_hangup_ignored(void)
+{
+	if (getenv("AGENTFW_NOHUP"))
+		signal(SIGHUP, SIG_IGN);
+}
+
 static int check_caller(const struct spec *s, struct fault *f)
 {
 	if (s->uid != getuid() || s->gid != getgid())
@@ -213,6 +220,7 @@ static int serve(char **argv, bool enter)
 	umask(mask);
 	if (fstat(EVENT_FD, &st) || !S_ISSOCK(st.st_mode))
 		return usage();
+	keep_hangup_ignored();
 	if (self_seal(argv, &f) || bind_life(&f) || inherit_check(&f) || load_spec(&s, enter, &f)) {
 		event_error(&f);
 		return f.exit;

@@ -55,9 +55,12 @@ export function routeOf(words: readonly Bytes[]): Route {
 const TOPICS: ReadonlySet<string> = new Set(['policy']);
 
 function topicRoute(topic: Bytes, [command, ...rest]: readonly Bytes[]): Route {
-  if (command === undefined || command.startsWith('-')) return help([topic]);
+  if (command === undefined || command === '--help' || command === '-h') return help([topic]);
   const [own, after] = splitAtDashes(rest);
-  if (own.some((word) => word === '--help' || word === '-h')) return help([topic, command]);
+  const asksHelp = own.some((word) => word === '--help' || word === '-h');
+  // No such command: whoever answers says so.
+  if (command.startsWith('-')) return asksHelp ? help([topic]) : { kind: 'command', id: toText(topic), argv: [command, ...own].map(encodeWord), after };
+  if (asksHelp) return help([topic, command]);
   return { kind: 'command', id: `${toText(topic)} ${toText(command)}`, argv: own.map(encodeWord), after };
 }
 

@@ -23,6 +23,14 @@ export function objectField(value: unknown, name: string): Fields {
   throw new FieldError(name, 'an object');
 }
 
+/** Text of one JSON object per line, as our own programs print it. `name` is what a line is called when it is none. */
+export function objectLines(text: string, name: string): readonly Fields[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => objectField(JSON.parse(line), name));
+}
+
 export function listField(value: unknown, name: string): readonly unknown[] {
   if (Array.isArray(value)) return value;
   throw new FieldError(name, 'a list');

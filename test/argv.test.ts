@@ -68,6 +68,8 @@ describe('routeOf', () => {
     [['policy', 'check', 'f.yaml'], { kind: 'command', id: 'policy check', argv: ['f.yaml'], after: [] }],
     [['policy', 'explain', 'path', '--', '--help'], { kind: 'command', id: 'policy explain', argv: ['path'], after: words('--help') }],
     [['policy'], { kind: 'oclif', argv: ['policy', '--help'] }],
+    [['policy', '--json'], { kind: 'command', id: 'policy', argv: ['--json'], after: [] }],
+    [['policy', '--json', '-h'], { kind: 'oclif', argv: ['policy', '--help'] }],
     [['policy', '--help'], { kind: 'oclif', argv: ['policy', '--help'] }],
     [['policy', 'check', '-h'], { kind: 'oclif', argv: ['policy', 'check', '--help'] }],
     [['help', 'policy', 'check'], { kind: 'oclif', argv: ['policy', 'check', '--help'] }],

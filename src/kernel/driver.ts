@@ -9,6 +9,7 @@ import { joinBytes, toBuffer } from '../bytes.js';
 import { AgentfwError, errnoOf } from '../errors.js';
 import { flagField, listField, numberField, objectField, textField } from '../fields.js';
 import { encodeFrame, frameReader } from './frames.js';
+import { ignoresHangup } from './process.js';
 
 /** What the driver tells; docs/driver-protocol.md. */
 export type DriverEvent =
@@ -60,9 +61,10 @@ export interface DriverEars {
 export function startDriver({ verb, spec, dir, gate }: DriverStart, { onEvent, onRead }: DriverEars): Driver {
   const input = specFile(spec, dir);
   const rung = gate?.rung ?? null;
+  const env = { ...(rung === null ? {} : { AGENTFW_GATE: rung }), ...(ignoresHangup() ? { AGENTFW_NOHUP: '1' } : {}) };
   const child = spawn(PROGRAM, [verb], {
     stdio: ['inherit', 'inherit', 'inherit', input, 'pipe', ...(gate === undefined ? [] : ['pipe' as const])],
-    env: rung === null ? {} : { AGENTFW_GATE: rung },
+    env,
     argv0: 'agentfw-driver',
   });
   closeSync(input);

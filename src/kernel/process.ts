@@ -21,6 +21,28 @@ export function isSameProcess(process: { readonly pid: number; readonly start: s
   return fields !== null && fields[19] === process.start && fields[0] !== 'Z' && fields[0] !== 'X';
 }
 
+let hangupIgnored: boolean | null = null;
+
+/**
+ * True when whoever started us wanted SIGHUP ignored (`nohup`). Node itself has
+ * made it deadly by the time that this runs, so the traces are read: the shell's
+ * `_` names nohup, or the parent ignores it, which a child inherits. Asked
+ * first at the start, while the parent is the one that it was.
+ */
+export function ignoresHangup(): boolean {
+  hangupIgnored ??= /(^|\/)nohup$/.test(process.env['_'] ?? '') || (process.ppid > 1 && parentIgnoresHangup());
+  return hangupIgnored;
+}
+
+function parentIgnoresHangup(): boolean {
+  try {
+    const ignored = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${process.ppid}/status`, 'latin1'))?.[1] ?? '0';
+    return (BigInt(`0x${ignored}`) & 1n) === 1n;
+  } catch {
+    return false;
+  }
+}
+
 /** True when fd 0, 1 or 2 is the controlling terminal. */
 export function hasOwnTerminal(): boolean {
   const terminal = Number(statFields('self')?.[4] ?? 0);

@@ -1,4 +1,4 @@
-import { flagField, objectField, textField } from '../fields.js';
+import { flagField, objectLines, textField } from '../fields.js';
 import { EXPLAINED, type Explanation } from './doctor-words.js';
 
 /** One line of `agentfw-driver --probe`. */
@@ -28,13 +28,11 @@ export interface Finding extends Probe {
 }
 
 export function parseProbes(text: string): Probe[] {
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => {
-      const fields = objectField(JSON.parse(line), 'the probe');
-      return { name: textField(fields['name'], 'name'), ok: flagField(fields['ok'], 'ok'), detail: textField(fields['detail'], 'detail') };
-    });
+  return objectLines(text, 'the probe').map((fields) => ({
+    name: textField(fields['name'], 'name'),
+    ok: flagField(fields['ok'], 'ok'),
+    detail: textField(fields['detail'], 'detail'),
+  }));
 }
 
 /** Pure: each probe with its meaning and, where it failed, the mend for these surroundings. */

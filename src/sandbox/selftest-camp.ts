@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fromText, type Bytes } from '../bytes.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { tryLock, type Lock } from './lock.js';
 
 /** What the attempts of a self-test are aimed at, on the host, and whether they got there. */
 export interface Camp {
@@ -18,10 +21,44 @@ export interface Camp {
   readonly close: () => void;
 }
 
+/** A camp whose self-test was killed. */
+export interface AbandonedCamp {
+  readonly dir: Bytes;
+  readonly remove: () => void;
+}
+
+const PREFIX = 'agentfw-selftest-';
+/** held as long as the self-test lives */
+const LOCK = 'lock';
+
+/** The user's own in the directory for temporary files, while nobody holds them. */
+export function* abandonedCamps(kernel: Kernel, uid: number): Iterable<AbandonedCamp> {
+  const room = realpathSync(tmpdir());
+  for (const name of readdirSync(room).filter((one) => one.startsWith(PREFIX))) {
+    const dir = join(room, name);
+    const stat = lstatSync(dir, { throwIfNoEntry: false });
+    if (stat === undefined || !stat.isDirectory() || stat.uid !== uid || !existsSync(join(dir, LOCK))) continue;
+    const lock = tryLock(kernel, fromText(join(dir, LOCK)));
+    if (lock === null) continue;
+    yield { dir: fromText(dir), remove: () => rmSync(dir, { recursive: true, force: true }) };
+    lock.release();
+  }
+}
+
+/** Again if another self-test took it for abandoned before it was locked. */
+function ownDirectory(kernel: Kernel): { readonly dir: string; readonly lock: Lock } {
+  for (;;) {
+    const dir = realpathSync(mkdtempSync(join(tmpdir(), PREFIX)));
+    const lock = tryLock(kernel, fromText(join(dir, LOCK)));
+    if (lock !== null && existsSync(join(dir, LOCK))) return { dir, lock };
+    lock?.release();
+  }
+}
+
 const KINDS = ['mnt', 'pid', 'user', 'ipc', 'uts', 'cgroup', 'net'] as const;
 
-export async function pitchCamp(): Promise<Camp> {
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'agentfw-selftest-')));
+export async function pitchCamp(kernel: Kernel): Promise<Camp> {
+  const { dir, lock } = ownDirectory(kernel);
   const text = randomBytes(8).toString('hex');
   const kept = ['keep.txt', 'gone.txt', 'secret.txt'].map((name) => join(dir, name));
   for (const path of kept) writeFileSync(path, text);
@@ -40,6 +77,7 @@ export async function pitchCamp(): Promise<Camp> {
   const close = (): void => {
     for (const server of servers) server.close();
     rmSync(dir, { recursive: true, force: true });
+    lock.release();
   };
   try {
     const address = (await serve('network.loopback', { host: '127.0.0.1', port: 0 })).address();

@@ -5,14 +5,14 @@ import { verifyLog } from '../audit/verify.js';
 import { fromText, toText, type Bytes } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
-import { flagField, objectField, textField } from '../fields.js';
+import { flagField, objectLines, textField } from '../fields.js';
 import { DRIVER } from '../kernel/background.js';
 import type { SandboxRecord } from './sandbox.js';
 import { runSandbox } from './run.js';
-import { pitchCamp, type Camp } from './selftest-camp.js';
+import { abandonedCamps, pitchCamp, type Camp } from './selftest-camp.js';
 import { ATTEMPTS } from './selftest-words.js';
 import { removeSandbox } from './stop.js';
-import { openStore, sandboxDir, type Store } from './store.js';
+import { listRecords, newTag, openStore, sandboxDir, type Store } from './store.js';
 
 /** One attempt from inside, or one look from outside. */
 export interface Attempt {
@@ -47,13 +47,15 @@ export async function selfTest(
   accepted: ReadonlySet<string>,
   contentOf: (store: Store, record: SandboxRecord, path: Bytes) => Iterable<Buffer>,
 ): Promise<SelfTest> {
-  const camp = await pitchCamp();
+  const store = openStore(context);
+  clearAbandoned(store);
+  const camp = await pitchCamp(store.kernel);
   try {
     let found: SelfTest | null = null;
     const status = await runSandbox({
       context: { ...context, cwd: fromText(camp.dir), env: { ...context.env, SELFTEST_API_TOKEN: 'secret', LD_AUDIT: 'hook' } },
-      argv: [DRIVER, '--climb', camp.dir, toText(openStore(context).dir), String(camp.port), ...camp.namespaces].map(fromText),
-      ...{ tag: null, resume: null, onResume: () => undefined, detach: false, durable: false, rm: false, accepted },
+      argv: [DRIVER, '--climb', camp.dir, toText(store.dir), String(camp.port), ...camp.namespaces].map(fromText),
+      ...{ tag: newTag(store, 'selftest' as Bytes), resume: null, onResume: () => undefined, detach: false, durable: false, rm: false, accepted },
       net: 'deny',
       network: { person: false, noAsk: true, publish: [], connectHost: new Map(), onQuestions: () => undefined },
       wish: { flags: { hide: [camp.secret], passthrough: [], share: [], env: [], net: 'deny' }, files: [], profile: null, ci: false },
@@ -70,6 +72,15 @@ export async function selfTest(
     return found;
   } finally {
     camp.close();
+  }
+}
+
+/** What a self-test left that was killed: its directory, and the sandbox that began there. */
+function clearAbandoned(store: Store): void {
+  for (const camp of abandonedCamps(store.kernel, store.context.uid)) {
+    const ended = listRecords(store).records.filter(({ cwd, state }) => cwd === camp.dir && state !== 'running' && state !== 'starting');
+    for (const record of ended) removeSandbox(store, record);
+    camp.remove();
   }
 }
 
@@ -101,13 +112,11 @@ function look(store: Store, { tag, audit }: SandboxRecord, camp: Camp): Outside 
 
 /** One JSON object per line. */
 export function parseAttempts(text: string): Attempt[] {
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => {
-      const fields = objectField(JSON.parse(line), 'an attempt');
-      return { name: textField(fields['name'], 'name'), held: flagField(fields['held'], 'held'), detail: textField(fields['detail'], 'detail') };
-    });
+  return objectLines(text, 'an attempt').map((fields) => ({
+    name: textField(fields['name'], 'name'),
+    held: flagField(fields['held'], 'held'),
+    detail: textField(fields['detail'], 'detail'),
+  }));
 }
 
 /** Pure: every attempt that is known, in its order; what was not told has not held, and what reached the host neither. */

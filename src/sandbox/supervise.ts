@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import type { Driver, DriverEars, DriverEvent } from '../kernel/driver.js';
-import { isForeground } from '../kernel/process.js';
+import { ignoresHangup, isForeground } from '../kernel/process.js';
 
 /** How a run ended. */
 export interface Outcome {
@@ -24,7 +24,7 @@ export interface Watch {
   readonly onRead: () => void;
 }
 
-const FORWARDED = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
+const FORWARDED = ['SIGTERM', 'SIGUSR1', 'SIGUSR2'] as const;
 /** The kernel gives these to the terminal's whole foreground group, the agent included. */
 const FROM_TERMINAL = ['SIGINT', 'SIGQUIT'] as const;
 
@@ -119,7 +119,10 @@ function forwardSignals(driver: () => Driver | null): Forwarding {
   const unlessForeground = (signal: NodeJS.Signals): void => {
     if (!isForeground()) send(signal);
   };
-  for (const signal of FORWARDED) process.on(signal, send);
+  const forwarded: NodeJS.Signals[] = [...FORWARDED, ...(ignoresHangup() ? [] : ['SIGHUP' as const])];
+  // For good: what comes after the agent is to be done as well.
+  if (ignoresHangup()) process.on('SIGHUP', () => undefined);
+  for (const signal of forwarded) process.on(signal, send);
   for (const signal of FROM_TERMINAL) process.on(signal, unlessForeground);
   return {
     onStarted: () => {
@@ -127,7 +130,7 @@ function forwardSignals(driver: () => Driver | null): Forwarding {
       for (const signal of waiting.splice(0)) driver()?.send({ do: 'signal', signal });
     },
     release: () => {
-      for (const signal of FORWARDED) process.off(signal, send);
+      for (const signal of forwarded) process.off(signal, send);
       for (const signal of FROM_TERMINAL) process.off(signal, unlessForeground);
     },
   };

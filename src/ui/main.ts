@@ -4,7 +4,7 @@ import { exactWords, routeOf } from '../argv.js';
 import { usageError } from '../errors.js';
 import { suggest } from '../policy/suggest.js';
 import type { AgentfwCommand } from './command.js';
-import { renderError, reportOf } from './error.js';
+import { errorJson, renderError, reportOf } from './error.js';
 import { makePrinter } from './print.js';
 
 type CommandModule = { readonly default: new (argv: string[], config: never) => AgentfwCommand };
@@ -47,9 +47,9 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
 /** Runs one command line. `root` is the package's directory, for oclif's help. */
 export async function main(argv: readonly string[], root: string): Promise<void> {
   const route = routeOf(exactWords(argv, () => readFileSync('/proc/self/cmdline')));
-  if (route.kind === 'oclif') return askOclif(route.argv, root);
+  if (route.kind === 'oclif') return askOclif(route.argv, root, argv);
   const load = commandOf(route.id);
-  if (load === undefined) return refuse(route.id);
+  if (load === undefined) return refuse(route.id, route.argv);
   try {
     const { default: Command } = await load();
     const command = new Command([...route.argv], { bin: 'agentfw' } as never);
@@ -57,7 +57,7 @@ export async function main(argv: readonly string[], root: string): Promise<void>
     await command.run();
   } catch (error) {
     // A command reports its own errors: this one could not even be loaded.
-    await report(error, STARTERS.has(route.id) ? 125 : null);
+    await report(error, STARTERS.has(route.id) ? 125 : null, route.argv);
   }
   await leaveTerminal();
 }
@@ -78,11 +78,11 @@ function endAtOnce(): void {
 const STARTERS: ReadonlySet<string> = new Set(['run', 'exec', 'shell']);
 
 /** Help and the version come from oclif and its manifest; no command is loaded for them. */
-async function askOclif(argv: readonly string[], root: string): Promise<void> {
+async function askOclif(argv: readonly string[], root: string, all: readonly string[]): Promise<void> {
   const words = argv.filter((word) => word !== '--help');
   const command = words.join(' ');
   const isKnown = command === '' || command === '--version' || commandOf(command) !== undefined || isTopic(command);
-  if (!isKnown) return refuse(command);
+  if (!isKnown) return refuse(command, all);
   // Else oclif asks the account database for it, which may not know the user (in a container).
   process.env['SHELL'] ??= 'unknown';
   const { run } = await import('@oclif/core/run');
@@ -98,15 +98,18 @@ function isTopic(word: string): boolean {
   return Object.keys(COMMANDS).some((id) => id.startsWith(`${word} `));
 }
 
-function refuse(word: string): Promise<void> {
+/** `argv` says whether the answer is to be JSON. */
+function refuse(word: string, argv: readonly string[]): Promise<void> {
+  if (isTopic(word)) return report(usageError(`${word} takes a command of its own.`, `See agentfw ${word} --help`), null, argv);
   const near = suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
   const hint = near === null ? 'See agentfw --help' : `Did you mean ${near}?`;
-  return report(usageError(`There is no ${word.startsWith('-') ? 'flag' : 'command'} ${word}`, hint), null);
+  return report(usageError(`There is no ${word.startsWith('-') ? 'flag' : 'command'} ${word}`, hint), null, argv);
 }
 
-async function report(error: unknown, status: number | null): Promise<void> {
+async function report(error: unknown, status: number | null, argv: readonly string[]): Promise<void> {
   const printer = await makePrinter({ color: true });
   const told = reportOf(error);
-  printer.say(renderError(told, printer.paintErr));
+  if (argv.includes('--json')) printer.json(errorJson(told));
+  else printer.say(renderError(told, printer.paintErr));
   process.exitCode = status ?? told.status;
 }

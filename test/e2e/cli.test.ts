@@ -79,6 +79,19 @@ describe('without a sandbox', () => {
     `);
   });
 
+  test('where no command is meant the answer is JSON as well, if that was asked for', async () => {
+    for (const [line, message] of [
+      [['comit', '--json'], 'There is no command comit'],
+      [['policy', '--json'], 'policy takes a command of its own.'],
+      [['policy', 'chek', '--json'], 'There is no command policy chek'],
+      [['--json'], 'There is no flag --json'],
+    ] as const) {
+      const outcome = await area.cli(line);
+      expect(outcome).toMatchObject({ status: 2, stderr: '' });
+      expect(jsonOf(outcome)).toMatchObject({ version: 1, error: { code: 'AFW_USAGE', message } });
+    }
+  });
+
   test('a flag that does not exist gets the nearest one, status 2', async () => {
     expect(await cli(['list', '--jsn'])).toMatchInlineSnapshot(`
       "--- stderr ---

@@ -63,6 +63,30 @@ for (const identity of identities()) {
     }
   });
 
+  describe(`a hangup as ${identity.name}`, () => {
+    let area: Area;
+    beforeAll(() => { area = createArea(identity); });
+    afterAll(() => area.remove());
+
+    test('ends a run, and none that nohup started', async () => {
+      const run = area.argv(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'echo up; read word; echo "done $word"']).map(quote).join(' ');
+      // The agent waits for a word until both that may hear the signal have got it.
+      const outcome = await area.native(['bash', '-c', `
+        for how in '' nohup; do
+          rm -f go out; mkfifo go
+          if test "$how" = nohup; then nohup ${run} < go > out 2> err & else ${run} < go > out 2> err & fi
+          pid=$!
+          exec 9<> go
+          until grep -q up out; do kill -0 $pid || exit 1; sleep 0.05; done
+          for one in $pid $(cat /proc/$pid/task/*/children); do kill -HUP $one; done
+          test "$how" = nohup && echo word >&9
+          wait $pid; echo "\${how:-plain} $?: $(tr '\\n' ' ' < out)"
+          exec 9>&-
+        done`]);
+      expect(outcome.stdout, outcome.stderr).toBe('plain 129: up \nnohup 0: up done word \n');
+    });
+  });
+
   needs('root').describe(`a full disk under the store as ${identity.name}`, () => {
     let area: Area;
     beforeAll(() => { area = createArea(identity); });

@@ -2,6 +2,9 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { fromText } from '../../src/bytes.js';
+import { native } from '../../src/kernel/native.js';
+import { tryLock } from '../../src/sandbox/lock.js';
 import { needs } from '../helpers/needs.js';
 import { createArea, identities, jsonOf, unnoticed, type Area } from '../helpers/sandbox.js';
 
@@ -26,6 +29,24 @@ for (const identity of identities()) {
       expect({ status, stderr: unnoticed(stderr) }).toEqual({ status: 0, stderr: `All ${stdout.trimEnd().split('\n').length} walls held.\n` });
       expect(readdirSync(area.env['TMPDIR'] ?? '')).toEqual([]);
       expect((await area.cli(['list', '--json'])).stdout).toContain('"sandboxes":[]');
+    });
+
+    test('what a killed one left goes with the next one, and nothing else', async () => {
+      const tmp = area.env['TMPDIR'] ?? '';
+      const camp = (name: string): string => join(tmp, `agentfw-selftest-${name}`);
+      for (const name of ['killed', 'running', 'unknown']) await area.native(['mkdir', camp(name)]);
+      for (const name of ['killed', 'running']) await area.native(['touch', join(camp(name), 'lock')]);
+      const lock = tryLock(native, fromText(join(camp('running'), 'lock')));
+      for (const name of ['killed', 'running']) {
+        expect((await area.cli(['run', '--tag', `selftest-${name}`, '--net', 'off', '--', 'touch', 'made'], { cwd: camp(name) })).status).toBe(0);
+      }
+
+      expect((await area.cli(['selftest'])).status).toBe(0);
+      lock?.release();
+      expect(lock).not.toBeNull();
+      expect(readdirSync(tmp).sort()).toEqual(['agentfw-selftest-running', 'agentfw-selftest-unknown']);
+      const { sandboxes } = jsonOf<{ readonly sandboxes: readonly { readonly tag: string }[] }>(await area.cli(['list', '--json']));
+      expect(sandboxes.map(({ tag }) => tag)).toEqual(['selftest-running']);
     });
 
     test('a policy that hands a directory to the host is told from a wall, in JSON too', async () => {
