@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { exactWords, routeOf } from '../argv.js';
-import { usageError } from '../errors.js';
+import { usageError, type AgentfwError } from '../errors.js';
 import { suggest } from '../policy/suggest.js';
 import type { AgentfwCommand } from './command.js';
 import { errorJson, renderError, reportOf } from './error.js';
@@ -56,8 +56,8 @@ export async function main(argv: readonly string[], root: string): Promise<void>
     command.after = route.after;
     await command.run();
   } catch (error) {
-    // A command reports its own errors: this one could not even be loaded.
-    await report(error, STARTERS.has(route.id) ? 125 : null, route.argv);
+    // A command reports its own errors: this one could not even be loaded, or its report not be written.
+    await report(error, STARTERS.has(route.id) ? 125 : null);
   }
   await leaveTerminal();
 }
@@ -100,16 +100,25 @@ function isTopic(word: string): boolean {
 
 /** `argv` says whether the answer is to be JSON. */
 function refuse(word: string, argv: readonly string[]): Promise<void> {
-  if (isTopic(word)) return report(usageError(`${word} takes a command of its own.`, `See agentfw ${word} --help`), null, argv);
+  if (isTopic(word)) return answer(usageError(`${word} takes a command of its own.`, `See agentfw ${word} --help`), argv);
   const near = suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
   const hint = near === null ? 'See agentfw --help' : `Did you mean ${near}?`;
-  return report(usageError(`There is no ${word.startsWith('-') ? 'flag' : 'command'} ${word}`, hint), null, argv);
+  return answer(usageError(`There is no ${word.startsWith('-') ? 'flag' : 'command'} ${word}`, hint), argv);
 }
 
-async function report(error: unknown, status: number | null, argv: readonly string[]): Promise<void> {
+async function answer(error: AgentfwError, argv: readonly string[]): Promise<void> {
+  if (!argv.includes('--json')) return report(error, null);
+  try {
+    (await makePrinter({ color: false })).json(errorJson(reportOf(error)));
+    process.exitCode = error.status;
+  } catch (cause) {
+    await report(cause, null);
+  }
+}
+
+async function report(error: unknown, status: number | null): Promise<void> {
   const printer = await makePrinter({ color: true });
   const told = reportOf(error);
-  if (argv.includes('--json')) printer.json(errorJson(told));
-  else printer.say(renderError(told, printer.paintErr));
+  printer.say(renderError(told, printer.paintErr));
   process.exitCode = status ?? told.status;
 }

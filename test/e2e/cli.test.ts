@@ -109,7 +109,7 @@ describe('without a sandbox', () => {
   });
 
   test('an output that takes nothing is a failure that says so', async () => {
-    for (const line of ['list --json', 'policy show', 'doctor', 'policy explain path x']) {
+    for (const line of ['list --json', 'comit --json', 'policy show', 'doctor', 'policy explain path x']) {
       const { status, stderr } = await area.native(['sh', '-c', '"$@" > /dev/full', 'sh', ...area.argv(line.split(' '))]);
       expect(`${line}: ${status} ${stderr}`).toMatch(/: 1 Error: Can't write the output\.\nCaused by: .*ENOSPC/);
     }
