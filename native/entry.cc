@@ -73,7 +73,8 @@ static int readMarks(const Place &place, const WalkOptions &options,
 		const char *mark = key + strlen(family);
 		if (!strcmp(mark, "origin")) {
 			entry.flags |= COPIED_UP;
-			noteOrigin(place, key, entry);
+			if (options.origins)
+				noteOrigin(place, key, entry);
 		} else if (!strcmp(mark, "opaque") && (entry.flags & DIRECTORY) &&
 			 readXattr(place.at, place.name, key, value) == 0 &&
 			 value == "y")

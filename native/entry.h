@@ -61,6 +61,7 @@ struct WalkOptions {
 	bool compare;
 	Unreadable unreadable;
 	Look look;
+	bool origins; // the value of the origin mark, see ORIGIN_ONLY
 	int64_t before; // a base with this ctime or a later one isn't harmless
 };
 

@@ -37,8 +37,8 @@ static Napi::Value WalkOpen(const Napi::CallbackInfo &info)
 {
 	int bits = intArg(info, 2);
 	WalkOptions options = { (bits & 1) != 0, (bits & 2) != 0,
-				(Unreadable)(bits >> 2 & 3), (Look)(bits >> 4),
-				wideArg(info, 3) };
+				(Unreadable)(bits >> 2 & 3), (Look)(bits >> 4 & 3),
+				(bits & 0x40) != 0, wideArg(info, 3) };
 	auto box = std::make_unique<WalkBox>();
 	box->walk = std::make_unique<Walk>(options, namesArg(info, 4));
 	if (box->walk->open(intArg(info, 0), intArg(info, 1)) < 0)

@@ -1,4 +1,4 @@
-import type { Bytes } from '../bytes.js';
+import { parentOf, type Bytes } from '../bytes.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
 import { judgesAlike } from '../policy/judge.js';
 import type { Change } from './change.js';
@@ -31,8 +31,9 @@ export function lead(changes: Change[], crowds: readonly Crowd[], by: Apart): Le
   if (crowds.length === 0) return { changes, limits: MOST_TO_COMPARE };
   const all = changes.slice();
   const alike: Crowd[] = [];
+  const within = { ...by, captured: capturedDirs(by.known) };
   for (const crowd of crowds) {
-    if (isAlike(crowd.dir, by)) alike.push(withoutCaptured(crowd, by, all));
+    if (isAlike(crowd.dir, by)) alike.push(withoutCaptured(crowd, within, all));
     else push(all, membersOf(crowd));
   }
   const limits = pickRenamed(changes, alike, all);
@@ -49,10 +50,26 @@ function isAlike(dir: Bytes, { input, policy, blindness }: Apart): boolean {
 }
 
 /** New to the host, and yet the host had something there: it may have been deleted meanwhile. */
-function withoutCaptured(crowd: Crowd, { known: { bases } }: Apart, all: Change[]): Crowd {
-  if (crowd.kind !== 'add' || bases.size === 0) return crowd;
-  const isNew = (at: number): boolean => (bases.get(pathAt(crowd, at))?.state ?? 'absent') === 'absent';
-  return without(crowd, (at) => !isNew(at), all);
+function withoutCaptured(crowd: Crowd, { known: { bases }, captured }: Apart & Captured, all: Change[]): Crowd {
+  if (crowd.kind !== 'add' || !captured.has(crowd.dir)) return crowd;
+  return without(crowd, (at) => (bases.get(pathAt(crowd, at))?.state ?? 'absent') !== 'absent', all);
+}
+
+interface Captured {
+  /** directories in which bases were captured */
+  readonly captured: ReadonlySet<Bytes>;
+}
+
+function capturedDirs({ bases }: Known): ReadonlySet<Bytes> {
+  const dirs = new Set<Bytes>();
+  let last = '' as Bytes;
+  for (const path of bases.keys()) {
+    // They come directory by directory, or nearly so.
+    if (path.lastIndexOf('/') === last.length && path.startsWith(last)) continue;
+    last = parentOf(path);
+    dirs.add(last);
+  }
+  return dirs;
 }
 
 /** Takes out some members, which stand for themselves. */

@@ -93,7 +93,8 @@ const SOME = '.' as Bytes;
 
 function optionsOf({ look = 'no', names, crowds }: ScanInput, { family }: Layer): WalkOptions {
   const before = typeof crowds === 'object' ? { before: crowds.harmlessBefore } : {};
-  return { family, compare: true, unreadable: 'unlock', look, ...before, ...(names === undefined ? {} : { names }) };
+  // Crowds don't land: only that needs origins.
+  return { family, compare: true, unreadable: 'unlock', look, origins: crowds === undefined, ...before, ...(names === undefined ? {} : { names }) };
 }
 
 function apartOf({ crowds }: ScanInput): (usual: Usual) => boolean {

@@ -112,6 +112,8 @@ export interface WalkOptions {
   readonly unreadable?: 'fail' | 'skip' | 'unlock';
   /** also read contents: the beginning, or all of it to count lines */
   readonly look?: 'no' | 'head' | 'lines';
+  /** false: leave `WalkEntry.origin` null, which saves a call for each file that came up */
+  readonly origins?: boolean;
   /** names that rules are about: the others are told apart */
   readonly names?: NameFilter;
   /** what is harmless in `WalkPiece.usual` has a base whose ctime is before this */

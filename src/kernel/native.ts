@@ -123,7 +123,8 @@ function* walkPieces(upper: Fd, base: Fd | null, options: WalkOptions): Generato
     (options.family === 'trusted' ? 1 : 0) |
     (options.compare ? 2 : 0) |
     (UNREADABLE[options.unreadable ?? 'fail'] << 2) |
-    (LOOK[options.look ?? 'no'] << 4);
+    (LOOK[options.look ?? 'no'] << 4) |
+    (options.origins === false ? 0 : 0x40);
   const handle = check<WalkHandle>(addon.walkOpen(upper, base ?? -1, bits, options.before ?? NEVER, ...(options.names === undefined ? [] : packedFilter(options.names))), 'walk', null);
   try {
     const parents: Bytes[] = [];
