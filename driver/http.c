@@ -10,6 +10,14 @@ static const char *const methods[] = {
 	"UNLOCK", "REPORT", "SEARCH", "PURGE", "PRI",
 };
 
+bool http_known(const char *method)
+{
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (!strcmp(methods[i], method))
+			return true;
+	return false;
+}
+
 /* 1: a known method and a space; 0: a prefix of one; -1: neither. */
 static int method_state(const char *data, size_t len, size_t *method_len)
 {
@@ -105,11 +113,14 @@ static bool parse_target(const char *target, size_t len,
 			return false;
 		from = sep + 3;
 		n = len - (size_t)(from - target);
-		for (size_t i = 0; i < n; i++)
-			if (strchr("/?#", from[i])) {
+		for (size_t i = 0; i < n; i++) {
+			if (from[i] == '#')
+				return false;	/* no target has one */
+			if (from[i] == '/' || from[i] == '?') {
 				n = i;
 				break;
 			}
+		}
 	}
 	head->has_authority = true;
 	return split_host(from, n, head->authority, &port);
@@ -200,63 +211,6 @@ static bool parse_header(const char *line, size_t len, struct http_head *head)
 	return parse_framing(line, name, line + i, len - i, head);
 }
 
-/* RFC 9110's token: what any method may be made of. */
-static bool token_char(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-	       (c >= 'a' && c <= 'z') || (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
-static bool blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
-}
-
-#define METHOD_MAX 32
-
-static enum http_result line_char(struct http_line *l, char c)
-{
-	static const char version[] = "http/";
-
-	switch (l->part) {
-	case LINE_START:
-		if (blank(c) || c == '\n')
-			return HTTP_MORE;
-		l->part = LINE_METHOD;
-		/* fall through */
-	case LINE_METHOD:
-		if (token_char(c))
-			return ++l->method <= METHOD_MAX ? HTTP_MORE : HTTP_NOT;
-		if (!blank(c) || l->method == 0)
-			return HTTP_NOT;
-		l->part = LINE_REST;
-		l->version = 1;
-		return HTTP_MORE;
-	case LINE_REST:
-		break;
-	}
-	if (blank(c)) {
-		l->version = 1;
-		return HTTP_MORE;
-	}
-	if ((unsigned char)c < ' ')
-		return HTTP_NOT;	/* the line's end, or no line at all */
-	if (l->version && strncasecmp(&c, version + l->version - 1, 1) == 0)
-		l->version++;
-	else
-		l->version = 0;
-	return l->version > strlen(version) ? HTTP_BAD : HTTP_MORE;
-}
-
-enum http_result http_line(struct http_line *line, const char *data, size_t len)
-{
-	enum http_result r = HTTP_MORE;
-
-	for (size_t i = 0; i < len && r == HTTP_MORE; i++)
-		r = line_char(line, data[i]);
-	return r;
-}
-
 static enum http_result loosely(const char *data, size_t len)
 {
 	struct http_line line = { 0 };
@@ -305,7 +259,7 @@ enum http_result http_parse(const char *data, size_t len,
 		return loosely(data, len);
 	eol--;
 	if (!versioned(at, eol))
-		return loosely(data, len);
+		return loosely(data, len); /* HTTP/0.9, or another's version */
 	if (!parse_request_line(at, (size_t)(eol - at), head, method_len))
 		return HTTP_BAD;
 	for (;;) {
@@ -314,8 +268,10 @@ enum http_result http_parse(const char *data, size_t len,
 		if (!eol)
 			return unfinished(at, end, len);
 		if (eol == at) {
+			/* The same, however it came in pieces. */
 			head->length = (size_t)(at + 2 - data);
-			return HTTP_HEAD;
+			return head->length > HTTP_HEAD_MAX ? HTTP_BAD
+							    : HTTP_HEAD;
 		}
 		if (!parse_header(at, (size_t)(eol - at), head))
 			return HTTP_BAD;

@@ -31,14 +31,21 @@ struct http_head {
 enum http_result http_parse(const char *data, size_t len,
 			    struct http_head *head);
 
+/* A method as it is written, of those that a request here may have. */
+bool http_known(const char *method);
+
 /*
- * Some servers pass over blank lines, know any method, or take other blanks
- * and more of them. HTTP_BAD: they would read a request in it, which is
+ * http_line.c. HTTP_BAD: some server would read a request in it, which is
  * ambiguous; HTTP_MORE: the line may become one; HTTP_NOT: nobody does.
  */
+#define HTTP_METHOD_MAX 32
+
 struct http_line {	/* zeros at the start */
-	enum { LINE_START, LINE_METHOD, LINE_REST } part;
-	unsigned char method, version;
+	enum { LINE_START, LINE_METHOD, LINE_TARGET, LINE_REST } part;
+	enum { WORD_OTHER, WORD_LETTERS, WORD_SLASH } word;
+	unsigned char length, version, colon;
+	bool begun, rooted;	/* begun: a word; rooted: the target is one */
+	char method[HTTP_METHOD_MAX + 1];
 };
 
 enum http_result http_line(struct http_line *line, const char *data,

@@ -36,6 +36,14 @@ describe('first bytes', () => {
     ['NT13 a method of its own before a foreign Host', 8080, 'b"FOO / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT13 other blanks in a request line', 8080, 'b"GET\\t/\\tHTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT13 blanks behind a request line', 8080, 'b"GET / HTTP/1.1 \\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
+    ['NT13 a request without a version', 8080, 'b"GET /\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
+    ['NT13 a request without a version or a path', 8080, 'b"GET x\\nHost: evil.test\\r\\n\\r\\n"', '403'],
+    ['NT13 a method that only servers know, without a version', 8080, 'b"MERGE /\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT13 a request of another protocol\'s version', 8080, 'b"get / RTSP/1.0\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT13 a request of another version, by a known method', 8080, 'b"GET / ICE/1.0\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
+    ['NT13 blanks of another alphabet', 8080, 'b"GET\\xa0/\\x85HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT13 control characters before a request', 8080, 'b"\\0GET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT07 an authority that ends in a fragment', 8080, 'b"GET http://ok.test#@evil.test/ HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
     ['NT13 a folded Host', 8080, 'b"GET / HTTP/1.1\\r\\nX: a\\r\\n Host: ok.test\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
     ['NT07 a Host with a user in it', 8080, 'b"GET / HTTP/1.1\\r\\nHost: ok.test@evil.test\\r\\n\\r\\n"', '403'],
     ['NT07 an authority with a user in it', 8080, 'b"GET http://ok.test@evil.test/ HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
@@ -164,7 +172,10 @@ say(b"hi", b" there", b"\\nGET / HTTP/1.1\\n")
 say(b"FOO", b" /", b" HTT", b"P/1.1\\r\\nHost: evil.test\\r\\n\\r\\n")
 say(b"\\r\\n", b"get", b"\\t/ http/1.0\\n")
 say(b"x"*40, b" / HTTP/1.1\\r\\n")
-say(b"\\x00\\x01", b"FOO / HTTP/1.1\\r\\n")`;
+say(b"\\x00\\xc1", b"FOO / HTTP/1.1\\r\\n")
+say(b"\\x00", b"FOO", b" /x RTSP/", b"1.0\\r\\n")
+say(b"0032git-upload-pack", b" /project.git\\0host=ok.test\\0", b"\\n")
+say(b"get", b" 5 4\\n")`;
 
     const { out, messages } = await behindGate(python(code), { conn: () => ({ addrs: ['127.0.0.1'], port: server.port }) });
     await server.close();
@@ -174,11 +185,14 @@ say(b"\\x00\\x01", b"FOO / HTTP/1.1\\r\\n")`;
       "b'FOO'", "b' /'", "b' HTT'", 'ConnectionResetError',
       "b'\\r\\n'", "b'get'", 'ConnectionResetError',
       `b'${'x'.repeat(40)}'`, "b' / HTTP/1.1\\r\\n'",
-      "b'\\x00\\x01'", "b'FOO / HTTP/1.1\\r\\n'", '',
+      "b'\\x00\\xc1'", "b'FOO / HTTP/1.1\\r\\n'",
+      "b'\\x00'", "b'FOO'", "b' /x RTSP/'", 'ConnectionResetError',
+      "b'0032git-upload-pack'", "b' /project.git\\x00host=ok.test\\x00'", "b'\\n'",
+      "b'get'", "b' 5 4\\n'", '',
     ]);
     expect(heard).not.toMatch(/Host|http/);
-    expect(messages.filter((message) => message.t === 'first' && message.spoke === 'bad')).toHaveLength(2);
-    expect(messages.filter(({ t }) => t === 'close')).toHaveLength(5);
+    expect(messages.filter((message) => message.t === 'first' && message.spoke === 'bad')).toHaveLength(3);
+    expect(messages.filter(({ t }) => t === 'close')).toHaveLength(8);
   });
 
   test('a server that speaks first is heard before the client speaks', async () => {

@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer, type ServerOptions } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { helpers, python } from '../helpers/sandbox.js';
@@ -7,6 +10,9 @@ import { behindGate, buildHarness, type Answers } from './harness.js';
 
 /** By hand, so that the sanitizers see it too. */
 const SCRIPT = readFileSync(join(helpers, 'http-requests.py'), 'utf8');
+const ODD = readFileSync(join(helpers, 'http-odd.py'), 'utf8');
+/** Takes what the strict one refuses, and what has no Host. */
+const LENIENT: ServerOptions & { readonly requireHostHeader: boolean } = { insecureHTTPParser: true, requireHostHeader: false };
 
 describe('plain HTTP, request by request', () => {
   let up: Upstream;
@@ -33,5 +39,30 @@ describe('plain HTTP, request by request', () => {
     expect(up.seen.slice(before).filter((line) => line.includes('smuggled'))).toEqual([]);
     expect(messages.filter((message) => message.t === 'first' && message.spoke === 'bad').length).toBeGreaterThan(0);
     expect(messages.filter(({ t }) => t === 'close')).toHaveLength(messages.filter(({ t }) => t === 'conn').length);
+  });
+
+  test.each([1, 2, 3, 4])('NT13 whatever is odd about a request, a server that takes anything hears none for another host (seed %i)', async (seed) => {
+    const hosts: string[] = [];
+    const server = createServer(LENIENT, (request, response) => {
+      hosts.push(request.rawHeaders.filter((_, i, all) => i % 2 === 1 && /^host$/i.test(all[i - 1] ?? '')).join(' and '));
+      request.on('error', () => undefined).resume().on('end', () => response.end('heard'));
+    });
+    server.on('clientError', (_, socket) => socket.destroy());
+    server.on('connect', (request, socket) => {
+      hosts.push(`CONNECT ${request.url}`);
+      socket.destroy();
+    });
+    server.on('upgrade', (_, socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+
+    const { out } = await behindGate([python, '-c', ODD, 'ok.test', String(port), String(seed), '400'], { conn: () => ({ addrs: ['127.0.0.1'], port }) });
+    server.close();
+    server.closeAllConnections();
+
+    expect(out).toBe('said\n');
+    expect(hosts.length).toBeGreaterThan(50);
+    expect(hosts.filter((host) => host !== `ok.test:${port}`)).toEqual([]);
   });
 });

@@ -1,0 +1,137 @@
+#define _GNU_SOURCE
+#include "http.h"
+
+#include <string.h>
+#include <strings.h>
+
+/*
+ * A first line that is no request as it should be, read as the least strict
+ * of servers would read it. Some pass over what is before the method, split
+ * at any blank, know any method, take any version, or none (HTTP/0.9).
+ */
+
+/* RFC 9110's token: what any method may be made of. */
+static bool token_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+	       (c >= 'a' && c <= 'z') || (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool control(char c)
+{
+	return (unsigned char)c < ' ';
+}
+
+/* Python's servers split a request line at any of these. */
+static bool blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r' ||
+	       (c >= 0x1c && c <= 0x1f) || c == '\x85' || c == '\xa0';
+}
+
+static bool letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* No lower case, as methods are and the words of most protocols aren't. */
+static bool upper(const struct http_line *l)
+{
+	for (size_t i = 0; i < l->length; i++)
+		if (!(l->method[i] >= 'A' && l->method[i] <= 'Z') &&
+		    l->method[i] != '-' && l->method[i] != '_')
+			return false;
+	return true;
+}
+
+static enum http_result method_char(struct http_line *l, char c)
+{
+	if (token_char(c)) {
+		if (l->length == HTTP_METHOD_MAX)
+			return HTTP_NOT;
+		l->method[l->length++] = c;
+		return HTTP_MORE;
+	}
+	if (!blank(c) || l->length == 0)
+		return HTTP_NOT;
+	l->part = LINE_TARGET;
+	l->version = 1;
+	return HTTP_MORE;
+}
+
+/* "/…", "*" or "scheme://…": nothing else is a target of a request. */
+static void target_char(struct http_line *l, char c)
+{
+	static const char colon[] = "://";
+
+	if (!l->begun)
+		l->rooted = c == '/' || c == '*';
+	l->begun = true;
+	l->colon = c == colon[l->colon] ? l->colon + 1 : c == ':';
+	if (l->colon == strlen(colon)) {
+		l->rooted = true;
+		l->colon = 0;
+	}
+}
+
+/* True at the digit of a word like RTSP/1. */
+static bool word_char(struct http_line *l, char c)
+{
+	bool begun = l->begun;
+
+	l->begun = true;
+	if (l->word == WORD_SLASH)
+		return c >= '0' && c <= '9';
+	if (letter(c) && (!begun || l->word == WORD_LETTERS))
+		l->word = WORD_LETTERS;
+	else
+		l->word = c == '/' && l->word == WORD_LETTERS ? WORD_SLASH
+							      : WORD_OTHER;
+	return false;
+}
+
+static enum http_result rest_char(struct http_line *l, char c)
+{
+	static const char version[] = "http/";
+
+	if (c == '\n')
+		return http_known(l->method) || (l->rooted && upper(l))
+			       ? HTTP_BAD : HTTP_NOT;
+	if (blank(c)) {
+		if (l->begun)
+			l->part = LINE_REST;
+		l->begun = false;
+		l->word = WORD_OTHER;
+		l->version = 1;
+		return HTTP_MORE;
+	}
+	if (control(c) && !upper(l))
+		return HTTP_NOT;
+	if (l->version && strncasecmp(&c, version + l->version - 1, 1) == 0)
+		l->version++;
+	else
+		l->version = 0;
+	if (l->version > strlen(version))
+		return HTTP_BAD;
+	if (l->part == LINE_TARGET)
+		target_char(l, c);
+	else if (word_char(l, c) && l->rooted)
+		return HTTP_BAD;
+	return HTTP_MORE;
+}
+
+enum http_result http_line(struct http_line *line, const char *data, size_t len)
+{
+	enum http_result r = HTTP_MORE;
+
+	for (size_t i = 0; i < len && r == HTTP_MORE; i++) {
+		if (line->part == LINE_START) {
+			if (blank(data[i]) || control(data[i]))
+				continue;
+			line->part = LINE_METHOD;
+		}
+		r = line->part == LINE_METHOD ? method_char(line, data[i])
+					      : rest_char(line, data[i]);
+	}
+	return r;
+}
