@@ -18,7 +18,7 @@ export interface CapturedBase {
   readonly size: number;
   readonly mtimeNs: bigint;
   readonly btimeNs: bigint;
-  /** `file`: its content's name in the base directory; `symlink`: its target; `unknown`: why */
+  /** `file`: its content's name in the base directory; `symlink`: its target; `unknown`: why; `absent`: the packed value of a git reference */
   readonly detail: Bytes;
 }
 
@@ -140,4 +140,10 @@ export function basePath(sandboxDir: Bytes, base: CapturedBase): Bytes {
 /** The stored content of a captured file, open for reading; the caller closes it. */
 export function openBase(kernel: Kernel, sandboxDir: Bytes, base: CapturedBase): number {
   return kernel.open(AT_FDCWD, basePath(sandboxDir, base), constants.O_RDONLY | constants.O_NOFOLLOW);
+}
+
+/** The stored content of a captured file. */
+export function readBase(kernel: Kernel, sandboxDir: Bytes, base: CapturedBase): Buffer {
+  const content = Buffer.alloc(base.size);
+  return content.subarray(0, kernel.readFile(AT_FDCWD, basePath(sandboxDir, base), content));
 }

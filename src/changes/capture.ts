@@ -6,6 +6,8 @@ import { AT_FDCWD, RESOLVE, type Fd, type Kernel, type Stat } from '../kernel/ke
 import type { Layer } from '../sandbox/sandbox.js';
 import { appendBases, baseDir, capturedOf, openIndex, readBases, type BaseRecord, type CapturedBase } from './base.js';
 import type { FrameWriter } from './frames.js';
+import { packedRefs, referenceOf, type PackedRef } from './packed-ref.js';
+import { NOT_SEEN } from './reference.js';
 
 export interface CaptureOptions {
   readonly kernel: Kernel;
@@ -39,6 +41,7 @@ interface Capturing extends CaptureOptions {
   readonly queue: { readonly layer: number; readonly path: Bytes }[];
   readonly index: FrameWriter;
   readonly tops: readonly { readonly upper: Fd; readonly base: Fd }[];
+  readonly packed: (path: Bytes) => PackedRef;
   timer: NodeJS.Timeout | null;
   /** when the agent was last seen to write, by the monotonic clock */
   busyAt: number;
@@ -75,6 +78,7 @@ export function startCapture(options: CaptureOptions): Capture {
     queue: [],
     index: openIndex(kernel, sandboxDir),
     tops: layers.map((layer) => openTops(kernel, layer)),
+    packed: packedRefs(kernel),
     timer: null,
     busyAt: -Infinity,
     bytes: 0,
@@ -176,7 +180,7 @@ function recordOf(capturing: Capturing, layer: number, path: Bytes): BaseRecord 
   }
   let base: CapturedBase;
   try {
-    base = capture(capturing, layer, path);
+    base = withPacked(capturing, absolute, capture(capturing, layer, path));
   } catch (error) {
     base = capturedOf(null, 'unknown', errnoOf(error) ?? 'error');
   }
@@ -214,6 +218,13 @@ function statIn(kernel: Kernel, top: Fd, path: Bytes): Stat | null {
 
 function isDir(stat: Stat): boolean {
   return (stat.mode & constants.S_IFMT) === constants.S_IFDIR;
+}
+
+/** A reference without a file has its value among the packed ones. */
+function withPacked({ packed, t0 }: Capturing, path: Bytes, base: CapturedBase): CapturedBase {
+  if (base.state !== 'absent' || referenceOf(path) === null) return base;
+  const { value, ctimeNs } = packed(path);
+  return capturedOf(null, 'absent', ctimeNs >= t0 ? NOT_SEEN : (value ?? ''));
 }
 
 /** Sound only when the base is still what it was at the start: older than T0, before and after the copy. */

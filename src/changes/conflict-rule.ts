@@ -34,8 +34,9 @@ export function conflictOf(change: Change, evidence: Evidence): Conflict | null 
 }
 
 /** A file that came up from a base may have been renamed to here by the agent; a deletion by the host shows above it. */
-function deletedByHost({ type }: Change, { captured, copiedUp, parentChanged, tookAway, packed }: Evidence): boolean {
+function deletedByHost({ type }: Change, { captured, copiedUp, parentChanged, landedBefore, tookAway, packed }: Evidence): boolean {
   if (tookAway) return false;
+  if (landedBefore && type !== 'dir') return !packed();
   // A directory of a base can't be renamed inside: it came up here, and was gone by the time that the capture looked.
   if (captured?.state === 'absent') return type === 'dir' && parentChanged() && copiedUp() && !packed();
   const isCertain = captured !== null && captured.state !== 'unknown';

@@ -1,40 +1,21 @@
-import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, parentOf } from '../bytes.js';
 import { errnoOf } from '../errors.js';
-import { AT_FDCWD, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
-import { basePath, openBase, readBases, type Bases, type CapturedBase } from './base.js';
+import type { Fd, Kernel, Stat } from '../kernel/kernel.js';
+import { openBase, readBases, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
+import { keepObjects, packedConflict, saysWhatLanded } from './conflict-git.js';
 import { conflictOf, isParentMoved } from './conflict-rule.js';
 import { relativeTo } from './drafting.js';
-import { hasLanded, isOurs, readEpochs, tookAway, type Epochs } from './epoch.js';
-import { bareIn, gitPartOf } from './git-dir.js';
-import { anyNaming } from './git-names.js';
+import { hasLanded, readEpochs, tookAway } from './epoch.js';
 import { withFileConflicts } from './hostlink.js';
 import { lendAccess } from './lend.js';
-import { isPackedAs, isSpareOfGit, referenceOf } from './packed-ref.js';
+import { isSpareOfGit, packedRefs } from './packed-ref.js';
+import { hostPlace, isTouched, openQuietly, READ, type Judging } from './judging.js';
 import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { splitPath, type Place, type Root } from './step.js';
 import type { CommitContext } from './store-context.js';
-import { mayBeIndex, meaningOfIndex, saySame } from './touched-index.js';
-
-interface Judging {
-  readonly ctx: CommitContext;
-  readonly sandboxDir: Bytes;
-  readonly bases: Bases;
-  readonly epochs: Epochs;
-  readonly t0: bigint;
-  readonly clockIsBehind: boolean;
-  readonly rooms: Rooms;
-  /** by directory: it or one above it was moved */
-  readonly parents: Map<Bytes, boolean>;
-  /** by layer: its base is another directory by now */
-  readonly others: Map<number, boolean>;
-  /** the directory that was asked for last, and whether its entries changed: changes come directory by directory */
-  asked: { readonly layer: number; readonly dir: Bytes; readonly changed: boolean } | null;
-  /** new directories that the agent made, or that the host lost */
-  readonly own: ReadonlySet<Bytes>;
-}
+import { mayBeIndex, saySame } from './touched-index.js';
 
 /**
  * Fills in `conflict` by the T0 rule, epochs and captured bases, and leaves out
@@ -54,25 +35,6 @@ export function judgeConflicts<T extends Change>(
   } finally {
     closeRooms(judging.rooms);
   }
-}
-
-/** I19: the agent's `git gc` knows nothing of what the host's references lead to since. */
-function keepObjects<T extends Judged>(judging: Judging, changes: readonly T[]): readonly T[] {
-  const deleted = changes.filter(({ kind, path, conflict }) => kind === 'delete' && conflict === null && path.includes('/objects/'));
-  if (deleted.length === 0) return changes;
-  const bare = bareIn(deleted);
-  const paths = new Set(changes.map(({ path }) => path));
-  const used = new Map<Bytes, boolean>();
-  const isUsed = (change: T): boolean => {
-    const inside = gitPartOf(change.path, bare);
-    if (inside?.part !== 'objects') return false;
-    const { dir } = inside;
-    const known = used.get(dir) ?? anyNaming(judging.rooms, { dir, place: hostPlace(judging.rooms, { ...change, path: dir, basePath: undefined }) }, ({ path, stat }) => !paths.has(path) && isTouched(judging, path, stat));
-    used.set(dir, known);
-    return known;
-  };
-  const kept = new Set(deleted.filter(isUsed));
-  return kept.size === 0 ? changes : changes.map((change) => (kept.has(change) ? { ...change, conflict: 'changed' } : change));
 }
 
 /** A directory of the agent without the host's that it was made from: what is in it has no place to land. */
@@ -127,29 +89,11 @@ function layerHas({ rooms, sandboxDir }: Judging, change: Change, captured: Capt
   }
 }
 
-function openQuietly(rooms: Rooms, place: Place): Fd | null {
-  try {
-    const { at, name } = spotOf(rooms, place);
-    return rooms.kernel.open(at, name, READ);
-  } catch (error) {
-    if (errnoOf(error) === null) throw error;
-    return null;
-  }
-}
-
-/** Where the change's base is. */
-function hostPlace(rooms: Rooms, { at, basePath, path }: Change): Place {
-  const root = 2 * at.layer;
-  return { root, path: relativeTo(rooms.roots[root]?.dir ?? ('/' as Bytes), basePath ?? path) };
-}
-
 /** Byte by byte; a git index by what it says. */
 function isSame(kernel: Kernel, { path }: Change, [a, b]: readonly [Fd, Fd]): boolean {
   return kernel.sameBytes(a, b) || (mayBeIndex(path) && saySame(kernel, a, b));
 }
 
-const LONGEST_REFERENCE = 100;
-const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Most have none, and need no copy to say so. */
 function withConflict<T extends Change>(change: T, conflict: Conflict | null): T & { readonly conflict: Conflict | null } {
@@ -184,6 +128,7 @@ function start(ctx: CommitContext, changes: readonly Change[], known: Known): Ju
     t0: record.t0,
     clockIsBehind: isClockBehind(ctx),
     rooms: openRooms(kernel, roots),
+    packed: packedRefs(kernel),
     parents: new Map(),
     others: new Map(),
     asked: null,
@@ -230,8 +175,11 @@ function ownConflict(judging: Judging, change: Change): Conflict | null {
   // An untouched base is the rule, and asks for nothing else.
   if (change.base !== null && !touched) return null;
   const captured = judging.bases.get(path) ?? null;
+  const reference = change.base === null && change.type === 'file' ? packedConflict(judging, path, captured) : undefined;
+  if (reference !== undefined) return reference;
   // So is what the host never had: nothing came up from there, and nothing was captured.
-  if (change.base === null && change.copiedUp === false && (captured === null || captured.state === 'absent')) return null;
+  const landedBefore = hasLanded(judging.epochs, path);
+  if (change.base === null && change.copiedUp === false && !landedBefore && (captured === null || captured.state === 'absent')) return null;
   return conflictOf(change, {
     touched: touched && !saysWhatLanded(judging, change),
     t0: judging.t0,
@@ -239,33 +187,10 @@ function ownConflict(judging: Judging, change: Change): Conflict | null {
     sameContent: () => captured !== null && hasContent(judging, change, captured),
     copiedUp: () => change.copiedUp ?? isCopiedUp(judging, change),
     parentChanged: () => entriesChanged(judging, change.at.layer, parentOf(path)),
-    landedBefore: hasLanded(judging.epochs, path),
+    landedBefore,
     tookAway: tookAway(judging.epochs, path),
-    packed: () => isSpareOfGit(change) || (captured !== null && isPacked(judging, path, captured)),
+    packed: () => isSpareOfGit(change),
   });
-}
-
-function isTouched({ t0, epochs, clockIsBehind }: Judging, path: Bytes, base: Stat): boolean {
-  return (clockIsBehind || base.ctimeNs >= t0) && !isOurs(epochs, path, base);
-}
-
-function isPacked({ rooms: { kernel }, sandboxDir }: Judging, path: Bytes, captured: CapturedBase): boolean {
-  if (captured.state !== 'file' || captured.size > LONGEST_REFERENCE || referenceOf(path) === null) return false;
-  const value = Buffer.alloc(captured.size);
-  return isPackedAs(kernel, path, value.subarray(0, kernel.readFile(AT_FDCWD, basePath(sandboxDir, captured), value)));
-}
-
-/** A git index that agentfw landed, and that only `git status` wrote since. */
-function saysWhatLanded({ rooms, epochs }: Judging, change: Change): boolean {
-  const meaning = epochs.byPath.get(change.path)?.meaning ?? '';
-  if (meaning === '' || change.meta.includes('mode') || change.meta.includes('owner')) return false;
-  const host = openQuietly(rooms, hostPlace(rooms, change));
-  if (host === null) return false;
-  try {
-    return meaningOfIndex(rooms.kernel, host) === meaning;
-  } finally {
-    rooms.kernel.close(host);
-  }
 }
 
 /** The layer's base is not the directory that it lay over: a mount there is gone or another one, and what was beneath it is no place for this. */

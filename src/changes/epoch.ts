@@ -5,8 +5,10 @@ import { errnoOf } from '../errors.js';
 import { AT_FDCWD, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
 import { nodeDisk } from './disk.js';
 import { framesIn, writeList } from './frames.js';
+import { readHostFile } from './host-file.js';
 import type { Header } from './journal.js';
-import { spotOf, type Rooms } from './rooms.js';
+import { LONGEST_REFERENCE, referenceOf, valueOf } from './packed-ref.js';
+import { spotOf, statPlace, type Rooms } from './rooms.js';
 import type { Running } from './run.js';
 import type { StoreContext } from './store-context.js';
 import { absolute, below, isIdent, numbered, type Place, type Step } from './step.js';
@@ -25,7 +27,7 @@ export interface Epoch {
   readonly ctimeNs: bigint;
   /** a directory that landed with all that is in it */
   readonly tree: boolean;
-  /** of a git index: what it says, however often `git status` writes it anew; else '' */
+  /** of a git index: what it says, however often `git status` writes it anew; of a reference its value; else '' */
   readonly meaning: string;
 }
 
@@ -85,7 +87,7 @@ function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint, meanings
     const path = absolute(rooms.roots, step.host);
     const { ino, size, mtimeNs } = landedIdent(step) ?? GONE;
     const meaning = meaningOf(rooms, step);
-    if (meaning !== null) meanings.set(path, meaning);
+    if (meaning !== null && mayBeIndex(path)) meanings.set(path, meaning);
     const said = meaning === null ? '' : ` ${meaning}`;
     yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}${said}\0`;
     if (step.tree && step.act !== 'take') yield* indexLines(rooms, step, { landedNs, meanings });
@@ -110,11 +112,19 @@ function noteIndex(rooms: Rooms, dir: Place, { landedNs, meanings }: Reading): v
   if (read !== null && read.stat.ctimeNs <= landedNs) meanings.set(path, read.meaning);
 }
 
-/** What a git index says that landed; nothing of one that was written again since. */
+/** What a git index or reference says that landed; null for one that was written again since. */
 function meaningOf(rooms: Rooms, step: Step): string | null {
-  if (step.type !== 'file' || step.act === 'take' || !mayBeIndex(step.host.path)) return null;
+  if (step.type !== 'file' || step.act === 'take') return null;
+  if (referenceOf(absolute(rooms.roots, step.host)) !== null) return landedReference(rooms, step);
+  if (!mayBeIndex(step.host.path)) return null;
   const read = readIndex(rooms, step.host);
   return read === null || !isIdent(read.stat, landedIdent(step)) ? null : read.meaning;
+}
+
+/** A branch or tag, which git may put among the packed ones at any time. */
+function landedReference(rooms: Rooms, step: Step): string | null {
+  const content = readHostFile(rooms.kernel, absolute(rooms.roots, step.host), LONGEST_REFERENCE);
+  return content !== null && isIdent(statPlace(rooms, step.host), landedIdent(step)) ? valueOf(content) : null;
 }
 
 interface Reading {

@@ -146,6 +146,35 @@ for (const identity of identities()) {
       expect(await host('git log --format=%s old')).toBe('lost\none\n');
     });
 
+    test('a branch that was packed from the start, and packed again with another value, is a conflict', async () => {
+      await host('git pack-refs --all; sleep 0.05');
+      await agent('echo agent >>f1; git commit -qam agent; git branch mine', '--tag', 'box');
+      await host('git commit -q --allow-empty -m user; git branch theirs; git pack-refs --all');
+
+      expect(refused(await land())).toMatchObject({ '.git/refs/heads/main': expect.stringContaining('conflict') });
+      expect(await host('git fsck --strict --no-dangling; git log --format=%s main; git log --format=%s mine')).toBe('user\none\nagent\none\n');
+    });
+
+    test('a branch that was packed from the start, and packed again with the same value, is none', async () => {
+      await host('git pack-refs --all; sleep 0.05');
+      await agent('echo agent >>f1; git commit -qam agent', '--tag', 'box');
+      await host('git branch theirs; git pack-refs --all');
+
+      expect(refused(await land())).toEqual({});
+      expect(await sound()).toBe('## main\n');
+      expect(await host('git log --format=%s main')).toBe('agent\none\n');
+
+      // Packed after it landed: what landed is known.
+      await host('git pack-refs --all');
+      await agent('echo more >>f1; git commit -qam more', '--in', 'box');
+      await host('git pack-refs --all');
+      expect(refused(await land())).toEqual({});
+      await agent('echo last >>f1; git commit -qam last', '--in', 'box');
+      await host('git commit -q --allow-empty -m user; git pack-refs --all');
+      expect(refused(await land())).toMatchObject({ '.git/refs/heads/main': expect.stringContaining('conflict') });
+      expect(await host('git fsck --strict --no-dangling; git log --format=%s main')).toBe('user\nmore\nagent\none\n');
+    });
+
     test('what came by git fetch, stash and gc stays, and moves no reference of the agent', async () => {
       await agent('echo agent >>f1; git commit -qam agent', '--tag', 'box');
       await host('git clone -q . ../other; cd ../other; echo o >o; git add o; git commit -qm other; cd -; git fetch -q ../other main:theirs; git gc -q; rm -rf ../other');
@@ -159,7 +188,7 @@ for (const identity of identities()) {
       await agent('echo agent >>f1; git commit -qam agent', '--tag', 'box');
       await host('git commit -q --allow-empty -m user; git pack-refs --all');
 
-      expect(refused(await land())).toMatchObject({ '.git/refs/heads/main': 'conflict deleted' });
+      expect(refused(await land())).toMatchObject({ '.git/refs/heads/main': 'conflict changed' });
       expect(await host('git fsck --strict --no-dangling; git log --format=%s main')).toBe('user\none\n');
     });
   });
