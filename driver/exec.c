@@ -63,6 +63,17 @@ static void search_exec(const struct spec *s, char *tried)
 	errno = best;
 }
 
+/* A script that was written on Windows names an interpreter with a CR. */
+static bool ends_in_cr(const char *path)
+{
+	char line[256];
+	AUTO_FD int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line));
+	const char *end = n > 2 ? memchr(line, '\n', (size_t)n) : NULL;
+
+	return end && line[0] == '#' && line[1] == '!' && end[-1] == '\r';
+}
+
 static int explain(const struct spec *s, const char *tried, struct fault *f)
 {
 	int error = errno;
@@ -72,7 +83,11 @@ static int explain(const struct spec *s, const char *tried, struct fault *f)
 	fault_errno(f, "exec", "can't execute %s", s->argv[0]);
 	if (error == ENOENT && there) {
 		f->exit = EXIT_CANNOT;
-		fault_hint(f, "%s is there, but its interpreter or loader "
+		if (ends_in_cr(tried))
+			fault_hint(f, "Its first line ends in CR LF: sed -i "
+				      "'s/\\r$//' %s", tried);
+		else
+			fault_hint(f, "%s is there, but its interpreter or loader "
 			      "isn't in the view",
 			   tried);
 	} else if (error == ENOENT || error == ENOTDIR) {

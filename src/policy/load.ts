@@ -25,7 +25,7 @@ export async function parsePolicy(file: string, text: string): Promise<{ kind: '
 export async function loadBytes(file: string, bytes: Buffer, digest: string): Promise<LoadResult> {
   const text = decode(bytes);
   if (text === null) {
-    return { kind: 'invalid', file, problems: [{ file, line: 1, col: 1, message: 'the file is not UTF-8', text: null, hint: null }] };
+    return { kind: 'invalid', file, problems: [{ file, line: 1, col: 1, message: 'the file is not UTF-8', text: null, hint: 'Save it as UTF-8.' }] };
   }
   const parsed = await parsePolicy(file, text);
   if (parsed.kind === 'empty') return { kind: 'empty', file };

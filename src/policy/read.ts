@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, readlinkSync, realpathSync, statSync, type Stats } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, readlinkSync, realpathSync, statSync, type Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { AgentfwError } from '../errors.js';
 import { fromCache, toCache, type Cache } from './cache.js';
@@ -53,14 +53,15 @@ function readChecked({ file, owner, follow }: Omit<ReadRequest, 'cache'>): LoadR
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | (follow ? 0 : constants.O_NOFOLLOW));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return isDangling(file) ? unreadable(file, 'it is a link to nothing', null) : { kind: 'missing', file };
+    if (code === 'ENOENT' || code === 'ENOTDIR') return isDangling(file) ? unreadable(file, 'it is a link to nothing', `Remove it: rm ${file}`) : { kind: 'missing', file };
     if (code === 'ELOOP') return unreadable(file, 'it is a symbolic link', 'A project policy must be a file of its own.');
-    return unreadable(file, message, null);
+    if (code === 'ENXIO') return irregular(file);
+    return code === 'EACCES' ? forbidden(file) : unreadable(file, message, null);
   }
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile()) return unreadable(file, 'it is not a regular file', null);
-    if (stat.size > MAX_SIZE) return unreadable(file, 'it is larger than 1 MiB', null);
+    if (!stat.isFile()) return irregular(file);
+    if (stat.size > MAX_SIZE) return unreadable(file, 'it is larger than 1 MiB', `Is it a policy at all? Move it away: mv ${file} ${file}.old`);
     const bad = writableByOthers(file, stat, owner);
     return bad === null ? { bytes: readFileSync(fd) } : unreadable(file, bad.why, bad.hint);
   } catch (error) {
@@ -96,6 +97,20 @@ function writableUpwards(start: string, stat: Stats, owner: Exclude<Ownership, {
     if (!who.includes(at.uid)) return { why: `${path} belongs to uid ${at.uid}`, hint: `It must belong to ${owner.by === 'root' ? 'root' : 'you'}: chown it.` };
     if ((at.mode & 0o022) !== 0 && !sticky) return { why: `${path} is writable by others`, hint: `Run chmod go-w ${path}` };
     if (path === '/') return null;
+  }
+}
+
+function irregular(file: string): LoadResult {
+  return unreadable(file, 'it is not a regular file', `Move it away: mv ${file} ${file}.old`);
+}
+
+function forbidden(file: string): LoadResult {
+  const dir = dirname(file);
+  try {
+    accessSync(dir, constants.X_OK);
+    return unreadable(file, 'you may not read it', `Run chmod u+r ${file}, or move it away`);
+  } catch {
+    return unreadable(file, `you may not enter ${dir}`, `Run chmod u+x ${dir}, or cd elsewhere`);
   }
 }
 

@@ -90,6 +90,7 @@ function childOf(schema: unknown, step: PropertyKey): unknown[] {
 function valueProblem(values: readonly unknown[], value: unknown, name: string): { message: string; hint: string | null } {
   if (name === 'version') {
     if (value === undefined) return { message: 'there is no `version`', hint: 'Begin the file with `version: 1`.' };
+    if (value === '1') return { message: 'the version is text', hint: 'Write it without quotes: `version: 1`.' };
     return { message: `version ${String(value)} is not supported`, hint: 'This agentfw reads `version: 1`.' };
   }
   if (value === undefined) return { message: `\`${name}\` is missing`, hint: null };

@@ -73,6 +73,7 @@ function syntaxMessage(code: string, message: string): string {
 
 function syntaxHint(text: string, offset: number, code: string): string | null {
   if (code === 'DUPLICATE_KEY') return 'Put both under one key.';
+  if (code === 'MULTIPLE_DOCS') return 'Keep one: remove the `---` between them.';
   const word = /^\S+/.exec(text.slice(offset))?.[0]?.replace(/[,\]}]+$/, '') ?? '';
   if (/^[*&!%@`|>]/.test(word)) return `Quote it: "${word}"`;
   return code === 'TAB_AS_INDENT' ? 'Indent with spaces.' : null;

@@ -33,6 +33,15 @@ export function storePath(env: Context['env']): Bytes {
  * is made with mode 0700.
  */
 export function secureStore(context: Context, path: Bytes): Bytes {
+  try {
+    return securePath(context, path);
+  } catch (cause) {
+    if (errnoOf(cause) !== 'EACCES') throw cause;
+    throw new AgentfwError('AFW_STORE_PLACE', `You may not reach the store ${toText(path)}.`, { cause, hint: 'Set AGENTFW_STATE_DIR to a directory of yours' });
+  }
+}
+
+function securePath(context: Context, path: Bytes): Bytes {
   const { kernel, uid } = context;
   refuseUmask();
   const real = joinBytes(walkTo(kernel, parentOf(path), uid), nameOf(path));

@@ -1,6 +1,7 @@
 import type { Bytes } from '../bytes.js';
-import { fromText, joinBytes, nameOf, parentOf } from '../bytes.js';
+import { fromText, isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
 import { hostFacts, readStart } from '../kernel/facts.js';
+import type { SandboxRecord } from './sandbox.js';
 
 /** Where the agent's program and the interpreters it names lie: as found and as resolved. */
 export function programPaths(word: Bytes, cwd: Bytes, searchPath: string): readonly Bytes[] {
@@ -14,6 +15,12 @@ export function programPaths(word: Bytes, cwd: Bytes, searchPath: string): reado
     next = interpreterOf(real, cwd, searchPath);
   }
   return [...found];
+}
+
+/** The agent's program as the view lacks it: what hides it, and why. */
+export function hiddenProgram({ argv, cwd, mounts }: Pick<SandboxRecord, 'argv' | 'cwd' | 'mounts'>, searchPath: string): { readonly path: Bytes; readonly why: string } | null {
+  const paths = programPaths(argv[0] ?? ('' as Bytes), cwd, searchPath);
+  return mounts.find(({ path, decision }) => decision === 'hide' && paths.some((one) => isWithin(one, path))) ?? null;
 }
 
 /** As execvp does: a word with a slash is a path, any other is looked for along PATH. */

@@ -17,6 +17,7 @@ import { limitLines } from './limit-words.js';
 import { holdLimits, releaseLimits, type LimitPlan } from './limits.js';
 import { hostMoved } from './moved.js';
 import { noteRecord } from './note.js';
+import { hiddenProgram } from './program.js';
 import type { SandboxRecord } from './sandbox.js';
 import { refuseNested } from './nested.js';
 import { writePolicy } from './policy-file.js';
@@ -173,7 +174,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
     throw error;
   }
   const broken = (await network?.end()) ?? null;
-  const failed = whyEnded(outcome, broken);
+  const failed = whyEnded(outcome, broken, store.context, record);
   const came = failed === null || outcome.started;
   // The log ends first: the record remembers its end.
   const thrownAway = options.rm || (opened.fresh && !came);
@@ -188,17 +189,25 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   }
   if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${record.tag} or agentfw prune frees some`);
   if (failed !== null && (broken !== null || outcome.failure?.code === 'net' || outcome.failure?.code === 'audit')) throw failed;
-  for (const line of [...networkLines(record.tag, trail, network), ...limitLines(record, use)]) options.say(line);
+  for (const line of [...networkLines(record.tag, trail, network), ...limitLines(record, use), ...endLines(outcome)]) options.say(line);
   const facts = { status: outcome.status, refused: trail.refused(), wouldAsk: (network?.wouldAsk() ?? []).map(({ rule }) => rule) };
   const status = options.onStopped(store, record, policy, facts);
   if (options.rm) removeSandbox(store, record);
   return outcome.status === 0 ? (status ?? 0) : outcome.status;
 }
 
+/** The kernel ends it without a word. */
+function endLines({ exit }: Outcome): readonly string[] {
+  const isForeign = exit !== null && 'signal' in exit && exit.signal === constants.signals.SIGSYS;
+  return isForeign ? ['agentfw: SIGSYS ended the agent, as it does programs of 32 bits: they do not run in a sandbox'] : [];
+}
+
 /** When the gate ends the tree, its own reason says more than the driver's that it has ended. */
-function whyEnded({ failure }: Outcome, broken: AgentfwError | null): AgentfwError | null {
+function whyEnded({ failure }: Outcome, broken: AgentfwError | null, { env }: Context, record: SandboxRecord): AgentfwError | null {
   if (broken !== null && broken.code !== 'AFW_GATE') return broken;
-  return failure === null ? broken : driverError(failure);
+  if (failure === null) return broken;
+  const hidden = failure.exit === 125 ? null : hiddenProgram(record, env['PATH'] ?? '');
+  return driverError(hidden === null ? failure : { ...failure, hint: `It is hidden (${hidden.why}): agentfw policy explain path ${toText(hidden.path)}` });
 }
 
 /** A run that can't be recorded doesn't begin. */

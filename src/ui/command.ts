@@ -127,10 +127,11 @@ function refuseUnbuilt(command: CommandClass<FlagInput>, argv: readonly string[]
 function flagError(command: CommandClass<FlagInput>, error: unknown): unknown {
   if (!(error instanceof Error) || !('oclif' in error)) return error;
   const [first = ''] = error.message.split('\nSee more help');
-  const unknown = /^Nonexistent flag: --([^\s=]+)/.exec(first)?.[1];
+  const flag = /^Nonexistent flags?: (-[^\s=,]+)/.exec(first)?.[1];
+  const unknown = flag?.replace(/^--?/, '');
   const near = unknown === undefined ? null : suggest(unknown, Object.keys(command.flags));
   const together = /--(\S+?)=.* cannot also be provided when using (--\S+)/s.exec(first);
   if (together !== null) return usageError(`--${together[1] ?? ''} and ${together[2] ?? ''} exclude each other.`, `See agentfw ${command.id} --help`);
-  const text = unknown === undefined ? first.replaceAll('\n', ' ').trim() : `There is no flag --${unknown}`;
+  const text = unknown === undefined ? first.replaceAll('\n', ' ').trim() : `There is no flag ${flag ?? ''}`;
   return usageError(text, near === null ? `See agentfw ${command.id} --help` : `Did you mean --${near}?`);
 }

@@ -124,6 +124,8 @@ def missing_program_is_127_and_others_126(box):
     contains(refused(run(box, './gone'), 'exec', '', 126)['hint'],
              'interpreter')
     refused(run(box, '/usr'), 'exec', '', 126)
+    box.write(box.host + '/windows', '#!/bin/sh\r\necho x\r\n', 0o755)
+    contains(refused(run(box, './windows'), 'exec', '', 126)['hint'], 'CR LF')
 
 
 @test()

@@ -1,10 +1,27 @@
 /** The life of a run. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterAll, beforeAll, expect, test as plain } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { createArea, eventually, identities, mountsBelow, ownSleep, repository, unnoticed, type Area } from '../helpers/sandbox.js';
+
+/** Null where it does not run without a sandbox either. */
+function narrowProgram(): Buffer | null {
+  const code = Buffer.from('b80100000031dbcd80', 'hex');
+  const base = 0x0804_8000;
+  const header = Buffer.alloc(84);
+  header.write('7f454c46010101', 'hex');
+  for (const [at, value] of [[16, 2], [18, 3], [40, 52], [42, 32], [44, 1]] as const) header.writeUInt16LE(value, at);
+  for (const [at, value] of [[20, 1], [24, base + 84], [28, 52], [52, 1], [60, base], [64, base], [68, 84 + code.length], [72, 84 + code.length], [76, 5], [80, 4096]] as const) header.writeUInt32LE(value, at);
+  const dir = mkdtempSync(join(tmpdir(), 'agentfw-narrow-'));
+  const program = Buffer.concat([header, code]);
+  writeFileSync(join(dir, 'program'), program, { mode: 0o755 });
+  const runs = spawnSync(join(dir, 'program')).status === 0;
+  rmSync(dir, { recursive: true });
+  return runs ? program : null;
+}
 
 interface Saved {
   readonly state: string;
@@ -33,6 +50,24 @@ for (const identity of identities()) {
         expect((await run(['--rm'], 'sh', '-c', script)).status).toBe(status);
       });
     }
+
+    gated.test('says of a program that the policy hides that it is hidden', async () => {
+      const { status, stderr } = await run(['--hide', '/usr/bin/env'], '/usr/bin/env', 'true');
+
+      // Absent in a layer, covered in a bind.
+      expect([status, unnoticed(stderr)]).toEqual([identity.name === 'root' ? 127 : 126, expect.stringMatching(/^Error: Can't execute .*\nHint: It is hidden \(--hide \/usr\/bin\/env\): agentfw policy explain path \/usr\/bin\/env\n$/)]);
+    });
+
+    // `exit(0)` by int 0x80, where the kernel knows such programs
+    const narrow = narrowProgram();
+    (narrow === null ? { test: plain.skip } : gated).test('says of a program of 32 bits why it ends by SIGSYS', async () => {
+      const path = join(area.project, 'narrow');
+      writeFileSync(path, narrow ?? '', { mode: 0o755 });
+      const { status, stderr } = await run(['--rm'], path);
+      rmSync(path);
+
+      expect([status, unnoticed(stderr)]).toEqual([159, expect.stringMatching(/^agentfw: SIGSYS ended the agent, .*32 bits/)]);
+    });
 
     gated.test('returns 127 for no such program, 126 for one that can not be executed, 125 for our own refusals, and leaves no sandbox', async () => {
       expect((await run([], '/no/such/program')).status).toBe(127);

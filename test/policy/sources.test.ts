@@ -1,3 +1,4 @@
+import { execa } from 'execa';
 import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,6 +18,10 @@ async function codeOf(run: Promise<unknown>): Promise<string> {
   return run.then(() => 'none', (error: unknown) => (error instanceof AgentfwError ? `${error.code} ${error.message}` : String(error)));
 }
 
+async function hintOf(run: Promise<unknown>): Promise<string> {
+  return run.then(() => 'none', (error: unknown) => (error instanceof AgentfwError ? error.hint ?? 'no hint' : String(error)));
+}
+
 describe('missing, empty, unreadable and invalid are four things', () => {
   test('a missing file means the defaults', async () => {
     expect((await compileIn(tempHome({ 'app/a': '' }))).policy.profile.name).toBe('generic');
@@ -33,14 +38,22 @@ describe('missing, empty, unreadable and invalid are four things', () => {
 
     expect(await codeOf(compileIn(home))).toContain('AFW_POLICY_INVALID');
   });
-  test.each(['directory', 'dangling link'])('a %s is unreadable', async (kind) => {
+  test.each(['directory', 'dangling link', 'socket'])('a %s is unreadable', async (kind) => {
     const home = tempHome({ '.config/agentfw/x': '' });
     if (kind === 'directory') mkdirSync(join(home, user));
+    else if (kind === 'socket') await makeSocket(join(home, user));
     else symlinkSync('nowhere', join(home, user));
 
     expect(await codeOf(compileIn(home))).toContain('AFW_POLICY_UNREADABLE');
+    expect(await hintOf(compileIn(home))).toMatch(/^(Move it away|Remove it): /);
   });
 });
+
+/** A name that stays when its server has ended. */
+async function makeSocket(path: string): Promise<void> {
+  const code = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  await execa(process.execPath, ['-e', code], { reject: false });
+}
 
 describe('who may have written it', () => {
   test.each([[user], [managed]])('%s that others may write is refused', async (file) => {
