@@ -25,6 +25,7 @@ export const hostFacts: HostFacts = {
   list: (path) => attempt(() => namesIn(path)),
   readlink: (path) => attempt(() => fromBuffer(readlinkSync(toBuffer(path), { encoding: 'buffer' }))),
   realpath: (path) => attempt(() => fromBuffer(realpathSync.native(toBuffer(path), { encoding: 'buffer' }))),
+  readable: (path) => may(path, constants.R_OK),
   writable: (path) => isWritable(path, statOf(path)),
   searchable: (path) => may(path, constants.X_OK),
 };

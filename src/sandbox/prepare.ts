@@ -1,13 +1,14 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, nameOf, parentOf, toText } from '../bytes.js';
-import { AgentfwError } from '../errors.js';
+import { AgentfwError, errnoOf } from '../errors.js';
 import { hostFacts } from '../kernel/facts.js';
 import { AT_FDCWD, RESOLVE, type Fd, type Kernel } from '../kernel/kernel.js';
 import { removeTree } from '../kernel/remove.js';
 import type { PlannedLayer, PrivateDir, StandIn, ViewPlan } from '../view/plan.js';
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 /** A stand-in is a configuration file; what is larger is none. */
 const MAX_STAND_IN = 1024 * 1024;
 
@@ -70,15 +71,24 @@ function makeSkeleton(kernel: Kernel, at: Fd, layer: PlannedLayer): void {
   const base = kernel.open(AT_FDCWD, layer.base, DIRECTORY);
   try {
     for (const { name, kind, mode } of layer.skeletonEntries) {
-      if (kind === 'symlink') kernel.symlink(kernel.readlink(base, name), skeleton, name);
-      else if (kind === 'dir') makeDirWith(kernel, skeleton, name, mode);
-      else copyFile(kernel, { from: base, name, to: skeleton, as: name, mode });
+      if (kind === 'dir') makeDirWith(kernel, skeleton, name, mode);
+      else if (kind === 'point') kernel.close(kernel.open(skeleton, name, NEW_FILE, mode));
+      else unlessGone(() => (kind === 'symlink' ? kernel.symlink(kernel.readlink(base, name), skeleton, name) : copyFile(kernel, { from: base, name, to: skeleton, as: name, mode })));
     }
   } finally {
     kernel.close(base);
     kernel.close(skeleton);
   }
   kernel.chmod(at, 'skeleton' as Bytes, layer.mode);
+}
+
+/** What the host removed since it was looked at is not there. */
+function unlessGone(make: () => void): void {
+  try {
+    make();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
 }
 
 function freshDir(kernel: Kernel, at: Fd, name: Bytes): Fd {
@@ -102,7 +112,7 @@ interface Copy {
 
 function copyFile(kernel: Kernel, { from, name, to, as, mode }: Copy): void {
   const source = kernel.open(from, name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  const target = kernel.open(to, as, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+  const target = kernel.open(to, as, NEW_FILE, 0o600);
   try {
     const stat = kernel.stat(source, '' as Bytes);
     kernel.copy(source, target);
@@ -150,7 +160,7 @@ function makePoint(kernel: Kernel, root: Fd, room: PrivateDir, entry: PrivateDir
     if (stat !== null && (stat.mode & constants.S_IFMT) !== wanted) throw refuse();
     if (stat !== null) return;
     if (entry.kind === 'dir') makeDirWith(kernel, parent, name, entry.mode);
-    else kernel.close(kernel.open(parent, name, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600));
+    else kernel.close(kernel.open(parent, name, NEW_FILE, 0o600));
   } finally {
     kernel.close(parent);
   }
@@ -177,7 +187,7 @@ function copyStandIn(kernel: Kernel, from: Bytes, at: Fd, name: Bytes, depth: nu
     const stat = kernel.stat(source, '' as Bytes);
     const type = stat.mode & constants.S_IFMT;
     if (type === constants.S_IFREG && stat.size <= MAX_STAND_IN) {
-      const target = kernel.open(at, name, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644);
+      const target = kernel.open(at, name, NEW_FILE, 0o644);
       kernel.copy(source, target);
       kernel.close(target);
       kernel.chmod(at, name, 0o644);

@@ -21,6 +21,7 @@ import { placeEarlier, placeHost, placeTree } from './user.js';
 export function planView(mountinfo: Bytes, options: ViewOptions, facts: HostFacts): ViewPlan {
   const draft = newDraft(mountTable(parseMountinfo(mountinfo)), options, facts);
   checkStore(draft);
+  checkTrees(options);
   draft.privateRoots.push(...findPrivateRoots(draft));
   if (options.mode === 'root') placeHostAsRoot(draft);
   else placeHost(draft);
@@ -82,6 +83,16 @@ function checkStore({ options, table }: Draft): void {
   }
 }
 
+const OF_KERNEL = ['/proc', '/sys', '/dev'] as Bytes[];
+
+/** The host's processes, devices and services are never shown as a project: the view has its own of each. */
+function checkTrees({ cwd, trees }: ViewOptions): void {
+  const isOfMachine = (path: Bytes): boolean => path === '/run' || (!isWithin(path, '/dev/shm' as Bytes) && OF_KERNEL.some((dir) => isWithin(path, dir)));
+  if (isOfMachine(cwd)) throw new PlanError(`Can't run in ${cwd}: it is the machine's, and the sandbox has its own.`, 'Change to the directory of your project');
+  const tree = trees.find(isOfMachine);
+  if (tree !== undefined) throw new PlanError(`Can't show ${tree}: it is the machine's, and the sandbox has its own.`, 'Set HOME to a directory of yours');
+}
+
 /**
  * A socket seen through a layer refuses, but where the host's own objects show
  * it answers, read-only mounts included. No rule but `sockets.allow` opens one.
@@ -116,6 +127,7 @@ function placeGrants(draft: Draft): void {
   for (const { path, why } of options.passthrough) {
     const stat = facts.lstat(path);
     if (stat?.type !== 'dir') throw new PlanError(`Can't pass ${path} through: it is no directory.`, 'Only directories can be passed through: a bound file can not be replaced');
+    if (isWithin(path, '/proc' as Bytes)) throw new PlanError(`Can't pass ${path} through: it shows the host's processes.`, 'Take it out');
     if (isWithin(options.stateDir, path)) throw new PlanError(`Can't pass ${path} through: the store lies in it.`, 'Name a smaller directory');
     ensurePoint(draft, path, 'dir');
     draft.ops.push({ op: 'bind', src: path, dst: path, write: true });
@@ -130,6 +142,7 @@ function placeGrants(draft: Draft): void {
   for (const path of options.share) {
     const source = facts.realpath(path);
     if (source === null) throw new PlanError(`Can't share ${path}: there is no such file.`, 'Name a file or a directory of this machine');
+    if (isWithin(source, '/proc' as Bytes)) throw new PlanError(`Can't share ${path}: it shows the host's processes.`, 'Share a copy of it: cat FILE > COPY');
     if (isWithin(options.stateDir, source) || isWithin(source, options.stateDir)) {
       throw new PlanError(`Can't share ${path}: the store lies there.`, 'Name something else');
     }

@@ -51,7 +51,8 @@ export interface PlannedLayer extends Layer {
 
 export interface SkeletonEntry {
   readonly name: Bytes;
-  readonly kind: 'dir' | 'symlink' | 'file';
+  /** `point`: an empty file, over which the host's own is laid */
+  readonly kind: 'dir' | 'symlink' | 'file' | 'point';
   readonly mode: number;
 }
 
@@ -109,6 +110,7 @@ export interface HostFacts {
   readonly list: (path: Bytes) => readonly Bytes[] | null;
   readonly readlink: (path: Bytes) => Bytes | null;
   readonly realpath: (path: Bytes) => Bytes | null;
+  readonly readable: (path: Bytes) => boolean;
   /** the user may write it (access(2), so a read-only filesystem says no) */
   readonly writable: (path: Bytes) => boolean;
   /** the user may enter it: a directory that can be searched */

@@ -6,7 +6,7 @@ import { canBeLower, isPseudo } from './fstypes.js';
 import { layerRootFor, surveyOf } from './islands.js';
 import { addOverlay } from './layers.js';
 import { mountOf, mountsBelow, type Mount } from './mountinfo.js';
-import type { SkeletonEntry } from './plan.js';
+import type { HostStat, SkeletonEntry } from './plan.js';
 import { isPrivateRoot } from './private.js';
 
 /** Trees of the system: the user can write nothing there, so a bind loses nothing and costs a hundredth. */
@@ -174,7 +174,14 @@ export function takeApart(draft: Draft, path: Bytes): void {
 function skeletonEntry(draft: Draft, path: Bytes): readonly SkeletonEntry[] {
   const stat = draft.facts.lstat(path);
   if (stat === null || stat.type === 'other') return [];
-  return [{ name: path.slice(path.lastIndexOf('/') + 1) as Bytes, kind: stat.type, mode: stat.mode }];
+  const isLaidOver = stat.type === 'file' && (draft.table.at.has(path) || whyNotCopied(draft, path, stat) !== null);
+  return [{ name: path.slice(path.lastIndexOf('/') + 1) as Bytes, kind: isLaidOver ? 'point' : stat.type, mode: stat.mode }];
+}
+
+/** Null for a file that can be copied into a skeleton. */
+function whyNotCopied({ facts }: Draft, path: Bytes, { size }: HostStat): string | null {
+  if (size > MAX_COPIED) return 'too large to be copied into a skeleton';
+  return facts.readable(path) ? null : 'you may not read it, and there are mounts beside it';
 }
 
 function placeChild(draft: Draft, path: Bytes, bare: boolean): void {
@@ -188,7 +195,10 @@ function placeChild(draft: Draft, path: Bytes, bare: boolean): void {
   }
   if (draft.table.at.has(path)) return addReadOnly(draft, path, 'a single file that is a mount');
   if (bare) addReadOnly(draft, path, 'a single file in a directory that was taken apart');
-  else if (stat.size > MAX_COPIED) addReadOnly(draft, path, 'too large to be copied into a skeleton');
+  else {
+    const why = whyNotCopied(draft, path, stat);
+    if (why !== null) addReadOnly(draft, path, why);
+  }
 }
 
 /** The host's own directory will lie there: a layer would be covered by it. */
@@ -201,7 +211,9 @@ export function placeTree(draft: Draft, path: Bytes): void {
   const region = regionOf(draft, path);
   if (path === '/' || draft.facts.lstat(path)?.type !== 'dir') return;
   if (region.kind === 'passthrough' || region.kind === 'bare' || isPassedThrough(draft, path)) return;
-  if (region.kind === 'read-only') return overReadOnly(draft, path);
+  // Where the user's places in it have their layers already, it was decided on as a whole.
+  const isDecided = region.path === path && draft.layers.some(({ base }) => isWithin(base, path));
+  if (region.kind === 'read-only') return isDecided ? undefined : overReadOnly(draft, path);
   const root = region.kind === 'overlay' ? layerRootFor(draft, path, region.path) : path;
   if (root === null) return;
   const refusal = readOnlyReason(draft, root);

@@ -13,13 +13,13 @@ for (const identity of identities()) {
     afterEach(() => area.remove());
 
     /** A machine of its own, with a /home that has one directory of the user's and one of somebody else's. */
-    const agent = async (script: string): Promise<Outcome> => {
+    const agent = async (script: string, more: readonly string[] = []): Promise<Outcome> => {
       const { uid, gid } = identity;
       const prepare = [
         'mount -t tmpfs -o mode=755 none /home', 'mkdir -p /home/own/.ssh /home/own/.config /home/own/code /home/other /home/linuxbrew/.linuxbrew',
         'echo SECRET > /home/own/.ssh/id_ed25519; echo Host > /home/own/.ssh/config; echo SECRET > /home/own/code/.env; echo SECRET > /home/other/x',
         'printf "#!/bin/sh\\necho tool\\n" > /home/own/tool; chmod -R a+rX /home; chmod 755 /home/own/tool',
-        `chown -R ${uid}:${gid} /home/own; echo brewed > /home/linuxbrew/.linuxbrew/x; chmod -R a+rX /home/linuxbrew; chown -R 12:12 /home/other`, 'exec "$@"',
+        `chown -R ${uid}:${gid} /home/own; echo brewed > /home/linuxbrew/.linuxbrew/x; chmod -R a+rX /home/linuxbrew; chown -R 12:12 /home/other`, ...more, 'exec "$@"',
       ].join('\n');
       const words = area.as(area.argv(['run', '--rm', '--net', 'off', '--', 'sh', '-c', script]));
       const [program = '', ...args] = ['unshare', '-m', 'sh', '-c', prepare, 'sh', ...words];
@@ -33,6 +33,13 @@ for (const identity of identities()) {
       expect(outcome.stdout, outcome.stderr).toBe(identity.name === 'root' ? 'tool\nHost\nbrewed\nlinuxbrew\nown' : 'tool\nHost\nbrewed\nlinuxbrew\nother\nown');
       expect(outcome.stderr).not.toContain('SECRET');
       expect(outcome.stderr).toMatch(/other\/x: /);
+    });
+
+    gated.test('a home with a mount in it, and a file that its owner may not read (E22)', async () => {
+      const more = ['mkdir -m 755 "$HOME/cloud"; mount -t tmpfs none "$HOME/cloud"', 'echo root > "$HOME/.viminfo-root"; chmod 600 "$HOME/.viminfo-root"'];
+      const outcome = await agent('echo new > ~/new && cat ~/new; stat -c %s-%a ~/.viminfo-root; cat ~/.viminfo-root', more);
+
+      expect(outcome.stdout, outcome.stderr).toBe(`new\n5-600${identity.name === 'root' ? '\nroot' : ''}`);
     });
   });
 }

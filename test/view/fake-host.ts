@@ -65,6 +65,7 @@ function factsOf(nodes: ReadonlyMap<Bytes, HostStat & { readonly target: Bytes |
         : null,
     readlink: (path) => nodes.get(path)?.target ?? null,
     realpath,
+    readable: (path) => may(path, 4),
     writable: (path) => may(path, 2),
     searchable: (path) => may(path, 1),
   };
@@ -143,6 +144,7 @@ function spied(facts: HostFacts, spy: Case['spy']): HostFacts {
     list: seen('list', facts.list),
     readlink: seen('readlink', facts.readlink),
     realpath: seen('realpath', facts.realpath),
+    readable: seen('readable', facts.readable),
     writable: seen('writable', facts.writable),
     searchable: seen('searchable', facts.searchable),
   };

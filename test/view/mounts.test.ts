@@ -291,6 +291,35 @@ describe('hides', () => {
     }
   });
 
+  test.each(['/proc', '/proc/1', '/sys/firmware', '/dev', '/dev/pts', '/run'])('RD14 nothing runs in %s, which would show what is the machine’s', (dir) => {
+    for (const options of [{ cwd: dir as Bytes }, { trees: ['/home/u/work', dir] as Bytes[] }]) {
+      expect(() => plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: BASIC, options })).toThrow(/is the machine's/);
+    }
+    expect(() => plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}/dev/shm/p/  755  me`, options: { cwd: '/dev/shm/p' as Bytes, trees: ['/dev/shm/p'] as Bytes[] } })).not.toThrow();
+  });
+
+  test.each(['share', 'passthrough'] as const)('RD14 %s of /proc is refused', (grant) => {
+    const options = grant === 'share' ? { share: ['/proc/1'] as Bytes[] } : { passthrough: [{ path: '/proc/1' as Bytes, why: '' }] };
+    expect(() => plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}/proc/1/  755`, options })).toThrow(/shows the host's processes/);
+  });
+
+  test('a project of which only a directory is the user’s gets one layer there', () => {
+    const { ops } = plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}/media/  755\n/media/mine/  755  me`, options: { cwd: '/media' as Bytes, trees: ['/media', '/home/u'] as Bytes[] } });
+
+    expect(ops.filter(({ dst }) => isWithin(dst, '/media' as Bytes)).map(({ op, dst }) => `${op} ${dst}`)).toEqual(['bind /media', 'overlay /media/mine']);
+  });
+
+  test('in a directory with mounts, what can’t be copied is bound', () => {
+    const { ops, layers } = plan({
+      mountinfo: `${ROOT}${KERNEL_MOUNTS}40 27 254:1 /srv/data /home/u/data rw,relatime shared:1 - ext4 /dev/vda1 rw`,
+      host: `${BASIC}/home/u/data/  755  me\n/home/u/.profile  644  me\n/home/u/.viminfo  600\n/srv/data/  755  me`,
+    });
+
+    const { skeletonEntries } = layers.find(({ base }) => base === '/home/u')!;
+    expect(skeletonEntries.filter(({ kind }) => kind !== 'dir').map(({ name, kind }) => `${name} ${kind}`)).toEqual(['.profile file', '.viminfo point']);
+    expect(ops).toContainEqual(expect.objectContaining({ op: 'bind', dst: '/home/u/.viminfo', write: false }));
+  });
+
   test('cover what an earlier run of the sandbox has a copy of', () => {
     const dir = '/home/u/.local/state/agentfw/sandboxes/t/layers/7';
     const previous: Layer = { id: 7, base: '/home/u' as Bytes, dir: dir as Bytes, family: 'user', covered: [], skeleton: false };
