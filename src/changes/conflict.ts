@@ -4,6 +4,7 @@ import { errnoOf } from '../errors.js';
 import type { Fd, Kernel, Stat } from '../kernel/kernel.js';
 import { openBase, readBases, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
+import { keepDatabases } from './conflict-database.js';
 import { keepObjects, packedConflict, saysWhatLanded } from './conflict-git.js';
 import { conflictOf, isParentMoved } from './conflict-rule.js';
 import { relativeTo } from './drafting.js';
@@ -30,7 +31,7 @@ export function judgeConflicts<T extends Change>(
   try {
     const all = changes.map((change) => withConflict(change, judge(judging, change)));
     const lost = new Set(all.filter(isLost).map(({ path }) => path));
-    const judged = withoutUntouched(judging, keepObjects(judging, withFileConflicts(all)));
+    const judged = withoutUntouched(judging, keepDatabases(judging, keepObjects(judging, withFileConflicts(all))));
     return lost.size === 0 ? [...judged] : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
   } finally {
     closeRooms(judging.rooms);

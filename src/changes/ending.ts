@@ -9,7 +9,7 @@ import { commitContextOf } from './context.js';
 import { recoverRecorded } from './effects.js';
 import { commitFacts, planCommit, renamePaths, type CommitResult, type Composed } from './engine.js';
 import { changesOf, gather, type Gathered } from './gather.js';
-import { withGitPairs } from './git-pairs.js';
+import { withPairs } from './pairs.js';
 
 /** What a policy did with a sandbox when its agent had ended. */
 export interface Ended {
@@ -70,7 +70,7 @@ function end(store: Store, record: SandboxRecord, gathered: Gathered): Ended {
   if (commit.size + discard.size === 0) return { ...NOTHING, held };
   const plan = planCommit({
     changes: gathered.single.map((change) => (discard.has(change.path) || states.has(change.path) ? { ...change, conflict: null } : change)),
-    ...{ selected: new Set([...commit, ...discard]), renames: withGitPairs(renamePaths(gathered.pairs), gathered.single, store.kernel), composed: states },
+    ...{ selected: new Set([...commit, ...discard]), renames: withPairs(renamePaths(gathered.pairs), gathered.single, store.kernel), composed: states },
     take: new Map([...discard].map((path) => [path, 'host'])),
     facts: commitFacts(commitContextOf(store, record)),
     options: { live: false, keepSpecial: false, fifos: false, note: 'by policy, when the agent ended' },

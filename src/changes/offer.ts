@@ -6,7 +6,7 @@ import type { Merges } from './compose.js';
 import { commitContextOf } from './context.js';
 import { commitFacts, planCommit, planDigest, renamePaths, selectChanges, type Composed, type Plan } from './engine.js';
 import type { Gathered } from './gather.js';
-import { withGitPairs } from './git-pairs.js';
+import { withPairs } from './pairs.js';
 import type { Paths, Take } from './refusal.js';
 import { namedBy, selectionOf } from './words.js';
 
@@ -57,7 +57,7 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   const { composed, notes } = wish.merges;
   // A merge holds both sides' changes: there is no conflict any more.
   const single = composed.size === 0 ? gathered.single : gathered.single.map((change) => (composed.has(change.path) ? { ...change, conflict: null } : change));
-  const renames = withGitPairs(renamePaths(gathered.pairs), single, store.kernel);
+  const renames = withPairs(renamePaths(gathered.pairs), single, store.kernel);
   const named = namedIn(single, wish, renames);
   const controls = single.filter(({ path, class: risk }) => risk === 'control' && named.has(path));
   const accepted = namedBy(controls, wish.accept);

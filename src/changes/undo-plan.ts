@@ -11,6 +11,7 @@ import { canRename } from './facts.js';
 import { conflicted, isMachineError, refusalFor } from './failure.js';
 import { readIndex, type Meanings } from './epoch.js';
 import { fileTypeOf } from './filetype.js';
+import type { Naming } from './git-names.js';
 import { encodeStep } from './journal-step.js';
 import { JOURNAL, type Journal } from './journal.js';
 import { surprise } from './land.js';
@@ -21,6 +22,7 @@ import type { Refused } from './result.js';
 import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { inOrder } from './sequence.js';
 import type { StoreContext } from './store-context.js';
+import { keepDatabases } from './undo-database.js';
 import { keepRepositories, type Layered } from './undo-git.js';
 import { isOwnWork, laterWork, type LaterWork } from './undo-later.js';
 import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step } from './step.js';
@@ -324,7 +326,8 @@ function entriesOf(rooms: Rooms, tree: Place): Entry[] {
 
 function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {
   const { rooms, layers } = undoing;
-  const { drafts, refused: found } = keepRepositories(undoing, { rooms, layers, isNew: ({ path, stat, place }) => isHosts(undoing, path, stat) && !saysAsLanded(undoing, place) });
+  const looking = { rooms, layers, isNew: ({ path, stat, place }: Naming) => isHosts(undoing, path, stat) && !saysAsLanded(undoing, place) };
+  const { drafts, refused: found } = keepDatabases(keepRepositories(undoing, looking), looking);
   const hash = createHash('sha256').update(`undo ${id}\n`);
   for (const step of journal.steps) hash.update(encodeStep(step), 'latin1');
   return {
