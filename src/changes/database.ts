@@ -4,7 +4,7 @@ import type { Stat } from '../kernel/kernel.js';
 import type { Change } from './change.js';
 
 /** What SQLite keeps beside a database: committed or half-done transactions, without which it is an old or a broken one. */
-const BESIDE = ['-wal', '-journal'] as const;
+export const BESIDE = ['-wal', '-journal'] as const;
 /** A database is made of pages of at least so many bytes. */
 const SMALLEST_PAGE = 512;
 
@@ -21,7 +21,12 @@ export function besideOf(path: Bytes): readonly Bytes[] {
 }
 
 export function mayBeDatabase(stat: Stat | null): boolean {
-  return stat !== null && isFile(stat) && stat.size >= SMALLEST_PAGE && stat.size % SMALLEST_PAGE === 0;
+  return stat !== null && isFile(stat) && isPaged(stat.size);
+}
+
+/** Most files are not of such a size. */
+export function isPaged(size: number): boolean {
+  return size >= SMALLEST_PAGE && size % SMALLEST_PAGE === 0;
 }
 
 /** A log or journal with something in it; an empty one says nothing. */

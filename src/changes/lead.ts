@@ -6,6 +6,7 @@ import { isAllOrdinary, type ClassifyInput } from './classify.js';
 import type { Known } from './conflict.js';
 import { pathAt, sizeAt, type Crowd } from './crowd.js';
 import { leaderOf, memberOf, membersOf } from './crowding.js';
+import { isPaged } from './database.js';
 import type { Blindness } from './hidden.js';
 import { MOST_TO_COMPARE, NO_PAIRS, type RenameLimits } from './rename.js';
 
@@ -33,7 +34,7 @@ export function lead(changes: Change[], crowds: readonly Crowd[], by: Apart): Le
   const alike: Crowd[] = [];
   const within = { ...by, captured: capturedDirs(by.known) };
   for (const crowd of crowds) {
-    if (isAlike(crowd.dir, by)) alike.push(withoutCaptured(crowd, within, all));
+    if (isAlike(crowd.dir, by)) alike.push(withoutDatabases(withoutCaptured(crowd, within, all), all));
     else push(all, membersOf(crowd));
   }
   const limits = pickRenamed(changes, alike, all);
@@ -44,15 +45,23 @@ function push(all: Change[], more: readonly Change[]): void {
   for (const change of more) all.push(change);
 }
 
+/** What is in a repository may depend on its references. */
+const OF_GIT = /\/(?:\.git|objects|refs)(?:\/|$)/;
+
 /** Class, verdict and what is hidden are the directory's. */
 function isAlike(dir: Bytes, { input, policy, blindness }: Apart): boolean {
-  return isAllOrdinary(dir, input) && !blindness.hidesIn(dir) && (policy === null || judgesAlike(policy, dir));
+  return !OF_GIT.test(dir) && isAllOrdinary(dir, input) && !blindness.hidesIn(dir) && (policy === null || judgesAlike(policy, dir));
 }
 
 /** New to the host, and yet the host had something there: it may have been deleted meanwhile. */
 function withoutCaptured(crowd: Crowd, { known: { bases }, captured }: Apart & Captured, all: Change[]): Crowd {
   if (crowd.kind !== 'add' || !captured.has(crowd.dir)) return crowd;
   return without(crowd, (at) => (bases.get(pathAt(crowd, at))?.state ?? 'absent') !== 'absent', all);
+}
+
+/** What the host has beside a database may speak against it. */
+function withoutDatabases(crowd: Crowd, all: Change[]): Crowd {
+  return crowd.kind === 'add' ? crowd : without(crowd, (at) => isPaged(sizeAt(crowd, at)), all);
 }
 
 interface Captured {

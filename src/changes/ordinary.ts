@@ -4,6 +4,7 @@ import { ruledNames } from '../policy/judge.js';
 import { filterOf } from '../policy/match.js';
 import { BARE_NAMES } from './bare.js';
 import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from './control-list.js';
+import { BESIDE } from './database.js';
 import { firstOf } from './gate-match.js';
 import { MANIFESTS } from './manifest.js';
 
@@ -13,7 +14,7 @@ import { MANIFESTS } from './manifest.js';
  */
 export function spokenNames(policy: CompiledPolicy | null): NameFilter {
   const gate = [...[...BLOCK, ...FLAG].map(({ pattern }) => pattern), ...HARMLESS, ...GIT_CONFIG].map(firstOf);
-  const own = filterOf([...gate, ...MANIFESTS.keys(), ...BARE_NAMES]);
+  const own = filterOf([...gate, ...MANIFESTS.keys(), ...BARE_NAMES, ...BESIDE.map((suffix) => `*${suffix}`)]);
   if (policy === null) return own;
   const { literals, endings, pieces } = ruledNames(policy);
   return { literals: [...own.literals, ...literals], endings: [...own.endings, ...endings], pieces: [...own.pieces, ...pieces] };
