@@ -37,7 +37,7 @@ export function lead(changes: Change[], crowds: readonly Crowd[], by: Apart): Le
     if (isAlike(crowd.dir, by)) alike.push(withoutDatabases(withoutCaptured(crowd, within, all), all));
     else push(all, membersOf(crowd));
   }
-  const limits = pickRenamed(changes, alike, all);
+  const limits = pickRenamed(alike, all);
   return { changes: all, limits };
 }
 
@@ -90,8 +90,8 @@ function without(crowd: Crowd, isOut: (at: number) => boolean, all: Change[]): C
 }
 
 /** Adds the leaders, and apart from them what may be one end of a rename. */
-function pickRenamed(changes: readonly Change[], crowds: readonly Crowd[], all: Change[]): RenameLimits {
-  const sizes = sizesOf(changes, crowds);
+function pickRenamed(crowds: readonly Crowd[], all: Change[]): RenameLimits {
+  const sizes = sizesOf(all, crowds);
   if (sizes === 'trees') {
     for (const crowd of crowds) push(all, membersOf(crowd));
     return MOST_TO_COMPARE;
