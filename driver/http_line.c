@@ -10,13 +10,6 @@
  * at any blank, know any method, take any version, or none (HTTP/0.9).
  */
 
-/* RFC 9110's token: what any method may be made of. */
-static bool token_char(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-	       (c >= 'a' && c <= 'z') || (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
 static bool control(char c)
 {
 	return (unsigned char)c < ' ';
@@ -44,18 +37,17 @@ static bool upper(const struct http_line *l)
 	return true;
 }
 
+/* Whatever stands before the first blank: Java's server takes any of it. */
 static enum http_result method_char(struct http_line *l, char c)
 {
-	if (token_char(c)) {
-		if (l->length == HTTP_METHOD_MAX)
-			return HTTP_NOT;
-		l->method[l->length++] = c;
+	if (blank(c)) {
+		l->part = LINE_TARGET;
+		l->version = 1;
 		return HTTP_MORE;
 	}
-	if (!blank(c) || l->length == 0)
+	if (c == '\n' || l->length == HTTP_METHOD_MAX)
 		return HTTP_NOT;
-	l->part = LINE_TARGET;
-	l->version = 1;
+	l->method[l->length++] = c;
 	return HTTP_MORE;
 }
 

@@ -56,6 +56,7 @@ export type FirstLook =
 export function lookAt(options: DecideOptions, wanted: Wanted): FirstLook {
   const decided = (decision: Refused): FirstLook => ({ kind: 'decided', decision });
   if (wanted.stray) return decided(refuse('net.stray', `${wanted.ip} was given to no name`, 'Resolve the name again, inside this sandbox.'));
+  if (wanted.port === 0) return decided(refuse('net.port', `${wanted.name ?? wanted.ip}: nothing listens on port 0`));
   const host = gateHost(wanted.name ?? wanted.ip);
   if (host.kind === 'bad') return decided(refuse('net.name', host.why));
   if (isMetadata(host)) return decided(refuse('net.metadata', `${hostText(host)} gives out the machine's own credentials`));

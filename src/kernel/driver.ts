@@ -241,6 +241,9 @@ export function runProgram(argv: readonly string[], { input, timeoutMs, signal, 
     let output = '';
     const fail = (why: string): void => {
       killGroup(child.pid);
+      // What it left in a session of its own may hold the other ends.
+      child.stdin.destroy();
+      child.stdout.destroy();
       reject(new Error(`${program} ${why}`));
     };
     const timer = setTimeout(() => fail('took too long'), timeoutMs);

@@ -94,6 +94,7 @@ describe('a connection', () => {
     ['to this machine by a public address is refused', { allow: ['me.test'], own: ['93.184.216.99'], names }, conn('me.test'), 'deny net.own'],
     ['to a name that does not exist says so', { allow: ['none.test'], names }, conn('none.test'), 'deny net.resolve'],
     ['to an address that was given to no name is refused', {}, { ...conn(null), stray: true }, 'deny net.stray'],
+    ['to port 0 is refused, whatever allows it', { allow: ['a.test'], names }, conn('a.test', 0), 'deny net.port'],
     ['by address needs a rule for it', { allow: ['93.184.216.34'] }, conn(null, 443, '93.184.216.34'), 'dial 93.184.216.34'],
   ])('%s', async (_, world, question, expected) => {
     expect(await decide(world, question)).toBe(expected);

@@ -43,6 +43,7 @@ describe('first bytes', () => {
     ['NT13 a request of another version, by a known method', 8080, 'b"GET / ICE/1.0\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
     ['NT13 blanks of another alphabet', 8080, 'b"GET\\xa0/\\x85HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT13 control characters before a request', 8080, 'b"\\0GET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT13 a method that is no word', 8080, 'b"G\\x1b[31mET\\xff / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT07 an authority that ends in a fragment', 8080, 'b"GET http://ok.test#@evil.test/ HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
     ['NT13 a folded Host', 8080, 'b"GET / HTTP/1.1\\r\\nX: a\\r\\n Host: ok.test\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
     ['NT07 a Host with a user in it', 8080, 'b"GET / HTTP/1.1\\r\\nHost: ok.test@evil.test\\r\\n\\r\\n"', '403'],
@@ -172,7 +173,7 @@ say(b"hi", b" there", b"\\nGET / HTTP/1.1\\n")
 say(b"FOO", b" /", b" HTT", b"P/1.1\\r\\nHost: evil.test\\r\\n\\r\\n")
 say(b"\\r\\n", b"get", b"\\t/ http/1.0\\n")
 say(b"x"*40, b" / HTTP/1.1\\r\\n")
-say(b"\\x00\\xc1", b"FOO / HTTP/1.1\\r\\n")
+say(b"\\x00\\xc1" + b"\\0" * 32, b"FOO / HTTP/1.1\\r\\n")
 say(b"\\x00", b"FOO", b" /x RTSP/", b"1.0\\r\\n")
 say(b"0032git-upload-pack", b" /project.git\\0host=ok.test\\0", b"\\n")
 say(b"get", b" 5 4\\n")`;
@@ -185,7 +186,7 @@ say(b"get", b" 5 4\\n")`;
       "b'FOO'", "b' /'", "b' HTT'", 'ConnectionResetError',
       "b'\\r\\n'", "b'get'", 'ConnectionResetError',
       `b'${'x'.repeat(40)}'`, "b' / HTTP/1.1\\r\\n'",
-      "b'\\x00\\xc1'", "b'FOO / HTTP/1.1\\r\\n'",
+      `b'\\x00\\xc1${'\\x00'.repeat(32)}'`, "b'FOO / HTTP/1.1\\r\\n'",
       "b'\\x00'", "b'FOO'", "b' /x RTSP/'", 'ConnectionResetError',
       "b'0032git-upload-pack'", "b' /project.git\\x00host=ok.test\\x00'", "b'\\n'",
       "b'get'", "b' 5 4\\n'", '',

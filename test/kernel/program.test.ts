@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -41,5 +41,10 @@ describe('a program of the user’s that answers for him', () => {
     off.abort();
     await expect(called).rejects.toThrow('is not wanted any more');
     await eventually('it has ended', () => processesWith(nap).length === 0);
+  });
+
+  test('one that took too long holds nothing up with what it left in a session of its own', async () => {
+    await expect(run("setsid sh -c 'trap : PIPE; while echo still; do sleep 0.05; done; : > gone' & sleep 600", 500)).rejects.toThrow('took too long');
+    await eventually('nobody reads it any more', () => existsSync(join(dir, 'gone')));
   });
 });
