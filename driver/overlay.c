@@ -4,11 +4,15 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "mount.h"
 #include "ns.h"
@@ -262,6 +266,37 @@ static int reopen_root(struct view *v, struct fault *f)
 	return 0;
 }
 
+/*
+ * An overlay acts with the rights of who mounts it. With CAP_DAC_READ_SEARCH it
+ * notes in each file that comes up which one of the base it came from, and
+ * takes its inode number from there, wherever that one lies by then: if the
+ * host renamed it, or it came back beside what the agent renamed, one of both
+ * names can't be looked up (ESTALE). Without it, as in user mode, a file is
+ * known by its path alone.
+ */
+static int mount_by_path(const char *at, unsigned long flags,
+			 const char *options)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct had[2], less[2];
+	int result, error;
+
+	if (syscall(SYS_capget, &head, had))
+		return -1;
+	memcpy(less, had, sizeof(less));
+	less[0].effective &= ~(1U << CAP_DAC_READ_SEARCH);
+	if (syscall(SYS_capset, &head, less))
+		return -1;
+	result = mount("agentfw", at, "overlay", flags, options);
+	error = errno;
+	if (syscall(SYS_capset, &head, had))
+		return -1;
+	errno = error;
+	return result;
+}
+
 static int mount_layers(struct view *v, const struct op *o,
 			const struct layers *l, struct fault *f)
 {
@@ -273,7 +308,7 @@ static int mount_layers(struct view *v, const struct op *o,
 
 	if (at < 0 || options_of(v, o, l, options, f) || clean_work(o, l, f))
 		return -1;
-	if (mount("agentfw", fd_path(at).text, "overlay", flags, options)) {
+	if (mount_by_path(fd_path(at).text, flags, options)) {
 		fault_errno(f, "mount", "can't mount the overlay at %s",
 			    o->dst);
 		hint(f, errno, o);

@@ -13,9 +13,9 @@ export interface EnvironmentOptions {
 
 /**
  * `git clone /path` makes hard links and refuses them when their inode number
- * is not the file's. The kernel gives a new name of a file of the base another
- * number: without privileges always, with them when the file has several names
- * already. So such a clone goes through git's own transport: it copies either way. What is stored as the remote's URL stays as it was typed.
+ * is not the file's. The view gives a new name of a file of the base another
+ * number (driver/overlay.c), so such a clone goes through git's own transport: it
+ * copies either way. What is stored as the remote's URL stays as it was typed.
  */
 const CLONE_BY_TRANSPORT = { key: 'url.file:///.insteadOf', value: '/' };
 
