@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import type { Stat } from '../kernel/kernel.js';
 import type { CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
+import type { Owner } from './epoch.js';
 
 /** All that is known of one change's base. */
 export interface Evidence {
@@ -19,6 +20,8 @@ export interface Evidence {
   readonly parentChanged: () => boolean;
   /** agentfw itself landed something at this path before: not what is there now */
   readonly landedBefore: boolean;
+  /** a directory that agentfw landed, and that is still the same one: what it landed with */
+  readonly landedDir: Owner | null;
   /** agentfw itself took the base away */
   readonly tookAway: boolean;
   /** git put what it said or held elsewhere */
@@ -53,8 +56,7 @@ function objectConflict(change: Change, base: Stat, evidence: Evidence): Conflic
   if (captured === null || captured.state === 'unknown') return uncaptured(change, base, evidence);
   if (captured.state === 'absent') return 'created';
   if ((captured.mode & constants.S_IFMT) !== (base.mode & constants.S_IFMT)) return 'type';
-  const sameMeta = captured.mode === base.mode && captured.uid === base.uid && captured.gid === base.gid;
-  return sameMeta && evidence.sameContent() ? null : 'changed';
+  return sameOwner(captured, base) && evidence.sameContent() ? null : 'changed';
 }
 
 function uncaptured(change: Change, base: Stat, { t0, copiedUp }: Evidence): Conflict {
@@ -70,16 +72,18 @@ function uncaptured(change: Change, base: Stat, { t0, copiedUp }: Evidence): Con
  * conflicts when it is another one or its own metadata changed; that its
  * entries changed (mtime too) proves neither.
  */
-function directoryConflict(change: Change, base: Stat, { captured, t0 }: Evidence): Conflict | null {
-  if (captured?.state === 'dir') {
-    if (captured.ino !== base.ino) return 'changed';
-    return captured.mode === base.mode && captured.uid === base.uid && captured.gid === base.gid ? null : 'changed';
-  }
+function directoryConflict(change: Change, base: Stat, { captured, landedDir, t0 }: Evidence): Conflict | null {
+  if (landedDir !== null) return sameOwner(landedDir, base) ? null : 'changed';
+  if (captured?.state === 'dir') return captured.ino === base.ino && captured.btimeNs === base.btimeNs && sameOwner(captured, base) ? null : 'changed';
   if (captured?.state === 'absent') return 'created';
   if (captured !== null && captured.state !== 'unknown') return 'type';
   if (change.kind === 'metadata') return 'uncaptured';
   if (base.btimeNs !== 0n && base.btimeNs >= t0) return change.kind === 'type' ? 'type' : 'created';
   return base.mtimeNs >= t0 ? null : 'uncaptured';
+}
+
+function sameOwner(a: Omit<Owner, 'btimeNs'>, b: Omit<Owner, 'btimeNs'>): boolean {
+  return a.mode === b.mode && a.uid === b.uid && a.gid === b.gid;
 }
 
 /** A directory above a change: was it renamed or replaced? */

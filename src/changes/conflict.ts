@@ -8,7 +8,7 @@ import { keepDatabases } from './conflict-database.js';
 import { keepObjects, packedConflict, saysWhatLanded } from './conflict-git.js';
 import { conflictOf, isParentMoved } from './conflict-rule.js';
 import { relativeTo } from './drafting.js';
-import { hasLanded, readEpochs, tookAway } from './epoch.js';
+import { hasLanded, landedDir, readEpochs, tookAway } from './epoch.js';
 import { withFileConflicts } from './hostlink.js';
 import { lendAccess } from './lend.js';
 import { isSpareOfGit, packedRefs } from './packed-ref.js';
@@ -45,17 +45,38 @@ function isLost({ conflict, kind, type }: Pick<Change, 'kind' | 'type'> & { read
 
 type Judged = Change & { readonly conflict: Conflict | null };
 
-/** In a directory that lands as a whole all stays: it is the directory that is new to the host. */
+/**
+ * In a directory that lands as a whole all stays: it is the directory that is new to the host. So
+ * it does in one that the host has lost, if the agent changed anything in it; what it only touched
+ * is the host's doing alone.
+ */
 function withoutUntouched<T extends Judged>(judging: Judging, changes: readonly T[]): readonly T[] {
   if (changes.every(({ conflict }) => conflict === null)) return changes;
   const whole = new Set(changes.filter(({ kind, type, conflict }) => kind === 'add' && type === 'dir' && conflict === null).map(({ path }) => path));
-  const isGone = ({ type, conflict }: Judged): boolean => type === 'dir' && conflict === 'deleted';
-  const left = changes.filter((change) => change.conflict === null || isGone(change) || whole.has(parentOf(change.path)) || !isUntouched(judging, change));
-  const idle = new Set(left.filter((change) => isGone(change) && isUntouched(judging, change)).map(({ path }) => path));
-  if (idle.size === 0) return left;
-  // Directories that only came up with what was in them, which the host has removed.
-  for (const { path } of left) if (!idle.has(path)) for (let at = parentOf(path); at !== '/'; at = parentOf(at)) idle.delete(at);
-  return left.filter(({ path }) => !idle.has(path));
+  const lost = new Set(changes.filter(isLost).map(({ path }) => path));
+  const idle = (change: T): boolean => change.conflict !== null && !whole.has(parentOf(change.path)) && isUntouched(judging, change);
+  const busy = new Set<Bytes>();
+  if (lost.size > 0) {
+    for (const change of changes) {
+      const top = topmost(change.path, lost);
+      if (top !== null && !busy.has(top) && !idle(change)) busy.add(top);
+    }
+  }
+  return changes.filter((change) => {
+    if (change.conflict === null) return true;
+    const top = lost.size === 0 ? null : topmost(change.path, lost);
+    return top === null ? !idle(change) : busy.has(top);
+  });
+}
+
+/** The outermost of `tops` that `path` is or lies below. */
+function topmost(path: Bytes, tops: ReadonlySet<Bytes>): Bytes | null {
+  let found = tops.has(path) ? path : null;
+  for (let at = path; at !== '/'; ) {
+    at = parentOf(at);
+    if (tops.has(at)) found = at;
+  }
+  return found;
 }
 
 /**
@@ -189,6 +210,7 @@ function ownConflict(judging: Judging, change: Change): Conflict | null {
     copiedUp: () => change.copiedUp ?? isCopiedUp(judging, change),
     parentChanged: () => entriesChanged(judging, change.at.layer, parentOf(path)),
     landedBefore,
+    landedDir: change.base === null ? null : landedDir(judging.epochs, path, change.base),
     tookAway: tookAway(judging.epochs, path),
     packed: () => isSpareOfGit(change),
   });
@@ -232,7 +254,7 @@ function isMoved(judging: Judging, layer: number, dir: Bytes): boolean {
   const now = statQuietly(judging.rooms, { root: 2 * layer, path: relativeTo(base, dir) });
   const captured = judging.bases.get(dir) ?? null;
   // A clock that is behind proves nothing against a directory: what is in it is judged by itself.
-  const touched = now !== null && now.ctimeNs >= judging.t0 && isTouched(judging, dir, now);
+  const touched = now !== null && now.ctimeNs >= judging.t0 && isTouched(judging, dir, now) && landedDir(judging.epochs, dir, now) === null;
   return isParentMoved(now, { touched, t0: judging.t0, captured });
 }
 

@@ -29,7 +29,12 @@ export interface Epoch {
   readonly tree: boolean;
   /** of a git index: what it says, however often `git status` writes it anew; of a reference its value; else '' */
   readonly meaning: string;
+  /** of a directory: what it landed with, whatever comes and goes in it; null where that wasn't seen */
+  readonly owner: Owner | null;
 }
+
+/** With the time of birth, as a filesystem gives a number of an inode again. */
+export type Owner = Pick<Stat, 'mode' | 'uid' | 'gid' | 'btimeNs'>;
 
 export interface Epochs {
   readonly byPath: ReadonlyMap<Bytes, Epoch>;
@@ -71,7 +76,7 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
 }
 
 /**
- * Nothing is looked at but a git index: what landed has the identity that the journal says, and
+ * Nothing is looked at but directories and a git index: what landed has the identity that the journal says, and
  * what happened to it before `landedNs` was our own doing, unless it changed
  * the content stamps too.
  */
@@ -88,7 +93,7 @@ function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint, meanings
     const { ino, size, mtimeNs } = landedIdent(step) ?? GONE;
     const meaning = meaningOf(rooms, step);
     if (meaning !== null && mayBeIndex(path)) meanings.set(path, meaning);
-    const said = meaning === null ? '' : ` ${meaning}`;
+    const said = meaning === null ? ownerOf(rooms, step, landedNs) : ` ${meaning}`;
     yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}${said}\0`;
     if (step.tree && step.act !== 'take') yield* indexLines(rooms, step, { landedNs, meanings });
   }
@@ -110,6 +115,23 @@ function noteIndex(rooms: Rooms, dir: Place, { landedNs, meanings }: Reading): v
   const path = absolute(rooms.roots, place);
   const read = meanings.has(path) ? null : readIndex(rooms, place);
   if (read !== null && read.stat.ctimeNs <= landedNs) meanings.set(path, read.meaning);
+}
+
+/** Mode and owner of a directory, unless the host touched it already. */
+function ownerOf(rooms: Rooms, step: Step, landedNs: bigint): string {
+  if (step.type !== 'dir') return '';
+  const now = statQuietly(rooms, step.host);
+  return now === null || now.ctimeNs > landedNs || !isIdent(now, landedIdent(step)) ? '' : ` ${now.mode} ${now.uid} ${now.gid} ${now.btimeNs}`;
+}
+
+function statQuietly(rooms: Rooms, place: Place): Stat | null {
+  try {
+    return statPlace(rooms, place);
+  } catch (error) {
+    // Only to spare the user a conflict later.
+    if (errnoOf(error) === null) throw error;
+    return null;
+  }
 }
 
 /** What a git index or reference says that landed; null for one that was written again since. */
@@ -193,8 +215,9 @@ export function readEpochs(kernel: Kernel, sandboxDir: Bytes): Epochs {
 }
 
 function epochOf(field: string): Epoch {
-  const [ino = '0', size, mtime = '0', ctime = '0', tree, meaning = ''] = field.split(' ');
-  return { ino: BigInt(ino), size: Number(size), mtimeNs: BigInt(mtime), ctimeNs: BigInt(ctime), tree: tree === '1', meaning };
+  const [ino = '0', size, mtime = '0', ctime = '0', tree, meaning = '', uid, gid, btime] = field.split(' ');
+  const owner = btime === undefined ? null : { mode: Number(meaning), uid: Number(uid), gid: Number(gid), btimeNs: BigInt(btime) };
+  return { ino: BigInt(ino), size: Number(size), mtimeNs: BigInt(mtime), ctimeNs: BigInt(ctime), tree: tree === '1', meaning: owner === null ? meaning : '', owner };
 }
 
 /** True when nothing is there because agentfw took it away. */
@@ -205,6 +228,12 @@ export function tookAway(epochs: Epochs, path: Bytes): boolean {
 /** True when agentfw landed an object at this very path. */
 export function hasLanded(epochs: Epochs, path: Bytes): boolean {
   return (epochs.byPath.get(path)?.ino ?? 0n) !== 0n;
+}
+
+/** The directory that agentfw landed at this very path, if it is still the one: later commits into it and the host's files make its times new. */
+export function landedDir(epochs: Epochs, path: Bytes, now: Stat): Owner | null {
+  const own = epochs.byPath.get(path);
+  return isDir(now) && own?.ino === now.ino && own.owner?.btimeNs === now.btimeNs ? own.owner : null;
 }
 
 /** True when the host's object is one that agentfw put there, and nobody touched it since. */
@@ -221,6 +250,9 @@ export function isOurs(epochs: Epochs, path: Bytes, now: Stat): boolean {
 }
 
 function sameContent(own: Epoch, now: Stat): boolean {
-  const isDir = (now.mode & constants.S_IFMT) === constants.S_IFDIR;
-  return isDir || (own.size === now.size && own.mtimeNs === now.mtimeNs);
+  return isDir(now) || (own.size === now.size && own.mtimeNs === now.mtimeNs);
+}
+
+function isDir(stat: Stat): boolean {
+  return (stat.mode & constants.S_IFMT) === constants.S_IFDIR;
 }

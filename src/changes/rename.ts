@@ -188,7 +188,8 @@ function bySize<T extends Change>({ used }: Search<T>, changes: readonly T[]): M
   const sizes = new Map<number, T[]>();
   for (const change of changes) {
     const size = change.type === 'file' && !used.has(change) ? sizeOf(change) : 0;
-    if (size === 0) continue;
+    // A further name of a file of the host was never another one's.
+    if (size === 0 || change.link !== undefined) continue;
     const same = sizes.get(size);
     if (same === undefined) sizes.set(size, [change]);
     else same.push(change);

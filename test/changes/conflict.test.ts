@@ -8,7 +8,7 @@ import { undoCommit } from '../../src/changes/undo.js';
 import { AT_FDCWD } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { needs } from '../helpers/needs.js';
-import { changesIn, commit, contextFor, makeWorld, sh, type World } from './world.js';
+import { at, changesIn, commit, contextFor, makeWorld, sh, type World } from './world.js';
 
 let world: World;
 beforeEach(() => {
@@ -165,7 +165,11 @@ describe('with a captured base', () => {
     capture();
     sh(world, 'rm -r $H/t $H/c');
 
-    expect(conflicts()).toEqual({ c: 'deleted', 'c/in': 'parent', 'c/in/y': 'parent' });
+    // A directory lands as it is or not at all, so what was only touched comes along with what was changed beside it.
+    expect(conflicts()).toEqual({ c: 'deleted', 'c/in': 'parent', 'c/in/x': 'parent', 'c/in/y': 'parent' });
+    expect(commit(world)).toMatchObject({ state: 'nothing' });
+    expect(commit(world, { take: new Map([[at(world, 'c'), 'sandbox']]) })).toMatchObject({ state: 'landed', refused: [] });
+    expect(sh(world, 'cd $H; head c/in/*; ls $U')).toBe('==> c/in/x <==\nold\n\n==> c/in/y <==\nnew\nt\n');
   });
   test('directories of loose objects and references that git emptied are made again, with nothing but what is new', () => {
     sh(world, 'for d in objects/0a refs/heads/x logs/refs/heads/x; do mkdir -p $H/.git/$d; echo old >$H/.git/$d/1; done; mkdir $H/other; echo old >$H/other/1');
@@ -223,4 +227,26 @@ test('what was landed or undone is not host-changed, until the host changes it (
 
   sh(world, 'sleep 0.02; echo host >$H/a');
   expect(conflicts()).toMatchObject({ a: 'changed' });
+});
+
+test('a directory that agentfw landed stays its own through later commits and the host\'s files in it; its new mode does not', () => {
+  const made = ['gone', 'file', 'mode', 'host', 'replaced'];
+  begin();
+  for (const dir of made) sh(world, `mkdir $U/${dir}; echo 1 >$U/${dir}/a`);
+  capture();
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+  // The layer of a resumed run: the directories have come up from the base.
+  for (const dir of made) {
+    sh(world, `sleep 0.01; mkdir $U/${dir}; echo 2 >$U/${dir}/b`);
+    origin(dir);
+  }
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+
+  sh(world, 'rm -rf $U/*; wh $U/gone; echo f >$U/file; mkdir -m 700 $U/mode $U/host; wh $U/replaced');
+  for (const dir of ['mode', 'host']) origin(dir);
+  sh(world, 'sleep 0.01; echo theirs >$H/gone/c; chmod 711 $H/host; rm -r $H/replaced; mkdir $H/replaced');
+
+  const found = conflicts();
+  expect([found['gone'], found['gone/b'], found['gone/c']]).toEqual([null, null, 'created']);
+  expect([found['file'], found['mode'], found['host'], found['replaced']]).toEqual([null, null, 'changed', 'created']);
 });

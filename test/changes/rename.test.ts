@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, linkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Change } from '../../src/changes/change.js';
@@ -47,6 +47,13 @@ describe('files', () => {
 
   test('other content of the same size is not', () => {
     expect(lines(layerOf({ old: null, new: 'text' }, { old: 'TEXT' }))).toEqual(['add new', 'delete old']);
+  });
+
+  test('a further name of a file of the host is not', () => {
+    const planted = layerOf({ old: null, host: 'text' }, { old: 'text', host: 'text' });
+    linkSync(join(planted.upper, 'host'), join(planted.upper, 'name'));
+
+    expect(lines(planted)).toEqual(['add name', 'delete old']);
   });
 
   test('with two candidates none is', () => {
