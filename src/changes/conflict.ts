@@ -17,6 +17,7 @@ import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './
 import { splitPath, type Place, type Root } from './step.js';
 import type { CommitContext } from './store-context.js';
 import { mayBeIndex, saySame } from './touched-index.js';
+import { isLost, withoutUntouched, type Judged } from './untouched.js';
 
 /**
  * Fills in `conflict` by the T0 rule, epochs and captured bases, and leaves out
@@ -31,52 +32,11 @@ export function judgeConflicts<T extends Change>(
   try {
     const all = changes.map((change) => withConflict(change, judge(judging, change)));
     const lost = new Set(all.filter(isLost).map(({ path }) => path));
-    const judged = withoutUntouched(judging, keepDatabases(judging, keepObjects(judging, withFileConflicts(all))));
+    const judged = withoutUntouched(keepDatabases(judging, keepObjects(judging, withFileConflicts(all))), (change) => isUntouched(judging, change));
     return lost.size === 0 ? [...judged] : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
   } finally {
     closeRooms(judging.rooms);
   }
-}
-
-/** A directory of the agent without the host's that it was made from: what is in it has no place to land. */
-function isLost({ conflict, kind, type }: Pick<Change, 'kind' | 'type'> & { readonly conflict: Conflict | null }): boolean {
-  return type === 'dir' && (conflict === 'deleted' || (kind === 'type' && conflict !== null));
-}
-
-type Judged = Change & { readonly conflict: Conflict | null };
-
-/**
- * In a directory that lands as a whole all stays: it is the directory that is new to the host. So
- * it does in one that the host has lost, if the agent changed anything in it; what it only touched
- * is the host's doing alone.
- */
-function withoutUntouched<T extends Judged>(judging: Judging, changes: readonly T[]): readonly T[] {
-  if (changes.every(({ conflict }) => conflict === null)) return changes;
-  const whole = new Set(changes.filter(({ kind, type, conflict }) => kind === 'add' && type === 'dir' && conflict === null).map(({ path }) => path));
-  const lost = new Set(changes.filter(isLost).map(({ path }) => path));
-  const idle = (change: T): boolean => change.conflict !== null && !whole.has(parentOf(change.path)) && isUntouched(judging, change);
-  const busy = new Set<Bytes>();
-  if (lost.size > 0) {
-    for (const change of changes) {
-      const top = topmost(change.path, lost);
-      if (top !== null && !busy.has(top) && !idle(change)) busy.add(top);
-    }
-  }
-  return changes.filter((change) => {
-    if (change.conflict === null) return true;
-    const top = lost.size === 0 ? null : topmost(change.path, lost);
-    return top === null ? !idle(change) : busy.has(top);
-  });
-}
-
-/** The outermost of `tops` that `path` is or lies below. */
-function topmost(path: Bytes, tops: ReadonlySet<Bytes>): Bytes | null {
-  let found = tops.has(path) ? path : null;
-  for (let at = path; at !== '/'; ) {
-    at = parentOf(at);
-    if (tops.has(at)) found = at;
-  }
-  return found;
 }
 
 /**
@@ -115,7 +75,6 @@ function layerHas({ rooms, sandboxDir }: Judging, change: Change, captured: Capt
 function isSame(kernel: Kernel, { path }: Change, [a, b]: readonly [Fd, Fd]): boolean {
   return kernel.sameBytes(a, b) || (mayBeIndex(path) && saySame(kernel, a, b));
 }
-
 
 /** Most have none, and need no copy to say so. */
 function withConflict<T extends Change>(change: T, conflict: Conflict | null): T & { readonly conflict: Conflict | null } {

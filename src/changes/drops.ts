@@ -1,6 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import { parentOf } from '../bytes.js';
 import type { JudgedChange } from './change.js';
+import type { Draft } from './draft.js';
 import { refused, takeOf, type Take } from './refusal.js';
 import type { Refused } from './result.js';
 
@@ -40,6 +41,11 @@ function deletedWith(change: JudgedChange): Refused {
   return refused(change, 'with', { text: 'the agent deleted all of its directory: choose the same for that' });
 }
 
+/** What is mounted can't leave. */
+export function isTop(change: JudgedChange): Refused {
+  return refused(change, 'failed', { text: 'it is the top of a layer, which stays: leave it there, or discard the whole sandbox' });
+}
+
 /** I18. */
 export function stillUsed(change: JudgedChange): Refused {
   return refused(change, 'failed', { text: 'nothing can be dropped from a sandbox that runs' });
@@ -52,6 +58,20 @@ export function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {
   }
   return false;
 }
+
+/** A directory leaves the layer with all that is in it: nothing of that is dropped by itself. */
+export function withoutInner(steps: readonly Draft[]): readonly Draft[] {
+  const going = new Map<number, Set<Bytes>>();
+  for (const { act, type, fresh, layer, path } of steps) {
+    if (act !== 'drop' || type !== 'dir' || fresh === null) continue;
+    const paths = going.get(layer);
+    if (paths === undefined) going.set(layer, new Set([path]));
+    else paths.add(path);
+  }
+  return going.size === 0 ? steps : steps.filter(({ act, layer, path }) => act !== 'drop' || !isBelow(path, going.get(layer) ?? NONE));
+}
+
+const NONE: ReadonlySet<Bytes> = new Set();
 
 /** Every directory above what stays in the layer. */
 function dirsAbove(staying: readonly JudgedChange[]): ReadonlySet<Bytes> {

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { joinBytes, type Bytes } from '../bytes.js';
-import { AT_FDCWD, type Fd, type Kernel, KernelError, RESOLVE } from '../kernel/kernel.js';
-import type { Layer } from '../sandbox/sandbox.js';
+import { AT_FDCWD, type Fd, type Kernel, KernelError, RESOLVE, type Stat } from '../kernel/kernel.js';
+import type { Layer, LayerTop } from '../sandbox/sandbox.js';
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
 /** No base or layer path leads through a symlink, whoever planted it (CW01, CW02). */
@@ -48,4 +48,9 @@ function orNull(open: () => Fd, alsoAbsent?: string): Fd | null {
     if (error instanceof KernelError && (ABSENT.has(error.code) || error.code === alsoAbsent)) return null;
     throw error;
   }
+}
+
+/** The top directory is as it was made. */
+export function isAsMade({ mode, uid, gid }: Pick<Stat, 'mode' | 'uid' | 'gid'>, top: LayerTop): boolean {
+  return (mode & 0o7777) === top.mode && (top.uid === null || uid === top.uid) && (top.gid === null || gid === top.gid);
 }

@@ -5,7 +5,7 @@ import type { Change, JudgedChange } from './change.js';
 import { digestOf } from './digest.js';
 import { copied, type Composed, type Draft, type Plan } from './draft.js';
 import { actOf, draftOf, relativeTo, treeEntries, type Drafting } from './drafting.js';
-import { holdsMore, isBelow, isHosts, outermost, stillUsed, takeBoth, undroppable } from './drops.js';
+import { holdsMore, isBelow, isHosts, isTop, outermost, stillUsed, takeBoth, undroppable, withoutInner } from './drops.js';
 import type { LayerFacts } from './facts.js';
 import { withoutNeeded } from './git-needs.js';
 import { joinAll, newGroup } from './groups.js';
@@ -113,6 +113,7 @@ function survey(planning: Planning): void {
 
 function noteUndroppable({ refusals, live }: Planning, change: JudgedChange): void {
   if (live) refusals.set(change.path, stillUsed(change));
+  else if (change.at.path === '') refusals.set(change.path, isTop(change));
   else if (change.kind === 'rename' && !change.implied) refusals.set(change.path, holdsMore(change));
 }
 
@@ -299,7 +300,7 @@ function isBelowPartly({ partly }: Planning, path: Bytes): boolean {
 
 function finish(planning: Planning): Plan {
   const { input, refusals } = planning;
-  const linked = keepLinks([...planning.steps, ...planning.links]);
+  const linked = keepLinks([...withoutInner(planning.steps), ...planning.links]);
   const steps = inOrder(linked.steps);
   const landing = landingOf(planning);
   return {

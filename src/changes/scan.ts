@@ -8,7 +8,7 @@ import { differenceOf, type Ownership } from './difference.js';
 import { fileTypeOf } from './filetype.js';
 import { holdShared, released, withLink, type SharedInodes } from './hostlink.js';
 import { type Displaced, impliedBy, type ImpliedInput, targetInBase } from './implied.js';
-import { closeLayer, openLayer } from './layer-dirs.js';
+import { closeLayer, isAsMade, openLayer } from './layer-dirs.js';
 import { joinBelow, start } from './told.js';
 
 /** What a scan needs of a sandbox's record. */
@@ -68,7 +68,8 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
       if (isCovered(layer.covered, entry.path)) continue;
       const change = changeOf(walk, entry);
       if (base !== null && entry.upper.nlink > 1 && walk.above.at(-1)?.moved !== true && holdShared(shared, entry, { change, top: layer.base, alike: () => start(walk, entry, { basePath: entry.path, kind: 'modify' }) })) continue;
-      if (change === null || (base !== null && entry.path === '' && isAsMade(entry, layer))) continue;
+      // As it was made, it differs by another directory beneath it, such as the place of a mount that is gone.
+      if (change === null || (base !== null && entry.path === '' && layer.top !== undefined && isAsMade(entry.upper, layer.top))) continue;
       if (base === null && entry.path === '') top = change;
       else {
         if (top !== null) changes.push(top);
@@ -114,11 +115,6 @@ function* inPieces(changes: Iterable<Change>): Generator<ScanPiece> {
   if (piece.length > 0) yield { changes: piece, crowds: [] };
 }
 
-/** The top directory is as it was made: then the base is another one by now, such as the place of a mount that is gone. */
-function isAsMade({ upper }: WalkEntry, { top }: Layer): boolean {
-  if (top === undefined || (upper.mode & 0o7777) !== top.mode) return false;
-  return (top.uid === null || upper.uid === top.uid) && (top.gid === null || upper.gid === top.gid);
-}
 
 function isCovered(covered: readonly Bytes[], path: Bytes): boolean {
   return covered.length > 0 && covered.some((one) => isWithin(path, one));

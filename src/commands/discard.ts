@@ -3,7 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { landPlan, withCommitLocks } from '../changes/commit.js';
 import { countChanges, gather } from '../changes/gather.js';
 import { dropPlan } from '../changes/offer.js';
-import { commitStatus } from '../changes/result.js';
+import { commitStatus, type CommitResult } from '../changes/result.js';
 import { filterChanges } from '../changes/words.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { discardSandbox } from '../sandbox/discard.js';
@@ -72,6 +72,7 @@ export default class Discard extends AgentfwCommand {
       const result = landPlan(store, record, dropPlan(store, record, { gathered, words: paths }), { onWait }, { as: 'discard' });
       if (answers.json) this.printer.json({ version: 1, tag, discarded: 'paths', ...resultJson(result) });
       else {
+        if (result.state === 'rolled-back') throw notDropped(result);
         for (const { path, text } of result.refused) this.printer.say(`not discarded ${showBytes(path)}: ${escapeForTerminal(text)}`);
         this.printer.say(`Discarded ${plural(changes.length - result.refused.length, 'change')} of ${tag}`);
         if (result.id !== null) this.printer.say(`Take it back: agentfw undo ${result.id}`);
@@ -79,4 +80,8 @@ export default class Discard extends AgentfwCommand {
       return commitStatus(result);
     });
   }
+}
+
+function notDropped({ error }: CommitResult): AgentfwError {
+  return new AgentfwError('AFW_ROLLED_BACK', 'Nothing was discarded: the sandbox has all that it had.', { cause: error?.text ?? 'it failed' });
 }

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Bytes } from '../bytes.js';
 import { fromText, isWithin, joinBytes, nameOf, parentOf, toText } from '../bytes.js';
+import { isAsMade } from '../changes/layer-dirs.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { boundSockets, hostFacts, planningFacts, readMountinfo } from '../kernel/facts.js';
@@ -128,13 +129,14 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
 /**
  * Layers of an earlier run that hold something, or lie on another filesystem.
  * An empty one binds nobody: what it lay over may be gone or mounted
- * otherwise by now.
+ * otherwise by now. It is none if the agent changed its top directory.
  */
 function layersToKeep({ kernel }: Store, { layers }: SandboxRecord): readonly Layer[] {
-  return layers.filter(({ dir, base }) => {
+  return layers.filter(({ dir, base, top }) => {
     const upper = joinBytes(dir, 'upper' as Bytes);
-    if (kernel.statOrNull(AT_FDCWD, upper) === null) return false;
-    if (!isEmpty(kernel, upper)) return true;
+    const stat = kernel.statOrNull(AT_FDCWD, upper);
+    if (stat === null) return false;
+    if (!isEmpty(kernel, upper) || (top !== undefined && !isAsMade(stat, top))) return true;
     const foreign = /\/\.agentfw-\d+\//.test(dir);
     if (foreign) return kernel.statOrNull(AT_FDCWD, base) !== null;
     const around = kernel.open(AT_FDCWD, parentOf(dir), constants.O_RDONLY | constants.O_DIRECTORY);

@@ -81,6 +81,11 @@ describe('what is dropped from the layer (`--take host`, `discard PATH`)', () =>
     expect(refusals(plan(tree, { only: ['d', 'd/x'], take: new Map([...host('d'), ...host('d/x')]) }))).toEqual({ d: 'with' });
     expect(steps(plan(tree, { take: host('d') }))).toEqual(['drop d copy spent']);
   });
+  test('is a directory of the layer with all that is in it, whichever of these would come first', () => {
+    const changed = [change('metadata', 'd', 'dir', { meta: ['mode'] }), change('delete', 'd/e', 'dir'), change('add', 'd/n', 'dir'), change('modify', 'd/x'), change('modify', 'y')];
+    expect(steps(plan(changed, { only: ['d', 'd/e', 'd/n', 'd/x'], take: host('d') }))).toEqual(['drop d copy spent']);
+    expect(steps(plan(changed, { only: ['d/e', 'd/x'], take: host('d/e', 'd/x') }))).toEqual(['drop d/e copy whiteout', 'drop d/x copy spent']);
+  });
   test('is both halves of a rename, and not one deletion in a deleted directory', () => {
     const renames = new Map([['/h/a' as Bytes, '/h/b' as Bytes]]);
     expect(steps(plan([change('delete', 'a'), change('add', 'b')], { renames, take: host('b') }))).toEqual(['drop a copy whiteout', 'drop b copy spent']);

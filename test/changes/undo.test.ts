@@ -7,7 +7,7 @@ import { undoCommit } from '../../src/changes/undo.js';
 import { look } from '../crash/look.js';
 import { build, planFor, SCENES } from '../crash/scene.js';
 import { applyPlan } from '../../src/changes/apply.js';
-import type { Bytes } from '../../src/bytes.js';
+import { fromText, type Bytes } from '../../src/bytes.js';
 import { at, changesIn, commit, makeWorld, picture, sh, type World } from './world.js';
 
 let world: World;
@@ -145,6 +145,25 @@ describe('what was dropped from a layer', () => {
     expect(undoCommit(world.ctx, again.id)).toMatchObject({ state: 'landed', refused: [] });
     expect(layer()).toBe(before);
     expect(look(world, 'host')).toBe(host);
+  });
+  test('is not the permissions of the layer\'s own top; what is below goes', () => {
+    sh(world, 'echo x >$H/x; chmod 710 $U; echo X >$U/x');
+
+    const dropped = commit(world, { take: new Map([[fromText(world.host), 'host' as const]]) });
+    expect(dropped.refused.map(({ path, text }) => [path, text])).toEqual([[world.host, expect.stringContaining('the top of a layer')]]);
+    expect(changesIn(world).map(({ path }) => path)).toEqual([world.host]);
+  });
+  test('comes back with the directory whose permissions were dropped with it', () => {
+    sh(world, 'mkdir -p $H/d/gone $H/d/e; echo x >$H/d/e/x; echo x >$H/other');
+    sh(world, 'mkdir -p $U/d/e $U/d/new; chmod 710 $U/d; wh $U/d/gone; echo X >$U/d/e/x; echo n >$U/d/new/n; echo X >$U/other');
+    const before = layer();
+
+    const dropped = commit(world, { only: ['d', 'd/gone', 'd/e/x', 'd/new', 'd/new/n'], take: take('d') });
+    expect(dropped).toMatchObject({ state: 'landed', refused: [] });
+    expect(changesIn(world).map(({ path }) => path)).toEqual([at(world, 'other')]);
+
+    expect(undoCommit(world.ctx, dropped.id)).toMatchObject({ state: 'landed', refused: [] });
+    expect(layer()).toBe(before);
   });
   test('comes back although its directory has left the layer since, and lands then', () => {
     sh(world, 'mkdir -p $H/p/q; chmod 710 $H/p/q; echo x >$H/p/q/x; mkdir -p $U/p/q; chmod 710 $U/p/q; echo X >$U/p/q/x; echo y >$U/p/q/y');

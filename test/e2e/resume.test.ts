@@ -43,5 +43,11 @@ for (const identity of identities()) {
       rmSync(dir, { recursive: true });
       expect(await again()).toMatchObject({ status: 0, stdout: 'inside\n' });
     });
+    test('keeps the permissions that the agent gave to the top of a layer', async () => {
+      const line = (then: string) => ['run', ...then.split(' '), '--net', 'off', '--on-exit', 'keep', '--', 'sh', '-c'];
+      const home = await area.cli([...line('--tag top'), 'chmod 711 ~; stat -c %a ~']);
+      expect(home, home.stderr).toMatchObject({ status: 0, stdout: '711\n' });
+      expect(await area.cli([...line('--in top'), 'stat -c %a ~'])).toMatchObject({ status: 0, stdout: '711\n' });
+    });
   });
 }
