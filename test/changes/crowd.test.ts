@@ -73,8 +73,13 @@ function plant(world: World, spots: readonly Spot[]): void {
   }
 }
 
+/** False also where a file stands in the place of its directory. */
 function isFile(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  try {
+    return lstatSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /** A moment after all that is there, which what comes next is not before. */
@@ -93,7 +98,7 @@ function afterwards(world: World, spots: readonly Spot[]): void {
     if (odd === 'captured') appendBases(writer, [{ path: fromText(host), base: capturedOf(native.statOrNull(AT_FDCWD, fromText(host)), 'file', '1') }]);
     if (odd === 'touched' && isFile(host)) writeFileSync(host, 'the host\n');
     if (odd === 'removed' && isFile(host)) rmSync(host);
-    if (odd === 'parent' && path.includes('/') && existsSync(dirname(host))) {
+    if (odd === 'parent' && path.includes('/') && existsSync(dirname(host)) && !existsSync(`${dirname(host)}.away`)) {
       renameSync(dirname(host), `${dirname(host)}.away`);
       mkdirSync(dirname(host));
     }
