@@ -56,10 +56,10 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
       try {
         audit.record({ kind: 'end', object, detail: { status, ...exit, ...(failure === null ? {} : { why: failure.message }) } });
         audit.close(userKey(store.kernel, store.dir));
-        return [];
+        return lost(record.tag, audit);
       } catch (error) {
         const { cause = error } = error as Error;
-        return [`agentfw: the audit log of ${record.tag} has no end: ${cause instanceof Error ? cause.message : String(cause)}`];
+        return [...lost(record.tag, audit), `agentfw: the audit log of ${record.tag} has no end: ${cause instanceof Error ? cause.message : String(cause)}`];
       }
     },
     settle: () => {
@@ -86,4 +86,9 @@ export function recordEffect(store: Store, tag: string, ...events: readonly Audi
 
 function auditOf(store: Store, tag: string, policy: string | null, onFull: Audits = 'stop'): Audit {
   return openAudit({ kernel: store.kernel, dir: sandboxDir(store, tag), tag, policy, now: store.context.now, onFull });
+}
+
+function lost(tag: string, audit: Audit): string[] {
+  const count = audit.dropped();
+  return count === 0 ? [] : [`agentfw: the audit log of ${tag} lacks ${count} record${count === 1 ? '' : 's'}: the disk was full or the log as long as it may be`];
 }

@@ -113,6 +113,22 @@ for (const identity of identities()) {
       expect(said.join('\n')).toMatch(/full|space|room/i);
     });
 
+    (onRootDisk() ? needs('root', 'overlay') : { test: plain.skip }).test('AU05 with `audit.full: drop` the agent goes on, and the end says how many records are lost', async () => {
+      const agentfw = area.as(area.argv([])).map(quote).join(' ');
+      const outcome = await asRootIn(area, `
+        mount -t tmpfs -o size=24m,mode=0700,uid=${identity.uid},gid=${identity.gid} none ${quote(area.state)}
+        printf 'version: 1\\naudit: {full: drop}\\n' > drop.yaml; chown ${identity.uid} drop.yaml
+        ${agentfw} run --tag lost --net off --audit exec --policy drop.yaml -- sh -c 'head -c 100000000 /dev/zero > big; for i in $(seq 300); do /bin/true; done; echo on' 2>run.err
+        echo "run $?"
+        ${agentfw} log verify lost
+        ${agentfw} discard lost --yes >&2
+      `);
+
+      expect(outcome.stdout, outcome.stderr).toContain('on\nrun 0\n');
+      expect(outcome.stderr).toMatch(/^ok .* records of lost, unbroken/m);
+      expect(readFileSync(join(area.project, 'run.err'), 'utf8')).toMatch(/^agentfw: the audit log of lost lacks [1-9]\d+ records: /m);
+    });
+
     needs('root', 'overlay').test('RS01 a store without room for a sandbox refuses to start, with a sentence', async () => {
       const agentfw = area.as(area.argv([])).map(quote).join(' ');
       const outcome = await asRootIn(area, `
