@@ -233,8 +233,12 @@ static int prove(const struct view *v, const struct op *o,
 		return fault_errno(f, "canary", "can't test %s", o->dst);
 	snprintf(name, sizeof(name), ".agentfw-canary-%016llx", random);
 	if (make_canary(view, name, &made)) {
+		bool full = errno == ENOSPC || errno == EDQUOT;
+
 		fault_errno(f, "canary", "can't write a test file to %s",
 			    o->dst);
+		if (full)
+			fault_hint(f, "Its filesystem is full: free some room");
 		unlinkat(view, name, 0);
 		return -1;
 	}

@@ -42,6 +42,6 @@ export function isNoSpace(error: unknown): boolean {
 }
 
 /** A command line that can't be meant: exit status 2. */
-export function usageError(message: string, hint?: string): AgentfwError {
-  return new AgentfwError('AFW_USAGE', message, hint === undefined ? { status: 2 } : { status: 2, hint });
+export function usageError(message: string, hint: string): AgentfwError {
+  return new AgentfwError('AFW_USAGE', message, { status: 2, hint });
 }

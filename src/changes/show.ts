@@ -61,5 +61,5 @@ function hiddenBy({ mounts }: SandboxRecord, path: Bytes): string | null {
 }
 
 function noFile(path: Bytes, why: string): AgentfwError {
-  return new AgentfwError('AFW_NO_FILE', `${toText(path)} ${why}.`);
+  return new AgentfwError('AFW_NO_FILE', `${toText(path)} ${why}.`, { hint: 'What the agent changed: agentfw diff --name-only' });
 }

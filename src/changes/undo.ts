@@ -69,5 +69,5 @@ function running({ id, tag }: Info): AgentfwError {
 }
 
 function refusal({ id }: Info, why: string): AgentfwError {
-  return new AgentfwError('AFW_NOT_UNDOABLE', `Commit ${id} ${why}`);
+  return new AgentfwError('AFW_NOT_UNDOABLE', `Commit ${id} ${why}`, { hint: 'List them: agentfw log --commits' });
 }

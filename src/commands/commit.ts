@@ -196,7 +196,7 @@ function takesOf(words: readonly string[], absolute: (word: string) => Bytes): R
   return new Map(
     words.map((word) => {
       const side = word.slice(0, word.indexOf(':'));
-      if (side !== 'sandbox' && side !== 'host') throw usageError('Expected --take sandbox PATH or --take host PATH.');
+      if (side !== 'sandbox' && side !== 'host') throw usageError('Expected --take sandbox PATH or --take host PATH.', 'See agentfw commit --help');
       return [absolute(word.slice(side.length + 1)), side];
     }),
   );

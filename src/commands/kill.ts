@@ -15,7 +15,7 @@ export default class Kill extends AgentfwCommand {
 
   protected override async main(): Promise<number> {
     const line = await this.line(Kill);
-    if (line.flags.all && line.words.length + line.after.length > 0) throw usageError('Expected a tag or --all, not both.');
+    if (line.flags.all && line.words.length + line.after.length > 0) throw usageError('Expected a tag or --all, not both.', 'List them: agentfw list');
     const store = await this.store();
     const running = listRecords(store).records.filter(({ state }) => state === 'running' || state === 'starting');
     const tags = line.flags.all ? running.map(({ tag }) => tag) : [resolveOnly(store, wordsOf(line), { certain: false }).tag];

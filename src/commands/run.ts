@@ -64,7 +64,7 @@ export default class Run extends AgentfwCommand {
     if (after.length === 0) {
       throw new AgentfwError('AFW_USAGE', 'Which agent?', { status: 125, hint: 'agentfw run claude, or agentfw run -- sh -c "…"' });
     }
-    if (after[0] === '') throw new AgentfwError('AFW_NOT_FOUND', "Can't execute a program without a name.", { status: 127 });
+    if (after[0] === '') throw new AgentfwError('AFW_NOT_FOUND', "Can't execute a program without a name.", { status: 127, hint: 'Is a variable empty? agentfw run claude' });
     const { processContext } = await import('../ui/context.js');
     const context = processContext();
     const paths = (flag: 'hide' | 'passthrough' | 'share'): string[] =>

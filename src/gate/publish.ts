@@ -25,7 +25,7 @@ export function parseConnectHost(text: string): { readonly port: number; readonl
   const found = /^(\d{1,5})(?::(\d{1,5}))?$/.exec(text);
   const port = Number(found?.[1] ?? NaN);
   const to = Number(found?.[2] ?? port);
-  if (!isPort(port) || !isPort(to)) throw usageError(`--connect-host ${text} is not PORT[:HOSTPORT].`);
+  if (!isPort(port) || !isPort(to)) throw usageError(`--connect-host ${text} is not PORT[:HOSTPORT].`, 'For example: --connect-host 5432');
   return { port, to };
 }
 

@@ -26,7 +26,7 @@ export interface CaseResult {
 /** Runs `policy test`'s file against a compiled policy. */
 export function runCases(policy: CompiledPolicy, file: string, text: string, cwd: string): CaseResult[] {
   const parsed = parseYaml(file, text);
-  if (parsed.kind === 'empty') throw usageError(`${file} has no cases.`);
+  if (parsed.kind === 'empty') throw usageError(`${file} has no cases.`, 'Write some: cases: [{path: ./.env, expect: deny}]');
   if (parsed.kind === 'invalid') throw policyError(parsed.problems, 'The cases are not valid');
   const shape = casesSchema.safeParse(parsed.yaml.value);
   if (!shape.success) {
@@ -51,5 +51,5 @@ function subjectOf(one: z.infer<typeof caseSchema>): [SubjectKind, string] {
     const subject = one[kind];
     if (subject !== undefined) return [kind, subject];
   }
-  throw usageError('A case has no subject.');
+  throw usageError('A case has no subject.', 'Give each one of path, host, env or socket');
 }

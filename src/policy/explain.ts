@@ -66,7 +66,7 @@ function explainHost(policy: CompiledPolicy, question: Question): Explanation {
 
 /** `~/x`, `./x` and plain words as a shell user means them. */
 function absolutePath(text: string, home: string, cwd: string): Bytes {
-  if (text === '') throw usageError('A path is empty.');
+  if (text === '') throw usageError('A path is empty.', 'Name one: agentfw policy explain path ./FILE');
   const path = text === '~' || text.startsWith('~/') ? posix.join(home, text.slice(1)) : posix.resolve(cwd, text);
   return fromText(path.length > 1 ? path.replace(/\/$/, '') : path);
 }

@@ -52,9 +52,9 @@ function pathOf(text: string, flag: string, cwd: string): string {
   const anchored = /^(\/|~(\/|$)|\*\*(\/|$))/.test(text);
   const path = anchored ? text : posix.join(literalPattern(cwd), text);
   const parsed = parsePattern(path);
-  if (!parsed.ok) throw usageError(`--${flag}: ${parsed.why}`, parsed.hint ?? undefined);
+  if (!parsed.ok) throw usageError(`--${flag}: ${parsed.why}`, parsed.hint ?? `See agentfw run --help`);
   const literal = parsed.alternatives.every(({ root, rel }) => root !== 'anywhere' && isLiteral(rel));
-  if (!literal && flag !== 'hide') throw usageError(`--${flag} takes a path, not a pattern: ${text}`);
+  if (!literal && flag !== 'hide') throw usageError(`--${flag} takes a path, not a pattern: ${text}`, 'Name each directory');
   return path;
 }
 

@@ -31,5 +31,5 @@ function realOr(path: Bytes): Bytes {
 /** Patterns are text; a path that is none can't be written in a policy. */
 function textOf(path: Bytes, what: string): string {
   if (isText(path)) return toText(path);
-  throw new AgentfwError('AFW_POLICY_PATH', `${what} is not valid UTF-8, so that no policy can name it.`);
+  throw new AgentfwError('AFW_POLICY_PATH', `${what} is not valid UTF-8, so that no policy can name it.`, { hint: 'Rename it' });
 }

@@ -13,7 +13,7 @@ const FORMAT = 'agentfw store 1\n';
 export function storePath(env: Context['env']): Bytes {
   const own = env['AGENTFW_STATE_DIR'];
   if (own !== undefined && own !== '') {
-    if (!own.startsWith('/')) throw usageError('AGENTFW_STATE_DIR must be an absolute path.');
+    if (!own.startsWith('/')) throw usageError('AGENTFW_STATE_DIR must be an absolute path.', 'Begin it with /');
     return normal(fromText(own));
   }
   const xdg = env['XDG_STATE_HOME'];

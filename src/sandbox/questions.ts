@@ -55,7 +55,7 @@ function done(tag: string, reply: ControlReply | null): { readonly result: strin
   if (reply === null) {
     throw new AgentfwError('AFW_NO_GATE', `Sandbox ${tag} does not run behind the network gate.`, { hint: 'It is there with agentfw run --net ask or --net deny' });
   }
-  if (!reply.ok) throw new AgentfwError('AFW_CONTROL', `Refused: ${reply.why}.`);
+  if (!reply.ok) throw new AgentfwError('AFW_CONTROL', `Refused: ${reply.why}.`, { hint: 'See what it asks for: agentfw approvals' });
   if ('state' in reply) throw new Error('the supervisor answered something else');
   return reply;
 }

@@ -65,7 +65,7 @@ export function refuseMistyped({ record, mistyped }: Resolved, unmatched: readon
 /** The sandbox of a command that takes only `[TAG]`. */
 export function resolveOnly(store: Store, words: Words, options: ResolveOptions): SandboxRecord {
   const [first, ...rest] = words.tag === null ? words.words : [fromText(words.tag), ...words.words];
-  if (rest.length > 0 || words.after.length > 0) throw usageError('Expected one tag.');
+  if (rest.length > 0 || words.after.length > 0) throw usageError('Expected one tag.', 'List them: agentfw list');
   return first === undefined ? newestFrom(store, options) : readRecord(store, toText(first));
 }
 

@@ -120,7 +120,7 @@ async function open(store: Store, options: RunOptions): Promise<Opened> {
     options.onResume(store);
     const record = readRecord(store, options.resume);
     if (record.mode !== mode) throw otherMode(record);
-    if (record.state === 'discarded') throw new AgentfwError('AFW_DISCARDED', `Sandbox ${record.tag} is discarded.`, { status: 125 });
+    if (record.state === 'discarded') throw new AgentfwError('AFW_DISCARDED', `Sandbox ${record.tag} is discarded.`, { status: 125, hint: 'Start a new one: agentfw run' });
     if (!(await awaitGone(record))) throw new AgentfwError('AFW_RUNNING', `Sandbox ${record.tag} is still ending.`, { status: 125, hint: 'Try again in a moment' });
     const started = context.now().toISOString();
     // What a machine crash left unverified stays so: the old boot's id says it.

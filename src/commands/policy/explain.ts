@@ -24,9 +24,9 @@ export default class PolicyExplain extends AgentfwCommand {
     const { flags, words, after } = await this.line(PolicyExplain);
     const [kind = '', subject, ...more] = [...words, ...after].map(toText);
     if (!KINDS.includes(kind)) throw usageError(`policy explain takes ${KINDS.join(', ')}${kind === '' ? '.' : `, not ${kind}.`}`, 'For example: agentfw policy explain path ~/.ssh/config');
-    if (subject === undefined || more.length > 0) throw usageError('policy explain takes one subject.');
+    if (subject === undefined || more.length > 0) throw usageError('policy explain takes one subject.', 'See agentfw policy explain --help');
     const op = flags.op ?? 'read';
-    if (!OPS.includes(op)) throw usageError(`--op takes ${OPS.join(', ')}, not ${op}.`);
+    if (!OPS.includes(op)) throw usageError(`--op takes ${OPS.join(', ')}, not ${op}.`, 'See agentfw policy explain --help');
     const request = await requestHere(flags.agent ?? null);
     const { policy } = await compilePolicy(request);
     const question = { kind: kind as SubjectKind, subject, op: op as Operation, cwd: request.cwd, ...(flags.address === undefined ? {} : { addresses: flags.address }) };

@@ -36,7 +36,7 @@ export default class PolicyTrust extends AgentfwCommand {
     // What it would allow is found in a policy that trusts it already.
     const before = await compilePolicy(request);
     const after = await compilePolicy({ ...request, trusting: { [real]: record } });
-    if (after.policy.files.some((one) => realOrNull(one.file) === real && one.digest !== digest)) throw new AgentfwError('AFW_POLICY_CHANGED', `${real} changed while it was read`);
+    if (after.policy.files.some((one) => realOrNull(one.file) === real && one.digest !== digest)) throw new AgentfwError('AFW_POLICY_CHANGED', `${real} changed while it was read`, { hint: 'Look at it once more, and try again' });
     const gains = comparePolicies(before.policy, after.policy).filter(({ effect }) => effect !== 'forbids');
     if (!flags.json) {
       this.printer.say(gains.length === 0 ? `${escapeForTerminal(real)} loosens nothing here.` : `${escapeForTerminal(real)} will:`);

@@ -19,11 +19,11 @@ export default class PolicyUntrust extends AgentfwCommand {
     const { flags, words, after } = await this.line(PolicyUntrust);
     const request = await requestHere(null);
     const [named, ...more] = [...words, ...after].map(toText);
-    if (more.length > 0) throw usageError('policy untrust takes one file.');
+    if (more.length > 0) throw usageError('policy untrust takes one file.', 'See agentfw policy untrust --help');
     const file = named ?? projectFiles(request.cwd, request.home)[0];
-    if (file === undefined) throw new AgentfwError('AFW_POLICY_MISSING', 'There is no project policy here.');
+    if (file === undefined) throw new AgentfwError('AFW_POLICY_MISSING', 'There is no project policy here.', { hint: 'Name the file: agentfw policy untrust FILE' });
     const path = realOrAsNamed(resolve(file));
-    if (!untrust(request.stateDir, path)) throw new AgentfwError('AFW_NOT_TRUSTED', `${path} is not trusted`);
+    if (!untrust(request.stateDir, path)) throw new AgentfwError('AFW_NOT_TRUSTED', `${path} is not trusted`, { hint: 'What holds here, and what is trusted: agentfw policy show' });
     if (flags.json) this.printer.json({ version: 1, file: path });
     else this.printer.say(`No longer trusted: ${escapeForTerminal(path)}`);
     return 0;
