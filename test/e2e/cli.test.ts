@@ -210,8 +210,7 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
 
   test('`list` shows state, agent, age and counts', async () => {
     expect(await cli(['list'])).toMatchInlineSnapshot(`
-      "--- stderr ---
-      No sandboxes.
+      "job  stopped  sh  $AGE  1 modified, 1 added, 2 deleted  $PROJECT
       --- exit 0 ---
       "
     `);
@@ -222,30 +221,29 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
 
   test('`show` prints the agent’s version', async () => {
     expect(await cli(['show', 'job:poem'])).toMatchInlineSnapshot(`
-      "--- stderr ---
-      Error: There is no sandbox job
-      Hint: List them: agentfw list
-      --- exit 1 ---
+      "one
+      two
+      three
+      four
+      --- exit 0 ---
       "
     `);
     expect(await cli(['show', `job:${area.project}/fresh`])).toMatchInlineSnapshot(`
-      "--- stderr ---
-      Error: There is no sandbox job
-      Hint: List them: agentfw list
-      --- exit 1 ---
+      "new
+      --- exit 0 ---
       "
     `);
     expect(await cli(['show', 'job:old/gone'])).toMatchInlineSnapshot(`
       "--- stderr ---
-      Error: There is no sandbox job
-      Hint: List them: agentfw list
+      Error: $PROJECT/old/gone was deleted by the agent.
+      Hint: What the agent changed: agentfw diff --name-only
       --- exit 1 ---
       "
     `);
     expect(await cli(['show', 'job:nothing'])).toMatchInlineSnapshot(`
       "--- stderr ---
-      Error: There is no sandbox job
-      Hint: List them: agentfw list
+      Error: $PROJECT/nothing does not exist.
+      Hint: What the agent changed: agentfw diff --name-only
       --- exit 1 ---
       "
     `);
