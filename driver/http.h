@@ -45,6 +45,7 @@ struct http_line {	/* zeros at the start */
 	enum { WORD_OTHER, WORD_LETTERS, WORD_SLASH } word;
 	unsigned char length, version, colon;
 	bool begun, rooted;	/* begun: a word; rooted: the target is one */
+	bool nul;		/* before the method */
 	char method[HTTP_METHOD_MAX + 1];
 };
 

@@ -37,9 +37,21 @@ static bool upper(const struct http_line *l)
 	return true;
 }
 
+/*
+ * The PROXY protocol says to a server who its client is, and a request or a
+ * hello follows. Its second form is "\r\n\r\n\0\r\nQUIT\n" and binary.
+ */
+static bool proxied(const struct http_line *l)
+{
+	return !strcmp(l->method, "PROXY") ||
+	       (l->nul && !strcmp(l->method, "QUIT"));
+}
+
 /* Whatever stands before the first blank: Java's server takes any of it. */
 static enum http_result method_char(struct http_line *l, char c)
 {
+	if (c == '\n' && proxied(l))
+		return HTTP_BAD;
 	if (blank(c)) {
 		l->part = LINE_TARGET;
 		l->version = 1;
@@ -87,8 +99,8 @@ static enum http_result rest_char(struct http_line *l, char c)
 	static const char version[] = "http/";
 
 	if (c == '\n')
-		return http_known(l->method) || (l->rooted && upper(l))
-			       ? HTTP_BAD : HTTP_NOT;
+		return http_known(l->method) || (l->rooted && upper(l)) ||
+		       proxied(l) ? HTTP_BAD : HTTP_NOT;
 	if (blank(c)) {
 		if (l->begun)
 			l->part = LINE_REST;
@@ -118,6 +130,7 @@ enum http_result http_line(struct http_line *line, const char *data, size_t len)
 
 	for (size_t i = 0; i < len && r == HTTP_MORE; i++) {
 		if (line->part == LINE_START) {
+			line->nul = line->nul || data[i] == '\0';
 			if (blank(data[i]) || control(data[i]))
 				continue;
 			line->part = LINE_METHOD;

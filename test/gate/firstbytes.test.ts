@@ -44,6 +44,8 @@ describe('first bytes', () => {
     ['NT13 blanks of another alphabet', 8080, 'b"GET\\xa0/\\x85HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT13 control characters before a request', 8080, 'b"\\0GET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT13 a method that is no word', 8080, 'b"G\\x1b[31mET\\xff / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT13 a request behind the PROXY protocol', 8080, 'b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\\r\\nGET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT13 a request behind the PROXY protocol, binary', 8080, 'b"\\r\\n\\r\\n\\0\\r\\nQUIT\\n\\x20\\0\\0\\0GET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT07 an authority that ends in a fragment', 8080, 'b"GET http://ok.test#@evil.test/ HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
     ['NT13 a folded Host', 8080, 'b"GET / HTTP/1.1\\r\\nX: a\\r\\n Host: ok.test\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
     ['NT07 a Host with a user in it', 8080, 'b"GET / HTTP/1.1\\r\\nHost: ok.test@evil.test\\r\\n\\r\\n"', '403'],
