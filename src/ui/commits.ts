@@ -1,5 +1,5 @@
-import type { CommitInfo, CommitResult, Counts, Recovered } from '../changes/engine.js';
-import { toText } from '../bytes.js';
+import { toText, type Bytes } from '../bytes.js';
+import type { CommitInfo, CommitResult, Counts, Recovered, Refused } from '../changes/engine.js';
 import { countsText } from './changes.js';
 import { escapeForTerminal, showBytes } from './escape.js';
 import type { Printer } from './print.js';
@@ -29,7 +29,8 @@ export function sayResult(printer: Printer, result: CommitResult, verb: 'Landed'
     if (one.stripped.length > 0) printer.warn(`${showBytes(one.path)}: landed without ${one.stripped.join(', ')}`);
     if (one.side === 'layer') ofLayer.push(one);
   }
-  for (const { path, text } of result.refused) printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'not landed' : 'not taken back')} ${showBytes(path)}: ${escapeForTerminal(text)}`);
+  const not = printer.paintErr('red', verb === 'Landed' ? 'not landed' : 'not taken back');
+  for (const { what, text } of foldObjects(result.refused)) printer.say(`${not} ${what}: ${escapeForTerminal(text)}`);
   if (result.state === 'rolled-back') {
     printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'Nothing landed:' : 'Nothing was taken back:')} ${escapeForTerminal(result.error?.text ?? 'it failed')}. The host is as it was.`);
     return;
@@ -41,6 +42,29 @@ export function sayResult(printer: Printer, result: CommitResult, verb: 'Landed'
   const given = verb === 'Took back' && ofLayer.some(({ kind }) => kind === 'add');
   const changes = plural(ofLayer.length, 'change');
   printer.say(given ? `Gave ${changes} back to the sandbox` : `Dropped ${changes} of the sandbox: the host stays as it is there`);
+}
+
+const GIT_OBJECT = /^(.*\/objects)\/(?:[0-9a-f]{2}|pack|info)(?:\/|$)/s;
+
+/** A line for each path; git's objects, whose names nobody reads, by repository. */
+function* foldObjects(refused: readonly Refused[]): Generator<{ readonly what: string; readonly text: string }> {
+  const keyOf = ({ path, text }: Refused): string | null => {
+    const dir = GIT_OBJECT.exec(path)?.[1];
+    return dir === undefined ? null : `${dir}\0${text}`;
+  };
+  const counts = new Map<string, number>();
+  for (const one of refused) {
+    const key = keyOf(one);
+    if (key !== null) counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  for (const one of refused) {
+    const key = keyOf(one);
+    const count = key === null ? 1 : (counts.get(key) ?? 0);
+    if (key === null || count === 1) yield { what: showBytes(one.path), text: one.text };
+    else if (count > 1) yield { what: `${showBytes(key.slice(0, key.indexOf('\0')) as Bytes)}/ (${plural(count, 'path')})`, text: one.text };
+    // Told once.
+    if (key !== null && count > 1) counts.set(key, 0);
+  }
 }
 
 export function total(counts: Counts): number {
