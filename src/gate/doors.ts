@@ -27,7 +27,12 @@ export function makeDoors(channel: Channel): Doors {
   };
 }
 
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ['EADDRINUSE', 'Another program has that port: choose another'],
+  ['EACCES', 'A port that low is for root alone: choose another'],
+  ['EADDRNOTAVAIL', 'No interface of this host has that address: ip address shows those it has'],
+]);
+
 export function doorFailed(what: string, error: string): AgentfwError {
-  const hint = error === 'EADDRINUSE' ? { hint: 'Another program has that port: choose another' } : {};
-  return new AgentfwError('AFW_PUBLISH', `Can't ${what}: ${error}`, { status: 125, ...hint });
+  return new AgentfwError('AFW_PUBLISH', `Can't ${what}: ${error}`, { status: 125, hint: HINTS.get(error) ?? 'Choose another address or port' });
 }
