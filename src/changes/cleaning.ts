@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import type { Xattr } from '../kernel/kernel.js';
+import type { WalkEntry, WalkPiece, Xattr } from '../kernel/kernel.js';
 import type { Draft } from './draft.js';
 import { landingMode, Moved, staysBehind, type Duplicating } from './duplicate.js';
 import { lendAccess, lending, type Lent } from './lend.js';
+import { ORIGIN_NAME, OriginMark } from './origin-mark.js';
 import { rootFd, spotOf, type Rooms, type Spot } from './rooms.js';
-import { below, identOf, isIdent, isWhiteout, type Cleaning, type Place, type Step } from './step.js';
+import { below, isSameObject, isWhiteout, type Cleaning, type Place, type Step } from './step.js';
 
 const ORIGIN = 'user.overlay.origin' as Bytes;
 const NOTHING = Buffer.alloc(0);
@@ -20,11 +21,17 @@ export function cleaningOf(doing: Duplicating, draft: Draft): Cleaning {
   if (draft.entries !== null) return treeCleaning(doing, draft, draft.source);
   const mode = draft.fresh.mode & 0o7777;
   const to = landingMode(draft.fresh, doing.keepSpecial);
+  if (mode === to && isOriginMark(doing, draft)) return new OriginMark(draft.origin ?? '');
   const marks = marksOf(doing, draft, draft.source);
   // Most are one of two, and there may be a million of them.
   if (mode === to && marks.length === 0) return CLEAN;
   if (mode === to && marks === ORIGIN_ONLY) return COPIED_UP;
   return { whiteouts: [], modes: mode === to ? [] : [{ path: TOP, from: mode, to }], marks };
+}
+
+/** The scan saw the one attribute that it has. */
+function isOriginMark({ rooms, keepSpecial }: Duplicating, { plain, origin, source }: Draft): boolean {
+  return !plain && origin !== null && source !== null && rooms.roots[source.root]?.family === 'trusted' && staysBehind(ORIGIN_NAME, keepSpecial);
 }
 
 /** What is put back after a roll-back. A user-mode layer has no mark on a file but an empty origin, which the scan saw. */
@@ -34,8 +41,7 @@ function marksOf(doing: Duplicating, draft: Draft, source: Place): Cleaning['mar
     return draft.copiedUp ? ORIGIN_ONLY : [];
   }
   if (draft.plain) return [];
-  const origin = `${family === 'user' ? 'user' : 'trusted'}.overlay.origin` as Bytes;
-  if (draft.origin !== null && staysBehind(origin, doing.keepSpecial)) return [{ path: TOP, name: origin, value: Buffer.from(draft.origin, 'latin1') }];
+  if (isOriginMark(doing, draft)) return new OriginMark(draft.origin ?? '').marks;
   return leaving(doing, spotOf(doing.rooms, source)).map(({ name, value }) => ({ path: '' as Bytes, name, value }));
 }
 
@@ -53,20 +59,24 @@ function treeCleaning(doing: Duplicating, draft: Draft, source: Place): Cleaning
   const { family } = rooms.roots[source.root] ?? { family: 'user' as const };
   const paths: Bytes[] = [];
   let seen = 0;
-  for (const walked of treeWalk(rooms, source, family)) {
-    if (walked.whiteout) {
-      whiteouts.push(walked.path);
-      continue;
+  for (const piece of treePieces(rooms, source, family)) {
+    for (let at = 0; at < piece.end; at = piece.after(at)) {
+      const path = piece.path(at);
+      if (piece.whiteout(at)) {
+        whiteouts.push(path);
+        continue;
+      }
+      const upper = piece.upper(at);
+      if (path !== '') {
+        const entry = expected.get(path);
+        if (entry === undefined || !isSameObject(upper, entry.stat)) throw new Moved(`${path} changed`);
+        seen += 1;
+      }
+      const mode = upper.mode & 0o7777;
+      const to = landingMode(upper, keepSpecial);
+      if (to !== mode) modes.push({ path, from: mode, to });
+      if (!piece.plain(at)) paths.push(path);
     }
-    if (walked.path !== '') {
-      const entry = expected.get(walked.path);
-      if (entry === undefined || !isIdent(walked.upper, identOf(entry.stat))) throw new Moved(`${walked.path} changed`);
-      seen += 1;
-    }
-    const mode = walked.upper.mode & 0o7777;
-    const to = landingMode(walked.upper, keepSpecial);
-    if (to !== mode) modes.push({ path: walked.path, from: mode, to });
-    if (!walked.plain) paths.push(walked.path);
   }
   if (seen !== expected.size) throw new Moved('something in it is gone');
   // After the walk, which lends itself permissions as it goes.
@@ -80,13 +90,19 @@ function noteMarks(doing: Duplicating, place: Place, path: Bytes, marks: { path:
   });
 }
 
-export function* treeWalk(rooms: Rooms, tree: Place, family: 'user' | 'trusted'): ReturnType<Rooms['kernel']['walk']> & Generator {
+export function* treeWalk(rooms: Rooms, tree: Place, family: 'user' | 'trusted'): Generator<WalkEntry> {
+  for (const piece of treePieces(rooms, tree, family)) {
+    for (let at = 0; at < piece.end; at = piece.after(at)) yield piece.entry(at);
+  }
+}
+
+function* treePieces(rooms: Rooms, tree: Place, family: 'user' | 'trusted'): Generator<WalkPiece> {
   const { at, name } = spotOf(rooms, tree);
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
   const lent = lendTop(rooms, tree);
   const fd = rooms.kernel.open(at, name, flags);
   try {
-    yield* rooms.kernel.walk(fd, null, { family, compare: false, unreadable: 'unlock' });
+    yield* rooms.kernel.walkPieces(fd, null, { family, compare: false, unreadable: 'unlock', origins: false });
   } finally {
     rooms.kernel.close(fd);
     lent?.restore();

@@ -7,7 +7,7 @@ import { commitContextOf } from './context.js';
 import { changeRecords, effectOf, recoverRecorded } from './effects.js';
 import { applyPlan, type Box, type CommitInfo, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
 import { AgentfwError } from '../errors.js';
-import { changesOf } from './gather.js';
+import { hasChanges } from './gather.js';
 import { keepOf, keepWithin } from './keep.js';
 import { refuseBeyondMemory } from './room.js';
 
@@ -78,7 +78,7 @@ function withOpenRecord<T>(store: Store, record: SandboxRecord, act: () => T): T
   if (record.state !== 'committed') return act();
   writeRecord(store, { ...record, state: 'stopped' });
   const result = act();
-  if (changesOf(store, record).length === 0) writeRecord(store, record);
+  if (!hasChanges(store, record)) writeRecord(store, record);
   return result;
 }
 
@@ -95,7 +95,7 @@ export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks:
   refuseBeyondMemory(plan);
   const result = applyPlan(commitContextOf(store, record), plan, hooks);
   if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) }, ...changeRecords(result, ruleOf));
-  if (result.state === 'landed' && record.state !== 'running' && changesOf(store, record).length === 0) writeRecord(store, { ...record, state: 'committed' });
+  if (result.state === 'landed' && record.state !== 'running' && !hasChanges(store, record)) writeRecord(store, { ...record, state: 'committed' });
   keepWithin(store, keep, result.id);
   return result;
 }

@@ -4,6 +4,7 @@ import { errnoOf } from '../errors.js';
 import type { Fd, Kernel, Stat } from '../kernel/kernel.js';
 import { openBase, readBases, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
+import { isClockBehind } from './clock.js';
 import { keepDatabases } from './conflict-database.js';
 import { keepObjects, packedConflict, saysWhatLanded } from './conflict-git.js';
 import { conflictOf, isParentMoved } from './conflict-rule.js';
@@ -94,7 +95,6 @@ function sandboxDirOf({ stateDir, record }: CommitContext): Bytes {
   return joinBytes(joinBytes(stateDir, 'sandboxes' as Bytes), record.tag as Bytes);
 }
 
-/** A clock that is behind T0 proves nothing: then every base counts as touched. */
 function start(ctx: CommitContext, changes: readonly Change[], known: Known): Judging {
   const { kernel, record } = ctx;
   const sandboxDir = sandboxDirOf(ctx);
@@ -116,17 +116,6 @@ function start(ctx: CommitContext, changes: readonly Change[], known: Known): Ju
     own: ownDirs(changes),
   };
 }
-
-function isClockBehind({ now, record: { t0 } }: CommitContext): boolean {
-  return BigInt(now().getTime()) * 1_000_000n < t0 && t0 < FOREVER;
-}
-
-/** A base whose ctime is before this was not touched since T0, whatever else is known of it. */
-export function provenBefore(ctx: CommitContext): bigint {
-  return isClockBehind(ctx) ? NEVER : ctx.record.t0;
-}
-
-const NEVER = -(2n ** 63n);
 
 function ownDirs(changes: readonly Change[]): ReadonlySet<Bytes> {
   const own = new Set<Bytes>();
@@ -185,9 +174,6 @@ function isOtherBase({ ctx, rooms, others }: Judging, layer: number): boolean {
   others.set(layer, isOther);
   return isOther;
 }
-
-/** A T0 that no clock reaches stands for "trust the host as it is". */
-const FOREVER = 2n ** 62n;
 
 /** Up to the layer's base; a loop with a memo, as paths may be thousands deep. */
 function parentMoved(judging: Judging, layer: number, dir: Bytes): boolean {

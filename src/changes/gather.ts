@@ -9,7 +9,8 @@ import type { CompiledPolicy } from '../policy/compiled.js';
 import { getReady, judgeChange } from '../policy/judge.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
 import { classify, takeClass, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
-import { judgeConflicts, knownOf, provenBefore, type Known } from './conflict.js';
+import { provenBefore } from './clock.js';
+import { judgeConflicts, knownOf, type Known } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
 import { weightOf, type Crowd } from './crowd.js';
@@ -68,6 +69,14 @@ export function countChanges(store: Store, record: SandboxRecord): KindCounts {
     for (const { kind, at } of crowds) counts[kind] += at.length;
   }
   return counts;
+}
+
+/** Whether `changesOf` tells any. */
+export function hasChanges(store: Store, record: SandboxRecord): boolean {
+  for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', crowds: 'usual' })) {
+    if (changes.length + crowds.length > 0) return true;
+  }
+  return false;
 }
 
 function* scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, how: Pick<ScanInput, 'look' | 'names' | 'crowds'>): Generator<ScanPiece> {

@@ -1,6 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import type { Xattr } from '../kernel/kernel.js';
 import type { ChangeKind, FileType } from './change.js';
+import { ORIGIN_NAME, OriginMark } from './origin-mark.js';
 import type { Act, Cleaning, Covered, Ident, Meta, Place, Step } from './step.js';
 
 /** Fields end with NUL, which no path can hold. Values of xattrs are hexadecimal. */
@@ -35,6 +36,8 @@ function spent({ spent: of }: Step): string {
 
 function cleaning(clean: Cleaning | null): string {
   if (clean === null) return '-\0';
+  // Its value is a string already.
+  if (clean instanceof OriginMark) return `0 0 1\0\0${ORIGIN_NAME}\0${Buffer.from(clean.value, 'latin1').toString('hex')}\0`;
   const { whiteouts, modes, marks } = clean;
   return (
     `${whiteouts.length} ${modes.length} ${marks.length}\0` +

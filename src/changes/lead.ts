@@ -8,7 +8,7 @@ import { pathAt, sizeAt, type Crowd } from './crowd.js';
 import { leaderOf, memberOf, membersOf } from './crowding.js';
 import { isPaged } from './database.js';
 import type { Blindness } from './hidden.js';
-import { MOST_TO_COMPARE, NO_PAIRS, type RenameLimits } from './rename.js';
+import { commonSizes, fileSizeOf, MOST_TO_COMPARE, NO_PAIRS, type RenameLimits } from './rename.js';
 
 /** What makes members of one crowd different from each other. */
 export interface Apart {
@@ -107,40 +107,16 @@ function pickRenamed(crowds: readonly Crowd[], all: Change[]): RenameLimits {
 
 type Kinds = 'add' | 'delete';
 
-/**
- * Sizes that files have which came and files which went. `trees`: whole
- * directories may have moved. `many`: more than is compared.
- */
+/** Sizes that files have which came and files which went, see `commonSizes`. `trees`: whole directories may have moved. */
 function sizesOf(changes: readonly Change[], crowds: readonly Crowd[]): ReadonlySet<number> | 'trees' | 'many' {
   const isTree = (kind: Kinds): boolean => changes.some((change) => change.kind === kind && change.type === 'dir');
   if (isTree('delete') && isTree('add')) return 'trees';
-  const gone = new Map<number, number>();
-  for (const size of sizesIn('delete', changes, crowds)) gone.set(size, (gone.get(size) ?? 0) + 1);
-  const both = new Set<number>();
-  if (gone.size === 0) return both;
-  let [files, bytes] = [0, 0];
-  for (const size of sizesIn('add', changes, crowds)) {
-    const count = gone.get(size);
-    if (count === undefined) continue;
-    const more = both.has(size) ? 1 : count + 1;
-    both.add(size);
-    files += more;
-    bytes += more * size;
-    if (files > MOST_TO_COMPARE.files || bytes > MOST_TO_COMPARE.bytes) return 'many';
-  }
-  return both;
+  return commonSizes(sizesIn('delete', changes, crowds), sizesIn('add', changes, crowds), MOST_TO_COMPARE);
 }
 
 function* sizesIn(kind: Kinds, changes: readonly Change[], crowds: readonly Crowd[]): Generator<number> {
-  for (const change of changes) {
-    const size = change.kind === kind && change.type === 'file' ? ((change.upper ?? change.base)?.size ?? 0) : 0;
-    if (size > 0) yield size;
-  }
+  for (const change of changes) if (change.kind === kind) yield fileSizeOf(change);
   for (const crowd of crowds) {
-    if (crowd.kind !== kind) continue;
-    for (const at of crowd.at) {
-      const size = sizeAt(crowd, at);
-      if (size > 0) yield size;
-    }
+    if (crowd.kind === kind) for (const at of crowd.at) yield sizeAt(crowd, at);
   }
 }

@@ -167,8 +167,11 @@ function lockedOf({ act, fresh, old }: Draft): Step['locked'] {
   return mine === null && theirs === null ? null : { fresh: mine, old: theirs };
 }
 
-/** What all steps have; one literal, as a big commit makes tens of thousands. */
-function stepOf(staging: Staging, draft: Draft): Step {
+/** A step whose making is not over. A spread of it takes ten times as long as it, and a big commit makes tens of thousands. */
+type Unfinished = { -readonly [K in keyof Step]: Step[K] };
+
+/** What all steps have, in one literal. */
+function stepOf(staging: Staging, draft: Draft): Unfinished {
   const { act, kind, type, host, group, entries, covers, old } = draft;
   return {
     act,
@@ -202,21 +205,24 @@ function freshOf({ rooms }: Staging, from: Place | null): Step['fresh'] {
 function moveStep(staging: Staging, draft: Draft): Step {
   const { act, source, fresh, layerEntry } = draft;
   const isOwn = layerEntry === 'shift' || staging.plan.undoes !== null;
-  return {
-    ...stepOf(staging, draft),
-    from: source,
-    hold: act === 'swap' ? source : null,
-    keep: act === 'swap' && draft.twin === undefined ? oldPlace(draft.host) : null,
-    fresh: fresh === null ? null : identOf(fresh),
-    clean: isOwn ? null : cleaningOf(staging, draft),
-    spent: layerEntry === 'shift' ? spentOf(staging, draft) : null,
-  };
+  const step = stepOf(staging, draft);
+  step.from = source;
+  step.hold = act === 'swap' ? source : null;
+  step.keep = act === 'swap' && draft.twin === undefined ? oldPlace(draft.host) : null;
+  step.fresh = fresh === null ? null : identOf(fresh);
+  step.clean = isOwn ? null : cleaningOf(staging, draft);
+  step.spent = layerEntry === 'shift' ? spentOf(staging, draft) : null;
+  return step;
 }
 
 /** A deleted file takes the place of its whiteout, so that a whole layer can go at once; a directory can't. */
 function takeStep(staging: Staging, { draft, vault, n, move }: Method): Step {
   const step = stepOf(staging, draft);
-  if (move && draft.layerEntry === 'whiteout' && draft.type !== 'dir') return { ...step, hold: draft.source, keep: oldPlace(draft.host) };
+  if (move && draft.layerEntry === 'whiteout' && draft.type !== 'dir') {
+    step.hold = draft.source;
+    step.keep = oldPlace(draft.host);
+    return step;
+  }
   const taken: Place = { root: 3 * draft.layer + 2, path: `taken/${n}` as Bytes };
   const spent = spentOf(staging, draft);
   const keep = step.twin === null ? taken : null;

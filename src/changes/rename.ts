@@ -166,35 +166,43 @@ function sameFile({ digestOf }: { digestOf: DigestOf }, gone: Change, come: Chan
 
 function pairFiles<T extends Change>(search: Search<T>, deletions: readonly T[], additions: readonly T[]): void {
   // Only what has a counterpart of its size is worth reading.
-  const deleted = bySize(search, deletions);
-  const added = deleted.size === 0 ? deleted : bySize(search, additions);
-  const gone: T[] = [];
-  const come: T[] = [];
-  for (const [size, files] of deleted) {
-    const others = added.get(size);
-    if (others === undefined) continue;
-    gone.push(...files);
-    come.push(...others);
-  }
-  const bytes = [...gone, ...come].reduce((sum, change) => sum + sizeOf(change), 0);
-  // A part of them would be read for nothing: whether a pair is the only one shows at the end.
-  if (gone.length + come.length > search.left.files || bytes > search.left.bytes) return;
+  const sizes = commonSizes(sizesOf(search, deletions), sizesOf(search, additions), search.left);
+  if (sizes === 'many' || sizes.size === 0) return;
+  const isWorth = (change: T): boolean => !search.used.has(change) && sizes.has(fileSizeOf(change));
+  const [gone, come] = [deletions.filter(isWorth), additions.filter(isWorth)];
   const digest = (change: Change): string | null => search.digestOf(change, change.kind === 'delete' ? 'base' : 'upper');
   for (const [old, fresh] of onlyPairs(gone, come, digest)) accept(search, old, fresh, [old, fresh]);
 }
 
-/** Files with content that are no part of a tree. */
-function bySize<T extends Change>({ used }: Search<T>, changes: readonly T[]): Map<number, T[]> {
-  const sizes = new Map<number, T[]>();
-  for (const change of changes) {
-    const size = change.type === 'file' && !used.has(change) ? sizeOf(change) : 0;
-    // A further name of a file of the host was never another one's.
-    if (size === 0 || change.link !== undefined) continue;
-    const same = sizes.get(size);
-    if (same === undefined) sizes.set(size, [change]);
-    else same.push(change);
+/**
+ * Sizes that are in both lists. `many`: more files, or more in them, than is
+ * read. A part would be read for nothing: whether a pair is the only one shows at the end.
+ */
+export function commonSizes(gone: Iterable<number>, come: Iterable<number>, limits: RenameLimits): ReadonlySet<number> | 'many' {
+  const counts = new Map<number, number>();
+  for (const size of gone) if (size > 0) counts.set(size, (counts.get(size) ?? 0) + 1);
+  const common = new Set<number>();
+  if (counts.size === 0) return common;
+  let [files, bytes] = [0, 0];
+  for (const size of come) {
+    const count = counts.get(size);
+    if (count === undefined) continue;
+    const more = common.has(size) ? 1 : count + 1;
+    common.add(size);
+    files += more;
+    bytes += more * size;
+    if (files > limits.files || bytes > limits.bytes) return 'many';
   }
-  return sizes;
+  return common;
+}
+
+function* sizesOf({ used }: { readonly used: ReadonlySet<Change> }, changes: readonly Change[]): Generator<number> {
+  for (const change of changes) if (!used.has(change)) yield fileSizeOf(change);
+}
+
+/** Nothing for what is no file; a further name of a file of the host was never another one's. */
+export function fileSizeOf(change: Change): number {
+  return change.type === 'file' && change.link === undefined ? sizeOf(change) : 0;
 }
 
 /** What has the same key as exactly one of the other list, and is alone with it in its own. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { CompiledPolicy, CompiledRule } from '../policy/compiled.js';
-import { mergedStateRule } from '../policy/judge.js';
+import { mergedStateRule, mergesState } from '../policy/judge.js';
 import { mergeState, type StateMerge } from '../policy/state.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { sandboxDir, type Store } from '../sandbox/store.js';
@@ -29,6 +29,7 @@ interface Sources {
 /** By path: state files that are JSON objects on both sides and have keys that start programs. */
 export function stateFilesOf(sources: Sources, changes: readonly JudgedChange[]): ReadonlyMap<Bytes, StateFile> {
   const found = new Map<Bytes, StateFile>();
+  if (!mergesState(sources.policy)) return found;
   let bases: Bases | null = null;
   for (const change of changes) {
     if (change.type !== 'file' || change.upper === null || !change.content || change.conflict === 'hidden') continue;

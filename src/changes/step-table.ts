@@ -1,6 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import type { ChangeKind, FileType } from './change.js';
 import { CLEAN, COPIED_UP } from './cleaning.js';
+import { ORIGIN_NAME, OriginMark } from './origin-mark.js';
 import type { Act, Cleaning, Covered, Ident, Place, Step, Steps } from './step.js';
 
 /**
@@ -48,7 +49,6 @@ const TYPES: readonly FileType[] = ['file', 'symlink', 'fifo'];
 const CLEANINGS: readonly (Cleaning | null)[] = [null, CLEAN, COPIED_UP];
 /** Beyond these: the mark that a copy-up leaves in root mode, which has a value. */
 const ORIGIN = CLEANINGS.length;
-const ORIGIN_NAME = 'trusted.overlay.origin' as Bytes;
 /** Of an ident that isn't there. */
 const NO_FORMAT = 0;
 
@@ -107,8 +107,15 @@ function pack(rows: Columns, index: number, step: Step): void {
   rows.roots[index] = host.root;
   rows.groups[index] = group;
   const places = (from === null ? 0 : PLACE.from) | (hold === null ? 0 : PLACE.hold) | (keep === null ? 0 : PLACE.keep);
-  rows.words.set([ACTS.indexOf(act), KINDS.indexOf(kind), TYPES.indexOf(type), cleaningNumber(clean), places], WORDS * index);
-  rows.origins[index] = originIn(clean) ?? undefined;
+  const at = WORDS * index;
+  const { words } = rows;
+  const origin = originIn(clean);
+  words[at] = ACTS.indexOf(act);
+  words[at + 1] = KINDS.indexOf(kind);
+  words[at + 2] = TYPES.indexOf(type);
+  words[at + 3] = origin === null ? CLEANINGS.indexOf(clean) : ORIGIN;
+  words[at + 4] = places;
+  rows.origins[index] = origin ?? undefined;
   packIdent(rows, 2 * index, step.fresh);
   packIdent(rows, 2 * index + 1, step.old);
 }
@@ -120,6 +127,7 @@ function cleaningNumber(clean: Cleaning | null): number {
 
 /** The value of the one mark, when there is nothing else to clean. */
 function originIn(clean: Cleaning | null): string | null {
+  if (clean instanceof OriginMark) return clean.value;
   if (clean === null || clean.whiteouts.length + clean.modes.length > 0 || clean.marks.length !== 1) return null;
   const [mark] = clean.marks;
   return mark?.path === '' && mark.name === ORIGIN_NAME ? mark.value.toString('latin1') : null;
@@ -169,8 +177,7 @@ class PackedStep implements Step {
   get clean(): Cleaning | null {
     const number = this.word(3);
     if (number !== ORIGIN) return CLEANINGS[number] ?? null;
-    const value = Buffer.from(this.rows.origins[this.index] ?? '', 'latin1');
-    return { whiteouts: NOTHING, modes: NOTHING, marks: [{ path: '' as Bytes, name: ORIGIN_NAME, value }] };
+    return new OriginMark(this.rows.origins[this.index] ?? '');
   }
   get group(): number {
     return this.rows.groups[this.index] ?? 0;

@@ -116,6 +116,13 @@ export function* numbered(steps: Iterable<Step>): Generator<readonly [number, St
   }
 }
 
+/** What `isIdent` says of the other's `identOf`. */
+export function isSameObject(a: Stat, b: Stat): boolean {
+  const fmt = a.mode & constants.S_IFMT;
+  if (a.ino !== b.ino || fmt !== (b.mode & constants.S_IFMT)) return false;
+  return fmt === constants.S_IFDIR || (a.size === b.size && a.mtimeNs === b.mtimeNs);
+}
+
 export function identOf(stat: Stat): Ident {
   return { ino: stat.ino, fmt: stat.mode & constants.S_IFMT, size: stat.size, mtimeNs: stat.mtimeNs };
 }

@@ -145,6 +145,12 @@ export interface WalkPiece {
   readonly added: (at: number) => number;
   readonly removed: (at: number) => number;
   /** asked for in the order of the walk */
+  readonly path: (at: number) => Bytes;
+  /** as a `WalkEntry` has it */
+  readonly upper: (at: number) => Stat;
+  readonly whiteout: (at: number) => boolean;
+  readonly plain: (at: number) => boolean;
+  /** asked for in the order of the walk */
   readonly entry: (at: number) => WalkEntry;
   /** asked for at any time */
   readonly entryIn: (at: number, dir: Bytes) => WalkEntry;

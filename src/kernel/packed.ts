@@ -183,6 +183,18 @@ export class PackedEntries implements WalkPiece {
   removed(at: number): number {
     return word(this.view, at / 4 + 7);
   }
+  path(at: number): Bytes {
+    return pathOf(this.parents, word(this.view, at / 4 + 2), this.name(at));
+  }
+  upper(at: number): Stat {
+    return new PackedStat(this.view, at + HEAD_BYTES);
+  }
+  whiteout(at: number): boolean {
+    return (word(this.view, at / 4 + 1) & FLAG.whiteout) !== 0;
+  }
+  plain(at: number): boolean {
+    return (word(this.view, at / 4 + 1) & FLAG.noAttributes) !== 0;
+  }
   entry(at: number): WalkEntry {
     return entryAt(this.view, at, this.parents);
   }

@@ -247,6 +247,11 @@ function ofCommits(found: readonly CompiledRule[], fallback: Setting | null, all
   return byDefault('changes.default', (fallback?.value ?? 'escalate') as Verdict, fallback, all);
 }
 
+/** False: there is no rule that `mergedStateRule` could give. */
+export function mergesState({ rules }: CompiledPolicy): boolean {
+  return rules.some(({ list, keys }) => list === 'files.state' && keys.length > 0);
+}
+
 /** The rule on an agent's state file whose keys are merged one by one. */
 export function mergedStateRule(policy: CompiledPolicy, { path, ordinaryIn }: Pick<ChangeFacts, 'path' | 'ordinaryIn'>): CompiledRule | undefined {
   const engine = engineOf(policy);

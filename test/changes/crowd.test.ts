@@ -75,11 +75,8 @@ function plant(world: World, spots: readonly Spot[]): void {
 
 /** False also where a file stands in the place of its directory. */
 function isFile(path: string): boolean {
-  try {
-    return lstatSync(path).isFile();
-  } catch {
-    return false;
-  }
+  const stat = native.statOrNull(AT_FDCWD, fromText(path));
+  return stat !== null && (stat.mode & constants.S_IFMT) === constants.S_IFREG;
 }
 
 /** A moment after all that is there, which what comes next is not before. */
