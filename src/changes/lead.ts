@@ -7,6 +7,7 @@ import type { Known } from './conflict.js';
 import { pathAt, sizeAt, type Crowd } from './crowd.js';
 import { leaderOf, memberOf, membersOf } from './crowding.js';
 import { isPaged } from './database.js';
+import { hasLanded } from './epoch.js';
 import type { Blindness } from './hidden.js';
 import { commonSizes, fileSizeOf, MOST_TO_COMPARE, NO_PAIRS, type RenameLimits } from './rename.js';
 
@@ -32,9 +33,10 @@ export function lead(changes: Change[], crowds: readonly Crowd[], by: Apart): Le
   if (crowds.length === 0) return { changes, limits: MOST_TO_COMPARE };
   const all = changes.slice();
   const alike: Crowd[] = [];
-  const within = { ...by, captured: capturedDirs(by.known) };
+  const within = { ...by, told: toldDirs(by.known) };
+  const isSure = !takesObjects(changes, crowds);
   for (const crowd of crowds) {
-    if (isAlike(crowd.dir, by)) alike.push(withoutDatabases(withoutCaptured(crowd, within, all), all));
+    if (isSure && isAlike(crowd.dir, by)) alike.push(withoutDatabases(withoutKnown(crowd, within, all), all));
     else push(all, membersOf(crowd));
   }
   const limits = pickRenamed(alike, all);
@@ -45,8 +47,14 @@ function push(all: Change[], more: readonly Change[]): void {
   for (const change of more) all.push(change);
 }
 
-/** What is in a repository may depend on its references. */
-const OF_GIT = /\/(?:\.git|objects|refs)(?:\/|$)/;
+/** A reference of git is judged by what it says, and so may be what else is in a repository. */
+const OF_GIT = /\.git|\/(?:objects|refs)(?:\/|$)/;
+
+/** What git still needs of its objects depends on every other change in the repository. */
+function takesObjects(changes: readonly Change[], crowds: readonly Crowd[]): boolean {
+  const isObject = (path: string): boolean => path.includes('/objects/');
+  return changes.some(({ kind, path }) => kind === 'delete' && isObject(path)) || crowds.some(({ kind, dir }) => kind === 'delete' && isObject(`${dir}/`));
+}
 
 /** Class, verdict and what is hidden are the directory's. */
 function isAlike(dir: Bytes, { input, policy, blindness }: Apart): boolean {
@@ -54,9 +62,12 @@ function isAlike(dir: Bytes, { input, policy, blindness }: Apart): boolean {
 }
 
 /** New to the host, and yet the host had something there: it may have been deleted meanwhile. */
-function withoutCaptured(crowd: Crowd, { known: { bases }, captured }: Apart & Captured, all: Change[]): Crowd {
-  if (crowd.kind !== 'add' || !captured.has(crowd.dir)) return crowd;
-  return without(crowd, (at) => (bases.get(pathAt(crowd, at))?.state ?? 'absent') !== 'absent', all);
+function withoutKnown(crowd: Crowd, { known: { bases, epochs }, told }: Apart & Told, all: Change[]): Crowd {
+  if (crowd.kind !== 'add' || !told.has(crowd.dir)) return crowd;
+  return without(crowd, (at) => {
+    const path = pathAt(crowd, at);
+    return (bases.get(path)?.state ?? 'absent') !== 'absent' || hasLanded(epochs, path);
+  }, all);
 }
 
 /** What the host has beside a database may speak against it. */
@@ -64,19 +75,21 @@ function withoutDatabases(crowd: Crowd, all: Change[]): Crowd {
   return crowd.kind === 'add' ? crowd : without(crowd, (at) => isPaged(sizeAt(crowd, at)), all);
 }
 
-interface Captured {
-  /** directories in which bases were captured */
-  readonly captured: ReadonlySet<Bytes>;
+interface Told {
+  /** directories of which the store tells something: a base that was captured, or what landed before */
+  readonly told: ReadonlySet<Bytes>;
 }
 
-function capturedDirs({ bases }: Known): ReadonlySet<Bytes> {
+function toldDirs({ bases, epochs }: Known): ReadonlySet<Bytes> {
   const dirs = new Set<Bytes>();
   let last = '' as Bytes;
-  for (const path of bases.keys()) {
-    // They come directory by directory, or nearly so.
-    if (path.lastIndexOf('/') === last.length && path.startsWith(last)) continue;
-    last = parentOf(path);
-    dirs.add(last);
+  for (const paths of [bases.keys(), epochs.byPath.keys()]) {
+    for (const path of paths) {
+      // They come directory by directory, or nearly so.
+      if (path.lastIndexOf('/') === last.length && path.startsWith(last)) continue;
+      last = parentOf(path);
+      dirs.add(last);
+    }
   }
   return dirs;
 }
