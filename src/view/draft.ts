@@ -1,6 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import { isWithin, parentOf } from '../bytes.js';
-import { aliasesOf } from './hides.js';
+import { aliasesOf, layerRooms } from './hides.js';
 import type { MountTable } from './mountinfo.js';
 import { mountsBelow } from './mountinfo.js';
 import type { Decided, Decision, HostFacts, PlannedLayer, PrivateDir, StandIn, ViewOp, ViewOptions } from './plan.js';
@@ -33,13 +33,13 @@ export interface Draft {
   readonly made: Set<Bytes>;
   /** directories that the sandbox has of its own; a name in the store, or null for one in memory */
   readonly privateRoots: { readonly path: Bytes; readonly name: string | null; readonly mode: number }[];
-  /** where the store shows: covered at the end, so nothing is laid there before */
+  /** where the store and rooms of layers outside it show: covered at the end, so nothing is laid there before */
   readonly storeAt: readonly Bytes[];
 }
 
 export function newDraft(table: MountTable, options: ViewOptions, facts: HostFacts): Draft {
   return {
-    storeAt: aliasesOf(table, options.stateDir),
+    storeAt: [options.stateDir, ...layerRooms(table, facts, options.uid)].flatMap((path) => aliasesOf(table, path)),
     ...{ options, facts, table, ops: [], layers: [], privateDirs: [], standIns: [] },
     ...{ decided: new Map(), paths: [], regions: new Map(), made: new Set(), privateRoots: [] },
   };

@@ -1,7 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import { isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
 import { addReadOnly, addTmpfs, ancestors, decide, decideBelow, isPrivate, regionOf, relativeTo, setRegion, type Draft } from './draft.js';
-import { aliasesOf, hiddenPaths, layerRooms } from './hides.js';
+import { aliasesOf, hiddenPaths } from './hides.js';
 import { isMapped } from './islands.js';
 import { mountOf } from './mountinfo.js';
 import type { Decided, Hidden, ViewOp } from './plan.js';
@@ -25,11 +25,10 @@ export function placeHides(draft: Draft): void {
 }
 
 /** Where the store and the layers outside it show. */
-function storePlaces({ options, facts, table, layers, storeAt }: Draft): readonly Bytes[] {
-  const rooms = layerRooms(table, facts, options.uid);
+function storePlaces({ options, table, layers, storeAt }: Draft): readonly Bytes[] {
   const own = layers.map((layer) => layer.dir).filter((dir) => !isWithin(dir, options.stateDir));
   const made = own.map((dir) => joinBytes(mountOf(table, dir)!.point, `.agentfw-${options.uid}` as Bytes));
-  return [...new Set([...storeAt, ...[...rooms, ...made].flatMap((path) => aliasesOf(table, path))])];
+  return [...new Set([...storeAt, ...made.flatMap((path) => aliasesOf(table, path))])];
 }
 
 export function replaceDecision(draft: Draft, path: Bytes, decision: Decided['decision'], why: string): void {

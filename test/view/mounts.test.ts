@@ -309,6 +309,16 @@ describe('hides', () => {
     expect(ops.filter(({ dst }) => isWithin(dst, '/media' as Bytes)).map(({ op, dst }) => `${op} ${dst}`)).toEqual(['bind /media', 'overlay /media/mine']);
   });
 
+  test('no layer lies where those of earlier runs are kept, beside a mount', () => {
+    const { ops } = plan({
+      mountinfo: `${ROOT}${KERNEL_MOUNTS}40 27 254:2 / /work rw,relatime shared:1 - ext4 /dev/vdb rw\n41 40 254:3 / /work/cloud rw,relatime shared:2 - ext4 /dev/vdc rw`,
+      host: `${BASIC}/work/  755  me\n/work/p/  755  me\n/work/cloud/  755  me\n/work/.agentfw-1000/  700  me`,
+      options: { cwd: '/work/p' as Bytes, trees: ['/work/p', '/home/u'] as Bytes[] },
+    });
+
+    expect(ops.filter(({ dst }) => isWithin(dst, '/work/.agentfw-1000' as Bytes)).map(({ op }) => op)).toEqual(['tmpfs']);
+  });
+
   test('in a directory with mounts, what can’t be copied is bound', () => {
     const { ops, layers } = plan({
       mountinfo: `${ROOT}${KERNEL_MOUNTS}40 27 254:1 /srv/data /home/u/data rw,relatime shared:1 - ext4 /dev/vda1 rw`,
