@@ -1,6 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import type { Conflict } from './change.js';
+import { KernelError } from '../kernel/kernel.js';
 import { conflictText, refused } from './refusal.js';
 import type { Refused } from './result.js';
 
@@ -15,7 +16,12 @@ const OF_ONE_PATH: ReadonlySet<string> = new Set([
 
 export function isMachineError(error: unknown): boolean {
   const code = errnoOf(error);
-  return code === null || !OF_ONE_PATH.has(code);
+  return code === null || !(OF_ONE_PATH.has(code) || isCrowded(error));
+}
+
+/** A filesystem such as ext4 has a few kilobytes for the attributes of a file, however empty the disk is. */
+function isCrowded(error: unknown): boolean {
+  return error instanceof KernelError && error.code === 'ENOSPC' && /xattr/.test(error.syscall);
 }
 
 const WORDS: Readonly<Record<string, string>> = {
@@ -32,7 +38,7 @@ export function refusalFor(path: Bytes, error: unknown, missing: Conflict = 'par
   if (code === 'EACCES' || code === 'EPERM') {
     return refused({ path }, 'permission', { text: conflictText('permission'), conflict: 'permission', code });
   }
-  const text = WORDS[code] ?? (error instanceof Error ? error.message : String(error));
+  const text = (isCrowded(error) ? 'its extended attributes are too large for the filesystem there' : WORDS[code]) ?? (error instanceof Error ? error.message : String(error));
   return refused({ path }, 'failed', { text, code });
 }
 

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import type { Fd } from '../kernel/kernel.js';
+import type { Fd, Kernel } from '../kernel/kernel.js';
+import { errnoOf } from '../errors.js';
 import type { Disk } from './disk.js';
-import { spotOf, type Rooms } from './rooms.js';
+import { spotOf, type Rooms, type Spot } from './rooms.js';
 import type { Place } from './step.js';
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -32,7 +33,7 @@ function withBoth<T>(rooms: Rooms, { from, to, flags }: Both, use: (source: Fd, 
   const src = kernel.open(source.at, source.name, READ);
   try {
     const target = spotOf(rooms, to);
-    const dst = kernel.open(target.at, target.name, flags);
+    const dst = openOwn(kernel, target, flags);
     try {
       return use(src, dst);
     } finally {
@@ -40,5 +41,21 @@ function withBoth<T>(rooms: Rooms, { from, to, flags }: Both, use: (source: Fd, 
     }
   } finally {
     kernel.close(src);
+  }
+}
+
+/** A file of the user's without write permission (0444 in a cache, say) is given it for the moment of opening: it would be replaced, had it one name. */
+function openOwn(kernel: Kernel, { at, name }: Spot, flags: number): Fd {
+  try {
+    return kernel.open(at, name, flags);
+  } catch (error) {
+    const stat = errnoOf(error) === 'EACCES' ? kernel.statOrNull(at, name) : null;
+    if (stat === null || (stat.mode & constants.S_IFMT) !== constants.S_IFREG || stat.uid !== process.geteuid?.()) throw error;
+    kernel.chmod(at, name, (stat.mode & 0o7777) | 0o600);
+    try {
+      return kernel.open(at, name, flags);
+    } finally {
+      kernel.chmod(at, name, stat.mode & 0o7777);
+    }
   }
 }

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { applyPlan } from '../../src/changes/apply.js';
 import { commitStatus, type CommitResult } from '../../src/changes/result.js';
 import { undoCommit } from '../../src/changes/undo.js';
+import { fromText } from '../../src/bytes.js';
 import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { look } from '../crash/look.js';
@@ -144,6 +145,23 @@ describe('errors', () => {
     expect(refusals(result)).toEqual({ c: 'failed' });
     expect(commitStatus(result)).toBe(1);
     expect(picture(world.host)).toBe('/ 755\n/a 644 x1 QQo=\n/b 644 x1 Ygo=\n/c 644 x1 Ywo=');
+    expect(changesIn(world).map(({ path }) => path)).toEqual([at(world, 'c')]);
+  });
+  test('attributes that the filesystem has no room for are of their path, although the code is that of a full disk', () => {
+    sh(world, 'echo b >$U/b; echo c >$H/c; cp -p $H/c $U/c; chmod 600 $U/c');
+    const crowded = (syscall: string): Kernel => {
+      let calls = 0;
+      return { ...singleCalls(native), chmod: (...args) => {
+        if (args[1] === fromText('c') && (calls += 1) === 1) throw new KernelError('ENOSPC', 28, syscall, null, 'ENOSPC: injected');
+        native.chmod(...args);
+      } };
+    };
+
+    expect(applyPlan(contextFor(world, crowded('fchmodat')), planOf(world))).toMatchObject({ state: 'rolled-back' });
+    const result = applyPlan(contextFor(world, crowded('lsetxattr')), planOf(world));
+
+    expect(result.refused.map(({ path, text }) => [path, text])).toEqual([[at(world, 'c'), expect.stringContaining('attributes are too large')]]);
+    expect(picture(world.host)).toBe('/ 755\n/b 644 x1 Ygo=\n/c 644 x1 Ywo=');
     expect(changesIn(world).map(({ path }) => path)).toEqual([at(world, 'c')]);
   });
   test('both halves of a rename land or none does (I11)', () => {

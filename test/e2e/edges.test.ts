@@ -50,6 +50,18 @@ for (const identity of identities()) {
       expect(readdirSync(join(area.project, 'again'))).toEqual(['c']);
     });
 
+    gated.test('a file with several names and without write permission lands in place (I12)', async () => {
+      await make('echo old > kept; ln kept name; chmod 400 kept');
+      const run = await area.cli(['run', '--tag', 'several', '--net', 'off', '--', 'sh', '-c', 'echo new > fresh; chmod 400 fresh; mv -f fresh kept']);
+      expect(run.status, run.stderr).toBe(0);
+
+      const commit = await area.cli(['commit', 'several', '--yes', '--json']);
+      expect(commit.status, commit.stdout).toBe(0);
+      await make('[ "$(cat name)" = new ]; [ "$(stat -c "%h %a" name)" = "2 400" ]');
+      expect((await area.cli(['undo', (JSON.parse(commit.stdout) as { commit: string }).commit])).status).toBe(0);
+      await make('[ "$(cat kept)" = old ]; [ "$(stat -c "%h %a" name)" = "2 400" ]');
+    });
+
     // In a mount namespace of its own, as other tests mount meanwhile.
     if (identity.uid === 0) gated.test('E27 looking at a layer mounts nothing', async () => {
       const run = await area.cli(['run', '--tag', 'e27', '--net', 'off', '--', 'sh', '-c', 'echo x > looked']);
