@@ -6,11 +6,11 @@ import type { Audit } from '../audit/write.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
 import { hostGrants, isPrivatelyAllowed } from '../policy/grants.js';
 import { judgeHost } from '../policy/judge.js';
-import { parseHostPattern } from '../policy/host.js';
+import { parseHostPattern, type Host } from '../policy/host.js';
 import { askApprover, type RunProgram } from './approver.js';
 import { makeAsking, type Answer, type Asking, type Question } from './ask.js';
 import { serveControl, type ControlReply, type ControlServer, type ControlState } from './control.js';
-import { canonAddresses, exactRule, gateHost } from './names.js';
+import { canonAddresses, exactRule, gateHost, hostText, isMetadata } from './names.js';
 import { makeNotes } from './notes.js';
 import type { Published } from './publish.js';
 import { makeRecords } from './records.js';
@@ -158,13 +158,17 @@ function onAnswer(asking: Asking, session: Session, answer: Answer): ControlRepl
 }
 
 /** A rule for this run. It opens nothing that the policy denies. */
-function onNet({ audit }: GateOptions, asking: Asking, session: Session, op: 'allow' | 'deny' | 'revoke', text: string): ControlReply {
+function onNet({ audit, policy }: GateOptions, asking: Asking, session: Session, op: 'allow' | 'deny' | 'revoke', text: string): ControlReply {
   const parsed = parseHostPattern(text, null);
   if (!parsed.ok) return { ok: false, why: parsed.why };
   const { kind, value, ports } = parsed.pattern;
   if (kind !== 'name' && kind !== 'ip' && kind !== 'set') return { ok: false, why: `\`${text}\`: a rule for a running sandbox names one host` };
   if (ports === 'any') return { ok: false, why: `\`${text}\`: a rule for a running sandbox names one port` };
-  const rules = (ports ?? [443, 80]).map((port) => exactRule(gateHost(value), port));
+  const host = gateHost(value);
+  const wanted = ports ?? [443, 80];
+  const denied = op === 'allow' ? wanted.map((port) => deniedAnyway(policy, host, port)).find((why) => why !== null) : undefined;
+  if (denied !== undefined) return { ok: false, why: denied };
+  const rules = wanted.map((port) => exactRule(host, port));
   let known = false;
   let cut = 0;
   for (const rule of rules) {
@@ -175,6 +179,13 @@ function onNet({ audit }: GateOptions, asking: Asking, session: Session, op: 'al
   if (op === 'revoke' && !known) return { ok: false, why: `there is no such rule: ${rules.join(', ')}` };
   audit.record({ kind: 'net', object: { op, rules }, detail: { cut } });
   return { ok: true, result: rules.join(', '), cut };
+}
+
+/** Why no rule of a run can open it; null: one can. */
+function deniedAnyway(policy: CompiledPolicy, host: Host, port: number): string | null {
+  if (isMetadata(host)) return `${exactRule(host, port)} gives out the machine's own credentials: it is never reached`;
+  const { verdict, rule, why } = judgeHost(policy, { host: hostText(host), port });
+  return verdict === 'deny' ? `${exactRule(host, port)}: ${why} (${rule}), and a rule for a run opens nothing that the policy denies` : null;
 }
 
 export function hostResolver(): Resolver {

@@ -181,6 +181,17 @@ describe('a run behind policy, questions and records', () => {
     expect(out).toContain('ask.answer');
   });
 
+  test('a rule for a run that would open nothing is refused, and says why', async () => {
+    const run = await start(sh(waits), await policyOf({ allow: ['a.test'], deny: ['d.test'] }));
+    const allow = (rule: string): ReturnType<typeof askSandbox> => askSandbox(dir, { do: 'net', op: 'allow', rule });
+
+    expect(await allow('169.254.169.254:80')).toMatchObject({ ok: false, why: expect.stringContaining('never reached') as string });
+    expect(await allow(`d.test:${port}`)).toMatchObject({ ok: false, why: expect.stringContaining('test.deny') as string });
+    expect(await allow(`new.test:${port}`)).toMatchObject({ ok: true });
+    letGo();
+    await finish(run);
+  });
+
   for (const op of ['deny', 'revoke'] as const) {
     withCurl.test(`PO11 a \`net ${op}\` while addresses are looked up holds for what is found`, async () => {
       let release: () => void = () => undefined;
