@@ -3,24 +3,26 @@ import { readBase, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
 import { tookAway } from './epoch.js';
 import { bareIn, gitPartOf } from './git-dir.js';
-import { anyNaming } from './git-names.js';
+import { anyNaming, hasHead } from './git-names.js';
 import { hostPlace, isTouched, openQuietly, type Judging } from './judging.js';
 import { LONGEST_REFERENCE, referenceOf, valueOf } from './packed-ref.js';
 import { referenceConflict } from './reference.js';
+import type { Place } from './step.js';
 import { meaningOfIndex } from './touched-index.js';
 
 /** I19: the agent's `git gc` knows nothing of what the host's references lead to since. */
 export function keepObjects<T extends Change & { readonly conflict: Conflict | null }>(judging: Judging, changes: readonly T[]): readonly T[] {
   const deleted = changes.filter(({ kind, path, conflict }) => kind === 'delete' && conflict === null && path.includes('/objects/'));
   if (deleted.length === 0) return changes;
-  const bare = bareIn(deleted);
+  const placeIn = (change: T, path: Bytes): Place => hostPlace(judging.rooms, { ...change, path, basePath: undefined });
+  const bare = bareIn(deleted, (dir, change) => hasHead(judging.rooms, placeIn(change, dir)));
   const paths = new Set(changes.map(({ path }) => path));
   const used = new Map<Bytes, boolean>();
   const isUsed = (change: T): boolean => {
     const inside = gitPartOf(change.path, bare);
     if (inside?.part !== 'objects') return false;
     const { dir } = inside;
-    const known = used.get(dir) ?? anyNaming(judging.rooms, { dir, place: hostPlace(judging.rooms, { ...change, path: dir, basePath: undefined }) }, ({ path, stat }) => !paths.has(path) && isTouched(judging, path, stat));
+    const known = used.get(dir) ?? anyNaming(judging.rooms, { dir, place: placeIn(change, dir) }, ({ path, stat }) => !paths.has(path) && isTouched(judging, path, stat));
     used.set(dir, known);
     return known;
   };

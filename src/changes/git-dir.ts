@@ -15,14 +15,17 @@ const IN_GIT_DIR = new RegExp(`^(.*/\\.git(?:/modules/.+?)?)/(objects|${NAMING.j
 /** A repository without a work tree is known by its objects. */
 const OBJECT = /^(.*)\/objects\/(?:[0-9a-f]{2}|pack|info)(?:\/|$)/s;
 
-/** Which of these lie in a repository without a work tree: its directories. */
-export function bareIn(changes: Iterable<{ readonly path: Bytes }>): ReadonlySet<Bytes> {
-  const bare = new Set<Bytes>();
-  for (const { path } of changes) {
-    const dir = IN_GIT_DIR.test(path) ? undefined : OBJECT.exec(path)?.[1];
-    if (dir !== undefined) bare.add(dir as Bytes);
+/**
+ * Which of these lie in a repository without a work tree: its directories.
+ * `isRepository` tells those from others that have `objects/ab` in them.
+ */
+export function bareIn<T extends { readonly path: Bytes }>(changes: Iterable<T>, isRepository: (dir: Bytes, change: T) => boolean): ReadonlySet<Bytes> {
+  const asked = new Map<Bytes, boolean>();
+  for (const change of changes) {
+    const dir = (IN_GIT_DIR.test(change.path) ? undefined : OBJECT.exec(change.path)?.[1]) as Bytes | undefined;
+    if (dir !== undefined && !asked.has(dir)) asked.set(dir, isRepository(dir, change));
   }
-  return bare;
+  return new Set([...asked].filter(([, is]) => is).map(([dir]) => dir));
 }
 
 /** Null: it is of no git directory, or of what names no object there (a hook, the configuration). */

@@ -38,6 +38,16 @@ export function anyNaming(rooms: Rooms, { dir, place }: GitDir, test: (found: Na
   }
 }
 
+/** What looks like a git directory is one. */
+export function hasHead(rooms: Rooms, dir: Place): boolean {
+  try {
+    return statPlace(rooms, below(dir, 'HEAD' as Bytes)) !== null;
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return true;
+  }
+}
+
 function* filesIn(rooms: Rooms, top: Naming): Generator<Naming> {
   if (fileTypeOf(top.stat) !== 'dir') return yield top;
   const { at, name } = spotOf(rooms, top.place);

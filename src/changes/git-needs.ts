@@ -25,7 +25,7 @@ const COMMIT_GRAPH = /\/objects\/info\/commit-graphs?(\/|$)/;
  * the host's own may lead to it, or a pack that does not land holds it.
  */
 export function withoutNeeded<T extends Change>(changes: readonly T[], lands: (change: T) => boolean): readonly Needing<T>[] {
-  const bare = bareIn(changes);
+  const bare = bareIn(changes, (dir) => changes.some(({ path }) => path.startsWith(`${dir}/refs/`) || path === `${dir}/HEAD` || path === `${dir}/packed-refs`));
   const missing = new Map<Bytes, Missing<T>>();
   for (const change of changes) {
     const inside = gitPartOf(change.path, bare);

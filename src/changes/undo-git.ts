@@ -3,7 +3,7 @@ import { isWithin } from '../bytes.js';
 import { redraft, type Draft } from './draft.js';
 import { relativeTo } from './drafting.js';
 import { bareIn, gitPartOf, type GitPart } from './git-dir.js';
-import { anyNaming, type Naming } from './git-names.js';
+import { anyNaming, hasHead, type Naming } from './git-names.js';
 import { refused as refusedFor } from './refusal.js';
 import type { Refused } from './result.js';
 import { closeRooms, openRooms, type Rooms } from './rooms.js';
@@ -43,7 +43,8 @@ const MOVED_ON = 'the repository was used since, and may need it';
  * may lead to what the agent committed, and so may those of a sandbox.
  */
 export function keepRepositories({ drafts, refused }: Undone, looking: Looking): Undone {
-  const repositories = repositoriesIn({ drafts, refused });
+  const bare = bareIn(drafts, (dir, draft) => isRepository(looking.rooms, placeOf(dir, draft)));
+  const repositories = repositoriesIn({ drafts, refused }, bare);
   const staying = new Set<Draft>();
   const groups = new Map<Draft, number>();
   for (const [number, [dir, repository]] of [...repositories].entries()) {
@@ -66,8 +67,11 @@ function grouped(draft: Draft, groups: ReadonlyMap<Draft, number>): Draft {
   return group === undefined ? draft : redraft(draft, { group });
 }
 
-function repositoriesIn({ drafts, refused }: Undone): ReadonlyMap<Bytes, Repository> {
-  const bare = bareIn(drafts);
+function isRepository(rooms: Rooms, place: Place | null): boolean {
+  return place === null || hasHead(rooms, place);
+}
+
+function repositoriesIn({ drafts, refused }: Undone, bare: ReadonlySet<Bytes>): ReadonlyMap<Bytes, Repository> {
   const found = new Map<Bytes, Repository>();
   const at = (dir: Bytes): Repository => {
     const known = found.get(dir) ?? { drafts: new Map<Draft, GitPart>(), refused: new Set<GitPart>() };

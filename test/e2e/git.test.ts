@@ -175,6 +175,16 @@ for (const identity of identities()) {
       expect(await host('git fsck --strict --no-dangling; git log --format=%s main')).toBe('user\nmore\nagent\none\n');
     });
 
+    test('directories that only look like those of git are like others', async () => {
+      await host('mkdir -p objects/ab logs; echo 1 >index; echo 1 >objects/ab/one; sleep 0.05');
+      await agent('rm -r objects/ab; mkdir objects/cd; echo 2 >objects/cd/two; echo 2 >index; echo 2 >logs/x', '--tag', 'box');
+      await host('echo 2 >logs/y');
+
+      expect(refused(await land(join(area.project, 'index')))).toEqual({});
+      expect(refused(await land())).toEqual({});
+      expect(await host('ls objects; cat index')).toBe('cd\n2\n');
+    });
+
     test('what came by git fetch, stash and gc stays, and moves no reference of the agent', async () => {
       await agent('echo agent >>f1; git commit -qam agent', '--tag', 'box');
       await host('git clone -q . ../other; cd ../other; echo o >o; git add o; git commit -qm other; cd -; git fetch -q ../other main:theirs; git gc -q; rm -rf ../other');
