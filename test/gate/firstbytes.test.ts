@@ -99,14 +99,15 @@ def say(data, port=8443):
   });
 
   test.each([
-    ['192.0.2.7', '192.0.2.7'], ['2001:db8::7', '[2001:db8::7]'], ['::ffff:192.0.2.7', '192.0.2.7'],
-  ])('by address: requests to %s that say so pass unasked, of any method', async (ip, said) => {
+    ['192.0.2.7', '192.0.2.7', 'tproxy'], ['2001:db8::7', '[2001:db8::7]', 'tproxy'], ['::ffff:192.0.2.7', '192.0.2.7', 'tproxy'],
+    ['192.0.2.7', '192.0.2.7', 'redir'], ['2001:db8::7', '[2001:db8::7]', 'redir'], ['192.0.2.7', '192.0.2.7', 'notify'], ['2001:db8::7', '[2001:db8::7]', 'notify'],
+  ] as const)('by address: requests to %s that say so pass unasked, of any method (%s, rung `%s`)', async (ip, said, rung) => {
     const code = `import http.client
 c=http.client.HTTPConnection("${ip}",8080,timeout=60)
 for method in "GET","POST","GET":
   c.request(method,"/",headers={"Host":"${said}:8080"}); print(c.getresponse().read().decode().strip())`;
 
-    const { out, messages } = await behindGate(python(code), { conn: () => ({ addrs: ['127.0.0.1'], port }) });
+    const { out, messages } = await behindGate(python(code), { conn: () => ({ addrs: ['127.0.0.1'], port }) }, { rung });
 
     expect(out).toBe(['GET', 'POST', 'GET'].map((method) => `${method} ${said}:8080\n`).join(''));
     expect(messages.some(({ t }) => t === 'first')).toBe(false);
