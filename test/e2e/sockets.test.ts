@@ -68,7 +68,7 @@ for (const identity of identities()) {
         const outcome = await run(`allowed-${name}`, `sockets: {allow: [${path()}]}`, path());
 
         const lines = outcome.stdout.split('\n');
-        expect(lines.filter((line) => !line.startsWith('inode')), outcome.stderr).toEqual(['echo True', 'bulk True', 'half-close True', "push b''", "pull b'' 0", "taken b'0\\n'", '']);
+        expect(lines.filter((line) => !line.startsWith('inode')), outcome.stderr).toEqual(['echo True', 'peer []', 'bulk True', 'half-close True', "push b''", "pull b'' 0", "taken b'0\\n'", '']);
         expect(lines).not.toContain(`inode ${statSync(path()).ino}`);
         const told = await records(`allowed-${name}`);
         expect(told.map(({ verdict }) => verdict)).toEqual(['allow', 'allow', 'allow', 'deny', 'allow', 'deny', 'allow']);
