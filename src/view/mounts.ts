@@ -2,6 +2,7 @@ import type { Bytes } from '../bytes.js';
 import { isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
 import { addReadOnly, addTmpfs, decide, isPrivate, newDraft, regionOf, setRegion, ensurePoint, type Draft } from './draft.js';
 import { canBeUpper } from './fstypes.js';
+import { coverElsewhere, refuseMachine } from './elsewhere.js';
 import { placeHides, replaceDecision } from './hiding.js';
 import { aliasesOf } from './hides.js';
 import { finishLayers } from './layers.js';
@@ -21,7 +22,7 @@ import { placeEarlier, placeHost, placeTree } from './user.js';
 export function planView(mountinfo: Bytes, options: ViewOptions, facts: HostFacts): ViewPlan {
   const draft = newDraft(mountTable(parseMountinfo(mountinfo)), options, facts);
   checkStore(draft);
-  checkTrees(options);
+  refuseMachine(options);
   draft.privateRoots.push(...findPrivateRoots(draft));
   if (options.mode === 'root') placeHostAsRoot(draft);
   else placeHost(draft);
@@ -33,6 +34,7 @@ export function planView(mountinfo: Bytes, options: ViewOptions, facts: HostFact
   if (options.mode === 'user' && options.uid !== 0) placeSsh(draft);
   placeGrants(draft);
   placeHides(draft);
+  coverElsewhere(draft);
   coverHostSockets(draft);
   placeSockets(draft);
   placeMarker(draft);
@@ -81,16 +83,6 @@ function checkStore({ options, table }: Draft): void {
   if (isWithin(options.cwd, options.stateDir)) {
     throw new PlanError("Can't run inside the store.", 'Change to the directory of your project');
   }
-}
-
-const OF_KERNEL = ['/proc', '/sys', '/dev'] as Bytes[];
-
-/** The host's processes, devices and services are never shown as a project: the view has its own of each. */
-function checkTrees({ cwd, trees }: ViewOptions): void {
-  const isOfMachine = (path: Bytes): boolean => path === '/run' || (!isWithin(path, '/dev/shm' as Bytes) && OF_KERNEL.some((dir) => isWithin(path, dir)));
-  if (isOfMachine(cwd)) throw new PlanError(`Can't run in ${cwd}: it is the machine's, and the sandbox has its own.`, 'Change to the directory of your project');
-  const tree = trees.find(isOfMachine);
-  if (tree !== undefined) throw new PlanError(`Can't show ${tree}: it is the machine's, and the sandbox has its own.`, 'Set HOME to a directory of yours');
 }
 
 /**

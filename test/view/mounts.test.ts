@@ -309,6 +309,27 @@ describe('hides', () => {
     expect(ops.filter(({ dst }) => isWithin(dst, '/media' as Bytes)).map(({ op, dst }) => `${op} ${dst}`)).toEqual(['bind /media', 'overlay /media/mine']);
   });
 
+  test.each(['user', 'root'] as const)('RD14 RD16 what shows processes and devices of the host in the tree of a chroot is covered (%s mode)', (mode) => {
+    const { ops, mounts } = plan({
+      mountinfo: `${ROOT}${KERNEL_MOUNTS}40 27 0:21 / /srv/c/proc rw,relatime shared:1 - proc proc rw
+41 27 0:6 / /srv/c/dev rw,nosuid shared:2 - devtmpfs udev rw
+42 41 0:23 / /srv/c/dev/pts rw,nosuid shared:3 - devpts devpts rw
+43 27 0:22 / /srv/c/sys rw shared:4 - sysfs sysfs rw
+44 27 0:24 / /srv/c/tmp rw shared:5 - tmpfs tmpfs rw
+45 27 0:25 / /srv/c/run rw shared:6 - tmpfs tmpfs rw
+46 27 0:25 /systemd/resolve /srv/c/part rw shared:6 - tmpfs tmpfs rw`,
+      host: `${BASIC}${['/proc', '/dev', '/dev/pts', '/sys', '/tmp', '/run', '/part'].map((dir) => `/srv/c${dir}/  755`).join('\n')}`,
+      options: { mode, ...(mode === 'root' ? { uid: 0, home: '/root' as Bytes, trees: [] } : {}) },
+    });
+
+    expect(ops.filter(({ op }) => op === 'hide').map(({ dst }) => dst)).toEqual(['/srv/c/dev', '/srv/c/proc', '/srv/c/run', '/srv/c/sys']);
+    expect(mounts.filter(({ path }) => path.startsWith('/srv/c/')).map(({ path, decision }) => `${path} ${decision}`)).toEqual([
+      '/srv/c/proc hide', '/srv/c/dev hide', expect.stringMatching(/^\/srv\/c\/dev\/pts /), '/srv/c/sys hide', expect.stringMatching(/^\/srv\/c\/tmp (overlay|read-only)$/), '/srv/c/run hide',
+      expect.stringMatching(/^\/srv\/c\/part (overlay|read-only)$/),
+    ]);
+    expect(() => plan({ mountinfo: `${ROOT}${KERNEL_MOUNTS}40 27 0:21 / /srv/c/proc rw,relatime shared:1 - proc proc rw`, host: `${BASIC}/srv/c/proc/  755`, options: { cwd: '/srv/c/proc' as Bytes } })).toThrow(/is the machine's/);
+  });
+
   test('no layer lies where those of earlier runs are kept, beside a mount', () => {
     const { ops } = plan({
       mountinfo: `${ROOT}${KERNEL_MOUNTS}40 27 254:2 / /work rw,relatime shared:1 - ext4 /dev/vdb rw\n41 40 254:3 / /work/cloud rw,relatime shared:2 - ext4 /dev/vdc rw`,
