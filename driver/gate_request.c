@@ -39,6 +39,7 @@ static bool as_judged(const struct conn *c, const struct http_head *h)
 	const struct http_head *j = c->said;
 
 	return j && !strcmp(h->method, j->method) &&
+	       h->override == j->override &&
 	       h->has_host == j->has_host && same_text(h->host, j->host) &&
 	       h->port == j->port && h->has_authority == j->has_authority &&
 	       same_text(h->authority, j->authority);

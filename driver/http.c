@@ -186,6 +186,24 @@ static bool parse_framing(const char *name, size_t n, const char *value,
 	return true;
 }
 
+/* Frameworks take another method from these; "_" is "-" to many of them. */
+static bool overrides(const char *name, size_t n)
+{
+	static const char *const names[] = {
+		"x-http-method-override", "x-http-method", "x-method-override",
+	};
+	char plain_name[24] = "";
+
+	if (n >= sizeof(plain_name))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		plain_name[i] = (char)(name[i] == '_' ? '-' : name[i]);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcasecmp(plain_name, names[i]))
+			return true;
+	return false;
+}
+
 static bool parse_header(const char *line, size_t len, struct http_head *head)
 {
 	const char *colon = memchr(line, ':', len);
@@ -202,6 +220,7 @@ static bool parse_header(const char *line, size_t len, struct http_head *head)
 		;
 	while (len > i && (line[len - 1] == ' ' || line[len - 1] == '\t'))
 		len--;
+	head->override = head->override || overrides(line, name);
 	if (is(line, name, "host")) {
 		if (head->has_host)
 			return false;

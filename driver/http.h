@@ -26,6 +26,7 @@ struct http_head {
 	size_t length;		/* of the head itself */
 	uint64_t body;		/* Content-Length */
 	bool has_length, chunked, upgrade, h2c;
+	bool override;		/* a header asks for another method */
 };
 
 enum http_result http_parse(const char *data, size_t len,

@@ -46,6 +46,8 @@ export interface FirstQuestion {
   readonly target: string | null;
   /** of an absolute-form or CONNECT target */
   readonly authority: string | null;
+  /** a header asks for another method than the line */
+  readonly override: boolean;
 }
 
 export interface UdpQuestion {
@@ -193,7 +195,7 @@ function first(fields: Fields): FirstQuestion {
   if (spoke === undefined) throw new Error('the gate sent unknown first bytes');
   return {
     ...{ t: 'first', id: id(fields), spoke, sni: text(fields, 'sni'), alpn: text(fields, 'alpn'), ech: fields['ech'] === true },
-    ...{ method: text(fields, 'method'), host: text(fields, 'host'), target: text(fields, 'target'), authority: text(fields, 'authority') },
+    ...{ method: text(fields, 'method'), host: text(fields, 'host'), target: text(fields, 'target'), authority: text(fields, 'authority'), override: fields['override'] === true },
     hostPort: typeof fields['hostPort'] === 'number' ? fields['hostPort'] : null,
   };
 }

@@ -127,7 +127,9 @@ function judgeHttp({ host, flags }: Allowed, port: number, first: FirstQuestion)
   if (first.host === null || !isSameHost(first.host, host) || (first.authority !== null && !isSameHost(first.authority, host)) || (first.hostPort !== null && first.hostPort !== port)) {
     return refuse('net.host-mismatch', `the request to ${name}:${port} is for another host: ${printable(said)}`);
   }
-  if (flags.methods === undefined || flags.methods.includes(first.method ?? '')) return null;
+  if (flags.methods === undefined) return null;
+  if (first.override) return refuse('net.method', `the request to ${name} asks by a header for another method, which is not allowed`);
+  if (flags.methods.includes(first.method ?? '')) return null;
   return refuse('net.method', `${first.method ?? ''} to ${name} is not allowed`);
 }
 

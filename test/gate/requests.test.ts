@@ -41,6 +41,20 @@ describe('plain HTTP, request by request', () => {
     expect(messages.filter(({ t }) => t === 'close')).toHaveLength(messages.filter(({ t }) => t === 'conn').length);
   });
 
+  test('NT28 where the first was judged, none that asks by a header for another method follows it', async () => {
+    const code = `import socket
+for extra in "", "X-HTTP-Method-Override: DELETE\\r\\n", "x_method_override: PUT\\r\\n", "X-Method: PUT\\r\\n":
+  s=socket.create_connection(("ok.test",${up.port}),60); s.settimeout(60)
+  try:
+    for more in "", extra:
+      s.sendall(f"GET / HTTP/1.1\\r\\nHost: ok.test\\r\\n{more}\\r\\n".encode()); print(s.recv(9999)[9:12].decode(), end=" ")
+  except OSError: print("cut", end=" ")
+print()`;
+    const answers: Answers = { conn: () => ({ addrs: ['127.0.0.1'], port: up.port, check: 'always' }), first: ({ override }) => !override };
+
+    expect((await behindGate([python, '-c', code], answers)).out).toBe('200 200 200 cut 200 cut 200 200 \n');
+  });
+
   test.each([1, 2, 3, 4])('NT13 whatever is odd about a request, a server that takes anything hears none for another host (seed %i)', async (seed) => {
     const hosts: string[] = [];
     const server = createServer(LENIENT, (request, response) => {
