@@ -1,14 +1,15 @@
 import { parentOf, type Bytes } from '../bytes.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
 import { engineOf } from '../policy/engine.js';
+import { ruledNames } from '../policy/judge.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { lockCommit, type Store } from '../sandbox/store.js';
-import type { Change, JudgedChange } from './change.js';
+import type { JudgedChange } from './change.js';
 import { landPlan } from './commit.js';
 import { commitContextOf } from './context.js';
 import { recoverRecorded } from './effects.js';
 import { commitFacts, planCommit, renamePaths, type CommitResult, type Composed } from './engine.js';
-import { changesOf, gather, type Gathered } from './gather.js';
+import { gather, someChange, type Gathered, type Question } from './gather.js';
 import { withPairs } from './pairs.js';
 
 /** What a policy did with a sandbox when its agent had ended. */
@@ -40,7 +41,7 @@ const NOTHING: Ended = { landed: 0, dropped: 0, commit: null, held: null, failed
  * names of the changes is looked at.
  */
 export function endByPolicy(store: Store, record: SandboxRecord, { policy, keep, onWait }: EndingOptions): Ended {
-  if (keep || !changesOf(store, record).some((change) => mayEnd(policy, change))) return NOTHING;
+  if (keep || !someChange(store, record, mayEnd(policy))) return NOTHING;
   const lock = lockCommit(store, record.tag, onWait);
   try {
     recoverRecorded(store);
@@ -56,10 +57,19 @@ export function endByPolicy(store: Store, record: SandboxRecord, { policy, keep,
 }
 
 /** Cheap, and true too often rather than too seldom. */
-function mayEnd(policy: CompiledPolicy, { path, from }: Change): boolean {
+function mayEnd(policy: CompiledPolicy): Question {
+  const engine = engineOf(policy);
   const fallback = policy.settings.some(({ key, value }) => key === 'changes.default' && value !== 'escalate');
   const lists = ['changes.commit', 'changes.discard', 'files.state'] as const;
-  return fallback || engineOf(policy).paths(lists, path).length > 0 || (from !== null && engineOf(policy).paths(lists, from).length > 0);
+  const isNamed = (path: Bytes): boolean => engine.paths(lists, path).length > 0;
+  return {
+    names: ruledNames(policy),
+    of: ({ path, from }) => fallback || isNamed(path) || (from !== null && isNamed(from)),
+    within: (dir) => {
+      const found = engine.within(lists, dir);
+      return fallback || (found === null ? null : found.length > 0);
+    },
+  };
 }
 
 function end(store: Store, record: SandboxRecord, gathered: Gathered): Ended {

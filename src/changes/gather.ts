@@ -1,5 +1,5 @@
 import type { Bytes } from '../bytes.js';
-import { AT_FDCWD } from '../kernel/kernel.js';
+import { AT_FDCWD, type NameFilter } from '../kernel/kernel.js';
 import { growSlowly, optimiseLate } from '../kernel/optimise.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
@@ -14,6 +14,7 @@ import { judgeConflicts, knownOf, type Known } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
 import { weightOf, type Crowd } from './crowd.js';
+import { membersOf } from './crowding.js';
 import { throughLink } from './hostlink.js';
 import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './hidden.js';
 import { lead } from './lead.js';
@@ -75,6 +76,22 @@ export function countChanges(store: Store, record: SandboxRecord): KindCounts {
 export function hasChanges(store: Store, record: SandboxRecord): boolean {
   for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', crowds: 'usual' })) {
     if (changes.length + crowds.length > 0) return true;
+  }
+  return false;
+}
+
+/** What is asked of changes, of one or of all in a directory whose names are none of `names`; null where it depends on the name. */
+export interface Question {
+  readonly names: NameFilter;
+  readonly of: (change: Change) => boolean;
+  readonly within: (dir: Bytes) => boolean | null;
+}
+
+/** Whether it holds for any that `changesOf` tells. */
+export function someChange(store: Store, record: SandboxRecord, { names, of, within }: Question): boolean {
+  optimiseLate();
+  for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', names, crowds: 'ordinary' })) {
+    if (changes.some(of) || crowds.some((crowd) => within(crowd.dir) ?? membersOf(crowd).some(of))) return true;
   }
   return false;
 }

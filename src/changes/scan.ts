@@ -19,8 +19,8 @@ export interface ScanInput extends Ownership {
   readonly look?: 'no' | 'head' | 'lines';
   /** names that rules speak of, see `Change.ordinaryIn` */
   readonly names?: NameFilter;
-  /** usual changes are told as crowds: all of them, or only those that are harmless by T0 */
-  readonly crowds?: 'usual' | { readonly harmlessBefore: bigint };
+  /** usual changes are told as crowds: all of them, those whose name is ordinary, or only those that are harmless by T0 too */
+  readonly crowds?: 'usual' | 'ordinary' | { readonly harmlessBefore: bigint };
 }
 
 /** Changes and crowds of changes that the scan tells together. */
@@ -100,7 +100,8 @@ function optionsOf({ look = 'no', names, crowds }: ScanInput, { family }: Layer)
 
 function apartOf({ crowds }: ScanInput): (usual: Usual) => boolean {
   if (crowds === undefined) return () => false;
-  return crowds === 'usual' ? (usual) => usual !== 'no' : (usual) => usual === 'harmless';
+  if (crowds === 'usual') return (usual) => usual !== 'no';
+  return crowds === 'ordinary' ? (usual) => usual === 'ordinary' || usual === 'harmless' : (usual) => usual === 'harmless';
 }
 
 const PIECE = 1024;

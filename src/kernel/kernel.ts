@@ -122,10 +122,10 @@ export interface WalkOptions {
 
 /**
  * Of an entry: `yes` for a regular file with one name that came, went, or has other
- * content with the same metadata. `harmless` if beside that its name is ordinary, and neither
- * content nor permissions nor the time of its base give anything to judge.
+ * content with the same metadata; `ordinary` if its name is, too; `harmless` if beside that
+ * neither content nor permissions nor the time of its base give anything to judge.
  */
-export type Usual = 'no' | 'yes' | 'harmless';
+export type Usual = 'no' | 'yes' | 'ordinary' | 'harmless';
 export type UsualKind = 'add' | 'modify' | 'delete';
 
 /** Entries of a walk that stay packed until they are asked for, by their place: from 0 by `after` to `end`. */

@@ -157,7 +157,8 @@ export class PackedEntries implements WalkPiece {
   usual(at: number): Usual {
     const flags = word(this.view, at / 4 + 1);
     if ((flags & FLAG.usual) === 0) return 'no';
-    return (flags & JUDGED_ALIKE) === JUDGED_ALIKE ? 'harmless' : 'yes';
+    if ((flags & FLAG.ordinary) === 0) return 'yes';
+    return (flags & FLAG.harmless) === 0 ? 'ordinary' : 'harmless';
   }
   usualKind(at: number): UsualKind {
     const flags = word(this.view, at / 4 + 1);
@@ -205,9 +206,6 @@ export class PackedEntries implements WalkPiece {
     return entryAt(this.view, at, parents);
   }
 }
-
-/** What says that the walk finds nothing to judge but the directory. */
-const JUDGED_ALIKE = FLAG.usual | FLAG.harmless | FLAG.ordinary;
 
 /** Where the name of a record begins. */
 function nameIn(view: PackedView, at: number): number {

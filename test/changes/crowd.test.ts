@@ -9,7 +9,7 @@ import type { JudgedChange } from '../../src/changes/change.js';
 import { weightOf } from '../../src/changes/crowd.js';
 import { membersOf } from '../../src/changes/crowding.js';
 import { frameOf } from '../../src/changes/frames.js';
-import { changesOf, countChanges, countKinds, gather, type Gathered } from '../../src/changes/gather.js';
+import { changesOf, countChanges, countKinds, gather, hasChanges, someChange, type Gathered, type Question } from '../../src/changes/gather.js';
 import { native } from '../../src/kernel/native.js';
 import { AT_FDCWD } from '../../src/kernel/kernel.js';
 import type { SandboxRecord } from '../../src/sandbox/sandbox.js';
@@ -139,6 +139,15 @@ function tables(gathered: Gathered): string[] {
   return ['control', 'later', 'normal'].map((name) => Buffer.from(statText(gathered.shown.filter((change) => change.class === name), gathered.contents, paint)).toString());
 }
 
+/** A question that the directory answers in one, the name in another, and nothing elsewhere. */
+function isNamed(name: string): Question {
+  return {
+    names: { literals: [name], endings: [], pieces: [] },
+    of: ({ path }) => path.endsWith(`/${name}`) || path.includes('/host/src/deep/') || path.endsWith('/a/f3.js'),
+    within: (dir) => (dir.endsWith('/host/a') ? null : `${dir}/`.includes('/host/src/deep/')),
+  };
+}
+
 function expectSame(store: Store, record: SandboxRecord): number {
   const [single, crowded] = [gather(store, record, { look: 'lines' }), gather(store, record, { look: 'lines', crowds: true })];
   try {
@@ -146,7 +155,10 @@ function expectSame(store: Store, record: SandboxRecord): number {
     expect(tables(crowded)).toEqual(tables(single));
     expect([crowded.ruled?.counts, crowded.ruled?.exceeded, crowded.ruled?.held]).toEqual([single.ruled?.counts, single.ruled?.exceeded, single.ruled?.held]);
     expect(countKinds(crowded.shown)).toEqual(countKinds(single.shown));
-    expect(countChanges(store, record)).toEqual(countKinds(changesOf(store, record)));
+    const changes = changesOf(store, record);
+    expect(countChanges(store, record)).toEqual(countKinds(changes));
+    expect(hasChanges(store, record)).toBe(changes.length > 0);
+    for (const one of ['f2.js', 'f9.js']) expect(someChange(store, record, isNamed(one))).toBe(changes.some(isNamed(one).of));
     return crowded.shown.reduce((sum, change) => sum + weightOf(change) - 1, 0);
   } finally {
     for (const { contents } of [single, crowded]) contents.close();
