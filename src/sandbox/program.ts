@@ -63,12 +63,22 @@ export function projectOf(cwd: Bytes, stopAt: readonly Bytes[]): Bytes {
   return cwd;
 }
 
-/** The git directory that a worktree or a submodule shares with others, outside the project. */
+/**
+ * The git directory that a worktree or a submodule shares with others, outside the
+ * project. The pointer may have come with the project from anywhere: what it names is
+ * opened only if it is a git directory.
+ */
 export function sharedGitDirs(project: Bytes): readonly Bytes[] {
   const pointer = /^gitdir: (.+)\n?$/.exec(readStart(joinBytes(project, '.git' as Bytes), 4096) ?? '')?.[1];
   if (pointer === undefined) return [];
   const gitDir = absolute(pointer as Bytes, project);
   const common = readStart(joinBytes(gitDir, 'commondir' as Bytes), 4096)?.trimEnd();
   const dirs = common === undefined ? [gitDir] : [gitDir, absolute(common as Bytes, gitDir)];
-  return dirs.flatMap((dir) => hostFacts.realpath(dir) ?? []);
+  return dirs.flatMap((dir) => hostFacts.realpath(dir) ?? []).filter(isGitDir);
+}
+
+function isGitDir(dir: Bytes): boolean {
+  const typeOf = (name: string): string | null => hostFacts.lstat(joinBytes(dir, name as Bytes))?.type ?? null;
+  if (!['file', 'symlink'].includes(typeOf('HEAD') ?? '')) return false;
+  return typeOf('commondir') === 'file' || (typeOf('objects') === 'dir' && typeOf('refs') === 'dir');
 }

@@ -146,6 +146,20 @@ for (const identity of identities()) {
       expect(log.stdout.trimEnd().split('\n')).toHaveLength(1);
     });
 
+    gated.test('IP16 a `.git` file that came with a project opens nothing that is no git directory', async () => {
+      const hidden = createAreaIn('/tmp', area);
+      own(area, join(hidden, 'cookie'), 'cookie\n');
+      const planted = join(area.home, 'planted');
+      mkdirSync(planted);
+      own(area, join(planted, '.git'), `gitdir: ${hidden}\n`);
+      const look = ['run', '--rm', '--net', 'off', '--', 'cat', join(hidden, 'cookie')];
+
+      expect(await area.cli(look, { cwd: planted })).toMatchObject({ status: 1, stdout: '' });
+      for (const name of ['objects', 'refs']) mkdirSync(join(hidden, name));
+      own(area, join(hidden, 'HEAD'), 'ref: refs/heads/main\n');
+      expect(await area.cli(look, { cwd: planted })).toMatchObject({ status: 0, stdout: 'cookie\n' });
+    });
+
     gated.test('hides a path, hands one in, lets one through', async () => {
       const secret = join(area.home, 'secret');
       own(area, secret, 'key\n');
