@@ -13,7 +13,7 @@ import { provenBefore } from './clock.js';
 import { judgeConflicts, knownOf, type Known } from './conflict.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
-import { weightOf, type Crowd } from './crowd.js';
+import { pathAt, weightOf, type Crowd } from './crowd.js';
 import { membersOf } from './crowding.js';
 import { throughLink } from './hostlink.js';
 import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './hidden.js';
@@ -60,6 +60,17 @@ export type Look = NonNullable<ScanInput['look']>;
 export function changesOf(store: Store, record: SandboxRecord, look: Look = 'no'): Change[] {
   optimiseLate();
   return allOf(scanOf(store, record, blindnessOf(record), { look })).changes;
+}
+
+/** The paths that `changesOf` tells. */
+export function changedPaths(store: Store, record: SandboxRecord): Bytes[] {
+  optimiseLate();
+  const paths: Bytes[] = [];
+  for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', crowds: 'usual' })) {
+    for (const { path } of changes) paths.push(path);
+    for (const crowd of crowds) for (const at of crowd.at) paths.push(pathAt(crowd, at));
+  }
+  return paths;
 }
 
 /** How many of each kind `changesOf` tells. */

@@ -3,7 +3,7 @@ import { fromText, isText, toBuffer, toText, type Bytes } from '../bytes.js';
 import type { Change, JudgedChange } from '../changes/change.js';
 import { hunkFileOf } from '../changes/compose.js';
 import { weightOf } from '../changes/crowd.js';
-import { changesOf, countKinds, gather, type Gathered } from '../changes/gather.js';
+import { changedPaths, changesOf, countKinds, gather, type Gathered } from '../changes/gather.js';
 import { wholeDigest } from '../changes/offer.js';
 import { filterChanges } from '../changes/words.js';
 import { diffJson } from '../render/json.js';
@@ -46,9 +46,9 @@ export default class Diff extends AgentfwCommand {
     this.sayState(record);
     // Names need no contents: that is ten times as fast.
     if (flags['name-only'] === true && flags.json !== true && flags.class === undefined && flags.conflicts !== true) {
-      const changes = this.named(changesOf(store, record), resolved);
-      this.names(changes.map(({ path }) => path).sort());
-      return flags['exit-code'] === true && changes.length > 0 ? 1 : 0;
+      const paths = resolved.paths.length === 0 ? changedPaths(store, record) : this.named(changesOf(store, record), resolved).map(({ path }) => path);
+      this.names(paths.sort());
+      return flags['exit-code'] === true && paths.length > 0 ? 1 : 0;
     }
     const counts = flags.stat === true || flags.json === true;
     const crowds = flags.stat === true && flags.json !== true && resolved.paths.length === 0;

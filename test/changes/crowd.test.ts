@@ -9,7 +9,7 @@ import type { JudgedChange } from '../../src/changes/change.js';
 import { weightOf } from '../../src/changes/crowd.js';
 import { membersOf } from '../../src/changes/crowding.js';
 import { frameOf } from '../../src/changes/frames.js';
-import { changesOf, countChanges, countKinds, gather, hasChanges, someChange, type Gathered, type Question } from '../../src/changes/gather.js';
+import { changedPaths, changesOf, countChanges, countKinds, gather, hasChanges, someChange, type Gathered, type Question } from '../../src/changes/gather.js';
 import { native } from '../../src/kernel/native.js';
 import { AT_FDCWD } from '../../src/kernel/kernel.js';
 import type { SandboxRecord } from '../../src/sandbox/sandbox.js';
@@ -157,6 +157,7 @@ function expectSame(store: Store, record: SandboxRecord): number {
     expect(countKinds(crowded.shown)).toEqual(countKinds(single.shown));
     const changes = changesOf(store, record);
     expect(countChanges(store, record)).toEqual(countKinds(changes));
+    expect(changedPaths(store, record).sort()).toEqual(changes.map(({ path }) => path).sort());
     expect(hasChanges(store, record)).toBe(changes.length > 0);
     for (const one of ['f2.js', 'f9.js']) expect(someChange(store, record, isNamed(one))).toBe(changes.some(isNamed(one).of));
     return crowded.shown.reduce((sum, change) => sum + weightOf(change) - 1, 0);
