@@ -15,6 +15,7 @@ import { keepCopy, linkFor, roomFor, stage, type Staging } from './stage.js';
 import { dirOf, identOf, isWhiteout, type Place, type Step, type Steps, type Unmark } from './step.js';
 import { oldPlace, StepTable, stepsWhere } from './step-table.js';
 import { metaFor } from './stepmeta.js';
+import { mayBeIndex } from './touched-index.js';
 import { findMarked } from './unmark.js';
 
 export interface Prepared {
@@ -101,6 +102,10 @@ export function prepare(preparing: Preparing, methods: Methods): Prepared {
 
 function prepared(staging: Staging, method: Method): Step | null {
   try {
+    if (isLockedByGit(staging, method.draft)) {
+      staging.refused.push(refused(method.draft, 'failed', { text: 'git is at work in the repository: if it is not, remove index.lock beside it' }));
+      return null;
+    }
     return lending(staging.rooms, [method.draft.source], () => stepFor(staging, method));
   } catch (error) {
     if (isMachineError(error)) throw error;
@@ -112,6 +117,12 @@ function prepared(staging: Staging, method: Method): Step | null {
     );
     return null;
   }
+}
+
+/** A git command will put its own index there when it is done, whatever lands meanwhile. */
+function isLockedByGit({ rooms }: Staging, { act, host }: Draft): boolean {
+  if (act === 'drop' || !mayBeIndex(host.path) || !dirOf(host.path).includes('.git')) return false;
+  return statPlace(rooms, { root: host.root, path: `${host.path}.lock` as Bytes }) !== null;
 }
 
 /** Groups of which a step was refused. */

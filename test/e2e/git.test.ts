@@ -53,6 +53,22 @@ for (const identity of identities()) {
       expect((await host('git log --format=%s')).split('\n')).toEqual(['two', 'agent', 'one', '']);
     });
 
+    test('while the host\'s git holds the index, it stays in the sandbox with its branch; an undo waits likewise', async () => {
+      await agent(AGENT, '--tag', 'box');
+      await host('touch .git/index.lock');
+
+      expect(refused(await land())).toMatchObject({ '.git/index': 'failed', '.git/HEAD': 'with' });
+      expect((await host('git symbolic-ref HEAD; git fsck --no-dangling 2>&1; git diff --cached'))).toBe('refs/heads/main\n');
+      await host('rm .git/index.lock');
+      expect(refused(await land())).toEqual({});
+      expect(await sound()).toBe('## work\n');
+
+      await host('touch .git/index.lock');
+      expect((await area.cli(['undo'])).stderr).toContain('git is at work in the repository');
+      await host('rm .git/index.lock');
+      expect(await sound()).toBe('## work\n');
+    });
+
     test('a repository that landed whole goes on in the same way', async () => {
       await agent('git init -q new; cd new; echo a >a; git add .; git commit -qm one', '--tag', 'box');
       expect(refused(await land('--accept-control', 'new'))).toEqual({});
