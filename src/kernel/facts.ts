@@ -53,7 +53,8 @@ export function boundSockets(): Bytes[] {
 
 /** The beginning of a regular file, for `#!` lines and git's pointer files; null when it can't be read. */
 export function readStart(path: Bytes, bytes: number): Bytes | null {
-  if (statOf(path)?.type !== 'file') return null;
+  // The path may come from a file of anybody's: too long, or through what is no directory.
+  if (attempt(() => statOf(path))?.type !== 'file') return null;
   // An agent's program may have hundreds of megabytes.
   return attempt(() => {
     const fd = openSync(toBuffer(path), constants.O_RDONLY | constants.O_NONBLOCK);

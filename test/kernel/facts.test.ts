@@ -20,5 +20,5 @@ test('of a short one all is read, and of what is no file nothing', () => {
   execFileSync('mkfifo', [`${dir}/fifo`]);
 
   expect(readStart(`${dir}/short` as Bytes, 256)).toBe('#!x');
-  for (const name of ['fifo', 'none', '']) expect(readStart(`${dir}/${name}` as Bytes, 256)).toBeNull();
+  for (const name of ['fifo', 'none', '', 'short/below', 'long'.repeat(1000)]) expect(readStart(`${dir}/${name}` as Bytes, 256)).toBeNull();
 });
