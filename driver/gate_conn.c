@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "gate_core.h"
 #include "gate_addr.h"
+#include "gate_fd.h"
 
 #include <errno.h>
 #include <linux/netfilter_ipv4.h>
@@ -90,15 +91,13 @@ static void report_close(struct core *g, const struct conn *c)
 	chan_tell(g, &w);
 }
 
+/* Without a word to the kernel it is a reset: fd_reset_at_end. */
 static void close_side(struct side *s, bool reset)
 {
-	struct linger rst = { .l_onoff = 1 };
-
 	if (s->src.fd < 0)
 		return;
-	if (reset)
-		(void)setsockopt(s->src.fd, SOL_SOCKET, SO_LINGER, &rst,
-				 sizeof(rst));
+	if (!reset)
+		(void)fd_reset_at_end(s->src.fd, 0);
 	close(s->src.fd);
 	s->src.fd = -1;
 }

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "gate_core.h"
+#include "gate_fd.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -36,6 +37,7 @@ static int dial_with(struct core *g, struct conn *c, int fd)
 
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0 ||
+	    fd_reset_at_end(fd, 1) < 0 ||
 	    (connect(fd, (const struct sockaddr *)to, size_of(to)) < 0 &&
 	     errno != EINPROGRESS)) {
 		err = errno;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "gate_dns.h"
 #include "gate_addr.h"
+#include "gate_fd.h"
 
 #include <errno.h>
 #include <string.h>
@@ -141,7 +142,7 @@ void dns_tcp_new(struct core *g, int fd)
 {
 	struct dns_session *s = session_by_id(g, 0);
 
-	if (!s) {
+	if (!s || fd_reset_at_end(fd, 0) < 0) {
 		close(fd);
 		return;
 	}

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "gate_core.h"
 #include "gate_addr.h"
+#include "gate_fd.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -96,7 +97,7 @@ static int host_listener(const char *addr, uint16_t port, int *out,
 		return errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-	    bind(fd, sa, len) < 0 || listen(fd, 128) < 0 ||
+	    fd_reset_at_end(fd, 1) < 0 || bind(fd, sa, len) < 0 || listen(fd, 128) < 0 ||
 	    getsockname(fd, sa, &len) < 0) {
 		int err = errno;
 

@@ -118,6 +118,13 @@ int fd_detach_stdio(int debug)
 	return err;
 }
 
+int fd_reset_at_end(int sock, int on)
+{
+	struct linger l = { .l_onoff = on };
+
+	return setsockopt(sock, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
 int fd_die_with(pid_t parent)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)

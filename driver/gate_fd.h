@@ -23,6 +23,13 @@ int fd_close_except(int *keep, size_t n);
 /* /dev/null as 0, 1 and 2, or debug as 2. */
 int fd_detach_stdio(int debug);
 
+/*
+ * Whatever closes the socket from here on, a SIGKILL as well, is a reset to
+ * the peer: an end that only looks like one is never its. Off: a clean end.
+ * A listener's connections inherit it.
+ */
+int fd_reset_at_end(int sock, int on);
+
 /* Dies with the parent, at once if it is gone already. */
 int fd_die_with(pid_t parent);
 

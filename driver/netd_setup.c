@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "netd.h"
 #include "gate_addr.h"
+#include "gate_fd.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -95,9 +96,10 @@ static int dual_stack(int type, uint16_t port, int transparent)
 
 static int make_listening(int fd)
 {
-	/* Accepted sockets inherit both. */
+	/* Accepted sockets inherit all of it. */
 	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0 ||
 	    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) < 0 ||
+	    fd_reset_at_end(fd, 1) < 0 ||
 	    listen(fd, 4096) < 0)
 		return -1;
 	return fd;

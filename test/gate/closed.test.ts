@@ -50,6 +50,30 @@ describe('NT26, RS02 fails closed', () => {
     run.channel.close();
   });
 
+  test.each(['gate', 'netd', 'supervisor'] as const)('what is cut by the end of the %s is a reset to both sides, and no end of data', async (who) => {
+    let ended = '';
+    const server = await listen((socket) => {
+      socket.write('half of it');
+      socket.on('end', () => (ended = 'a clean end')).on('error', ({ message }) => (ended = message));
+    });
+    const client = python(`import socket
+s=socket.create_connection(("ok.test",7),60); s.sendall(b"half of it"); s.recv(99); print("up",flush=True)
+try: print("clean" if s.recv(9)==b"" else "data",flush=True)
+except OSError: print("reset",flush=True)`);
+    const run = await startBehindGate(client, { conn: () => ({ addrs: ['127.0.0.1'], port: server.port }) });
+    await new Promise((resolve) => run.child.stdout!.once('data', resolve));
+
+    if (who === 'supervisor') run.channel.close();
+    else process.kill(run.pids[who], 'SIGKILL');
+    const { out } = await run.done;
+    await expect.poll(() => ended).toContain('ECONNRESET');
+    await server.close();
+
+    // It may have ended with its tree before it could say so.
+    expect(['up\n', 'up\nreset\n']).toContain(out);
+    run.channel.close();
+  });
+
   test('a message that is no message ends the gate', async () => {
     const run = await startBehindGate(sh('sleep 30'), {});
 
