@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import { joinBytes } from '../bytes.js';
-import { bytesField, objectField, textField, wordField, type Fields } from '../fields.js';
+import { joinBytes, toText } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
+import { bytesField, FieldError, numberField, objectField, textField, wordField, type Fields } from '../fields.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { withCommitLock } from './commit-lock.js';
@@ -74,14 +75,40 @@ function undoneBy(newestFirst: readonly Plain[]): Map<string, Plain> {
   return undone;
 }
 
-function infoOf({ kernel, stateDir }: StoreContext, id: Bytes): Plain | null {
-  const dir = commitDir(stateDir, id);
-  const text = readWhole(kernel, joinBytes(dir, RESULT));
-  if (text !== null) return resultInfo(objectField(JSON.parse(text.toString('utf8')), 'result'));
-  const header = readHeader(kernel, dir);
-  if (header === null) return null;
+/** A damaged result is no loss: the journal has the same, but for what was refused, which an undo finds out by itself. */
+function infoOf(ctx: StoreContext, id: Bytes): Plain | null {
+  const dir = commitDir(ctx.stateDir, id);
+  const text = readWhole(ctx.kernel, joinBytes(dir, RESULT));
+  const info = text === null ? null : sound(() => resultInfo(resultFields(text)));
+  if (info?.id === id) return info;
+  const header = readHeader(ctx.kernel, dir);
+  if (header === null) {
+    if (text === null) return null;
+    throw new AgentfwError('AFW_COMMIT_BROKEN', `The record of commit ${id} can't be read, nor can its journal.`, { hint: `Move ${toText(dir)} away: what it replaced is in there` });
+  }
   const { tag, created, note, counts, digest, undoes } = header;
-  return { id, tag, created, note, counts, digest, undoes, state: 'unfinished', kept: null, refused: [] };
+  return { id, tag, created, note, counts, digest, undoes, state: text === null ? 'unfinished' : 'landed', kept: null, refused: [] };
+}
+
+/** Null for what is damaged. */
+function sound<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof FieldError || error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+function resultFields(text: Buffer): Fields {
+  return objectField(JSON.parse(text.toString('utf8')), 'result');
+}
+
+const KINDS = ['add', 'modify', 'delete', 'type', 'metadata'] as const;
+
+function countsField(value: unknown): Counts {
+  const fields = objectField(value, 'counts');
+  return Object.fromEntries(KINDS.map((kind) => [kind, numberField(fields[kind], kind)])) as unknown as Counts;
 }
 
 function resultInfo(fields: Fields): Plain {
@@ -90,7 +117,7 @@ function resultInfo(fields: Fields): Plain {
     tag: textField(fields['tag'], 'tag'),
     created: textField(fields['created'], 'created'),
     note: fields['note'] === null ? null : textField(fields['note'], 'note'),
-    counts: fields['counts'] as Counts,
+    counts: countsField(fields['counts']),
     digest: textField(fields['digest'], 'digest'),
     undoes: fields['undoes'] === null ? null : textField(fields['undoes'], 'undoes'),
     state: fields['pruned'] === true ? 'pruned' : wordField(fields['state'], 'state', ['landed', 'rolled-back']),
@@ -102,7 +129,10 @@ function resultInfo(fields: Fields): Plain {
 /** What the git indexes that a commit landed say; none of an older store's. */
 export function meaningsOf({ kernel, stateDir }: StoreContext, id: string): Meanings {
   const text = readWhole(kernel, joinBytes(commitDir(stateDir, id as Bytes), RESULT));
-  const indexes = text === null ? undefined : objectField(JSON.parse(text.toString('utf8')), 'result')['indexes'];
+  return (text === null ? null : sound(() => indexesIn(resultFields(text)))) ?? new Map<Bytes, string>();
+}
+
+function indexesIn({ indexes }: Fields): Meanings {
   const meanings: Meanings = new Map();
   for (const one of Array.isArray(indexes) ? indexes : []) {
     const fields = objectField(one, 'index');
@@ -175,7 +205,7 @@ function pruneOne(ctx: StoreContext, id: string): void {
   const main = commitDir(stateDir, id);
   const text = readWhole(kernel, joinBytes(main, RESULT));
   if (text === null) return;
-  const fields = objectField(JSON.parse(text.toString('utf8')), 'result');
+  const fields = sound(() => (resultInfo(resultFields(text)).id === id ? resultFields(text) : null)) ?? { version: 1, error: null, ...infoOf(ctx, id as Bytes) };
   replaceFile(kernel, joinBytes(main, RESULT), `${JSON.stringify({ ...fields, pruned: true })}\n`);
   for (const dir of vaultsOf(ctx, id)) if (dir !== main) removeVault(kernel, dir);
   removeIn(kernel, main, (name) => name !== RESULT && name !== JOURNAL);

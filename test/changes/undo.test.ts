@@ -228,6 +228,24 @@ describe('the list of commits', () => {
     expect(oldest).toMatchObject({ id: first.id, undoes: null, undoneBy: undone.id, counts: { modify: 1, delete: 1 } });
     expect(newest?.bytes).toBeGreaterThan(0);
   });
+  test('a damaged record hides no commit and stops no command: the journal says the same', () => {
+    sh(world, 'echo a >$H/a; echo A >$U/a');
+    const { id } = commit(world);
+    const file = join(world.state, 'commits', id as string, 'result.json');
+    const whole = readFileSync(file, 'utf8');
+
+    for (const text of ['', whole.slice(0, 40), '[]', '{}', whole.replace('"counts":{', '"counts":null,"x":{'), whole.replace('"refused":[]', '"refused":[1]')]) {
+      expect(text).not.toBe(whole);
+      writeFileSync(file, text);
+      expect(listCommits(world.ctx)).toMatchObject([{ id, tag: 'box', state: 'landed', counts: { modify: 1 } }]);
+    }
+    expect(pruneCommits(world.ctx, { olderThanMs: 0, maxBytes: null, dryRun: true })).toMatchObject([{ id }]);
+    expect(undoCommit(world.ctx, id)).toMatchObject({ state: 'landed', refused: [] });
+    expect(readFileSync(join(world.host, 'a'), 'utf8')).toBe('a\n');
+    // It was taken back: once pruned it says so, whatever was in its place.
+    expect(pruneCommits(world.ctx, { olderThanMs: -1000, maxBytes: null, dryRun: false })).toHaveLength(2);
+    expect(listCommits(world.ctx).map(({ state }) => state)).toEqual(['pruned', 'pruned']);
+  });
   test('pruning by age and by size drops what is kept, not the record, and brings nothing back (E115)', () => {
     for (const name of ['a', 'b', 'c']) {
       sh(world, `head -c 100000 /dev/zero >$H/${name}; wh $U/${name}`);
