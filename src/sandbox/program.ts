@@ -9,6 +9,8 @@ export function programPaths(word: Bytes, cwd: Bytes, searchPath: string): reado
   let next = lookUp(word, cwd, searchPath);
   for (let depth = 0; next !== null && depth < 4; depth += 1) {
     const real = hostFacts.realpath(next);
+    // The script may have come from anywhere: what it names is shown only if it can be run.
+    if (depth > 0 && !isProgram(real)) break;
     found.add(next);
     if (real === null) break;
     found.add(real);
@@ -28,10 +30,13 @@ function lookUp(word: Bytes, cwd: Bytes, searchPath: string): Bytes | null {
   if (word.includes('/')) return absolute(word, cwd);
   for (const dir of searchPath.split(':')) {
     const path = joinBytes(absolute(fromText(dir), cwd), word);
-    const real = hostFacts.realpath(path);
-    if (real !== null && hostFacts.lstat(real)?.type === 'file' && hostFacts.searchable(real)) return path;
+    if (isProgram(hostFacts.realpath(path))) return path;
   }
   return null;
+}
+
+function isProgram(real: Bytes | null): boolean {
+  return real !== null && hostFacts.lstat(real)?.type === 'file' && hostFacts.searchable(real);
 }
 
 /** Normalized as text; the symlinks on the way stay. */
