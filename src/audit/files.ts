@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import { joinBytes } from '../bytes.js';
+import { joinBytes, toText } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { objectField, numberField, textField } from '../fields.js';
 import type { AuditHead } from './chain.js';
-import { newKey } from './chain.js';
+import { newKey, publicKeyOf } from './chain.js';
 
 /** `audit.jsonl` is written; full ones are `audit.1.jsonl`, `audit.2.jsonl`, … in order. */
 export const CURRENT = 'audit.jsonl' as Bytes;
@@ -47,8 +48,17 @@ export function writeHead(kernel: Kernel, dir: Bytes, head: AuditHead): void {
 export function userKey(kernel: Kernel, store: Bytes): string {
   const file = joinBytes(store, KEY);
   const found = readWhole(kernel, file);
-  if (found !== null) return found.toString('utf8');
+  if (found !== null) return sound(file, found.toString('utf8'));
   const made = newKey();
   replaceFile(kernel, file, made);
   return made;
+}
+
+function sound(file: Bytes, key: string): string {
+  try {
+    publicKeyOf(key);
+    return key;
+  } catch (error) {
+    throw new AgentfwError('AFW_AUDIT_KEY', `The key that signs the audit logs is damaged: ${toText(file)}`, { cause: error, hint: 'Put that file aside, the next command makes another. `agentfw log verify` will say of earlier logs that the end is not signed by your key' });
+  }
 }

@@ -2,7 +2,7 @@ import type { Bytes } from '../bytes.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { hasSandbox, lockCommit, lockRunning, readRecord, writeRecord, type Lock, type Store } from '../sandbox/store.js';
 import { freezerOf, type Freezer } from '../sandbox/still.js';
-import { recordEffect } from '../sandbox/trail.js';
+import { checkTrail, recordEffect } from '../sandbox/trail.js';
 import { commitContextOf } from './context.js';
 import { changeRecords, effectOf, recoverRecorded } from './effects.js';
 import { applyPlan, type Box, type CommitInfo, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
@@ -93,6 +93,7 @@ export interface Landing {
 export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks: Hooks, { as = 'commit', ruleOf }: Landing = {}): CommitResult {
   const keep = keepOf(store.context.env);
   refuseBeyondMemory(plan);
+  checkTrail(store);
   const result = applyPlan(commitContextOf(store, record), plan, hooks);
   if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) }, ...changeRecords(result, ruleOf));
   if (result.state === 'landed' && record.state !== 'running' && !hasChanges(store, record)) writeRecord(store, { ...record, state: 'committed' });

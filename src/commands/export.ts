@@ -15,7 +15,7 @@ import { summarise } from '../render/summary.js';
 import { absolutePath, refuseMistyped, resolveTag } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
-import { recordEffect } from '../sandbox/trail.js';
+import { checkTrail, recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
 import { bytesJson } from '../ui/record.js';
@@ -45,6 +45,7 @@ export default class Export extends AgentfwCommand {
     if (flags.output === '-' && flags.json === true) throw usageError('--json and the product can’t both go to stdout.', 'Write to a file: -o FILE');
     if (flags.output === '-' && this.printer.screen && format !== 'json' && format !== 'patch') throw usageError('An archive is nothing for a terminal.', 'Write to a file: -o FILE');
     const store = await this.store();
+    checkTrail(store);
     const resolved = resolveTag(store, wordsOf(line), { certain: false });
     const { record, paths } = resolved;
     const gathered = gather(store, record);

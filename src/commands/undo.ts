@@ -5,7 +5,7 @@ import { commitStatus, listCommits, undoCommit, type Box, type CommitInfo, type 
 import { keepOf, keepWithin } from '../changes/keep.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { toText } from '../bytes.js';
-import { recordEffect } from '../sandbox/trail.js';
+import { checkTrail, recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { resultJson, sayRecovered, sayResult, total } from '../ui/commits.js';
 import { progressOn } from '../ui/progress.js';
@@ -25,6 +25,7 @@ export default class Undo extends AgentfwCommand {
     const [id, ...rest] = [...words, ...after];
     if (rest.length > 0) throw usageError('Expected one commit.', 'List them: agentfw log --commits');
     const store = await this.store();
+    checkTrail(store);
     const context = storeContextOf(store);
     const keep = keepOf(store.context.env);
     sayRecovered(this.printer, recoverRecorded(store));

@@ -28,6 +28,7 @@ const NETWORK: ReadonlySet<string> = new Set(['conn', 'first', 'udp', 'dns']);
 
 /** Opens the log and says what begins, under which policy, before anything of it does. */
 export function openTrail(store: Store, record: SandboxRecord, policy: { readonly digest: string; readonly profile: string; readonly full: Audits }): Trail {
+  checkTrail(store);
   const log = auditOf(store, record.tag, policy.digest, policy.full);
   let refused = 0;
   const count = ({ verdict, kind }: AuditEvent): void => {
@@ -71,6 +72,11 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
     },
     leave: audit.leave,
   };
+}
+
+/** Before something that is recorded happens: a key that can't sign is no reason to find out afterwards. */
+export function checkTrail(store: Store): void {
+  userKey(store.kernel, store.dir);
 }
 
 /** Records what a command does to a sandbox, or did to what is in it. Nothing where it has gone. */

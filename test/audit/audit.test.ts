@@ -385,6 +385,13 @@ test('the user key is made once, private', () => {
   expect(statSync(join(dir, 'audit-key.pem')).mode & 0o777).toBe(0o600);
 });
 
+test('a damaged user key is named, with what to do', () => {
+  const file = join(dir, 'audit-key.pem');
+  writeFileSync(file, userKey(kernel, fromText(dir)).slice(0, 60));
+
+  expect(() => userKey(kernel, fromText(dir))).toThrow(`The key that signs the audit logs is damaged: ${file}`);
+});
+
 test('docs/audit.schema.json is what the code means', async () => {
   const schema = `${JSON.stringify(z.toJSONSchema(auditRecordSchema), null, 2)}\n`;
 

@@ -45,6 +45,25 @@ for (const identity of identities()) {
       expect(await verified('reach')).toMatchObject({ ok: true, end: 'signed' });
     });
 
+    gated.test('a damaged key stops what would be recorded before it happens', async () => {
+      await run('key', ['--net', 'off'], 'sh', '-c', 'echo a >of-the-agent');
+      const key = join(area.state, 'audit-key.pem');
+      const whole = readFileSync(key);
+      writeFileSync(key, whole.subarray(0, 60));
+      try {
+        for (const words of [['commit', 'key', '--yes'], ['run', '--net', 'off', '--', 'true'], ['export', 'key', '--format', 'patch', '-o', '-']]) {
+          const { stderr, status } = await area.cli(words);
+          expect(stderr).toContain(`The key that signs the audit logs is damaged: ${key}`);
+          expect(stderr).toContain('Hint: Put that file aside');
+          expect(status).toBe(words[0] === 'run' ? 125 : 1);
+        }
+        expect(existsSync(join(area.project, 'of-the-agent'))).toBe(false);
+      } finally {
+        writeFileSync(key, whole);
+      }
+      expect((await area.cli(['commit', 'key', '--yes'])).status).toBe(0);
+    });
+
     gated.test('an edited, removed or moved record is named by its index, a cut end is found, a forged one is no end (AU02)', async () => {
       await run('chain', ['--net', 'off'], 'true');
       const whole = readFileSync(file('chain'), 'utf8');
