@@ -1,4 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -18,10 +19,18 @@ afterAll(() => rmSync(dirname(runner), { recursive: true, force: true }));
 beforeEach(() => {
   world = makeWorld();
 });
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
+afterEach(async () => {
+  // One that still writes would have its directory again.
+  await Promise.all(children.splice(0).map(ended));
   world.remove();
 });
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const end = once(child, 'exit');
+  child.kill('SIGKILL');
+  await end;
+}
 
 /** Another process that holds a lock, and is killed once somebody waits for it: `letGo`. */
 async function hold(file: string): Promise<{ readonly letGo: () => void }> {
