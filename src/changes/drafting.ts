@@ -13,6 +13,8 @@ export interface Drafting {
   readonly composed: ReadonlyMap<Bytes, Composed>;
   readonly groups: ReadonlyMap<Bytes, number>;
   readonly live: boolean;
+  /** see `partedIn` */
+  readonly parted: ReadonlySet<Bytes>;
 }
 
 export interface DraftOptions {
@@ -33,7 +35,7 @@ export function draftOf(drafting: Drafting, change: JudgedChange, options: Draft
   const layer = positionOf(drafting, change);
   const fact = drafting.facts[layer] as LayerFacts;
   const composed = drafting.composed.get(change.path) ?? null;
-  const act = options.act ?? actOf(change);
+  const act = options.act ?? actIn(drafting, change);
   const moves =
     fact.movable && !drafting.live && composed === null && options.inOpen !== true && options.whole !== false &&
     (act === 'place' || act === 'swap' || act === 'take');
@@ -161,6 +163,33 @@ function metaOf({ meta, base }: Change, composed: Composed | null): Change['meta
   if (own === undefined || base === null) return meta;
   const isOwner = own.uid !== base.uid || own.gid !== base.gid;
   return meta.filter((part) => (part === 'mode' ? own.mode !== base.mode : part === 'owner' && isOwner));
+}
+
+/** As `actOf` says, but for names of one file that the agent gave different contents. */
+export function actIn({ parted }: Pick<Drafting, 'parted'>, change: Change): Act {
+  return parted.has(change.path) ? 'swap' : actOf(change);
+}
+
+/**
+ * Names of one file of the host that are several files in the layer, where a copy parts
+ * them: written in place (I12) the last one would win over the others.
+ */
+export function partedIn(changes: readonly Change[]): ReadonlySet<Bytes> {
+  const files = new Map<string, Change[]>();
+  for (const change of changes) {
+    const { base, upper, at } = change;
+    if (base === null || upper === null || base.nlink < 2 || !isFile(base.mode) || !isFile(upper.mode)) continue;
+    const key = `${at.layer}/${base.ino}`;
+    const names = files.get(key);
+    if (names === undefined) files.set(key, [change]);
+    else names.push(change);
+  }
+  const parted = new Set<Bytes>();
+  for (const names of files.values()) {
+    if (new Set(names.map(({ upper }) => upper?.ino)).size < 2) continue;
+    for (const { path, kind } of names) if (kind !== 'metadata') parted.add(path);
+  }
+  return parted;
 }
 
 export function actOf(change: Change): Act {

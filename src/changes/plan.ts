@@ -4,7 +4,7 @@ import { anchored } from './anchors.js';
 import type { Change, JudgedChange } from './change.js';
 import { digestOf } from './digest.js';
 import { copied, type Composed, type Draft, type Plan } from './draft.js';
-import { actOf, draftOf, relativeTo, treeEntries, type Drafting } from './drafting.js';
+import { actIn, draftOf, partedIn, relativeTo, treeEntries, type Drafting } from './drafting.js';
 import { holdsMore, isBelow, isHosts, isTop, outermost, stillUsed, takeBoth, undroppable, withoutInner } from './drops.js';
 import type { LayerFacts } from './facts.js';
 import { withoutNeeded } from './git-needs.js';
@@ -87,6 +87,7 @@ function start(input: CommitInput): Planning {
     positions: new Map(facts.map((fact, index) => [fact.layer, index])),
     facts,
     live: options.live,
+    parted: partedIn(input.changes),
     composed: input.composed ?? new Map(),
     groups,
   };
@@ -277,7 +278,7 @@ function isLinkNow(planning: Planning, { link, implied, path }: JudgedChange): b
   if (link === undefined || implied || planning.composed.has(path)) return false;
   if (link.same) return true;
   const file = planning.input.changes.find((change) => change.path === link.path);
-  return file !== undefined && lands(planning, file) && !isDropped(planning, file) && ['meta', 'write'].includes(actOf(file));
+  return file !== undefined && lands(planning, file) && !isDropped(planning, file) && ['meta', 'write'].includes(actIn(planning, file));
 }
 
 function planSingle(planning: Planning, change: JudgedChange): void {

@@ -9,6 +9,7 @@ import { AT_FDCWD, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { look } from '../crash/look.js';
 import { needs } from '../helpers/needs.js';
+import { undoCommit } from '../../src/changes/undo.js';
 import { at, changesIn, commit, contextFor, makeWorld, picture, planOf, sh, singleCalls, type World } from './world.js';
 
 let world: World;
@@ -183,6 +184,19 @@ for top in sys.argv[1:]:
     const depth = execFileSync('find', [world.host, '-name', 'f', '-printf', '%d']).toString();
     expect(depth).toBe('4001');
     execFileSync('rm', ['-rf', join(world.host, 'd'), join(world.state, 'commits')]);
+  });
+  test('names of one host file that the agent gave different contents land with these, and an undo makes them one again (I12)', () => {
+    sh(world, 'echo 1 >$H/a; for n in b c d; do ln $H/a $H/$n; done; echo A >$U/a; echo B >$U/b; echo 1 >$U/c; chmod 600 $U/c');
+    const old = picture(world.host);
+
+    expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+    const own = (text: string): string => Buffer.from(text).toString('base64');
+    expect(picture(world.host)).toMatch(new RegExp(`/a 644 x\\d ${own('A\n')}\n/b 644 x\\d ${own('B\n')}\n/c 600 x\\d ${own('1\n')}\n/d 600 x\\d ${own('1\n')}$`));
+    expect(changesIn(world)).toEqual([]);
+
+    expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+    expect(picture(world.host).replace(/x\d/g, 'x')).toBe(old.replace(/x\d/g, 'x'));
+    expect(sh(world, 'stat -c %i $H/? | sort -u | wc -l')).toBe('1\n');
   });
   test("a host file with several names keeps them, and its old content (I12, CW19)", () => {
     sh(world, 'echo old >$H/a; ln $H/a $H/b; echo new, longer >$U/a; chmod 600 $U/a');
