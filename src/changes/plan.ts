@@ -1,5 +1,4 @@
-import type { Bytes } from '../bytes.js';
-import { parentOf, toText } from '../bytes.js';
+import { parentOf, toText, type Bytes } from '../bytes.js';
 import { anchored } from './anchors.js';
 import type { Change, JudgedChange } from './change.js';
 import { digestOf } from './digest.js';
