@@ -172,13 +172,14 @@ export function actIn({ parted }: Pick<Drafting, 'parted'>, change: Change): Act
 
 /**
  * Names of one file of the host that are several files in the layer, where a copy parts
- * them: written in place (I12) the last one would win over the others.
+ * them: written in place (I12) the last one would win over the others. So it is beside a name
+ * that goes: what is taken away must stay what it was.
  */
 export function partedIn(changes: readonly Change[]): ReadonlySet<Bytes> {
   const files = new Map<string, Change[]>();
   for (const change of changes) {
     const { base, upper, at } = change;
-    if (base === null || upper === null || base.nlink < 2 || !isFile(base.mode) || !isFile(upper.mode)) continue;
+    if (base === null || base.nlink < 2 || !isFile(base.mode) || (upper !== null && !isFile(upper.mode))) continue;
     const key = `${at.layer}/${base.ino}`;
     const names = files.get(key);
     if (names === undefined) files.set(key, [change]);
@@ -187,7 +188,7 @@ export function partedIn(changes: readonly Change[]): ReadonlySet<Bytes> {
   const parted = new Set<Bytes>();
   for (const names of files.values()) {
     if (new Set(names.map(({ upper }) => upper?.ino)).size < 2) continue;
-    for (const { path, kind } of names) if (kind !== 'metadata') parted.add(path);
+    for (const { path, kind, upper } of names) if (upper !== null && kind !== 'metadata') parted.add(path);
   }
   return parted;
 }

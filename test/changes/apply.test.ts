@@ -198,6 +198,15 @@ for top in sys.argv[1:]:
     expect(picture(world.host).replace(/x\d/g, 'x')).toBe(old.replace(/x\d/g, 'x'));
     expect(sh(world, 'stat -c %i $H/? | sort -u | wc -l')).toBe('1\n');
   });
+  test('a name that goes beside one that is written leaves nothing in the layer (I9)', () => {
+    sh(world, 'echo 1 >$H/a; ln $H/a $H/b; ln $H/a $H/c; echo A >$U/a; wh $U/b');
+
+    expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+    expect(changesIn(world)).toEqual([]);
+    expect(sh(world, 'cd $H; ls; cat a c; ls $U')).toBe('a\nc\nA\n1\n');
+    expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+    expect(sh(world, 'cd $H; cat a b c; stat -c %i a b c | sort -u | wc -l')).toBe('1\n1\n1\n1\n');
+  });
   test("a host file with several names keeps them, and its old content (I12, CW19)", () => {
     sh(world, 'echo old >$H/a; ln $H/a $H/b; echo new, longer >$U/a; chmod 600 $U/a');
     const { ino } = statSync(join(world.host, 'a'));
