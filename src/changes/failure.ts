@@ -21,7 +21,7 @@ export function isMachineError(error: unknown): boolean {
 
 /** A filesystem such as ext4 has a few kilobytes for the attributes of a file, however empty the disk is. */
 function isCrowded(error: unknown): boolean {
-  return error instanceof KernelError && error.code === 'ENOSPC' && /xattr/.test(error.syscall);
+  return error instanceof KernelError && error.code === 'ENOSPC' && /^[lf]?setxattr$/.test(error.syscall);
 }
 
 const WORDS: Readonly<Record<string, string>> = {
