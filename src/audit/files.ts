@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, toText } from '../bytes.js';
-import { AgentfwError } from '../errors.js';
+import { AgentfwError, errnoOf } from '../errors.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
-import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
+import { AT_FDCWD, RENAME, type Kernel } from '../kernel/kernel.js';
 import { objectField, numberField, textField } from '../fields.js';
 import type { AuditHead } from './chain.js';
 import { newKey, publicKeyOf } from './chain.js';
@@ -44,14 +44,20 @@ export function writeHead(kernel: Kernel, dir: Bytes, head: AuditHead): void {
   replaceFile(kernel, joinBytes(dir, HEAD), `${JSON.stringify(head)}\n`);
 }
 
-/** The user's signing key in the store, made at first use. */
+/** The user's signing key in the store, made at first use: of several commands that are the first, one makes it for all. */
 export function userKey(kernel: Kernel, store: Bytes): string {
   const file = joinBytes(store, KEY);
   const found = readWhole(kernel, file);
   if (found !== null) return sound(file, found.toString('utf8'));
-  const made = newKey();
-  replaceFile(kernel, file, made);
-  return made;
+  const mine = joinBytes(store, `${KEY}.${process.pid}` as Bytes);
+  replaceFile(kernel, mine, newKey());
+  try {
+    kernel.rename(AT_FDCWD, mine, AT_FDCWD, file, RENAME.noReplace);
+  } catch (error) {
+    kernel.unlink(AT_FDCWD, mine);
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
+  return userKey(kernel, store);
 }
 
 function sound(file: Bytes, key: string): string {

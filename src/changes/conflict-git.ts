@@ -1,4 +1,6 @@
 import type { Bytes } from '../bytes.js';
+import { errnoOf } from '../errors.js';
+import type { Kernel } from '../kernel/kernel.js';
 import { readBase, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
 import { tookAway } from './epoch.js';
@@ -39,9 +41,19 @@ export function packedConflict(judging: Judging, path: Bytes, captured: Captured
   const landed = epochs.byPath.get(path)?.meaning ?? '';
   return referenceConflict({
     ...{ captured, packed, landed: landed === '' ? null : landed, tookAway: tookAway(epochs, path) },
-    capturedValue: () => (captured === null || captured.size > LONGEST_REFERENCE ? null : valueOf(readBase(rooms.kernel, sandboxDir, captured).toString('latin1'))),
+    capturedValue: () => (captured === null ? null : capturedValue(rooms.kernel, sandboxDir, captured)),
     isTouched: packed.ctimeNs >= t0 && packed.ctimeNs > (epochs.byPath.get(reference.file)?.ctimeNs ?? 0n),
   });
+}
+
+/** Null also where the captured file is gone from the store. */
+function capturedValue(kernel: Kernel, sandboxDir: Bytes, captured: CapturedBase): string | null {
+  try {
+    return captured.size > LONGEST_REFERENCE ? null : valueOf(readBase(kernel, sandboxDir, captured).toString('latin1'));
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return null;
+  }
 }
 
 /** A git index that agentfw landed, and that only `git status` wrote since. */

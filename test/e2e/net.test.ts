@@ -154,7 +154,7 @@ for (const identity of identities()) {
           const shown = JSON.parse((await area.cli(['status', tag, '--json'])).stdout || '{}') as Shown;
           return shown.gate === undefined || shown.gate === null ? undefined : shown;
         }) as Shown;
-        const pid = victim === 'supervisor' ? parentOf(driver) : victim === 'driver' ? driver : (childrenOf(driver).find((one) => one !== init) ?? 0);
+        const pid = victim === 'supervisor' ? parentOf(driver) : victim === 'driver' ? driver : (childrenOf(driver).find((one) => one !== init) ?? Number.NaN);
         process.kill(pid, 'SIGKILL');
         await child.ended;
         await eventually('the driver is gone', () => !exists(driver));
@@ -209,7 +209,8 @@ for (const identity of identities()) {
 
       gated.test('`net allow`, `deny` and `revoke` rule a running sandbox', async () => {
         const child = asking('live', `sleep 1000`);
-        await eventually('it runs', async () => (await area.cli(['net', 'allow', 'live', `nowhere.example:443`])).status === 0);
+        await eventually('it runs', async () => /"state":\s*"running"/.test((await area.cli(['status', 'live', '--json'])).stdout));
+        expect((await area.cli(['net', 'allow', 'live', `nowhere.example:443`])).status).toBe(0);
         expect((await area.cli(['status', 'live'])).stdout).toContain('allow nowhere.example:443 (net)');
         expect((await area.cli(['net', 'revoke', 'live', 'nowhere.example:443'])).status).toBe(0);
         expect((await area.cli(['net', 'revoke', 'live', 'nowhere.example:443'])).status).toBe(1);
