@@ -124,12 +124,33 @@ static enum http_result rest_char(struct http_line *l, char c)
 	return HTTP_MORE;
 }
 
+/* How many zero bytes a stream begins with, by the word: an upload may be gigabytes of them. */
+static size_t zeros(const char *data, size_t len)
+{
+	size_t n = 0;
+	unsigned long word = 0;
+
+	while (len - n >= sizeof(word)) {
+		memcpy(&word, data + n, sizeof(word));
+		if (word)
+			break;
+		n += sizeof(word);
+	}
+	return n;
+}
+
 enum http_result http_line(struct http_line *line, const char *data, size_t len)
 {
 	enum http_result r = HTTP_MORE;
 
 	for (size_t i = 0; i < len && r == HTTP_MORE; i++) {
 		if (line->part == LINE_START) {
+			size_t n = zeros(data + i, len - i);
+
+			line->nul = line->nul || n > 0;
+			i += n;
+			if (i == len)
+				break;
 			line->nul = line->nul || data[i] == '\0';
 			if (blank(data[i]) || control(data[i]))
 				continue;

@@ -61,6 +61,8 @@ print()`;
       hosts.push(request.rawHeaders.filter((_, i, all) => i % 2 === 1 && /^host$/i.test(all[i - 1] ?? '')).join(' and '));
       request.on('error', () => undefined).resume().on('end', () => response.end('heard'));
     });
+    // The gate resets what it refuses.
+    server.on('connection', (socket) => socket.on('error', () => undefined));
     server.on('clientError', (_, socket) => socket.destroy());
     server.on('connect', (request, socket) => {
       hosts.push(`CONNECT ${request.url}`);
