@@ -12,10 +12,7 @@
 
 static struct sock_filter filter[] = {
 	LOAD_CALL,
-	ALLOW(ppoll),
-#ifdef __NR_poll
-	ALLOW(poll),
-#endif
+	ALLOW_POLL,
 	ALLOW(recvmsg), ALLOW(sendto), ALLOW(accept4), ALLOW(connect),
 	ALLOW(getsockopt), ALLOW(shutdown), ALLOW(close), ALLOW(fcntl),
 	/* O_PATH alone: its descriptors can be neither read nor written, and
@@ -24,9 +21,7 @@ static struct sock_filter filter[] = {
 #ifdef __NR_newfstatat
 	ALLOW(newfstatat),
 #endif
-	ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap), ALLOW(madvise),
-	ALLOW(exit), ALLOW(exit_group), ALLOW(rt_sigreturn),
-	ALLOW(restart_syscall), ALLOW(getrandom), ALLOW(clock_gettime),
+	ALLOW_LIBRARY,
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 0, 3),
 	LOAD(ARG0),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 1),

@@ -12,19 +12,14 @@
 
 static struct sock_filter filter[] = {
 	LOAD_CALL,
-	ALLOW(ppoll),
-#ifdef __NR_poll
-	ALLOW(poll),
-#endif
+	ALLOW_POLL,
 	ALLOW(ioctl), ALLOW(process_vm_readv), ALLOW(readlinkat),
 #ifdef __NR_readlink
 	ALLOW(readlink),
 #endif
 	/* O_PATH alone: there is no call that would read a file. */
 	ALLOW(openat), ALLOW_NR(437 /* openat2 */), ALLOW(sendto),
-	ALLOW(close), ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap),
-	ALLOW(madvise), ALLOW(exit), ALLOW(exit_group), ALLOW(rt_sigreturn),
-	ALLOW(restart_syscall), ALLOW(getrandom), ALLOW(clock_gettime),
+	ALLOW(close), ALLOW_LIBRARY,
 	REFUSE,
 };
 

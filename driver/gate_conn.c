@@ -268,18 +268,23 @@ void conn_orphan(struct core *g, uint64_t id)
 		gone(g, c);
 }
 
-void conn_client(struct core *g, struct conn *c, uint32_t events)
+static void note_events(struct side *s, uint32_t events)
 {
-	struct side *s = &c->s[0];
-
-	if (c->dead)
-		return;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		s->rd = true;
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		s->hup = true;
 	if (events & EPOLLOUT)
 		s->wr = true;
+}
+
+void conn_client(struct core *g, struct conn *c, uint32_t events)
+{
+	struct side *s = &c->s[0];
+
+	if (c->dead)
+		return;
+	note_events(s, events);
 	if (c->state == CONN_ASKED)
 		asked_event(g, c, events);
 	else if (c->state == CONN_REFUSING)
@@ -310,12 +315,7 @@ void conn_upstream(struct core *g, struct conn *c, uint32_t events)
 			dial_event(g, c, events);
 		return;
 	}
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		s->rd = true;
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		s->hup = true;
-	if (events & EPOLLOUT)
-		s->wr = true;
+	note_events(s, events);
 	if (c->state != CONN_OPEN)
 		return;
 	if (s->rd && (c->sniff == SNIFF_DONE || c->expect == EXPECT_ANY))

@@ -20,14 +20,8 @@ static struct sock_filter filter[] = {
 	ALLOW(sendmsg), ALLOW(accept4), ALLOW(close), ALLOW(connect),
 	ALLOW(epoll_ctl), ALLOW(setsockopt), ALLOW(getsockopt),
 	ALLOW(getsockname), ALLOW(shutdown), ALLOW(ioctl), ALLOW(fcntl),
-	ALLOW(pipe2), ALLOW(bind), ALLOW(listen), ALLOW(clock_gettime),
-	ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap),
-	ALLOW(madvise), ALLOW(write), ALLOW(exit), ALLOW(exit_group),
-	ALLOW(ppoll),
-#ifdef __NR_poll
-	ALLOW(poll),
-#endif
-	ALLOW(rt_sigreturn), ALLOW(restart_syscall), ALLOW(getrandom),
+	ALLOW(pipe2), ALLOW(bind), ALLOW(listen), ALLOW(write),
+	ALLOW_POLL, ALLOW_LIBRARY,
 	/* Only sockets that a dial or a listener needs. */
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 0, 4),
 	LOAD(ARG0),

@@ -25,6 +25,18 @@
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), \
 	RETURN(SECCOMP_RET_ALLOW)
 #define ALLOW(name) ALLOW_NR(__NR_##name)
+/* Newer architectures have only the calls with more arguments. */
+#ifdef __NR_poll
+#define ALLOW_POLL ALLOW(ppoll), ALLOW(poll)
+#else
+#define ALLOW_POLL ALLOW(ppoll)
+#endif
+/* What the C library does for memory, time and the process's end. */
+#define ALLOW_LIBRARY \
+	ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap), \
+	ALLOW(madvise), ALLOW(exit), ALLOW(exit_group), \
+	ALLOW(rt_sigreturn), ALLOW(restart_syscall), ALLOW(getrandom), \
+	ALLOW(clock_gettime)
 #define LOAD_CALL \
 	LOAD(offsetof(struct seccomp_data, arch)), \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0), \

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
+import { serveOnLoopback } from '../helpers/loopback.js';
 import { needs } from '../helpers/needs.js';
 import { eventually, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
 import { childrenOf, exists, parentOf } from '../helpers/processes.js';
@@ -248,12 +249,11 @@ function start(world: World, args: readonly string[], terminal = false): Started
 }
 
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
+  const server = createServer();
+  const port = await serveOnLoopback(server);
   server.close();
   await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
+  return port;
 }
 
 function reached(port: number): Promise<boolean> {

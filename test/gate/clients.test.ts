@@ -1,12 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTls } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { serveOnLoopback } from '../helpers/loopback.js';
 import { behindGate, buildHarness, listen, type Answers } from './harness.js';
 
 let dir = '';
@@ -28,11 +27,10 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'agentfw-clients-'));
   chmodSync(dir, 0o755);
   execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=ok.test', '-addext', 'subjectAltName=DNS:ok.test', '-keyout', join(dir, 'key.pem'), '-out', join(dir, 'cert.pem')], { stdio: 'ignore' });
-  const plain = createServer(page).listen(0, '127.0.0.1');
-  const tls = createTls({ key: readFileSync(join(dir, 'key.pem')), cert: readFileSync(join(dir, 'cert.pem')) }, page).listen(0, '127.0.0.1');
-  await Promise.all([once(plain, 'listening'), once(tls, 'listening')]);
+  const plain = createServer(page);
+  const tls = createTls({ key: readFileSync(join(dir, 'key.pem')), cert: readFileSync(join(dir, 'cert.pem')) }, page);
   closing.push(() => plain.close(), () => tls.close());
-  [http, https] = [plain, tls].map((server) => (server.address() as AddressInfo).port) as [number, number];
+  [http, https] = await Promise.all([serveOnLoopback(plain), serveOnLoopback(tls)]);
   ssh = await listen((socket) => socket.write('SSH-2.0-agentfw_test\r\n', () => setTimeout(() => socket.end(), 100)));
   // Refuses SSL, then ends as PostgreSQL does: the client has heard the server through the gate.
   psql = await listen((socket) => socket.on('data', (data: Buffer) => (data.length === 8 ? socket.write('N') : socket.end(pgError('heard by the server')))));

@@ -1,21 +1,18 @@
 import { createServer as createHttp } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { behindGate, buildHarness, listen, type Answers } from './harness.js';
+import { serveOnLoopback } from '../helpers/loopback.js';
+import { allowing, behindGate, buildHarness, listen, type Answers } from './harness.js';
 
 const web = createHttp((request, response) => request.resume().on('end', () => response.end(`${request.method} ${request.headers.host ?? ''}\n`)));
 let port = 0;
 
 beforeAll(async () => {
   buildHarness();
-  web.listen(0, '127.0.0.1');
-  await once(web, 'listening');
-  port = (web.address() as AddressInfo).port;
+  port = await serveOnLoopback(web);
 });
 afterAll(() => web.close());
 
-const allow = (...names: string[]): Answers => ({ conn: ({ name, ip }) => (names.includes(name ?? ip) ? { addrs: ['127.0.0.1'], port } : null) });
+const allow = (...names: string[]): Answers => allowing(names, port);
 
 describe('first bytes', () => {
   const python = (code: string): string[] => ['/usr/bin/python3', '-c', code];

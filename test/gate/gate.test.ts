@@ -1,11 +1,11 @@
 import { createServer as createHttp } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { serveOnLoopback } from '../helpers/loopback.js';
 import { python } from '../helpers/sandbox.js';
 import { needs } from '../helpers/needs.js';
-import { behindGate, buildHarness, listen, REFUSAL, sh, startBehindGate, type Answers } from './harness.js';
+import { allowing, behindGate, buildHarness, listen, REFUSAL, sh, startBehindGate, type Answers } from './harness.js';
 
 const withCurl = needs('curl');
 
@@ -14,13 +14,11 @@ let port = 0;
 
 beforeAll(async () => {
   buildHarness();
-  web.listen(0, '127.0.0.1');
-  await once(web, 'listening');
-  port = (web.address() as AddressInfo).port;
+  port = await serveOnLoopback(web);
 });
 afterAll(() => web.close());
 
-const allow = (...names: string[]): Answers => ({ conn: ({ name, ip }) => (names.includes(name ?? ip) ? { addrs: ['127.0.0.1'], port } : null) });
+const allow = (...names: string[]): Answers => allowing(names, port);
 
 describe.each(['tproxy', 'redir', 'notify'] as const)('rung `%s`', (rung) => {
   withCurl.test('an allowed name is dialled, a refused one reads why in its own language', async () => {

@@ -1,9 +1,10 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { join } from 'node:path';
 import { openChannel, type Channel, type ConnQuestion, type GateMessage } from '../../src/gate/channel.js';
+import { serveOnLoopback } from '../helpers/loopback.js';
 import { repository } from '../helpers/sandbox.js';
 
 const DRIVER = join(repository, 'driver');
@@ -135,6 +136,11 @@ async function until<T>(probe: () => T | null): Promise<T> {
   }
 }
 
+/** Only these names (or addresses) may connect, and reach `port` of 127.0.0.1. */
+export function allowing(names: readonly string[], port: number): Answers {
+  return { conn: ({ name, ip }) => (names.includes(name ?? ip) ? { addrs: ['127.0.0.1'], port } : null) };
+}
+
 /** A server on the host's loopback; closed with everything it accepted. */
 export async function listen(onConnection: (socket: Socket) => void): Promise<{ port: number; server: Server; close: () => Promise<void> }> {
   const sockets = new Set<Socket>();
@@ -144,10 +150,8 @@ export async function listen(onConnection: (socket: Socket) => void): Promise<{ 
     socket.on('close', () => sockets.delete(socket));
     onConnection(socket);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await serveOnLoopback(server),
     server,
     close: async () => {
       for (const socket of sockets) socket.destroy();

@@ -1,9 +1,8 @@
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type ServerOptions } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { serveOnLoopback } from '../helpers/loopback.js';
 import { helpers, python } from '../helpers/sandbox.js';
 import { startUpstream, type Upstream } from '../helpers/upstream.js';
 import { behindGate, buildHarness, type Answers } from './harness.js';
@@ -69,9 +68,7 @@ print()`;
       socket.destroy();
     });
     server.on('upgrade', (_, socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'));
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
+    const port = await serveOnLoopback(server);
 
     const { out } = await behindGate([python, '-c', ODD, 'ok.test', String(port), String(seed), '400'], { conn: () => ({ addrs: ['127.0.0.1'], port }) });
     server.close();

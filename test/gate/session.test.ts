@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -19,6 +18,7 @@ import { makeRecords } from '../../src/gate/records.js';
 import { parsePublish } from '../../src/gate/publish.js';
 import { native as kernel } from '../../src/kernel/native.js';
 import type { CompiledPolicy } from '../../src/policy/compiled.js';
+import { serveOnLoopback } from '../helpers/loopback.js';
 import { needs } from '../helpers/needs.js';
 import { policyOf as compilePolicyOf } from '../policy/make.js';
 import { buildHarness, HARNESS, sh } from './harness.js';
@@ -35,9 +35,7 @@ let port = 0;
 
 beforeAll(async () => {
   buildHarness();
-  web.listen(0, '127.0.0.1');
-  await once(web, 'listening');
-  port = (web.address() as AddressInfo).port;
+  port = await serveOnLoopback(web);
 });
 afterAll(() => web.close());
 beforeEach(() => {

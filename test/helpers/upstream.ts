@@ -6,10 +6,10 @@ import { execa } from 'execa';
 import { once } from 'node:events';
 import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll } from 'vitest';
+import { serveOnLoopback } from './loopback.js';
 import { createArea, type Area, type Identity, type Outcome, type RunOptions } from './sandbox.js';
 
 export interface Upstream {
@@ -37,10 +37,8 @@ export async function startUpstream(): Promise<Upstream> {
     socket.pipe(socket);
     socket.on('error', () => undefined);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await serveOnLoopback(server),
     seen,
     close: async () => {
       server.closeAllConnections();
