@@ -82,7 +82,7 @@ function toCommitPoint(draft: Drafting, writer: FrameWriter): Prepared | { reado
   try {
     writeHeader(writer, headerOf(draft));
     makeVaults(ctx.kernel, rooms.roots);
-    const preparing: Preparing = { rooms, id, plan, keepSpecial: plan.keepSpecial, refused: [...plan.refused] };
+    const preparing: Preparing = { rooms, id, plan, isLate: draft.hooks.isLate === true, keepSpecial: plan.keepSpecial, refused: [...plan.refused] };
     makeParents(rooms, plan);
     const methods = chooseMethods(preparing);
     for (const method of methods) {

@@ -18,6 +18,8 @@ export interface CapturedBase {
   readonly size: number;
   readonly mtimeNs: bigint;
   readonly btimeNs: bigint;
+  /** see `attributesOf`; null: not looked at (of a symlink, or by an earlier build) */
+  readonly attributes: string | null;
   /** `file`: its content's name in the base directory; `symlink`: its target; `unknown`: why; `absent`: the packed value of a git reference */
   readonly detail: Bytes;
 }
@@ -97,6 +99,10 @@ class StoredBase implements CapturedBase {
   get btimeNs(): bigint {
     return BigInt(this.field(6));
   }
+  get attributes(): string | null {
+    const field = this.field(7);
+    return field === '0' ? null : field === NONE ? '' : field;
+  }
   private field(index: number): string {
     this.fields ??= this.numbers.split(' ');
     return this.fields[index] ?? '0';
@@ -124,13 +130,17 @@ export function appendBases(writer: FrameWriter, records: readonly BaseRecord[])
   writer.at += frame.length;
 }
 
-function numbersOf({ ino, mode, uid, gid, size, mtimeNs, btimeNs }: CapturedBase): string {
-  return `${ino} ${mode} ${uid} ${gid} ${size} ${mtimeNs} ${btimeNs}`;
+/** Attributes that aren't there, in the index. */
+const NONE = '-';
+
+function numbersOf({ ino, mode, uid, gid, size, mtimeNs, btimeNs, attributes }: CapturedBase): string {
+  const plain = `${ino} ${mode} ${uid} ${gid} ${size} ${mtimeNs} ${btimeNs}`;
+  return attributes === null ? plain : `${plain} ${attributes === '' ? NONE : attributes}`;
 }
 
-export function capturedOf(stat: Stat | null, state: CapturedBase['state'], detail: string = ''): CapturedBase {
+export function capturedOf(stat: Stat | null, state: CapturedBase['state'], detail: string = '', attributes: string | null = null): CapturedBase {
   const { ino = 0n, mode = 0, uid = 0, gid = 0, size = 0, mtimeNs = 0n, btimeNs = 0n } = stat ?? {};
-  return { state, ino, mode, uid, gid, size, mtimeNs, btimeNs, detail: detail as Bytes };
+  return { state, ino, mode, uid, gid, size, mtimeNs, btimeNs, attributes, detail: detail as Bytes };
 }
 
 export function basePath(sandboxDir: Bytes, base: CapturedBase): Bytes {

@@ -4,6 +4,7 @@ import { fromBuffer, joinBytes, toBuffer } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import { AT_FDCWD, RESOLVE, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
 import type { Layer } from '../sandbox/sandbox.js';
+import { attributesOf } from './attributes.js';
 import { appendBases, baseDir, capturedOf, openIndex, readBases, type BaseRecord, type CapturedBase } from './base.js';
 import type { FrameWriter } from './frames.js';
 import { packedRefs, referenceOf, type PackedRef } from './packed-ref.js';
@@ -235,7 +236,7 @@ function capture(capturing: Capturing, layer: number, path: Bytes): CapturedBase
   if (before === null) return capturedOf(null, 'absent');
   if (before.ctimeNs >= t0) return capturedOf(before, isDir(before) && before.mtimeNs >= t0 ? 'dir' : 'unknown', 'changed');
   const type = before.mode & constants.S_IFMT;
-  if (type === constants.S_IFDIR) return capturedOf(before, 'dir');
+  if (type === constants.S_IFDIR) return capturedOf(before, 'dir', '', attributesIn(capturing, top, path));
   if (type === constants.S_IFLNK) return capturedOf(before, 'symlink', readlinkIn(kernel, top, path));
   if (type !== constants.S_IFREG) return capturedOf(before, 'other');
   return captureFile(capturing, { top, path, before });
@@ -247,6 +248,22 @@ function readlinkIn(kernel: Kernel, top: Fd, path: Bytes): Bytes {
   const dir = kernel.open(top, path.slice(0, slash) as Bytes, DIR, 0, INSIDE);
   try {
     return kernel.readlink(dir, path.slice(slash + 1) as Bytes);
+  } finally {
+    kernel.close(dir);
+  }
+}
+
+/** Null: the directory may not be opened, or is not what it was any more. */
+function attributesIn({ kernel, t0 }: Capturing, top: Fd, path: Bytes): string | null {
+  let dir: Fd;
+  try {
+    dir = kernel.open(top, path, DIR, 0, INSIDE);
+  } catch {
+    return null;
+  }
+  try {
+    const found = attributesOf(kernel, dir, '' as Bytes);
+    return kernel.stat(dir, '' as Bytes).ctimeNs < t0 ? found : null;
   } finally {
     kernel.close(dir);
   }
@@ -275,7 +292,8 @@ function captureFile(capturing: Capturing, { top, path, before }: Capturable): C
     }
     const after = kernel.stat(src, '' as Bytes);
     if (!capturing.clones) capturing.bytes += after.size;
-    if (after.ctimeNs < t0 && after.ino === before.ino) return capturedOf(after, 'file', name);
+    const attributes = attributesOf(kernel, src, '' as Bytes);
+    if (after.ctimeNs < t0 && after.ino === before.ino) return capturedOf(after, 'file', name, attributes);
   } finally {
     kernel.close(src);
   }

@@ -14,6 +14,8 @@ export interface Evidence {
   readonly captured: CapturedBase | null;
   /** the base has the captured content; only asked when it is captured */
   readonly sameContent: () => boolean;
+  /** the base has the captured attributes, as far as these are known */
+  readonly sameAttributes: () => boolean;
   /** the layer's entry was copied up from a base; only asked when nothing was captured */
   readonly copiedUp: () => boolean;
   /** entries of the host's directory above changed at or after T0 */
@@ -56,7 +58,7 @@ function objectConflict(change: Change, base: Stat, evidence: Evidence): Conflic
   if (captured === null || captured.state === 'unknown') return uncaptured(change, base, evidence);
   if (captured.state === 'absent') return 'created';
   if ((captured.mode & constants.S_IFMT) !== (base.mode & constants.S_IFMT)) return 'type';
-  return sameOwner(captured, base) && evidence.sameContent() ? null : 'changed';
+  return sameOwner(captured, base) && evidence.sameContent() && evidence.sameAttributes() ? null : 'changed';
 }
 
 function uncaptured(change: Change, base: Stat, { t0, copiedUp }: Evidence): Conflict {
@@ -72,9 +74,9 @@ function uncaptured(change: Change, base: Stat, { t0, copiedUp }: Evidence): Con
  * conflicts when it is another one or its own metadata changed; that its
  * entries changed (mtime too) proves neither.
  */
-function directoryConflict(change: Change, base: Stat, { captured, landedDir, t0 }: Evidence): Conflict | null {
+function directoryConflict(change: Change, base: Stat, { captured, landedDir, t0, sameAttributes }: Evidence): Conflict | null {
   if (landedDir !== null) return sameOwner(landedDir, base) ? null : 'changed';
-  if (captured?.state === 'dir') return captured.ino === base.ino && captured.btimeNs === base.btimeNs && sameOwner(captured, base) ? null : 'changed';
+  if (captured?.state === 'dir') return captured.ino === base.ino && captured.btimeNs === base.btimeNs && sameOwner(captured, base) && sameAttributes() ? null : 'changed';
   if (captured?.state === 'absent') return 'created';
   if (captured !== null && captured.state !== 'unknown') return 'type';
   if (change.kind === 'metadata') return 'uncaptured';

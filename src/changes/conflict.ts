@@ -2,6 +2,7 @@ import type { Bytes } from '../bytes.js';
 import { joinBytes, parentOf } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import type { Fd, Kernel, Stat } from '../kernel/kernel.js';
+import { attributesOf } from './attributes.js';
 import { openBase, readBases, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
 import { isClockBehind } from './clock.js';
@@ -43,7 +44,7 @@ export function judgeConflicts<T extends Change>(
 /**
  * The layer's entry is what was captured when it came up (the agent touched it,
  * or took its change back): the difference is the host's, and there is nothing
- * to land. Attributes are not captured, so one of these is taken for the agent's.
+ * to land. Where the base's attributes are not known, one of these is taken for the agent's.
  */
 function isUntouched(judging: Judging, change: Judged): boolean {
   const { upper, type, kind, conflict, meta } = change;
@@ -51,7 +52,8 @@ function isUntouched(judging: Judging, change: Judged): boolean {
   const mayBe = conflict === 'changed' ? kind === 'modify' || kind === 'metadata' : conflict === 'deleted' && kind === 'add';
   if (!mayBe || upper === null || captured === undefined || change.opaque || captured.state !== type) return false;
   const sameOwner = judging.ctx.record.mode === 'user' || (captured.uid === upper.uid && captured.gid === upper.gid);
-  if (captured.mode !== upper.mode || !sameOwner || meta.includes('xattr') || meta.includes('acl')) return false;
+  if (captured.mode !== upper.mode || !sameOwner) return false;
+  if ((meta.includes('xattr') || meta.includes('acl')) && !layerHasAttributes(judging, change, captured)) return false;
   if (type === 'symlink') return change.target === captured.detail;
   return type === 'dir' || ((captured.size === upper.size || mayBeIndex(change.path)) && layerHas(judging, change, captured));
 }
@@ -69,6 +71,20 @@ function layerHas({ rooms, sandboxDir }: Judging, change: Change, captured: Capt
     return false;
   } finally {
     for (const fd of [upper, stored]) if (fd !== null) kernel.close(fd);
+  }
+}
+
+function layerHasAttributes({ rooms }: Judging, change: Change, { attributes }: CapturedBase): boolean {
+  return attributes !== null && attributesAt(rooms, { root: 2 * change.at.layer + 1, path: change.at.path }) === attributes;
+}
+
+function attributesAt(rooms: Rooms, place: Place): string | null {
+  try {
+    const { at, name } = spotOf(rooms, place);
+    return attributesOf(rooms.kernel, at, name);
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return null;
   }
 }
 
@@ -155,6 +171,7 @@ function ownConflict(judging: Judging, change: Change): Conflict | null {
     t0: judging.t0,
     captured,
     sameContent: () => captured !== null && hasContent(judging, change, captured),
+    sameAttributes: () => captured === null || captured.attributes === null || attributesAt(judging.rooms, hostPlace(judging.rooms, change)) === captured.attributes,
     copiedUp: () => change.copiedUp ?? isCopiedUp(judging, change),
     parentChanged: () => entriesChanged(judging, change.at.layer, parentOf(path)),
     landedBefore,

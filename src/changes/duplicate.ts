@@ -122,6 +122,10 @@ function chownIfAllowed(kernel: Kernel, spot: Spot, meta: Meta): void {
 /** Labels are the system's own matter: it sets them itself, and may forbid us to. */
 const SYSTEM = /^(security\.(?!capability$)|trusted\.)/;
 
+export function isSystemLabel(name: Bytes): boolean {
+  return SYSTEM.test(name);
+}
+
 function setXattr(kernel: Kernel, spot: Spot, { name, value }: Xattr): void {
   try {
     kernel.setXattr(spot.at, spot.name, name, value);

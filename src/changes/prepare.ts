@@ -1,8 +1,9 @@
+import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { cleaningOf } from './cleaning.js';
 import type { Draft } from './draft.js';
 import { Moved } from './duplicate.js';
-import { isMachineError, refusalFor } from './failure.js';
+import { conflicted, isMachineError, refusalFor } from './failure.js';
 import type { Emptied } from './journal.js';
 import { lending } from './lend.js';
 import { prepareEmptied } from './emptied.js';
@@ -106,6 +107,10 @@ function prepared(staging: Staging, method: Method): Step | null {
       staging.refused.push(refused(method.draft, 'failed', { text: 'git is at work in the repository: if it is not, remove index.lock beside it' }));
       return null;
     }
+    if (staging.isLate && isOtherByNow(staging, method.draft)) {
+      staging.refused.push(conflicted(method.draft.path, 'changed'));
+      return null;
+    }
     return lending(staging.rooms, [method.draft.source], () => stepFor(staging, method));
   } catch (error) {
     if (isMachineError(error)) throw error;
@@ -117,6 +122,16 @@ function prepared(staging: Staging, method: Method): Step | null {
     );
     return null;
   }
+}
+
+/** The steps themselves look at content only: whoever changed a mode or an attribute since the judgement must not lose it. */
+function isOtherByNow({ rooms }: Staging, { act, old, host }: Draft): boolean {
+  const now = old === null || act === 'drop' ? null : statPlace(rooms, host);
+  if (old === null || now === null) return false;
+  if (now.mode !== old.mode || now.uid !== old.uid || now.gid !== old.gid) return true;
+  // Entries, and other names that come and go, make a ctime new too.
+  const isPlain = (now.mode & constants.S_IFMT) !== constants.S_IFDIR && now.nlink === 1;
+  return isPlain && now.ino === old.ino && now.ctimeNs !== old.ctimeNs;
 }
 
 /** A git command will put its own index there when it is done, whatever lands meanwhile. */

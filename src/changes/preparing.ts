@@ -41,6 +41,8 @@ export interface Preparing extends Duplicating {
   readonly rooms: Rooms;
   readonly id: string;
   readonly plan: Plan;
+  /** see `Hooks` */
+  readonly isLate: boolean;
   readonly refused: Refused[];
 }
 

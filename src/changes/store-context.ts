@@ -28,6 +28,8 @@ export interface Hooks {
   readonly onProgress?: (done: number, total: number) => void;
   /** all that lands is in hand, and the sandbox not needed any more; what it throws ends the commit before anything happened */
   readonly onStaged?: () => void;
+  /** somebody looked at the plan for a while: what the host has is looked at once more, its metadata too */
+  readonly isLate?: boolean;
   /** once, before waiting for another commit that holds the lock */
   readonly onWait?: (what: string) => void;
 }

@@ -166,6 +166,7 @@ export default class Commit extends AgentfwCommand {
     const progress = progressOn(this.printer, 'Landing');
     const result = landPlan(store, record, offer.plan, {
       onProgress: progress.step,
+      isLate: !flags.yes || flags.pick !== null,
       ...(freezer === null ? {} : { onStaged: freezer.release }),
       onWait: (what) => this.printer.say(`Waiting for ${what}.`),
     });

@@ -25,6 +25,26 @@ const xattrsOf = (path: string): string[] => native.xattrs(AT_FDCWD, fromText(pa
 const refusals = (result: CommitResult): Record<string, string> =>
   Object.fromEntries(result.refused.map(({ path, why, conflict }) => [path.slice(world.host.length + 1), conflict ?? why]));
 
+describe('while somebody looked at the plan', () => {
+  const late = (script: string): Record<string, string> => {
+    sh(world, 'mkdir $H/d $U/d; for f in a b d/x; do echo old >$H/$f; done; echo new >$U/a; wh $U/b; echo new >$U/d/x; echo n >$U/n');
+    const plan = planOf(world);
+    sh(world, script);
+    return refusals(applyPlan(world.ctx, plan, { isLate: true }));
+  };
+
+  test('a mode that the host changed keeps the new version out, and a file from being deleted', () => {
+    expect(late('chmod 600 $H/a $H/b; chmod 700 $H/d')).toEqual({ a: 'changed', b: 'changed' });
+    expect(picture(world.host)).toBe(['/ 755', '/a 600 x1 b2xkCg==', '/b 600 x1 b2xkCg==', '/d/ 700', '/d/x 644 x1 bmV3Cg==', '/n 644 x1 bgo='].join('\n'));
+  });
+  needs('attr').test('so does an attribute', () => {
+    expect(late('setfattr -n user.x -v 1 $H/a')).toEqual({ a: 'changed' });
+  });
+  test('new entries of a directory and new names of a file do not', () => {
+    expect(late('echo h >$H/d/h; ln $H/a $H/a2')).toEqual({});
+  });
+});
+
 describe('a commit of everything', () => {
   test('lands each kind of change and empties the layer (I9; CW07)', () => {
     sh(world, 'echo a >$H/a; echo b >$H/b; mkdir -p $H/d/e; echo x >$H/d/x; echo y >$H/d/e/y; ln -s a $H/l; mkdir $H/gone; echo g >$H/gone/g');

@@ -192,6 +192,24 @@ describe('with a captured base', () => {
 
     expect(conflicts()).toEqual({ both: 'changed', edited: 'changed', tagged: 'changed' });
   });
+  needs('attr').test('attributes that the host alone changed are a conflict, of a directory and of a deletion too (CW13)', () => {
+    sh(world, 'mkdir $H/dir; for f in edited gone new quiet; do echo old >$H/$f; setfattr -n user.a -v 1 $H/$f; done');
+    begin();
+    sh(world, 'mkdir $U/dir; chmod 700 $U/dir; wh $U/gone; for f in edited new quiet; do echo new >$U/$f; setfattr -n user.a -v 1 $U/$f; done');
+    capture();
+    sh(world, 'setfattr -n user.a -v 2 $H/edited $H/gone; setfattr -n user.b -v 1 $H/new $H/dir; setfattr -n user.a -v 1 $H/quiet');
+
+    expect(conflicts()).toEqual({ dir: 'changed', edited: 'changed', gone: 'changed', new: 'changed', quiet: null });
+  });
+  needs('attr').test('attributes that the agent only touched are the host\'s to change', () => {
+    sh(world, 'echo old >$H/f; setfattr -n user.a -v 1 $H/f');
+    begin();
+    sh(world, 'echo old >$U/f; setfattr -n user.a -v 1 $U/f');
+    capture();
+    sh(world, 'setfattr -n user.a -v 2 $H/f');
+
+    expect(conflicts()).toEqual({});
+  });
   test('what came too late, or was too big, is not guessed', () => {
     sh(world, 'echo old >$H/late; head -c 2000 /dev/zero >$H/big');
     begin();
