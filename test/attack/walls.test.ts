@@ -32,6 +32,21 @@ def told(body, path):
   return "ok"
 print(json.dumps({f"{what} {path}": told(body, path) for path in names for what, body in tries.items()}))`;
 
+/** Until /tmp/end is there: whatever a process that is about to enter would let be opened of itself, by number. */
+const LURK = `
+import os
+found = set()
+print("up", flush=True)
+while not os.path.exists("/tmp/end"):
+  for pid in filter(str.isdigit, os.listdir("/proc")):
+    for what in ("exe", "mem", "root", "cwd", "environ", "fd/0"):
+      try: os.close(os.open(f"/proc/{pid}/{what}", os.O_RDONLY))
+      except OSError: continue
+      try: name = os.readlink(f"/proc/{pid}/exe")
+      except OSError: name = ""
+      found.add(os.path.basename(name))
+print(sorted(found & {"agentfw-driver", "sleep"}))`;
+
 for (const identity of identities()) {
   needs('userns', 'overlay', 'python').describe(`walls as ${identity.name}`, () => {
     let area: Area;
@@ -247,7 +262,18 @@ for (const identity of identities()) {
       expect(processesWith(nap)).toEqual([]);
     });
 
-    test('WR22 what agentfw lays into the view for itself can be neither written, moved nor replaced', async () => {
+    test('KN13 a program that enters is not the driver to anyone inside, not for a moment', async () => {
+      const lurking = area.cli(['run', '--tag', 'lurk', '--net', 'off', '--', python, '-c', LURK]);
+      await eventually('it looks', async () => (await area.cli(['exec', 'lurk', '--', 'true'])).status === 0);
+      for (let n = 0; n < 8; n++) expect((await area.cli(['exec', 'lurk', '--', 'sleep', '.1'])).status).toBe(0);
+      await area.cli(['exec', 'lurk', '--', 'touch', '/tmp/end']);
+
+      const run = await lurking;
+      expect(run.status, run.stderr).toBe(0);
+      expect(run.stdout).toBe("up\n['sleep']\n");
+    });
+
+    test('KN13 WR22 what agentfw lays into the view for itself can be neither written, moved nor replaced', async () => {
       const run = await area.cli(['run', '--rm', '--net', 'deny', '--', python, '-c', REWRITE]);
 
       expect(run.status, run.stderr).toBe(0);

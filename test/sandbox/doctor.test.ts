@@ -23,7 +23,7 @@ describe('the mend fits the place', () => {
     expect(mendOf(where, 'userns')).toContain(words);
   });
 
-  test('Ubuntu’s AppArmor restriction is mended by a profile for this driver', () => {
+  test('E6 Ubuntu’s AppArmor restriction is mended by a profile for this driver', () => {
     const mend = mendOf({ distribution: 'ubuntu debian' }, 'inner-userns', probe('kernel/apparmor_restrict_unprivileged_userns'));
     expect(mend).toContain('profile agentfw "/opt/agentfw/driver"');
     expect(mend).toContain('userns,');
