@@ -65,7 +65,7 @@ size_t dns_reply_foreign(const struct dns_query *query, const uint8_t *reply,
 /* Cuts a reply to what a UDP client takes: header, question, TC bit. */
 size_t dns_truncate(const struct dns_query *query, uint8_t *reply, size_t len);
 
-/* 198.19.x.y from "y.x.19.198.in-addr.arpa"; false for any other name. */
+/* 198.19.x.y from "y.x.19.198.in-addr.arpa", whatever address it is of. */
 bool dns_reverse4(const char *name, uint8_t address[4]);
 
 #endif

@@ -15,7 +15,7 @@ GATE_CFLAGS := -std=c17 -O2 -g -fPIE -fstack-protector-strong \
 	-Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Werror
 GATE_SAN := -std=c17 -O1 -g -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
-GATE_HEADERS := gate.h gate_core.h gate_dns.h gate_fd.h gate_json.h harden.h netd.h netlink.h \
+GATE_HEADERS := gate.h gate_core.h gate_dns.h gate_fd.h gate_json.h gate_names.h harden.h netd.h netlink.h \
 	notify.h dns.h tls.h http.h http_body.h
 
 # The gate alone, without the driver: test/gate drives it. Test files build it

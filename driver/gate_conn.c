@@ -113,6 +113,9 @@ void conn_close(struct core *g, struct conn *c, bool reset)
 	close_side(&c->s[0], reset);
 	close_side(&c->s[1], reset);
 	pump_free(g, c);
+	if (c->name)
+		names_release(&g->names, &c->dst.sin6_addr, c->addrs > 0,
+			      g->now);
 	if (c->prev)
 		c->prev->next = c->next;
 	else

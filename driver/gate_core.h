@@ -3,6 +3,7 @@
 
 #include "dns.h"
 #include "gate_json.h"
+#include "gate_names.h"
 #include "http_body.h"
 #include "netd.h"
 
@@ -29,7 +30,6 @@
 #define GATE_ADDRS 8
 #define GATE_DNS_PENDING 1024
 #define GATE_DNS_TCP 64
-#define GATE_NAMES 65535
 #define GATE_FLOWS 256
 #define GATE_DOORS 2080		/* published, forwarded, rung notify */
 #define GATE_WHO_PER_SECOND 200
@@ -115,7 +115,7 @@ struct conn {
 	struct conn *prev, *next;	/* all */
 	struct conn *work, *grave;
 	struct sockaddr_in6 peer, dst;
-	const char *name;		/* from DNS, or NULL */
+	const char *name;		/* from DNS, or NULL: held */
 	uint64_t started, deadline;
 	char *head;
 	uint32_t head_len, head_sent;
@@ -141,13 +141,6 @@ struct kept {
 	uint8_t addrs;
 	enum expect expect;
 	enum check check;
-};
-
-struct names {
-	char **name;		/* by index, 1… */
-	uint16_t *hash;
-	uint64_t *known;	/* by index: given again until then, unasked */
-	uint32_t count;
 };
 
 /* A listener of ours: on the host (publish) or inside (forward, notify). */
@@ -208,14 +201,6 @@ void chan_flush(struct core *g);
 void chan_readable(struct core *g);
 void chan_put_endpoint(struct gj_writer *w, const char *ip, const char *port,
 		       const struct sockaddr_in6 *at);
-
-/* gate_names.c */
-int names_init(struct names *n);
-uint32_t names_find(const struct names *n, const char *name);
-uint32_t names_add(struct names *n, const char *name);
-const char *names_of(const struct names *n, const struct in6_addr *addr,
-		     bool *fake);
-void names_address(uint32_t index, uint8_t address[4]);
 
 /* gate_conn.c */
 void conn_accept(struct core *g, const struct source *listener, bool door);

@@ -17,14 +17,14 @@ void dns_answer_code(struct core *g, const struct dns_pending *p,
 
 static uint32_t answer_fake(struct core *g, const struct dns_pending *p)
 {
-	uint32_t index = names_add(&g->names, p->query.name);
+	uint32_t index = names_add(&g->names, p->query.name, g->now);
 	uint8_t reply[DNS_REPLY_MAX], address[4];
 
 	if (p->query.type != DNS_A || index == 0) {
 		dns_answer_code(g, p, index ? DNS_NOERROR : DNS_SERVFAIL);
 		return 0;
 	}
-	names_address(index, address);
+	names_address(&g->names, index, address);
 	dns_send(g, p, reply, dns_reply_a(&p->query, address, TTL, reply));
 	return index;
 }
@@ -35,8 +35,8 @@ void dns_answer_name(struct core *g, const struct dns_pending *p, uint64_t ms)
 	uint32_t index = answer_fake(g, p);
 
 	if (index)
-		g->names.known[index] =
-			g->now + (ms > GATE_NAME_MS ? GATE_NAME_MS : ms);
+		names_know(&g->names, index,
+			   g->now + (ms > GATE_NAME_MS ? GATE_NAME_MS : ms));
 }
 
 /*
@@ -46,9 +46,7 @@ void dns_answer_name(struct core *g, const struct dns_pending *p, uint64_t ms)
  */
 bool dns_answer_known(struct core *g, const struct dns_pending *p)
 {
-	uint32_t index = names_find(&g->names, p->query.name);
-
-	if (!index || g->names.known[index] <= g->now)
+	if (!names_known(&g->names, p->query.name, g->now))
 		return false;
 	switch (p->query.type) {
 	case DNS_A:

@@ -25,6 +25,7 @@ struct udp_flow {
 	struct sockaddr_in6 client, dst;
 	uint16_t first_len;
 	char *first;		/* held until the answer */
+	bool named;		/* its name is held */
 };
 
 int udp_init(struct core *g)
@@ -50,6 +51,10 @@ static void flow_end(struct core *g, struct udp_flow *f, int err)
 	gj_put_number(&w, "ms", g->now - f->started);
 	gj_put_text(&w, "error", err ? strerrorname_np(err) : NULL);
 	chan_send(g, &w);
+	if (f->named)
+		names_release(&g->names, &f->dst.sin6_addr, f->out.fd >= 0,
+			      g->now);
+	f->named = false;
 	if (f->in.fd >= 0)
 		close(f->in.fd);
 	if (f->out.fd >= 0)
@@ -113,7 +118,8 @@ static void flow_ask(struct core *g, struct udp_flow *f)
 	const char *name;
 	bool fake;
 
-	name = names_of(&g->names, &f->dst.sin6_addr, &fake);
+	name = names_hold(&g->names, &f->dst.sin6_addr, &fake);
+	f->named = name;
 	gj_begin(&w, "udp");
 	gj_put_number(&w, "id", f->id);
 	gj_put_text(&w, "name", name);

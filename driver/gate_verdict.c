@@ -23,7 +23,7 @@ void conn_ask(struct core *g, struct conn *c)
 	struct gj_writer w;
 	bool fake;
 
-	c->name = names_of(&g->names, &c->dst.sin6_addr, &fake);
+	c->name = names_hold(&g->names, &c->dst.sin6_addr, &fake);
 	gj_begin(&w, "conn");
 	gj_put_number(&w, "id", c->id);
 	gj_put_text(&w, "name", c->name);
