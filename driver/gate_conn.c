@@ -136,6 +136,7 @@ void conn_bury(struct core *g)
 		g->graves = c->grave;
 		free(c->head);
 		free(c->said);
+		free(c->methods);
 		free(c->rule);
 		free(c->message);
 		free(c->how);

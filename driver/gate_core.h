@@ -130,6 +130,7 @@ struct conn {
 	enum { UPGRADE_NONE, UPGRADE_ASKED, UPGRADE_DONE } upgrade;
 	struct http_body body;
 	struct http_head *said;	/* first and judged; NULL: by its name */
+	char *methods;		/* " GET HEAD ": of those after it */
 };
 
 /* What the last like it was answered. Names are unique pointers. */

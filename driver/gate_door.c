@@ -95,7 +95,9 @@ static int host_listener(const char *addr, uint16_t port, int *out,
 		    0);
 	if (fd < 0)
 		return errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	/* What was named, and nothing else: [::] is no address of IPv4. */
+	if ((!is4 && setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
 	    fd_reset_at_end(fd, 1) < 0 || bind(fd, sa, len) < 0 || listen(fd, 128) < 0 ||
 	    getsockname(fd, sa, &len) < 0) {

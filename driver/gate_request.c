@@ -2,6 +2,7 @@
 #include "gate_core.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,7 +10,8 @@
 /*
  * Plain HTTP, request by request. The first one of a connection was judged;
  * those after it, pipelined or kept alive, must be for the same host, or,
- * where the supervisor had to judge, the same method and host as that one.
+ * where the supervisor had to judge, for the same as that one, with its method
+ * or one that the supervisor names.
  * A connection that says anything else is reset. Once a server has switched
  * protocols (101) nothing is read any more.
  */
@@ -33,12 +35,22 @@ static bool same_text(const char *a, const char *b)
 	return !strcasecmp(a, b);
 }
 
+static bool may(const struct conn *c, const char *method)
+{
+	char word[sizeof(c->said->method) + 2];
+
+	if (!c->methods)
+		return !strcmp(method, c->said->method);
+	snprintf(word, sizeof(word), " %s ", method);
+	return strstr(c->methods, word);
+}
+
 /* What an asked one was allowed for, nothing else. */
 static bool as_judged(const struct conn *c, const struct http_head *h)
 {
 	const struct http_head *j = c->said;
 
-	return j && !strcmp(h->method, j->method) &&
+	return j && may(c, h->method) &&
 	       h->override == j->override &&
 	       h->has_host == j->has_host && same_text(h->host, j->host) &&
 	       h->port == j->port && h->has_authority == j->has_authority &&

@@ -155,6 +155,7 @@ static void put_http(struct gj_writer *w, const struct http_head *h)
 	gj_put_text(w, "target", h->target);
 	gj_put_text(w, "authority", h->has_authority ? h->authority : NULL);
 	gj_put_bool(w, "override", h->override);
+	gj_put_bool(w, "upgrade", h->upgrade);
 	if (h->port > 0)
 		gj_put_number(w, "hostPort", (uint64_t)h->port);
 }

@@ -148,6 +148,25 @@ void conn_verdict(struct core *g, const struct gj_object *v)
 	begin(g, c);
 }
 
+/* Which methods may follow on the connection; false: no memory. */
+static bool take_methods(struct conn *c, const struct gj_object *v)
+{
+	const struct gj_field *list = gj_get(v, "methods", GJ_STRINGS);
+	size_t len = 2;
+
+	if (!list)
+		return true;
+	for (size_t i = 0; i < list->count; i++)
+		len += strlen(list->list[i]) + 1;
+	c->methods = malloc(len);
+	if (!c->methods)
+		return false;
+	strcpy(c->methods, " ");
+	for (size_t i = 0; i < list->count; i++)
+		strcat(strcat(c->methods, list->list[i]), " ");
+	return true;
+}
+
 void first_verdict(struct core *g, const struct gj_object *v)
 {
 	uint64_t id = 0;
@@ -157,7 +176,7 @@ void first_verdict(struct core *g, const struct gj_object *v)
 	c = conn_by_id(g, id);
 	if (!c || c->sniff != SNIFF_ASKED)
 		return;
-	if (allowed(v))
+	if (allowed(v) && take_methods(c, v))
 		sniff_pass(g, c);
 	else
 		deny(g, c, v);

@@ -94,6 +94,68 @@ static bool split_host(const char *text, size_t len, char host[256], int *port)
 	return *port > 0 && *port < 65536;
 }
 
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0'
+	     : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	     : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* One byte of a query, decoded; how many bytes of it that took. */
+static size_t decoded(const char *text, size_t len, char *c)
+{
+	int high = len > 2 && *text == '%' ? hex_digit(text[1]) : -1;
+	int low = high >= 0 ? hex_digit(text[2]) : -1;
+
+	*c = low < 0 ? *text : (char)(high << 4 | low);
+	return low < 0 ? 1 : 3;
+}
+
+/*
+ * Frameworks take another method from a header or a parameter of these names.
+ * To some of them "_" is "-", and PHP makes "_" of more.
+ */
+static bool overrides(const char *name, size_t len, bool query)
+{
+	static const char *const names[] = {
+		"x-http-method-override", "x-http-method", "x-method-override",
+		"-method",
+	};
+	size_t count = sizeof(names) / sizeof(names[0]) - !query, n = 0;
+	char said[24] = "";
+
+	while (len > 0) {
+		char c = *name;
+		size_t took = query ? decoded(name, len, &c) : 1;
+
+		if (query && (c == '=' || c == '&' || c == ';'))
+			break;
+		name += took;
+		len -= took;
+		if (query && n == 0 && (c == ' ' || c == '+'))
+			continue;
+		if (n + 1 == sizeof(said))
+			return false;
+		said[n++] = c == '_' || (query && (c == '.' || c == '[' || c == ' ' || c == '+')) ? '-' : c;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (!strcasecmp(said, names[i]))
+			return true;
+	return false;
+}
+
+/* "?a=b&_method=DELETE": WordPress takes that of a GET, too. */
+static bool query_overrides(const char *target, size_t len)
+{
+	const char *query = memchr(target, '?', len);
+
+	for (size_t i = query ? (size_t)(query - target) : len; i < len; i++)
+		if ((target[i] == '?' || target[i] == '&' || target[i] == ';') &&
+		    overrides(target + i + 1, len - i - 1, true))
+			return true;
+	return false;
+}
+
 /* The authority of "scheme://authority/…" or of a CONNECT target. */
 static bool parse_target(const char *target, size_t len,
 			 struct http_head *head)
@@ -104,6 +166,7 @@ static bool parse_target(const char *target, size_t len,
 	int port;
 
 	copy_cut(head->target, sizeof(head->target), target, len);
+	head->override = query_overrides(target, len);
 	if (len == 0 || !plain(target, len))
 		return false;
 	if (target[0] == '/' || (len == 1 && target[0] == '*'))
@@ -186,24 +249,6 @@ static bool parse_framing(const char *name, size_t n, const char *value,
 	return true;
 }
 
-/* Frameworks take another method from these; "_" is "-" to many of them. */
-static bool overrides(const char *name, size_t n)
-{
-	static const char *const names[] = {
-		"x-http-method-override", "x-http-method", "x-method-override",
-	};
-	char plain_name[24] = "";
-
-	if (n >= sizeof(plain_name))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		plain_name[i] = (char)(name[i] == '_' ? '-' : name[i]);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcasecmp(plain_name, names[i]))
-			return true;
-	return false;
-}
-
 static bool parse_header(const char *line, size_t len, struct http_head *head)
 {
 	const char *colon = memchr(line, ':', len);
@@ -220,7 +265,7 @@ static bool parse_header(const char *line, size_t len, struct http_head *head)
 		;
 	while (len > i && (line[len - 1] == ' ' || line[len - 1] == '\t'))
 		len--;
-	head->override = head->override || overrides(line, name);
+	head->override = head->override || overrides(line, name, false);
 	if (is(line, name, "host")) {
 		if (head->has_host)
 			return false;

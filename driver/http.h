@@ -26,7 +26,7 @@ struct http_head {
 	size_t length;		/* of the head itself */
 	uint64_t body;		/* Content-Length */
 	bool has_length, chunked, upgrade, h2c;
-	bool override;		/* a header asks for another method */
+	bool override;		/* a header or the query asks for another method */
 };
 
 enum http_result http_parse(const char *data, size_t len,
@@ -34,6 +34,14 @@ enum http_result http_parse(const char *data, size_t len,
 
 /* A method as it is written, of those that a request here may have. */
 bool http_known(const char *method);
+
+/*
+ * Behind so many zeros no server takes a request, nor so long a line for one.
+ * Blank lines before it some pass over without end: so many are refused.
+ */
+#define HTTP_ZEROS_MAX (1U << 20)
+#define HTTP_BEFORE_MAX 65536
+#define HTTP_LINE_MAX (2U << 20)
 
 /*
  * http_line.c. HTTP_BAD: some server would read a request in it, which is
@@ -47,6 +55,8 @@ struct http_line {	/* zeros at the start */
 	unsigned char length, version, colon;
 	bool begun, rooted;	/* begun: a word; rooted: the target is one */
 	bool nul;		/* before the method */
+	bool odd;		/* the method is no word */
+	uint32_t zeros, before, seen; /* before the method, then of the line */
 	char method[HTTP_METHOD_MAX + 1];
 };
 

@@ -27,6 +27,13 @@ static bool letter(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+/* Of a word, as RFC 9110 has it. */
+static bool token(char c)
+{
+	return letter(c) || (c >= '0' && c <= '9') ||
+	       (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
 /* No lower case, as methods are and the words of most protocols aren't. */
 static bool upper(const struct http_line *l)
 {
@@ -47,7 +54,10 @@ static bool proxied(const struct http_line *l)
 	       (l->nul && !strcmp(l->method, "QUIT"));
 }
 
-/* Whatever stands before the first blank: Java's server takes any of it. */
+/*
+ * Whatever stands before the first blank: Java's server takes any of it, and
+ * Go's a word of any length.
+ */
 static enum http_result method_char(struct http_line *l, char c)
 {
 	if (c == '\n' && proxied(l))
@@ -57,9 +67,13 @@ static enum http_result method_char(struct http_line *l, char c)
 		l->version = 1;
 		return HTTP_MORE;
 	}
-	if (c == '\n' || l->length == HTTP_METHOD_MAX)
+	if (c == '\n')
 		return HTTP_NOT;
-	l->method[l->length++] = c;
+	l->odd = l->odd || !token(c);
+	if (l->length < HTTP_METHOD_MAX)
+		l->method[l->length++] = c;
+	else if (l->odd)
+		return HTTP_NOT;
 	return HTTP_MORE;
 }
 
@@ -124,7 +138,7 @@ static enum http_result rest_char(struct http_line *l, char c)
 	return HTTP_MORE;
 }
 
-/* How many zero bytes a stream begins with, by the word: an upload may be gigabytes of them. */
+/* How many zero bytes it begins with, by the word as far as that goes. */
 static size_t zeros(const char *data, size_t len)
 {
 	size_t n = 0;
@@ -136,26 +150,45 @@ static size_t zeros(const char *data, size_t len)
 			break;
 		n += sizeof(word);
 	}
+	while (n < len && !data[n])
+		n++;
 	return n;
+}
+
+/* What stands before the method; *at: how far it goes. */
+static enum http_result start(struct http_line *l, const char *data, size_t len,
+			      size_t *at)
+{
+	for (; *at < len; ++*at) {
+		size_t n = zeros(data + *at, len - *at);
+
+		l->nul = l->nul || n > 0;
+		l->zeros += (uint32_t)n;
+		if (l->zeros > HTTP_ZEROS_MAX)
+			return HTTP_NOT;
+		*at += n;
+		if (*at == len)
+			break;
+		if (!blank(data[*at]) && !control(data[*at])) {
+			l->part = LINE_METHOD;
+			break;
+		}
+		if (++l->before > HTTP_BEFORE_MAX)
+			return HTTP_BAD;
+	}
+	return HTTP_MORE;
 }
 
 enum http_result http_line(struct http_line *line, const char *data, size_t len)
 {
 	enum http_result r = HTTP_MORE;
+	size_t i = 0;
 
-	for (size_t i = 0; i < len && r == HTTP_MORE; i++) {
-		if (line->part == LINE_START) {
-			size_t n = zeros(data + i, len - i);
-
-			line->nul = line->nul || n > 0;
-			i += n;
-			if (i == len)
-				break;
-			line->nul = line->nul || data[i] == '\0';
-			if (blank(data[i]) || control(data[i]))
-				continue;
-			line->part = LINE_METHOD;
-		}
+	if (line->part == LINE_START)
+		r = start(line, data, len, &i);
+	for (; i < len && r == HTTP_MORE; i++) {
+		if (++line->seen > HTTP_LINE_MAX)
+			return upper(line) ? HTTP_BAD : HTTP_NOT;
 		r = line->part == LINE_METHOD ? method_char(line, data[i])
 					      : rest_char(line, data[i]);
 	}

@@ -46,8 +46,10 @@ export interface FirstQuestion {
   readonly target: string | null;
   /** of an absolute-form or CONNECT target */
   readonly authority: string | null;
-  /** a header asks for another method than the line */
+  /** a header or the query asks for another method than the line */
   readonly override: boolean;
+  /** the request asks to switch to a protocol that is not read */
+  readonly upgrade: boolean;
 }
 
 export interface UdpQuestion {
@@ -107,7 +109,8 @@ export type GateCommand =
       readonly begun?: boolean;
     }
   | ({ readonly t: 'conn' | 'first'; readonly id: number; readonly verdict: 'deny'; readonly begun?: boolean } & Refusal)
-  | { readonly t: 'first'; readonly id: number; readonly verdict: 'allow' }
+  /** methods: those of the requests that follow on the connection; without it, that of the first */
+  | { readonly t: 'first'; readonly id: number; readonly verdict: 'allow'; readonly methods?: readonly string[] }
   | { readonly t: 'udp'; readonly id: number; readonly verdict: 'allow'; readonly addr: string; readonly port: number }
   | { readonly t: 'udp'; readonly id: number; readonly verdict: 'deny' }
   | { readonly t: 'cut' | 'shut' | 'stats'; readonly id: number }
@@ -195,7 +198,7 @@ function first(fields: Fields): FirstQuestion {
   if (spoke === undefined) throw new Error('the gate sent unknown first bytes');
   return {
     ...{ t: 'first', id: id(fields), spoke, sni: text(fields, 'sni'), alpn: text(fields, 'alpn'), ech: fields['ech'] === true },
-    ...{ method: text(fields, 'method'), host: text(fields, 'host'), target: text(fields, 'target'), authority: text(fields, 'authority'), override: fields['override'] === true },
+    ...{ method: text(fields, 'method'), host: text(fields, 'host'), target: text(fields, 'target'), authority: text(fields, 'authority'), override: fields['override'] === true, upgrade: fields['upgrade'] === true },
     hostPort: typeof fields['hostPort'] === 'number' ? fields['hostPort'] : null,
   };
 }

@@ -128,7 +128,8 @@ function judgeHttp({ host, flags }: Allowed, port: number, first: FirstQuestion)
     return refuse('net.host-mismatch', `the request to ${name}:${port} is for another host: ${printable(said)}`);
   }
   if (flags.methods === undefined) return null;
-  if (first.override) return refuse('net.method', `the request to ${name} asks by a header for another method, which is not allowed`);
+  if (first.override) return refuse('net.method', `the request to ${name} asks by a header or its query for another method, which is not allowed`);
+  if (first.upgrade) return refuse('net.upgrade', `the request to ${name} asks to switch protocols: the rule is about HTTP methods, and none could be seen after that`);
   if (flags.methods.includes(first.method ?? '')) return null;
   return refuse('net.method', `${first.method ?? ''} to ${name} is not allowed`);
 }

@@ -276,7 +276,8 @@ async function onFirst(state: State, first: FirstQuestion): Promise<void> {
     state.outbox.record({ kind: 'first', subject: entry.subject, object: { host: entry.host, port: entry.port, spoke, sni, said: host, method, connId: first.id }, verdict: 'deny', rule: refused.rule, detail: { why: refused.why } });
     tell(state, `${entry.host}:${entry.port}`, refused);
   }
-  state.outbox.send(refused === null ? { t: 'first', id: first.id, verdict: 'allow' } : { t: 'first', id: first.id, verdict: 'deny', rule: refused.rule, message: refused.why, how: refused.how });
+  const methods = allowed?.flags.methods;
+  state.outbox.send(refused === null ? { t: 'first', id: first.id, verdict: 'allow', ...(methods === undefined ? {} : { methods: methods.slice(0, 16) }) } : { t: 'first', id: first.id, verdict: 'deny', rule: refused.rule, message: refused.why, how: refused.how });
 }
 
 async function onUdp(state: State, question: UdpQuestion): Promise<void> {

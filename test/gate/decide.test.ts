@@ -124,7 +124,7 @@ describe('a connection', () => {
 });
 
 describe('first bytes', () => {
-  const first = (more: Partial<FirstQuestion>): FirstQuestion => ({ t: 'first', id: 1, spoke: 'tls', sni: null, alpn: null, ech: false, method: null, host: null, hostPort: null, target: null, authority: null, override: false, ...more });
+  const first = (more: Partial<FirstQuestion>): FirstQuestion => ({ t: 'first', id: 1, spoke: 'tls', sni: null, alpn: null, ech: false, method: null, host: null, hostPort: null, target: null, authority: null, override: false, upgrade: false, ...more });
   const allowed = (host: string, flags: HostGrants = {}): Allowed => ({ verdict: 'allow', host: gateHost(host), addresses: [], port: 443, rule: '', origin: null, approval: null, flags });
   test.each<[string, string, number, HostGrants, Partial<FirstQuestion>, string | null]>([
     ['NT13 another SNI', 'a.test', 443, {}, { sni: 'evil.test' }, 'net.sni-mismatch'],
@@ -143,6 +143,8 @@ describe('first bytes', () => {
     ['another port in Host', 'a.test', 80, {}, { spoke: 'http', host: 'a.test', hostPort: 22, method: 'GET' }, 'net.host-mismatch'],
     ['NT28 a method that is not listed', 'a.test', 80, { methods: ['GET', 'HEAD'] }, { spoke: 'http', host: 'a.test', method: 'PUT' }, 'net.method'],
     ['NT28 a header for a method that is not listed', 'a.test', 80, { methods: ['GET', 'HEAD'] }, { spoke: 'http', host: 'a.test', method: 'GET', override: true }, 'net.method'],
+    ['NT28 a request to switch protocols where methods are listed', 'a.test', 80, { methods: ['GET', 'HEAD'] }, { spoke: 'http', host: 'a.test', method: 'GET', upgrade: true }, 'net.upgrade'],
+    ['such a request where any method may pass', 'a.test', 80, {}, { spoke: 'http', host: 'a.test', method: 'GET', upgrade: true }, null],
     ['such a header where any method may pass', 'a.test', 80, {}, { spoke: 'http', host: 'a.test', method: 'GET', override: true }, null],
     ['a listed method', 'a.test', 80, { methods: ['GET', 'HEAD'] }, { spoke: 'http', host: 'a.test', method: 'GET' }, null],
     ['an ambiguous head', 'a.test', 8080, {}, { spoke: 'bad' }, 'net.malformed'],

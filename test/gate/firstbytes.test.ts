@@ -40,6 +40,7 @@ describe('first bytes', () => {
     ['NT13 a request of another version, by a known method', 8080, 'b"GET / ICE/1.0\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
     ['NT13 blanks of another alphabet', 8080, 'b"GET\\xa0/\\x85HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT13 control characters before a request', 8080, 'b"\\0GET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
+    ['NT13 a method of more letters than any', 8080, 'b"A" * 99 + b" / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT13 a method that is no word', 8080, 'b"G\\x1b[31mET\\xff / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT13 a request behind the PROXY protocol', 8080, 'b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\\r\\nGET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
     ['NT13 a request behind the PROXY protocol, binary', 8080, 'b"\\r\\n\\r\\n\\0\\r\\nQUIT\\n\\x20\\0\\0\\0GET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', 'ConnectionResetError'],
@@ -185,15 +186,38 @@ say(b"get", b" 5 4\\n")`;
       "b'hi'", "b' there'", "b'\\nGET / HTTP/1.1\\n'",
       "b'FOO'", "b' /'", "b' HTT'", 'ConnectionResetError',
       "b'\\r\\n'", "b'get'", 'ConnectionResetError',
-      `b'${'x'.repeat(40)}'`, "b' / HTTP/1.1\\r\\n'",
+      `b'${'x'.repeat(40)}'`, 'ConnectionResetError',
       `b'\\x00\\xc1${'\\x00'.repeat(32)}'`, "b'FOO / HTTP/1.1\\r\\n'",
       "b'\\x00'", "b'FOO'", "b' /x RTSP/'", 'ConnectionResetError',
       "b'0032git-upload-pack'", "b' /project.git\\x00host=ok.test\\x00'", "b'\\n'",
       "b'get'", "b' 5 4\\n'", '',
     ]);
     expect(heard).not.toMatch(/Host|http/);
-    expect(messages.filter((message) => message.t === 'first' && message.spoke === 'bad')).toHaveLength(3);
+    expect(messages.filter((message) => message.t === 'first' && message.spoke === 'bad')).toHaveLength(4);
     expect(messages.filter(({ t }) => t === 'close')).toHaveLength(8);
+  });
+
+  test('blank lines end, and zeros are no reason to read on for ever', async () => {
+    let heard = 0;
+    const server = await listen((socket) => socket.on('data', (chunk: Buffer) => {
+      heard += chunk.length;
+      if (chunk.includes('!')) socket.write(`${heard} `);
+    }));
+    const code = `
+import socket
+def say(data):
+  s=socket.create_connection(("ok.test",4000),60); s.settimeout(60)
+  try:
+    s.sendall(data); print(s.recv(99))
+  except OSError as e: print("cut")
+say(b"\\0" * 3000000 + b"GET / HTTP/1.1!")
+say(b"\\r\\n" * 40000 + b"!")
+say(b"\\r\\n" * 30000 + b"!")`;
+
+    const { out } = await behindGate(python(code), { conn: () => ({ addrs: ['127.0.0.1'], port: server.port }) });
+    await server.close();
+
+    expect(out).toMatch(/^b'3000015 '\ncut\nb'\d+ '\n$/);
   });
 
   test('a server that speaks first is heard before the client speaks', async () => {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createServer as createHttp } from 'node:http';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -189,6 +190,25 @@ describe('doors', () => {
 
     run.channel.close();
     await run.done;
+  });
+
+  test.runIf(existsSync('/proc/net/if_inet6'))('NP16 a port that is published on an address of IPv6 is open on no other', async () => {
+    const run = await startBehindGate(['/usr/bin/python3', '-c', server], {});
+    const publish = async (id: number, addr: string, port: number): Promise<{ error: string | null; port: number }> => {
+      run.channel.send({ t: 'publish', id, addr, port, inside: 3000 });
+      return run.seen('door', (door) => door.id === id);
+    };
+    const both: (string | null)[] = [];
+    // Somebody else's port of IPv4 may have the number.
+    for (let id = 1; id < 20 && !both.includes(null); id += 2) {
+      const six = await publish(id, '::', 0);
+      expect(six.error).toBeNull();
+      both.push((await publish(id + 1, '0.0.0.0', six.port)).error);
+    }
+    run.channel.close();
+    await run.done;
+
+    expect(both).toContain(null);
   });
 
   for (const only4 of [false, true]) withCurl.test(`a forwarded port leads to what the supervisor names (IPv4 only: ${only4})`, async () => {

@@ -24,6 +24,8 @@ export interface Answers {
   /** host:port to dial, or null to deny, or 'hold' */
   readonly conn?: (question: ConnQuestion) => { addrs: readonly string[]; port: number; check?: 'match' | 'always' | 'never' } | null | 'hold';
   readonly first?: (message: Extract<GateMessage, { t: 'first' }>) => boolean;
+  /** of requests behind a first that is allowed */
+  readonly methods?: readonly string[];
   readonly udp?: (message: Extract<GateMessage, { t: 'udp' }>) => { addr: string; port: number } | null;
 }
 
@@ -114,7 +116,7 @@ function answer(channel: Channel, answers: Answers, message: GateMessage): void 
     if (to === null) channel.send({ t: 'conn', id: message.id, verdict: 'deny', ...REFUSAL });
     else channel.send({ t: 'conn', id: message.id, verdict: 'allow', addrs: to.addrs, port: to.port, check: to.check ?? 'match', expect: message.port === 443 ? 'tls' : message.port === 80 ? 'http' : 'any' });
   } else if (message.t === 'first') {
-    if (answers.first?.(message) === true) channel.send({ t: 'first', id: message.id, verdict: 'allow' });
+    if (answers.first?.(message) === true) channel.send({ t: 'first', id: message.id, verdict: 'allow', ...(answers.methods === undefined ? {} : { methods: answers.methods }) });
     else channel.send({ t: 'first', id: message.id, verdict: 'deny', ...REFUSAL });
   } else if (message.t === 'udp') {
     const to = answers.udp?.(message) ?? null;

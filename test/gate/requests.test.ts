@@ -54,6 +54,20 @@ print()`;
     expect((await behindGate([python, '-c', code], answers)).out).toBe('200 200 200 cut 200 cut 200 200 \n');
   });
 
+  test('NT28 where the first was judged, those that follow have the methods that were named', async () => {
+    const code = `import socket
+for target in "/", "/?_method=DELETE", "/?a=1&%5Fmethod=PUT", "/?.method=PUT", "/?a_method=PUT":
+  s=socket.create_connection(("ok.test",${up.port}),60); s.settimeout(60)
+  try:
+    for method in "GET", "POST", "GET", "DELETE":
+      s.sendall(f"{method} {target if method == 'POST' else '/'} HTTP/1.1\\r\\nHost: ok.test\\r\\nContent-Length: 0\\r\\n\\r\\n".encode()); print(s.recv(9999)[9:12].decode() or "end", end=" ")
+  except OSError: print("cut", end=" ")
+print()`;
+    const answers: Answers = { conn: () => ({ addrs: ['127.0.0.1'], port: up.port, check: 'always' }), first: () => true, methods: ['GET', 'POST'] };
+
+    expect((await behindGate([python, '-c', code], answers)).out).toBe('200 200 200 cut 200 cut 200 cut 200 cut 200 200 200 cut \n');
+  });
+
   test.each([1, 2, 3, 4])('NT13 whatever is odd about a request, a server that takes anything hears none for another host (seed %i)', async (seed) => {
     const hosts: string[] = [];
     const server = createServer(LENIENT, (request, response) => {
