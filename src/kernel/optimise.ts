@@ -19,3 +19,20 @@ export function optimiseLate(): void {
 export function growSlowly(): void {
   setFlagsFromString('--heap-growing-percent=30');
 }
+
+/** Versions of V8 that know how fast the young generation grows, as far as they were tried. */
+const KNOWN = Number(process.versions.v8.split('.')[0]) <= 13;
+
+/**
+ * A supervisor waits for most of its life, and for as long as a person thinks.
+ * What it does before would make the young generation as large as it may be,
+ * 16 MB that nothing is in. Called once all is loaded, as above.
+ */
+export function staySmall(): void {
+  if (KNOWN) setFlagsFromString('--semi-space-growth-factor=1');
+}
+
+/** As V8 would have it: for the changes of an agent, which may be many. */
+export function growAgain(): void {
+  if (KNOWN) setFlagsFromString('--semi-space-growth-factor=2');
+}

@@ -3,6 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
+import { growAgain, staySmall } from '../kernel/optimise.js';
 import { startDriver, type Driver, type DriverEars } from '../kernel/driver.js';
 import { startTimeOf } from '../kernel/process.js';
 import { anchored, keepAnchored } from './anchor.js';
@@ -82,6 +83,7 @@ const CAPTURE_TOTAL_BYTES = 256 << 20;
  */
 export async function runSandbox(options: RunOptions): Promise<number> {
   const { context } = options;
+  staySmall();
   refuseNested();
   const background = options.detach ? (context.env[BACKGROUND] ?? null) : null;
   const store = openStore(context);
@@ -290,6 +292,7 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
     onNoted: (event) => void (event.event === 'exec' ? execs.add(event) : trail.audit.record(socketRecord(options.policy.sockets.sockets, event))),
     onRead: execs.flush,
   });
+  growAgain();
   for (const one of beside.reverse()) one.stop();
   // An agent that ends well because it was told to has not ended well.
   return record.limited !== undefined && outcome.status === 0 ? { ...outcome, status: 128 + constants.signals.SIGTERM } : outcome;
