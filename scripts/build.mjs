@@ -49,7 +49,7 @@ const slimOclif = {
 };
 
 // Node's own modules that few commands use: each takes milliseconds to load.
-const LATE_BUILTIN = /(\w+\s*=\s*)require\("(node:(?:crypto|zlib|child_process|net|dgram|readline|http|https|dns|worker_threads))"\)/g;
+const LATE_BUILTIN = /(\w+\s*=\s*)require\("(node:(?:crypto|zlib|child_process|net|dgram|os|readline|http|https|dns|v8|worker_threads))"\)/g;
 
 /**
  * What `bin/run.js` runs: a function, as it is compiled with a code cache and

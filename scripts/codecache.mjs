@@ -23,7 +23,7 @@ const root = `${dirname(dirname(out))}/`;
 Object.assign(process.env, { AGENTFW_STATE_DIR: join(place, 'store'), HOME: home, NO_COLOR: '1' });
 const lines = [
   'list', 'policy show', 'run --tag a --net off -- touch new', 'list', 'diff a', 'diff a --stat', 'status a', 'commit a --yes', 'undo',
-  'run --in a --net off -- true', 'discard a --yes', 'diff', 'run --no-such-flag',
+  'run --in a --net off -- true', 'discard a --yes', 'run --tag b -- true', 'diff', 'run --no-such-flag',
 ];
 mkdirSync(work, { recursive: true });
 process.chdir(work);

@@ -58,13 +58,11 @@ export type Look = NonNullable<ScanInput['look']>;
 
 /** All changes of a sandbox against the host as it is now, in the order of the layers. */
 export function changesOf(store: Store, record: SandboxRecord, look: Look = 'no'): Change[] {
-  optimiseLate();
   return allOf(scanOf(store, record, blindnessOf(record), { look })).changes;
 }
 
 /** The paths that `changesOf` tells. */
 export function changedPaths(store: Store, record: SandboxRecord): Bytes[] {
-  optimiseLate();
   const paths: Bytes[] = [];
   for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', crowds: 'usual' })) {
     for (const { path } of changes) paths.push(path);
@@ -100,21 +98,28 @@ export interface Question {
 
 /** Whether it holds for any that `changesOf` tells. */
 export function someChange(store: Store, record: SandboxRecord, { names, of, within }: Question): boolean {
-  optimiseLate();
   for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', names, crowds: 'ordinary' })) {
     if (changes.some(of) || crowds.some((crowd) => within(crowd.dir) ?? membersOf(crowd).some(of))) return true;
   }
   return false;
 }
 
+/** From here on code may become hot. */
+const SOME = 200;
+
 function* scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, how: Pick<ScanInput, 'look' | 'names' | 'crowds'>): Generator<ScanPiece> {
   const pieces = scanPieces({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, ...how });
-  for (const { changes, crowds } of pieces) yield { changes: withoutHidden(changes, blindness), crowds };
+  let seen = 0;
+  for (const { changes, crowds } of pieces) {
+    const before = seen;
+    seen = crowds.reduce((sum, { at }) => sum + at.length, seen + changes.length);
+    if (before < SOME && seen >= SOME) optimiseLate();
+    yield { changes: withoutHidden(changes, blindness), crowds };
+  }
 }
 
 /** Scans, classifies, finds conflicts and renames, and orders. Close `contents` when done. */
 export function gather(store: Store, record: SandboxRecord, { look = 'head', keep = false, crowds = false }: GatherOptions = {}): Gathered {
-  optimiseLate();
   const blindness = blindnessOf(record);
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const ctx = commitContextOf(store, record);

@@ -1,4 +1,9 @@
+import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
+
+/** The default of Node 20's V8. */
+const USUAL = '--interrupt-budget=67584';
+const LATE = '--interrupt-budget=3000000';
 
 /**
  * Many changes are judged by code that runs some ten thousand times, which V8
@@ -8,7 +13,24 @@ import { setFlagsFromString } from 'node:v8';
  * of Node 20 have no such flag, and complain on stderr of each that they don't know.
  */
 export function optimiseLate(): void {
-  if (process.versions.v8.startsWith('11.')) setFlagsFromString('--interrupt-budget=3000000');
+  if (knowsBudget()) setFlagsFromString(LATE);
+}
+
+/**
+ * The same for the start of an agent, which takes a tenth less of the processor
+ * without; returns what puts an end to it, as the supervisor may run for days.
+ * What of Node is needed until then is loaded now, while V8 takes its cached code.
+ */
+export function optimiseLater(): () => void {
+  if (!knowsBudget()) return () => undefined;
+  const require = createRequire(import.meta.url);
+  for (const name of ['node:child_process', 'node:crypto', 'node:net']) require(name);
+  setFlagsFromString(LATE);
+  return () => setFlagsFromString(USUAL);
+}
+
+function knowsBudget(): boolean {
+  return process.versions.v8.startsWith('11.');
 }
 
 /**

@@ -41,6 +41,8 @@ interface Search {
   readonly stats: Map<Bytes, BigIntStats>;
   /** where directories really are: many rules name the same ones */
   readonly real: Map<Bytes, Bytes | null>;
+  /** what is in directories: many rules with wildcards look into the same ones */
+  readonly lists: Map<Bytes, readonly Bytes[]>;
   readonly leaks: { path: Bytes; why: string }[];
   readonly trees: readonly Bytes[];
 }
@@ -55,7 +57,7 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
   const rules = engine.rules(['files.hide']);
   const patterns = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
   const trees = topmost([fromText(policy.home), ...(policy.homes ?? []).map(fromText), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
-  const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), leaks: [], trees };
+  const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), lists: new Map(), leaks: [], trees };
   for (const [pattern, rule] of patterns) if (!pattern.glob.split('/').includes('**')) lookUp(search, pattern, rule);
   const deep = patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule));
   const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
@@ -93,7 +95,7 @@ function lookUp(search: Search, pattern: PathPattern, rule: CompiledRule): void 
   const parts = pattern.glob === '' ? [] : pattern.glob.split('/');
   for (const part of parts) {
     const names = nameMatcher([[{ text: part, base: '/', glob: `**/${part}`, tree: false }, true]]);
-    paths = paths.flatMap((dir) => listOf(dir).filter((name) => names.named(name).length > 0).map((name) => joinBytes(dir, name)));
+    paths = paths.flatMap((dir) => listOf(search, dir).filter((name) => names.named(name).length > 0).map((name) => joinBytes(dir, name)));
   }
   for (const path of paths) {
     if (parts.length === 0 && statOf(path) === null) search.found.set(path, { path, kind: 'absent', rule: rule.id, dev: null, ino: null });
@@ -133,7 +135,7 @@ function consider(search: Search, path: Bytes, asked?: CompiledRule): void {
   if (stat === null) return;
   const whole = rules.find((rule) => !stat.isDirectory() || !search.engine.holdsException(rule, path));
   if (whole !== undefined) hide(search, path, stat, whole);
-  else for (const name of listOf(path)) consider(search, joinBytes(path, name));
+  else for (const name of listOf(search, path)) consider(search, joinBytes(path, name));
 }
 
 function hide(search: Search, path: Bytes, stat: BigIntStats, rule: CompiledRule): void {
@@ -221,7 +223,15 @@ function statOf(path: Bytes): BigIntStats | null {
   }
 }
 
-function listOf(dir: Bytes): Bytes[] {
+function listOf({ lists }: Search, dir: Bytes): readonly Bytes[] {
+  const known = lists.get(dir);
+  if (known !== undefined) return known;
+  const names = namesIn(dir);
+  lists.set(dir, names);
+  return names;
+}
+
+function namesIn(dir: Bytes): Bytes[] {
   try {
     return readdirSync(toBuffer(dir), { encoding: 'buffer' }).map(fromBuffer);
   } catch {

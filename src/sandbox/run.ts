@@ -5,6 +5,7 @@ import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { growAgain, staySmall } from '../kernel/optimise.js';
 import { startDriver, type Driver, type DriverEars } from '../kernel/driver.js';
+import { optimiseLater } from '../kernel/optimise.js';
 import { startTimeOf } from '../kernel/process.js';
 import { anchored, keepAnchored } from './anchor.js';
 import { startCapture, type Capture } from '../changes/capture.js';
@@ -85,6 +86,7 @@ export async function runSandbox(options: RunOptions): Promise<number> {
   const { context } = options;
   staySmall();
   refuseNested();
+  const optimiseNow = optimiseLater();
   const background = options.detach ? (context.env[BACKGROUND] ?? null) : null;
   const store = openStore(context);
   if (options.detach && background === null) return runInBackground(options, store);
@@ -94,7 +96,7 @@ export async function runSandbox(options: RunOptions): Promise<number> {
   try {
     const opened = await open(store, { ...options, tag: background ?? options.tag });
     try {
-      return await runOpened(store, opened, { ...options, policy, limits, background: background !== null });
+      return await runOpened(store, opened, { ...options, policy, limits, background: background !== null, optimiseNow });
     } finally {
       opened.running.release();
     }
@@ -150,6 +152,8 @@ interface Prepared extends RunOptions {
   readonly policy: RunPolicy;
   readonly limits: LimitPlan;
   readonly background: boolean;
+  /** to be called when the agent runs */
+  readonly optimiseNow: () => void;
 }
 
 async function runOpened(store: Store, opened: Opened, options: Prepared): Promise<number> {
@@ -259,6 +263,7 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
   };
   const outcome = await supervise(begin, {
     onStarted: ({ driver, init }) => {
+      options.optimiseNow();
       record = anchored({ ...record, state: 'running', driver: processOf(driver), init: processOf(init) }, trail.audit);
       // An agent may have filled the disk by now: the record has room of its own.
       const running = noteRecord(store, record);
@@ -277,10 +282,7 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
         keep(record);
         endTree(held);
       }));
-      if (options.background) {
-        adoptLog(store, record.tag);
-        report(record.tag);
-      }
+      if (options.background) goOnAlone(store, record.tag);
     },
     onDegraded: (name, why) => {
       trail.degraded(name, why);
@@ -296,6 +298,12 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
   for (const one of beside.reverse()) one.stop();
   // An agent that ends well because it was told to has not ended well.
   return record.limited !== undefined && outcome.status === 0 ? { ...outcome, status: 128 + constants.signals.SIGTERM } : outcome;
+}
+
+/** The command that started this one returns. */
+function goOnAlone(store: Store, tag: string): void {
+  adoptLog(store, tag);
+  report(tag);
 }
 
 const GRACE_MS = 3000;

@@ -1,7 +1,7 @@
 import { constants, statfsSync } from 'node:fs';
 import { toBuffer, type Bytes } from '../bytes.js';
 import { startSweeper } from '../kernel/background.js';
-import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
+import { AT_FDCWD, KernelError, type Fd, type Kernel } from '../kernel/kernel.js';
 import { isSameProcess } from '../kernel/process.js';
 import { removeTree } from '../kernel/remove.js';
 import { noteRecord } from './note.js';
@@ -61,19 +61,39 @@ export function isDiskFull(record: SandboxRecord): boolean {
 
 const FULL_BYTES = 1 << 20;
 
-/** One syncfs per filesystem. */
+/**
+ * One syncfs per filesystem. It waits for all that anybody writes there, seconds on a
+ * busy disk: where nothing lies in a layer, its directory is all that there is to sync.
+ */
 export function syncLayers(kernel: Kernel, record: SandboxRecord): void {
   const done = new Set<bigint>();
-  for (const layer of record.layers) {
-    const stat = kernel.statOrNull(AT_FDCWD, layer.dir);
+  for (const { dir } of record.layers) {
+    const stat = kernel.statOrNull(AT_FDCWD, dir);
     if (stat === null || done.has(stat.dev)) continue;
-    done.add(stat.dev);
-    const fd = kernel.open(AT_FDCWD, layer.dir, constants.O_RDONLY | constants.O_DIRECTORY);
+    const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
     try {
+      if (syncEmpty(kernel, fd)) continue;
+      done.add(stat.dev);
       kernel.syncfs(fd);
     } finally {
       kernel.close(fd);
     }
+  }
+}
+
+/** False where the layer holds something, or keeps us from looking: the agent may have changed its mode. */
+function syncEmpty(kernel: Kernel, layer: Fd): boolean {
+  let upper: Fd | null = null;
+  try {
+    upper = kernel.open(layer, 'upper' as Bytes, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    if (kernel.list(upper).length > 0) return false;
+    kernel.fsync(upper);
+    return true;
+  } catch (error) {
+    if (error instanceof KernelError) return false;
+    throw error;
+  } finally {
+    if (upper !== null) kernel.close(upper);
   }
 }
 

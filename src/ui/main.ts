@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { isatty } from 'node:tty';
 import { exactWords, routeOf } from '../argv.js';
 import { usageError, type AgentfwError } from '../errors.js';
 import { suggest } from '../policy/suggest.js';
 import type { AgentfwCommand } from './command.js';
 import { errorJson, renderError, reportOf } from './error.js';
-import { makePrinter } from './print.js';
+import { isTerminalDevice, makePrinter } from './print.js';
 
 type CommandModule = { readonly default: new (argv: string[], config: never) => AgentfwCommand };
 
@@ -64,7 +63,7 @@ export async function main(argv: readonly string[], root: string): Promise<void>
 
 /** In `agentfw … | less` the terminal is the pager's by now: Node must not set it back at its exit. */
 async function leaveTerminal(): Promise<void> {
-  if (isatty(1) || !(isatty(0) || isatty(2))) return endAtOnce();
+  if (isTerminalDevice(1) || !(isTerminalDevice(0) || isTerminalDevice(2))) return endAtOnce();
   const { exitNow } = await import('../kernel/native.js');
   process.once('exit', (status) => exitNow(status));
 }

@@ -85,23 +85,38 @@ function writer(fd: number): (text: string | Uint8Array) => void {
 async function paintFor(fd: number, wanted: boolean): Promise<Paint> {
   const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
   const forced = FORCE_COLOR !== undefined && FORCE_COLOR !== '' && FORCE_COLOR !== '0';
-  const on = wanted && (NO_COLOR === undefined || NO_COLOR === '') && (forced || (FORCE_COLOR !== '0' && TERM !== 'dumb' && isTerminal(fd)));
+  const on = wanted && (NO_COLOR === undefined || NO_COLOR === '') && (forced || (FORCE_COLOR !== '0' && TERM !== 'dumb' && isTerminalDevice(fd)));
   if (!on) return (_, text) => text;
   const { Chalk } = await import('chalk');
   const chalk = new Chalk({ level: 1 });
   return (colour, text) => chalk[colour](text);
 }
 
+const NONE = -1;
 const MEMORY_DEVICES = 1;
+/** Linux has eight of them for pseudo terminals, from this on. */
+const PSEUDO_TERMINALS = 136;
+
+/** For what only looks nicer on a terminal: one that is gone may count as one, and Node's tty and net (3 ms) are loaded for odd ones only. */
+export function isTerminalDevice(fd: number): boolean {
+  const major = characterMajor(fd);
+  return (major >= PSEUDO_TERMINALS && major < PSEUDO_TERMINALS + 8) || isTerminal(fd);
+}
 
 /** `isatty`, without loading Node's tty and net for files, pipes and /dev/null. */
 function isTerminal(fd: number): boolean {
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isCharacterDevice() || ((stat.rdev >> 8) & 0xfff) === MEMORY_DEVICES) return false;
-  } catch {
-    return false;
-  }
+  const major = characterMajor(fd);
+  if (major === NONE || major === MEMORY_DEVICES) return false;
   const { isatty } = createRequire(import.meta.url)('node:tty') as { isatty: (fd: number) => boolean };
   return isatty(fd);
+}
+
+/** Which driver of the kernel is behind a character device. */
+function characterMajor(fd: number): number {
+  try {
+    const stat = fstatSync(fd);
+    return stat.isCharacterDevice() ? (stat.rdev >> 8) & 0xfff : NONE;
+  } catch {
+    return NONE;
+  }
 }
