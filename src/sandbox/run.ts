@@ -179,6 +179,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
     await giveUp(store, { ...opened, record });
     throw error;
   }
+  growAgain();
   const broken = (await network?.end()) ?? null;
   const failed = whyEnded(outcome, broken, store.context, record);
   const came = failed === null || outcome.started;
@@ -294,7 +295,6 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
     onNoted: (event) => void (event.event === 'exec' ? execs.add(event) : trail.audit.record(socketRecord(options.policy.sockets.sockets, event))),
     onRead: execs.flush,
   });
-  growAgain();
   for (const one of beside.reverse()) one.stop();
   // An agent that ends well because it was told to has not ended well.
   return record.limited !== undefined && outcome.status === 0 ? { ...outcome, status: 128 + constants.signals.SIGTERM } : outcome;
