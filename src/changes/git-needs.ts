@@ -25,7 +25,7 @@ const COMMIT_GRAPH = /\/objects\/info\/commit-graphs?(\/|$)/;
  * the host's own may lead to it, or a pack that does not land holds it.
  */
 export function withoutNeeded<T extends Change>(changes: readonly T[], lands: (change: T) => boolean): readonly Needing<T>[] {
-  const bare = bareIn(changes, (dir) => changes.some(({ path }) => path.startsWith(`${dir}/refs/`) || path === `${dir}/HEAD` || path === `${dir}/packed-refs`));
+  const bare = bareRepositories(changes);
   const missing = new Map<Bytes, Missing<T>>();
   for (const change of changes) {
     const inside = gitPartOf(change.path, bare);
@@ -39,6 +39,11 @@ export function withoutNeeded<T extends Change>(changes: readonly T[], lands: (c
     const needs = inside === null || !lands(change) ? undefined : neededBy(change, inside, missing.get(inside.dir));
     return needs === undefined || needs === change ? [] : [{ change, needs }];
   });
+}
+
+/** Git directories without a work tree among what changed. */
+export function bareRepositories(changes: readonly Change[]): ReadonlySet<Bytes> {
+  return bareIn(changes, (dir) => changes.some(({ path }) => path.startsWith(`${dir}/refs/`) || path === `${dir}/HEAD` || path === `${dir}/packed-refs`));
 }
 
 function neededBy<T extends Change>({ kind, path }: T, { part }: InGitDir, missing: Missing<T> | undefined): T | undefined {

@@ -14,7 +14,7 @@ export interface Lend extends Place {
   readonly mode: number;
 }
 
-const OWNER_WRITES = 0o300;
+export const OWNER_WRITES = 0o300;
 
 export function findLends(rooms: Rooms, steps: Steps): Lend[] {
   const seen = new Set<string>();

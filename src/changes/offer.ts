@@ -91,17 +91,3 @@ const NOTHING = { paths: new Set<Bytes>(), added: [], unmatched: [] };
 export function wholeDigest(store: Store, record: SandboxRecord, gathered: Gathered): string {
   return offerOf(store, record, { gathered, wish: { ...WHOLE, accept: ['/' as Bytes] } }).digest;
 }
-
-/** For `discard PATH`: the agent's versions go, the host stays as it is; an undo has them back. */
-export function dropPlan(store: Store, record: SandboxRecord, { gathered, words }: { readonly gathered: Gathered; readonly words: readonly Bytes[] }): Plan {
-  const { single } = gathered;
-  const renames = renamePaths(gathered.pairs);
-  const { paths } = selectChanges(single, selectionOf(words, single), renames, 'alone');
-  return planCommit({
-    // Nothing of the host is written, so no conflict stands in the way.
-    changes: single.map((change) => ({ ...change, conflict: null })),
-    ...{ selected: paths, renames, take: new Map([...paths].map((path) => [path, 'host'])) },
-    facts: commitFacts(commitContextOf(store, record)),
-    options: { live: false, keepSpecial: true, fifos: true, note: null },
-  });
-}

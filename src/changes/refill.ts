@@ -3,7 +3,8 @@ import type { Bytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import type { Plan } from './draft.js';
 import type { Journal } from './journal.js';
-import { rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
+import { OWNER_WRITES } from './locked.js';
+import { dirFd, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { splitPath, type Place, type Root, type Step } from './step.js';
 
 /**
@@ -59,10 +60,25 @@ function makeAbove(rooms: Rooms, { root, path }: Place, base: number): void {
     missing.push(at);
   }
   try {
-    rootFd(rooms, root);
-    for (const dir of missing.reverse()) makeLike(rooms, { root, path: dir }, { root: base, path: dir });
+    const [first, ...below] = missing.reverse();
+    if (first !== undefined) withWriting(rooms, { root, path: splitPath(first).dir }, () => makeLike(rooms, { root, path: first }, { root: base, path: first }));
+    for (const dir of below) makeLike(rooms, { root, path: dir }, { root: base, path: dir });
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'EPERM', 'EEXIST'].includes(errnoOf(error) ?? '')) throw error;
+  }
+}
+
+/** A layer's top has the mode of its base, which its owner may not be allowed to write. */
+function withWriting(rooms: Rooms, { root, path }: Place, act: () => void): void {
+  const { kernel } = rooms;
+  const dir = path === '' ? rootFd(rooms, root) : dirFd(rooms, root, path);
+  const mode = kernel.stat(dir, '' as Bytes).mode & 0o7777;
+  if ((mode & OWNER_WRITES) === OWNER_WRITES) return act();
+  kernel.chmod(dir, '' as Bytes, mode | OWNER_WRITES);
+  try {
+    act();
+  } finally {
+    kernel.chmod(dir, '' as Bytes, mode);
   }
 }
 

@@ -1,8 +1,8 @@
 import { boolean, string } from '@oclif/core/flags';
-import type { Bytes } from '../bytes.js';
+import { toText, type Bytes } from '../bytes.js';
 import { landPlan, withCommitLocks } from '../changes/commit.js';
 import { countChanges, gather } from '../changes/gather.js';
-import { dropPlan } from '../changes/offer.js';
+import { dropPlan } from '../changes/dropping.js';
 import { commitStatus, type CommitResult } from '../changes/result.js';
 import { filterChanges } from '../changes/words.js';
 import { AgentfwError, usageError } from '../errors.js';
@@ -65,16 +65,19 @@ export default class Discard extends AgentfwCommand {
       const { changes, unmatched } = filterChanges(gathered.shown, paths);
       const [missing] = unmatched;
       if (missing !== undefined) throw new AgentfwError('AFW_NO_CHANGE', `The sandbox has no change at ${showBytes(missing)}`, { hint: 'List them: agentfw diff --name-only' });
+      const { plan, added } = dropPlan(store, record, { gathered, words: paths });
+      const count = changes.length + added.length;
+      if (!answers.json) for (const { path } of added) this.printer.say(`${showBytes(path)} goes too: it belongs to what was named`);
       if (!answers.yes) {
-        for (const change of changes) this.printer.say(`  ${changeLine(change, this.printer.paintErr)}`);
-        if (!(await confirm(this.printer, `Discard ${plural(changes.length, 'change')} of ${tag}?`))) return 1;
+        for (const change of [...changes, ...added]) this.printer.say(`  ${changeLine(change, this.printer.paintErr)}`);
+        if (!(await confirm(this.printer, `Discard ${plural(count, 'change')} of ${tag}?`))) return 1;
       }
-      const result = landPlan(store, record, dropPlan(store, record, { gathered, words: paths }), { onWait }, { as: 'discard' });
-      if (answers.json) this.printer.json({ version: 1, tag, discarded: 'paths', ...resultJson(result) });
+      const result = landPlan(store, record, plan, { onWait }, { as: 'discard' });
+      if (answers.json) this.printer.json({ version: 1, tag, discarded: 'paths', added: added.map(({ path }) => toText(path)), ...resultJson(result) });
       else {
         if (result.state === 'rolled-back') throw notDropped(result);
         for (const { path, text } of result.refused) this.printer.say(`not discarded ${showBytes(path)}: ${escapeForTerminal(text)}`);
-        this.printer.say(`Discarded ${plural(changes.length - result.refused.length, 'change')} of ${tag}`);
+        this.printer.say(`Discarded ${plural(count - result.refused.length, 'change')} of ${tag}`);
         if (result.id !== null) this.printer.say(`Take it back: agentfw undo ${result.id}`);
       }
       return commitStatus(result);

@@ -15,6 +15,7 @@ const write = (row: string, mode = 'wal'): string =>
   `python3 -c "import os, sqlite3; c = sqlite3.connect('a.db'); c.execute('pragma journal_mode=${mode}'); c.execute('pragma wal_autocheckpoint=0'); c.execute('create table if not exists t(x)'); c.execute('insert into t values (?)', ('${row}',)); c.commit(); os._exit(0)"`;
 /** Closed as it should be: the log goes into the database. */
 const close = `python3 -c "import sqlite3; c = sqlite3.connect('a.db'); c.execute('select * from t').fetchall(); c.close()"`;
+const READ = `python3 -c "import sqlite3; c = sqlite3.connect('file:a.db?mode=rw', uri=True); print(*c.execute('pragma integrity_check').fetchone(), *[x for x, in c.execute('select x from t')])"`;
 
 for (const identity of identities()) {
   describe(`a database as ${identity.name}`, () => {
@@ -31,8 +32,7 @@ for (const identity of identities()) {
     const land = async (...words: readonly string[]): Promise<Done> => jsonOf<Done>(await area.cli(['commit', 'box', '--yes', '--json', ...words]));
     const undo = async (): Promise<Done> => jsonOf<Done>(await area.cli(['undo', '--json']));
     const names = ({ refused }: Done): readonly string[] => refused.map(({ path }) => path.slice(area.project.length + 1)).filter((name) => !name.endsWith('-shm')).sort();
-    const rows = async (): Promise<string> =>
-      host(`python3 -c "import sqlite3; c = sqlite3.connect('file:a.db?mode=rw', uri=True); print(*c.execute('pragma integrity_check').fetchone(), *[x for x, in c.execute('select x from t')])"`);
+    const rows = async (): Promise<string> => host(READ);
 
     beforeEach(async () => {
       area = createArea(identity);
@@ -63,6 +63,22 @@ for (const identity of identities()) {
 
       expect(names(await land())).toContain('a.db-wal');
       expect(await rows()).toBe('ok one user\n');
+    });
+
+    test('is discarded with its log, whichever is named, and comes back with it', async () => {
+      const back = async (script = ''): Promise<string> =>
+        (await area.cli(['run', '--in', 'box', '--net', 'off', '--', 'bash', '-euc', `${script} ls a.db*; cp a.db* /tmp; cd /tmp; ${READ}`])).stdout;
+      await agent(`${write('agent')}; ${write('more', 'delete')}; ${write('last')}; test -s a.db-wal`);
+      const own = await back();
+      expect(own).toContain('ok one agent');
+
+      for (const named of ['a.db', 'a.db-wal']) {
+        const { commit, added } = jsonOf<Done & { added: string[] }>(await area.cli(['discard', 'box', '--yes', '--json', named]));
+        expect(added.map((path) => path.slice(area.project.length + 1))).toEqual([named === 'a.db' ? 'a.db-wal' : 'a.db']);
+        expect(await back('rm -f a.db-shm;')).toBe('a.db\nok one\n');
+        expect(await area.cli(['undo', commit ?? ''])).toMatchObject({ status: 0, stderr: 'Gave 2 changes back to the sandbox\n' });
+        expect(await back()).toContain('ok one agent');
+      }
     });
 
     test('stays when the host wrote a log after it landed', async () => {

@@ -53,6 +53,17 @@ for (const identity of identities()) {
       expect((await host('git log --format=%s')).split('\n')).toEqual(['two', 'agent', 'one', '']);
     });
 
+    test('a discard of the new objects takes along what names them: neither side is left broken', async () => {
+      await agent(`${AGENT}; git tag v`, '--tag', 'box');
+
+      const { added } = jsonOf<{ added: string[] }>(await area.cli(['discard', 'box', '--yes', '--json', '.git/objects']));
+      const names = added.map((path) => path.slice(area.project.length + 1));
+      expect(names).toEqual(expect.arrayContaining(['.git/HEAD', '.git/index', '.git/logs/HEAD', '.git/refs/heads/work', '.git/refs/tags/v']) as string[]);
+      await agent('test "$(git fsck --no-dangling 2>&1)" = ""; test "$(git branch --show-current)" = main', '--in', 'box');
+      expect(refused(await land())).toEqual({});
+      expect(await sound()).toBe('## main\n M f1\n?? g\n');
+    });
+
     test('while the host\'s git holds the index, it stays in the sandbox with its branch; an undo waits likewise', async () => {
       await agent(AGENT, '--tag', 'box');
       await host('touch .git/index.lock');

@@ -1,0 +1,49 @@
+import { isWithin, type Bytes } from '../bytes.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Store } from '../sandbox/store.js';
+import type { JudgedChange } from './change.js';
+import { commitContextOf } from './context.js';
+import { withDatabasePairs } from './database.js';
+import { commitFacts, planCommit, renamePaths, selectChanges, type Plan } from './engine.js';
+import type { Gathered } from './gather.js';
+import { gitPartOf } from './git-dir.js';
+import { bareRepositories, withoutNeeded } from './git-needs.js';
+import { selectionOf } from './words.js';
+
+export interface Dropping {
+  readonly plan: Plan;
+  /** named by nobody: they mean nothing, or do harm, without what was */
+  readonly added: readonly JudgedChange[];
+}
+
+/** For `discard PATH`: the agent's versions go, the host stays as it is; an undo has them back. */
+export function dropPlan(store: Store, record: SandboxRecord, { gathered, words }: { readonly gathered: Gathered; readonly words: readonly Bytes[] }): Dropping {
+  const { single } = gathered;
+  const renames = withDatabasePairs(renamePaths(gathered.pairs), single);
+  const selected = selectChanges(single, selectionOf(words, single), renames, 'alone');
+  const unnamed = new Set([...selected.added, ...namesWithout(single, selected.paths)]);
+  const paths = new Set([...selected.paths, ...unnamed]);
+  const plan = planCommit({
+    // Nothing of the host is written, so no conflict stands in the way.
+    changes: single.map((change) => ({ ...change, conflict: null })),
+    ...{ selected: paths, renames, take: new Map([...paths].map((path) => [path, 'host'])) },
+    facts: commitFacts(commitContextOf(store, record)),
+    options: { live: false, keepSpecial: true, fifos: true, note: null },
+  });
+  return { plan, added: single.filter(({ path }) => unnamed.has(path)) };
+}
+
+/**
+ * Without its new objects all that names objects in a repository is broken, for
+ * the agent and, once it lands, for the host; and what the agent packed anew is
+ * nowhere else when the pack goes.
+ */
+function namesWithout(changes: readonly JudgedChange[], dropped: ReadonlySet<Bytes>): readonly Bytes[] {
+  const bare = bareRepositories(changes);
+  const isName = ({ path }: JudgedChange): boolean => gitPartOf(path, bare)?.part === 'refs';
+  const needing = withoutNeeded(changes, (change) => !dropped.has(change.path) || isName(change));
+  const dirs = needing.flatMap(({ needs }) => /^(.*)\/objects\//s.exec(needs.path)?.[1] ?? []);
+  const logs = new Set(dirs.map((dir) => `${dir}/logs` as Bytes));
+  const entries = logs.size === 0 ? [] : changes.filter(({ path }) => [...logs].some((top) => isWithin(path, top)));
+  return [...needing.map(({ change }) => change), ...entries].map(({ path }) => path).filter((path) => !dropped.has(path));
+}
