@@ -94,34 +94,65 @@ static int descend(struct pair *p, const char *name)
 	return 1;
 }
 
-/* `path` is relative to both roots, normalized. */
-static int make_absent(int shim, int host, const char *path)
+/* The directory of the path before: sorted paths mostly share it. */
+struct place {
+	struct pair at;
+	/* what leads to it, and whether the host has it: the answer of descend() */
+	const char *way;
+	size_t length;
+	int found;
+};
+
+static void leave(struct place *p)
 {
-	struct pair at = {dup(shim), dup(host)};
+	if (p->way && p->found > 0)
+		copy_times(&p->at);
+	close_pair(&p->at);
+	*p = (struct place){.at = {-1, -1}};
+}
+
+/* `way` is relative to both roots, normalized, and not NUL-terminated. */
+static int enter(struct place *p, int shim, int host, const char *way,
+		 size_t length)
+{
 	char name[NAME_MAX + 1];
-	int result = at.shim < 0 || at.host < 0 ? -1 : 1;
 
-	while (result > 0) {
-		size_t n = strcspn(path, "/");
+	if (p->way && p->length == length && !memcmp(p->way, way, length))
+		return p->found;
+	leave(p);
+	p->at = (struct pair){dup(shim), dup(host)};
+	p->found = p->at.shim < 0 || p->at.host < 0 ? -1 : 1;
+	for (size_t i = 0; i < length && p->found > 0;) {
+		size_t n = strcspn(way + i, "/");
 
+		if (n > length - i)
+			n = length - i;
 		if (n > NAME_MAX) {
-			result = 0;
+			p->found = 0;
 			break;
 		}
-		memcpy(name, path, n);
+		memcpy(name, way + i, n);
 		name[n] = '\0';
-		if (!path[n]) {
-			result = mknodat(at.shim, name, S_IFCHR, makedev(0, 0));
-			if (result && errno == EEXIST)
-				result = 0;
-			copy_times(&at);
-			break;
-		}
-		path += n + 1;
-		result = descend(&at, name);
+		p->found = descend(&p->at, name);
+		i += n + 1;
 	}
-	close_pair(&at);
-	return result;
+	p->way = way;
+	p->length = length;
+	return p->found;
+}
+
+/* `path` is relative to both roots, normalized. */
+static int make_absent(struct place *p, int shim, int host, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	int found = enter(p, shim, host, path, slash ? (size_t)(slash - path) : 0);
+
+	if (found <= 0 || strlen(name) > NAME_MAX)
+		return found < 0 ? -1 : 0;
+	if (mknodat(p->at.shim, name, S_IFCHR, makedev(0, 0)))
+		return errno == EEXIST ? 0 : -1;
+	return 0;
 }
 
 int op_shim(struct view *v, const struct op *o, struct fault *f)
@@ -130,6 +161,7 @@ int op_shim(struct view *v, const struct op *o, struct fault *f)
 	AUTO_FD int at = -1;
 	AUTO_FD int host = -1;
 	AUTO_FD int shim = -1;
+	struct place place = {.at = {-1, -1}};
 	struct stat st;
 
 	(void)v;
@@ -143,8 +175,11 @@ int op_shim(struct view *v, const struct op *o, struct fault *f)
 	if (shim < 0)
 		return -1;
 	for (size_t i = 0; i < o->nlowers; i++)
-		if (make_absent(shim, host, o->lowers[i] + prefix))
-			return fault_errno(f, "hide", "can't hide %s",
-					   o->lowers[i]);
+		if (make_absent(&place, shim, host, o->lowers[i] + prefix)) {
+			fault_errno(f, "hide", "can't hide %s", o->lowers[i]);
+			leave(&place);
+			return -1;
+		}
+	leave(&place);
 	return mount_attach(shim, at, o->dst, f);
 }

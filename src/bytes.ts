@@ -10,8 +10,12 @@ export type Bytes = string & { readonly [bytesBrand]: true };
 
 /** From a JS string as typed by a user or read from JSON (encoded as UTF-8). */
 export function fromText(text: string): Bytes {
+  // Most texts are plain, and are their own bytes.
+  if (PLAIN.test(text)) return text as Bytes;
   return Buffer.from(text, 'utf8').toString('latin1') as Bytes;
 }
+
+const PLAIN = /^[\u0000-\u007f]*$/;
 
 /** From raw bytes as the kernel gives them. */
 export function fromBuffer(buffer: Uint8Array): Bytes {

@@ -26,7 +26,8 @@ export interface NameMatcher<T> {
 
 interface Compiled<T> {
   readonly value: T;
-  readonly regex: RegExp;
+  /** first looks for a part that a match must have: most expressions are never made */
+  readonly test: (text: string) => boolean;
   /** it is about one name below its directory, and all that is in what has it if `tree` */
   readonly single: boolean;
   readonly tree: boolean;
@@ -146,12 +147,12 @@ interface Tried<T> extends Compiled<T> {
 function search<T>(tables: Tables<T>, path: string, found: Set<T>): void {
   for (const value of tables.leaves.get(path) ?? []) found.add(value);
   for (const value of tables.trees.get(path) ?? []) found.add(value);
-  for (const { regex, value } of tables.globs.get(path) ?? []) if (regex.test('')) found.add(value);
+  for (const { test, value } of tables.globs.get(path) ?? []) if (test('')) found.add(value);
   const slash = path.lastIndexOf('/');
   if (path !== '/') addBelow(tables, slash <= 0 ? '/' : path.slice(0, slash), path, found);
   const name = path.slice(slash + 1);
   for (const value of lookUp(tables.treeNames, name)) found.add(value);
-  for (const { regex, value } of tables.led.get(name) ?? []) if (!found.has(value) && regex.test(path.slice(1))) found.add(value);
+  for (const { test, value } of tables.led.get(name) ?? []) if (!found.has(value) && test(path.slice(1))) found.add(value);
   for (const value of lookUp(tables.names, name)) found.add(value);
 }
 
@@ -159,7 +160,7 @@ function search<T>(tables: Tables<T>, path: string, found: Set<T>): void {
 function addBelow<T>(tables: Tables<T>, dir: string, path: string, found: Set<T>): void {
   if (tables.last.dir !== dir) tables.last = belowOf(tables, dir);
   for (const value of tables.last.values) found.add(value);
-  for (const { regex, value, from, settled } of tables.last.globs) if (!found.has(value) && (settled || regex.test(path.slice(from)))) found.add(value);
+  for (const { test, value, from, settled } of tables.last.globs) if (!found.has(value) && (settled || test(path.slice(from)))) found.add(value);
 }
 
 /** False where an expression decides on each path. */
@@ -196,7 +197,7 @@ function joined<T>({ trees, globs, treeNames, led }: Tables<T>, above: Below<T>,
   const name = dir.slice(dir.lastIndexOf('/') + 1);
   const values = [...(trees.get(dir) ?? NONE), ...(name === '' ? NONE : lookUp(treeNames, name))].filter((value) => !above.values.includes(value));
   const own = (globs.get(dir) ?? NONE).map((one) => ({ ...one, from: dir === '/' ? 1 : dir.length + 1, settled: false }));
-  const fromTop = (name === '' ? NONE : (led.get(name) ?? NONE)).filter(({ regex }) => !above.globs.some((one) => one.regex === regex)).map((one) => ({ ...one, from: 1, settled: false }));
+  const fromTop = (name === '' ? NONE : (led.get(name) ?? NONE)).filter(({ test }) => !above.globs.some((one) => one.test === test)).map((one) => ({ ...one, from: 1, settled: false }));
   const left = settledBy(above.globs, name);
   return {
     dir,
@@ -210,7 +211,7 @@ function settledBy<T>(globs: readonly Tried<T>[], name: string): readonly Tried<
   if (!globs.some(({ single, settled }) => single && !settled)) return globs;
   return globs.flatMap((one) => {
     if (!one.single || one.settled) return [one];
-    return one.tree && one.regex.test(name) ? [{ ...one, settled: true }] : [];
+    return one.tree && one.test(name) ? [{ ...one, settled: true }] : [];
   });
 }
 
@@ -223,7 +224,9 @@ function leadOf(pattern: PathPattern): string | null {
 
 /** In a class a slash can hide, so that such a pattern may be about more than one name. */
 function compiledOf<T>(value: T, glob: string, tree: boolean): Compiled<T> {
-  return { value, regex: globRegex(glob, tree), single: !/[/[]|\*\*/.test(glob), tree };
+  let regex: RegExp | null = null;
+  const piece = glob.includes('**') ? '' : pieceOf(glob);
+  return { value, test: (text) => text.includes(piece) && (regex ??= globRegex(glob, tree)).test(text), single: !/[/[]|\*\*/.test(glob), tree };
 }
 
 function globRegex(glob: string, tree: boolean): RegExp {
@@ -235,12 +238,10 @@ interface NameTable<T> {
   /** `*.pem`, by `.pem` */
   readonly endings: Map<string, T[]>;
   readonly globs: Compiled<T>[];
-  /** any of `globs`, made at the first look-up */
-  any: RegExp | null;
 }
 
 function nameTable<T>(): NameTable<T> {
-  return { literal: new Map(), endings: new Map(), globs: [], any: null };
+  return { literal: new Map(), endings: new Map(), globs: [] };
 }
 
 function addName<T>(table: NameTable<T>, name: string, value: T): void {
@@ -255,10 +256,14 @@ export function filterOf(names: readonly string[]): NameFilter {
   for (const name of names) {
     if (!/[*?[{\\]/.test(name)) literals.add(name);
     else if (/^\*\.[^.*?[{\\]+$/.test(name)) endings.add(name.slice(1));
-    // What follows a class or an alternative is hard to tell from it.
-    else pieces.add((name.split(/[[{]/)[0] ?? '').split(/[*?\\]/).reduce((a, b) => (b.length > a.length ? b : a), ''));
+    else pieces.add(pieceOf(name));
   }
   return { literals: [...literals], endings: [...endings], pieces: [...pieces] };
+}
+
+/** The longest part that every match has. What follows a class or an alternative is hard to tell from it. */
+function pieceOf(name: string): string {
+  return (name.split(/[[{]/)[0] ?? '').split(/[*?\\]/).reduce((a, b) => (b.length > a.length ? b : a), '');
 }
 
 function lookUp<T>(table: NameTable<T>, name: string): readonly T[] {
@@ -266,9 +271,8 @@ function lookUp<T>(table: NameTable<T>, name: string): readonly T[] {
   const ending = table.endings.size === 0 ? undefined : table.endings.get(name.slice(name.lastIndexOf('.')));
   const plain = ending === undefined ? (literal ?? NONE) : [...(literal ?? NONE), ...ending];
   if (table.globs.length === 0) return plain;
-  table.any ??= new RegExp(table.globs.map(({ regex }) => regex.source).join('|'), 's');
-  if (!table.any.test(name)) return plain;
-  return [...plain, ...table.globs.filter(({ regex }) => regex.test(name)).map(({ value }) => value)];
+  const matched = table.globs.filter(({ test }) => test(name));
+  return matched.length === 0 ? plain : [...plain, ...matched.map(({ value }) => value)];
 }
 
 const NONE: readonly never[] = [];

@@ -3,7 +3,7 @@ import { fromBuffer, fromText, isWithin, joinBytes, nameOf, parentOf, toBuffer, 
 import type { CompiledPolicy, CompiledRule } from './compiled.js';
 import { findNames } from '../kernel/native.js';
 import { engineOf, type Engine } from './engine.js';
-import { nameFilter, nameMatcher } from './match.js';
+import { fold, nameFilter, nameMatcher } from './match.js';
 import type { PathPattern } from './pattern.js';
 import { walk, type EntryKind } from './walk.js';
 
@@ -58,7 +58,7 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
   const patterns = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
   const trees = topmost([fromText(policy.home), ...(policy.homes ?? []).map(fromText), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
   const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), lists: new Map(), leaks: [], trees };
-  for (const [pattern, rule] of patterns) if (!pattern.glob.split('/').includes('**')) lookUp(search, pattern, rule);
+  lookUp(search, patterns.flatMap(([pattern, rule]) => soughtIn(search, pattern, rule)));
   const deep = patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule));
   const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
   const request = { roots: trees, skip, avoid: new Set(options.avoid ?? []), limit: options.limit ?? 3_000_000 };
@@ -89,18 +89,45 @@ function findDeep(search: Search, deep: readonly (readonly [PathPattern, Compile
   return { entries, incomplete: entries > limit ? `gave up after ${entries} entries` : unread > 0 ? `${unread} directories could not be read` : null };
 }
 
-/** Looks a literal path, or one with wildcards in single names, up on disk. */
-function lookUp(search: Search, pattern: PathPattern, rule: CompiledRule): void {
-  let paths = [canonical(search, fromText(pattern.base))];
-  const parts = pattern.glob === '' ? [] : pattern.glob.split('/');
-  for (const part of parts) {
-    const names = nameMatcher([[{ text: part, base: '/', glob: `**/${part}`, tree: false }, true]]);
-    paths = paths.flatMap((dir) => listOf(search, dir).filter((name) => names.named(name).length > 0).map((name) => joinBytes(dir, name)));
+/** Literal paths, and those with wildcards in single names, looked up on disk: each directory is read once for all patterns. */
+function lookUp(search: Search, patterns: readonly Sought[]): void {
+  const byDir = new Map<Bytes, Sought[]>();
+  const listed = new Map<Bytes, ReadonlySet<string>>();
+  for (const one of patterns) {
+    if (one.parts.length > 0) byDir.set(one.base, [...(byDir.get(one.base) ?? []), one]);
+    else found(search, one, existsIn(search, listed, one.base));
   }
-  for (const path of paths) {
-    if (parts.length === 0 && statOf(path) === null) search.found.set(path, { path, kind: 'absent', rule: rule.id, dev: null, ino: null });
-    else consider(search, path, rule);
+  for (const [dir, some] of byDir) {
+    const names = nameMatcher(some.map((one) => [{ text: '', base: '/', glob: `**/${one.parts[0] ?? ''}`, tree: false }, one]));
+    const deeper = listOf(search, dir).flatMap((name) => names.named(name).map(({ parts, rule }) => ({ base: joinBytes(dir, name), parts: parts.slice(1), rule })));
+    if (deeper.length > 0) lookUp(search, deeper);
   }
+}
+
+/** A pattern below a directory that is at hand: what is left of it, by names. */
+interface Sought {
+  readonly base: Bytes;
+  readonly parts: readonly string[];
+  readonly rule: CompiledRule;
+}
+
+function soughtIn(search: Search, { base, glob }: PathPattern, rule: CompiledRule): Sought[] {
+  const parts = glob === '' ? [] : glob.split('/');
+  return parts.includes('**') ? [] : [{ base: canonical(search, fromText(base)), parts, rule }];
+}
+
+function found(search: Search, { base: path, rule }: Sought, exists: boolean): void {
+  if (search.found.has(path)) return;
+  if (!exists) search.found.set(path, { path, kind: 'absent', rule: rule.id, dev: null, ino: null });
+  else consider(search, path, rule);
+}
+
+/** By its directory's list, as many rules name the same ones; a directory that can't be listed may still be entered. */
+function existsIn(search: Search, listed: Map<Bytes, ReadonlySet<string>>, path: Bytes): boolean {
+  const dir = parentOf(path);
+  const known = listed.get(dir) ?? new Set(listOf(search, dir).map(fold));
+  listed.set(dir, known);
+  return (known.size === 0 || known.has(fold(nameOf(path)))) && statOf(path) !== null;
 }
 
 /** Where a path really lies, its last name not followed: the view knows no other. */

@@ -53,10 +53,11 @@ export function hiddenPaths(table: MountTable, facts: HostFacts, asked: readonly
     real.set(dir, found);
     return found;
   };
+  const places = placesIn(table);
   for (const hidden of asked) {
     const parent = hidden.path === '/' ? hidden.path : realOf(parentOf(hidden.path));
     if (parent === null) continue;
-    for (const path of aliasesOf(table, hidden.path === '/' ? parent : joinBytes(parent, nameOf(hidden.path)))) {
+    for (const path of hidden.path === '/' ? aliasesOf(table, parent) : places(parent, nameOf(hidden.path))) {
       if (!found.has(path)) found.set(path, { ...hidden, path });
     }
   }
@@ -65,6 +66,29 @@ export function hiddenPaths(table: MountTable, facts: HostFacts, asked: readonly
     return false;
   };
   return [...found.values()].filter(({ path }) => !isBelow(path)).sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** The aliases of names in a directory, found by those of the directory where no mount begins or ends at the name. */
+function placesIn(table: MountTable): (dir: Bytes, name: Bytes) => readonly Bytes[] {
+  const known = new Map<Bytes, readonly Bytes[]>();
+  const parts = [...table.at.values()].filter(({ root }) => root !== '/');
+  return (dir, name) => {
+    const path = joinBytes(dir, name);
+    const home = mountOf(table, dir);
+    if (home === null || table.at.has(path)) return aliasesOf(table, path);
+    const inside = insideFilesystem(home, path);
+    if (parts.some(({ root }) => isWithin(root, inside))) return aliasesOf(table, path);
+    const dirs = known.get(dir) ?? wholePlaces(table, home, dir);
+    known.set(dir, dirs);
+    return dirs.map((one) => joinBytes(one, name)).filter((one) => one === path || !table.at.has(one));
+  };
+}
+
+/** Where all of a directory shows, not only a part of it. */
+function wholePlaces(table: MountTable, home: Mount, dir: Bytes): readonly Bytes[] {
+  const inside = insideFilesystem(home, dir);
+  const same = [...table.at.values()].filter(({ device, root }) => device === home.device && isWithin(inside, root));
+  return [...new Set([dir, ...same.flatMap((mount) => outside(mount, inside, table) ?? [])])].sort();
 }
 
 /** The directories of foreign layers on each mount, which the store's hide does not reach. */

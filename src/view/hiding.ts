@@ -11,17 +11,27 @@ import { PlanError } from './plan.js';
 export function placeHides(draft: Draft): void {
   const { options, facts, table } = draft;
   const stores = storePlaces(draft);
-  const absent = new Map<Bytes, Bytes[]>();
+  const known: Known = { absent: new Map(), remade: new Map(), empty: new Map() };
   for (const hidden of hiddenPaths(table, facts, options.hide)) {
     const { path } = hidden;
     if (path === '/' || isWithin(options.cwd, path)) {
       throw new PlanError(`Can't hide ${path}: the working directory lies in it (${hidden.rule}).`, 'Run elsewhere, or make an exception for it in your policy');
     }
     if (stores.some((store) => isWithin(path, store)) || isPrivate(regionOf(draft, path))) continue;
-    hideOne(draft, { ...hidden, holdsStore: stores.some((store) => isWithin(store, path)) }, absent);
+    hideOne(draft, { ...hidden, holdsStore: stores.some((store) => isWithin(store, path)) }, known);
   }
-  for (const [base, paths] of absent) addShim(draft, base, paths);
+  for (const [base, paths] of known.absent) addShim(draft, base, paths);
   for (const place of stores) hideStore(draft, place);
+}
+
+/** What one pass over the hides has found: most lie in a few directories. */
+interface Known {
+  /** paths to be made absent, by the base of their layer */
+  readonly absent: Map<Bytes, Bytes[]>;
+  /** directories that the user could make again, with all above them in the layer */
+  readonly remade: Map<Bytes, boolean>;
+  /** layers that hold nothing yet */
+  readonly empty: Map<Bytes, boolean>;
 }
 
 /** Where the store and the layers outside it show. */
@@ -40,16 +50,16 @@ export function replaceDecision(draft: Draft, path: Bytes, decision: Decided['de
 }
 
 /** Absent where a layer can say so, else covered. */
-function hideOne(draft: Draft, { path, rule, standIn, holdsStore }: Hidden & { readonly holdsStore: boolean }, absent: Map<Bytes, Bytes[]>): void {
+function hideOne(draft: Draft, { path, rule, standIn, holdsStore }: Hidden & { readonly holdsStore: boolean }, known: Known): void {
   const exists = draft.facts.lstat(path) !== null;
   // The store has a cover of its own, which needs its place.
-  const base = holdsStore ? null : layerThatHides(draft, path);
+  const base = holdsStore ? null : layerThatHides(draft, path, known);
   if (standIn !== undefined && exists) {
     addReadOnly(draft, path, rule, standIn);
     return replaceDecision(draft, path, 'stand-in', rule);
   }
   if (base !== null) {
-    if (!leaveOut(draft, base, path)) absent.set(base, [...(absent.get(base) ?? []), path]);
+    if (!leaveOut(draft, base, path)) addTo(known.absent, base, path);
   } else if (exists && !isClosed(draft, path)) {
     draft.ops.push(coverStep(draft, path));
     setRegion(draft, path, 'hidden');
@@ -64,20 +74,35 @@ function hideOne(draft: Draft, { path, rule, standIn, holdsStore }: Hidden & { r
  * lies there or below, the directories above it can be made again by the user,
  * and no earlier run left something of the agent's at it.
  */
-function layerThatHides(draft: Draft, path: Bytes): Bytes | null {
+function layerThatHides(draft: Draft, path: Bytes, { remade, empty }: Known): Bytes | null {
   const { facts, options } = draft;
   const region = regionOf(draft, path);
   // What lies directly in the root is expected there by everybody.
   if (region.kind !== 'overlay' || region.path === path || parentOf(path) === '/') return null;
   for (const point of draft.regions.keys()) if (isWithin(point, path)) return null;
   const layer = draft.layers.find(({ base }) => base === region.path)!;
-  const relative = relativeTo(path, region.path);
-  if (facts.lstat(joinBytes(layer.dir, `upper/${relative}` as Bytes)) !== null) return null;
+  const upper = joinBytes(layer.dir, 'upper' as Bytes);
+  const isEmpty = once(empty, upper, () => facts.list(upper)?.length === 0);
+  if (!isEmpty && facts.lstat(joinBytes(upper, relativeTo(path, region.path))) !== null) return null;
   if (layer.skeleton) return parentOf(path) === region.path ? region.path : null;
-  const possible = ancestors(region.path, parentOf(path)).every(
+  const possible = once(remade, parentOf(path), () => ancestors(region.path, parentOf(path)).every(
     (dir) => facts.lstat(dir)?.type === 'dir' && (options.mode === 'root' || isMapped(draft, dir)),
-  );
+  ));
   return possible ? region.path : null;
+}
+
+function once(known: Map<Bytes, boolean>, path: Bytes, find: () => boolean): boolean {
+  const before = known.get(path);
+  if (before !== undefined) return before;
+  const now = find();
+  known.set(path, now);
+  return now;
+}
+
+function addTo(lists: Map<Bytes, Bytes[]>, key: Bytes, path: Bytes): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [path]);
+  else list.push(path);
 }
 
 /** A skeleton is a copy: what is hidden just isn't copied. */

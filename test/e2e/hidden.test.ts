@@ -44,6 +44,17 @@ for (const identity of identities()) {
       for (const name of secrets) expect(host(name)).toBe(KEY);
     });
 
+    gated.test('what editors and people leave beside a secret does not exist either (RD01 RD17)', async () => {
+      const copies = ['.ssh.bak/work', '.aws-old/credentials', '.netrc.swp', '.netrc~', '.git-credentials.bak', '.docker/config.json.old', '.config/gh/hosts.yml~', '.bash_history-123.tmp', 'backup/.aws/credentials',
+        'project/.env~', 'project/.env.swp', 'project/.env.local.bak', 'project/prod.env', 'project/#.env#', 'project/keys/id_rsa.bak', 'project/keys/id_ed25519.old', 'project/.id_rsa.swp', 'project/server.pem~', 'project/.server.pem.swp', 'project/.terraform/terraform.tfstate'];
+      for (const name of copies) put(name, KEY);
+      put('project/.envrc', 'use flake\n');
+      put('project/keys/id_rsa.pub', 'ssh-rsa');
+
+      expect(await seen('grep -raI KEY ~; cat .envrc; ls keys')).toBe('use flake\nid_rsa.pub\n');
+      for (const name of copies) expect(host(name)).toBe(KEY);
+    });
+
     gated.test('a hidden file can not be linked, moved, replaced or deleted (RD04)', async () => {
       put('project/.env', KEY);
       put('project/kept/x', 'x');

@@ -36,8 +36,8 @@ for (const identity of identities()) {
     });
 
     gated.test('a home with a mount in it, and a file that its owner may not read (E22)', async () => {
-      const more = ['mkdir -m 755 "$HOME/cloud"; mount -t tmpfs none "$HOME/cloud"', 'echo root > "$HOME/.viminfo-root"; chmod 600 "$HOME/.viminfo-root"'];
-      const outcome = await agent('echo new > ~/new && cat ~/new; stat -c %s-%a ~/.viminfo-root; cat ~/.viminfo-root', more);
+      const more = ['mkdir -m 755 "$HOME/cloud"; mount -t tmpfs none "$HOME/cloud"', 'echo root > "$HOME/.kept-by-root"; chmod 600 "$HOME/.kept-by-root"'];
+      const outcome = await agent('echo new > ~/new && cat ~/new; stat -c %s-%a ~/.kept-by-root; cat ~/.kept-by-root', more);
 
       expect(outcome.stdout, outcome.stderr).toBe(`new\n5-600${identity.name === 'root' ? '\nroot' : ''}`);
     });

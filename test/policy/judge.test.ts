@@ -18,6 +18,28 @@ describe('hides of the shipped base', () => {
     expect(judgePath(policy, at(path), 'write').verdict).toBe('deny');
   });
 
+  test.each([
+    '~/.netrc.swp', '~/.netrc~', '~/.git-credentials.bak', '~/.pypirc~', '~/.docker/config.json.old', '~/.config/gh/hosts.yml~', '~/.ssh.bak/work', '~/.aws-old/credentials', '~/.vault-token.1',
+    './.env~', './.env.swp', './.env.local.bak', './#.env#', './prod.env', './.env-old', './keys/id_rsa.bak', './keys/id_ed25519.old', './.id_rsa.swp', './id_ecdsa_sk', './server.pem~', './.server.pem.swp', './tls.key.orig',
+    '~/backup/.aws/credentials', './old/.kube/config', '/etc/shadow-', '/var/backups/shadow.bak', '/etc/ssh/ssh_host_rsa_key.old',
+  ])('RD01 the copy %s is withheld like the original', async (path) => {
+    expect(judgePath(await policyOf(), at(path), 'read').verdict).toBe('deny');
+  });
+
+  test.each([
+    '~/.fly/config.yml', '~/.config/stripe/config.toml', '~/.databrickscfg', '~/.pulumi/credentials.json', '~/.local/share/heroku/x', '~/.cache/huggingface/token', '~/.config/1Password/settings',
+    '~/.config/google-chrome-beta/Default/Cookies', '~/.var/app/org.mozilla.firefox/x', '~/.config/Code/User/globalStorage/state.vscdb', '~/.cache/chromium/Default/x', '~/.bash_history-1.tmp', '~/.local/state/zsh/history',
+    '~/.local/share/atuin/key', '~/.mylogin.cnf', '~/.bundle/config', '~/.jfrog/jfrog-cli.conf.v6', '~/.Xauthority', '~/.kubeconfig', './client_secret_1.json', './.terraform/terraform.tfstate', './office.ovpn', './host.keytab', './.dev.vars',
+    '/etc/ssl/private/snakeoil.pem', '/etc/letsencrypt/live/x/privkey.pem', '/etc/wireguard/wg0.conf', '/etc/krb5.keytab', '/etc/credstore/x', '/etc/cryptsetup-keys.d/root.key', '/var/lib/cloud/instance/user-data.txt',
+    '/etc/NetworkManager/system-connections/home', '/etc/kubernetes/admin.conf', '/var/lib/kubelet/pki/x', '/etc/apt/auth.conf.d/private.conf', '/var/lib/systemd/credential.secret', '/etc/postfix/sasl_passwd.db', '/var/mail/root',
+  ])('RD01 RD17 %s is withheld too', async (path) => {
+    expect(judgePath(await policyOf(), at(path), 'read').verdict).toBe('deny');
+  });
+
+  test.each(['./.envrc', './id_rsa_parser.py', './keys/id_rsa.pub', './secrets.ts', './example.env', '~/.config/Code/User/settings.json', '~/.config/gh/config.yml', '~/.aws-sam/metadata.json', '/etc/ssh/ssh_host_rsa_key.pub', '/etc/ssl/openssl.cnf', '/var/lib/dpkg/status'])('%s, of a similar name, can be read', async (path) => {
+    expect(judgePath(await policyOf(), at(path), 'read').verdict).toBe('allow');
+  });
+
   test.each(['./src/a.ts', '~/.ssh/config', '~/.ssh/id_ed25519.pub', '~/.ssh', './.env.example', '/usr/bin/env', '~/notes.txt', './.environment'])('%s can be read', async (path) => {
     expect(judgePath(await policyOf(), at(path), 'read').verdict).toBe('allow');
   });
