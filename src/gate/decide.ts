@@ -97,9 +97,9 @@ export function forwardOf(options: DecideOptions, question: ConnQuestion): Decis
 export function judgeFirst(options: DecideOptions, allowed: Allowed, port: number, first: FirstQuestion): Refused | null {
   const { host, flags } = allowed;
   const name = hostText(host);
-  if (first.spoke === 'bad') return refuse('net.malformed', `what was sent to ${name}:${port} is ambiguous or malformed`);
-  if (port === 443 && first.spoke !== 'tls') return refuse('net.tls-required', `port 443 of ${name} carries only TLS`);
-  if (port === 80 && first.spoke !== 'http') return refuse('net.http-required', `port 80 of ${name} carries only HTTP`);
+  if (first.spoke === 'bad') return refuse('net.malformed', `what was sent to ${name}:${port} is ambiguous or malformed`, unreadMend(host, port));
+  if (port === 443 && first.spoke !== 'tls') return refuse('net.tls-required', `port 443 of ${name} carries only TLS`, unreadMend(host, port));
+  if (port === 80 && first.spoke !== 'http') return refuse('net.http-required', `port 80 of ${name} carries only HTTP`, unreadMend(host, port));
   // What is asked for inside TLS can't be seen.
   if (flags.methods !== undefined && first.spoke !== 'http') return refuse('net.http-required', `the rule for ${name} is about HTTP methods: only plain HTTP may pass`);
   if (first.spoke === 'tls') return judgeTls(options, allowed, port, first);
@@ -123,9 +123,12 @@ function judgeTls(options: DecideOptions, { host, flags }: Allowed, port: number
 function judgeHttp({ host, flags }: Allowed, port: number, first: FirstQuestion): Refused | null {
   const name = hostText(host);
   const said = first.authority ?? first.host ?? '';
-  if (first.method === 'CONNECT') return refuse('net.connect', `CONNECT through ${name} is not allowed`);
+  const mend = unreadMend(host, port);
+  if (first.method === 'CONNECT') return refuse('net.connect', `CONNECT through ${name} is not allowed`, mend);
+  if (first.method === 'PRI') return refuse('net.http2', `HTTP/2 without TLS to ${name}:${port} names hosts that are not read`, mend);
+  if (said === '') return refuse('net.host-mismatch', `the request to ${name}:${port} names no host`, mend);
   if (first.host === null || !isSameHost(first.host, host) || (first.authority !== null && !isSameHost(first.authority, host)) || (first.hostPort !== null && first.hostPort !== port)) {
-    return refuse('net.host-mismatch', `the request to ${name}:${port} is for another host: ${printable(said)}`);
+    return refuse('net.host-mismatch', `the request to ${name}:${port} is for another host: ${printable(said)}`, mend);
   }
   if (flags.methods === undefined) return null;
   if (first.override) return refuse('net.method', `the request to ${name} asks by a header or its query for another method, which is not allowed`);
@@ -147,6 +150,12 @@ export async function decideUdp(options: DecideOptions, question: UdpQuestion): 
 
 export function refuse(rule: string, why: string, how = ''): Refused {
   return { verdict: 'deny', rule, why, how, origin: null, silent: false, approval: null };
+}
+
+/** For a proxy, a tunnel, gRPC: the rule says that nobody reads along. */
+function unreadMend(host: Host, port: number): string {
+  const text = hostText(host);
+  return `If it is meant to pass unread: add \`{host: ${text.includes(':') ? `"${text}"` : text}, ports: [${port}], raw: true}\` to network.allow of your policy.`;
 }
 
 function privateMend(judgement: HostJudgement, host: Host, port: number): string {

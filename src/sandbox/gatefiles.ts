@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { joinBytes, toBuffer, type Bytes } from '../bytes.js';
 import { hostFacts } from '../kernel/facts.js';
 import type { GateView } from '../view/plan.js';
@@ -16,7 +17,7 @@ export function makeGateFiles(dir: Bytes): GateView {
   const notes = joinBytes(dir, 'notes' as Bytes);
   for (const path of [room, notes]) mkdirSync(toBuffer(path), { recursive: true, mode: 0o755 });
   const files: GateView['files'][number][] = [];
-  for (const [path, content] of [['/etc/resolv.conf', () => RESOLV], ['/etc/hosts', hostsOf], ['/etc/nsswitch.conf', nsswitchOf]] as const) {
+  for (const [path, content] of [['/etc/resolv.conf', () => RESOLV], ['/etc/hosts', (text: string) => hostsOf(text, hostname())], ['/etc/nsswitch.conf', nsswitchOf]] as const) {
     const real = hostFacts.realpath(path as Bytes);
     if (real === null || hostFacts.lstat(real)?.type !== 'file') continue;
     const source = joinBytes(room, path.slice('/etc/'.length) as Bytes);
@@ -26,14 +27,18 @@ export function makeGateFiles(dir: Bytes): GateView {
   return { files, notes };
 }
 
-/** Loopback only, and what has no dot: the sandbox has a loopback of its own, and any other name is the gate's. */
-export function hostsOf(text: string): string {
+/**
+ * Loopback only, and what has no dot: the sandbox has a loopback of its own, and any other name is the gate's. What
+ * the machine calls itself is there, too, also where the host learns it elsewhere: programs look for themselves by it.
+ */
+export function hostsOf(text: string, self: string): string {
   const lines = text.split('\n').flatMap((line) => {
     const [address = '', ...names] = line.replace(/#.*/, '').trim().split(/\s+/);
     const kept = names.filter((name) => !name.includes('.'));
     return /^(127(\.\d+){3}|::1|ff02::[12]|fe00::0|ff00::0)$/.test(address) && kept.length > 0 ? [`${address} ${kept.join(' ')}`] : [];
   });
-  return `${[...new Set(['127.0.0.1 localhost', ...lines])].join('\n')}\n`;
+  const known = lines.some((line) => line.split(' ').includes(self)) || !/^[A-Za-z0-9_-]+$/.test(self);
+  return `${[...new Set(['127.0.0.1 localhost', ...lines, ...(known ? [] : [`127.0.0.1 ${self}`])])].join('\n')}\n`;
 }
 
 /** Modules that ask daemons would find none. */

@@ -3,7 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
-import { growAgain, staySmall } from '../kernel/optimise.js';
+import { staySmall } from '../kernel/optimise.js';
 import { startDriver, type Driver, type DriverEars } from '../kernel/driver.js';
 import { optimiseLater } from '../kernel/optimise.js';
 import { startTimeOf } from '../kernel/process.js';
@@ -179,7 +179,6 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
     await giveUp(store, { ...opened, record });
     throw error;
   }
-  growAgain();
   const broken = (await network?.end()) ?? null;
   const failed = whyEnded(outcome, broken, store.context, record);
   const came = failed === null || outcome.started;

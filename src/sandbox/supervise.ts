@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import type { Driver, DriverEars, DriverEvent } from '../kernel/driver.js';
+import { growAgain } from '../kernel/optimise.js';
 import { ignoresHangup, isForeground } from '../kernel/process.js';
 
 /** How a run ended. */
@@ -60,6 +61,7 @@ export async function supervise(start: (ears: DriverEars) => Driver, watch: Watc
     const told = failure as Outcome['failure'];
     return { status: told?.exit ?? status, exit, failure: told, started };
   } finally {
+    growAgain();
     forwarding.release();
     stopping.release();
   }

@@ -139,6 +139,7 @@ describe('first bytes', () => {
     ['NT13 another Host', 'a.test', 80, {}, { spoke: 'http', host: 'evil.test', method: 'GET' }, 'net.host-mismatch'],
     ['no Host', 'a.test', 80, {}, { spoke: 'http', method: 'GET' }, 'net.host-mismatch'],
     ['NT19 another absolute form', 'a.test', 80, {}, { spoke: 'http', host: 'a.test', authority: 'evil.test', method: 'GET' }, 'net.host-mismatch'],
+    ['NT16 HTTP/2 by prior knowledge', 'a.test', 8080, {}, { spoke: 'http', method: 'PRI' }, 'net.http2'],
     ['NT04 CONNECT', 'a.test', 80, {}, { spoke: 'http', host: 'a.test', authority: 'a.test', method: 'CONNECT' }, 'net.connect'],
     ['another port in Host', 'a.test', 80, {}, { spoke: 'http', host: 'a.test', hostPort: 22, method: 'GET' }, 'net.host-mismatch'],
     ['NT28 a method that is not listed', 'a.test', 80, { methods: ['GET', 'HEAD'] }, { spoke: 'http', host: 'a.test', method: 'PUT' }, 'net.method'],
@@ -151,6 +152,14 @@ describe('first bytes', () => {
     ['anything else on another port', 'a.test', 22, {}, { spoke: 'other' }, null],
   ])('%s', (_, host, port, flags, more, expected) => {
     expect(judgeFirst(options({ deny: ['d.test'] }), allowed(host, flags), port, first(more))?.rule ?? null).toBe(expected);
+  });
+
+  test.each([
+    ['a.test', 3128, { spoke: 'http', host: 'b.test', method: 'GET' }, '{host: a.test, ports: [3128], raw: true}'],
+    ['2001:db8::1', 50051, { spoke: 'http', method: 'PRI' }, '{host: "2001:db8::1", ports: [50051], raw: true}'],
+    ['a.test', 1080, { spoke: 'bad' }, '{host: a.test, ports: [1080], raw: true}'],
+  ])('what is not for the host that was dialled (%s:%i) is refused with a rule that passes it unread', (host, port, more, rule) => {
+    expect(judgeFirst(options({}), allowed(host, {}), port, first(more as Partial<FirstQuestion>))?.how).toContain(`add \`${rule}\` to network.allow`);
   });
 });
 

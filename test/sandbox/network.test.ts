@@ -9,7 +9,14 @@ describe('what resolves names inside', () => {
   test('of a hosts file only loopback names without a dot stay: the others are the gate’s', () => {
     const text = '127.0.0.1 localhost up.example # x\n127.0.1.1 box.example box\n10.0.0.7 db\n0.0.0.0 ads\n::1 ip6-localhost\n#127.0.0.1 no\n';
 
-    expect(hostsOf(text)).toBe('127.0.0.1 localhost\n127.0.1.1 box\n::1 ip6-localhost\n');
+    expect(hostsOf(text, 'box')).toBe('127.0.0.1 localhost\n127.0.1.1 box\n::1 ip6-localhost\n');
+  });
+
+  test.each([
+    ['172.17.0.2 f00d\n', 'f00d', '127.0.0.1 localhost\n127.0.0.1 f00d\n'], ['', 'My-Box', '127.0.0.1 localhost\n127.0.0.1 My-Box\n'], ['', 'localhost', '127.0.0.1 localhost\n'],
+    ['', 'www.example.org', '127.0.0.1 localhost\n'], ['', 'a b\n10.0.0.1 c', '127.0.0.1 localhost\n'],
+  ])('what the machine calls itself is the sandbox (%j, %j)', (text, self, expected) => {
+    expect(hostsOf(text, self)).toBe(expected);
   });
 
   test('nsswitch keeps everything but the hosts line', () => {
