@@ -22,9 +22,9 @@ export function optimiseLate(): void {
  * What of Node is needed until then is loaded now, while V8 takes its cached code.
  */
 export function optimiseLater(): () => void {
-  if (!knowsBudget()) return () => undefined;
   const require = createRequire(import.meta.url);
   for (const name of ['node:child_process', 'node:crypto', 'node:net']) require(name);
+  if (!knowsBudget()) return () => undefined;
   setFlagsFromString(LATE);
   return () => setFlagsFromString(USUAL);
 }

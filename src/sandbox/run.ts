@@ -83,9 +83,9 @@ const CAPTURE_TOTAL_BYTES = 256 << 20;
  */
 export async function runSandbox(options: RunOptions): Promise<number> {
   const { context } = options;
-  staySmall();
   refuseNested();
   const optimiseNow = optimiseLater();
+  staySmall();
   const background = options.detach ? (context.env[BACKGROUND] ?? null) : null;
   const store = openStore(context);
   if (options.detach && background === null) return runInBackground(options, store);
