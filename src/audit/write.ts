@@ -2,7 +2,7 @@ import { constants, fstatSync, ftruncateSync, readSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
-import { writeAll } from '../kernel/files.js';
+import { openOwn, writeAll } from '../kernel/files.js';
 import { AT_FDCWD, RENAME, type Fd, type Kernel } from '../kernel/kernel.js';
 import { GENESIS, hashLine, lineOf, signHead, type AuditAnchor } from './chain.js';
 import type { AuditEvent } from './event.js';
@@ -64,7 +64,7 @@ interface Writer {
 export function openAudit(options: AuditOptions): Audit {
   const { kernel, dir } = options;
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-  const lock = kernel.open(AT_FDCWD, joinBytes(dir, LOCK), flags, 0o600);
+  const lock = openOwn(kernel, joinBytes(dir, LOCK), flags, 0o600);
   const writer: Writer = { options, lock, fd: openCurrent(options), size: -1, index: -1, hash: GENESIS, older: 0, dropped: 0, told: 0 };
   const leave = (): void => {
     kernel.close(writer.fd);
@@ -90,7 +90,7 @@ export function openAudit(options: AuditOptions): Audit {
 }
 
 function openCurrent({ kernel, dir }: AuditOptions): Fd {
-  return kernel.open(AT_FDCWD, joinBytes(dir, CURRENT), constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600);
+  return openOwn(kernel, joinBytes(dir, CURRENT), constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, 0o600);
 }
 
 function locked<T>(writer: Writer, work: () => T): T {
@@ -220,7 +220,7 @@ function endPartialLine(fd: Fd, size: number): number {
 function lastOfRotated({ options }: Writer, files: readonly Bytes[]): string | null {
   const name = files.at(-1);
   if (name === undefined) return null;
-  const fd = options.kernel.open(AT_FDCWD, joinBytes(options.dir, name), constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = openOwn(options.kernel, joinBytes(options.dir, name), constants.O_RDONLY);
   try {
     return lastLine(fd, fstatSync(fd).size);
   } finally {

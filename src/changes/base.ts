@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
+import { openOwn } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
 import { frameOf, framesIn, type FrameWriter } from './frames.js';
 import { nodeDisk, type Disk } from './disk.js';
@@ -53,7 +54,7 @@ export function readBases(kernel: Kernel, sandboxDir: Bytes): Bases {
   const bases = new Map<Bytes, CapturedBase>();
   const file = joinBytes(baseDir(sandboxDir), INDEX);
   if (kernel.statOrNull(AT_FDCWD, file) === null) return bases;
-  const fd = kernel.open(AT_FDCWD, file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = openOwn(kernel, file, constants.O_RDONLY);
   try {
     for (const { kind, body } of framesIn(fd)) {
       if (kind !== 'B') continue;
@@ -112,7 +113,7 @@ class StoredBase implements CapturedBase {
 /** Opens the index to append to it, behind the last whole record. */
 export function openIndex(kernel: Kernel, sandboxDir: Bytes, disk: Disk = nodeDisk): FrameWriter {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-  const fd = kernel.open(AT_FDCWD, joinBytes(baseDir(sandboxDir), INDEX), flags, 0o600);
+  const fd = openOwn(kernel, joinBytes(baseDir(sandboxDir), INDEX), flags, 0o600);
   let at = 0;
   for (const frame of framesIn(fd)) at = frame.end;
   return { fd, disk, at };
@@ -149,7 +150,7 @@ export function basePath(sandboxDir: Bytes, base: CapturedBase): Bytes {
 
 /** The stored content of a captured file, open for reading; the caller closes it. */
 export function openBase(kernel: Kernel, sandboxDir: Bytes, base: CapturedBase): number {
-  return kernel.open(AT_FDCWD, basePath(sandboxDir, base), constants.O_RDONLY | constants.O_NOFOLLOW);
+  return openOwn(kernel, basePath(sandboxDir, base), constants.O_RDONLY);
 }
 
 /** The stored content of a captured file. */

@@ -93,7 +93,7 @@ export interface Landing {
 export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks: Hooks, { as = 'commit', ruleOf }: Landing = {}): CommitResult {
   const keep = keepOf(store.context.env);
   refuseBeyondMemory(plan);
-  checkTrail(store);
+  checkTrail(store, record.tag);
   const result = applyPlan(commitContextOf(store, record), plan, hooks);
   if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) }, ...changeRecords(result, ruleOf));
   if (result.state === 'landed' && record.state !== 'running' && !hasChanges(store, record)) writeRecord(store, { ...record, state: 'committed' });

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, nameOf, parentOf } from '../bytes.js';
 import { errnoOf } from '../errors.js';
+import { openOwn } from '../kernel/files.js';
 import { AT_FDCWD, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
 import { nodeDisk } from './disk.js';
 import { framesIn, writeList } from './frames.js';
@@ -62,7 +63,7 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
     return meanings;
   }
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-  const fd = ctx.kernel.open(AT_FDCWD, joinBytes(dir, FILE), flags, 0o600);
+  const fd = openOwn(ctx.kernel, joinBytes(dir, FILE), flags, 0o600);
   try {
     const writer = { fd, disk: ctx.disk ?? nodeDisk, at: 0 };
     // A record that a crash cut short is written over.
@@ -198,7 +199,7 @@ export function readEpochs(kernel: Kernel, sandboxDir: Bytes): Epochs {
   let hasTrees = false;
   const file = joinBytes(sandboxDir, FILE);
   if (kernel.statOrNull(AT_FDCWD, file) === null) return { byPath, hasTrees };
-  const fd = kernel.open(AT_FDCWD, file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = openOwn(kernel, file, constants.O_RDONLY);
   try {
     for (const { body } of framesIn(fd)) {
       const fields = body.split('\0');

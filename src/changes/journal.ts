@@ -3,6 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { bytesField, encodeBytes, listField, numberField, objectField, textField, wordField, type JsonBytes } from '../fields.js';
+import { openOwn } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { nodeDisk, type Disk } from './disk.js';
 import { frameOf, framesIn, writeFrame, writeList, type FrameWriter } from './frames.js';
@@ -31,7 +32,7 @@ export function reopenJournal(
   dir: Bytes,
   { disk, end }: { readonly disk: Disk | undefined; readonly end: number },
 ): FrameWriter {
-  const fd = kernel.open(AT_FDCWD, joinBytes(dir, JOURNAL), constants.O_RDWR | constants.O_NOFOLLOW);
+  const fd = openOwn(kernel, joinBytes(dir, JOURNAL), constants.O_RDWR);
   return { fd, disk: disk ?? nodeDisk, at: end };
 }
 
@@ -90,7 +91,7 @@ export function closeJournal(kernel: Kernel, writer: FrameWriter): void {
 export function readJournal(kernel: Kernel, dir: Bytes): Journal | null {
   const path = joinBytes(dir, JOURNAL);
   if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
-  const fd = kernel.open(AT_FDCWD, path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = openOwn(kernel, path, constants.O_RDONLY);
   try {
     return isVersion0(fd) ? readVersion0(fd) : readFrames(fd);
   } finally {
@@ -102,7 +103,7 @@ export function readJournal(kernel: Kernel, dir: Bytes): Journal | null {
 export function readHeader(kernel: Kernel, dir: Bytes): Header | null {
   const path = joinBytes(dir, JOURNAL);
   if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
-  const fd = kernel.open(AT_FDCWD, path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = openOwn(kernel, path, constants.O_RDONLY);
   try {
     if (isVersion0(fd)) return readVersion0(fd).header;
     for (const { kind, body } of framesIn(fd)) return kind === 'H' ? decodeHeader(body) : null;

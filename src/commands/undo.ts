@@ -25,7 +25,6 @@ export default class Undo extends AgentfwCommand {
     const [id, ...rest] = [...words, ...after];
     if (rest.length > 0) throw usageError('Expected one commit.', 'List them: agentfw log --commits');
     const store = await this.store();
-    checkTrail(store);
     const context = storeContextOf(store);
     const keep = keepOf(store.context.env);
     sayRecovered(this.printer, recoverRecorded(store));
@@ -33,6 +32,7 @@ export default class Undo extends AgentfwCommand {
     const commits = listCommits(context);
     const undone = id === undefined ? newestOf(commits) : toText(id);
     const of = commits.find((commit) => commit.id === undone);
+    checkTrail(store, of?.tag);
     const onWait = (what: string): void => this.printer.say(`Waiting for ${what}.`);
     const act = (box: Box): CommitResult => undoCommit(context, undone, { onProgress: progress.step, onWait }, { box, layers: layersIn(store) });
     const result = of === undefined ? act('gone') : withBoxOf(store, of, () => onWait('a commit of that sandbox to end'), act);

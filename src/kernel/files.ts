@@ -1,12 +1,24 @@
 import { constants, readFileSync, writeSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import { nameOf, parentOf } from '../bytes.js';
-import { AT_FDCWD, RENAME, type Kernel } from './kernel.js';
+import { nameOf, parentOf, toText } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
+import { AT_FDCWD, RENAME, type Fd, type Kernel } from './kernel.js';
+
+/**
+ * Opens a file of the store, which is a regular one or none of ours: a FIFO in
+ * its place would have everybody wait for a writer, a device does as it likes.
+ */
+export function openOwn(kernel: Kernel, path: Bytes, flags: number, mode?: number): Fd {
+  const fd = kernel.open(AT_FDCWD, path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode);
+  if ((kernel.stat(fd, '' as Bytes).mode & constants.S_IFMT) === constants.S_IFREG) return fd;
+  kernel.close(fd);
+  throw new AgentfwError('AFW_STORE_FILE', `${toText(path)} is no regular file.`, { hint: 'Nothing of agentfw makes such a one: move it away' });
+}
 
 /** The whole of a regular file; null when there is none. A symlink is an error. */
 export function readWhole(kernel: Kernel, path: Bytes): Buffer | null {
   if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
-  const fd = kernel.open(AT_FDCWD, path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = openOwn(kernel, path, constants.O_RDONLY);
   try {
     return readFileSync(fd);
   } finally {

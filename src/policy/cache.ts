@@ -17,10 +17,10 @@ export function cacheIn(stateDir: string, uid: number): Cache {
 /** `digest` names all that the value depends on beside this program. */
 export function fromCache<T>({ dir, uid }: Cache, digest: string): T | null {
   try {
-    const fd = openSync(join(dir, `${cacheKey(digest)}.json`), constants.O_RDONLY | constants.O_NOFOLLOW);
+    const fd = openSync(join(dir, `${cacheKey(digest)}.json`), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const stat = fstatSync(fd);
-      if (stat.uid !== uid || (stat.mode & 0o022) !== 0) return null;
+      if (!stat.isFile() || stat.uid !== uid || (stat.mode & 0o022) !== 0) return null;
       return JSON.parse(readFileSync(fd, 'utf8')) as T;
     } finally {
       closeSync(fd);

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentfwError } from '../errors.js';
 
@@ -14,7 +14,7 @@ export type TrustStore = Readonly<Record<string, TrustRecord>>;
 export function readTrust(stateDir: string): TrustStore {
   let text: string;
   try {
-    text = readFileSync(trustFile(stateDir), 'utf8');
+    text = readPlain(trustFile(stateDir));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
     throw new AgentfwError('AFW_TRUST_UNREADABLE', `Can't read ${trustFile(stateDir)}`, { cause: error });
@@ -22,6 +22,16 @@ export function readTrust(stateDir: string): TrustStore {
   const store = parseStore(text);
   if (store === null) throw new AgentfwError('AFW_TRUST_INVALID', `${trustFile(stateDir)} is damaged`, { hint: 'Move it away and trust your project files again' });
   return store;
+}
+
+/** What is no regular file could have us wait for a writer; it reads as damaged. */
+function readPlain(file: string): string {
+  const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    return fstatSync(fd).isFile() ? readFileSync(fd, 'utf8') : '';
+  } finally {
+    closeSync(fd);
+  }
 }
 
 export function isTrusted(store: TrustStore, file: string, digest: string): boolean {

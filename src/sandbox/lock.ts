@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
+import { openOwn } from '../kernel/files.js';
 import { AT_FDCWD, type Fd, type Kernel } from '../kernel/kernel.js';
 
 /**
@@ -47,7 +48,7 @@ function took(kernel: Kernel, fd: Fd): boolean {
 /** True while another process holds the lock. A missing file is not locked. */
 export function isLocked(kernel: Kernel, file: Bytes): boolean {
   if (kernel.statOrNull(AT_FDCWD, file) === null) return false;
-  const fd = kernel.open(AT_FDCWD, file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = openOwn(kernel, file, constants.O_RDONLY);
   try {
     return !kernel.flock(fd, 'shared', false);
   } finally {
@@ -56,7 +57,7 @@ export function isLocked(kernel: Kernel, file: Bytes): boolean {
 }
 
 function openLockFile(kernel: Kernel, file: Bytes): Fd {
-  return kernel.open(AT_FDCWD, file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  return openOwn(kernel, file, constants.O_RDWR | constants.O_CREAT, 0o600);
 }
 
 function held(kernel: Kernel, fd: Fd): Lock {

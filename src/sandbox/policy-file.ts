@@ -1,6 +1,7 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { fromText, joinBytes, toBuffer, toText, type Bytes } from '../bytes.js';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { fromBuffer, fromText, joinBytes, toBuffer, toText, type Bytes } from '../bytes.js';
 import { AgentfwError, errnoOf } from '../errors.js';
+import { readWhole } from '../kernel/files.js';
 import type { CompiledPolicy } from '../policy/index.js';
 import { sandboxDir, type Store } from './store.js';
 
@@ -33,13 +34,7 @@ export function writePolicy(store: Store, tag: string, stored: StoredPolicy): bo
 
 /** Null for a sandbox of a version that had no policies, or when a machine crash took the file. */
 export function readPolicyOf(store: Store, tag: string): StoredPolicy | null {
-  let text: string;
-  try {
-    text = readFileSync(fileOf(store, tag), 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return null;
-    throw error;
-  }
+  const text = readWhole(store.kernel, fromBuffer(fileOf(store, tag)))?.toString('utf8') ?? '';
   if (text === '') return null;
   try {
     const stored = JSON.parse(text) as StoredPolicy;

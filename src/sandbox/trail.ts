@@ -74,9 +74,10 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
   };
 }
 
-/** Before something that is recorded happens: a key that can't sign is no reason to find out afterwards. */
-export function checkTrail(store: Store): void {
+/** Before something that is recorded happens: a key that can't sign, or a log that can't be written, is no reason to find out afterwards. */
+export function checkTrail(store: Store, tag?: string): void {
   userKey(store.kernel, store.dir);
+  if (tag !== undefined && hasSandbox(store, tag)) auditOf(store, tag, null).leave();
 }
 
 /** Records what a command does to a sandbox, or did to what is in it. Nothing where it has gone. */
