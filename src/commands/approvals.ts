@@ -9,6 +9,7 @@ import { questionRows } from '../ui/questions.js';
 import { table } from '../ui/table.js';
 
 const POLL_MS = 300;
+const HOW = 'Answer from any terminal: agentfw approve ID, or agentfw deny ID; --for session or --for project for more than once.';
 
 export default class Approvals extends AgentfwCommand {
   static override id = 'approvals';
@@ -38,12 +39,16 @@ export default class Approvals extends AgentfwCommand {
   private show(store: Store, live: readonly Live[]): void {
     const text = live.map(({ tag, state }) => questionRows(tag, state.questions, store.context.now())).join('');
     if (text === '') this.printer.say('Nobody asks for anything.');
-    else this.printer.product(text);
+    else {
+      this.printer.product(text);
+      this.printer.say(HOW);
+    }
   }
 
   /** Until it is interrupted. */
   private async watch(store: Store, json: boolean): Promise<number> {
     const seen = new Set<string>();
+    if (!json) this.printer.say(`${HOW} Ctrl-C ends this.`);
     for (;;) {
       for (const { tag, state } of await liveSandboxes(store)) {
         const fresh = state.questions.filter(({ id }) => !seen.has(id));

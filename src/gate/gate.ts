@@ -162,7 +162,8 @@ function onNet({ audit, policy }: GateOptions, asking: Asking, session: Session,
   const parsed = parseHostPattern(text, null);
   if (!parsed.ok) return { ok: false, why: parsed.why };
   const { kind, value, ports } = parsed.pattern;
-  if (kind !== 'name' && kind !== 'ip' && kind !== 'set') return { ok: false, why: `\`${text}\`: a rule for a running sandbox names one host` };
+  if (kind === 'set') return { ok: false, why: `\`${text}\` would be a set of hosts: a rule for a running sandbox names one host (that of this name is \`${text}:PORT\`)` };
+  if (kind !== 'name' && kind !== 'ip') return { ok: false, why: `\`${text}\`: a rule for a running sandbox names one host` };
   if (ports === 'any') return { ok: false, why: `\`${text}\`: a rule for a running sandbox names one port` };
   const host = gateHost(value);
   const wanted = ports ?? [443, 80];

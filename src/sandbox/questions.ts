@@ -38,24 +38,24 @@ export async function answerQuestion(store: Store, id: string, verdict: 'allow' 
     throw new AgentfwError('AFW_NO_QUESTION', `There is no open question ${id}.`, { hint: 'List them: agentfw approvals' });
   }
   const { tag, question } = found;
-  const { cut } = done(tag, await ask(store, tag, { do: 'answer', id, rule: question.rule, verdict, scope, by }));
+  const { cut } = done(tag, await ask(store, tag, { do: 'answer', id, rule: question.rule, verdict, scope, by }), 'See what it asks for: agentfw approvals');
   return { tag, question, cut };
 }
 
 /** A rule for the rest of a run. */
 export async function liveRule(store: Store, tag: string, op: 'allow' | 'deny' | 'revoke', rule: string): Promise<{ readonly result: string; readonly cut: number }> {
-  return done(tag, await ask(store, tag, { do: 'net', op, rule }));
+  return done(tag, await ask(store, tag, { do: 'net', op, rule }), `A rule is HOST:PORT; those of this run: agentfw status ${tag}`);
 }
 
 function ask(store: Store, tag: string, request: ControlRequest): Promise<ControlReply | null> {
   return askSandbox(toText(sandboxDir(store, tag)), request);
 }
 
-function done(tag: string, reply: ControlReply | null): { readonly result: string; readonly cut: number } {
+function done(tag: string, reply: ControlReply | null, hint: string): { readonly result: string; readonly cut: number } {
   if (reply === null) {
     throw new AgentfwError('AFW_NO_GATE', `Sandbox ${tag} does not run behind the network gate.`, { hint: 'It is there with agentfw run --net ask or --net deny' });
   }
-  if (!reply.ok) throw new AgentfwError('AFW_CONTROL', `Refused: ${reply.why}.`, { hint: 'See what it asks for: agentfw approvals' });
+  if (!reply.ok) throw new AgentfwError('AFW_CONTROL', `Refused: ${reply.why}.`, { hint });
   if ('state' in reply) throw new Error('the supervisor answered something else');
   return reply;
 }

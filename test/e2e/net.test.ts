@@ -214,7 +214,7 @@ for (const identity of identities()) {
         expect((await area.cli(['net', 'allow', 'live', `nowhere.example:443`])).status).toBe(0);
         expect((await area.cli(['status', 'live'])).stdout).toContain('allow nowhere.example:443 (net)');
         expect((await area.cli(['net', 'revoke', 'live', 'nowhere.example:443'])).status).toBe(0);
-        expect((await area.cli(['net', 'revoke', 'live', 'nowhere.example:443'])).status).toBe(1);
+        expect(await area.cli(['net', 'revoke', 'live', 'nowhere.example:443'])).toMatchObject({ status: 1, stderr: expect.stringContaining('Hint: A rule is HOST:PORT; those of this run: agentfw status live') as string });
         await area.cli(['kill', 'live']);
         await child.ended;
       });
@@ -222,6 +222,7 @@ for (const identity of identities()) {
       gated.test('an answer for the project is kept in the store and serves the next run; it can be forgotten', async () => {
         const child = asking('kept', get('nowhere.example'));
         const { id, rule } = await question('kept');
+        expect((await area.cli(['approvals'])).stderr).toContain('agentfw approve ID');
         await area.cli(['deny', id, '--for', 'project']);
         await child.ended;
         expect((await area.cli(['approvals', '--stored'])).stdout).toMatch(/^deny {2}nowhere\.example:/);

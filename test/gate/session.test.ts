@@ -185,6 +185,8 @@ describe('a run behind policy, questions and records', () => {
 
     expect(await allow('169.254.169.254:80')).toMatchObject({ ok: false, why: expect.stringContaining('never reached') as string });
     expect(await allow(`d.test:${port}`)).toMatchObject({ ok: false, why: expect.stringContaining('test.deny') as string });
+    for (const set of ['registries', 'db']) expect(await allow(set)).toMatchObject({ ok: false, why: expect.stringContaining(`\`${set}:PORT\``) as string });
+    expect(await allow(`db:${port}`)).toMatchObject({ ok: true });
     expect(await allow(`new.test:${port}`)).toMatchObject({ ok: true });
     letGo();
     await finish(run);
