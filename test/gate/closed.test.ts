@@ -1,6 +1,7 @@
-import { readFileSync, readlinkSync, existsSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
+import { exists } from '../helpers/processes.js';
 import { behindGate, buildHarness, HARNESS, listen, sh, startBehindGate, type Answers } from './harness.js';
 
 const withCurl = needs('curl');
@@ -249,7 +250,7 @@ print(refused==len(c))`;
 });
 
 async function gone(pid: number): Promise<void> {
-  await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+  await expect.poll(() => exists(pid)).toBe(false);
 }
 
 function connections(): Promise<number> {
