@@ -299,6 +299,30 @@ def what_a_shim_takes_away_does_not_exist(box):
 
 
 @test()
+def a_shim_goes_up_and_down_again(box):
+    """Deeper than it keeps open, to names that begin like others, and back."""
+    deep = '/'.join(['d'] * 70)
+    names = [f'{deep}/key', 'd/d/key', 'e/key', 'd/d/d/key', 'd/none/key',
+             'd.x/key', 'd/f/key', f'{deep}/more/key', 'd/d/also']
+    for name in names:
+        if 'none' not in name:
+            os.makedirs(os.path.dirname(f'{box.host}/{name}'), exist_ok=True)
+            box.write(f'{box.host}/{name}', 'secret')
+    for top, _, _ in os.walk(box.host, topdown=False):
+        if top != box.host:
+            box.own(top, 0o750)
+        os.utime(top, (10, 10))
+    shim = box.mkdir('shim')
+    upper, work = box.layer()
+    options = box.overlay('/work', box.host)[4]
+    gone = [f'{box.host}/{name}' for name in names]
+    ops = [('shim', shim, box.host, len(gone), *gone)] + box.view()[:-1] + [
+        ('overlay', '/work', upper, work, options, 2, shim, box.host)]
+    good(sh(box, 'find . -type f; find * -type d -printf "%Ts %m\\n" | sort | uniq -c',
+            ops=ops), '     74 10 750\n')
+
+
+@test()
 def odd_names_need_no_escaping(box):
     odd = box.mkdir('o:d,d\\n a=m"e')
     box.write(odd + '/f', 'odd')
