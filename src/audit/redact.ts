@@ -8,6 +8,8 @@ import type { AuditEvent, AuditFields } from './event.js';
 /** Longer texts are cut: a record is evidence, not a copy. */
 const MAX_TEXT = 2048;
 const MAX_ITEMS = 64;
+/** Characters of a list: as control characters they take six times that, and a record must not be too long to be written. */
+const MAX_LIST = 12_288;
 
 /** name, pattern; a first group is kept in front of the mark */
 const TOKENS: readonly (readonly [string, RegExp])[] = [
@@ -50,7 +52,8 @@ export function redactText(text: string): Redacted<string> {
 /** Arguments one by one, and what follows an option such as `--token`. */
 export function redactArgv(argv: readonly string[]): Redacted<string[]> {
   let count = 0;
-  const value = argv.slice(0, MAX_ITEMS).map((arg, at) => {
+  const shown = argv.slice(0, shownOf(argv));
+  const value = shown.map((arg, at) => {
     const before = argv[at - 1] ?? '';
     // `-u` takes a password only as `user:password`, and `-u` alone means many things.
     const secret = SECRET_OPTION.test(before) && (!/^-(-user|-proxy-user|u|U)$/.test(before) || arg.includes(':'));
@@ -62,8 +65,19 @@ export function redactArgv(argv: readonly string[]): Redacted<string[]> {
     count += cut.count;
     return cut.value;
   });
-  if (argv.length > MAX_ITEMS) value.push(`…(+${argv.length - MAX_ITEMS})`);
+  if (argv.length > shown.length) value.push(`…(+${argv.length - shown.length})`);
   return { value, count };
+}
+
+/** How many of a list are recorded. */
+function shownOf(list: readonly string[]): number {
+  let length = 0;
+  const end = list.slice(0, MAX_ITEMS).findIndex((item) => {
+    const before = length;
+    length += Math.min(item.length, MAX_TEXT);
+    return before >= MAX_LIST;
+  });
+  return end < 0 ? MAX_ITEMS : end;
 }
 
 export function redactEvent(event: AuditEvent): Redacted<AuditEvent> {

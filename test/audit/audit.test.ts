@@ -46,6 +46,23 @@ describe('the chain', () => {
     expect(verify()).toMatchObject({ ok: true, records: 9, end: 'signed' });
   });
 
+  test.each(['\u0001', '\u{1f600}', 'a', '"'])('AU05 whatever a program calls itself, its record is written (%j)', (text) => {
+    const argv = Array.from({ length: 70 }, () => text.repeat(3000));
+    const audit = open();
+    audit.record({ kind: 'conn', subject: { pid: 1, exe: text.repeat(3000), argv, cwd: text.repeat(3000) }, object: { host: text.repeat(3000) }, detail: { list: argv } });
+    audit.close(key);
+
+    expect(verify()).toMatchObject({ ok: true, records: 2, end: 'signed' });
+    expect(lines()[0]?.includes('\\u2026(+')).toBe(true);
+  });
+
+  test('a list is recorded as far as it is short', () => {
+    expect(redactArgv(Array.from({ length: 65 }, () => 'a')).value.slice(-2)).toEqual(['a', '…(+1)']);
+    expect(redactArgv(Array.from({ length: 64 }, () => 'a')).value).toHaveLength(64);
+    expect(redactArgv(['a'.repeat(12_287), 'b', 'c'].flatMap((one) => one.match(/.{1,2000}/g) ?? [])).value).toHaveLength(9);
+    expect(redactArgv(Array.from({ length: 20 }, () => 'a'.repeat(2000))).value.slice(-1)).toEqual(['…(+13)']);
+  });
+
   test('AU02 a log that is gone with its end is not whole, and a FIFO in its place holds nobody up', () => {
     written(3);
     rmSync(join(dir, 'audit.jsonl'));
