@@ -36,25 +36,37 @@ static void try_exec(const char *path, const struct spec *s)
 	errno = ENOEXEC;
 }
 
-/* Leaves the errno that tells most: a refusal beats an absence. */
+/*
+ * Leaves the errno that tells most, and the path that it is about: a refusal
+ * beats an absence. What lies in a directory that can't be searched is absent,
+ * as shells have it: a PATH often has somebody else's directory.
+ */
 static void search_exec(const struct spec *s, char *tried)
 {
 	const char *path = path_of(s->envp);
+	char next[PATH_MAX];
 	int best = ENOENT;
 
 	for (;;) {
 		size_t n = strcspn(path, ":");
 
-		if ((size_t)snprintf(tried, PATH_MAX, "%.*s%s%s", (int)n, path,
-				     n ? "/" : "", s->argv[0]) < PATH_MAX) {
-			try_exec(tried, s);
-			if (errno != ENOENT && errno != ENOTDIR)
-				best = errno;
-			if (errno != ENOENT && errno != ENOTDIR &&
-			    errno != EACCES)
+		if ((size_t)snprintf(next, sizeof(next), "%.*s%s%s", (int)n,
+				     path, n ? "/" : "", s->argv[0]) <
+		    sizeof(next)) {
+			int error;
+			bool there;
+
+			try_exec(next, s);
+			error = errno;
+			there = access(next, F_OK) == 0;
+			if (there) {
+				best = error;
+				memcpy(tried, next, sizeof(next));
+			}
+			/* Missing though there: its interpreter is missing. */
+			if (there ? error != EACCES : error != ENOENT &&
+			    error != ENOTDIR && error != EACCES)
 				break;
-			if (errno == ENOENT && access(tried, F_OK) == 0)
-				break; /* its interpreter is what's missing */
 		}
 		if (!path[n])
 			break;

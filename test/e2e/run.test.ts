@@ -79,6 +79,17 @@ for (const identity of identities()) {
       expect(sandboxes()).toEqual([]);
     });
 
+    gated.test('a directory of PATH that can not be entered is passed over, as shells do', async () => {
+      const closed = join(area.dir, 'closed');
+      mkdirSync(closed, { mode: 0o000 });
+      const options = { env: { PATH: `${closed}:/root/no-such-bin:${area.env['PATH'] ?? ''}` } };
+      const none = await area.cli(['run', '--net', 'off', '--', 'no-such-program'], options);
+
+      expect([none.status, none.stderr]).toEqual([127, expect.stringContaining("No directory of the sandbox's PATH has it")]);
+      expect((await area.cli(['run', '--rm', '--net', 'off', '--', 'true'], options)).status).toBe(0);
+      expect(sandboxes()).toEqual([]);
+    });
+
     gated.test('passes words and standard streams byte for byte', async () => {
       const words = ['--help', '', '-x', 'a b', "it's", '--', '$HOME', 'ä'];
       const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'printf "%s|" "$@"; cat; echo err >&2', 'sh', ...words], { input: 'in\0put\n' });
