@@ -19,6 +19,8 @@ export interface ClassifyInput {
   readonly owned?: (path: Bytes) => boolean;
   /** directories that are laid out like bare git repositories, see `bareRepositories` */
   readonly bare?: ReadonlySet<Bytes>;
+  /** the class that the policy gives it, if any: the stricter one holds */
+  readonly ruled?: (change: Change) => { readonly class: RiskClass; readonly reason: string } | null;
 }
 
 export interface Classification {
@@ -38,6 +40,12 @@ const reachesGit = reachOf([...HARMLESS, ...GIT_CONFIG]);
 
 /** Pure but for `contents`: what may run because of the change, and why. */
 export function classify(change: Change, input: ClassifyInput): Classification {
+  const own = classifyAlone(change, input);
+  const ruled = own.class === 'control' ? null : (input.ruled?.(change) ?? null);
+  return ruled !== null && (own.class === 'normal' || ruled.class === 'control') ? ruled : own;
+}
+
+function classifyAlone(change: Change, input: ClassifyInput): Classification {
   if (change.ordinaryIn !== undefined && change.type !== 'symlink' && isAllOrdinary(change.ordinaryIn, input)) {
     // Its name says nothing, so only the object itself does.
     const own = change.kind === 'delete' ? null : objectRisk(change, input.workspace, input.contents);

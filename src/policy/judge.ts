@@ -219,7 +219,7 @@ function judgeOwn(policy: CompiledPolicy, change: ChangeFacts, found: readonly C
 }
 
 /** A class that stands after `accept` and `files.state`; a managed class rule is lifted only by a managed `accept`. */
-function classOf(change: ChangeFacts, found: readonly CompiledRule[], state: CompiledRule | undefined): { class: RiskClass; rule: CompiledRule | null } | null {
+function classOf(change: Pick<ChangeFacts, 'class'>, found: readonly CompiledRule[], state: CompiledRule | undefined): { class: RiskClass; rule: CompiledRule | null } | null {
   const accepts = found.filter((rule) => rule.list === 'changes.accept');
   const isLifted = (rule: CompiledRule): boolean => {
     if (accepts.some((accept) => rule.origin.layer !== 'managed' || accept.origin.layer === 'managed')) return true;
@@ -231,6 +231,16 @@ function classOf(change: ChangeFacts, found: readonly CompiledRule[], state: Com
     if (change.class === name && accepts.length === 0 && state === undefined) return { class: name, rule: null };
   }
   return null;
+}
+
+/** The class that rules of the policy give a change whatever its content, and why; that it lies outside the project is not theirs to say. */
+export function ruledClass(policy: CompiledPolicy, { path, ordinaryIn, type, kind }: Pick<ChangeFacts, 'path' | 'ordinaryIn' | 'type' | 'kind'>): { class: RiskClass; reason: string } | null {
+  // A directory runs nothing: what is in it is told by changes of its own.
+  if (type === 'dir') return null;
+  const found = (ordinaryIn === undefined ? null : judgementsIn(policy, ordinaryIn).found) ?? engineOf(policy).paths(CHANGE_LISTS, path);
+  const rules = found.filter(({ id, list }) => id !== 'control.outside' && !(list === 'changes.later' && kind === 'delete'));
+  const classed = classOf({ class: 'normal' }, rules, rules.find(({ list }) => list === 'files.state'));
+  return classed === null || classed.rule === null ? null : { class: classed.class, reason: classed.rule.note ?? `rule ${classed.rule.id}` };
 }
 
 /** Under a managed default only the layers above it commit by rule. */

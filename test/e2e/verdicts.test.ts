@@ -113,6 +113,26 @@ for (const identity of identities()) {
       expect((await run(['--rm', '--fail-on-escalate'], 'echo x > c; exit 7')).status).toBe(7);
     });
 
+    gated.test('the class that a rule of the policy gives is shown, holds a commit, and is lifted by `accept`', async () => {
+      policy('changes:\n  control: ["./deploy/**", "./ops/**"]\n  later: ["./gen/**"]\n  accept: ["./ops/**"]\n');
+      put('project/deploy/old.sh', 'old\n');
+      put('project/gen/old', 'old\n');
+      await run(['--tag', 't'], 'for n in 1 2 3; do echo x > deploy/$n.sh; echo x > gen/$n; done; rm deploy/old.sh gen/old; mkdir ops; echo x > ops/run; echo x > tox.ini; echo x > plain');
+      const found = (await changes('t')).filter(({ path }) => !path.endsWith('/ops')).map((one) => `${one.path.slice(area.project.length + 1)} ${one.class}`);
+
+      expect(found.sort()).toEqual([
+        ...['1.sh', '2.sh', '3.sh', 'old.sh'].map((name) => `deploy/${name} control`), ...['1', '2', '3'].map((name) => `gen/${name} later`), 'gen/old normal', 'ops/run normal', 'plain normal', 'tox.ini later',
+      ]);
+
+      const landed = await area.cli(['commit', 't', '--yes']);
+      expect(landed.stdout + landed.stderr).toMatch(/Held back: 4 changes that take effect on the host without further action\n.*\n? *[AD] .*deploy/);
+      expect(readdirSync(join(area.project, 'deploy'))).toEqual(['old.sh']);
+      expect(readdirSync(join(area.project, 'gen')).sort()).toEqual(['1', '2', '3']);
+
+      await area.cli(['commit', 't', '--yes', '--accept-control', 'deploy']);
+      expect(readdirSync(join(area.project, 'deploy')).sort()).toEqual(['1.sh', '2.sh', '3.sh']);
+    });
+
     gated.test('control files are written inside and held back at the commit (WR01 WR02 WR10)', async () => {
       put('project/.claude/settings.json', '{}\n');
       put('.bashrc', 'alias ls=ls\n');
