@@ -10,6 +10,7 @@ import { commitContextOf } from './context.js';
 import { recoverRecorded } from './effects.js';
 import { commitFacts, planCommit, renamePaths, type CommitResult, type Composed } from './engine.js';
 import { gather, someChange, type Gathered, type Question } from './gather.js';
+import { checkoutNeeds } from './git-checkout.js';
 import { withPairs } from './pairs.js';
 
 /** What a policy did with a sandbox when its agent had ended. */
@@ -81,6 +82,7 @@ function end(store: Store, record: SandboxRecord, gathered: Gathered): Ended {
   const plan = planCommit({
     changes: gathered.single.map((change) => (discard.has(change.path) || states.has(change.path) ? { ...change, conflict: null } : change)),
     ...{ selected: new Set([...commit, ...discard]), renames: withPairs(renamePaths(gathered.pairs), gathered.single, store.kernel), composed: states },
+    needs: checkoutNeeds(gathered.single, { kernel: store.kernel, layers: record.layers }),
     take: new Map([...discard].map((path) => [path, 'host'])),
     facts: commitFacts(commitContextOf(store, record)),
     options: { live: false, keepSpecial: false, fifos: false, note: 'by policy, when the agent ended' },

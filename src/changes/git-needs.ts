@@ -24,7 +24,11 @@ const COMMIT_GRAPH = /\/objects\/info\/commit-graphs?(\/|$)/;
  * And no object goes without all that the agent made of the references: one of
  * the host's own may lead to it, or a pack that does not land holds it.
  */
-export function withoutNeeded<T extends Change>(changes: readonly T[], lands: (change: T) => boolean): readonly Needing<T>[] {
+export function withoutNeeded<T extends Change>(changes: readonly T[], lands: (change: T) => boolean, needed?: ReadonlyMap<Bytes, readonly Bytes[]>): readonly Needing<T>[] {
+  return [...withoutObjects(changes, lands), ...withoutNamed(changes, lands, needed)];
+}
+
+function withoutObjects<T extends Change>(changes: readonly T[], lands: (change: T) => boolean): readonly Needing<T>[] {
   const bare = bareRepositories(changes);
   const missing = new Map<Bytes, Missing<T>>();
   for (const change of changes) {
@@ -50,4 +54,14 @@ function neededBy<T extends Change>({ kind, path }: T, { part }: InGitDir, missi
   if (missing === undefined || part === 'logs') return undefined;
   if (part === 'refs') return missing.object;
   return kind === 'delete' || COMMIT_GRAPH.test(path) ? (missing.name ?? missing.object) : undefined;
+}
+
+/** By path, what it says that it needs. */
+function withoutNamed<T extends Change>(changes: readonly T[], lands: (change: T) => boolean, needed: ReadonlyMap<Bytes, readonly Bytes[]> | undefined): readonly Needing<T>[] {
+  if (needed === undefined || needed.size === 0) return [];
+  const left = new Map(changes.filter((change) => !lands(change)).map((change) => [change.path, change]));
+  return changes.flatMap((change) => {
+    const needs = needed.get(change.path)?.map((path) => left.get(path)).find((found) => found !== undefined);
+    return needs === undefined || !lands(change) ? [] : [{ change, needs }];
+  });
 }

@@ -6,6 +6,7 @@ import type { Merges } from './compose.js';
 import { commitContextOf } from './context.js';
 import { commitFacts, planCommit, planDigest, renamePaths, selectChanges, type Composed, type Plan } from './engine.js';
 import type { Gathered } from './gather.js';
+import { checkoutNeeds } from './git-checkout.js';
 import { withPairs } from './pairs.js';
 import type { Paths, Take } from './refusal.js';
 import { namedBy, selectionOf } from './words.js';
@@ -66,6 +67,7 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   const chosen: Paths = { has: (path) => named.has(path) && !held.has(path) };
   const plan = planCommit({
     ...{ changes: single, selected: chosen, renames, take: wish.take },
+    needs: checkoutNeeds(single, { kernel: store.kernel, layers: record.layers }),
     composed: new Map([...composed, ...wish.hunks].filter(([path]) => chosen.has(path))),
     facts: commitFacts(commitContextOf(store, record)),
     options: { live: wish.live, keepSpecial: wish.keepSpecial, fifos: wish.keepSpecial, note: wish.note },

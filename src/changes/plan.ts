@@ -31,6 +31,8 @@ export interface CommitInput {
   readonly take?: ReadonlyMap<Bytes, Take>;
   /** old path to new path, and what else belongs to a path: all or neither */
   readonly renames?: ReadonlyMap<Bytes, Bytes>;
+  /** by path, what it does not land without */
+  readonly needs?: ReadonlyMap<Bytes, readonly Bytes[]>;
   readonly facts: readonly LayerFacts[];
   readonly options: CommitOptions;
 }
@@ -187,7 +189,7 @@ function settleAll(planning: Planning): ReturnType<typeof settle> {
 function refuseWithoutNeeded(planning: Planning): void {
   if (planning.isAll && planning.refusals.size + planning.rules.take.size === 0) return;
   const isLanding = (change: JudgedChange): boolean => lands(planning, change) && !isDropped(planning, change);
-  for (const { change, needs } of withoutNeeded(planning.input.changes, isLanding)) refuseWith(planning, change, needs);
+  for (const { change, needs } of withoutNeeded(planning.input.changes, isLanding, planning.input.needs)) refuseWith(planning, change, needs);
 }
 
 function refuseUndroppable(planning: Planning): void {

@@ -64,6 +64,15 @@ for (const identity of identities()) {
       expect(await sound()).toBe('## main\n M f1\n?? g\n');
     });
 
+    test('what the agent checked out stays when its branch does: packed by both, it conflicts', async () => {
+      await agent('git switch -qc work; git pack-refs --all', '--tag', 'box');
+      await host('git branch side; git pack-refs --all');
+
+      expect(refused(await land())).toMatchObject({ '.git/packed-refs': 'conflict created', '.git/HEAD': 'conflict created' });
+      expect(await sound()).toBe('## main\n');
+      expect(await host('git branch --format="%(refname:short)"')).toBe('main\nside\n');
+    });
+
     test('while the host\'s git holds the index, it stays in the sandbox with its branch; an undo waits likewise', async () => {
       await agent(AGENT, '--tag', 'box');
       await host('touch .git/index.lock');
