@@ -137,10 +137,7 @@ function lands({ input, refusals, isAll }: Planning, { path }: Change): boolean 
 function refuseWith(planning: Planning, change: Change, because: Change): void {
   if (!planning.input.selected.has(change.path) || planning.refusals.has(change.path)) return;
   const cause = planning.refusals.get(because.path);
-  const text =
-    cause === undefined
-      ? `it belongs to ${toText(because.path)}, which was not selected`
-      : `it belongs to ${toText(because.path)}: ${cause.text}`;
+  const text = `it belongs to ${toText(because.path)}${cause === undefined ? ', which was not selected' : `: ${cause.text}`}`;
   const why = cause?.why === 'conflict' ? 'conflict' : 'with';
   planning.refusals.set(change.path, refused(change, why, { text, ...(cause?.conflict ? { conflict: cause.conflict } : {}) }));
 }
