@@ -14,10 +14,10 @@ export function standInFor(name: string, text: string): string | null {
 export const STAND_INS: readonly string[] = ['.npmrc', '.yarnrc', '.yarnrc.yml', 'pip.conf'];
 
 const KEEP: Readonly<Record<string, RegExp>> = {
-  '.npmrc': /^\s*(@[\w.-]+:)?registry\s*=|^\s*(save-exact|save-prefix|engine-strict|package-lock|fund|audit|strict-peer-dependencies|legacy-peer-deps|auto-install-peers|node-linker)\s*=/,
+  '.npmrc': /^\s*(@[\w.-]+:)?registry\s*=|^\s*(save-exact|save-prefix|ignore-scripts|allow-scripts|min-release-age|prefer-offline|update-notifier|omit-lockfile-registry-resolved|strict-ssl|cafile|yes|engine-strict|package-lock|fund|audit|strict-peer-dependencies|legacy-peer-deps|auto-install-peers|node-linker)\s*=/,
   '.yarnrc': /^\s*"?(@[\w.-]+:)?registry"?\s/,
   '.yarnrc.yml': /^(npmRegistryServer|nodeLinker|enableGlobalCache|compressionLevel)\s*:/,
-  'pip.conf': /^\s*\[[\w-]+\]\s*$|^\s*(index-url|extra-index-url|trusted-host|timeout|retries)\s*=/,
+  'pip.conf': /^\s*\[[\w-]+\]\s*$|^\s*(index-url|extra-index-url|find-links|no-index|trusted-host|cert|constraint|only-binary|no-binary|prefer-binary|require-virtualenv|disable-pip-version-check|timeout|retries)\s*=/,
 };
 
 function withoutUserInfo(line: string): string {

@@ -12,6 +12,11 @@ describe('RD01 stand-ins of package manager files', () => {
     expect(standInFor('pip.conf', '[global]\nindex-url = https://u:secret@pip.example/simple\nclient-cert = /x\n')).toBe('[global]\nindex-url = https://pip.example/simple\n');
   });
 
+  test('what guards or finds without a credential stays: no scripts, wheels of this machine', () => {
+    expect(standInFor('.npmrc', 'ignore-scripts=true\nstrict-ssl=true\n//h/:_password=x\n')).toBe('ignore-scripts=true\nstrict-ssl=true\n');
+    expect(standInFor('pip.conf', '[global]\nfind-links = /opt/wheels\nno-index = true\nproxy = http://u:p@h\n')).toBe('[global]\nfind-links = /opt/wheels\nno-index = true\n');
+  });
+
   test('yarn keeps its server, not its token', () => {
     expect(standInFor('.yarnrc.yml', 'npmRegistryServer: https://y.example\nnpmAuthToken: secret\nnpmScopes:\n  a:\n    npmAuthToken: secret\n')).toBe('npmRegistryServer: https://y.example\n');
   });
