@@ -222,11 +222,18 @@ function leadOf(pattern: PathPattern): string | null {
   return /[*?[\\]/.test(first) ? null : first;
 }
 
-/** In a class a slash can hide, so that such a pattern may be about more than one name. */
+/** Letters, digits and what is often between them: no slash, nor a range or a complement that has one. */
+const CLASS_IN_NAME = /\[(?:[a-z]-[a-z]|[A-Z]-[A-Z]|\d-\d|[\w.~])+-?\]/g;
+
+/** In most classes a slash can hide, so that such a pattern may be about more than one name. */
+function isSingle(glob: string): boolean {
+  return !/[/[]|\*\*/.test(glob.replace(CLASS_IN_NAME, ''));
+}
+
 function compiledOf<T>(value: T, glob: string, tree: boolean): Compiled<T> {
   let regex: RegExp | null = null;
   const piece = glob.includes('**') ? '' : pieceOf(glob);
-  return { value, test: (text) => text.includes(piece) && (regex ??= globRegex(glob, tree)).test(text), single: !/[/[]|\*\*/.test(glob), tree };
+  return { value, test: (text) => text.includes(piece) && (regex ??= globRegex(glob, tree)).test(text), single: isSingle(glob), tree };
 }
 
 function globRegex(glob: string, tree: boolean): RegExp {

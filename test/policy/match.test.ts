@@ -33,7 +33,7 @@ function matchesAlone({ base, glob, tree }: PathPattern, path: Bytes, mode: Matc
 }
 
 test.each(['exact', 'covering'] as const)('each path is matched as by an expression of its own: %s', (mode) => {
-  const part = fc.constantFrom('a', 'B', '*', 'a*', '*.d', '?', '[ab]', '[!a]', '**', '.*', 'x*y', 'É', '*é');
+  const part = fc.constantFrom('a', 'B', '*', 'a*', '*.d', '?', '[ab]', '[!a]', '[a-c_]*', '[.-b]', '[]a]', '\\[a]', '**', '.*', 'x*y', 'É', '*é');
   const anyPattern = fc.record({ base: fc.constantFrom('/', '/a', '/a/b', '/a/A'), glob: fc.array(part, { maxLength: 3 }).map((parts) => parts.join('/')).filter((glob) => !glob.endsWith('**')), tree: fc.boolean() })
     .map(({ base, glob, tree }) => pattern(base, glob, tree));
   const path = fc.array(fc.constantFrom('a', 'b', 'B', 'ab', 'a.d', 'xy', '.a', 'é', 'É', 'ba'), { minLength: 1, maxLength: 5 }).map((parts) => fromText(`/${parts.join('/')}`));
@@ -41,6 +41,14 @@ test.each(['exact', 'covering'] as const)('each path is matched as by an express
     const matcher = pathMatcher(patterns.map((one, index): [PathPattern, number] => [one, index]), mode);
     for (const one of paths) expect([one, sorted(matcher.all(one))]).toEqual([one, patterns.flatMap((other, index) => (matchesAlone(other, one, mode) ? [index] : []))]);
   }), { numRuns: 2000 });
+});
+
+test('a pattern for one name is done with in the directory below its own, also with a class of letters', () => {
+  const within = (glob: string) => pathMatcher([[pattern('/a', glob), 'rule']], 'covering').within(fromText('/a/b'));
+  for (const glob of ['.*[_-]history*', 'x[a-z0-9.]', '[xy]', 'c[~]*']) expect([glob, within(glob)]).toEqual([glob, []]);
+  expect(within('[a-c]')).toEqual(['rule']);
+  // There the class may be a slash, and what is above it another directory.
+  for (const glob of ['[!_]', 'x[.-~]y', '[+-0]', '[]/]']) expect([glob, within(glob)]).toEqual([glob, null]);
 });
 
 test('a tree of 4,000 levels is judged level by level (CW20)', () => {
