@@ -5,7 +5,7 @@ import { errnoOf } from '../errors.js';
 import { AT_FDCWD, RESOLVE, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
 import type { Layer } from '../sandbox/sandbox.js';
 import { attributesOf } from './attributes.js';
-import { appendBases, baseDir, capturedOf, openIndex, readBases, type BaseRecord, type CapturedBase } from './base.js';
+import { appendBases, baseDir, capturedOf, openIndex, readBases, type BaseRecord, type Bases, type CapturedBase } from './base.js';
 import type { FrameWriter } from './frames.js';
 import { packedRefs, referenceOf, type PackedRef } from './packed-ref.js';
 import { NOT_SEEN } from './reference.js';
@@ -37,7 +37,7 @@ export interface CaptureCounts {
 interface Capturing extends CaptureOptions {
   readonly watchers: Map<string, FSWatcher>;
   readonly seen: Set<Bytes>;
-  /** kept by an earlier run, and not met by this one: directories among them are to be watched too */
+  /** perhaps directories, kept by an earlier run and not met by this one: they are to be watched too */
   readonly known: Set<Bytes>;
   readonly queue: { readonly layer: number; readonly path: Bytes }[];
   readonly index: FrameWriter;
@@ -71,11 +71,12 @@ export function startCapture(options: CaptureOptions): Capture {
   const { kernel, sandboxDir, layers } = options;
   if (kernel.statOrNull(AT_FDCWD, baseDir(sandboxDir)) === null) kernel.mkdir(AT_FDCWD, baseDir(sandboxDir), 0o700);
   const known = readBases(kernel, sandboxDir);
+  const [done, open] = partition(known);
   const capturing: Capturing = {
     ...options,
     watchers: new Map(),
-    seen: new Set(),
-    known: new Set(known.keys()),
+    seen: done,
+    known: open,
     queue: [],
     index: openIndex(kernel, sandboxDir),
     tops: layers.map((layer) => openTops(kernel, layer)),
@@ -96,6 +97,16 @@ export function startCapture(options: CaptureOptions): Capture {
 function openTops(kernel: Kernel, layer: Layer): { readonly upper: Fd; readonly base: Fd } {
   const upper = kernel.open(AT_FDCWD, joinBytes(layer.dir, 'upper' as Bytes), DIR);
   return { upper, base: kernel.open(AT_FDCWD, layer.base, DIR) };
+}
+
+/**
+ * What an earlier run kept: of most nothing is left to do. Where the base had a
+ * directory, or may have had one, there is more to keep below it.
+ */
+function partition(known: Bases): readonly [Set<Bytes>, Set<Bytes>] {
+  const [done, open] = [new Set<Bytes>(), new Set<Bytes>()];
+  for (const [path, { state }] of known) (state === 'dir' || state === 'unknown' ? open : done).add(path);
+  return [done, open];
 }
 
 /** Watches first and lists afterwards: what was made in between is found twice, not missed. */

@@ -104,6 +104,23 @@ test('a later run of the sandbox keeps what comes up in directories that an earl
   expect(readFileSync(openBase(native, sandboxDir(), first as CapturedBase), 'utf8')).toBe('a\n');
 });
 
+test('a later run looks at nothing again below which the base had nothing', async () => {
+  sh(world, 'mkdir -p $H/d; for f in a b c; do echo $f >$H/d/$f; done; ln -s t $H/l');
+  sh(world, 'mkdir -p $U/d/new; for f in a b c d new/e; do echo X >$U/d/$f; done; ln -s T $U/l');
+  start().stop();
+  const looked: string[] = [];
+  const { kernel, record } = contextFor(world, native);
+  const statOrNull: typeof native.statOrNull = (at, name) => {
+    looked.push(name);
+    return kernel.statOrNull(at, name);
+  };
+
+  capture = startCapture({ kernel: { ...kernel, statOrNull }, sandboxDir: sandboxDir(), layers: record.layers, t0: record.t0, fileBytes: 1 << 20, totalBytes: 1 << 30 });
+  capture.settle();
+
+  expect(looked.filter((name) => !name.includes('/'))).toEqual(['d']);
+});
+
 test('a storm of 2,000 copy-ups is captured to the last one', async () => {
   for (let n = 0; n < 2000; n += 1) writeFileSync(join(world.host, `${n}`), `${n}`);
   start();
