@@ -7,6 +7,7 @@ import { compilePolicy, literalPattern, policyRequest, resolveHides, type Compil
 import { isRemote } from '../view/fstypes.js';
 import { parseMountinfo } from '../view/mountinfo.js';
 import { grantsOf, type Grants } from './grants.js';
+import { openCredentials } from './open-credentials.js';
 import { socketsFor, type HostSockets } from './sockets.js';
 import type { Store } from './store.js';
 
@@ -34,7 +35,7 @@ export async function policyForRun(store: Store, argv: readonly Bytes[], wish: P
   const { policy, notes } = await compileHere(store, argv, wish, home);
   refuseRefused(policy);
   const hides = await resolveHides(policy, { avoid: [store.dir, ...remoteMounts()] });
-  return { policy, hides, grants: await grantsOf(policy), sockets: socketsFor(policy), notes };
+  return { policy, hides, grants: await grantsOf(policy), sockets: socketsFor(policy), notes: [...openCredentials(policy), ...notes] };
 }
 
 /** Compiles without looking at the machine's files, for `exec` in a sandbox of an earlier version. */

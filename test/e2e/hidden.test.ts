@@ -76,10 +76,12 @@ for (const identity of identities()) {
 
     gated.test('directory rules hold for what the host makes later (RD11)', async () => {
       put('.aws/credentials', KEY);
+      put('.ssh/config', 'Host x\n');
       const meeting = meetingIn(area);
-      const started = run(['--rm', ...meeting.flags], `${meeting.agent}; ls -A ~/.aws ~/.azure ~/.vault-token ~ 2>&1`);
+      const started = run(['--rm', ...meeting.flags], `${meeting.agent}; ls -A ~/.aws ~/.azure ~/.vault-token ~ ~/.ssh 2>&1`);
       await meeting.begun();
       put('.aws/later', KEY);
+      put('.ssh/id_ed25519', KEY);
       put('.azure/token', KEY);
       put('.vault-token', KEY);
       put('shown', '');
@@ -87,7 +89,23 @@ for (const identity of identities()) {
       const out = (await started).stdout;
 
       expect(out).toMatch(/^shown$/m);
-      expect(out).not.toMatch(/^(later|token|\.vault-token|\.aws|\.azure)$/m);
+      expect(out).toMatch(/^config$/m);
+      expect(out).not.toMatch(/^(later|token|id_ed25519|\.vault-token|\.aws|\.azure)$/m);
+    });
+
+    gated.test('a credential in a file that has to be seen is told at the start', async () => {
+      const told = async (): Promise<string> => (await run(['--rm'], 'true')).stderr;
+      put('project/.git/config', '[remote "origin"]\n\turl = https://example.com/a.git\n');
+      put('project/.npmrc', '//registry.example/:_authToken=${NPM_TOKEN}\n');
+      put('project/.envrc', 'use flake\n');
+      expect(await told()).not.toContain('the agent can read');
+
+      put('project/.git/config', '[http "https://example.com/"]\n\textraheader = AUTHORIZATION: basic eDpzZWNyZXQ=\n');
+      expect(await told()).toContain(`agentfw: the agent can read ${join(area.project, '.git/config')}, which holds what looks like a header that authorizes\n`);
+      put('project/.npmrc', '//registry.example/:_authToken=0123456789\n');
+      expect(await told()).toMatch(/a header that authorizes \(and 1 more: agentfw status \S+\)\n/);
+      rmSync(join(area.project, '.git/config'));
+      expect(await told()).toContain('which holds what looks like a token of a registry\n');
     });
 
     gated.test('what is hidden is no change, whatever the agent does around it', async () => {
