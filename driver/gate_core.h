@@ -31,7 +31,8 @@
 #define GATE_DNS_PENDING 1024
 #define GATE_DNS_TCP 64
 #define GATE_FLOWS 256
-#define GATE_DOORS 2080		/* published, forwarded, rung notify */
+#define GATE_NOTIFIED 2048	/* listeners of rung notify */
+#define GATE_DOORS 2080		/* these, published, forwarded */
 #define GATE_WHO_PER_SECOND 200
 #define GATE_KEPT 64		/* verdicts to begin repeats with */
 #define GATE_KEPT_MS 2000
@@ -180,6 +181,7 @@ struct core {
 	struct kept kept[GATE_KEPT];
 	struct door *door[GATE_DOORS];
 	uint32_t doors;
+	uint64_t arrived;	/* listeners of rung notify, ever */
 	char *out;
 	size_t out_len, out_cap, out_at;
 	char in[GATE_IN_MAX + 5];

@@ -193,10 +193,36 @@ void door_close(struct core *g, const struct gj_object *v)
 	report_door(g, id, ESHUTDOWN, 0);
 }
 
+/* As many as netd remembers: the oldest goes, and comes back if it is asked for. */
+static void make_room(struct core *g)
+{
+	struct door *oldest = NULL;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < g->doors; i++) {
+		struct door *d = g->door[i];
+
+		if (d->use != DOOR_NOTIFY)
+			continue;
+		count++;
+		if (!oldest || d->id < oldest->id)
+			oldest = d;
+	}
+	if (count < GATE_NOTIFIED && g->doors < GATE_DOORS)
+		return;
+	if (!oldest)
+		return;
+	door_accept(g, oldest);	/* who came by it already */
+	door_free(g, oldest);
+}
+
 /* Rung notify: a listener on exactly one destination. */
 void door_arrived(struct core *g, int fd)
 {
-	struct door *d = door_new(g, DOOR_NOTIFY, 0);
+	struct door *d;
+
+	make_room(g);
+	d = door_new(g, DOOR_NOTIFY, ++g->arrived);
 
 	if (!d) {
 		close(fd);

@@ -19,11 +19,10 @@
  * be reached, and every one of them leads to the gate.
  */
 
-#define SEEN_MAX 2048
-
+/* In turn: when all are taken, the gate lets its oldest listener go, too. */
 struct netd_seen {
-	size_t count;
-	struct sockaddr_in6 at[SEEN_MAX];
+	size_t next;
+	struct sockaddr_in6 at[GATE_NOTIFIED];
 	struct notify notify;
 };
 
@@ -77,28 +76,30 @@ static bool address_of(const void *raw, size_t len, struct sockaddr_in6 *out)
 	       !gate_own(&out->sin6_addr);
 }
 
-static bool is_new(struct netd_seen *seen, const struct sockaddr_in6 *at)
+static bool has(const struct netd_seen *seen, const struct sockaddr_in6 *at)
 {
-	for (size_t i = 0; i < seen->count; i++)
+	for (size_t i = 0; i < GATE_NOTIFIED; i++)
 		if (!memcmp(&seen->at[i], at, sizeof(*at)))
-			return false;
-	if (seen->count == SEEN_MAX)
-		return false;	/* the connect is refused by the kernel */
-	seen->at[seen->count++] = *at;
-	return true;
+			return true;
+	return false;
 }
 
-static int open_door(int gate, const struct sockaddr_in6 *at)
+static int open_door(int gate, struct netd_seen *seen,
+		     const struct sockaddr_in6 *at)
 {
 	struct netd_reply r = { .op = NETD_ARRIVED };
-	int fd = netd_listener(at, 1);
+	int fd = has(seen, at) ? -1 : netd_listener(at, 1);
 	int err;
 
 	if (fd < 0)
 		return 0;	/* no listener, no connection */
 	err = fd_send(gate, &r, sizeof(r), &fd, 1);
 	close(fd);
-	return err;
+	if (err)
+		return err;
+	seen->at[seen->next] = *at;
+	seen->next = (seen->next + 1) % GATE_NOTIFIED;
+	return 0;
 }
 
 int netd_notified(int listener, int gate, struct netd_seen *seen)
@@ -119,8 +120,8 @@ int netd_notified(int listener, int gate, struct netd_seen *seen)
 	here.iov_base = &raw;
 	here.iov_len = there.iov_len;
 	n = process_vm_readv((pid_t)q->pid, &here, 1, &there, 1, 0);
-	if (n > 0 && address_of(&raw, (size_t)n, &at) && is_new(seen, &at) &&
-	    open_door(gate, &at) < 0)
+	if (n > 0 && address_of(&raw, (size_t)n, &at) &&
+	    open_door(gate, seen, &at) < 0)
 		return -1;
 	return notify_go_on(listener, &seen->notify) < 0 ? -1 : 0;
 }

@@ -211,6 +211,21 @@ describe('doors', () => {
     expect(both).toContain(null);
   });
 
+  test('rung `notify` goes on when there were more destinations than it has listeners', async () => {
+    const up = await listen((socket) => socket.end('up'));
+    const code = `
+import socket
+def go(i):
+  s=socket.create_connection((f"192.0.{i >> 8}.{i & 255}",4000),120); s.settimeout(120)
+  return s.recv(9)
+print(sum(go(i) == b"up" for i in list(range(2200)) + [0, 1, 2199]))`;
+
+    const { out } = await behindGate(['/usr/bin/python3', '-c', code], { conn: () => ({ addrs: ['127.0.0.1'], port: up.port }) }, { rung: 'notify' });
+    await up.close();
+
+    expect(out).toBe('2203\n');
+  });
+
   for (const only4 of [false, true]) withCurl.test(`a forwarded port leads to what the supervisor names (IPv4 only: ${only4})`, async () => {
     const run = await startBehindGate(sh('for i in $(seq 1000); do curl -s -m 60 http://127.0.0.1:5432/ && break; sleep 0.1; done'), {
       conn: ({ forward, port: p }) => (forward && p === 5432 ? { addrs: ['127.0.0.1'], port, check: 'never' } : null),
