@@ -50,6 +50,7 @@
 #define GATE_DIAL_NEXT_MS 4000	/* while other addresses remain */
 #define GATE_HALF_MS 600000	/* half-closed and silent */
 #define GATE_FLOW_MS 60000
+#define GATE_FLOW_IDLE_MS 5000	/* its place may be another's */
 #define GATE_DENIED_MS 5000	/* a refused UDP flow is remembered */
 #define GATE_DNS_MS 30000
 

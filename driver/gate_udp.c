@@ -93,20 +93,32 @@ static struct udp_flow *flow_find(struct core *g,
 	return NULL;
 }
 
-/* A free place, else that of the refusal remembered longest. */
+static bool sooner(const struct udp_flow *f, const struct udp_flow *than)
+{
+	return !than || f->deadline < than->deadline;
+}
+
+/*
+ * A free place, else that of the refusal remembered longest, else that of the
+ * flow that has been silent longest: programs ask with a new socket each time.
+ */
 static struct udp_flow *flow_place(struct core *g)
 {
-	struct udp_flow *oldest = NULL;
+	struct udp_flow *oldest = NULL, *silent = NULL;
 
 	for (int i = 0; i < GATE_FLOWS; i++) {
 		struct udp_flow *f = &g->flow[i];
 
 		if (f->state == FLOW_FREE)
 			return f;
-		if (f->state == FLOW_DENIED &&
-		    (!oldest || f->deadline < oldest->deadline))
+		if (f->state == FLOW_DENIED && sooner(f, oldest))
 			oldest = f;
+		if (f->state == FLOW_OPEN && sooner(f, silent) &&
+		    f->deadline + GATE_FLOW_IDLE_MS <= g->now + GATE_FLOW_MS)
+			silent = f;
 	}
+	if (!oldest)
+		oldest = silent;
 	if (oldest)
 		flow_end(g, oldest, 0);
 	return oldest;

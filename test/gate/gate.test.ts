@@ -157,6 +157,29 @@ for f,ip in ((socket.AF_INET,"9.9.9.9"),(socket.AF_INET6,"2001:db8::9")):
     expect(out).toContain("(b're:x2', ('2001:db8::9', 4000, 0, 0))");
   });
 
+  test('a new flow has the place of one that has been silent', async () => {
+    const echo = createSocket('udp4', (message, from) => echo.send(message, from.port, from.address));
+    echo.bind(0, '127.0.0.1');
+    await once(echo, 'listening');
+    const code = `import socket,time
+def flow():
+  s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(120); s.connect(("9.9.9.9",4000)); s.send(b"x")
+  return s,s.recv(9)
+first=[flow() for _ in range(256)]
+def again():
+  # Not until all of them are forgotten, after a minute.
+  for _ in range(300):
+    try: return flow()
+    except ConnectionRefusedError: time.sleep(0.1)
+print(again()[1])`;
+
+    const { out, messages } = await behindGate(['/usr/bin/python3', '-c', code], { udp: () => ({ addr: '127.0.0.1', port: echo.address().port }) });
+    echo.close();
+
+    expect(out).toBe("b'x'\n");
+    expect(messages.findIndex(({ t }) => t === 'close')).toBeLessThan(messages.findLastIndex(({ t }) => t === 'udp'));
+  });
+
   test('a ping gets no false answer', async () => {
     const { status } = await behindGate(sh('command -v ping >/dev/null || exit 9; ping -c1 -W1 8.8.8.8 >/dev/null 2>&1'), {});
 
