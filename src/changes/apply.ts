@@ -1,5 +1,6 @@
 import { AgentfwError } from '../errors.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
+import { afterwards } from './afterwards.js';
 import { nodeDisk } from './disk.js';
 import type { Plan } from './draft.js';
 import { closeJournal, createJournal, writeDrafts, writeHeader, writeSteps, type Header } from './journal.js';
@@ -137,5 +138,5 @@ function carryOut(draft: Drafting, writer: FrameWriter, prepared: Prepared): Com
   const error = runForward(running);
   const header = headerOf(draft);
   if (error !== null) return takenBack(ctx, { header, running, refused: prepared.refused, error });
-  return conclude(ctx, { header, running, refused: prepared.refused });
+  return afterwards(draft.id, () => conclude(ctx, { header, running, refused: prepared.refused }));
 }

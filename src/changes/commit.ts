@@ -3,6 +3,7 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { hasSandbox, lockCommit, lockRunning, readRecord, writeRecord, type Lock, type Store } from '../sandbox/store.js';
 import { freezerOf, type Freezer } from '../sandbox/still.js';
 import { checkTrail, recordEffect } from '../sandbox/trail.js';
+import { afterwards } from './afterwards.js';
 import { commitContextOf } from './context.js';
 import { changeRecords, effectOf, recoverRecorded } from './effects.js';
 import { applyPlan, type Box, type CommitInfo, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
@@ -95,8 +96,10 @@ export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks:
   refuseBeyondMemory(plan);
   checkTrail(store, record.tag);
   const result = applyPlan(commitContextOf(store, record), plan, hooks);
-  if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) }, ...changeRecords(result, ruleOf));
-  if (result.state === 'landed' && record.state !== 'running' && !hasChanges(store, record)) writeRecord(store, { ...record, state: 'committed' });
-  keepWithin(store, keep, result.id);
+  afterwards(result.id, () => {
+    if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) }, ...changeRecords(result, ruleOf));
+    if (result.state === 'landed' && record.state !== 'running' && !hasChanges(store, record)) writeRecord(store, { ...record, state: 'committed' });
+    keepWithin(store, keep, result.id);
+  });
   return result;
 }

@@ -5,6 +5,7 @@ import { commitStatus, listCommits, undoCommit, type Box, type CommitInfo, type 
 import { keepOf, keepWithin } from '../changes/keep.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { toText } from '../bytes.js';
+import { afterwards } from '../changes/afterwards.js';
 import { checkTrail, recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { resultJson, sayRecovered, sayResult, total } from '../ui/commits.js';
@@ -37,8 +38,10 @@ export default class Undo extends AgentfwCommand {
     const act = (box: Box): CommitResult => undoCommit(context, undone, { onProgress: progress.step, onWait }, { box, layers: layersIn(store) });
     const result = of === undefined ? act('gone') : withBoxOf(store, of, () => onWait('a commit of that sandbox to end'), act);
     progress.end();
-    keepWithin(store, keep, result.id);
-    if (of !== undefined && result.id !== null) recordEffect(store, of.tag, { kind: 'undo', ...effectOf(result) }, ...changeRecords(result));
+    afterwards(result.id, () => {
+      keepWithin(store, keep, result.id);
+      if (of !== undefined && result.id !== null) recordEffect(store, of.tag, { kind: 'undo', ...effectOf(result) }, ...changeRecords(result));
+    });
     if (flags.json) this.printer.json({ version: 1, ...resultJson(result) });
     else sayResult(this.printer, result, 'Took back');
     return commitStatus(result);

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, constants, existsSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { applyPlan } from '../../src/changes/apply.js';
+import { recoverAll } from '../../src/changes/recover.js';
 import { commitStatus, type CommitResult } from '../../src/changes/result.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { fromText } from '../../src/bytes.js';
@@ -226,5 +227,28 @@ describe('errors', () => {
     expect(result).toMatchObject({ state: 'landed', refused: [] });
     expect(picture(world.host)).toBe('/ 755\n/d/ 555\n/d/f 644 x1 Zgo=\n/new/ 555\n/new/in/ 555\n/new/in/n 644 x1 bgo=');
     expect(statSync(join(world.state, 'commits', result.id ?? '', 'taken/1'), { throwIfNoEntry: false })?.mode ?? 0o40555).toBe(0o40555);
+  });
+});
+
+describe('what fails once all has landed', () => {
+  test.each(['result.json', 'epochs'])('%s: it is said that it landed, and recover writes the rest', (file) => {
+    sh(world, 'echo old >$H/a; echo new >$U/a');
+    let full = true;
+    const kernel: Kernel = {
+      ...native,
+      open: (dir, name, flags, ...rest) => {
+        if (full && name.includes(file) && (flags & constants.O_CREAT) !== 0) throw new KernelError('ENOSPC', 28, 'openat2', name, 'ENOSPC: injected');
+        return native.open(dir, name, flags, ...rest);
+      },
+    };
+    const ctx = contextFor(world, kernel);
+
+    expect(() => applyPlan(ctx, planOf(world))).toThrow(/^It is done, as commit \w+; but/);
+    expect(readFileSync(join(world.host, 'a'), 'utf8')).toBe('new\n');
+
+    full = false;
+    expect(recoverAll(ctx).map(({ outcome }) => outcome)).toEqual(['finished']);
+    expect(undoCommit(ctx, null).state).toBe('landed');
+    expect(readFileSync(join(world.host, 'a'), 'utf8')).toBe('old\n');
   });
 });
