@@ -29,6 +29,7 @@ const terminal = spawn('script', ['-qec', words.map((word) => `'${word}'`).join(
 try {
   const before = await eventually(() => status().state === 'running' && memory());
   await eventually(() => JSON.parse(cli('approvals', '--json').stdout).questions.reduce((sum, { waiting }) => sum + waiting, 0) === connections);
+  await sleep(4000); // as a person who thinks
   const after = memory();
   console.log('| | at the start | with the questions |\n|---|---|---|');
   for (const name of after.keys()) console.log(`| ${name} | ${before.get(name)?.toFixed(1) ?? ''} | ${after.get(name).toFixed(1)} |`);

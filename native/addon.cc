@@ -17,6 +17,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports)
 	agentfw::exportFind(env, exports);
 	agentfw::exportListing(env, exports);
 	agentfw::exportBatch(env, exports);
+	agentfw::exportProgram(env, exports);
 	return exports;
 }
 

@@ -18,5 +18,6 @@ void exportWalk(Napi::Env env, Napi::Object exports);
 void exportFind(Napi::Env env, Napi::Object exports);
 void exportListing(Napi::Env env, Napi::Object exports);
 void exportBatch(Napi::Env env, Napi::Object exports);
+void exportProgram(Napi::Env env, Napi::Object exports);
 
 } // namespace agentfw

@@ -211,6 +211,8 @@ export interface Kernel {
   syncfs(fd: Fd): void;
   /** false when it would block; `wait` blocks instead */
   flock(fd: Fd, kind: 'exclusive' | 'shared' | 'unlock', wait: boolean): boolean;
+  /** lets go of what is in memory of Node's own file: the kernel has it still; how many bytes of addresses */
+  readonly forgetProgram?: () => number;
   /** absent: the caller makes the single calls instead */
   readonly landBatch?: (work: BatchWork) => void;
   /** pre-order walk of a layer against the host, parents before children */

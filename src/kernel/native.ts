@@ -34,6 +34,7 @@ interface Addon {
   fsync(fd: number): number;
   syncfs(fd: number): number;
   exitNow(status: number): never;
+  forgetProgram(): number;
   flock(fd: number, operation: number): number;
   landBatch(steps: Buffer, names: Buffer, lanes: Uint32Array, status: Uint8Array, threads: number, most: number): void;
   findNames(roots: string, literals: string, endings: string, pieces: string, skip: string, avoid: string, limit: bigint): { readonly paths: string; readonly entries: number; readonly dirs: number; readonly unread: number };
@@ -188,6 +189,7 @@ export const native: Kernel = {
     check(result, 'flock', null);
     return true;
   },
+  forgetProgram: () => addon.forgetProgram(),
   landBatch: ({ steps, names, lanes, status, threads, most }) => addon.landBatch(steps, names, lanes, status, threads, most),
   walk,
   walkPieces,

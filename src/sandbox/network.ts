@@ -9,6 +9,7 @@ import type { RunProgram } from '../gate/approver.js';
 import { runProgram, type Driver } from '../kernel/driver.js';
 import { settingOf, type CompiledPolicy } from '../policy/index.js';
 import { waitLock } from './lock.js';
+import { makeQuiet, type Quiet } from './quiet.js';
 import type { SandboxRecord } from './sandbox.js';
 import { sandboxDir, type Store } from './store.js';
 import type { Trail } from './trail.js';
@@ -74,6 +75,7 @@ export function makeNetwork(options: NetworkOptions): Network {
   let starting: Promise<void> = Promise.resolve();
   let failure: AgentfwError | null = null;
   let over = false;
+  const quiet = makeQuiet(options.store.kernel);
   const fail = (driver: Driver, error: unknown): void => {
     if (over) return;
     failure ??= error instanceof AgentfwError ? error : new AgentfwError('AFW_GATE', 'The network gate failed; the sandbox was ended.', { status: 125, cause: error });
@@ -82,7 +84,8 @@ export function makeNetwork(options: NetworkOptions): Network {
   return {
     attach: (driver) => {
       void driver.ended.then(() => (over = true), () => (over = true));
-      starting = open(options, driver).then(
+      quiet.soon();
+      starting = open(options, quiet, driver).then(
         (opened) => {
           gate = opened;
           if (waitsForDoors(options.wish)) driver.send({ do: 'go' });
@@ -93,6 +96,7 @@ export function makeNetwork(options: NetworkOptions): Network {
     },
     end: async () => {
       over = true;
+      quiet.stop();
       await starting;
       if (gate !== null) await lastWords(gate);
       gate?.close();
@@ -114,7 +118,7 @@ function lastWords({ session }: Gate): Promise<void> {
   });
 }
 
-async function open({ store, record, policy, trail, wish }: NetworkOptions, driver: Driver): Promise<Gate> {
+async function open({ store, record, policy, trail, wish }: NetworkOptions, quiet: Quiet, driver: Driver): Promise<Gate> {
   if (driver.gate === null) throw new Error('the driver has no gate');
   const { startGate } = await import('../gate/gate.js');
   const { context, kernel } = store;
@@ -127,7 +131,10 @@ async function open({ store, record, policy, trail, wish }: NetworkOptions, driv
       person: wish.person,
       timeoutMs: Number(settingOf(policy, 'ask.timeout')?.value ?? ASK_TIMEOUT_S) * 1000,
       approver,
-      onChanged: wish.onQuestions,
+      onChanged: (open) => {
+        quiet.soon();
+        wish.onQuestions(open);
+      },
       stored: readAnswers(kernel, store.dir).filter(({ project }) => project === policy.project),
       store: ({ rule, verdict, by }) => withAnswers(store, () => storeAnswer(kernel, store.dir, { project: policy.project, rule, verdict, at: context.now().toISOString(), by })),
     },

@@ -289,6 +289,20 @@ describe('durability', () => {
   });
 });
 
+describe('memory', () => {
+  test('pages of the program file are let go, and come back as they were', () => {
+    const code = `const {readFileSync,statSync}=require('fs');const m=require(${JSON.stringify(join(process.cwd(), 'build/Release/agentfw.node'))});
+      const file=()=>Number(/RssFile:\\s+(\\d+)/.exec(readFileSync('/proc/self/status','latin1'))[1]);
+      const hash=()=>require('crypto').createHash('sha256').update(require('zlib').gzipSync('a'.repeat(1e5))).digest('hex');
+      const said=hash(),before=file(),bytes=m.forgetProgram(),after=file();
+      // A distribution may have Node in a library: then there is little to let go.
+      const much=statSync('/proc/self/exe').size>2e7;
+      console.log(hash()===said,much?bytes>1e7&&after<before/2:after<=before,new Function('return 6*7')(),m.forgetProgram()===bytes)`;
+
+    expect(execFileSync(process.execPath, ['-e', code], { encoding: 'utf8' })).toBe('true true 42 true\n');
+  });
+});
+
 describe('loading', () => {
   test('the addon loads in a second context of the same process', () => {
     const code = `const {Worker}=require('worker_threads');const m=${JSON.stringify(join(process.cwd(), 'build/Release/agentfw.node'))};
