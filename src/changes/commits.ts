@@ -5,6 +5,7 @@ import { AgentfwError } from '../errors.js';
 import { bytesField, FieldError, numberField, objectField, textField, wordField, type Fields } from '../fields.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
+import type { Leftover } from '../kernel/remove.js';
 import { withCommitLock } from './commit-lock.js';
 import { RESULT } from './conclude.js';
 import type { Meanings } from './epoch.js';
@@ -173,6 +174,8 @@ export interface PruneOptions {
   readonly dryRun: boolean;
   /** a commit that stays whatever its size */
   readonly spare?: string;
+  /** told of what of a commit's directory could not be removed */
+  readonly onLeft?: (dir: Bytes, left: Leftover) => void;
 }
 
 /** What was (or would be) pruned, oldest first. The record of a commit stays; what it kept goes. */
@@ -180,7 +183,7 @@ export function pruneCommits(ctx: StoreContext, options: PruneOptions): readonly
   const chosen = chooseOld(listCommits(ctx), options, ctx.now().getTime());
   if (options.dryRun || chosen.length === 0) return chosen;
   return withCommitLock(ctx, {}, () => {
-    for (const { id } of chosen) pruneOne(ctx, id);
+    for (const { id } of chosen) for (const left of pruneOne(ctx, id)) options.onLeft?.(commitDir(ctx.stateDir, id), left);
     return chosen;
   });
 }
@@ -200,14 +203,14 @@ function chooseOld(newestFirst: readonly CommitInfo[], options: PruneOptions, no
 }
 
 /** First the record says so, so that no crash leaves half of an undo store that looks whole. */
-function pruneOne(ctx: StoreContext, id: string): void {
+function pruneOne(ctx: StoreContext, id: string): readonly Leftover[] {
   const { kernel, stateDir } = ctx;
   const main = commitDir(stateDir, id);
   const text = readWhole(kernel, joinBytes(main, RESULT));
-  if (text === null) return;
+  if (text === null) return [];
   const fields = sound(() => (resultInfo(resultFields(text)).id === id ? resultFields(text) : null)) ?? { version: 1, error: null, ...infoOf(ctx, id as Bytes) };
   replaceFile(kernel, joinBytes(main, RESULT), `${JSON.stringify({ ...fields, pruned: true })}\n`);
-  for (const dir of vaultsOf(ctx, id)) if (dir !== main) removeVault(kernel, dir);
-  removeIn(kernel, main, (name) => name !== RESULT && name !== JOURNAL);
-  removeIn(kernel, main, (name) => name === JOURNAL);
+  const outside = [...vaultsOf(ctx, id)].flatMap((dir) => (dir === main ? [] : (removeVault(kernel, dir) ?? [])));
+  const inside = removeIn(kernel, main, (name) => name !== RESULT && name !== JOURNAL);
+  return [...outside, ...inside, ...removeIn(kernel, main, (name) => name === JOURNAL)];
 }

@@ -24,6 +24,9 @@ function isCrowded(error: unknown): boolean {
   return error instanceof KernelError && error.code === 'ENOSPC' && /^[lf]?setxattr$/.test(error.syscall);
 }
 
+/** The kernel doesn't say which. */
+const FORBIDDEN = 'it may not be changed there: it is another user’s, or immutable or append-only (lsattr shows it)';
+
 const WORDS: Readonly<Record<string, string>> = {
   EXDEV: 'another filesystem is mounted there',
   // Of a file with several names, which is written in place; any other is exchanged, and goes on running.
@@ -36,7 +39,7 @@ export function refusalFor(path: Bytes, error: unknown, missing: Conflict = 'par
   if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return conflicted(path, missing, code);
   if (code === 'EEXIST') return conflicted(path, 'created', code);
   if (code === 'EACCES' || code === 'EPERM') {
-    return refused({ path }, 'permission', { text: conflictText('permission'), conflict: 'permission', code });
+    return refused({ path }, 'permission', { text: code === 'EPERM' ? FORBIDDEN : conflictText('permission'), conflict: 'permission', code });
   }
   const text = (isCrowded(error) ? 'its extended attributes are too large for the filesystem there' : WORDS[code]) ?? (error instanceof Error ? error.message : String(error));
   return refused({ path }, 'failed', { text, code });

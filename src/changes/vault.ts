@@ -3,7 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { joinBytes, parentOf } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import { AT_FDCWD, type Fd, type Kernel } from '../kernel/kernel.js';
-import { removeTree } from '../kernel/remove.js';
+import { removeTree, type Leftover } from '../kernel/remove.js';
 import { rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { splitPath, type Place, type Root } from './step.js';
 
@@ -51,21 +51,22 @@ export function removeVaults(kernel: Kernel, stateDir: Bytes, roots: readonly Ro
 }
 
 /** Removes some of the entries of a commit's directory. */
-export function removeIn(kernel: Kernel, dir: Bytes, which: (name: Bytes) => boolean): void {
+export function removeIn(kernel: Kernel, dir: Bytes, which: (name: Bytes) => boolean): readonly Leftover[] {
   const fd = kernel.open(AT_FDCWD, dir, DIR);
   try {
-    for (const name of kernel.list(fd)) if (which(name)) removeTree(kernel, fd, name);
+    return kernel.list(fd).flatMap((name) => (which(name) ? (removeTree(kernel, fd, name) ?? []) : []));
   } finally {
     kernel.close(fd);
   }
 }
 
-export function removeVault(kernel: Kernel, dir: Bytes): void {
-  if (kernel.statOrNull(AT_FDCWD, dir) === null) return;
+export function removeVault(kernel: Kernel, dir: Bytes): Leftover | null {
+  if (kernel.statOrNull(AT_FDCWD, dir) === null) return null;
   const parent = kernel.open(AT_FDCWD, parentOf(dir), DIR);
   try {
-    removeTree(kernel, parent, splitPath(dir).name);
+    const left = removeTree(kernel, parent, splitPath(dir).name);
     kernel.fsync(parent);
+    return left;
   } finally {
     kernel.close(parent);
   }

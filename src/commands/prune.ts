@@ -1,8 +1,10 @@
 import { boolean, string } from '@oclif/core/flags';
+import { joinBytes, type Bytes } from '../bytes.js';
 import { storeContextOf } from '../changes/context.js';
 import { recoverRecorded } from '../changes/effects.js';
 import { pruneCommits } from '../changes/engine.js';
 import { usageError } from '../errors.js';
+import type { Leftover } from '../kernel/remove.js';
 import { parseDuration, parseSize, type Parsed } from '../policy/units.js';
 import { discardSandbox } from '../sandbox/discard.js';
 import { prunableSandboxes } from '../sandbox/prune.js';
@@ -10,8 +12,8 @@ import { sweepTrash } from '../sandbox/trash.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { confirm } from '../ui/confirm.js';
 import { infoJson, sayRecovered } from '../ui/commits.js';
-import { showBytes } from '../ui/escape.js';
-import { age, size, table } from '../ui/table.js';
+import { escapeForTerminal, showBytes } from '../ui/escape.js';
+import { age, plural, size, table } from '../ui/table.js';
 
 export default class Prune extends AgentfwCommand {
   static override id = 'prune';
@@ -48,16 +50,21 @@ export default class Prune extends AgentfwCommand {
         ...commits.map(({ id, created, bytes }) => ['undo of', id, size(bytes), age(created, now), '']),
       ]));
     }
+    let complete = true;
+    const left = (dir: Bytes, { count, first }: Leftover): void => {
+      complete = false;
+      this.printer.warn(`${plural(count, 'file')} in ${showBytes(dir)} can't be removed: ${escapeForTerminal(first instanceof Error ? first.message : String(first))}. Where lsattr shows i or a, chattr -i -a lets it be removed.`);
+    };
     const nothing = sandboxes.length === 0 && commits.length === 0;
     if (!dryRun && !nothing) {
       if (flags.yes !== true && !(await confirm(this.printer, 'Remove them for good?'))) return 1;
       for (const { record } of sandboxes) discardSandbox(store, record.tag, () => this.printer.say('Waiting for a commit to end.'));
-      if (undo) pruneCommits(context, { olderThanMs, maxBytes, dryRun: false });
+      if (undo) pruneCommits(context, { olderThanMs, maxBytes, dryRun: false, onLeft: left });
     }
-    if (!dryRun) sweepTrash(store, { stuckToo: true });
+    if (!dryRun) for (const one of sweepTrash(store, { stuckToo: true })) left(joinBytes(store.dir, 'trash' as Bytes), one);
     if (flags.json) this.printer.json({ version: 1, dryRun, sandboxes: sandboxes.map(({ record, why }) => ({ tag: record.tag, why })), commits: commits.map(infoJson) });
     else if (nothing) this.printer.say('Nothing to prune.');
-    return 0;
+    return complete ? 0 : 1;
   }
 }
 

@@ -198,6 +198,8 @@ describe('errors', () => {
       const result = commit(world);
 
       expect(refusals(result)).toEqual({ i: 'permission', a: 'permission', 'd/x': 'permission' });
+      expect(result.refused.map(({ text }) => text)).toEqual(Array<string>(3).fill(result.refused[0]?.text ?? ''));
+      expect(result.refused[0]?.text).toContain('immutable or append-only');
       expect(sh(world, 'cd $H; cat i a d/x n; ls')).toBe('old\nold\nold\nnew\na\nd\ni\nn\n');
       expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
       expect(look(world, 'host')).toBe(before);

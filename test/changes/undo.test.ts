@@ -8,7 +8,10 @@ import { look } from '../crash/look.js';
 import { build, planFor, SCENES } from '../crash/scene.js';
 import { applyPlan } from '../../src/changes/apply.js';
 import { fromText, type Bytes } from '../../src/bytes.js';
-import { at, changesIn, commit, makeWorld, picture, sh, type World } from './world.js';
+import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
+import { native } from '../../src/kernel/native.js';
+import type { Leftover } from '../../src/kernel/remove.js';
+import { at, changesIn, commit, contextFor, makeWorld, picture, sh, type World } from './world.js';
 
 let world: World;
 beforeEach(() => {
@@ -245,6 +248,24 @@ describe('the list of commits', () => {
     // It was taken back: once pruned it says so, whatever was in its place.
     expect(pruneCommits(world.ctx, { olderThanMs: -1000, maxBytes: null, dryRun: false })).toHaveLength(2);
     expect(listCommits(world.ctx).map(({ state }) => state)).toEqual(['pruned', 'pruned']);
+  });
+  test('what can’t be removed is told with its directory, and the rest goes', () => {
+    sh(world, 'for f in stays goes; do echo old >$H/$f; echo new >$U/$f; done');
+    const { id } = commit(world);
+    const kernel: Kernel = {
+      ...native,
+      unlink: (dir, name) => {
+        if (name === 'stays') throw new KernelError('EPERM', 1, 'unlinkat', name, 'EPERM: immutable');
+        native.unlink(dir, name);
+      },
+    };
+    const told: string[] = [];
+    const onLeft = (dir: string, { count, first }: Leftover): void => void told.push(`${dir.slice(world.state.length)} ${count} ${(first as Error).message}`);
+
+    pruneCommits(contextFor(world, kernel), { ...{ maxBytes: 1, olderThanMs: null, dryRun: false }, onLeft });
+
+    expect(told).toEqual([`/commits/${id} 1 EPERM: immutable`]);
+    expect(sh(world, 'cd $T/state/commits; find . -name stays -o -name goes').trim()).toMatch(/^\S+\/stays$/);
   });
   test('pruning by age and by size drops what is kept, not the record, and brings nothing back (E115)', () => {
     for (const name of ['a', 'b', 'c']) {
