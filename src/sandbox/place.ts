@@ -5,6 +5,7 @@ import type { Context } from '../context.js';
 import { AgentfwError, errnoOf, usageError } from '../errors.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
+import { isInside } from './nested.js';
 
 /** First line of the file `format` in the store. */
 const FORMAT = 'agentfw store 1\n';
@@ -130,6 +131,7 @@ function makeDir(kernel: Kernel, dir: Bytes): Stat {
   } catch (cause) {
     // Another first command was quicker.
     if (errnoOf(cause) === 'EEXIST') return kernel.stat(AT_FDCWD, dir);
+    if (isInside()) throw new AgentfwError('AFW_NESTED', 'The store is out of reach inside a sandbox of agentfw.', { hint: 'Ask from a terminal outside' });
     throw new AgentfwError('AFW_STORE_PLACE', `Can't make the store's directory ${toText(dir)}`, {
       cause,
       hint: 'Set AGENTFW_STATE_DIR to a directory where you can write',

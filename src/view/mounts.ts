@@ -127,6 +127,7 @@ function placeGrants(draft: Draft): void {
     replaceDecision(draft, path, 'passthrough', why);
   }
   for (const { path, rule } of options.readonly) {
+    refuseCovering(draft, path, rule);
     if (isPrivate(regionOf(draft, path)) || regionOf(draft, path).kind === 'read-only') continue;
     addReadOnly(draft, path, rule);
     replaceDecision(draft, path, 'read-only', rule);
@@ -142,4 +143,11 @@ function placeGrants(draft: Draft): void {
     // Symlinks on the way are in the view as well, but where it shows nothing of the host.
     addReadOnly(draft, isPrivate(regionOf(draft, path)) ? path : source, 'you share it with the sandbox', source);
   }
+}
+
+/** A read-only bind of the host would lie over what the sandbox has there of its own: its layers, its /var/tmp. */
+function refuseCovering({ regions }: Draft, path: Bytes, rule: string): void {
+  const own = [...regions.values()].find((region) => isWithin(region.path, path) && (region.kind === 'overlay' || (region.path !== path && isPrivate(region))));
+  if (own === undefined) return;
+  throw new PlanError(`Can't make ${path} read-only: the sandbox has ${own.path} of its own (${rule}).`, 'Name directories that lie deeper, such as ~/.config or ./db');
 }

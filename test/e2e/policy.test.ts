@@ -49,6 +49,17 @@ for (const identity of identities()) {
       expect((await explain('unknown.example')).stdout).toMatch(/^verdict {2}ask$/m);
     });
 
+    for (const path of ['/', '/var']) {
+      gated.test(`\`readonly\` of ${path}, in which the sandbox has something of its own, is refused, never passed over (WR23)`, async () => {
+        policy(`files:\n  readonly: ["${path}"]\n`);
+        const outcome = await run(['--tag', 't'], 'ls -A /var/tmp');
+
+        expect([outcome.status, outcome.stdout]).toEqual([125, '']);
+        expect(outcome.stderr).toMatch(/Error: Can't make \/\S* read-only: the sandbox has \/\S* of its own \(files\.readonly:\/\S*\)\.\nHint: Name directories that lie deeper/);
+        expect((await area.cli(['list', '--json'])).stdout).not.toContain('"t"');
+      });
+    }
+
     gated.test('readonly is EROFS, passthrough reaches the host at once and is told', async () => {
       put('project/locked/f', 'kept\n');
       const through = join(area.home, 'out');

@@ -193,6 +193,13 @@ for (const identity of identities()) {
       expect(outcome.stderr).toContain("Can't run inside a sandbox");
     });
 
+    gated.test('a command that asks the store says inside a sandbox where to ask instead', async () => {
+      // The store of a test lies where inside there is a directory to write.
+      const outcome = await run(['--rm', '--share', repository], 'env', `AGENTFW_STATE_DIR=${area.state}`, ...area.argv(['list']));
+
+      expect([outcome.status, unnoticed(outcome.stderr)]).toEqual([1, 'Error: The store is out of reach inside a sandbox of agentfw.\nHint: Ask from a terminal outside\n']);
+    });
+
     gated.test('ends what the agent left running, and `--detach` keeps it', async () => {
       const nap = ownSleep();
       await run(['--rm'], 'sh', '-c', `setsid ${nap} & exit 0`);
