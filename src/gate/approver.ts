@@ -20,7 +20,10 @@ export async function askApprover(run: RunProgram, argv: readonly string[], ques
   try {
     const { id, host, port, rule, note, who } = question;
     const output = await run(argv, `${JSON.stringify({ version: 1, id, host, port, rule, note, who })}\n`, patience);
-    const fields = objectField(JSON.parse(output), 'the answer');
+    const parsed: unknown = JSON.parse(output);
+    // A key that is given twice is lost in parsing, and with it the other answer.
+    if (quotes(output) !== quotes(JSON.stringify(parsed))) throw new Error('the answer is given twice');
+    const fields = objectField(parsed, 'the answer');
     return {
       id,
       rule,
@@ -31,4 +34,8 @@ export async function askApprover(run: RunProgram, argv: readonly string[], ques
   } catch {
     return null;
   }
+}
+
+function quotes(json: string): number {
+  return json.split('"').length;
 }

@@ -29,6 +29,8 @@ export interface Answer {
   readonly scope: Scope;
   /** `terminal`, `approver`, a user's name */
   readonly by: string;
+  /** for the client, in place of "the answer was no" */
+  readonly why?: string;
 }
 
 export type Outcome =
@@ -199,13 +201,13 @@ function answer(state: State, given: Answer): 'ok' | 'unknown' | 'changed' {
   if (until === null || (given.verdict === 'allow' && entry.waiters.size === 0)) {
     state.standing.set(question.rule, { verdict: given.verdict, by: given.by, approval: question.id, until });
   }
-  settle(state, question.rule, outcomeOf(given.verdict, question.id));
+  settle(state, question.rule, outcomeOf(given.verdict, question.id, given.why));
   state.options.onAnswered?.(question, given);
   return 'ok';
 }
 
-function outcomeOf(verdict: 'allow' | 'deny', approval: string): Outcome {
-  return verdict === 'allow' ? { verdict, approval } : { verdict, rule: 'ask.answer', why: 'the answer was no', approval };
+function outcomeOf(verdict: 'allow' | 'deny', approval: string, why = 'the answer was no'): Outcome {
+  return verdict === 'allow' ? { verdict, approval } : { verdict, rule: 'ask.answer', why, approval };
 }
 
 function settle(state: State, rule: string, outcome: Outcome): void {

@@ -147,7 +147,7 @@ function questions(options: GateOptions, changed: () => void, signal: AbortSigna
 
 function answerOf(asking: Asking, { id, rule }: Question, answer: Answer | null, person: boolean): void {
   if (answer !== null) asking.answer(answer);
-  else if (!person) asking.answer({ id, rule, verdict: 'deny', scope: 'once', by: 'approver: no answer' });
+  else if (!person) asking.answer({ id, rule, verdict: 'deny', scope: 'once', by: 'approver: no answer', why: 'the approver gave no answer' });
 }
 
 function onAnswer(asking: Asking, session: Session, answer: Answer): ControlReply {

@@ -236,6 +236,16 @@ describe('asking', () => {
     asking.close();
   });
 
+  test.each([[undefined, 'the answer was no'], ['the approver gave no answer', 'the approver gave no answer']])('a no says whose it is (%s)', async (why, told) => {
+    const asking = makeAsking(ASK);
+    const held = asking.ask(about('a.test'));
+    const [question] = asking.open();
+    asking.answer({ id: question!.id, rule: 'a.test:443', verdict: 'deny', scope: 'once', by: 't', ...(why === undefined ? {} : { why }) });
+
+    expect(await held).toMatchObject({ verdict: 'deny', rule: 'ask.answer', why: told });
+    asking.close();
+  });
+
   test('`--no-ask` denies at once and lists ready-made rules, most wanted first', async () => {
     const asking = makeAsking({ ...ASK, enabled: false });
     for (const host of ['a.test', 'b.test', 'b.test']) expect(await asking.ask(about(host))).toMatchObject({ verdict: 'deny', rule: 'ask.off' });
@@ -243,7 +253,7 @@ describe('asking', () => {
     expect(asking.wouldAsk()).toEqual([{ rule: 'b.test:443', count: 2 }, { rule: 'a.test:443', count: 1 }]);
   });
 
-  test.each([['nonsense', null], ['{"verdict":"allow","scope":"project"}', null], ['{"verdict":"allow"}', 'allow'], ['{"verdict":"deny","scope":"session"}', 'deny']])('an approver that prints %s', async (output, verdict) => {
+  test.each([['nonsense', null], ['{"verdict":"deny","verdict":"allow"}', null], ['{"verdict":"deny","\\u0076erdict":"allow"}', null], ['{"verdict":"deny"}{"verdict":"allow"}', null], ['{"verdict":"allow","note":"say \\"yes\\""}', 'allow'], ['{"verdict":"allow","scope":"project"}', null], ['{"verdict":"allow"}', 'allow'], ['{"verdict":"deny","scope":"session"}', 'deny']])('an approver that prints %s', async (output, verdict) => {
     const answer = await askApprover(() => Promise.resolve(output), ['x'], { ...about('a.test'), id: 'q', opened: 0, expires: 0, waiting: 1, asked: 1 }, { timeoutMs: 1000, signal: new AbortController().signal });
 
     expect(answer?.verdict ?? null).toBe(verdict);
