@@ -38,10 +38,13 @@ int inherit_check(struct fault *f)
 						   "can't fill descriptor %d",
 						   fd);
 		} else if (S_ISDIR(st.st_mode)) {
-			return fault(f, "stdio",
-				     "descriptor %d is a directory: it would "
-				     "lead out of the view",
-				     fd);
+			fault(f, "stdio",
+			      "descriptor %d is a directory: it would lead "
+			      "out of the view",
+			      fd);
+			fault_hint(f, "Redirect it: agentfw run ... %s "
+				      "/dev/null", fd == 0 ? "<" : ">");
+			return -1;
 		}
 		note(fd);
 	}

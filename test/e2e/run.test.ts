@@ -90,6 +90,13 @@ for (const identity of identities()) {
       expect(sandboxes()).toEqual([]);
     });
 
+    gated.test('a directory for a standard stream would lead out of the view, and is refused', async () => {
+      const words = area.argv(['run', '--rm', '--net', 'off', '--', 'ls', '/proc/self/fd/0/']);
+      const outcome = await area.native(['sh', '-c', 'exec "$@" < /etc', 'sh', ...words]);
+
+      expect([outcome.status, outcome.stdout, unnoticed(outcome.stderr)]).toEqual([125, '', 'Error: Descriptor 0 is a directory: it would lead out of the view.\nHint: Redirect it: agentfw run ... < /dev/null\n']);
+    });
+
     gated.test('passes words and standard streams byte for byte', async () => {
       const words = ['--help', '', '-x', 'a b', "it's", '--', '$HOME', 'ä'];
       const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'printf "%s|" "$@"; cat; echo err >&2', 'sh', ...words], { input: 'in\0put\n' });
