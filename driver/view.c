@@ -138,12 +138,19 @@ static bool at_or_above(const char *path, const char *of)
 	return strncmp(path, of, n) == 0 && (of[n] == '\0' || of[n] == '/');
 }
 
-static bool hidden_later(const struct spec *s, const struct op *overlay)
+/* Hidden, or shown read-only as the host has it: nothing is written there. */
+static bool closed_later(const struct spec *s, const struct op *overlay)
 {
-	for (const struct op *o = overlay + 1; o < s->ops + s->nops; o++)
-		if (o->kind == OP_HIDE && at_or_above(o->dst, overlay->dst))
+	bool closed = false;
+
+	for (const struct op *o = overlay + 1; o < s->ops + s->nops; o++) {
+		if (!at_or_above(o->dst, overlay->dst))
+			continue;
+		if (o->kind == OP_HIDE)
 			return true;
-	return false;
+		closed = o->kind == OP_BIND && o->flags & FLAG_RO;
+	}
+	return closed;
 }
 
 /* A later mount over a layer would send its writes elsewhere, unseen. */
@@ -155,7 +162,7 @@ static int check_shadows(const struct view *v, struct fault *f)
 		AUTO_FD int at = -1;
 
 		if (s->ops[i].kind != OP_OVERLAY ||
-		    hidden_later(s, &s->ops[i]))
+		    closed_later(s, &s->ops[i]))
 			continue;
 		at = view_open(v, s->ops[i].dst);
 		if (at < 0 || mount_id(at) != v->overlay_mounts[i])

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
+import { fromText } from '../bytes.js';
 import type { ChosenProfile, CompiledPolicy, CompiledRule, Loosening, Origin, Subjects, Variable } from './compiled.js';
 import { GRANTS, LAYERS, type Layer, type Place, type PolicyDocument, type Problem, type RuleList, type RuleText } from './document.js';
 import { parseHostPattern, type HostPattern } from './host.js';
 import { applyHoles, refusal, type GivenHole } from './holes.js';
+import { pathMatcher } from './match.js';
 import { expandPattern, parsePattern, type PatternRoots } from './pattern.js';
 import { refusePassthroughs } from './passthrough.js';
 import { mergeSettings, placeKey } from './settings.js';
@@ -83,13 +85,18 @@ function ruleOf(compiler: Compiler, source: Source, rule: RuleText): CompiledRul
   return [{ list: rule.list, id: rule.id, origin, note: rule.note, subjects, except, ports: rule.ports, private: rule.private, silent: rule.silent, keys: rule.keys, ...(rule.grants === undefined ? {} : { grants: rule.grants }), tightens: !source.trusted }];
 }
 
-/** What is shared is a hole in every hide that may have one. */
+/**
+ * What is shared is a hole in every hide that covers it and may have one. What another one
+ * hides within it stays hidden: who shares a directory has not named the secrets in it.
+ */
 function withShares(rules: readonly CompiledRule[]): CompiledRule[] {
   const shares = rules.filter((rule) => rule.list === 'files.share');
   if (shares.length === 0) return [...rules];
   return rules.map((rule) => {
     if (rule.list !== 'files.hide') return rule;
-    const holes = shares.filter((share) => refusal(rule, share.origin) === null).flatMap((share) => share.subjects.paths);
+    const covers = pathMatcher(rule.subjects.paths.map((pattern) => [pattern, true]), 'covering');
+    const holes = shares.filter((share) => refusal(rule, share.origin) === null).flatMap((share) => share.subjects.paths)
+      .filter(({ base, glob }) => glob !== '' || covers.all(fromText(base)).length > 0);
     return { ...rule, except: { ...rule.except, paths: [...rule.except.paths, ...holes.map((hole) => ({ ...hole, tree: true }))] } };
   });
 }

@@ -62,17 +62,17 @@ export function judgePath(policy: CompiledPolicy, path: Bytes, op: 'read' | 'wri
   const hide = found.find((rule) => rule.list === 'files.hide' && !engine.holdsException(rule, path));
   if (hide !== undefined) return { ...by(hide, 'deny', 'it is hidden', found), lands: null };
   if (op === 'read') return { ...without('files.default', 'allow', 'nothing hides it', found), lands: null };
-  const readonly = found.find((rule) => rule.list !== 'files.hide');
-  if (readonly !== undefined) return { ...by(readonly, 'deny', 'it is read-only', found), lands: null };
-  const through = passthroughOf(policy, path);
+  const readonly = found.find((rule) => rule.list === 'files.readonly') ?? grantOf(policy, path, 'files.share');
+  if (readonly !== null) return { ...by(readonly, 'deny', 'it is read-only', found), lands: null };
+  const through = grantOf(policy, path, 'files.passthrough');
   if (through !== null) return { ...by(through, 'allow', 'writes reach the host at once', found), lands: 'host' };
   return { ...without('files.default', 'allow', 'writes stay in the layer until commit', found), lands: 'layer' };
 }
 
-/** The passthrough directory that a path lies in: they are bound whole. */
-function passthroughOf(policy: CompiledPolicy, path: Bytes): CompiledRule | null {
+/** What is passed through or shared that a path is or lies in: directories are bound whole. */
+function grantOf(policy: CompiledPolicy, path: Bytes, list: 'files.passthrough' | 'files.share'): CompiledRule | null {
   for (let at: string = path; at !== ''; at = at.slice(0, at.lastIndexOf('/'))) {
-    const [rule] = engineOf(policy).paths(['files.passthrough'], at as Bytes);
+    const [rule] = engineOf(policy).paths([list], at as Bytes);
     if (rule !== undefined) return rule;
   }
   return null;

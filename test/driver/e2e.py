@@ -224,6 +224,16 @@ def canary_refuses_an_operation_that_shadows_a_layer_E26(box):
 
 
 @test()
+def layer_may_be_closed_by_what_is_read_only(box):
+    over = ('bind', box.host, '/work', 'ro')
+    result = sh(box, 'ls -A; echo x >n', more=[over])
+    contains(result.err, 'Read-only file system')
+    equal(os.path.exists(box.host + '/n'), False)
+    refused(run(box, 'true', more=[over, ('bind', box.host, '/work', 'rw')]),
+            'canary', '/work')
+
+
+@test()
 def ancestor_mount_over_a_layer_is_refused_E26(box):
     os.mkdir(box.host + '/sub')
     ops = box.view()[:-1] + [

@@ -154,6 +154,17 @@ for (const identity of identities()) {
       expect(out).not.toContain('SECRET');
     });
 
+    gated.test('a directory that is shared brings no secret along, also what the run works in (RD17)', async () => {
+      for (const name of ['.ssh/id_rsa', 'project/.env', 'project/deep/.env']) put(name, KEY);
+      put('project/deep/file', 'one\n');
+      for (const shared of [area.home, area.project]) {
+        const outcome = await run(['--rm', '--share', shared], 'cat deep/file ~/.ssh/id_rsa .env deep/.env; touch deep/new && echo made');
+        expect(outcome.stdout, outcome.stderr).toBe('one\n');
+        expect(outcome.stderr).toContain('Read-only file system');
+      }
+      expect((await run(['--rm', '--share', `${area.project}/.env`], 'cat .env deep/.env')).stdout).toBe(KEY);
+    });
+
     gated.test('agentfw itself is out of reach: store, policies, other sandboxes (RD19 PO08)', async () => {
       policy('changes:\n  default: escalate\n');
       put('project/.agentfw.yaml', 'version: 1\n');

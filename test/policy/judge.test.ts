@@ -148,6 +148,17 @@ describe('where writes go', () => {
     expect(judgePath(policy, at('./.env'), 'write').verdict).toBe('deny');
     expect(judgePath(policy, at('./sub/.env'), 'read').verdict).toBe('deny');
   });
+
+  test('`--share` of a directory shows nothing in it that another rule hides', async () => {
+    const policy = await policyOf({ flags: { share: ['sub', '/home/u/.ssh', '/home/u/.aws/config'] } });
+
+    expect(judgePath(policy, at('./sub/a'), 'write').verdict).toBe('deny');
+    expect(judgePath(policy, at('./sub/.env'), 'read').verdict).toBe('deny');
+    expect(judgePath(policy, at('~/.ssh/other'), 'read').verdict).toBe('allow');
+    expect(judgePath(policy, at('~/.aws/config'), 'read').verdict).toBe('allow');
+    expect(judgePath(policy, at('~/.aws/credentials'), 'read').verdict).toBe('deny');
+    expect(judgePath(await policyOf({ flags: { share: ['/home/u'] } }), at('~/.ssh/id_rsa'), 'read').verdict).toBe('deny');
+  });
 });
 
 describe('changes', () => {
