@@ -141,14 +141,7 @@ function placeGrants(draft: Draft): void {
     }
     if (facts.lstat(source)?.type === 'other') throw new PlanError(`Can't share ${path}: it is neither a file nor a directory.`, 'A host socket is opened by sockets.allow in your policy');
     // Symlinks on the way are in the view as well, but where it shows nothing of the host.
-    const point = isPrivate(regionOf(draft, path)) ? path : source;
-    const layer = draft.layers.find(({ base }) => isWithin(base, point));
-    if (layer !== undefined) {
-      // What is in the view anyway stays as it is: a layer must not be covered.
-      if (isPrivate(regionOf(draft, point)) || isWithin(options.cwd, point)) throw new PlanError(`Can't share ${path}: ${layer.base} is in the view anyway, for the agent to write.`, 'Leave it out, or name what lies beside it');
-      continue;
-    }
-    addReadOnly(draft, point, 'you share it with the sandbox', source);
+    addReadOnly(draft, isPrivate(regionOf(draft, path)) ? path : source, 'you share it with the sandbox', source);
   }
 }
 

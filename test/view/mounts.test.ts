@@ -303,22 +303,6 @@ describe('hides', () => {
     expect(() => plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}/proc/1/  755`, options })).toThrow(/shows the host's processes/);
   });
 
-  test('a share of the working directory, or of what it lies in, is refused: its layer would be covered', () => {
-    const host = `${BASIC}/tmp/p/  755  me\n/tmp/p/src/  755  me\n/tmp/q/  755  me`;
-    const sharing = (path: string) => () => plan({ mountinfo: ROOT + KERNEL_MOUNTS, host, options: { cwd: '/tmp/p' as Bytes, trees: ['/tmp/p', '/home/u'] as Bytes[], share: [path] as Bytes[] } });
-
-    for (const path of ['/tmp/p', '/tmp']) expect(sharing(path)).toThrow("/tmp/p is in the view anyway");
-    for (const path of ['/tmp/q', '/tmp/p/src']) expect(sharing(path)).not.toThrow();
-  });
-
-  test('a share that is the root of a layer stays one', () => {
-    const team = '/home/shared/team' as Bytes;
-    const { ops, layers } = plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}${team}/  2777  other`, options: { trees: [team, '/home/u'] as Bytes[], share: [team] } });
-
-    expect(layers.map(({ base: path }) => path)).toContain(team);
-    expect(ops.filter(({ op, dst }) => op === 'bind' && dst === team)).toEqual([]);
-  });
-
   test('a project of which only a directory is the user’s gets one layer there', () => {
     const { ops } = plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}/media/  755\n/media/mine/  755  me`, options: { cwd: '/media' as Bytes, trees: ['/media', '/home/u'] as Bytes[] } });
 
