@@ -1,4 +1,4 @@
-import { joinBytes, nameOf, parentOf, type Bytes } from '../bytes.js';
+import { isWithin, joinBytes, nameOf, parentOf, type Bytes } from '../bytes.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Layer } from '../sandbox/sandbox.js';
 import type { Change } from './change.js';
@@ -22,7 +22,15 @@ export function checkoutNeeds(changes: readonly Change[], seeing: Seeing): Reado
   const heads = changes.filter(({ path, type, upper }) => path.endsWith('/HEAD') && type === 'file' && upper !== null && /\.git(\/|$)/.test(parentOf(path)) && !path.includes('/logs/'));
   if (heads.length === 0) return NONE;
   const kinds = new Map(changes.map(({ path, kind }) => [path, kind]));
-  return new Map(heads.map((head) => [head.path, neededBy(head, seeing, kinds).filter((path) => kinds.has(path))]));
+  return new Map(heads.flatMap((head) => {
+    const dir = parentOf(head.path);
+    const isNew = kinds.get(dir) === 'add';
+    const needed = neededBy(head, seeing, kinds).filter((path) => kinds.has(path) && !(isNew && isWithin(path, dir)));
+    if (needed.length === 0) return [];
+    // A git directory without what is checked out in it is none: a new one stays as a whole.
+    const places = isNew ? changes.map(({ path }) => path).filter((path) => isWithin(path, dir)) : [head.path];
+    return places.map((path) => [path, needed] as const);
+  }));
 }
 
 const NONE: ReadonlyMap<Bytes, readonly Bytes[]> = new Map();

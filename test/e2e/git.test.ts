@@ -73,6 +73,15 @@ for (const identity of identities()) {
       expect(await host('git branch --format="%(refname:short)"')).toBe('main\nside\n');
     });
 
+    test('nor does a new work tree come without what is checked out in it', async () => {
+      await agent('git worktree add -q ../tree -b work; git pack-refs --all', '--tag', 'box');
+      await host('git branch side; git pack-refs --all');
+
+      expect(refused(await land())).toMatchObject({ '.git/packed-refs': 'conflict created', '.git/worktrees/tree': 'conflict created' });
+      expect(await sound()).toBe('## main\n');
+      expect((await host('git worktree list --porcelain | grep -c ^worktree'))).toBe('1\n');
+    });
+
     test('while the host\'s git holds the index, it stays in the sandbox with its branch; an undo waits likewise', async () => {
       await agent(AGENT, '--tag', 'box');
       await host('touch .git/index.lock');
