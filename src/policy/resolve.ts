@@ -94,7 +94,9 @@ function lookUp(search: Search, patterns: readonly Sought[]): void {
   const byDir = new Map<Bytes, Sought[]>();
   const listed = new Map<Bytes, ReadonlySet<string>>();
   for (const one of patterns) {
-    if (one.parts.length > 0) byDir.set(one.base, [...(byDir.get(one.base) ?? []), one]);
+    const some = byDir.get(one.base);
+    if (one.parts.length > 0 && some !== undefined) some.push(one);
+    else if (one.parts.length > 0) byDir.set(one.base, [one]);
     else found(search, one, existsIn(search, listed, one.base));
   }
   for (const [dir, some] of byDir) {
@@ -111,10 +113,19 @@ interface Sought {
   readonly rule: CompiledRule;
 }
 
-function soughtIn(search: Search, { base, glob }: PathPattern, rule: CompiledRule): Sought[] {
-  const parts = glob === '' ? [] : glob.split('/');
-  return parts.includes('**') ? [] : [{ base: canonical(search, fromText(base)), parts, rule }];
+/** None where the directory to look in isn't there: most rules are about programs that are not used here. */
+function soughtIn({ real }: Search, { base: text, glob }: PathPattern, rule: CompiledRule): Sought[] {
+  const base = fromText(text);
+  const above = base === '/' ? base : realDir(real, parentOf(base));
+  if (above === null) return [];
+  const path = base === '/' ? base : joinBytes(above, nameOf(base));
+  if (glob === '') return [{ base: path, parts: NO_PARTS, rule }];
+  if (realDir(real, path) === null) return [];
+  const parts = glob.split('/');
+  return parts.includes('**') ? [] : [{ base: path, parts, rule }];
 }
+
+const NO_PARTS: readonly string[] = [];
 
 function found(search: Search, { base: path, rule }: Sought, exists: boolean): void {
   if (search.found.has(path)) return;
@@ -130,13 +141,7 @@ function existsIn(search: Search, listed: Map<Bytes, ReadonlySet<string>>, path:
   return (known.size === 0 || known.has(fold(nameOf(path)))) && statOf(path) !== null;
 }
 
-/** Where a path really lies, its last name not followed: the view knows no other. */
-function canonical({ real }: Search, path: Bytes): Bytes {
-  const parent = path === '/' ? null : realDir(real, parentOf(path));
-  return parent === null ? path : joinBytes(parent, nameOf(path));
-}
-
-/** From what is known of the directory above: each look of the kernel's own goes from the root down. */
+/** Where a directory really lies, from what is known of the one above: each look of the kernel's own goes from the root down. */
 function realDir(real: Map<Bytes, Bytes | null>, dir: Bytes): Bytes | null {
   if (dir === '/') return dir;
   const known = real.get(dir);
