@@ -1,6 +1,6 @@
 /** The never-import rules of docs/architecture.md. */
 const pure =
-  '^src/(argv|bytes)\\.ts$|^src/view/(mountinfo|mounts|hides|hiding)\\.ts$|^src/policy/(judge|compile)\\.ts$|^src/changes/(plan|classify|hunks|merge|gitconfig|order|hidden|verdicts)\\.ts$|^src/render/';
+  '^src/(argv|bytes)\\.ts$|^src/view/(mountinfo|mounts|hides|hiding)\\.ts$|^src/policy/(judge|compile)\\.ts$|^src/changes/(plan|hunks|classify|classify/(gitconfig|hidden|verdicts)|conflict/merge|scan/order)\\.ts$|^src/render/';
 
 module.exports = {
   forbidden: [

@@ -1,5 +1,5 @@
 // Lands many simple steps of a commit in one call: the rename with the checks
-// before and after it that src/changes/land.ts makes one by one. Whatever is
+// before and after it that src/changes/apply/land.ts makes one by one. Whatever is
 // not as expected is left (or put back) as it was and reported, and TypeScript
 // does that step again in its own way: no step is decided here.
 #include <fcntl.h>
@@ -33,7 +33,7 @@ struct Ident {
 	uint32_t format, unused;
 };
 
-// src/changes/batch.ts packs these; `other` is the place in the layer or the vault.
+// src/changes/apply/batch.ts packs these; `other` is the place in the layer or the vault.
 struct PackedStep {
 	uint32_t act, flags;
 	int32_t hostAt, otherAt;

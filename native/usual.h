@@ -1,5 +1,5 @@
 // Which entries are changes like very many others: what is to be said of one
-// of them in a directory is to be said of all (src/changes/crowd.ts).
+// of them in a directory is to be said of all (src/changes/scan/crowd.ts).
 #pragma once
 
 #include "entry.h"

@@ -1,22 +1,22 @@
 import { AgentfwError } from '../errors.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
-import { afterwards } from './afterwards.js';
-import { nodeDisk } from './disk.js';
-import type { Plan } from './draft.js';
-import { closeJournal, createJournal, writeDrafts, writeHeader, writeSteps, type Header } from './journal.js';
-import { withCommitLock } from './commit-lock.js';
-import { chooseMethods, prepare, type Prepared } from './prepare.js';
-import { nearPlace, type Preparing } from './preparing.js';
-import { conclude, nothing, takenBack } from './conclude.js';
+import { afterwards } from './apply/afterwards.js';
+import { nodeDisk } from './apply/disk.js';
+import type { Plan } from './plan/draft.js';
+import { closeJournal, createJournal, writeDrafts, writeHeader, writeSteps, type Header } from './journal/journal.js';
+import { withCommitLock } from './journal/commit-lock.js';
+import { chooseMethods, prepare, type Prepared } from './apply/prepare.js';
+import { nearPlace, type Preparing } from './apply/preparing.js';
+import { conclude, nothing, takenBack } from './journal/conclude.js';
 import { recoverLocked } from './recover.js';
-import { makeParents } from './refill.js';
+import { makeParents } from './apply/refill.js';
 import type { CommitResult } from './result.js';
-import { closeRooms, openRooms, type Rooms } from './rooms.js';
-import { runErrorOf, runForward, type RunError, type Running } from './run.js';
+import { closeRooms, openRooms, type Rooms } from './apply/rooms.js';
+import { runErrorOf, runForward, type RunError, type Running } from './apply/run.js';
 import type { Hooks, StoreContext } from './store-context.js';
-import type { Place } from './step.js';
-import { commitDir, commitsDir, makeVaults, removeNear, removeVaults, rootsFor, syncDir, syncRoots } from './vault.js';
-import type { FrameWriter } from './frames.js';
+import type { Place } from './plan/step.js';
+import { commitDir, commitsDir, makeVaults, removeNear, removeVaults, rootsFor, syncDir, syncRoots } from './vault/vault.js';
+import type { FrameWriter } from './journal/frames.js';
 
 /** Carries a plan out: all of it, or all but what is refused by path, or nothing. docs/commit.md tells the steps. */
 export function applyPlan(ctx: StoreContext & { readonly record?: { readonly tag: string } }, plan: Plan, hooks: Hooks = {}): CommitResult {

@@ -3,8 +3,8 @@ import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
 import { openOwn } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
-import { frameOf, framesIn, type FrameWriter } from './frames.js';
-import { nodeDisk, type Disk } from './disk.js';
+import { frameOf, framesIn, type FrameWriter } from './journal/frames.js';
+import { nodeDisk, type Disk } from './apply/disk.js';
 
 /**
  * What the base had at a path when the agent first touched it. `absent`:

@@ -1,6 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import type { FirstLook, LineCounts, Stat } from '../kernel/kernel.js';
-import type { Following } from './crowd.js';
+import type { Following } from './scan/crowd.js';
 
 export type ChangeKind = 'add' | 'modify' | 'delete' | 'type' | 'metadata' | 'rename';
 export type FileType = 'file' | 'dir' | 'symlink' | 'fifo' | 'socket' | 'char' | 'block';

@@ -1,12 +1,12 @@
 import { isWithin, nameOf, parentOf, toText, type Bytes } from '../bytes.js';
 import type { Change, JudgedChange, RiskClass } from './change.js';
 import type { ContentReader } from './content.js';
-import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from './control-list.js';
-import { foldPath, isPlain } from './fold.js';
-import { compileGate, compilePatterns, reachOf, type FoldedPath } from './gate-match.js';
-import { gitConfigRisk } from './gitconfig.js';
-import { MANIFESTS } from './manifest.js';
-import { objectRisk } from './object-risk.js';
+import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from './classify/control-list.js';
+import { foldPath, isPlain } from './classify/fold.js';
+import { compileGate, compilePatterns, reachOf, type FoldedPath } from './classify/gate-match.js';
+import { gitConfigRisk } from './classify/gitconfig.js';
+import { MANIFESTS } from './capture/manifest.js';
+import { objectRisk } from './classify/object-risk.js';
 
 /** What a class depends on beside the change itself. */
 export interface ClassifyInput {

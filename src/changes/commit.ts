@@ -3,14 +3,14 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { hasSandbox, lockCommit, lockRunning, readRecord, writeRecord, type Lock, type Store } from '../sandbox/store.js';
 import { freezerOf, type Freezer } from '../sandbox/still.js';
 import { checkTrail, recordEffect } from '../sandbox/trail.js';
-import { afterwards } from './afterwards.js';
+import { afterwards } from './apply/afterwards.js';
 import { commitContextOf } from './context.js';
 import { changeRecords, effectOf, recoverRecorded } from './effects.js';
 import { applyPlan, type Box, type CommitInfo, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
 import { AgentfwError } from '../errors.js';
 import { hasChanges } from './gather.js';
-import { keepOf, keepWithin } from './keep.js';
-import { refuseBeyondMemory } from './room.js';
+import { keepOf, keepWithin } from './vault/keep.js';
+import { refuseBeyondMemory } from './apply/room.js';
 
 export interface Locked {
   readonly record: SandboxRecord;

@@ -4,9 +4,9 @@ import { isWithin, nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
 import { type Fd, type Kernel, KernelError, type Stat } from '../kernel/kernel.js';
 import type { Layer } from '../sandbox/sandbox.js';
 import type { Change } from './change.js';
-import { fileTypeOf } from './filetype.js';
-import { lendAccess, type Lent } from './lend.js';
-import { closeLayer, type LayerDirs, openBelow, openLayer } from './layer-dirs.js';
+import { fileTypeOf } from './scan/filetype.js';
+import { lendAccess, type Lent } from './apply/lend.js';
+import { closeLayer, type LayerDirs, openBelow, openLayer } from './scan/layer-dirs.js';
 
 /** The agent's version of a path, or the host's. */
 export type Side = 'upper' | 'base';

@@ -4,7 +4,7 @@ import { AT_FDCWD } from '../kernel/kernel.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { listRecords, type Store } from '../sandbox/store.js';
 import type { CommitContext, StoreContext } from './store-context.js';
-import type { Layered } from './undo-git.js';
+import type { Layered } from './git/undo.js';
 
 /** What the commit engine needs, from an opened store. */
 export function storeContextOf(store: Store): StoreContext {

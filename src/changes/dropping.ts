@@ -3,11 +3,11 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import type { JudgedChange } from './change.js';
 import { commitContextOf } from './context.js';
-import { withDatabasePairs } from './database.js';
+import { withDatabasePairs } from './database/database.js';
 import { commitFacts, planCommit, renamePaths, selectChanges, type Plan } from './engine.js';
 import type { Gathered } from './gather.js';
-import { gitPartOf } from './git-dir.js';
-import { bareRepositories, withoutNeeded } from './git-needs.js';
+import { gitPartOf } from './git/dir.js';
+import { bareRepositories, withoutNeeded } from './git/needs.js';
 import { selectionOf } from './words.js';
 
 export interface Dropping {

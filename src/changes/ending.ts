@@ -10,8 +10,8 @@ import { commitContextOf } from './context.js';
 import { recoverRecorded } from './effects.js';
 import { commitFacts, planCommit, renamePaths, type CommitResult, type Composed } from './engine.js';
 import { gather, someChange, type Gathered, type Question } from './gather.js';
-import { checkoutNeeds } from './git-checkout.js';
-import { withPairs } from './pairs.js';
+import { checkoutNeeds } from './git/checkout.js';
+import { withPairs } from './plan/pairs.js';
 
 /** What a policy did with a sandbox when its agent had ended. */
 export interface Ended {

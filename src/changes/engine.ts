@@ -14,13 +14,13 @@
  * Every command that is going to change the store calls `recoverAll` first.
  */
 export { applyPlan } from './apply.js';
-export { startCapture, type Capture, type CaptureOptions } from './capture.js';
+export { startCapture, type Capture, type CaptureOptions } from './capture/capture.js';
 export { judgeConflicts } from './conflict.js';
-export { listCommits, pruneCommits, type CommitInfo, type PruneOptions } from './commits.js';
-export type { Composed, Plan } from './draft.js';
-export { commitFacts, type LayerFacts } from './facts.js';
+export { listCommits, pruneCommits, type CommitInfo, type PruneOptions } from './vault/commits.js';
+export type { Composed, Plan } from './plan/draft.js';
+export { commitFacts, type LayerFacts } from './plan/facts.js';
 export { composeHunks, hunksOf, splitHunk, type Hunk, type HunkFile } from './hunks.js';
-export { mergeText, type Merged } from './merge.js';
+export { mergeText, type Merged } from './conflict/merge.js';
 export { planCommit, type CommitInput, type CommitOptions } from './plan.js';
 export { recoverAll, type Recovered } from './recover.js';
 export { commitStatus, type CommitResult, type Counts, type Landed, type Refused } from './result.js';
@@ -29,7 +29,7 @@ export type { CommitContext, Hooks, StoreContext } from './store-context.js';
 export { undoCommit, type Box } from './undo.js';
 import type { Bytes } from '../bytes.js';
 import type { Change } from './change.js';
-import type { Plan } from './draft.js';
+import type { Plan } from './plan/draft.js';
 
 /** `sha256:…` of what would land: what `--expect` binds, and `diff --json` shows for all changes. */
 export function planDigest(plan: Plan): string {

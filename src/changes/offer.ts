@@ -2,13 +2,13 @@ import type { Bytes } from '../bytes.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import type { JudgedChange } from './change.js';
-import type { Merges } from './compose.js';
+import type { Merges } from './conflict/compose.js';
 import { commitContextOf } from './context.js';
 import { commitFacts, planCommit, planDigest, renamePaths, selectChanges, type Composed, type Plan } from './engine.js';
 import type { Gathered } from './gather.js';
-import { checkoutNeeds } from './git-checkout.js';
-import { withPairs } from './pairs.js';
-import type { Paths, Take } from './refusal.js';
+import { checkoutNeeds } from './git/checkout.js';
+import { withPairs } from './plan/pairs.js';
+import type { Paths, Take } from './plan/refusal.js';
 import { namedBy, selectionOf } from './words.js';
 
 /** What a user asks to land. */

@@ -1,18 +1,18 @@
 import { parentOf, toText, type Bytes } from '../bytes.js';
-import { anchored } from './anchors.js';
+import { anchored } from './plan/anchors.js';
 import type { Change, JudgedChange } from './change.js';
-import { digestOf } from './digest.js';
-import { copied, type Composed, type Draft, type Plan } from './draft.js';
-import { actIn, draftOf, partedIn, relativeTo, treeEntries, type Drafting } from './drafting.js';
-import { holdsMore, isBelow, isHosts, isTop, outermost, stillUsed, takeBoth, undroppable, withoutInner } from './drops.js';
-import type { LayerFacts } from './facts.js';
-import { withoutNeeded } from './git-needs.js';
-import { joinAll, newGroup } from './groups.js';
-import { copyBytesOf, keepLinks } from './links.js';
-import { conflictText, refusalOf, refused, takeOf, type Paths, type Rules, type Take } from './refusal.js';
+import { digestOf } from './plan/digest.js';
+import { copied, type Composed, type Draft, type Plan } from './plan/draft.js';
+import { actIn, draftOf, partedIn, relativeTo, treeEntries, type Drafting } from './plan/drafting.js';
+import { holdsMore, isBelow, isHosts, isTop, outermost, stillUsed, takeBoth, undroppable, withoutInner } from './plan/drops.js';
+import type { LayerFacts } from './plan/facts.js';
+import { withoutNeeded } from './git/needs.js';
+import { joinAll, newGroup } from './plan/groups.js';
+import { copyBytesOf, keepLinks } from './plan/links.js';
+import { conflictText, refusalOf, refused, takeOf, type Paths, type Rules, type Take } from './plan/refusal.js';
 import type { Counts, Refused } from './result.js';
-import { inOrder } from './sequence.js';
-import type { Root } from './step.js';
+import { inOrder } from './plan/sequence.js';
+import type { Root } from './plan/step.js';
 
 export interface CommitOptions {
   /** the sandbox is frozen, not stopped: copy only, leave the layer alone (I18) */

@@ -1,15 +1,15 @@
 import { constants } from 'node:fs';
 import { joinBytes } from '../bytes.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
-import { withCommitLock } from './commit-lock.js';
-import { conclude, RESULT, takenBack } from './conclude.js';
-import { nodeDisk } from './disk.js';
-import { closeJournal, readJournal, reopenJournal, type Journal } from './journal.js';
+import { withCommitLock } from './journal/commit-lock.js';
+import { conclude, RESULT, takenBack } from './journal/conclude.js';
+import { nodeDisk } from './apply/disk.js';
+import { closeJournal, readJournal, reopenJournal, type Journal } from './journal/journal.js';
 import type { CommitResult } from './result.js';
-import { closeRooms, openRooms, type Rooms } from './rooms.js';
-import { runBackward, runForward, type Running } from './run.js';
+import { closeRooms, openRooms, type Rooms } from './apply/rooms.js';
+import { runBackward, runForward, type Running } from './apply/run.js';
 import type { Hooks, StoreContext } from './store-context.js';
-import { commitDir, commitsDir, removeNear, removeVaults } from './vault.js';
+import { commitDir, commitsDir, removeNear, removeVaults } from './vault/vault.js';
 
 /** What became of a commit that a crash had left. */
 export interface Recovered {

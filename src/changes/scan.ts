@@ -2,14 +2,14 @@ import { isWithin, joinBytes, nameOf, type Bytes } from '../bytes.js';
 import type { Fd, Kernel, NameFilter, Usual, WalkEntry, WalkOptions } from '../kernel/kernel.js';
 import type { Layer } from '../sandbox/sandbox.js';
 import type { Change, LayerRef } from './change.js';
-import type { Crowd } from './crowd.js';
-import { crowdsIn } from './crowding.js';
-import { differenceOf, type Ownership } from './difference.js';
-import { fileTypeOf } from './filetype.js';
-import { holdShared, released, withLink, type SharedInodes } from './hostlink.js';
-import { type Displaced, impliedBy, type ImpliedInput, targetInBase } from './implied.js';
-import { closeLayer, isAsMade, openLayer } from './layer-dirs.js';
-import { joinBelow, start } from './told.js';
+import type { Crowd } from './scan/crowd.js';
+import { crowdsIn } from './scan/crowding.js';
+import { differenceOf, type Ownership } from './scan/difference.js';
+import { fileTypeOf } from './scan/filetype.js';
+import { holdShared, released, withLink, type SharedInodes } from './scan/hostlink.js';
+import { type Displaced, impliedBy, type ImpliedInput, targetInBase } from './scan/implied.js';
+import { closeLayer, isAsMade, openLayer } from './scan/layer-dirs.js';
+import { joinBelow, start } from './scan/told.js';
 
 /** What a scan needs of a sandbox's record. */
 export interface ScanInput extends Ownership {

@@ -6,7 +6,7 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import type { FileType } from './change.js';
 import { openContents } from './content.js';
-import { fileTypeOf } from './filetype.js';
+import { fileTypeOf } from './scan/filetype.js';
 import { changesOf } from './gather.js';
 
 /** The sandbox's version of a file, piece by piece; of a symlink, its target. */

@@ -1,7 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
-import type { Disk } from './disk.js';
+import type { Disk } from './apply/disk.js';
 
 /** What the commit engine may know of the world: the kernel seam, the store, a clock and chance. */
 export interface StoreContext {

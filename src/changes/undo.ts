@@ -1,16 +1,16 @@
 import { AgentfwError } from '../errors.js';
 import { applyLocked } from './apply.js';
-import { commitInfos, meaningsOf, type CommitInfo } from './commits.js';
-import { withCommitLock } from './commit-lock.js';
-import { nothing } from './conclude.js';
-import { readJournal, type Journal } from './journal.js';
+import { commitInfos, meaningsOf, type CommitInfo } from './vault/commits.js';
+import { withCommitLock } from './journal/commit-lock.js';
+import { nothing } from './journal/conclude.js';
+import { readJournal, type Journal } from './journal/journal.js';
 import { recoverLocked } from './recover.js';
-import { isOfLayer } from './refill.js';
+import { isOfLayer } from './apply/refill.js';
 import type { CommitResult } from './result.js';
 import type { Hooks, StoreContext } from './store-context.js';
-import type { Layered } from './undo-git.js';
-import { planUndo } from './undo-plan.js';
-import { commitDir } from './vault.js';
+import type { Layered } from './git/undo.js';
+import { planUndo } from './undo/plan.js';
+import { commitDir } from './vault/vault.js';
 
 /** The sandbox of a commit, as whoever undoes it holds it. `gone`: also when another one has its tag. */
 export type Box = 'still' | 'running' | 'gone';

@@ -1,8 +1,8 @@
 import { boolean, string } from '@oclif/core/flags';
 import { fromText, isText, toBuffer, toText, type Bytes } from '../bytes.js';
 import type { Change, JudgedChange } from '../changes/change.js';
-import { hunkFileOf } from '../changes/compose.js';
-import { weightOf } from '../changes/crowd.js';
+import { hunkFileOf } from '../changes/conflict/compose.js';
+import { weightOf } from '../changes/scan/crowd.js';
 import { changedPaths, changesOf, countKinds, gather, type Gathered } from '../changes/gather.js';
 import { wholeDigest } from '../changes/offer.js';
 import { filterChanges } from '../changes/words.js';

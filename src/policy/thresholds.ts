@@ -1,5 +1,5 @@
 import type { JudgedChange } from '../changes/change.js';
-import { weightOf } from '../changes/crowd.js';
+import { weightOf } from '../changes/scan/crowd.js';
 import { thresholdOf, type CompiledPolicy } from './compiled.js';
 import type { ThresholdName } from './document.js';
 import { sizeText } from './units.js';

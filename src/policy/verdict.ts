@@ -1,6 +1,6 @@
 import { parentOf, type Bytes } from '../bytes.js';
 import type { JudgedChange, Verdict } from '../changes/change.js';
-import { weightOf } from '../changes/crowd.js';
+import { weightOf } from '../changes/scan/crowd.js';
 import type { CompiledPolicy } from './compiled.js';
 import { judgeChange } from './judge.js';
 import { exceededBy, type Exceeded } from './thresholds.js';

@@ -1,7 +1,7 @@
 import { constants, lstatSync, readdirSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { fromText, joinBytes, nameOf, parentOf, toBuffer } from '../bytes.js';
-import { lendAccess } from '../changes/lend.js';
+import { lendAccess } from '../changes/apply/lend.js';
 import { errnoOf } from '../errors.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import type { SandboxRecord } from './sandbox.js';

@@ -7,7 +7,7 @@ import { startDriver, type Driver, type DriverEars } from '../kernel/driver.js';
 import { optimiseLater, staySmall } from '../kernel/optimise.js';
 import { startTimeOf } from '../kernel/process.js';
 import { anchored, keepAnchored } from './anchor.js';
-import { startCapture, type Capture } from '../changes/capture.js';
+import { startCapture, type Capture } from '../changes/capture/capture.js';
 import { adoptLog, BACKGROUND, report, runInBackground } from './detach.js';
 import { checkNetwork, makeNetwork, networkLines, rungWish, waitsForDoors, type Network, type NetworkWish } from './network.js';
 import { captureOf, settingOf, type CompiledPolicy } from '../policy/index.js';

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Bytes } from '../bytes.js';
 import { fromText, isWithin, joinBytes, nameOf, parentOf, toText } from '../bytes.js';
-import { isAsMade } from '../changes/layer-dirs.js';
+import { isAsMade } from '../changes/scan/layer-dirs.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { boundSockets, hostFacts, planningFacts, readMountinfo } from '../kernel/facts.js';

@@ -1,6 +1,6 @@
 import { toText, type Bytes } from '../bytes.js';
 import type { JudgedChange } from '../changes/change.js';
-import { orderChanges } from '../changes/order.js';
+import { orderChanges } from '../changes/scan/order.js';
 import type { Offer } from '../changes/offer.js';
 import { changeLine, classHeading, countsText } from './changes.js';
 import { escapeForTerminal, showBytes } from './escape.js';

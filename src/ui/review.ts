@@ -1,7 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import type { JudgedChange } from '../changes/change.js';
-import { composedOf, hunkFileOf } from '../changes/compose.js';
-import type { Composed } from '../changes/draft.js';
+import { composedOf, hunkFileOf } from '../changes/conflict/compose.js';
+import type { Composed } from '../changes/plan/draft.js';
 import type { Gathered } from '../changes/gather.js';
 import { splitHunk, type Hunk } from '../changes/hunks.js';
 import { hunkText } from '../render/text-diff.js';

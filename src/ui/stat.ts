@@ -1,7 +1,7 @@
 import type { JudgedChange } from '../changes/change.js';
 import type { ContentReader } from '../changes/content.js';
-import type { Crowd } from '../changes/crowd.js';
-import { orderOf, rankOf } from '../changes/order.js';
+import type { Crowd } from '../changes/scan/crowd.js';
+import { orderOf, rankOf } from '../changes/scan/order.js';
 import { statLines, type CrowdLines } from '../kernel/native.js';
 import { summarise } from '../render/summary.js';
 import { changeName, kindLetter, notesText } from './changes.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
 import { openBase, readBases, type CapturedBase } from '../../src/changes/base.js';
-import { startCapture, type Capture } from '../../src/changes/capture.js';
+import { startCapture, type Capture } from '../../src/changes/capture/capture.js';
 import { native } from '../../src/kernel/native.js';
 import { contextFor, makeWorld, sh, type World } from './world.js';
 

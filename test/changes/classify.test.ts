@@ -1,11 +1,11 @@
 import { constants } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { fromText, type Bytes } from '../../src/bytes.js';
-import { bareRepositories } from '../../src/changes/bare.js';
+import { bareRepositories } from '../../src/changes/classify/bare.js';
 import type { Change, JudgedChange } from '../../src/changes/change.js';
 import { classify, type ClassifyInput, withClass, withStrictestClass } from '../../src/changes/classify.js';
-import { foldPath } from '../../src/changes/fold.js';
-import { orderChanges } from '../../src/changes/order.js';
+import { foldPath } from '../../src/changes/classify/fold.js';
+import { orderChanges } from '../../src/changes/scan/order.js';
 import type { Stat } from '../../src/kernel/kernel.js';
 import { secondsOf } from '../helpers/effort.js';
 

@@ -2,7 +2,7 @@ import { readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
-import { startCapture } from '../../src/changes/capture.js';
+import { startCapture } from '../../src/changes/capture/capture.js';
 import { judgeConflicts } from '../../src/changes/conflict.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { AT_FDCWD } from '../../src/kernel/kernel.js';

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { listCommits, pruneCommits } from '../../src/changes/commits.js';
-import { keepOf } from '../../src/changes/keep.js';
+import { listCommits, pruneCommits } from '../../src/changes/vault/commits.js';
+import { keepOf } from '../../src/changes/vault/keep.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { look } from '../crash/look.js';
 import { build, planFor, SCENES } from '../crash/scene.js';

@@ -1,7 +1,7 @@
 /** A kernel and a disk that fail, or die, at the n-th call. */
 import { fromText } from '../../src/bytes.js';
-import type { Disk } from '../../src/changes/disk.js';
-import { nodeDisk } from '../../src/changes/disk.js';
+import type { Disk } from '../../src/changes/apply/disk.js';
+import { nodeDisk } from '../../src/changes/apply/disk.js';
 import { KernelError, type BatchWork, type Kernel } from '../../src/kernel/kernel.js';
 
 export interface Fault {

@@ -5,7 +5,7 @@ import { fromText, type Bytes } from '../../src/bytes.js';
 import { native } from '../../src/kernel/native.js';
 import { AT_FDCWD } from '../../src/kernel/kernel.js';
 import { at, judgedIn, planOf, type Some, type World } from '../changes/world.js';
-import type { Plan } from '../../src/changes/draft.js';
+import type { Plan } from '../../src/changes/plan/draft.js';
 
 export const SCENES = ['whole', 'part', 'live', 'composed', 'dropped'] as const;
 export type Scene = (typeof SCENES)[number];

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../src/bytes.js';
-import { detectRenames } from '../../src/changes/rename.js';
+import { detectRenames } from '../../src/changes/scan/rename.js';
 import { native } from '../../src/kernel/native.js';
 import { quotePath } from '../../src/render/quote.js';
 import { countLines, textDiff } from '../../src/render/text-diff.js';

@@ -1,0 +1,15 @@
+import { AgentfwError, errnoOf } from '../../errors.js';
+
+/** What follows a commit that is on the host already: whoever reads that it failed must not take the host for unchanged. `id` null: nothing landed. */
+export function afterwards<T>(id: string | null, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (id === null || errnoOf(error) === null) throw error;
+    if (error instanceof AgentfwError && error.code === 'AFW_UNFINISHED') throw error;
+    throw new AgentfwError('AFW_UNFINISHED', `It is done, as commit ${id}; but not all of it could be written down.`, {
+      cause: error,
+      hint: `Free what stands in the way, then: agentfw recover; agentfw undo ${id} takes it back`,
+    });
+  }
+}

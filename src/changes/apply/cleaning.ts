@@ -1,0 +1,177 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../../bytes.js';
+import type { WalkEntry, WalkPiece, Xattr } from '../../kernel/kernel.js';
+import type { Draft } from '../plan/draft.js';
+import { landingMode, Moved, staysBehind, type Duplicating } from './duplicate.js';
+import { lendAccess, lending, type Lent } from './lend.js';
+import { ORIGIN_NAME, OriginMark } from '../scan/origin-mark.js';
+import { rootFd, spotOf, type Rooms, type Spot } from './rooms.js';
+import { below, isSameObject, isWhiteout, type Cleaning, type Place, type Step } from '../plan/step.js';
+
+const ORIGIN = 'user.overlay.origin' as Bytes;
+const NOTHING = Buffer.alloc(0);
+const TOP = '' as Bytes;
+const ORIGIN_ONLY: Cleaning['marks'] = [{ path: TOP, name: ORIGIN, value: NOTHING }];
+export const CLEAN: Cleaning = { whiteouts: [], modes: [], marks: [] };
+export const COPIED_UP: Cleaning = { whiteouts: [], modes: [], marks: ORIGIN_ONLY };
+
+/** What has to be taken off a new object that moves, and how to put it back after a roll-back (I8, I9). */
+export function cleaningOf(doing: Duplicating, draft: Draft): Cleaning {
+  if (draft.source === null || draft.fresh === null) throw new Moved('there is nothing to move');
+  if (draft.entries !== null) return treeCleaning(doing, draft, draft.source);
+  const mode = draft.fresh.mode & 0o7777;
+  const to = landingMode(draft.fresh, doing.keepSpecial);
+  if (mode === to && isOriginMark(doing, draft)) return new OriginMark(draft.origin ?? '');
+  const marks = marksOf(doing, draft, draft.source);
+  // Most are one of two, and there may be a million of them.
+  if (mode === to && marks.length === 0) return CLEAN;
+  if (mode === to && marks === ORIGIN_ONLY) return COPIED_UP;
+  return { whiteouts: [], modes: mode === to ? [] : [{ path: TOP, from: mode, to }], marks };
+}
+
+/** The scan saw the one attribute that it has. */
+function isOriginMark({ rooms, keepSpecial }: Duplicating, { plain, origin, source }: Draft): boolean {
+  return !plain && origin !== null && source !== null && rooms.roots[source.root]?.family === 'trusted' && staysBehind(ORIGIN_NAME, keepSpecial);
+}
+
+/** What is put back after a roll-back. A user-mode layer has no mark on a file but an empty origin, which the scan saw. */
+function marksOf(doing: Duplicating, draft: Draft, source: Place): Cleaning['marks'] {
+  const { family } = doing.rooms.roots[source.root] ?? { family: 'user' };
+  if (family === 'user' && draft.type !== 'dir' && draft.copiedUp !== null) {
+    return draft.copiedUp ? ORIGIN_ONLY : [];
+  }
+  if (draft.plain) return [];
+  if (isOriginMark(doing, draft)) return new OriginMark(draft.origin ?? '').marks;
+  return leaving(doing, spotOf(doing.rooms, source)).map(({ name, value }) => ({ path: '' as Bytes, name, value }));
+}
+
+function leaving(doing: Duplicating, spot: Spot): Xattr[] {
+  return doing.rooms.kernel.xattrs(spot.at, spot.name).filter(({ name }) => staysBehind(name, doing.keepSpecial));
+}
+
+/** Walks the tree that is going to land: each entry must be one that was shown, and nothing else may be in it. */
+function treeCleaning(doing: Duplicating, draft: Draft, source: Place): Cleaning {
+  const { rooms, keepSpecial } = doing;
+  const expected = new Map((draft.entries ?? []).map((entry) => [entry.path, entry]));
+  const whiteouts: Bytes[] = [];
+  const modes: { path: Bytes; from: number; to: number }[] = [];
+  const marks: { path: Bytes; name: Bytes; value: Buffer }[] = [];
+  const { family } = rooms.roots[source.root] ?? { family: 'user' as const };
+  const paths: Bytes[] = [];
+  let seen = 0;
+  for (const piece of treePieces(rooms, source, family)) {
+    for (let at = 0; at < piece.end; at = piece.after(at)) {
+      const path = piece.path(at);
+      if (piece.whiteout(at)) {
+        whiteouts.push(path);
+        continue;
+      }
+      const upper = piece.upper(at);
+      if (path !== '') {
+        const entry = expected.get(path);
+        if (entry === undefined || !isSameObject(upper, entry.stat)) throw new Moved(`${path} changed`);
+        seen += 1;
+      }
+      const mode = upper.mode & 0o7777;
+      const to = landingMode(upper, keepSpecial);
+      if (to !== mode) modes.push({ path, from: mode, to });
+      if (!piece.plain(at)) paths.push(path);
+    }
+  }
+  if (seen !== expected.size) throw new Moved('something in it is gone');
+  // After the walk, which lends itself permissions as it goes.
+  for (const path of paths) noteMarks(doing, below(source, path), path, marks);
+  return { whiteouts, modes, marks };
+}
+
+function noteMarks(doing: Duplicating, place: Place, path: Bytes, marks: { path: Bytes; name: Bytes; value: Buffer }[]): void {
+  inside(doing.rooms, place, (spot) => {
+    for (const { name, value } of leaving(doing, spot)) marks.push({ path, name, value });
+  });
+}
+
+export function* treeWalk(rooms: Rooms, tree: Place, family: 'user' | 'trusted'): Generator<WalkEntry> {
+  for (const piece of treePieces(rooms, tree, family)) {
+    for (let at = 0; at < piece.end; at = piece.after(at)) yield piece.entry(at);
+  }
+}
+
+function* treePieces(rooms: Rooms, tree: Place, family: 'user' | 'trusted'): Generator<WalkPiece> {
+  const { at, name } = spotOf(rooms, tree);
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+  const lent = lendTop(rooms, tree);
+  const fd = rooms.kernel.open(at, name, flags);
+  try {
+    yield* rooms.kernel.walkPieces(fd, null, { family, compare: false, unreadable: 'unlock', origins: false });
+  } finally {
+    rooms.kernel.close(fd);
+    lent?.restore();
+  }
+}
+
+/** The walk opens up what is in the tree, not its top. */
+function lendTop(rooms: Rooms, tree: Place): Lent | null {
+  const { at, name } = spotOf(rooms, tree);
+  if ((rooms.kernel.stat(at, name).mode & 0o500) === 0o500) return null;
+  // On the host only an undo walks: what it takes away, and has landed like that.
+  if (rooms.roots[tree.root]?.role === 'host') return lendAccess(rooms.kernel, at, name);
+  return lendAccess(rooms.kernel, rootFd(rooms, tree.root), tree.path);
+}
+
+export interface Washing {
+  readonly rooms: Rooms;
+  readonly keepSpecial: boolean;
+  /** the object is as it was prepared: what is to be taken off is known */
+  readonly isFresh: boolean;
+}
+
+/** Takes off all that must not reach the host. Repeating it does nothing. */
+export function clean({ rooms, keepSpecial, isFresh }: Washing, step: Step): void {
+  if (step.clean === null || step.from === null) return;
+  const { from } = step;
+  for (const path of step.clean.whiteouts) {
+    inside(rooms, below(from, path), ({ at, name }) => {
+      if (isWhiteout(rooms.kernel.statOrNull(at, name))) rooms.kernel.unlink(at, name);
+    });
+  }
+  for (const { path, to } of step.clean.modes) inside(rooms, below(from, path), ({ at, name }) => rooms.kernel.chmod(at, name, to));
+  const marked = step.tree && isFresh ? new Set(step.clean.marks.map(({ path }) => path)) : step.tree ? entriesOf(rooms, from) : [TOP];
+  for (const path of marked) {
+    inside(rooms, below(from, path), (spot) => strip(rooms, spot, keepSpecial));
+  }
+}
+
+/** Below directories, too, that the agent may not search any more. */
+function inside(rooms: Rooms, place: Place, act: (spot: Spot) => void): void {
+  lending(rooms, [place], () => act(spotOf(rooms, place)));
+}
+
+function entriesOf(rooms: Rooms, tree: Place): Bytes[] {
+  const paths: Bytes[] = [];
+  for (const { path } of treeWalk(rooms, tree, 'user')) paths.push(path);
+  return paths.includes('' as Bytes) ? paths : ['' as Bytes, ...paths];
+}
+
+function strip(rooms: Rooms, spot: Spot, keepSpecial: boolean): void {
+  for (const { name } of rooms.kernel.xattrs(spot.at, spot.name)) {
+    if (staysBehind(name, keepSpecial)) rooms.kernel.removeXattr(spot.at, spot.name, name);
+  }
+}
+
+/** The opposite of `clean`, for a new object that is back in the layer. */
+export function soil(rooms: Rooms, step: Step): void {
+  if (step.clean === null || step.from === null) return;
+  const { kernel } = rooms;
+  const { from: home } = step;
+  for (const path of step.clean.whiteouts) {
+    inside(rooms, below(home, path), ({ at, name }) => {
+      if (kernel.statOrNull(at, name) === null) kernel.mknod(at, name, constants.S_IFCHR, 0);
+    });
+  }
+  for (const { path, name: mark, value } of step.clean.marks) {
+    inside(rooms, below(home, path), ({ at, name }) => {
+      if (!kernel.xattrs(at, name).some((xattr) => xattr.name === mark)) kernel.setXattr(at, name, mark, value);
+    });
+  }
+  for (const { path, from } of step.clean.modes) inside(rooms, below(home, path), ({ at, name }) => kernel.chmod(at, name, from));
+}

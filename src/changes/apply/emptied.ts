@@ -1,0 +1,180 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../../bytes.js';
+import { errnoOf } from '../../errors.js';
+import { AT_FDCWD, RENAME, RESOLVE, type Fd, type Kernel } from '../../kernel/kernel.js';
+import type { Emptied } from '../journal/journal.js';
+import { lockedMode } from './locked.js';
+import type { Preparing } from './preparing.js';
+import { dirFd, forgetRooms, makeRoom, rootFd, spotOf, statPlace, type Rooms, type Spot } from './rooms.js';
+import { splitPath, type Place, type Root, type Steps } from '../plan/step.js';
+
+/**
+ * A layer of which everything lands is emptied by one exchange of its top
+ * directory with a prepared empty one; what the steps left in it (old objects,
+ * spent whiteouts) is then in the vault at once. Only when each name in the
+ * layer is accounted for: what nobody showed must not leave it (I9).
+ */
+export function prepareEmptied(preparing: Preparing, steps: Steps): Emptied[] {
+  const { plan, rooms } = preparing;
+  if (preparing.refused.length > 0) return [];
+  const emptied: Emptied[] = [];
+  for (const layer of plan.emptied) {
+    const names = namesOf(steps, 3 * layer);
+    if (names === null || !isAccounted(rooms, 3 * layer + 1, names)) continue;
+    emptied.push({ layer, ino: makeTop(rooms, layer) });
+  }
+  return emptied;
+}
+
+/** null: no step is of this layer. */
+function namesOf(steps: Steps, root: number): ReadonlySet<Bytes> | null {
+  const names = new Set<Bytes>();
+  let any = false;
+  for (const { from, spent, hold, host } of steps) {
+    if (host.root !== root) continue;
+    any = true;
+    for (const place of [from, spent?.at, hold]) if (place?.root === host.root + 1) names.add(place.path);
+  }
+  return any ? names : null;
+}
+
+/** Lists the layer's directories only; what lands as a whole is not looked into. */
+function isAccounted(rooms: Rooms, root: number, names: ReadonlySet<Bytes>): boolean {
+  const { kernel } = rooms;
+  const open: Bytes[] = ['' as Bytes];
+  for (let dir = open.pop(); dir !== undefined; dir = open.pop()) {
+    const found = namesIn(rooms, dirFd(rooms, root, dir));
+    if (found === null) return false;
+    for (const name of found) {
+      const path = (dir === '' ? name : `${dir}/${name}`) as Bytes;
+      if (names.has(path)) continue;
+      const stat = kernel.statOrNull(dirFd(rooms, root, dir), name);
+      if (stat === null || (stat.mode & constants.S_IFMT) !== constants.S_IFDIR) return false;
+      open.push(path);
+    }
+  }
+  return true;
+}
+
+/** null: not for us to read, so not accounted for. */
+function namesIn({ kernel }: Rooms, at: Fd): Bytes[] | null {
+  let fd: Fd;
+  try {
+    fd = kernel.open(at, '.' as Bytes, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    if (errnoOf(error) === 'EACCES') return null;
+    throw error;
+  }
+  try {
+    return kernel.list(fd);
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+/** An empty directory like the layer's top, waiting in the vault. */
+function makeTop(rooms: Rooms, layer: number): bigint {
+  const { kernel } = rooms;
+  const place = topPlace(layer);
+  makeRoom(rooms, place);
+  const spot = spotOf(rooms, place);
+  kernel.mkdir(spot.at, spot.name, 0o700);
+  const top = rootFd(rooms, 3 * layer + 1);
+  const { mode, uid, gid, atimeNs, mtimeNs } = kernel.stat(top, '' as Bytes);
+  const made = kernel.stat(spot.at, spot.name);
+  if (made.uid !== uid || made.gid !== gid) kernel.chown(spot.at, spot.name, uid, gid);
+  for (const { name, value } of kernel.xattrs(top, '' as Bytes)) kernel.setXattr(spot.at, spot.name, name, value);
+  kernel.chmod(spot.at, spot.name, mode & 0o7777);
+  kernel.utimes(spot.at, spot.name, atimeNs, mtimeNs);
+  return made.ino;
+}
+
+/** The spare directory, and after the exchange for a moment the layer's old one. */
+function topPlace(layer: number): Place {
+  return { root: 3 * layer + 2, path: `top/${layer}` as Bytes };
+}
+
+/** Where the layer's old top directory ends: it mirrors the layer's paths by itself. */
+function oldPlace(layer: number): Place {
+  return { root: 3 * layer + 2, path: `old/${layer}` as Bytes };
+}
+
+/** Empties the layer as far as that isn't done. Its top is then another directory: it is opened anew. */
+export function emptyTop(rooms: Rooms, emptied: Emptied): void {
+  if (topIno(rooms, emptied.layer) !== emptied.ino) exchange(rooms, emptied.layer, topPlace(emptied.layer));
+  finishTop(rooms, emptied);
+}
+
+/** The second half: what was the layer's top directory goes to its place in the vault. */
+export function finishTop(rooms: Rooms, emptied: Emptied): void {
+  const top = topPlace(emptied.layer);
+  if (topIno(rooms, emptied.layer) !== emptied.ino) return;
+  const spare = statPlace(rooms, top);
+  if (spare === null || spare.ino === emptied.ino) return;
+  makeRoom(rooms, oldPlace(emptied.layer));
+  move(rooms, top, oldPlace(emptied.layer));
+}
+
+/** True when the exchange was made. */
+export function isEmptied(rooms: Rooms, emptied: Emptied): boolean {
+  return topIno(rooms, emptied.layer) === emptied.ino;
+}
+
+/** The opposite. What a sandbox that ran again wrote to the empty layer must not be lost with it. */
+export function refillTop(rooms: Rooms, emptied: Emptied): void {
+  if (!isEmptied(rooms, emptied)) return;
+  if (namesIn(rooms, rootFd(rooms, 3 * emptied.layer + 1))?.length !== 0) throw new Error('the layer was written to since');
+  const top = topPlace(emptied.layer);
+  if (statPlace(rooms, top) === null) move(rooms, oldPlace(emptied.layer), top);
+  exchange(rooms, emptied.layer, top);
+}
+
+function move(rooms: Rooms, from: Place, to: Place): void {
+  const source = spotOf(rooms, from);
+  const target = spotOf(rooms, to);
+  renameTop(rooms.kernel, { from: source, to: target, flags: RENAME.noReplace });
+  forgetRooms(rooms);
+}
+
+/** A layer's top has no write bit where the user may not write the base: it lends it, as its `..` changes. */
+function renameTop(kernel: Kernel, { from, to, flags }: { readonly from: Spot; readonly to: Spot; readonly flags: number }): void {
+  const modes = [from, to].map(({ at, name }) => lockedMode(kernel.statOrNull(at, name)));
+  [from, to].forEach((spot, n) => chmodIf(kernel, spot, modes[n] === null ? null : (modes[n] ?? 0) | 0o300));
+  try {
+    kernel.rename(from.at, from.name, to.at, to.name, flags);
+  } catch (error) {
+    [from, to].forEach((spot, n) => chmodIf(kernel, spot, modes[n] ?? null));
+    throw error;
+  }
+  [to, from].forEach((spot, n) => chmodIf(kernel, spot, modes[n] ?? null));
+}
+
+function chmodIf(kernel: Kernel, { at, name }: Spot, mode: number | null): void {
+  if (mode !== null) kernel.chmod(at, name, mode);
+}
+
+function topIno(rooms: Rooms, layer: number): bigint {
+  return rooms.kernel.stat(AT_FDCWD, (rooms.roots[3 * layer + 1] as Root).dir).ino;
+}
+
+function exchange(rooms: Rooms, layer: number, spare: Place): void {
+  const { kernel, roots } = rooms;
+  const root = 3 * layer + 1;
+  const { dir: above, name } = splitPath((roots[root] as Root).dir.slice(1) as Bytes);
+  const parent = openParent(rooms, above);
+  try {
+    const vault = spotOf(rooms, spare);
+    renameTop(kernel, { from: vault, to: { at: parent, name }, flags: RENAME.exchange });
+  } finally {
+    kernel.close(parent);
+  }
+  forgetRooms(rooms);
+  const old = rooms.fds[root];
+  if (old !== null && old !== undefined) kernel.close(old);
+  rooms.fds[root] = null;
+}
+
+function openParent(rooms: Rooms, above: Bytes): number {
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+  return rooms.kernel.open(AT_FDCWD, `/${above}` as Bytes, flags, 0, RESOLVE.noSymlinks);
+}

@@ -1,0 +1,61 @@
+import { constants } from 'node:fs';
+import type { Fd, Kernel } from '../../kernel/kernel.js';
+import { errnoOf } from '../../errors.js';
+import type { Disk } from './disk.js';
+import { spotOf, type Rooms, type Spot } from './rooms.js';
+import type { Place } from '../plan/step.js';
+
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const WRITE = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Gives an existing file the content of another, so that all its names have it (I12). */
+export function writeInPlace({ rooms, disk }: { readonly rooms: Rooms; readonly disk: Disk }, from: Place, to: Place): void {
+  withBoth(rooms, { from, to, flags: WRITE }, (source, target) => {
+    if (rooms.kernel.sameBytes(source, target)) return;
+    disk.truncate(target, 0);
+    rooms.kernel.copy(source, target);
+  });
+}
+
+export function isSame(rooms: Rooms, a: Place, b: Place): boolean {
+  return withBoth(rooms, { from: a, to: b, flags: READ }, (source, target) => rooms.kernel.sameBytes(source, target));
+}
+
+interface Both {
+  readonly from: Place;
+  readonly to: Place;
+  readonly flags: number;
+}
+
+function withBoth<T>(rooms: Rooms, { from, to, flags }: Both, use: (source: Fd, target: Fd) => T): T {
+  const { kernel } = rooms;
+  const source = spotOf(rooms, from);
+  const src = kernel.open(source.at, source.name, READ);
+  try {
+    const target = spotOf(rooms, to);
+    const dst = openOwn(kernel, target, flags);
+    try {
+      return use(src, dst);
+    } finally {
+      kernel.close(dst);
+    }
+  } finally {
+    kernel.close(src);
+  }
+}
+
+/** A file of the user's without write permission (0444 in a cache, say) is given it for the moment of opening: it would be replaced, had it one name. */
+function openOwn(kernel: Kernel, { at, name }: Spot, flags: number): Fd {
+  try {
+    return kernel.open(at, name, flags);
+  } catch (error) {
+    const stat = errnoOf(error) === 'EACCES' ? kernel.statOrNull(at, name) : null;
+    if (stat === null || (stat.mode & constants.S_IFMT) !== constants.S_IFREG || stat.uid !== process.geteuid?.()) throw error;
+    kernel.chmod(at, name, (stat.mode & 0o7777) | 0o600);
+    try {
+      return kernel.open(at, name, flags);
+    } finally {
+      kernel.chmod(at, name, stat.mode & 0o7777);
+    }
+  }
+}

@@ -1,0 +1,286 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../../bytes.js';
+import { errnoOf } from '../../errors.js';
+import { RENAME, type Stat } from '../../kernel/kernel.js';
+import { clean, soil } from './cleaning.js';
+import type { Conflict } from '../change.js';
+import type { Disk } from './disk.js';
+import { Moved, setMeta } from './duplicate.js';
+import { conflicted, isMachineError, refusalFor } from './failure.js';
+import { isSame, writeInPlace } from './inplace.js';
+import { lending } from './lend.js';
+import { renameUnlocked, settleModes } from './locked.js';
+import { refused } from '../plan/refusal.js';
+import type { Refused } from '../result.js';
+import { spotOf, statPlace, type Rooms } from './rooms.js';
+import { absolute, below, isIdent, isWhiteout, type Place, type Step } from '../plan/step.js';
+
+export interface Landing {
+  readonly rooms: Rooms;
+  readonly keepSpecial: boolean;
+  readonly disk: Disk;
+  /** straight from its preparation, not after a crash: nobody can have written to layers and vaults since */
+  readonly isFresh: boolean;
+}
+
+/**
+ * Carries out one step as far as it isn't done yet (I4). Returns why not, when
+ * the path is refused; throws what concerns the machine. A refused step leaves
+ * the host's object in place; `revertStep` brings the rest back.
+ */
+export function landStep(landing: Landing, step: Step): Refused | null {
+  const path = absolute(landing.rooms.roots, step.host);
+  try {
+    const conflict = ACTS[step.act](landing, step);
+    settleModes(landing.rooms, step);
+    return conflict === null ? null : conflicted(path, conflict);
+  } catch (error) {
+    if (error instanceof Moved) return refused({ path }, 'failed', { text: `the layer changed: ${error.message}`, code: 'ESTALE' });
+    if (isMachineError(error)) throw error;
+    return refusalFor(path, error);
+  }
+}
+
+const ACTS: Readonly<Record<Step['act'], (landing: Landing, step: Step) => Conflict | null>> = {
+  place: landNew,
+  swap: landSwap,
+  take: landTake,
+  meta: landMeta,
+  write: landWrite,
+  drop: () => null,
+};
+
+/** What is on the host instead of what was judged. */
+export function surprise(step: Step, now: Stat | null): Conflict {
+  if (now === null) return 'deleted';
+  if (step.old === null) return 'created';
+  return (now.mode & constants.S_IFMT) === step.old.fmt ? 'changed' : 'type';
+}
+
+function landNew(landing: Landing, step: Step): Conflict | null {
+  const { rooms } = landing;
+  const now = statPlace(rooms, step.host);
+  if (isIdent(now, step.fresh)) return null;
+  if (now !== null) return 'created';
+  if (!linkUp(rooms, step)) return 'changed';
+  freshSpot(rooms, step);
+  clean(landing, step);
+  // Only now: cleaning a large tree opens more directories than are kept open.
+  const from = spotOf(rooms, step.from as Place);
+  const target = spotOf(rooms, step.host);
+  renameUnlocked(rooms, step, { from, to: target, flags: RENAME.noReplace });
+  return null;
+}
+
+/** A new name of a file of the host is made only now: it changes that file's link count (I1). False: the file is another one. */
+function linkUp(rooms: Rooms, { link, from, fresh }: Step): boolean {
+  if (link === null || from === null || statPlace(rooms, from) !== null) return true;
+  if (!isIdent(statPlace(rooms, link), fresh)) return false;
+  const file = spotOf(rooms, link);
+  const target = spotOf(rooms, from);
+  rooms.kernel.link(file.at, file.name, target.at, target.name);
+  return true;
+}
+
+/** The other name of what is not to be kept is gone: the content would go with this one. */
+function isLastName(rooms: Rooms, { twin, old }: Step): boolean {
+  return twin !== null && statPlace(rooms, twin)?.ino !== old?.ino;
+}
+
+function freshSpot(rooms: Rooms, step: Step): ReturnType<typeof spotOf> {
+  if (step.from === null) throw new Moved('it has no source');
+  const spot = spotOf(rooms, step.from);
+  if (!isIdent(rooms.kernel.statOrNull(spot.at, spot.name), step.fresh)) throw new Moved(`${step.from.path} is another object`);
+  return spot;
+}
+
+function landSwap(landing: Landing, step: Step): Conflict | null {
+  const { rooms } = landing;
+  const { kernel } = rooms;
+  const now = statPlace(rooms, step.host);
+  if (isIdent(now, step.fresh)) return null;
+  if (!isIdent(now, step.old)) return surprise(step, now);
+  if (isLastName(rooms, step) || !linkUp(rooms, step)) return 'changed';
+  freshSpot(rooms, step);
+  clean(landing, step);
+  const from = spotOf(rooms, step.from as Place);
+  const target = spotOf(rooms, step.host);
+  renameUnlocked(rooms, step, { from, to: target, flags: RENAME.exchange });
+  const held = kernel.statOrNull(from.at, from.name);
+  if (isIdent(held, step.old) && isCovered(rooms, step, step.from as Place)) return null;
+  // I5: somebody was faster. What we took goes back to its place.
+  renameUnlocked(rooms, step, { from, to: target, flags: RENAME.exchange });
+  return surprise(step, held);
+}
+
+/** What the directory held when it was judged is what it holds now: nobody added or changed anything (E109). */
+function isCovered(rooms: Rooms, step: Step, held: Place): boolean {
+  if (step.old?.fmt !== constants.S_IFDIR) return true;
+  // In our hands by now: what is in it can be looked at although it landed without permissions.
+  let lent = false;
+  return lending(rooms, [below(held, '-' as Bytes), ...step.covers.map(({ path }) => below(held, path))], () => {
+    const unreadable = lent ? 'empty' : 'refused';
+    lent = true;
+    return coversAll(rooms, step, held, unreadable);
+  });
+}
+
+/** `refused`: a directory that can't be listed is an error, so that the permission can be lent. */
+type Unreadable = 'refused' | 'empty';
+
+function coversAll(rooms: Rooms, step: Step, held: Place, unreadable: Unreadable): boolean {
+  const counts = new Map<Bytes, number>([['' as Bytes, 0]]);
+  for (const { path, ident } of step.covers) {
+    if (!isIdent(statPlace(rooms, below(held, path)), ident)) return false;
+    const slash = path.lastIndexOf('/');
+    const dir = path.slice(0, Math.max(slash, 0)) as Bytes;
+    counts.set(dir, (counts.get(dir) ?? 0) + 1);
+    if (ident.fmt === constants.S_IFDIR && !counts.has(path)) counts.set(path, 0);
+  }
+  for (const [dir, count] of counts) if (countIn(rooms, below(held, dir), unreadable) !== count) return false;
+  return true;
+}
+
+function countIn(rooms: Rooms, dir: Place, unreadable: Unreadable): number {
+  const { at, name } = spotOf(rooms, dir);
+  try {
+    const fd = rooms.kernel.open(at, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    try {
+      return rooms.kernel.list(fd).length;
+    } finally {
+      rooms.kernel.close(fd);
+    }
+  } catch (error) {
+    // Of a directory that we may not read nothing was listed either.
+    if (errnoOf(error) === 'EACCES' && unreadable === 'empty') return 0;
+    throw error;
+  }
+}
+
+function landTake({ rooms }: Landing, step: Step): Conflict | null {
+  const { kernel } = rooms;
+  if (step.hold === null) return null;
+  const now = statPlace(rooms, step.host);
+  // Gone: taken by us before a crash, or by the host itself. Both is what was wanted.
+  if (now === null) return null;
+  if (!isIdent(now, step.old)) return surprise(step, now);
+  if (isLastName(rooms, step)) return 'changed';
+  const target = spotOf(rooms, step.host);
+  const hold = spotOf(rooms, step.hold);
+  const replaces = isWhiteout(kernel.statOrNull(hold.at, hold.name));
+  renameUnlocked(rooms, step, { from: target, to: hold, flags: replaces ? RENAME.replace : RENAME.noReplace });
+  const held = kernel.statOrNull(hold.at, hold.name);
+  if (isIdent(held, step.old) && isCovered(rooms, step, step.hold)) return null;
+  renameUnlocked(rooms, step, { from: hold, to: target, flags: RENAME.noReplace });
+  if (replaces) kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
+  return surprise(step, held);
+}
+
+function landMeta({ rooms }: Landing, step: Step): Conflict | null {
+  const { kernel } = rooms;
+  const now = statPlace(rooms, step.host);
+  if (!isIdent(now, step.old) || step.meta === null) return surprise(step, now);
+  setMeta(kernel, spotOf(rooms, step.host), step.meta.fresh);
+  return isIdent(statPlace(rooms, step.host), step.old) ? null : 'changed';
+}
+
+/** I12. Not atomic for a reader, but for a crash: it is done again from the start. */
+function landWrite({ rooms, disk }: Landing, step: Step): Conflict | null {
+  const now = statPlace(rooms, step.host);
+  if (step.meta === null || now === null || now.ino !== step.old?.ino) return surprise(step, now);
+  const source = [step.from, step.spent?.keep ?? null].find((place) => place !== null && isIdent(statPlace(rooms, place), step.fresh));
+  if (source === null || source === undefined) throw new Moved('the new content is gone');
+  // Either untouched, or something that we wrote before a crash.
+  if (!isIdent(now, step.old) && !isSame(rooms, source, step.host)) {
+    if (step.keep === null || statPlace(rooms, step.keep) === null) return 'changed';
+  }
+  writeInPlace({ rooms, disk }, source, step.host);
+  setMeta(rooms.kernel, spotOf(rooms, step.host), step.meta.fresh);
+  const stamp = rooms.kernel.stat(spotOf(rooms, source).at, spotOf(rooms, source).name);
+  const target = spotOf(rooms, step.host);
+  rooms.kernel.utimes(target.at, target.name, stamp.atimeNs, stamp.mtimeNs);
+  return null;
+}
+
+/** Brings back what `landStep` did, in whatever state it is; leaves alone what somebody else put there (I13). */
+export function revertStep(landing: Landing, step: Step): void {
+  const { rooms } = landing;
+  restoreSpent(rooms, step);
+  if (step.act === 'meta' && step.meta !== null && isIdent(statPlace(rooms, step.host), step.old)) {
+    setMeta(rooms.kernel, spotOf(rooms, step.host), step.meta.old);
+  }
+  if (step.act === 'write') revertWrite(landing, step);
+  if (step.act === 'place') revertNew(rooms, step);
+  if (step.act === 'swap') revertSwap(rooms, step);
+  if (step.act === 'take') revertTake(rooms, step);
+  settleModes(rooms, step);
+}
+
+function restoreSpent({ kernel, ...rooms }: Rooms, step: Step): void {
+  if (step.spent === null) return;
+  const all = { kernel, ...rooms };
+  const { at, keep } = step.spent;
+  if (statPlace(all, at) !== null) return;
+  const target = spotOf(all, at);
+  if (keep === null) {
+    kernel.mknod(target.at, target.name, constants.S_IFCHR, 0);
+    return;
+  }
+  if (statPlace(all, keep) === null) return;
+  const kept = spotOf(all, keep);
+  kernel.rename(kept.at, kept.name, target.at, target.name, RENAME.noReplace);
+}
+
+function revertWrite({ rooms, disk }: Landing, step: Step): void {
+  const now = statPlace(rooms, step.host);
+  if (step.keep === null || step.meta === null || now === null || now.ino !== step.old?.ino) return;
+  if (isIdent(now, step.old)) return;
+  writeInPlace({ rooms, disk }, step.keep, step.host);
+  const target = spotOf(rooms, step.host);
+  setMeta(rooms.kernel, target, step.meta.old);
+  rooms.kernel.utimes(target.at, target.name, now.atimeNs, step.old.mtimeNs);
+}
+
+function revertNew(rooms: Rooms, step: Step): void {
+  if (step.from === null) return;
+  if (isIdent(statPlace(rooms, step.host), step.fresh)) {
+    const target = spotOf(rooms, step.host);
+    const from = spotOf(rooms, step.from);
+    renameUnlocked(rooms, step, { from: target, to: from, flags: RENAME.noReplace });
+  }
+  if (isIdent(statPlace(rooms, step.from), step.fresh)) soil(rooms, step);
+}
+
+function revertSwap(rooms: Rooms, step: Step): void {
+  if (step.from === null) return;
+  if (isIdent(statPlace(rooms, step.host), step.fresh)) {
+    const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(rooms, place), step.old));
+    if (held === null || held === undefined) throw new Moved('the old object is gone from the undo store');
+    const at = spotOf(rooms, held);
+    const target = spotOf(rooms, step.host);
+    renameUnlocked(rooms, step, { from: at, to: target, flags: RENAME.exchange });
+  }
+  bringHome(rooms, step);
+  if (isIdent(statPlace(rooms, step.from), step.fresh)) soil(rooms, step);
+}
+
+/** After tidying the exchange leaves the new object in the vault. */
+function bringHome(rooms: Rooms, step: Step): void {
+  const { from, keep, fresh } = step;
+  if (from === null || keep === null || statPlace(rooms, from) !== null || !isIdent(statPlace(rooms, keep), fresh)) return;
+  const kept = spotOf(rooms, keep);
+  const home = spotOf(rooms, from);
+  renameUnlocked(rooms, step, { from: kept, to: home, flags: RENAME.noReplace });
+}
+
+function revertTake(rooms: Rooms, step: Step): void {
+  const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(rooms, place), step.old));
+  if (statPlace(rooms, step.host) === null && held !== null && held !== undefined) {
+    const at = spotOf(rooms, held);
+    const target = spotOf(rooms, step.host);
+    renameUnlocked(rooms, step, { from: at, to: target, flags: RENAME.noReplace });
+  }
+  if (step.hold === null || rooms.roots[step.hold.root]?.role !== 'layer' || statPlace(rooms, step.hold) !== null) return;
+  const hold = spotOf(rooms, step.hold);
+  rooms.kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
+}

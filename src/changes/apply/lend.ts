@@ -1,0 +1,78 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../../bytes.js';
+import { errnoOf } from '../../errors.js';
+import { type Fd, type Kernel, KernelError } from '../../kernel/kernel.js';
+import { rootFd, type Rooms } from './rooms.js';
+import { splitPath, type Place } from '../plan/step.js';
+
+/** Permissions that are lent until `restore`. */
+export interface Lent {
+  readonly restore: () => void;
+}
+
+const O_PATH = 0x200000;
+const DIRECTORY = O_PATH | constants.O_DIRECTORY;
+const OWN = 0o700;
+
+/**
+ * An agent can take away its own permissions (`chmod 000 dir`), and with them
+ * the user's to look at what it did there. A layer is the user's own, so the
+ * directories on the way to `path`, and that one itself, get them back for a
+ * while. Null when they can't: not our directories, or none. After a crash in
+ * between they keep `u+rwx`: the agent's change of mode is lost, nothing else.
+ */
+export function lendAccess(kernel: Kernel, layer: Fd, path: Bytes): Lent | null {
+  const changed: { readonly fd: Fd; readonly mode: number }[] = [];
+  const restore = (): void => {
+    for (const { fd, mode } of changed.splice(0).reverse()) {
+      kernel.chmod(fd, '' as Bytes, mode);
+      kernel.close(fd);
+    }
+  };
+  let at = layer;
+  try {
+    for (const name of path === '' ? [] : path.split('/')) {
+      const next = kernel.open(at, name as Bytes, DIRECTORY);
+      leave(kernel, at, layer, changed);
+      at = next;
+      const mode = kernel.stat(at, '' as Bytes).mode & 0o7777;
+      if ((mode & OWN) === OWN) continue;
+      kernel.chmod(at, '' as Bytes, mode | OWN);
+      changed.push({ fd: at, mode });
+    }
+    leave(kernel, at, layer, changed);
+    return { restore };
+  } catch (error) {
+    leave(kernel, at, layer, changed);
+    restore();
+    if (error instanceof KernelError) return null;
+    throw error;
+  }
+}
+
+/**
+ * `act`, again with access to the layer's directories that hold the places if
+ * it is refused without. What it does must bear being begun twice. The host's
+ * directories stay as they are: a refusal there is an answer.
+ */
+export function lending<T>(rooms: Rooms, places: readonly (Place | null | undefined)[], act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+  }
+  const lent = places.flatMap((place) => {
+    if (place === null || place === undefined || rooms.roots[place.root]?.role === 'host') return [];
+    return lendAccess(rooms.kernel, rootFd(rooms, place.root), splitPath(place.path).dir) ?? [];
+  });
+  try {
+    return act();
+  } finally {
+    for (const one of lent.reverse()) one.restore();
+  }
+}
+
+/** Closes the directory unless it is the caller's, or kept to be restored. */
+function leave(kernel: Kernel, at: Fd, layer: Fd, changed: readonly { readonly fd: Fd }[]): void {
+  if (at !== layer && !changed.some(({ fd }) => fd === at)) kernel.close(at);
+}

@@ -1,0 +1,112 @@
+import { constants } from 'node:fs';
+import { errnoOf } from '../../errors.js';
+import type { Stat } from '../../kernel/kernel.js';
+import { lendAccess } from './lend.js';
+import { rootFd, spotOf, statPlace, type Rooms, type Spot } from './rooms.js';
+import { splitPath, type Place, type Step, type Steps } from '../plan/step.js';
+
+/**
+ * A directory of a layer that its owner may not write (the agent took the bit
+ * away last) must give its entries out all the same: it lends the permission
+ * while a commit runs. The journal has its mode.
+ */
+export interface Lend extends Place {
+  readonly mode: number;
+}
+
+export const OWNER_WRITES = 0o300;
+
+export function findLends(rooms: Rooms, steps: Steps): Lend[] {
+  const seen = new Set<string>();
+  const lends: Lend[] = [];
+  for (const { from, hold, spent } of steps) {
+    for (const place of [from, hold, spent === null ? null : spent.at]) {
+      if (place !== null && rooms.roots[place.root]?.role === 'layer') lends.push(...lockedAbove(rooms, place, seen));
+    }
+  }
+  return lends;
+}
+
+/** Upwards until a directory that was seen before: what is above it was seen with it. */
+function lockedAbove(rooms: Rooms, { root, path }: Place, seen: Set<string>): Lend[] {
+  const lends: Lend[] = [];
+  for (let at = splitPath(path).dir; at !== '' && !seen.has(`${root}/${at}`); at = splitPath(at).dir) {
+    seen.add(`${root}/${at}`);
+    const stat = statLocked(rooms, { root, path: at });
+    if (stat !== null && (stat.mode & OWNER_WRITES) !== OWNER_WRITES) lends.push({ root, path: at, mode: stat.mode & 0o7777 });
+  }
+  return lends;
+}
+
+/** What is above may be locked as well: that is opened up for the look. */
+function statLocked(rooms: Rooms, place: Place): Stat | null {
+  try {
+    return statPlace(rooms, place);
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+  }
+  const lent = lendAccess(rooms.kernel, rootFd(rooms, place.root), splitPath(place.path).dir);
+  try {
+    return statPlace(rooms, place);
+  } finally {
+    lent?.restore();
+  }
+}
+
+/** Outer directories first, as inner ones may not be reachable before. */
+export function lend(rooms: Rooms, lends: readonly Lend[]): void {
+  for (const { root, path, mode } of [...lends].sort((a, b) => a.path.length - b.path.length)) {
+    setMode(rooms, { root, path }, mode | OWNER_WRITES);
+  }
+}
+
+/** Inner directories first. */
+export function giveBack(rooms: Rooms, lends: readonly Lend[]): void {
+  for (const { root, path, mode } of [...lends].sort((a, b) => b.path.length - a.path.length)) setMode(rooms, { root, path }, mode);
+}
+
+/** What is gone (to the vault, with all of its layer) needs nothing. */
+function setMode(rooms: Rooms, place: Place, mode: number): void {
+  const stat = statPlace(rooms, place);
+  if (stat === null || (stat.mode & 0o7777) === mode) return;
+  const { at, name } = spotOf(rooms, place);
+  rooms.kernel.chmod(at, name, mode);
+}
+
+/** Modes of directories that a rename can move only while their owner may write them (their `..` changes). */
+export function lockedMode(stat: { readonly mode: number } | null): number | null {
+  if (stat === null || (stat.mode & constants.S_IFMT) !== constants.S_IFDIR || (stat.mode & 0o200) !== 0) return null;
+  return stat.mode & 0o7777;
+}
+
+interface Move {
+  readonly from: Spot;
+  readonly to: Spot;
+  readonly flags: number;
+}
+
+/** A rename that opens up a directory which is in the way by its own mode; the step's modes are settled afterwards. */
+export function renameUnlocked(rooms: Rooms, step: Pick<Step, 'locked'>, { from, to, flags }: Move): void {
+  const { kernel } = rooms;
+  try {
+    kernel.rename(from.at, from.name, to.at, to.name, flags);
+  } catch (error) {
+    if (step.locked === null || errnoOf(error) !== 'EACCES') throw error;
+    for (const { at, name } of [from, to]) {
+      const mode = lockedMode(kernel.statOrNull(at, name));
+      if (mode !== null) kernel.chmod(at, name, mode | OWNER_WRITES);
+    }
+    kernel.rename(from.at, from.name, to.at, to.name, flags);
+  }
+}
+
+/** Gives both objects of a step their own modes again, wherever they are by now. */
+export function settleModes(rooms: Rooms, step: Step): void {
+  if (step.locked === null) return;
+  for (const place of [step.host, step.from, step.hold, step.keep]) {
+    const stat = place === null ? null : statPlace(rooms, place);
+    if (place === null || stat === null) continue;
+    const mode = stat.ino === step.fresh?.ino ? step.locked.fresh : stat.ino === step.old?.ino ? step.locked.old : null;
+    if (mode !== null && (stat.mode & 0o7777) !== mode) setMode(rooms, place, mode);
+  }
+}

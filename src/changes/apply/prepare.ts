@@ -1,0 +1,297 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../../bytes.js';
+import { cleaningOf } from './cleaning.js';
+import type { Draft } from '../plan/draft.js';
+import { Moved } from './duplicate.js';
+import { conflicted, isMachineError, refusalFor } from './failure.js';
+import type { Emptied } from '../journal/journal.js';
+import { lending } from './lend.js';
+import { prepareEmptied } from './emptied.js';
+import { findLends, lockedMode, type Lend } from './locked.js';
+import { Methods, nearPlace, type Method, type Preparing } from './preparing.js';
+import { refused } from '../plan/refusal.js';
+import type { Refused } from '../result.js';
+import { dirFd, makeRoom, statPlace, type Rooms } from './rooms.js';
+import { keepCopy, linkFor, roomFor, stage, type Staging } from './stage.js';
+import { dirOf, identOf, isWhiteout, type Place, type Step, type Steps, type Unmark } from '../plan/step.js';
+import { oldPlace, StepTable, stepsWhere } from '../journal/step-table.js';
+import { metaFor } from './stepmeta.js';
+import { mayBeIndex } from '../git/touched-index.js';
+import { findMarked } from './unmark.js';
+
+export interface Prepared {
+  readonly steps: Steps;
+  readonly unmark: readonly Unmark[];
+  readonly emptied: readonly Emptied[];
+  readonly lends: readonly Lend[];
+  readonly refused: readonly Refused[];
+}
+
+/**
+ * Finds out per target directory what is possible there: the kernel, not the
+ * plan, knows about subvolumes, mounts and directories that went away (I6).
+ */
+export function chooseMethods(preparing: Preparing): Methods {
+  const { rooms, plan } = preparing;
+  const methods = new Methods(plan.steps);
+  const shifted = new Set(plan.steps.filter((step) => step.layerEntry === 'shift').map((step) => step.group));
+  const devs = new Map<string, TargetDev>();
+  // Most steps have the directory of the one before.
+  let last: { readonly root: number; readonly dir: Bytes; readonly found: TargetDev } | null = null;
+  for (const [n, draft] of plan.steps.entries()) {
+    if (draft.act === 'drop') {
+      methods.choose(n, { move: false, vault: true });
+      continue;
+    }
+    const { root, path } = draft.host;
+    const dir = dirOf(path);
+    if (last === null || last.root !== root || last.dir !== dir) {
+      const later = draft.link?.inNew === true || (shifted.has(draft.group) && draft.layerEntry !== 'shift');
+      last = { root, dir, found: targetDev(devs, `${root}/${dir}`, () => (later ? { dev: devOf(rooms, draft.layer) } : hostDev(rooms, root, dir))) };
+    }
+    if ('error' in last.found) {
+      preparing.refused.push(refusalFor(draft.path, last.found.error, 'parent'));
+      continue;
+    }
+    const vault = (plan.movable[draft.layer] ?? false) && last.found.dev === devOf(rooms, draft.layer);
+    methods.choose(n, { vault, move: draft.method === 'move' && vault });
+  }
+  return methods;
+}
+
+type TargetDev = { readonly dev: bigint } | { readonly error: unknown };
+
+function targetDev(devs: Map<string, TargetDev>, key: string, look: () => TargetDev): TargetDev {
+  const known = devs.get(key);
+  if (known !== undefined) return known;
+  const found = look();
+  devs.set(key, found);
+  return found;
+}
+
+function hostDev(rooms: Rooms, root: number, dir: Bytes): TargetDev {
+  try {
+    return { dev: rooms.kernel.stat(dirFd(rooms, root, dir), '' as Bytes).dev };
+  } catch (error) {
+    if (isMachineError(error)) throw error;
+    return { error };
+  }
+}
+
+const vaultDevs = new WeakMap<Rooms, bigint[]>();
+
+function devOf(rooms: Rooms, layer: number): bigint {
+  const known = vaultDevs.get(rooms) ?? [];
+  vaultDevs.set(rooms, known);
+  return (known[layer] ??= statPlace(rooms, { root: 3 * layer + 2, path: '' as Bytes })?.dev ?? 0n);
+}
+
+/** Makes what has to exist before the commit point, and turns planned steps into durable ones. */
+export function prepare(preparing: Preparing, methods: Methods): Prepared {
+  const staging: Staging = { ...preparing, linked: new Map() };
+  const steps = new StepTable(preparing.plan.steps.length);
+  for (const method of methods) {
+    const step = prepared(staging, method);
+    if (step !== null) steps.push(step);
+  }
+  const halves = halvesIn(preparing, steps);
+  const whole = withoutHalves(preparing, methods, { steps, halves });
+  const planned = preparing.plan.unmark.filter(({ group }) => !halves.has(group));
+  const unmark = findMarked(preparing.rooms, whole, planned);
+  return { steps: whole, unmark, emptied: prepareEmptied(preparing, whole), lends: findLends(preparing.rooms, whole), refused: preparing.refused };
+}
+
+function prepared(staging: Staging, method: Method): Step | null {
+  try {
+    if (isLockedByGit(staging, method.draft)) {
+      staging.refused.push(refused(method.draft, 'failed', { text: 'git is at work in the repository: if it is not, remove index.lock beside it' }));
+      return null;
+    }
+    if (staging.isLate && isOtherByNow(staging, method.draft)) {
+      staging.refused.push(conflicted(method.draft.path, 'changed'));
+      return null;
+    }
+    return lending(staging.rooms, [method.draft.source], () => stepFor(staging, method));
+  } catch (error) {
+    if (isMachineError(error)) throw error;
+    const { path } = method.draft;
+    staging.refused.push(
+      error instanceof Moved
+        ? refused({ path }, 'failed', { text: 'it changed after it was looked at', code: 'ESTALE' })
+        : refusalFor(path, error),
+    );
+    return null;
+  }
+}
+
+/** The steps themselves look at content only: whoever changed a mode or an attribute since the judgement must not lose it. */
+function isOtherByNow({ rooms }: Staging, { act, old, host }: Draft): boolean {
+  const now = old === null || act === 'drop' ? null : statPlace(rooms, host);
+  if (old === null || now === null) return false;
+  if (now.mode !== old.mode || now.uid !== old.uid || now.gid !== old.gid) return true;
+  // Entries, and other names that come and go, make a ctime new too.
+  const isPlain = (now.mode & constants.S_IFMT) !== constants.S_IFDIR && now.nlink === 1;
+  return isPlain && now.ino === old.ino && now.ctimeNs !== old.ctimeNs;
+}
+
+/** A git command will put its own index there when it is done, whatever lands meanwhile. */
+function isLockedByGit({ rooms }: Staging, { act, host }: Draft): boolean {
+  if (act === 'drop' || !mayBeIndex(host.path) || !dirOf(host.path).includes('.git')) return false;
+  return statPlace(rooms, { root: host.root, path: `${host.path}.lock` as Bytes }) !== null;
+}
+
+/** Groups of which a step was refused. */
+function halvesIn({ plan }: Preparing, steps: Steps): ReadonlySet<number> {
+  const missing = new Map<number, number>();
+  if (steps.length === plan.steps.length) return new Set();
+  for (const { group } of plan.steps) if (group !== 0) missing.set(group, (missing.get(group) ?? 0) + 1);
+  for (const { group } of steps) if (group !== 0) missing.set(group, (missing.get(group) ?? 0) - 1);
+  return new Set([...missing].filter(([, count]) => count > 0).map(([group]) => group));
+}
+
+interface Halved {
+  readonly steps: Steps;
+  readonly halves: ReadonlySet<number>;
+}
+
+/** I11: what belongs to a refused step is refused too. */
+function withoutHalves(preparing: Preparing, methods: Methods, { steps, halves }: Halved): Steps {
+  if (halves.size === 0) return steps;
+  const known = new Set(preparing.refused.map(({ path }) => path));
+  for (const { draft } of methods) {
+    if (!halves.has(draft.group) || known.has(draft.path)) continue;
+    preparing.refused.push(refused(draft, 'with', { text: 'it lands only together with a path that was refused' }));
+  }
+  return stepsWhere(steps, ({ group }) => !halves.has(group));
+}
+
+function stepFor(staging: Staging, method: Method): Step {
+  const { draft, n } = method;
+  const { act, host } = draft;
+  if (method.move) return act === 'take' ? takeStep(staging, method) : moveStep(staging, draft);
+  const taken: Place = { root: 3 * draft.layer + 2, path: `taken/${n}` as Bytes };
+  if (act === 'drop') return { ...stepOf(staging, draft), old: null, spent: spentEntry(staging, draft, true) };
+  if (act === 'take') return takeStep(staging, method);
+  const base = { ...stepOf(staging, draft), spent: spentOf(staging, draft) };
+  if (act === 'meta') return { ...base, ...metaFor(staging, draft) };
+  if (act === 'write') {
+    const from = draft.layerEntry === 'spent' && draft.composed === null ? draft.source : stage(staging, method);
+    keepCopy(staging, draft, taken);
+    return { ...base, from, hold: taken, keep: taken, ...metaFor(staging, draft), fresh: freshOf(staging, from) };
+  }
+  const link = linkFor(staging, method);
+  const from = link === null ? stage(staging, method) : roomFor(staging, method);
+  const near = from.root === host.root;
+  if (near && act === 'swap') keepCopy(staging, draft, taken);
+  const keep = act !== 'swap' ? null : near ? taken : from;
+  return { ...base, from, hold: act === 'swap' ? from : null, keep, link: link?.at ?? null, fresh: link?.ident ?? freshOf(staging, from) };
+}
+
+function lockedOf({ act, fresh, old }: Draft): Step['locked'] {
+  if (act === 'meta' || act === 'write') return null;
+  const [mine, theirs] = [act === 'take' ? null : lockedMode(fresh), lockedMode(old)];
+  return mine === null && theirs === null ? null : { fresh: mine, old: theirs };
+}
+
+/** A step whose making is not over. A spread of it takes ten times as long as it, and a big commit makes tens of thousands. */
+type Unfinished = { -readonly [K in keyof Step]: Step[K] };
+
+/** What all steps have, in one literal. */
+function stepOf(staging: Staging, draft: Draft): Unfinished {
+  const { act, kind, type, host, group, entries, covers, old } = draft;
+  return {
+    act,
+    kind,
+    type,
+    host,
+    from: null,
+    hold: null,
+    keep: null,
+    fresh: null,
+    old: old === null ? null : identOf(old),
+    tree: entries !== null || draft.layerEntry === 'shift',
+    inside: entries === null ? 0 : entries.length,
+    clean: null,
+    covers,
+    meta: null,
+    spent: null,
+    locked: lockedOf(draft),
+    link: null,
+    twin: draft.twin ?? null,
+    group,
+    stripped: strippedOf(draft, staging),
+  };
+}
+
+function freshOf({ rooms }: Staging, from: Place | null): Step['fresh'] {
+  const stat = from === null ? null : statPlace(rooms, from);
+  return stat === null ? null : identOf(stat);
+}
+
+function moveStep(staging: Staging, draft: Draft): Step {
+  const { act, source, fresh, layerEntry } = draft;
+  const isOwn = layerEntry === 'shift' || staging.plan.undoes !== null;
+  const step = stepOf(staging, draft);
+  step.from = source;
+  step.hold = act === 'swap' ? source : null;
+  step.keep = act === 'swap' && draft.twin === undefined ? oldPlace(draft.host) : null;
+  step.fresh = fresh === null ? null : identOf(fresh);
+  step.clean = isOwn ? null : cleaningOf(staging, draft);
+  step.spent = layerEntry === 'shift' ? spentOf(staging, draft) : null;
+  return step;
+}
+
+/** A deleted file takes the place of its whiteout, so that a whole layer can go at once; a directory can't. */
+function takeStep(staging: Staging, { draft, vault, n, move }: Method): Step {
+  const step = stepOf(staging, draft);
+  if (move && draft.layerEntry === 'whiteout' && draft.type !== 'dir') {
+    step.hold = draft.source;
+    step.keep = oldPlace(draft.host);
+    return step;
+  }
+  const taken: Place = { root: 3 * draft.layer + 2, path: `taken/${n}` as Bytes };
+  const spent = spentOf(staging, draft);
+  const keep = step.twin === null ? taken : null;
+  if (vault) {
+    makeRoom(staging.rooms, taken);
+    return { ...step, hold: taken, keep, spent };
+  }
+  if (keep !== null) keepCopy(staging, draft, keep);
+  return { ...step, hold: nearPlace(staging, { draft, vault, n, move }), keep, spent };
+}
+
+/** A spent whiteout; that of a moved entry is the entry itself. */
+function spentOf(staging: Staging, draft: Draft): Step['spent'] {
+  const { layerEntry, source } = draft;
+  if (layerEntry === 'spent') return spentEntry(staging, draft);
+  if (source === null || (layerEntry !== 'whiteout' && layerEntry !== 'shift')) return null;
+  const at: Place = layerEntry === 'shift' ? { root: 3 * draft.layer + 1, path: source.path } : source;
+  const stat = statPlace(staging.rooms, at);
+  return stat !== null && isWhiteout(stat) ? { at, keep: null, ino: stat.ino } : null;
+}
+
+/** `whole`: a whiteout is kept as well, for an undo to put it back. */
+function spentEntry(staging: Staging, draft: Draft, whole = false): Step['spent'] {
+  const stat = draft.source === null ? null : statPlace(staging.rooms, draft.source);
+  if (draft.source === null || stat === null) return null;
+  return { at: draft.source, keep: !whole && isWhiteout(stat) ? null : oldPlace(draft.host), ino: stat.ino };
+}
+
+function strippedOf(draft: Draft, { keepSpecial }: Staging): readonly string[] {
+  if (keepSpecial || draft.act === 'take' || (draft.entries === null && (draft.type !== 'file' || !isSpecial(draft.fresh?.mode ?? 0)))) return NOTHING;
+  const lost = new Set<string>();
+  const note = (type: string, mode: number): void => {
+    if (type !== 'file') return;
+    if ((mode & 0o4000) !== 0) lost.add('setuid');
+    if ((mode & 0o2000) !== 0) lost.add('setgid');
+  };
+  if (draft.fresh !== null) note(draft.type, draft.fresh.mode);
+  for (const { type, stat } of draft.entries ?? []) note(type, stat.mode);
+  return [...lost];
+}
+
+const NOTHING: readonly string[] = [];
+
+function isSpecial(mode: number): boolean {
+  return (mode & 0o6000) !== 0;
+}

@@ -1,0 +1,65 @@
+import type { Bytes } from '../../bytes.js';
+import { errnoOf } from '../../errors.js';
+import { lending } from './lend.js';
+import { spotOf, statPlace, type Rooms } from './rooms.js';
+import { splitPath, type Place, type Steps, type Unmark } from '../plan/step.js';
+
+/** Marks by which a directory of a layer hides the host's of the same name, or takes another one's place. */
+const HIDING = ['overlay.opaque', 'overlay.redirect'] as const;
+
+/**
+ * Directories above landing entries that hide the host's directory although
+ * nothing in it differs (no change shows them). Once an entry left such a
+ * directory, the mark would make it look deleted; without the mark both merge,
+ * which is the same view.
+ */
+export function findMarked(rooms: Rooms, steps: Steps, planned: readonly Unmark[]): Unmark[] {
+  const seen = new Set(planned.map(({ root, path }) => `${root}/${path}`));
+  const marked = [...planned];
+  for (const step of steps) {
+    const left = step.from?.root === step.host.root + 1 ? step.from : (step.spent?.at ?? null);
+    if (left === null || rooms.roots[left.root]?.role !== 'layer') continue;
+    const from = step.kind === 'rename' ? { root: step.host.root + 1, path: `${step.host.path}/` as Bytes } : left;
+    for (let dir = splitPath(from.path).dir; dir !== ''; dir = splitPath(dir).dir) {
+      const key = `${from.root}/${dir}`;
+      if (seen.has(key)) continue;
+      seen.add(key);
+      if (marksAt(rooms, { root: from.root, path: dir }).length > 0) marked.push({ root: from.root, path: dir, group: 0 });
+    }
+  }
+  return marked;
+}
+
+function marksAt(rooms: Rooms, place: Place): Bytes[] {
+  const { family } = rooms.roots[place.root] ?? { family: 'user' };
+  const names = HIDING.map((mark) => `${family}.${mark}`);
+  return lending(rooms, [place], () => {
+    const { at, name } = spotOf(rooms, place);
+    return rooms.kernel.xattrs(at, name).flatMap((xattr) => (names.includes(xattr.name) ? [xattr.name] : []));
+  });
+}
+
+/** Takes the marks off; what is gone already has none. */
+export function unmark(rooms: Rooms, places: readonly Place[]): void {
+  for (const place of places) {
+    if (statPlace(rooms, place) === null) continue;
+    for (const mark of marksAt(rooms, place)) {
+      const { at, name } = spotOf(rooms, place);
+      try {
+        rooms.kernel.removeXattr(at, name, mark);
+      } catch (error) {
+        if (errnoOf(error) !== 'ENODATA') throw error;
+      }
+    }
+  }
+}
+
+/** After a roll-back the directories hide again what they hid; marks that hid nothing stay off. */
+export function mark(rooms: Rooms, places: readonly Unmark[]): void {
+  for (const place of places) {
+    if (place.group === 0 || statPlace(rooms, place) === null) continue;
+    const { family } = rooms.roots[place.root] ?? { family: 'user' };
+    const spot = spotOf(rooms, place);
+    rooms.kernel.setXattr(spot.at, spot.name, `${family}.overlay.opaque` as Bytes, Buffer.from('y'));
+  }
+}

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import type { Bytes } from '../../bytes.js';
+import type { CompiledPolicy, CompiledRule } from '../../policy/compiled.js';
+import { mergedStateRule, mergesState } from '../../policy/judge.js';
+import { mergeState, type StateMerge } from '../../policy/state.js';
+import type { SandboxRecord } from '../../sandbox/sandbox.js';
+import { sandboxDir, type Store } from '../../sandbox/store.js';
+import { openBase, readBases, type Bases } from '../base.js';
+import type { JudgedChange } from '../change.js';
+import type { ContentReader } from '../content.js';
+
+/** An agent's state file that is merged key by key with the host's. */
+export interface StateFile {
+  readonly merge: StateMerge;
+  readonly rule: CompiledRule;
+  /** the host has all of it that may land by itself */
+  readonly settled: boolean;
+}
+
+const LARGE = 32 * 1024 * 1024;
+
+interface Sources {
+  readonly store: Store;
+  readonly record: SandboxRecord;
+  readonly policy: CompiledPolicy;
+  readonly contents: ContentReader;
+}
+
+/** By path: state files that are JSON objects on both sides and have keys that start programs. */
+export function stateFilesOf(sources: Sources, changes: readonly JudgedChange[]): ReadonlyMap<Bytes, StateFile> {
+  const found = new Map<Bytes, StateFile>();
+  if (!mergesState(sources.policy)) return found;
+  let bases: Bases | null = null;
+  for (const change of changes) {
+    if (change.type !== 'file' || change.upper === null || !change.content || change.conflict === 'hidden') continue;
+    const rule = mergedStateRule(sources.policy, change);
+    if (rule === undefined) continue;
+    bases ??= readBases(sources.store.kernel, sandboxDir(sources.store, sources.record.tag));
+    const file = mergedOf(sources, change, rule, bases);
+    if (file !== null) found.set(change.path, file);
+  }
+  return found;
+}
+
+function mergedOf(sources: Sources, change: JudgedChange, rule: CompiledRule, bases: Bases): StateFile | null {
+  const { contents } = sources;
+  const agent = contents.read(change, 'upper', LARGE)?.toString('utf8');
+  const host = change.base === null ? null : contents.read(change, 'base', LARGE)?.toString('utf8');
+  if (agent === undefined || host === undefined) return null;
+  const captured = capturedText(sources, change.path, bases);
+  // Without a captured base the host's file is what the agent started from, unless somebody changed it.
+  const merge = mergeState({ base: captured ?? (change.conflict === null ? host : null), host, agent, keys: rule.keys });
+  return merge === null ? null : { merge, rule, settled: merge.text === host };
+}
+
+function capturedText({ store, record }: Sources, path: Bytes, bases: Bases): string | null {
+  const captured = bases.get(path);
+  if (captured?.state !== 'file' || captured.size > LARGE) return null;
+  const fd = openBase(store.kernel, sandboxDir(store, record.tag), captured);
+  try {
+    return readFileSync(fd, 'utf8');
+  } finally {
+    store.kernel.close(fd);
+  }
+}

@@ -1,0 +1,56 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../../bytes.js';
+import { errnoOf } from '../../errors.js';
+import type { Fd, Stat } from '../../kernel/kernel.js';
+import type { Bases } from '../base.js';
+import type { Change } from '../change.js';
+import { relativeTo } from '../plan/drafting.js';
+import { isOurs, type Epochs } from '../capture/epoch.js';
+import type { PackedRef } from '../git/packed-ref.js';
+import { spotOf, type Rooms } from '../apply/rooms.js';
+import type { Place } from '../plan/step.js';
+import type { CommitContext } from '../store-context.js';
+
+/** What a search for conflicts knows and has open. */
+export interface Judging {
+  readonly ctx: CommitContext;
+  readonly sandboxDir: Bytes;
+  readonly bases: Bases;
+  readonly epochs: Epochs;
+  readonly t0: bigint;
+  readonly clockIsBehind: boolean;
+  readonly rooms: Rooms;
+  readonly packed: (path: Bytes) => PackedRef;
+  /** by directory: it or one above it was moved */
+  readonly parents: Map<Bytes, boolean>;
+  /** by layer: its base is another directory by now */
+  readonly others: Map<number, boolean>;
+  /** the directory that was asked for last, and whether its entries changed: changes come directory by directory */
+  asked: { readonly layer: number; readonly dir: Bytes; readonly changed: boolean } | null;
+  /** new directories that the agent made, or that the host lost */
+  readonly own: ReadonlySet<Bytes>;
+}
+
+/** Changed at or after T0, and not by agentfw. */
+export function isTouched({ t0, epochs, clockIsBehind }: Judging, path: Bytes, base: Stat): boolean {
+  return (clockIsBehind || base.ctimeNs >= t0) && !isOurs(epochs, path, base);
+}
+
+/** Where the change's base is. */
+export function hostPlace(rooms: Rooms, { at, basePath, path }: Change): Place {
+  const root = 2 * at.layer;
+  return { root, path: relativeTo(rooms.roots[root]?.dir ?? ('/' as Bytes), basePath ?? path) };
+}
+
+export const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Null for what can't be read. */
+export function openQuietly(rooms: Rooms, place: Place): Fd | null {
+  try {
+    const { at, name } = spotOf(rooms, place);
+    return rooms.kernel.open(at, name, READ);
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return null;
+  }
+}

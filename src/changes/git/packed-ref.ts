@@ -1,0 +1,74 @@
+import { joinBytes, type Bytes } from '../../bytes.js';
+import { errnoOf } from '../../errors.js';
+import { AT_FDCWD, type Kernel, type Stat } from '../../kernel/kernel.js';
+import type { Change } from '../change.js';
+import { readHostFile } from '../conflict/host-file.js';
+
+const LONGEST = 64 << 20;
+/** Bytes of a reference's own file with a value in it. */
+export const LONGEST_REFERENCE = 100;
+const OBJECT = /^[0-9a-f]{40}(?:[0-9a-f]{24})?\n$/;
+
+const ROOM = /\.git\/(?:.*\/)?(?:objects\/[0-9a-f]{2}|(?:logs\/)?refs\/.+)$/s;
+const LOOSE = /\.git\/(?:.*\/)?objects\/[0-9a-f]{2}\/(?:[0-9a-f]{38}|[0-9a-f]{62})$/s;
+
+/**
+ * A loose object, or a directory that holds such, references or their logs, and nothing
+ * else: git removes them when it packed what was in them, and makes them again at need.
+ */
+export function isSpareOfGit({ path, type }: Pick<Change, 'path' | 'type'>): boolean {
+  return type === 'dir' ? ROOM.test(path) : type === 'file' && LOOSE.test(path);
+}
+
+/** Null: it is no path of a git reference. */
+export function referenceOf(path: Bytes): { readonly file: Bytes; readonly name: string } | null {
+  const at = path.indexOf('/refs/');
+  if (at < 0 || !path.slice(0, at).includes('.git')) return null;
+  return { file: joinBytes(path.slice(0, at) as Bytes, 'packed-refs' as Bytes), name: path.slice(at + 1) };
+}
+
+/** What the packed references of a repository say. */
+interface PackedFile {
+  readonly text: string;
+  readonly ctimeNs: bigint;
+}
+
+/** Of one path: the value that is packed for it, if any, and when the file with all of them was written. */
+export interface PackedRef {
+  readonly value: string | null;
+  readonly ctimeNs: bigint;
+}
+
+/** Looks references up; each file with packed ones is read again only when it changed. */
+export function packedRefs(kernel: Kernel): (path: Bytes) => PackedRef {
+  const read = new Map<Bytes, PackedFile>();
+  return (path) => {
+    const reference = referenceOf(path);
+    if (reference === null) return { value: null, ctimeNs: 0n };
+    const { file, name } = reference;
+    const ctimeNs = statOf(kernel, file)?.ctimeNs ?? 0n;
+    const known = read.get(file);
+    const packed = known?.ctimeNs === ctimeNs ? known : { text: `\n${readHostFile(kernel, file, LONGEST) ?? ''}`, ctimeNs };
+    read.set(file, packed);
+    return { value: valueIn(packed.text, name), ctimeNs };
+  };
+}
+
+function statOf(kernel: Kernel, file: Bytes): Stat | null {
+  try {
+    return kernel.statOrNull(AT_FDCWD, file);
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return null;
+  }
+}
+
+function valueIn(text: string, name: string): string | null {
+  const at = text.indexOf(` ${name}\n`);
+  return at < 0 ? null : text.slice(text.lastIndexOf('\n', at) + 1, at);
+}
+
+/** The value in a reference's own file; null for a symbolic one, which is never packed. */
+export function valueOf(content: string): string | null {
+  return OBJECT.test(content) ? content.trimEnd() : null;
+}

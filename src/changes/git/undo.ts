@@ -1,0 +1,131 @@
+import type { Bytes } from '../../bytes.js';
+import { isWithin } from '../../bytes.js';
+import { redraft, type Draft } from '../plan/draft.js';
+import { relativeTo } from '../plan/drafting.js';
+import { bareIn, gitPartOf, type GitPart } from './dir.js';
+import { anyNaming, hasHead, type Naming } from './names.js';
+import { refused as refusedFor } from '../plan/refusal.js';
+import type { Refused } from '../result.js';
+import { closeRooms, openRooms, type Rooms } from '../apply/rooms.js';
+import type { Place } from '../plan/step.js';
+
+/** What an undo would do, and what it can't. */
+export interface Undone {
+  readonly drafts: readonly Draft[];
+  readonly refused: readonly Refused[];
+}
+
+export interface Looking {
+  readonly rooms: Rooms;
+  /** the host changed it after the commit landed */
+  readonly isNew: (found: Naming) => boolean;
+  /** of all sandboxes that there are */
+  readonly layers: readonly Layered[];
+}
+
+/** A layer and the directory that it lies over. */
+export interface Layered {
+  readonly base: Bytes;
+  readonly upper: Bytes;
+}
+
+interface Repository {
+  readonly drafts: Map<Draft, GitPart>;
+  readonly refused: Set<GitPart>;
+}
+
+const MOVED_ON = 'the repository was used since, and may need it';
+
+/**
+ * I19: of a repository an undo takes back what is checked out together with its
+ * index and branches, or none of it; and no object that the host may have
+ * come to need since. A branch of the host, a stash or the log of a reference
+ * may lead to what the agent committed, and so may those of a sandbox.
+ */
+export function keepRepositories({ drafts, refused }: Undone, looking: Looking): Undone {
+  const bare = bareIn(drafts, (dir, draft) => isRepository(looking.rooms, placeOf(dir, draft)));
+  const repositories = repositoriesIn({ drafts, refused }, bare);
+  const staying = new Set<Draft>();
+  const groups = new Map<Draft, number>();
+  for (const [number, [dir, repository]] of [...repositories].entries()) {
+    const stays = stayingOf(dir, repository, looking);
+    for (const [draft, part] of repository.drafts) {
+      // What a commit deleted is needed again by the references that go back.
+      if (stays.has(part) && (draft.act !== 'place' || stays.has('refs'))) staying.add(draft);
+      else groups.set(draft, number + 1);
+    }
+  }
+  if (staying.size + groups.size === 0) return { drafts, refused };
+  return {
+    drafts: drafts.filter((draft) => !staying.has(draft)).map((draft) => grouped(draft, groups)),
+    refused: [...refused, ...[...staying].map((draft) => refusedFor(draft, 'conflict', { text: MOVED_ON, conflict: 'changed' }))],
+  };
+}
+
+function grouped(draft: Draft, groups: ReadonlyMap<Draft, number>): Draft {
+  const group = groups.get(draft);
+  return group === undefined ? draft : redraft(draft, { group });
+}
+
+function isRepository(rooms: Rooms, place: Place | null): boolean {
+  return place === null || hasHead(rooms, place);
+}
+
+function repositoriesIn({ drafts, refused }: Undone, bare: ReadonlySet<Bytes>): ReadonlyMap<Bytes, Repository> {
+  const found = new Map<Bytes, Repository>();
+  const at = (dir: Bytes): Repository => {
+    const known = found.get(dir) ?? { drafts: new Map<Draft, GitPart>(), refused: new Set<GitPart>() };
+    found.set(dir, known);
+    return known;
+  };
+  for (const draft of drafts) {
+    const inside = gitPartOf(draft.path, bare);
+    if (inside !== null) at(inside.dir).drafts.set(draft, inside.part);
+  }
+  for (const { path } of refused) {
+    const inside = gitPartOf(path, bare);
+    if (inside !== null) at(inside.dir).refused.add(inside.part);
+  }
+  return found;
+}
+
+/** Which parts can't go back. */
+function stayingOf(dir: Bytes, { drafts, refused }: Repository, looking: Looking): ReadonlySet<GitPart> {
+  if (refused.has('refs')) return new Set<GitPart>(['refs', 'objects']);
+  const objects = [...drafts].find(([, part]) => part === 'objects')?.[0];
+  if (objects === undefined) return new Set();
+  const known = new Set([...drafts.keys()].map(({ path }) => path));
+  const isUsed = refused.has('logs') || refused.has('objects') || wasUsed(looking, { dir, known, place: placeOf(dir, objects) }) || isUsedInside(looking, dir);
+  return new Set<GitPart>(isUsed ? ['objects'] : []);
+}
+
+/** null: the layer's base is in the git directory itself. */
+function placeOf(dir: Bytes, { host, path }: Draft): Place | null {
+  const length = host.path.length - (path.length - dir.length);
+  return length < 0 ? null : { root: host.root, path: host.path.slice(0, length) as Bytes };
+}
+
+interface Used {
+  readonly dir: Bytes;
+  readonly place: Place | null;
+  /** looked at already */
+  readonly known: ReadonlySet<Bytes>;
+}
+
+/** Since the commit the host wrote something that may name an object; so it is taken for where nothing can be seen. */
+function wasUsed({ rooms, isNew }: Looking, { dir, place, known }: Used): boolean {
+  return place === null || anyNaming(rooms, { dir, place }, (found) => !known.has(found.path) && isNew(found));
+}
+
+/** A sandbox has something that may name an object of its base. */
+function isUsedInside({ rooms: { kernel }, layers }: Looking, dir: Bytes): boolean {
+  return layers.some(({ base, upper }) => {
+    if (!isWithin(dir, base)) return false;
+    const rooms = openRooms(kernel, [{ role: 'layer', dir: upper, family: 'user' }]);
+    try {
+      return anyNaming(rooms, { dir, place: { root: 0, path: relativeTo(base, dir) } }, () => true);
+    } finally {
+      closeRooms(rooms);
+    }
+  });
+}

@@ -1,0 +1,148 @@
+import type { Bytes } from '../../bytes.js';
+import { joinBytes } from '../../bytes.js';
+import { encodeBytes } from '../../fields.js';
+import { replaceFile } from '../../kernel/files.js';
+import { appendEpochs, type Meanings } from '../capture/epoch.js';
+import type { Header } from './journal.js';
+import { LandedList } from '../apply/landed.js';
+import { NO_LANDED, type CommitResult, type Counts, type Landed, type Refused } from '../result.js';
+import { statPlace } from '../apply/rooms.js';
+import { nearOf, type RunError, type Running } from '../apply/run.js';
+import type { StoreContext } from '../store-context.js';
+import { absolute, isIdent, numbered, type Place, type Step } from '../plan/step.js';
+import { commitDir, removeNear, removeVaults } from '../vault/vault.js';
+
+export const RESULT = 'result.json' as Bytes;
+
+/** What a finished journal did. */
+function concluded(header: Header, running: Running, before: readonly Refused[]): CommitResult {
+  const landed = new LandedList(running.steps, new Set(running.refused.keys()), (step): Landed => {
+    const { kind, type, stripped } = step;
+    const side = isOnHost(running, step) ? 'host' : 'layer';
+    return { path: absolute(header.roots, step.host), kind, type, side, inside: insideOf(step), stripped };
+  });
+  const { id, digest } = header;
+  const refused = [...before, ...running.refused.values()];
+  return { id, state: 'landed', digest, landed, refused, counts: countsOf(running), error: null };
+}
+
+function insideOf(step: Step): number {
+  return step.inside + step.covers.length;
+}
+
+/** False for what was dropped from a layer, or given back to it. */
+function isOnHost({ rooms }: Running, { act, host }: Step): boolean {
+  return act !== 'drop' && rooms.roots[host.root]?.as === undefined;
+}
+
+function countsOf(running: Running): Counts {
+  const { steps, refused } = running;
+  const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
+  for (const [index, step] of numbered(steps)) {
+    if (refused.has(index) || !isOnHost(running, step)) continue;
+    counts[step.kind === 'rename' ? 'modify' : step.kind] += 1;
+    counts.add += step.inside;
+    counts.delete += step.covers.length;
+  }
+  return counts;
+}
+
+interface Concluding {
+  readonly header: Header;
+  readonly running: Running;
+  /** what was refused before the commit point */
+  readonly refused: readonly Refused[];
+}
+
+/** Step 10: repeated by `recover` until `result.json` is there. A commit of which nothing landed leaves no trace. */
+export function conclude(ctx: StoreContext, { header, running, refused }: Concluding): CommitResult {
+  const { rooms } = running;
+  removeNear(rooms, [...nearOf(running), ...spareNames(running)]);
+  const result = concluded(header, running, refused);
+  if (result.landed.length === 0 && !keepsOld(running)) {
+    removeVaults(ctx.kernel, ctx.stateDir, rooms.roots, header.id);
+    return nothing(header, result.refused);
+  }
+  const meanings = appendEpochs(ctx, header, running);
+  writeResult(ctx, header, { ...result, kept: keptBytes(running), meanings });
+  return result;
+}
+
+/** Names in the vault of files that have another one on the host: taken away, or made and then refused. */
+function spareNames({ steps, refused, rooms }: Running): Place[] {
+  const found: Place[] = [];
+  for (const [index, { twin, hold, link, from }] of numbered(steps)) {
+    const spare = twin !== null ? hold : link !== null && refused.has(index) ? from : null;
+    if (spare !== null && (statPlace(rooms, spare)?.nlink ?? 0) >= 2) found.push(spare);
+  }
+  return found;
+}
+
+const BLOCK = 4096;
+
+/** Disk use of the old objects, from what the journal knows of them; null where it doesn't: of what was dropped. */
+function keptBytes({ steps, refused, writer }: Running): number | null {
+  let bytes = onDisk(writer.at);
+  for (const [index, { act, keep, old, covers }] of numbered(steps)) {
+    if (act === 'drop') return null;
+    if (keep === null || old === null || refused.has(index)) continue;
+    bytes += onDisk(old.size);
+    for (const { ident } of covers) bytes += onDisk(ident.size);
+  }
+  return bytes;
+}
+
+function onDisk(size: number): number {
+  return Math.ceil(size / BLOCK) * BLOCK;
+}
+
+/** An old object is in the vault and not back on the host: somebody put another one in its place. */
+function keepsOld(running: Running): boolean {
+  const { roots } = running.rooms;
+  for (const { act, keep, old } of running.steps) {
+    if (act !== 'write' && keep !== null && roots[keep.root]?.role === 'vault' && isKept(running, { keep, old })) return true;
+  }
+  return false;
+}
+
+interface Outcome extends CommitResult {
+  /** null: not known without a look */
+  readonly kept: number | null;
+  readonly meanings: Meanings;
+}
+
+function writeResult({ kernel, stateDir }: StoreContext, header: Header, result: Outcome): void {
+  const { id, tag, created, note, digest, undoes } = header;
+  const { state, counts, error, kept } = result;
+  const refused = result.refused.map((one) => ({ ...one, path: encodeBytes(one.path) }));
+  const indexes = [...result.meanings].map(([path, says]) => ({ path: encodeBytes(path), says }));
+  const plain = { version: 1, id, tag, created, note, digest, undoes, state, counts, refused, error: error?.text ?? null, kept, indexes };
+  replaceFile(kernel, joinBytes(commitDir(stateDir, id), RESULT), `${JSON.stringify(plain)}\n`);
+}
+
+interface TakenBack {
+  readonly header: Header;
+  readonly running: Running;
+  readonly refused: readonly Refused[];
+  readonly error: RunError;
+}
+
+/**
+ * After a roll-back nothing is left over, unless somebody put another object in
+ * the place of one that we had landed: then the old one stays in the vault (I7).
+ */
+export function takenBack(ctx: StoreContext, { header, running, refused, error }: TakenBack): CommitResult {
+  const result: CommitResult = { ...nothing(header, refused), state: 'rolled-back', error };
+  if (keepsOld(running)) writeResult(ctx, header, { ...result, kept: null, meanings: new Map() });
+  else removeVaults(ctx.kernel, ctx.stateDir, running.rooms.roots, header.id);
+  return result;
+}
+
+function isKept({ rooms }: Running, { keep, old }: Pick<Step, 'keep' | 'old'>): boolean {
+  return keep !== null && isIdent(statPlace(rooms, keep), old);
+}
+
+export function nothing({ digest }: { readonly digest: string }, refused: readonly Refused[]): CommitResult {
+  const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
+  return { id: null, state: 'nothing', digest, landed: NO_LANDED, refused, counts, error: null };
+}

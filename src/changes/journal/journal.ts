@@ -1,0 +1,211 @@
+import { constants } from 'node:fs';
+import type { Bytes } from '../../bytes.js';
+import { joinBytes } from '../../bytes.js';
+import { AgentfwError } from '../../errors.js';
+import { bytesField, encodeBytes, listField, numberField, objectField, textField, wordField, type JsonBytes } from '../../fields.js';
+import { openOwn } from '../../kernel/files.js';
+import { AT_FDCWD, type Kernel } from '../../kernel/kernel.js';
+import { nodeDisk, type Disk } from '../apply/disk.js';
+import { frameOf, framesIn, writeFrame, writeList, type FrameWriter } from './frames.js';
+import type { Emptied, Header, Journal } from './form.js';
+import { decodeSteps, encodeStep } from './step.js';
+import { isVersion0, readVersion0 } from './v0.js';
+import type { Lend } from '../apply/locked.js';
+import type { Counts, Refused } from '../result.js';
+import type { Place, Root, Step, Steps, Unmark } from '../plan/step.js';
+
+export const JOURNAL = 'plan' as Bytes;
+const VERSION = 1;
+/** Kept free behind the commit record, so that an abort can be written on a full disk. */
+const RESERVE = 4096;
+
+export type { Emptied, Header, Journal } from './form.js';
+
+export function createJournal(kernel: Kernel, dir: Bytes, disk: Disk | undefined): FrameWriter {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  return { fd: kernel.open(AT_FDCWD, joinBytes(dir, JOURNAL), flags, 0o600), disk: disk ?? nodeDisk, at: 0 };
+}
+
+/** Goes on in a journal that was read. */
+export function reopenJournal(
+  kernel: Kernel,
+  dir: Bytes,
+  { disk, end }: { readonly disk: Disk | undefined; readonly end: number },
+): FrameWriter {
+  const fd = openOwn(kernel, joinBytes(dir, JOURNAL), constants.O_RDWR);
+  return { fd, disk: disk ?? nodeDisk, at: end };
+}
+
+export function writeHeader(writer: FrameWriter, header: Header): void {
+  const roots = header.roots.map(({ dir, as, ...root }) => ({ ...root, dir: encodeBytes(dir), ...(as === undefined ? {} : { as: encodeBytes(as) }) }));
+  writeFrame(writer, 'H', Buffer.from(JSON.stringify({ ...header, roots }), 'utf8').toString('latin1'));
+}
+
+export interface Settled {
+  readonly steps: Steps;
+  readonly unmark: readonly Unmark[];
+  readonly emptied: readonly Emptied[];
+  readonly lends: readonly Lend[];
+  readonly digest: string;
+}
+
+/** Named before they are made, so that no crash leaves one that nobody knows of. */
+export function writeDrafts(writer: FrameWriter, places: readonly Place[]): void {
+  writeList(writer, 'D', mapped(places, ({ root, path }) => `${root}\0${path}\0`));
+}
+
+function* mapped<T>(items: Iterable<T>, encode: (item: T) => string): Generator<string> {
+  for (const item of items) yield encode(item);
+}
+
+/** All steps and the commit record; the caller makes it durable. */
+export function writeSteps(writer: FrameWriter, { steps, unmark, emptied, lends, digest }: Settled): void {
+  if (unmark.length > 0) writeList(writer, 'O', mapped(unmark, ({ root, path, group }) => `${root}\0${path}\0${group}\0`));
+  if (emptied.length > 0) writeFrame(writer, 'T', emptied.map(({ layer, ino }) => `${layer} ${ino}\0`).join(''));
+  if (lends.length > 0) writeList(writer, 'L', mapped(lends, ({ root, path, mode }) => `${root}\0${path}\0${mode}\0`));
+  writeList(writer, 'S', mapped(steps, encodeStep));
+  const commit = frameOf('C', `${steps.length} ${digest}`);
+  writer.disk.write(writer.fd, Buffer.concat([commit, Buffer.alloc(RESERVE)]), writer.at);
+  writer.at += commit.length;
+}
+
+export function writeRefused(writer: FrameWriter, index: number, refused: Refused): void {
+  const { path, ...rest } = refused;
+  const text = JSON.stringify({ ...rest, index, path: encodeBytes(path) });
+  writeFrame(writer, 'X', Buffer.from(text, 'utf8').toString('latin1'));
+}
+
+export function writeAbort(writer: FrameWriter, text: string): void {
+  writeFrame(writer, 'A', Buffer.from(text.slice(0, 500), 'utf8').toString('latin1'));
+}
+
+export function writeDone(writer: FrameWriter): void {
+  writeFrame(writer, 'F', '');
+}
+
+export function closeJournal(kernel: Kernel, writer: FrameWriter): void {
+  kernel.close(writer.fd);
+}
+
+/** null: nothing whole in it, not even a header. */
+export function readJournal(kernel: Kernel, dir: Bytes): Journal | null {
+  const path = joinBytes(dir, JOURNAL);
+  if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
+  const fd = openOwn(kernel, path, constants.O_RDONLY);
+  try {
+    return isVersion0(fd) ? readVersion0(fd) : readFrames(fd);
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+/** Who made which commit, without its steps. */
+export function readHeader(kernel: Kernel, dir: Bytes): Header | null {
+  const path = joinBytes(dir, JOURNAL);
+  if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
+  const fd = openOwn(kernel, path, constants.O_RDONLY);
+  try {
+    if (isVersion0(fd)) return readVersion0(fd).header;
+    for (const { kind, body } of framesIn(fd)) return kind === 'H' ? decodeHeader(body) : null;
+    return null;
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+function readFrames(fd: number): Journal | null {
+  let header: Header | null = null;
+  const drafts: Place[] = [];
+  const steps: Step[] = [];
+  const unmark: Unmark[] = [];
+  const emptied: Emptied[] = [];
+  const lends: Lend[] = [];
+  const refused = new Map<number, Refused>();
+  let state: Journal['state'] = 'draft';
+  let end = 0;
+  for (const frame of framesIn(fd)) {
+    if (frame.kind === 'H') header = decodeHeader(frame.body);
+    if (header === null) return null;
+    if (frame.kind === 'D') append(drafts, decodePlaces(frame.body));
+    if (frame.kind === 'O') append(unmark, triplesIn(frame.body).map(({ root, path, number }) => ({ root, path, group: number })));
+    if (frame.kind === 'T') emptied.push(...decodeEmptied(frame.body));
+    if (frame.kind === 'L') append(lends, triplesIn(frame.body).map(({ root, path, number }) => ({ root, path, mode: number })));
+    if (frame.kind === 'S') append(steps, decodeSteps(frame.body));
+    if (frame.kind === 'C' && frame.body === `${steps.length} ${header.digest}`) state = 'committed';
+    if (frame.kind === 'X') noteRefused(refused, frame.body);
+    if (frame.kind === 'A') state = 'aborted';
+    if (frame.kind === 'F') state = 'done';
+    end = frame.end;
+  }
+  return header === null ? null : { header, drafts, steps, unmark, emptied, lends, state, refused, end };
+}
+
+/** A spread would put every item on the stack. */
+function append<T>(list: T[], more: readonly T[]): void {
+  for (const item of more) list.push(item);
+}
+
+function decodePlaces(body: string): Place[] {
+  const fields = body.split('\0');
+  const places: Place[] = [];
+  for (let at = 0; at + 1 < fields.length; at += 2) places.push({ root: Number(fields[at]), path: fields[at + 1] as Bytes });
+  return places;
+}
+
+function triplesIn(body: string): { root: number; path: Bytes; number: number }[] {
+  const fields = body.split('\0');
+  const triples: { root: number; path: Bytes; number: number }[] = [];
+  for (let at = 0; at + 2 < fields.length; at += 3) {
+    triples.push({ root: Number(fields[at]), path: fields[at + 1] as Bytes, number: Number(fields[at + 2]) });
+  }
+  return triples;
+}
+
+function decodeEmptied(body: string): Emptied[] {
+  return body.split('\0').slice(0, -1).map((field) => {
+    const [layer = '', ino = ''] = field.split(' ');
+    return { layer: Number(layer), ino: BigInt(ino) };
+  });
+}
+
+function noteRefused(refused: Map<number, Refused>, body: string): void {
+  const { index, path, ...rest } = JSON.parse(Buffer.from(body, 'latin1').toString('utf8')) as Omit<Refused, 'path'> & {
+    readonly index: number;
+    readonly path: JsonBytes;
+  };
+  refused.set(index, { ...rest, path: bytesField(path, 'path') });
+}
+
+export function decodeHeader(body: string): Header {
+  const fields = objectField(JSON.parse(Buffer.from(body, 'latin1').toString('utf8')), 'header');
+  const version = numberField(fields['version'], 'version');
+  if (version !== VERSION) throw newerJournal(version);
+  return {
+    version,
+    id: textField(fields['id'], 'id'),
+    tag: textField(fields['tag'], 'tag'),
+    created: textField(fields['created'], 'created'),
+    note: fields['note'] === null ? null : textField(fields['note'], 'note'),
+    digest: textField(fields['digest'], 'digest'),
+    counts: fields['counts'] as Counts,
+    undoes: fields['undoes'] === null ? null : textField(fields['undoes'], 'undoes'),
+    keepSpecial: fields['keepSpecial'] === true,
+    roots: listField(fields['roots'], 'roots').map(decodeRoot),
+  };
+}
+
+function decodeRoot(value: unknown): Root {
+  const { role, dir, family, as } = objectField(value, 'root');
+  return {
+    ...(as === undefined ? {} : { as: bytesField(as, 'as') }),
+    role: wordField(role, 'role', ['host', 'layer', 'vault']),
+    dir: bytesField(dir, 'dir'),
+    family: wordField(family, 'family', ['user', 'trusted']),
+  };
+}
+
+function newerJournal(version: number): AgentfwError {
+  return new AgentfwError('AFW_STORE_VERSION', `A commit's journal has version ${version}, this agentfw reads ${VERSION}.`, {
+    hint: 'Use the agentfw that made it',
+  });
+}

@@ -1,0 +1,66 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Bytes } from '../../bytes.js';
+import type { Stat } from '../../kernel/kernel.js';
+import type { Change } from '../change.js';
+import type { Composed } from './draft.js';
+import type { Take } from './refusal.js';
+
+interface Bound {
+  readonly composed?: ReadonlyMap<Bytes, Composed>;
+  readonly take?: ReadonlyMap<Bytes, Take>;
+  readonly options: { readonly keepSpecial: boolean; readonly fifos: boolean };
+}
+
+/** Pieces are joined before they are hashed: one call per piece costs more than the hash. */
+const PIECE = 1024;
+
+/**
+ * I16: binds what lands to what was shown. Each side of each change goes in
+ * with inode, size, mode and times; ctime can't be set, so any write after the
+ * review gives another digest. What depends on where or when the commit is
+ * made (ids, methods) stays out.
+ */
+export function digestOf(changes: readonly Change[], bound: Bound): string {
+  const hash = createHash('sha256');
+  const { keepSpecial, fifos } = bound.options;
+  hash.update(`agentfw plan 1\n${keepSpecial} ${fifos}\n`);
+  const sorted = [...changes].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  for (let at = 0; at < sorted.length; at += PIECE) addPiece(hash, sorted.slice(at, at + PIECE), bound);
+  return `sha256:${hash.digest('hex')}`;
+}
+
+/** Numbers go in as 64-bit words, which costs a fraction of writing them as text. */
+function addPiece(hash: Hash, changes: readonly Change[], bound: Bound): void {
+  const words = new BigInt64Array(changes.length * 2 * WORDS);
+  const lines: string[] = [];
+  changes.forEach((change, index) => {
+    packSide(words, 2 * WORDS * index, change.upper);
+    packSide(words, 2 * WORDS * index + WORDS, change.base);
+    lines.push(lineOf(change));
+    const composed = bound.composed?.get(change.path);
+    if (composed !== undefined) lines.push(`composed ${createHash('sha256').update(composed.content).digest('hex')}`);
+    if (bound.take?.has(change.path) === true) lines.push(`take ${bound.take.get(change.path)}`);
+  });
+  hash.update(lines.join('\n'), 'latin1');
+  hash.update(words);
+}
+
+const WORDS = 7;
+
+/** All zero: there is no such side. */
+function packSide(words: BigInt64Array, at: number, stat: Stat | null): void {
+  if (stat === null) return;
+  words[at] = BigInt.asIntN(64, stat.ino);
+  words[at + 1] = stat.mtimeNs;
+  words[at + 2] = stat.ctimeNs;
+  words[at + 3] = BigInt(stat.size);
+  words[at + 4] = BigInt(stat.mode);
+  words[at + 5] = BigInt(stat.uid);
+  words[at + 6] = BigInt(stat.gid);
+}
+
+function lineOf(change: Change): string {
+  const { path, kind, type, from, target, opaque, meta, link } = change;
+  // NUL ends each part that may hold anything else.
+  return `${kind} ${type} ${opaque ? 1 : 0} ${path}\0${from ?? ''}\0${target ?? ''}\0${meta.join()}${link === undefined ? '' : `\0${link.path}`}`;
+}

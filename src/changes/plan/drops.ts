@@ -1,0 +1,92 @@
+import type { Bytes } from '../../bytes.js';
+import { parentOf } from '../../bytes.js';
+import type { JudgedChange } from '../change.js';
+import type { Draft } from './draft.js';
+import { refused, takeOf, type Take } from './refusal.js';
+import type { Refused } from '../result.js';
+
+/** `--take host` for one half of a rename is meant for both (the host's version has the old name), and for all that belongs together. */
+export function takeBoth(take: ReadonlyMap<Bytes, Take>, renames: ReadonlyMap<Bytes, Bytes>): ReadonlyMap<Bytes, Take> {
+  if (take.size === 0 || renames.size === 0) return take;
+  const all = new Map(take);
+  for (let before = -1; before < all.size; ) {
+    before = all.size;
+    for (const pair of renames) if (pair.some((path) => isHosts(path, all))) for (const path of pair) all.set(path, 'host');
+  }
+  return all;
+}
+
+export function isHosts(path: Bytes, take: ReadonlyMap<Bytes, Take>): boolean {
+  return takeOf(path, { take }) === 'host';
+}
+
+/** A directory of the layer leaves it with all that is in it, so that must have been named too. */
+export function holdsMore(change: JudgedChange): Refused {
+  return refused(change, 'with', { text: 'what the agent changed in it would go with it, and was not named' });
+}
+
+/** A directory leaves the layer with all that is in it, and what was deleted with a directory is not in it. `goes`: is to be dropped. */
+export function undroppable(changes: readonly JudgedChange[], goes: (change: JudgedChange) => boolean): Refused[] {
+  const going = changes.filter(goes);
+  const holding = dirsAbove(changes.filter((change) => !change.implied && !goes(change)));
+  const whole = new Set(going.filter(({ implied }) => !implied).map(({ path }) => path));
+  return going.flatMap((change) => {
+    if (change.implied) return isBelow(change.path, whole) ? [] : [deletedWith(change)];
+    return change.upper !== null && change.type === 'dir' && holding.has(change.path) ? [holdsMore(change)] : [];
+  });
+}
+
+/** One deletion can't be taken out of the deletion of the whole directory. */
+function deletedWith(change: JudgedChange): Refused {
+  return refused(change, 'with', { text: 'the agent deleted all of its directory: choose the same for that' });
+}
+
+/** What is mounted can't leave. */
+export function isTop(change: JudgedChange): Refused {
+  return refused(change, 'failed', { text: 'it is the top of a layer, which stays: leave it there, or discard the whole sandbox' });
+}
+
+/** I18. */
+export function stillUsed(change: JudgedChange): Refused {
+  return refused(change, 'failed', { text: 'nothing can be dropped from a sandbox that runs' });
+}
+
+export function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {
+  for (let at = path; at !== '/'; ) {
+    at = parentOf(at);
+    if (tops.has(at)) return true;
+  }
+  return false;
+}
+
+/** A directory leaves the layer with all that is in it: nothing of that is dropped by itself. */
+export function withoutInner(steps: readonly Draft[]): readonly Draft[] {
+  const going = new Map<number, Set<Bytes>>();
+  for (const { act, type, fresh, layer, path } of steps) {
+    if (act !== 'drop' || type !== 'dir' || fresh === null) continue;
+    const paths = going.get(layer);
+    if (paths === undefined) going.set(layer, new Set([path]));
+    else paths.add(path);
+  }
+  return going.size === 0 ? steps : steps.filter(({ act, layer, path }) => act !== 'drop' || !isBelow(path, going.get(layer) ?? NONE));
+}
+
+const NONE: ReadonlySet<Bytes> = new Set();
+
+/** Every directory above what stays in the layer. */
+function dirsAbove(staying: readonly JudgedChange[]): ReadonlySet<Bytes> {
+  const above = new Set<Bytes>();
+  for (const { path } of staying) {
+    for (let at = parentOf(path); !above.has(at); at = parentOf(at)) {
+      above.add(at);
+      if (at === '/') break;
+    }
+  }
+  return above;
+}
+
+/** Those that lie in none of the others. */
+export function outermost(changes: readonly JudgedChange[]): JudgedChange[] {
+  const paths = new Set(changes.map(({ path }) => path));
+  return changes.filter(({ path }) => !isBelow(path, paths));
+}

@@ -1,0 +1,56 @@
+import { constants } from 'node:fs';
+import { joinBytes, type Bytes } from '../../bytes.js';
+import { AT_FDCWD, type Fd, type Kernel, KernelError, RESOLVE, type Stat } from '../../kernel/kernel.js';
+import type { Layer, LayerTop } from '../../sandbox/sandbox.js';
+
+const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
+/** No base or layer path leads through a symlink, whoever planted it (CW01, CW02). */
+const INSIDE = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagiclinks;
+const ABSENT: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
+
+/** The two sides of a layer, opened; null where there is no such directory. */
+export interface LayerDirs {
+  readonly upper: Fd | null;
+  readonly base: Fd | null;
+}
+
+/** Opens both sides; give them back with `closeLayer`. */
+export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
+  const upper = openTop(kernel, joinBytes(layer.dir, 'upper' as Bytes));
+  if (upper === null) return { upper, base: null };
+  try {
+    return { upper, base: openTop(kernel, layer.base) };
+  } catch (error) {
+    kernel.close(upper);
+    throw error;
+  }
+}
+
+export function closeLayer(kernel: Kernel, dirs: LayerDirs): void {
+  if (dirs.upper !== null) kernel.close(dirs.upper);
+  if (dirs.base !== null) kernel.close(dirs.base);
+}
+
+function openTop(kernel: Kernel, path: Bytes): Fd | null {
+  return orNull(() => kernel.open(AT_FDCWD, path, DIRECTORY, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks));
+}
+
+/** A directory below one of the sides; null when it is none (any more) or may not be read. */
+export function openBelow(kernel: Kernel, top: Fd, path: Bytes): Fd | null {
+  const relative = path === '' ? ('.' as Bytes) : path;
+  return orNull(() => kernel.open(top, relative, DIRECTORY, 0, INSIDE), 'EACCES');
+}
+
+function orNull(open: () => Fd, alsoAbsent?: string): Fd | null {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof KernelError && (ABSENT.has(error.code) || error.code === alsoAbsent)) return null;
+    throw error;
+  }
+}
+
+/** The top directory is as it was made. */
+export function isAsMade({ mode, uid, gid }: Pick<Stat, 'mode' | 'uid' | 'gid'>, top: LayerTop): boolean {
+  return (mode & 0o7777) === top.mode && (top.uid === null || uid === top.uid) && (top.gid === null || gid === top.gid);
+}

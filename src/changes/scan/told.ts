@@ -1,0 +1,71 @@
+import { joinBytes, nameOf, type Bytes } from '../../bytes.js';
+import type { WalkEntry } from '../../kernel/kernel.js';
+import type { Change } from '../change.js';
+import { fileTypeOf } from './filetype.js';
+
+/** Where an entry of a layer is. */
+export interface Whereabouts {
+  readonly layer: { readonly base: Bytes };
+  /** index of the layer */
+  readonly index: number;
+  /** absolute: the directory that the entry is in */
+  readonly dir: Bytes;
+}
+
+/** In what the changes of a layer's entries differ. */
+export interface Told {
+  readonly basePath: Bytes;
+  /** an addition unless said otherwise */
+  readonly kind?: Change['kind'];
+  readonly content?: boolean;
+  readonly meta?: Change['meta'];
+  /** of a deletion: the type and the target that it had */
+  readonly gone?: Pick<Change, 'type' | 'target'>;
+  readonly oldType?: Change['oldType'];
+}
+
+/** One literal for all of them, as there may be very many. */
+export function start(where: Whereabouts, entry: WalkEntry, told: Told): Change {
+  const top = where.layer.base;
+  const { kind = 'add', content = false, meta = NO_META, oldType = null, gone, basePath } = told;
+  const { path, upper, base, copiedUp, plain, origin, look, lines } = entry;
+  const change: Change & Undecided = {
+    path: path === '' ? top : joinBytes(where.dir, nameOf(path)),
+    kind,
+    from: null,
+    type: gone === undefined ? fileTypeOf(upper) : gone.type,
+    oldType,
+    upper: gone === undefined ? upper : null,
+    base,
+    at: { layer: where.index, path },
+    basePath: basePath === path ? undefined : joinBelow(top, basePath),
+    opaque: false,
+    copiedUp,
+    plain,
+    origin,
+    implied: false,
+    target: gone === undefined ? entry.target : gone.target,
+    link: undefined,
+    meta,
+    content,
+    look,
+    lines,
+    ordinaryIn: entry.ordinary ? where.dir : undefined,
+    crowd: undefined,
+    class: undefined,
+    reason: undefined,
+    conflict: undefined,
+    verdict: undefined,
+    rule: undefined,
+  };
+  return change;
+}
+
+/** Room for what is decided later: an object that grows is moved. */
+type Undecided = Readonly<Record<'class' | 'reason' | 'conflict' | 'verdict' | 'rule', undefined>>;
+
+const NO_META: Change['meta'] = [];
+
+export function joinBelow(top: Bytes, path: Bytes): Bytes {
+  return path === '' ? top : joinBytes(top, path);
+}

@@ -1,0 +1,355 @@
+import { constants } from 'node:fs';
+import { createHash } from 'node:crypto';
+import type { Bytes } from '../../bytes.js';
+import { joinBytes, parentOf } from '../../bytes.js';
+import { AT_FDCWD, type Stat } from '../../kernel/kernel.js';
+import type { ChangeKind } from '../change.js';
+import { treeWalk } from '../apply/cleaning.js';
+import type { Draft, Entry, Plan } from '../plan/draft.js';
+import { metaOf } from '../apply/duplicate.js';
+import { canRename } from '../plan/facts.js';
+import { conflicted, isMachineError, refusalFor } from '../apply/failure.js';
+import { readIndex, type Meanings } from '../capture/epoch.js';
+import { fileTypeOf } from '../scan/filetype.js';
+import type { Naming } from '../git/names.js';
+import { encodeStep } from '../journal/step.js';
+import { JOURNAL, type Journal } from '../journal/journal.js';
+import { surprise } from '../apply/land.js';
+import { countsOf } from '../plan.js';
+import { isOfLayer, refillOf, type Refill } from '../apply/refill.js';
+import { refused } from '../plan/refusal.js';
+import type { Refused } from '../result.js';
+import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from '../apply/rooms.js';
+import { inOrder } from '../plan/sequence.js';
+import type { StoreContext } from '../store-context.js';
+import { keepDatabases } from '../database/undo.js';
+import { keepRepositories, type Layered } from '../git/undo.js';
+import { isOwnWork, laterWork, type LaterWork } from './later.js';
+import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step } from '../plan/step.js';
+import { commitDir } from '../vault/vault.js';
+
+interface Undoing {
+  readonly rooms: Rooms;
+  readonly refill: Refill;
+  /** why nothing can go back into a layer; null: it can */
+  readonly closed: string | null;
+  /** nothing in a landed directory may have changed after this */
+  readonly landedNs: bigint;
+  /** read when it is asked for: seldom */
+  readonly later: () => LaterWork;
+  readonly meanings: Meanings;
+  readonly layers: readonly Layered[];
+  readonly refused: Refused[];
+  /** of the commit */
+  readonly steps: readonly Step[];
+  readonly drafts: Draft[];
+}
+
+export interface Undoable {
+  readonly journal: Journal;
+  readonly closed: string | null;
+  /** what an earlier undo refused; null: there was none */
+  readonly only?: ReadonlySet<Bytes> | null;
+  /** what the git indexes that it landed say */
+  readonly meanings?: Meanings;
+  /** of all sandboxes that there are */
+  readonly layers?: readonly Layered[];
+}
+
+/** The opposite of each landed step, from the last to the first; what is no longer as it landed is refused. */
+export function planUndo(ctx: StoreContext, id: string, { journal, closed, only = null, meanings = new Map(), layers = [] }: Undoable): Plan {
+  const { kernel } = ctx;
+  const landedNs = kernel.stat(AT_FDCWD, joinBytes(commitDir(ctx.stateDir, id), JOURNAL)).mtimeNs;
+  const refill = refillOf(journal, journal.header.roots.map(undoRoot(journal.header.roots)));
+  const rooms = openRooms(kernel, refill.roots);
+  try {
+    let later: LaterWork | null = null;
+    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], steps: journal.steps, drafts: [] };
+    for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
+      const step = journal.steps[index] as Step;
+      if (!journal.refused.has(index) && only?.has(absolute(rooms.roots, step.host)) !== false) planStep(undoing, step);
+    }
+    return planFrom(id, journal, undoing);
+  } finally {
+    closeRooms(rooms);
+  }
+}
+
+/**
+ * The commit's vault stands where a commit has the layer: new objects come out
+ * of it. The vault's own place is the `commits` directory around it.
+ */
+function undoRoot(roots: readonly Root[]): (root: Root, index: number) => Root {
+  return (root, index) => {
+    if (root.role === 'host') return root;
+    const vault = roots[index - (index % 3) + 2] as Root;
+    return root.role === 'layer' ? { ...root, dir: vault.dir } : { ...root, dir: parentOf(vault.dir) };
+  };
+}
+
+function planStep(undoing: Undoing, step: Step): void {
+  const { closed } = undoing;
+  const { roots } = undoing.rooms;
+  const path = absolute(roots, step.host);
+  if (closed !== null && isOfLayer(roots, step)) return void undoing.refused.push(refused({ path }, 'failed', { text: closed }));
+  try {
+    const draft = step.kind === 'rename' ? unshift(undoing, step) : OPPOSITE[step.act](undoing, step);
+    if (typeof draft === 'string') undoing.refused.push(conflicted(path, draft));
+    else if (draft !== null) undoing.drafts.push(draft);
+  } catch (error) {
+    if (isMachineError(error)) throw error;
+    undoing.refused.push(refusalFor(path, error, 'deleted'));
+  }
+}
+
+type Planned = Draft | Refused['conflict'];
+type Opposite = (undoing: Undoing, step: Step) => Planned;
+
+const OPPOSITE: Readonly<Record<Step['act'], Opposite>> = {
+  place: unplace,
+  swap: unswap,
+  take: untake,
+  meta: unmeta,
+  write: unwrite,
+  drop: undrop,
+};
+
+function unplace(undoing: Undoing, step: Step): Planned {
+  const now = statPlace(undoing.rooms, step.host);
+  if (now === null) return null;
+  if (!isAsLanded(undoing, step, now)) return surprise({ ...step, old: step.fresh }, now);
+  if (step.link !== null) return unlink(undoing, step, now);
+  const covers = untouched(undoing, step, now);
+  return covers === null ? 'changed' : draft(undoing, step, { act: 'take', kind: 'delete', old: now, covers });
+}
+
+/** A git index is, as long as it says the same: `git status` writes it anew. */
+function isAsLanded({ rooms, meanings }: Undoing, { host, fresh }: Step, now: Stat): boolean {
+  return isIdent(now, fresh) || saysAsLanded({ rooms, meanings }, host);
+}
+
+function saysAsLanded({ rooms, meanings }: Pick<Undoing, 'rooms' | 'meanings'>, place: Place): boolean {
+  const meaning = meanings.get(absolute(rooms.roots, place));
+  return meaning !== undefined && readIndex(rooms, place)?.meaning === meaning;
+}
+
+/** The name goes, the file stays under its other one: there is nothing to keep. */
+function unlink(undoing: Undoing, step: Step, now: Stat | null): Planned {
+  if (goesWithTree(undoing, step)) return null;
+  return { ...draft(undoing, step, { act: 'take', kind: 'delete', old: now }), twin: twinOf(undoing, step, now) };
+}
+
+/** On a foreign filesystem it would be put aside beside itself, where the new directory that it landed in has to be as it was. */
+function goesWithTree({ rooms, steps }: Undoing, { host }: Step): boolean {
+  const tree = steps.some((step) => step.tree && step.host.root === host.root && host.path.startsWith(`${step.host.path}/`));
+  return tree && !isMovable(rooms, Math.floor(host.root / 3));
+}
+
+/** Undefined where the file has lost its other name. */
+function twinOf({ rooms }: Undoing, { link }: Step, now: Stat | null): Place | undefined {
+  return link !== null && statPlace(rooms, link)?.ino === now?.ino ? link : undefined;
+}
+
+/** The name that was taken away is made again, whatever else of the same undo is taken back in the file. */
+function relink(undoing: Undoing, step: Step, twin: Place): Planned {
+  const { rooms } = undoing;
+  const now = statPlace(rooms, twin);
+  const there = statPlace(rooms, step.host);
+  if (!(step.act === 'take' ? there === null : isIdent(there, step.fresh))) return surprise({ ...step, old: step.fresh }, there);
+  if (now === null || now.ino !== step.old?.ino) return surprise(step, now);
+  const written = undoing.drafts.find(({ act, host }) => act === 'write' && host.root === twin.root && host.path === twin.path);
+  const ident = written?.fresh ? { ...identOf(written.fresh), ino: now.ino } : identOf(now);
+  if (!isSameFile(ident, step.old)) return 'changed';
+  const inNew = statPlace(rooms, { root: step.host.root, path: splitPath(step.host.path).dir }) === null;
+  const link = { at: twin, ident, now: identOf(now), same: written === undefined, inNew };
+  const parts = step.act === 'take' ? ({ act: 'place', kind: 'add' } as const) : { act: step.act, kind: step.kind };
+  return { ...draft(undoing, step, { ...parts, old: there }), method: 'copy', link };
+}
+
+function isSameFile(a: Ident, b: Ident): boolean {
+  return a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs;
+}
+
+/** The git index of a directory that landed, if it was only written anew, and the directory that it was renamed in. */
+function renewedIn({ rooms, meanings }: Undoing, tree: Place): ReadonlySet<Bytes> {
+  const inside = ['index', '.git/index'] as readonly string[] as readonly Bytes[];
+  const index = inside.find((path) => saysAsLanded({ rooms, meanings }, below(tree, path)));
+  return new Set(index === undefined ? [] : [index, splitPath(index).dir]);
+}
+
+/** The host did something to it since the commit. */
+function isHosts({ landedNs, later }: Undoing, path: Bytes, stat: Stat): boolean {
+  return stat.ctimeNs > landedNs && !isOwnWork(later(), path, stat, fileTypeOf(stat) === 'dir');
+}
+
+/** All that a landed directory holds now; null when the host changed something in it. */
+function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
+  if (step.fresh?.fmt !== constants.S_IFDIR) return [];
+  const { rooms, landedNs } = undoing;
+  const top = absolute(rooms.roots, step.host);
+  let ours = false;
+  const renewed = renewedIn(undoing, step.host);
+  const isNew = (path: Bytes, stat: Stat): boolean => {
+    if (stat.ctimeNs <= landedNs) return false;
+    ours = true;
+    return !renewed.has(path) && isHosts(undoing, path === '' ? top : joinBytes(top, path), stat);
+  };
+  // Opening it up for the walk, where it has no permissions, makes its ctime new: the look comes first.
+  if (isNew('' as Bytes, now)) return null;
+  const covers: Covered[] = [];
+  const unlinked = new Set(undoing.drafts.filter(({ act, host }) => act === 'take' && host.root === step.host.root).map(({ host }) => host.path));
+  for (const { path, upper } of treeWalk(rooms, step.host, 'user')) {
+    if (path === '' || (unlinked.size > 0 && unlinked.has(below(step.host, path).path))) continue;
+    if (isNew(path, upper)) return null;
+    covers.push({ path, ident: identOf(upper) });
+  }
+  // In a directory that we changed since, the host may have deleted something without a trace.
+  return ours && covers.length !== step.inside ? null : covers;
+}
+
+function unswap(undoing: Undoing, step: Step): Planned {
+  if (step.twin !== null) return relink(undoing, step, step.twin);
+  const now = statPlace(undoing.rooms, step.host);
+  if (now === null || !isAsLanded(undoing, step, now)) return surprise({ ...step, old: step.fresh }, now);
+  const covers = untouched(undoing, step, now);
+  const kept = keptOf(undoing, step);
+  if (covers === null) return 'changed';
+  return { ...draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers, kept }), twin: twinOf(undoing, step, now) };
+}
+
+function untake(undoing: Undoing, step: Step): Planned {
+  const { rooms } = undoing;
+  if (step.twin !== null) return relink(undoing, step, step.twin);
+  // The host had deleted it itself: there is nothing to put back.
+  if (step.keep === null || statPlace(rooms, inVault(step.keep)) === null) return null;
+  if (statPlace(rooms, step.host) !== null) return 'created';
+  return draft(undoing, step, { act: 'place', kind: 'add', old: null, kept: keptOf(undoing, step) });
+}
+
+function unmeta(undoing: Undoing, step: Step): Planned {
+  const { rooms } = undoing;
+  const now = statPlace(rooms, step.host);
+  if (now === null || step.meta === null || !isIdent(now, step.old)) return surprise(step, now);
+  const spot = spotOf(rooms, step.host);
+  const { mode, uid, gid } = metaOf(rooms.kernel, spot, true);
+  const { fresh, old } = step.meta;
+  if (mode !== fresh.mode || uid !== fresh.uid || gid !== fresh.gid) return 'changed';
+  return { ...draft(undoing, step, { act: 'meta', kind: 'metadata', old: now }), metas: { old: fresh, fresh: old } };
+}
+
+function unwrite(undoing: Undoing, step: Step): Planned {
+  const now = statPlace(undoing.rooms, step.host);
+  const written = step.fresh === null || step.old === null ? null : { ...step.fresh, ino: step.old.ino };
+  if (now === null || step.meta === null || !isIdent(now, written)) return surprise(step, now);
+  const kept = keptOf(undoing, step);
+  const { fresh, old } = step.meta;
+  return { ...draft(undoing, step, { act: 'write', kind: 'modify', old: now, kept }), metas: { old: fresh, fresh: old } };
+}
+
+/** What was dropped goes back into its layer, unless the agent has put something else there. */
+function undrop(undoing: Undoing, step: Step): Planned {
+  const layer = undoing.refill.layers.get(Math.floor(step.host.root / 3));
+  if (step.spent === null || step.spent.keep === null || layer === undefined) return null;
+  const host: Place = { root: 3 * layer, path: step.spent.at.path };
+  if (statPlace(undoing.rooms, host) !== null) return 'created';
+  const place = inVault(step.spent.keep);
+  const stat = statPlace(undoing.rooms, place);
+  if (stat?.ino !== step.spent.ino) throw notKept();
+  return draft(undoing, { ...step, host }, { act: 'place', kind: 'add', old: null, kept: { place: { root: 3 * layer + 1, path: place.path }, stat } });
+}
+
+/** The renamed directory goes back to its old name, whatever is in it now. */
+function unshift(undoing: Undoing, step: Step): Planned {
+  const now = statPlace(undoing.rooms, step.host);
+  if (step.from === null || !isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
+  if (statPlace(undoing.rooms, step.from) !== null) return 'created';
+  const back = draft(undoing, { ...step, host: step.from }, { act: 'place', kind: 'rename', old: null });
+  return { ...back, source: step.host, fresh: now, method: 'move', layerEntry: 'shift' };
+}
+
+interface Kept {
+  readonly place: Place;
+  readonly stat: Stat;
+}
+
+/** The commit's vault is one root earlier than it was for the commit. */
+function inVault(keep: Place): Place {
+  return { root: keep.root - 1, path: keep.path };
+}
+
+function keptOf({ rooms }: Undoing, { keep, old }: Step): Kept {
+  const place = keep === null ? null : inVault(keep);
+  const stat = place === null ? null : statPlace(rooms, place);
+  if (place === null || stat === null || old === null || (stat.mode & constants.S_IFMT) !== old.fmt) {
+    throw notKept();
+  }
+  return { place, stat };
+}
+
+function notKept(): Error {
+  return Object.assign(new Error('what it replaced is no longer kept'), { code: 'ESTALE' });
+}
+
+interface Parts {
+  readonly act: Draft['act'];
+  readonly kind: ChangeKind;
+  readonly old: Stat | null;
+  readonly covers?: readonly Covered[];
+  readonly kept?: Kept;
+}
+
+function draft(undoing: Undoing, step: Step, { act, kind, old, covers = [], kept }: Parts): Draft {
+  const { rooms } = undoing;
+  const layer = Math.floor(step.host.root / 3);
+  const isTree = kept !== undefined && fileTypeOf(kept.stat) === 'dir';
+  return {
+    ...{ act, kind, layer, host: step.host, covers, group: 0, meta: [], composed: null, opaque: false, copiedUp: false, plain: false, origin: null },
+    type: kept === undefined ? step.type : fileTypeOf(kept.stat),
+    path: absolute(rooms.roots, step.host),
+    source: kept?.place ?? null,
+    method: act === 'write' || act === 'meta' ? 'copy' : 'move',
+    fresh: kept?.stat ?? null,
+    target: null,
+    old,
+    entries: isTree ? entriesOf(rooms, kept.place) : null,
+    layerEntry: act === 'place' || act === 'swap' ? 'moved' : 'stays',
+  };
+}
+
+function entriesOf(rooms: Rooms, tree: Place): Entry[] {
+  const entries: Entry[] = [];
+  for (const { path, upper, target } of treeWalk(rooms, tree, 'user')) {
+    if (path !== '') entries.push({ path, type: fileTypeOf(upper), stat: upper, target });
+  }
+  return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {
+  const { rooms, layers } = undoing;
+  const looking = { rooms, layers, isNew: ({ path, stat, place }: Naming) => isHosts(undoing, path, stat) && !saysAsLanded(undoing, place) };
+  const { drafts, refused: found } = keepDatabases(keepRepositories(undoing, looking), looking);
+  const hash = createHash('sha256').update(`undo ${id}\n`);
+  for (const step of journal.steps) hash.update(encodeStep(step), 'latin1');
+  return {
+    counts: countsOf(drafts.filter(({ host }) => rooms.roots[host.root]?.as === undefined)),
+    refused: found,
+    steps: inOrder(drafts),
+    copyBytes: 0,
+    roots: rooms.roots,
+    movable: Array.from({ length: rooms.roots.length / 3 }, (_none, layer) => isMovable(rooms, layer)),
+    emptied: [],
+    unmark: [],
+    keepSpecial: true,
+    note: null,
+    digest: `sha256:${hash.digest('hex')}`,
+    undoes: id,
+  };
+}
+
+/** Not where the base is gone, either: its steps are refused one by one. */
+function isMovable(rooms: Rooms, layer: number): boolean {
+  if (statPlace(rooms, { root: 3 * layer, path: '' as Bytes }) === null) return false;
+  const [host, vault] = [rootFd(rooms, 3 * layer), rootFd(rooms, 3 * layer + 1)];
+  const dev = (fd: number): bigint => rooms.kernel.stat(fd, '' as Bytes).dev;
+  return dev(host) === dev(vault) && canRename(rooms.kernel, vault, host);
+}

@@ -1,0 +1,68 @@
+import { constants } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import type { Bytes } from '../../../src/bytes.js';
+import { CLEAN, COPIED_UP } from '../../../src/changes/apply/cleaning.js';
+import { encodeStep } from '../../../src/changes/journal/step.js';
+import { oldPlace, StepTable, stepsWhere } from '../../../src/changes/journal/step-table.js';
+import type { Cleaning, Ident, Step } from '../../../src/changes/plan/step.js';
+
+const ident = (ino: bigint, overrides: Partial<Ident> = {}): Ident => ({ ino, fmt: constants.S_IFREG, size: 2 ** 40 + 7, mtimeNs: 1_700_000_000_123_456_789n, ...overrides });
+const at = (root: number, path: string) => ({ root, path: path as Bytes });
+
+function step(overrides: Partial<Step> = {}): Step {
+  const host = at(3, 'dir/file');
+  return {
+    ...{ act: 'swap', kind: 'modify', type: 'file', host, from: at(4, 'dir/file'), hold: at(4, 'dir/file'), keep: oldPlace(host) },
+    ...{ fresh: ident(2n ** 63n + 1n), old: ident(2n), tree: false, inside: 0, clean: CLEAN, covers: [], meta: null, spent: null, locked: null, link: null, twin: null, group: 0, stripped: [] },
+    ...overrides,
+  };
+}
+
+const origin: Cleaning = { whiteouts: [], modes: [], marks: [{ path: '' as Bytes, name: 'trusted.overlay.origin' as Bytes, value: Buffer.from([0, 0xfb, 255, 10]) }] };
+
+const ALL: readonly (readonly [string, Step])[] = [
+  ['a swap', step()],
+  ['a new file', step({ act: 'place', kind: 'add', hold: null, keep: null, old: null })],
+  ['a new symlink at the top', step({ act: 'place', kind: 'add', type: 'symlink', host: at(0, 'l'), from: at(1, 'l'), hold: null, keep: null, old: null, clean: null })],
+  ['a deletion', step({ act: 'take', kind: 'delete', from: null, fresh: null, clean: null })],
+  ['a copied-up file', step({ clean: COPIED_UP })],
+  ['a copied-up file of root mode', step({ clean: origin })],
+  ['one of a group', step({ group: 70_000 })],
+  ['times before 1970', step({ old: ident(3n, { mtimeNs: -5n, size: 0 }) })],
+  ['a staged copy', step({ from: at(5, 'new/12'), hold: at(5, 'new/12'), keep: at(5, 'new/12') })],
+  ['what is kept elsewhere', step({ act: 'take', from: null, fresh: null, hold: at(5, 'taken/3'), keep: at(5, 'taken/3') })],
+  ['a directory', step({ type: 'dir', tree: true, inside: 3 })],
+  ['another mark', step({ clean: { ...origin, marks: [{ path: '' as Bytes, name: 'security.capability' as Bytes, value: Buffer.from('x') }] } })],
+  ['a mode that is changed', step({ clean: { ...CLEAN, modes: [{ path: '' as Bytes, from: 0o4755, to: 0o755 }] }, stripped: ['setuid'] })],
+  ['a spent entry', step({ spent: { at: at(4, 'dir/file'), keep: null, ino: 9n } })],
+  ['modes that are lent', step({ locked: { fresh: 0o555, old: null } })],
+  ['what it covers', step({ act: 'take', kind: 'delete', type: 'dir', covers: [{ path: 'x' as Bytes, ident: ident(8n) }] })],
+  ['a link to a file of the host', step({ act: 'place', kind: 'add', link: at(3, 'other') })],
+  ['an undone link', step({ act: 'take', twin: at(3, 'other') })],
+  ['metadata', step({ act: 'meta', kind: 'metadata', meta: { old: { mode: 1, uid: 2, gid: 3, xattrs: [] }, fresh: { mode: 4, uid: 5, gid: 6, xattrs: [] } } })],
+];
+
+function tableOf(steps: readonly Step[]): StepTable {
+  const table = new StepTable(steps.length);
+  for (const one of steps) table.push(one);
+  return table;
+}
+
+describe('a table of steps', () => {
+  const table = tableOf(ALL.map(([, one]) => one));
+
+  test.each(ALL.map(([name, one], index) => [name, one, index] as const))('gives %s back as it was', (_name, one, index) => {
+    expect(encodeStep(table.at(index) as Step)).toBe(encodeStep(one));
+    expect(table.at(index)?.fresh).toEqual(one.fresh);
+  });
+  test('goes through them in order, and ends', () => {
+    expect([...table].map(encodeStep)).toEqual(ALL.map(([, one]) => encodeStep(one)));
+    expect(table.length).toBe(ALL.length);
+    expect(table.at(ALL.length)).toBeUndefined();
+  });
+  test('without some is a table too', () => {
+    const without = stepsWhere(table, ({ group }) => group === 0);
+    expect(without.length).toBe(ALL.length - 1);
+    expect([...without].map(encodeStep)).toEqual(ALL.filter(([, { group }]) => group === 0).map(([, one]) => encodeStep(one)));
+  });
+});

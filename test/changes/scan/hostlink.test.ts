@@ -1,0 +1,132 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { undoCommit } from '../../../src/changes/undo.js';
+import { at, changesIn, commit, contextFor, judgedIn, makeWorld, sh, type World } from '../world.js';
+import { native } from '../../../src/kernel/native.js';
+
+let world: World;
+beforeEach(() => {
+  world = makeWorld();
+});
+afterEach(() => world.remove());
+
+/** `ln base new`, as an overlay does it: the file comes up, and the new name is one of the copy. */
+const LINK = 'echo text >$H/base; cp -a $H/base $U/base; ln $U/base $U/new';
+
+function names(...paths: readonly string[]): readonly (readonly [inode: string, links: number])[] {
+  const seen = new Map<number, string>();
+  return paths.map((path) => {
+    const { ino, nlink } = statSync(join(world.host, path));
+    if (!seen.has(ino)) seen.set(ino, path);
+    return [seen.get(ino) ?? '', nlink];
+  });
+}
+
+test('a new name of a file of the base says so, and lands as a link to it (E57, E119)', () => {
+  sh(world, LINK);
+  expect(changesIn(world)).toMatchObject([{ path: at(world, 'new'), kind: 'add', link: { path: at(world, 'base'), same: true } }]);
+
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [], counts: { add: 1 } });
+
+  expect(names('base', 'new')).toEqual([['base', 2], ['base', 2]]);
+  expect(changesIn(world)).toEqual([]);
+  expect(sh(world, 'ls $U')).toBe('base\n');
+});
+test('so do several, in a new directory, beside a file of its own, and over another file', () => {
+  sh(world, `${LINK}; echo other >$H/over; ln $U/base $U/over; mkdir $U/d; ln $U/base $U/d/in; echo own >$U/d/own`);
+
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [], counts: { add: 4, modify: 1 } });
+
+  expect(names('base', 'new', 'over', 'd/in')).toEqual([['base', 4], ['base', 4], ['base', 4], ['base', 4]]);
+  expect(sh(world, 'cat $H/d/own; ls $U')).toBe('own\nbase\n');
+  expect(changesIn(world)).toEqual([]);
+});
+test('over a file that is alike: only the link is the change, and an undo makes two files of them again', () => {
+  const pair = (name: string): string => `echo text >$H/${name}a; echo text >$H/${name}b; cp -a $H/${name}a $U/${name}a; ln $U/${name}a $U/${name}b`;
+  sh(world, `${pair('x')}; ${pair('linked')}; ln -f $H/linkeda $H/linkedb; ${pair('more')}; ln $H/moreb $H/morec; touch -d 2001-01-01 $H/xb`);
+  expect(changesIn(world)).toMatchObject([{ path: at(world, 'xb'), kind: 'modify', content: false, link: { path: at(world, 'xa'), same: true } }]);
+
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [], counts: { modify: 1 } });
+  expect(names('xa', 'xb')).toEqual([['xa', 2], ['xa', 2]]);
+  expect(changesIn(world)).toEqual([]);
+
+  expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+  expect(names('xa', 'xb')).toEqual([['xa', 1], ['xb', 1]]);
+  expect(sh(world, 'cat $H/xb; stat -c %Y $H/xb')).toBe('text\n978307200\n');
+});
+test.each([
+  ['its content', 'echo more >>$U/new'],
+  ['its mode', 'chmod 600 $U/new'],
+  ['the content of a file with more names on the host', 'ln $H/base $H/second; echo more >>$U/new'],
+])('one whose file changed too lands with that change: %s', (_what, change) => {
+  sh(world, `${LINK}; ${change}`);
+
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+
+  const [base, fresh] = names('base', 'new');
+  expect(fresh).toEqual(base);
+  expect(sh(world, 'cmp $U/../upper/new $H/new 2>/dev/null || cat $H/new')).toContain('text');
+  expect(changesIn(world)).toEqual([]);
+});
+test('of a file that the host changed meanwhile is a conflict; the agent\'s version can land as a file of its own', () => {
+  sh(world, 'echo text >$H/base; sleep 0.02');
+  const t0 = BigInt(Date.now()) * 1_000_000n;
+  const own = { ...world, ctx: contextFor(world, native, t0) };
+  sh(world, 'cp -a $H/base $U/base; ln $U/base $U/new; echo host >$H/base');
+
+  expect(judgedIn(own).map(({ path, conflict }) => [path, conflict])).toEqual([[at(world, 'base'), 'uncaptured'], [at(world, 'new'), 'uncaptured']]);
+  expect(commit(own)).toMatchObject({ state: 'nothing', refused: [{ why: 'conflict' }, { why: 'conflict' }] });
+  expect(commit(own, { only: ['new'], take: new Map([[at(world, 'new'), 'sandbox']]) })).toMatchObject({ state: 'landed', refused: [] });
+  expect(sh(world, 'cat $H/base $H/new')).toBe('host\ntext\n');
+  expect(names('base', 'new')).toEqual([['base', 1], ['new', 1]]);
+});
+test('of a file that changes between plan and landing is refused, and stays in the layer', () => {
+  sh(world, LINK);
+
+  const result = commit(world, {}, { onStaged: () => void sh(world, 'echo late >$H/base') });
+
+  expect(result).toMatchObject({ state: 'nothing', refused: [{ path: at(world, 'new'), conflict: 'changed' }] });
+  expect(sh(world, 'cat $H/base $U/new; ls $H; stat -c %h $H/base')).toBe('late\ntext\nbase\n1\n');
+});
+test('alone, while its changed file stays, is a copy', () => {
+  sh(world, `${LINK}; echo more >>$U/new`);
+
+  expect(commit(world, { only: ['new'] })).toMatchObject({ state: 'landed', refused: [] });
+
+  expect(names('base', 'new')).toEqual([['base', 1], ['new', 1]]);
+  expect(sh(world, 'cat $H/new $H/base')).toBe('text\nmore\ntext\n');
+  expect(changesIn(world).map(({ path }) => path)).toEqual([at(world, 'base')]);
+});
+test('from a sandbox that runs is a link too (I18)', () => {
+  sh(world, LINK);
+
+  expect(commit(world, { live: true })).toMatchObject({ state: 'landed', refused: [] });
+
+  expect(names('base', 'new')).toEqual([['base', 2], ['base', 2]]);
+  expect(changesIn(world)).toEqual([]);
+});
+test('an undo takes the name away and leaves no other, and an undo of that makes it again', () => {
+  sh(world, `${LINK}; ln $H/base $H/second; echo more >>$U/new; mkdir $U/d; ln $U/base $U/d/in`);
+  commit(world);
+  expect(names('base', 'second', 'new')).toEqual([['base', 4], ['base', 4], ['base', 4]]);
+
+  const undone = undoCommit(world.ctx, null);
+  expect(undone).toMatchObject({ state: 'landed', refused: [] });
+  expect(sh(world, 'ls $H; cat $H/second')).toBe('base\nsecond\ntext\n');
+
+  expect(undoCommit(world.ctx, undone.id)).toMatchObject({ state: 'landed', refused: [] });
+  expect(sh(world, 'cat $H/second $H/new')).toBe('text\nmore\ntext\nmore\n');
+  expect(names('base', 'new')[1]?.[0]).toBe('base');
+});
+test('an undo whose file lost its other name keeps the content', () => {
+  sh(world, LINK);
+  commit(world);
+  sh(world, 'rm $H/base');
+
+  const undone = undoCommit(world.ctx, null);
+  expect(undone).toMatchObject({ state: 'landed', refused: [] });
+  expect(sh(world, 'ls $H')).toBe('');
+  undoCommit(world.ctx, undone.id);
+  expect(sh(world, 'cat $H/new')).toBe('text\n');
+});
