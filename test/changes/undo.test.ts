@@ -51,6 +51,16 @@ describe('an undo', () => {
     });
     expect(sh(world, 'cat $H/a $H/b $H/c $H/n/n $H/n/more; ls $H')).toBe('A\nedited\nb\nback\nn\nmore\na\nb\nc\nn\n');
   });
+  test('leaves a mode and attributes that the host gave a landed file since', () => {
+    sh(world, 'for f in a b c d e; do echo old >$H/$f; done; ln $H/b $H/b2; for f in a b c d; do cp -p $H/$f $U/$f; echo new >$U/$f; done; cp -p $H/e $U/e; chmod 755 $U/e');
+    commit(world);
+    sh(world, 'sleep 0.02; chmod 600 $H/a $H/b; setfattr -n user.x -v 1 $H/c; setfattr -n user.x -v 1 $H/e; chmod 600 $H/d; chmod 644 $H/d');
+
+    const { refused } = undoCommit(world.ctx, null);
+
+    expect(refused.map(({ path, conflict }) => [path.slice(world.host.length), conflict]).sort()).toEqual([['/a', 'changed'], ['/b', 'changed'], ['/c', 'changed'], ['/e', 'changed']]);
+    expect(sh(world, 'cd $H; cat a b c d e; stat -c %a a b c d e; getfattr --only-values -n user.x c e')).toBe('new\nnew\nnew\nold\nold\n600\n600\n644\n644\n755\n11');
+  });
   test('takes the newest commit that is not undone, and refuses what can\'t be', () => {
     sh(world, 'echo 1 >$U/one');
     const one = commit(world);

@@ -6,7 +6,6 @@ import { AT_FDCWD, type Stat } from '../../kernel/kernel.js';
 import type { ChangeKind } from '../change.js';
 import { treeWalk } from '../apply/cleaning.js';
 import type { Draft, Entry, Plan } from '../plan/draft.js';
-import { metaOf } from '../apply/duplicate.js';
 import { canRename } from '../plan/facts.js';
 import { conflicted, isMachineError, refusalFor } from '../apply/failure.js';
 import { readIndex, type Meanings } from '../capture/epoch.js';
@@ -19,12 +18,13 @@ import { countsOf } from '../plan.js';
 import { isOfLayer, refillOf, type Refill } from '../apply/refill.js';
 import { refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
-import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from '../apply/rooms.js';
+import { closeRooms, openRooms, rootFd, statPlace, type Rooms } from '../apply/rooms.js';
 import { inOrder } from '../plan/sequence.js';
 import type { StoreContext } from '../store-context.js';
 import { keepDatabases } from '../database/undo.js';
 import { keepRepositories, type Layered } from '../git/undo.js';
 import { isOwnWork, laterWork, type LaterWork } from './later.js';
+import { isSameMeta, metaAt } from './meta.js';
 import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step } from '../plan/step.js';
 import { commitDir } from '../vault/vault.js';
 
@@ -213,8 +213,14 @@ function unswap(undoing: Undoing, step: Step): Planned {
   if (now === null || !isAsLanded(undoing, step, now)) return surprise({ ...step, old: step.fresh }, now);
   const covers = untouched(undoing, step, now);
   const kept = keptOf(undoing, step);
-  if (covers === null) return 'changed';
+  if (covers === null || wouldReset(undoing, step, now, kept)) return 'changed';
   return { ...draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers, kept }), twin: twinOf(undoing, step, now) };
+}
+
+/** The host gave it another mode, owner or attribute since the commit, which the undo would take back. */
+function wouldReset(undoing: Undoing, { host }: Step, now: Stat, { place, stat }: Kept): boolean {
+  const { rooms } = undoing;
+  return fileTypeOf(now) === 'file' && fileTypeOf(stat) === 'file' && isHosts(undoing, absolute(rooms.roots, host), now) && !isSameMeta(metaAt(rooms, host), metaAt(rooms, place));
 }
 
 function untake(undoing: Undoing, step: Step): Planned {
@@ -230,10 +236,8 @@ function unmeta(undoing: Undoing, step: Step): Planned {
   const { rooms } = undoing;
   const now = statPlace(rooms, step.host);
   if (now === null || step.meta === null || !isIdent(now, step.old)) return surprise(step, now);
-  const spot = spotOf(rooms, step.host);
-  const { mode, uid, gid } = metaOf(rooms.kernel, spot, true);
   const { fresh, old } = step.meta;
-  if (mode !== fresh.mode || uid !== fresh.uid || gid !== fresh.gid) return 'changed';
+  if (!isSameMeta(metaAt(rooms, step.host), fresh)) return 'changed';
   return { ...draft(undoing, step, { act: 'meta', kind: 'metadata', old: now }), metas: { old: fresh, fresh: old } };
 }
 
@@ -243,6 +247,7 @@ function unwrite(undoing: Undoing, step: Step): Planned {
   if (now === null || step.meta === null || !isIdent(now, written)) return surprise(step, now);
   const kept = keptOf(undoing, step);
   const { fresh, old } = step.meta;
+  if (!isSameMeta(metaAt(undoing.rooms, step.host), fresh)) return 'changed';
   return { ...draft(undoing, step, { act: 'write', kind: 'modify', old: now, kept }), metas: { old: fresh, fresh: old } };
 }
 

@@ -1,0 +1,20 @@
+import { metaOf } from '../apply/duplicate.js';
+import { spotOf, type Rooms } from '../apply/rooms.js';
+import type { Meta, Place } from '../plan/step.js';
+
+export function metaAt(rooms: Rooms, place: Place): Meta {
+  return metaOf(rooms.kernel, spotOf(rooms, place), true);
+}
+
+/**
+ * Who made a file private since the commit must not find it as open as before. What a swap
+ * landed is not on record: where the agent changed the mode as well, it differs from the
+ * kept one, and any change of the host's counts.
+ */
+export function isSameMeta(a: Meta, b: Meta): boolean {
+  return a.mode === b.mode && a.uid === b.uid && a.gid === b.gid && attributes(a) === attributes(b);
+}
+
+function attributes({ xattrs }: Meta): string {
+  return xattrs.map(({ name, value }) => `${name}=${value.toString('hex')}`).sort().join();
+}
