@@ -58,9 +58,10 @@ export function newerNode(): Agent | null {
   return install({ need: 'newer-node', name: `node-linux-${process.arch}`, version, program: `node_modules/node-linux-${process.arch}/bin/node` });
 }
 
-/** Where agents are installed; removed when all tests have run, see agents-end.ts. */
+/** Where the agents of this run are installed; removed when all its tests have run, see agents-end.ts. */
 export function agentsDir(): string {
-  return join(tmpdir(), `agentfw-test-agents-${process.getuid?.() ?? 0}`);
+  const run = process.env['AGENTFW_TEST_RUN'] ?? 'kept';
+  return join(tmpdir(), `agentfw-test-agents-${process.getuid?.() ?? 0}-${run}`);
 }
 
 /** null when it can't be had; the reason then goes to `needs`. */
