@@ -43,6 +43,8 @@ interface Search {
   readonly real: Map<Bytes, Bytes | null>;
   /** what is in directories: many rules with wildcards look into the same ones */
   readonly lists: Map<Bytes, readonly Bytes[]>;
+  /** the same, folded */
+  readonly folded: Map<Bytes, ReadonlySet<string>>;
   readonly leaks: { path: Bytes; why: string }[];
   readonly trees: readonly Bytes[];
 }
@@ -57,7 +59,7 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
   const rules = engine.rules(['files.hide']);
   const patterns = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
   const trees = topmost([fromText(policy.home), ...(policy.homes ?? []).map(fromText), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
-  const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), lists: new Map(), leaks: [], trees };
+  const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), lists: new Map(), folded: new Map(), leaks: [], trees };
   lookUp(search, patterns.flatMap(([pattern, rule]) => soughtIn(search, pattern, rule)));
   const deep = patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule));
   const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
@@ -92,12 +94,11 @@ function findDeep(search: Search, deep: readonly (readonly [PathPattern, Compile
 /** Literal paths, and those with wildcards in single names, looked up on disk: each directory is read once for all patterns. */
 function lookUp(search: Search, patterns: readonly Sought[]): void {
   const byDir = new Map<Bytes, Sought[]>();
-  const listed = new Map<Bytes, ReadonlySet<string>>();
   for (const one of patterns) {
     const some = byDir.get(one.base);
     if (one.parts.length > 0 && some !== undefined) some.push(one);
     else if (one.parts.length > 0) byDir.set(one.base, [one]);
-    else found(search, one, existsIn(search, listed, one.base));
+    else found(search, one, statIn(search, one.base) !== null);
   }
   for (const [dir, some] of byDir) {
     const names = nameMatcher(some.map((one) => [{ text: '', base: '/', glob: `**/${one.parts[0] ?? ''}`, tree: false }, one]));
@@ -114,13 +115,13 @@ interface Sought {
 }
 
 /** None where the directory to look in isn't there: most rules are about programs that are not used here. */
-function soughtIn({ real }: Search, { base: text, glob }: PathPattern, rule: CompiledRule): Sought[] {
+function soughtIn(search: Search, { base: text, glob }: PathPattern, rule: CompiledRule): Sought[] {
   const base = fromText(text);
-  const above = base === '/' ? base : realDir(real, parentOf(base));
+  const above = base === '/' ? base : realDir(search, parentOf(base));
   if (above === null) return [];
   const path = base === '/' ? base : joinBytes(above, nameOf(base));
   if (glob === '') return [{ base: path, parts: NO_PARTS, rule }];
-  if (realDir(real, path) === null) return [];
+  if (realDir(search, path) === null) return [];
   const parts = glob.split('/');
   return parts.includes('**') ? [] : [{ base: path, parts, rule }];
 }
@@ -134,23 +135,23 @@ function found(search: Search, { base: path, rule }: Sought, exists: boolean): v
 }
 
 /** By its directory's list, as many rules name the same ones; a directory that can't be listed may still be entered. */
-function existsIn(search: Search, listed: Map<Bytes, ReadonlySet<string>>, path: Bytes): boolean {
+function statIn(search: Search, path: Bytes): BigIntStats | null {
   const dir = parentOf(path);
-  const known = listed.get(dir) ?? new Set(listOf(search, dir).map(fold));
-  listed.set(dir, known);
-  return (known.size === 0 || known.has(fold(nameOf(path)))) && statOf(path) !== null;
+  const known = search.folded.get(dir) ?? new Set(listOf(search, dir).map(fold));
+  search.folded.set(dir, known);
+  return known.size === 0 || known.has(fold(nameOf(path))) ? statOf(path) : null;
 }
 
 /** Where a directory really lies, from what is known of the one above: each look of the kernel's own goes from the root down. */
-function realDir(real: Map<Bytes, Bytes | null>, dir: Bytes): Bytes | null {
+function realDir(search: Search, dir: Bytes): Bytes | null {
   if (dir === '/') return dir;
-  const known = real.get(dir);
+  const known = search.real.get(dir);
   if (known !== undefined) return known;
-  const above = realDir(real, parentOf(dir));
+  const above = realDir(search, parentOf(dir));
   const path = above === null ? null : joinBytes(above, nameOf(dir));
-  const stat = path === null ? null : statOf(path);
+  const stat = path === null ? null : statIn(search, path);
   const found = path === null || stat === null ? null : stat.isSymbolicLink() ? realPath(path) : path;
-  real.set(dir, found);
+  search.real.set(dir, found);
   return found;
 }
 

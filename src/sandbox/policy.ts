@@ -6,6 +6,7 @@ import { hostFacts, readMountinfo } from '../kernel/facts.js';
 import { compilePolicy, literalPattern, policyRequest, resolveHides, type CompiledPolicy, type PolicyFlags, type ResolvedHides } from '../policy/index.js';
 import { isRemote } from '../view/fstypes.js';
 import { parseMountinfo } from '../view/mountinfo.js';
+import type { Hidden } from '../view/plan.js';
 import { grantsOf, type Grants } from './grants.js';
 import { openCredentials } from './open-credentials.js';
 import { socketsFor, type HostSockets } from './sockets.js';
@@ -69,11 +70,11 @@ export function literalPath(path: Bytes, flag: string): string {
 }
 
 /** The places of what is to be hidden for one run; a link given on the command line hides what it leads to. */
-export function hiddenFor({ policy, hides }: RunPolicy): { readonly path: Bytes; readonly rule: string }[] {
+export function hiddenFor({ policy, hides }: RunPolicy): Hidden[] {
   const named = new Set(policy.rules.filter(({ list, origin }) => list === 'files.hide' && origin.layer === 'command line').map(({ id }) => id));
   return hides.hides.flatMap(({ path, rule, kind }) => {
     const target = kind === 'symlink' && named.has(rule) ? hostFacts.realpath(path) : null;
-    return [{ path, rule }, ...(target === null ? [] : [{ path: target, rule }])];
+    return [{ path, rule, absent: kind === 'absent' }, ...(target === null ? [] : [{ path: target, rule }])];
   });
 }
 

@@ -58,7 +58,7 @@ export function hiddenPaths(table: MountTable, facts: HostFacts, asked: readonly
     const parent = hidden.path === '/' ? hidden.path : realOf(parentOf(hidden.path));
     if (parent === null) continue;
     for (const path of hidden.path === '/' ? aliasesOf(table, parent) : places(parent, nameOf(hidden.path))) {
-      if (!found.has(path)) found.set(path, { ...hidden, path });
+      if (!found.has(path)) found.set(path, { ...hidden, path, absent: hidden.absent === true && path === hidden.path });
     }
   }
   const isBelow = (path: Bytes): boolean => {

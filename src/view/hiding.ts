@@ -50,8 +50,8 @@ export function replaceDecision(draft: Draft, path: Bytes, decision: Decided['de
 }
 
 /** Absent where a layer can say so, else covered. */
-function hideOne(draft: Draft, { path, rule, standIn, holdsStore }: Hidden & { readonly holdsStore: boolean }, known: Known): void {
-  const exists = draft.facts.lstat(path) !== null;
+function hideOne(draft: Draft, { path, rule, standIn, absent, holdsStore }: Hidden & { readonly holdsStore: boolean }, known: Known): void {
+  const exists = absent !== true && draft.facts.lstat(path) !== null;
   // The store has a cover of its own, which needs its place.
   const base = holdsStore ? null : layerThatHides(draft, path, known);
   if (standIn !== undefined && exists) {

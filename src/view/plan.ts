@@ -71,6 +71,8 @@ export interface Hidden {
   readonly rule: string;
   /** a file of the host that is shown, read-only, in its place */
   readonly standIn?: Bytes;
+  /** it was looked for a moment ago, and isn't there */
+  readonly absent?: boolean;
 }
 
 /** A file or directory of the host that has to be copied so that it belongs to the user. */
