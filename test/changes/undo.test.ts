@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listCommits, pruneCommits } from '../../src/changes/vault/commits.js';
 import { keepOf } from '../../src/changes/vault/keep.js';
 import { undoCommit } from '../../src/changes/undo.js';
+import { needs } from '../helpers/needs.js';
 import { look } from '../crash/look.js';
 import { build, planFor, SCENES } from '../crash/scene.js';
 import { applyPlan } from '../../src/changes/apply.js';
@@ -51,7 +52,7 @@ describe('an undo', () => {
     });
     expect(sh(world, 'cat $H/a $H/b $H/c $H/n/n $H/n/more; ls $H')).toBe('A\nedited\nb\nback\nn\nmore\na\nb\nc\nn\n');
   });
-  test('leaves a mode and attributes that the host gave a landed file since', () => {
+  needs('attr').test('leaves a mode and attributes that the host gave a landed file since', () => {
     sh(world, 'for f in a b c d e; do echo old >$H/$f; done; ln $H/b $H/b2; for f in a b c d; do cp -p $H/$f $U/$f; echo new >$U/$f; done; cp -p $H/e $U/e; chmod 755 $U/e');
     commit(world);
     sh(world, 'sleep 0.02; chmod 600 $H/a $H/b; setfattr -n user.x -v 1 $H/c; setfattr -n user.x -v 1 $H/e; chmod 600 $H/d; chmod 644 $H/d');
