@@ -149,7 +149,8 @@ function realDir(search: Search, dir: Bytes): Bytes | null {
   if (known !== undefined) return known;
   const above = realDir(search, parentOf(dir));
   const path = above === null ? null : joinBytes(above, nameOf(dir));
-  const stat = path === null ? null : statIn(search, path);
+  // By itself, not by the list above it: an automount that nobody entered yet is in none.
+  const stat = path === null ? null : statOf(path);
   const found = path === null || stat === null ? null : stat.isSymbolicLink() ? realPath(path) : path;
   search.real.set(dir, found);
   return found;
