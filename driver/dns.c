@@ -201,6 +201,14 @@ size_t dns_truncate(const struct dns_query *query, uint8_t *reply, size_t len)
 	return HEADER + (size_t)query->question_len;
 }
 
+bool dns_is_reverse(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len >= sizeof(".arpa") - 1 &&
+	       !strcmp(name + len - (sizeof(".arpa") - 1), ".arpa");
+}
+
 bool dns_reverse4(const char *name, uint8_t address[4])
 {
 	unsigned int b[4];

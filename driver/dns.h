@@ -65,6 +65,9 @@ size_t dns_reply_foreign(const struct dns_query *query, const uint8_t *reply,
 /* Cuts a reply to what a UDP client takes: header, question, TC bit. */
 size_t dns_truncate(const struct dns_query *query, uint8_t *reply, size_t len);
 
+/* Below .arpa: an address written backwards. */
+bool dns_is_reverse(const char *name);
+
 /* 198.19.x.y from "y.x.19.198.in-addr.arpa", whatever address it is of. */
 bool dns_reverse4(const char *name, uint8_t address[4]);
 

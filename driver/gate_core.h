@@ -4,6 +4,7 @@
 #include "dns.h"
 #include "gate_json.h"
 #include "gate_names.h"
+#include "http_answer.h"
 #include "http_body.h"
 #include "netd.h"
 
@@ -130,6 +131,7 @@ struct conn {
 	bool in_line;		/* no request yet, in its first line */
 	struct http_line line;
 	enum { UPGRADE_NONE, UPGRADE_ASKED, UPGRADE_DONE } upgrade;
+	struct http_answer answer;
 	struct http_body body;
 	struct http_head *said;	/* first and judged; NULL: by its name */
 	char *methods;		/* " GET HEAD ": of those after it */

@@ -62,7 +62,10 @@ bool dns_answer_known(struct core *g, const struct dns_pending *p)
 	}
 }
 
-/* The reverse of our own addresses; nobody else's is known. */
+/*
+ * The reverse of our own addresses; nobody else's is known. Of a name that is
+ * no reverse one there is no such data, which is not to say that it is no name.
+ */
 void dns_answer_ptr(struct core *g, const struct dns_pending *p)
 {
 	struct in6_addr mapped = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
@@ -73,7 +76,8 @@ void dns_answer_ptr(struct core *g, const struct dns_pending *p)
 	if (dns_reverse4(p->query.name, mapped.s6_addr + 12))
 		name = names_of(&g->names, &mapped, &fake);
 	if (!name) {
-		dns_answer_code(g, p, DNS_NXDOMAIN);
+		dns_answer_code(g, p, dns_is_reverse(p->query.name)
+					      ? DNS_NXDOMAIN : DNS_NOERROR);
 		return;
 	}
 	dns_send(g, p, reply, dns_reply_ptr(&p->query, name, TTL, reply));

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "dns.h"
 #include "gate_json.h"
+#include "http_answer.h"
 #include "http_body.h"
 #include "tls.h"
 
@@ -148,6 +149,22 @@ static void fuzz_body(uint8_t *data, size_t len)
 	must(at == all && parts.state == whole.state, "body cut");
 }
 
+/* The same verdict, however it comes. */
+static void fuzz_answer(uint8_t *data, size_t len)
+{
+	struct http_answer whole = { 0 }, parts = { 0 };
+	enum answer all = http_answer(&whole, (char *)data, len);
+	enum answer said = ANSWER_MORE;
+
+	for (size_t at = 0, n; at < len && said == ANSWER_MORE; at += n) {
+		n = 1 + chance((uint32_t)(len - at));
+		said = http_answer(&parts, (char *)data + at, n);
+	}
+	must(said == all && parts.seen == whole.seen, "answer cut");
+	must(all != ANSWER_SWITCHES || memmem(data, len, "HTTP/1.1 101", 12),
+	     "answer");
+}
+
 static void fuzz_json(uint8_t *data, size_t len)
 {
 	struct gj_object o;
@@ -189,6 +206,8 @@ static const char reverse[] =
 	"\x01" "1\x01" "0\x02" "19\x03" "198\x07in-addr\x04" "arpa\x00"
 	"\x00\x0c\x00\x01";
 static const char chunks[] = "5;a=b\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\nX: y\r\n\r\nGE";
+static const char answers[] = "HTTP/1.1 100 Continue\r\nA: b\r\n\r\nHTTP/1.1 103\r\n\r\n"
+	"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 static const char get[] =
 	"GET http://a.test:80/x HTTP/1.1\r\nHost: a.test:80\r\n"
 	"Accept: application/json\r\n\r\nbody";
@@ -210,6 +229,7 @@ static const struct target targets[] = {
 	{ "tls", fuzz_tls, hello, sizeof(hello) - 1 },
 	{ "http", fuzz_http, get, sizeof(get) - 1 },
 	{ "body", fuzz_body, chunks, sizeof(chunks) - 1 },
+	{ "answer", fuzz_answer, answers, sizeof(answers) - 1 },
 	{ "json", fuzz_json, verdict, sizeof(verdict) - 1 },
 };
 
@@ -296,6 +316,7 @@ static void check_seeds(void)
 	struct tls_hello h;
 	struct http_head r;
 	struct http_body b;
+	struct http_answer a = { 0 };
 	struct dns_query q;
 	struct gj_object o;
 	char text[sizeof(verdict)];
@@ -309,6 +330,8 @@ static void check_seeds(void)
 	body_begin(&b, &(struct http_head){ .chunked = true });
 	must(body_take(&b, chunks, sizeof(chunks) - 1) == sizeof(chunks) - 3 &&
 		     b.state == BODY_END, "the body seed");
+	must(http_answer(&a, answers, sizeof(answers) - 1) == ANSWER_SWITCHES,
+	     "the answer seed");
 	must(dns_parse((const uint8_t *)query, sizeof(query) - 1, &q) ==
 		     DNS_OK && q.udp_size == 1232, "the DNS seed");
 	must(dns_parse((const uint8_t *)reverse, sizeof(reverse) - 1, &q) ==

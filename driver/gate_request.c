@@ -198,14 +198,15 @@ bool request_waits(const struct conn *c)
 	return c->upgrade == UPGRADE_ASKED && c->body.state == BODY_END;
 }
 
-/* The first bytes of the answer to a request that wanted to switch. */
+/* What is answered to a request that wanted to switch, piece by piece. */
 int request_answered(struct core *g, struct conn *c, const char *data,
 		     size_t len)
 {
-	static const char switching[] = "HTTP/1.1 101";
-	bool yes = len >= sizeof(switching) - 1 &&
-		   !memcmp(data, switching, sizeof(switching) - 1);
+	enum answer said = http_answer(&c->answer, data, len);
+	bool yes = said == ANSWER_SWITCHES;
 
+	if (said == ANSWER_MORE)
+		return 0;
 	c->upgrade = yes ? UPGRADE_DONE : UPGRADE_NONE;
 	c->guard = !yes;
 	if (!c->queued) {	/* what the client said meanwhile goes on */

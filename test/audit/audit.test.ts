@@ -89,9 +89,9 @@ describe('the chain', () => {
     expect(verify()).toMatchObject({ ok: false, index });
   });
 
-  test('truncation by bytes is found', () => {
+  test.each([1, 10])('truncation by bytes is found, were it the last line end alone (%i)', (bytes) => {
     written(3);
-    truncateSync(join(dir, 'audit.jsonl'), statSync(join(dir, 'audit.jsonl')).size - 10);
+    truncateSync(join(dir, 'audit.jsonl'), statSync(join(dir, 'audit.jsonl')).size - bytes);
 
     expect(verify()).toMatchObject({ ok: false, index: 3, why: 'it is cut short' });
   });

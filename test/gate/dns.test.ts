@@ -52,6 +52,19 @@ for t in (1,1,28,65,16,16): ask(t)`;
     expect(names.filter((name) => name === 'ok.test').length).toBeGreaterThanOrEqual(2);
   });
 
+  test('of reverse names only those of the own addresses are known; of others there is no such data, which denies no name', async () => {
+    const code = `
+import socket,struct
+def ask(name):
+  wire=b"".join(bytes([len(one)])+one.encode() for one in name.split("."))
+  s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(60); s.connect(("8.8.8.8",53))
+  s.send(struct.pack(">HHHHHH",7,0x100,1,0,0,0)+wire+b"\\0"+struct.pack(">HH",12,1)); r=s.recv(600); print(name, r[3]&15, r[7])
+for name in ("8.8.8.8.in-addr.arpa","1.0.ip6.arpa","ok.test","b._dns-sd._udp.ok.test"): ask(name)`;
+    const { out } = await behindGate(['/usr/bin/python3', '-c', code], {});
+
+    expect(out).toBe('8.8.8.8.in-addr.arpa 3 0\n1.0.ip6.arpa 3 0\nok.test 0 0\nb._dns-sd._udp.ok.test 0 0\n');
+  });
+
   test('the reverse of a fake address is its name', async () => {
     const { out } = await behindGate(sh('getent hosts ok.test | cut -d" " -f1 | xargs getent hosts'), {});
 

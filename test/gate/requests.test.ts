@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { serveOnLoopback } from '../helpers/loopback.js';
 import { helpers, python } from '../helpers/sandbox.js';
 import { startUpstream, type Upstream } from '../helpers/upstream.js';
-import { behindGate, buildHarness, type Answers } from './harness.js';
+import { behindGate, buildHarness, listen, type Answers } from './harness.js';
 
 /** By hand, so that the sanitizers see it too. */
 const SCRIPT = readFileSync(join(helpers, 'http-requests.py'), 'utf8');
@@ -38,6 +38,38 @@ describe('plain HTTP, request by request', () => {
     expect(up.seen.slice(before).filter((line) => line.includes('smuggled'))).toEqual([]);
     expect(messages.filter((message) => message.t === 'first' && message.spoke === 'bad').length).toBeGreaterThan(0);
     expect(messages.filter(({ t }) => t === 'close')).toHaveLength(messages.filter(({ t }) => t === 'conn').length);
+  });
+
+  test.each([
+    ['switches, with answers before it', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\n', 'echo'],
+    ['switches', 'HTTP/1.1 101\r\n\r\n', 'echo'],
+    ['does not, with answers before it', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX: HTTP/1.1 101 \r\nContent-Length: 0\r\n\r\n', 'cut'],
+    ['answers with a head that ends otherwise', 'HTTP/1.1 100 Continue\n\nHTTP/1.1 101 Switching Protocols\r\n\r\n', 'cut'],
+    ['answers by another number', 'HTTP/1.1 1010 What\r\n\r\n', 'cut'],
+  ])('a request to switch that the server %s, in one piece and byte by byte: what follows is read until then', async (_, answer, then) => {
+    for (const size of [answer.length, 1]) {
+      const server = await listen((socket) => {
+        socket.setNoDelay();
+        socket.once('data', () => {
+          for (let at = 0; at < answer.length; at += size) socket.write(answer.slice(at, at + size));
+          socket.pipe(socket);
+        });
+      });
+      const code = `import socket
+s=socket.create_connection(("ok.test",${server.port}),60); s.settimeout(60)
+s.sendall(b"GET / HTTP/1.1\\r\\nHost: ok.test\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\nExpect: 100-continue\\r\\n\\r\\n")
+got=b""
+try:
+  while len(got) < ${answer.length}: got+=s.recv(999)
+  s.sendall(b"GET / HTTP/1.1\\r\\nHost: other.test\\r\\n\\r\\n")
+  more=s.recv(999); print("echo" if b"other.test" in more else "cut")
+except OSError: print("cut")`;
+
+      const { out } = await behindGate([python, '-c', code], { conn: () => ({ addrs: ['127.0.0.1'], port: server.port }) });
+      await server.close();
+
+      expect(out).toBe(`${then}\n`);
+    }
   });
 
   test('NT28 where the first was judged, none that asks by a header for another method follows it', async () => {

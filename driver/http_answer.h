@@ -1,0 +1,26 @@
+#ifndef AGENTFW_HTTP_ANSWER_H
+#define AGENTFW_HTTP_ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Whether a server switches protocols. Others may come before the answer
+ * itself (100 Continue, 103 Early Hints), and all of it in pieces. Pure.
+ */
+
+#define HTTP_ANSWER_MAX 16384	/* all that may come before it */
+
+enum answer { ANSWER_MORE, ANSWER_SWITCHES, ANSWER_NO };
+
+struct http_answer {	/* zeros at the start */
+	uint32_t seen;
+	uint8_t at;	/* in its first line */
+	uint8_t code;	/* its last two digits */
+	bool cr, empty;
+};
+
+enum answer http_answer(struct http_answer *a, const char *data, size_t len);
+
+#endif
