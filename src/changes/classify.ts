@@ -4,6 +4,7 @@ import type { ContentReader } from './content.js';
 import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from './classify/control-list.js';
 import { foldPath, isPlain } from './classify/fold.js';
 import { compileGate, compilePatterns, reachOf, type FoldedPath } from './classify/gate-match.js';
+import { gitNames, gitNamesIn, type NamedByGit } from './classify/git-named.js';
 import { gitConfigRisk } from './classify/gitconfig.js';
 import { MANIFESTS } from './capture/manifest.js';
 import { objectRisk } from './classify/object-risk.js';
@@ -19,6 +20,8 @@ export interface ClassifyInput {
   readonly owned?: (path: Bytes) => boolean;
   /** directories that are laid out like bare git repositories, see `bareRepositories` */
   readonly bare?: ReadonlySet<Bytes>;
+  /** what git on the host runs or reads by its configuration, see `namedByGit` */
+  readonly named?: NamedByGit;
   /** the class that the policy gives it, if any: the stricter one holds */
   readonly ruled?: (change: Change) => { readonly class: RiskClass; readonly reason: string } | null;
 }
@@ -96,9 +99,10 @@ export function isAllOrdinary(dir: Bytes, input: ClassifyInput): boolean {
   return lastOrdinary.is;
 }
 
-function ordinary(dir: Bytes, { workspace, home, bare }: ClassifyInput): boolean {
+function ordinary(dir: Bytes, { workspace, home, bare, named }: ClassifyInput): boolean {
   const inTree = workspace !== '/' && isWithin(dir, workspace) && !isWithin(home, workspace);
   if (!inTree || (bare !== undefined && bare.size > 0) || !isPlain(dir)) return false;
+  if (named !== undefined && gitNamesIn(named, dir)) return false;
   const folded = foldPath(relativeTo(dir, workspace));
   return !(block.reachesInto(folded) || flag.reachesInto(folded) || reachesGit(folded));
 }
@@ -127,6 +131,8 @@ function controlReason(change: Change, folded: FoldedPath, input: ClassifyInput)
   const listed = block.reasonFor(folded) ?? (replacesDirectory(change) ? block.reasonForDirectory(folded) : null);
   if (listed !== null) return listed;
   if (isGitConfig(folded)) return gitConfigReason(change, input);
+  const named = input.named === undefined ? null : gitNames(input.named, change);
+  if (named !== null) return named;
   return inBareRepository(change, input) ? 'bare git repository' : null;
 }
 

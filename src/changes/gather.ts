@@ -1,9 +1,10 @@
-import type { Bytes } from '../bytes.js';
+import { parentOf, type Bytes } from '../bytes.js';
 import { AT_FDCWD, type NameFilter } from '../kernel/kernel.js';
 import { growSlowly, optimiseLate } from '../kernel/optimise.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './classify/bare.js';
+import { configHomeOf, namedByGit } from './classify/git-names.js';
 import type { Change, ChangeKind, JudgedChange, RiskClass, Verdict } from './change.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
 import { getReady, judgeChange } from '../policy/judge.js';
@@ -131,7 +132,7 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
   };
   const scanned = allOf(scanOf(store, record, blindness, { look, names: spokenNames(policy), ...(crowds ? { crowds: { harmlessBefore: provenBefore(ctx) } } : {}) }), meanwhile);
   const contents = openContents(store.kernel, record.layers);
-  const input = classifyInputOf(store, record, { policy, contents, changes: scanned.changes });
+  const input = classifyInputOf(store, record, { policy, contents, ...scanned });
   const known = ready.known ?? knownOf(ctx);
   const { changes, limits } = lead(scanned.changes, scanned.crowds, { input, policy, blindness, known });
   const judged = judgeConflicts(ctx, classified(changes, { input, policy }), known).map((change) => withHidden(change, blindness));
@@ -189,11 +190,27 @@ interface Seen {
   readonly policy: CompiledPolicy | null;
   readonly contents: ContentReader;
   readonly changes: readonly Change[];
+  readonly crowds: readonly Crowd[];
 }
 
-function classifyInputOf(store: Store, record: SandboxRecord, { policy, contents, changes }: Seen): ClassifyInput {
+function classifyInputOf(store: Store, record: SandboxRecord, { policy, contents, changes, crowds }: Seen): ClassifyInput {
   const bare = bareRepositories(changes, (path) => store.kernel.statOrNull(AT_FDCWD, path) !== null);
-  return { ...workspaceOf(store, record, policy), contents, bare };
+  const place = workspaceOf(store, record, policy);
+  const configHome = configHomeOf(place.home, store.context.env['XDG_CONFIG_HOME']);
+  const made = new Set(changes.flatMap(({ type, kind, path }) => (type === 'dir' && (kind === 'add' || kind === 'type') ? [path] : [])));
+  const named = namedByGit({ ...place, configHome, dirs: dirsOf(changes, crowds), isNew: (dir) => made.has(dir) });
+  return { ...place, contents, bare, named };
+}
+
+function* dirsOf(changes: readonly Change[], crowds: readonly Crowd[]): Generator<Bytes> {
+  let last = '' as Bytes;
+  for (const { ordinaryIn, path } of changes) {
+    // They come directory by directory.
+    const dir = ordinaryIn ?? parentOf(path);
+    if (dir !== last) yield dir;
+    last = dir;
+  }
+  for (const { dir } of crowds) yield dir;
 }
 
 const STRICTNESS: readonly Verdict[] = ['commit', 'escalate', 'discard'];
@@ -250,7 +267,7 @@ export function glance(store: Store, record: SandboxRecord, most: number): Glanc
     if (more) break;
   }
   const contents = openContents(store.kernel, record.layers);
-  const input = classifyInputOf(store, record, { policy, contents, changes });
+  const input = classifyInputOf(store, record, { policy, contents, changes, crowds: [] });
   const classes = { normal: 0, later: 0, control: 0 };
   for (const change of changes) classes[classify(change, input).class] += 1;
   contents.close();

@@ -197,7 +197,26 @@ describe('later', () => {
     expect(judged(manifest, contentOf('{"name":"b","scripts":{"test":"x"}}', base))).toBe('normal');
     expect(judged(manifest, contentOf('{"name":"a","scripts":{"test":"y"}}', base))).toBe('later: scripts in package.json');
     expect(judged(manifest, contentOf('{"name":"a","bin":"x","scripts":{"test":"x"}}', base))).toBe('later: bin in package.json');
+    expect(judged(manifest, contentOf('{"name":"a","lint-staged":{"*":"evil"},"scripts":{"test":"x"}}', base))).toBe('later: lint-staged in package.json');
+    expect(judged(manifest, contentOf('{"name":"a","dependencies":{"b":"1"},"scripts":{"test":"x"}}', base))).toBe('normal');
     expect(judged(manifest, contentOf('{', base))).toBe("later: package.json that can't be read");
+  });
+
+  test('requirements of pip only where they name a place', () => {
+    const file = change('requirements.txt', modified);
+    const base = 'a==1\n-r more.txt\n';
+    expect(judged(file, contentOf('a==2\nb>=1  # from nowhere\n-r more.txt\n-c pins.txt\n', base))).toBe('normal');
+    for (const line of ['--index-url https://x.example', '-i https://x.example', '-e .', '--extra-index-url=x', 'b @ https://x.example/b.whl', 'git+https://x.example/b', './b', '-r https://x.example/r.txt', '--trusted-host x']) {
+      expect(judged(file, contentOf(`${base}${line}\n`, base)), line).toBe('later: where requirements.txt takes packages from');
+    }
+  });
+
+  test('what git on the host is configured to run is control, and its directory is no ordinary one (WR07)', () => {
+    const named = { dirs: new Map([[fromText('/home/u/proj/tools/hooks'), 'git hook: core.hookspath']]), files: new Map() } as unknown as NonNullable<ClassifyInput['named']>;
+    const inDir = { ...modified, ordinaryIn: fromText('/home/u/proj/tools/hooks') };
+    expect(judged(change('tools/hooks/pre-commit', inDir), undefined, { named })).toBe('control: git hook: core.hookspath');
+    expect(judged(change('tools/hooks/pre-commit', { kind: 'delete', upper: null, base: statOf(FILE) }), undefined, { named })).toBe('control: git hook: core.hookspath');
+    expect(judged(change('tools/other', { ...modified, ordinaryIn: fromText('/home/u/proj/tools') }), undefined, { named })).toBe('normal');
   });
 
   test('lockfiles for new hosts, Cargo.toml and pyproject.toml for their build parts', () => {

@@ -29,6 +29,24 @@ for (const identity of identities()) {
       expect(existsSync(join(area.project, '.ENV'))).toBe(false);
     });
 
+    gated.test('what git on the host runs by its configuration waits for a person, whatever its name (WR07)', async () => {
+      policy('changes:\n  commit: ["./**"]\n');
+      put('project/tools/hooks/pre-commit', '#!/bin/sh\n');
+      put('project/tools/other', 'one\n');
+      put('project/.git/HEAD', 'ref: refs/heads/main\n');
+      put('project/.git/config', '[core]\n\tbare = false\n\thooksPath = tools/hooks\n');
+      await run(['--tag', 't'], 'echo evil >> tools/hooks/pre-commit; echo evil > tools/hooks/post-checkout; echo two > tools/other');
+
+      expect(host('project/tools/other')).toBe('two\n');
+      expect(host('project/tools/hooks/pre-commit')).toBe('#!/bin/sh\n');
+      const { stdout } = await area.cli(['diff', 't', '--json']);
+      const held = (JSON.parse(stdout) as { changes: { path: string; class: string; verdict: string }[] }).changes;
+      expect(held.map(({ path, class: name, verdict }) => `${name} ${verdict} ${path.slice(area.project.length + 1)}`).sort())
+        .toEqual(['control escalate tools/hooks/post-checkout', 'control escalate tools/hooks/pre-commit']);
+      expect((await area.cli(['commit', 't', '--yes'])).status).toBe(3);
+      expect(existsSync(join(area.project, 'tools/hooks/post-checkout'))).toBe(false);
+    });
+
     gated.test('`commit` rules land by themselves, `discard` rules drop, the rest waits', async () => {
       policy('changes:\n  commit: ["./src/**"]\n  discard: ["./dist"]\n  escalate: ["./src/gen"]\n');
       put('project/src/old.ts', 'old\n');

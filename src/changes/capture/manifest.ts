@@ -4,6 +4,9 @@
  */
 export type ManifestRule = (text: string, base: string | null) => string | null;
 
+/** Lines of pip's that name a place: options (`-r` and `-c` are files of the tree), addresses, paths. */
+const REQUIRED_ELSEWHERE = /^[ \t]*(?:-(?!-?[rc](?:equirement|onstraint)?[ =\t])|[./]|[^#\n]*(?:@[ \t]*[./]|:\/\/))[^\n]*$/gm;
+
 /** By folded file name. */
 export const MANIFESTS: ReadonlyMap<string, ManifestRule> = new Map<string, ManifestRule>([
   ['package.json', packageJson],
@@ -17,14 +20,23 @@ export const MANIFESTS: ReadonlyMap<string, ManifestRule> = new Map<string, Mani
   ['uv.lock', newSources],
   ['composer.lock', newSources],
   ['gemfile.lock', newSources],
+  ...['requirements.txt', 'constraints.txt', 'requirements-dev.txt', 'requirements_dev.txt', 'dev-requirements.txt', 'requirements-test.txt', 'test-requirements.txt']
+    .map((name) => [name, parts(`where ${name} takes packages from`, REQUIRED_ELSEWHERE)] as const),
   ['cargo.toml', parts('build settings in Cargo.toml', /^\s*(build|links)\s*=.*$|^\s*\[(.*\.)?build-dependencies\b.*\][^[]*/gm)],
   ['pyproject.toml', parts('build system in pyproject.toml', /^\s*\[build-system\][^[]*(\[(?!\s*tool)[^[]*)*/gm)],
 ]);
 
+/** Beside the scripts: what hooks, managers and tools that read package.json take commands and modules from. */
+const RUNNING = [
+  'scripts', 'bin', 'packageManager', 'devEngines', 'husky', 'lint-staged', 'nano-staged', 'simple-git-hooks', 'gitHooks', 'pre-commit', 'pre-push', 'config',
+  'pnpm', 'trustedDependencies', 'allowScripts', 'dependenciesMeta', 'gypfile', 'overrides', 'resolutions',
+  'babel', 'jest', 'ava', 'mocha', 'nyc', 'eslintConfig', 'stylelint', 'prettier', 'commitlint', 'release', 'release-it',
+] as const;
+
 function packageJson(text: string, base: string | null): string | null {
   const [fresh, old] = [jsonObject(text), base === null ? {} : jsonObject(base)];
   if (fresh === null) return "package.json that can't be read";
-  for (const key of ['scripts', 'bin', 'packageManager']) {
+  for (const key of RUNNING) {
     if (JSON.stringify(fresh[key]) !== JSON.stringify(old?.[key])) return `${key} in package.json`;
   }
   return null;
