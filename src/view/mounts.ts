@@ -119,7 +119,9 @@ function placeGrants(draft: Draft): void {
   for (const { path, why } of options.passthrough) {
     const stat = facts.lstat(path);
     if (stat?.type !== 'dir') throw new PlanError(`Can't pass ${path} through: it is no directory.`, 'Only directories can be passed through: a bound file can not be replaced');
-    if (isWithin(path, '/proc' as Bytes)) throw new PlanError(`Can't pass ${path} through: it shows the host's processes.`, 'Take it out');
+    const machine = MACHINE.find(([dir]) => isWithin(path, dir as Bytes) && !isWithin(path, '/dev/shm' as Bytes));
+    if (machine !== undefined) throw new PlanError(`Can't pass ${path} through: it shows the host's ${machine[1]}.`, 'Take it out');
+    if (isWithin(MARKER, path)) throw new PlanError(`Can't pass ${path} through: the sandbox has ${MARKER} of its own.`, 'Name what is needed in it');
     if (isWithin(options.stateDir, path)) throw new PlanError(`Can't pass ${path} through: the store lies in it.`, 'Name a smaller directory');
     ensurePoint(draft, path, 'dir');
     draft.ops.push({ op: 'bind', src: path, dst: path, write: true });
@@ -140,9 +142,20 @@ function placeGrants(draft: Draft): void {
       throw new PlanError(`Can't share ${path}: the store lies there.`, 'Name something else');
     }
     if (facts.lstat(source)?.type === 'other') throw new PlanError(`Can't share ${path}: it is neither a file nor a directory.`, 'A host socket is opened by sockets.allow in your policy');
+    refuseOwn(draft, path, source);
     // Symlinks on the way are in the view as well, but where it shows nothing of the host.
     addReadOnly(draft, isPrivate(regionOf(draft, path)) ? path : source, 'you share it with the sandbox', source);
   }
+}
+
+/** What no agent writes to, asked or not: as root it would reach the machine itself by it. */
+const MACHINE = [['/proc', 'processes'], ['/sys', 'kernel'], ['/dev', 'devices']] as const;
+
+/** The host's own, shown read-only, would take what programs write to from the agent, and devices and services from behind what covers them. */
+function refuseOwn(draft: Draft, path: Bytes, source: Bytes): void {
+  const roots = [...draft.privateRoots.map((root) => root.path), '/dev/shm' as Bytes, '/dev' as Bytes];
+  const own = roots.find((root) => isWithin(root, source) || root === path);
+  if (own !== undefined) throw new PlanError(`Can't share ${path}: the sandbox has ${own} of its own.`, 'Name what is needed in it');
 }
 
 /** A read-only bind of the host would lie over what the sandbox has there of its own: its layers, its /var/tmp. */

@@ -177,6 +177,18 @@ for (const identity of identities()) {
       expect(readFileSync(join(open, 'file'), 'utf8')).toBe('through\n');
     });
 
+    gated.test('what the sandbox has of its own, and the machine itself, are handed in by nobody (KN14 WR23)', async () => {
+      const refused = async (flag: string, path: string): Promise<string> => {
+        const { status, stdout, stderr } = await area.cli(['run', '--rm', '--net', 'off', flag, path, flag, path, '--', 'echo', 'ran']);
+        return `${String(status)} ${stdout}${/^Error: (.*)$/m.exec(stderr)?.[1] ?? stderr}`;
+      };
+      for (const path of ['/run', '/dev', '/dev/shm', '/var/tmp', '/var'].filter((one) => existsSync(one))) {
+        expect(await refused('--share', path)).toMatch(/^125 Can't share \S+: the (sandbox has \S+ of its own|store lies there)\.$/);
+      }
+      for (const path of ['/proc', '/sys', '/sys/fs', '/dev', '/dev/pts']) expect(await refused('--passthrough', path)).toMatch(/^125 Can't pass \S+ through: it shows the host's \w+\.$/);
+      expect(await refused('--passthrough', '/run')).toBe("125 Can't pass /run through: the sandbox has /run/agentfw of its own.");
+    });
+
     gated.test('what is handed in by a symlink is handed in where the symlink leads', async () => {
       const dir = join(area.project, 'handed');
       mkdirSync(dir);
