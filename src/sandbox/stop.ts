@@ -123,13 +123,22 @@ export async function killSandbox(store: Store, tag: string): Promise<boolean> {
     for (const target of [record.init, record.driver]) {
       if (target !== null && isSameProcess(target)) {
         killed = true;
-        process.kill(target.pid, 'SIGKILL');
+        strike(target.pid);
         break;
       }
     }
     await pause();
   }
   return killed;
+}
+
+/** It may have ended since we looked. */
+function strike(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 function pause(): Promise<void> {
