@@ -8,12 +8,12 @@
 
 #define UNIFIED 0x63677270 /* CGROUP2_SUPER_MAGIC */
 
-static int open_group(const char *dir)
+int cgroup_open(const char *dir)
 {
 	return open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static bool is_unified(int group)
+bool cgroup_is_unified(int group)
 {
 	struct statfs st;
 
@@ -27,7 +27,7 @@ static bool is_unified(int group)
  */
 static int move_to(const char *dir, struct fault *f)
 {
-	AUTO_FD int group = open_group(dir);
+	AUTO_FD int group = cgroup_open(dir);
 
 	if (group >= 0 && (write_file(group, "tasks", "0") == 0 ||
 			   write_file(group, "cgroup.procs", "0") == 0))
@@ -48,9 +48,9 @@ int cgroup_begin(const struct spec *s, struct cgroup_way *way, struct fault *f)
 {
 	*way = (struct cgroup_way){.into = -1};
 	for (size_t i = 0; i < s->ngroups; i++) {
-		AUTO_FD int group = open_group(s->groups[i].dir);
+		AUTO_FD int group = cgroup_open(s->groups[i].dir);
 
-		if (way->into < 0 && group >= 0 && is_unified(group)) {
+		if (way->into < 0 && group >= 0 && cgroup_is_unified(group)) {
 			way->into = group;
 			way->back = s->groups[i].back;
 			way->dir = s->groups[i].dir;

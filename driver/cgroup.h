@@ -17,6 +17,10 @@ struct cgroup_way {
 	bool moved; /* that could not be had: we are in it, as in the others */
 };
 
+/* A path to it, or -1; and whether it is of version 2. */
+int cgroup_open(const char *dir);
+bool cgroup_is_unified(int group);
+
 /* For good. */
 int cgroup_enter(const struct spec *s, struct fault *f);
 /* All but the one of version 2 that the child is to be born in. */

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "freezer.h"
 #include "ns.h"
 #include "procs.h"
 #include "status.h"
@@ -34,6 +35,7 @@ struct freeze {
 	dev_t dev; /* the sandbox's pid namespace */
 	ino_t ino;
 	pid_t driver;
+	struct freezer group;
 	struct procs found;
 	struct stopped *stopped; /* by us, in this order */
 };
@@ -70,6 +72,7 @@ static void let_go(const struct proc *p)
 /* Its children before itself: a shell that goes on finds its job running. */
 static void thaw(struct freeze *z)
 {
+	freezer_let_go(&z->group);
 	for (size_t i = z->stopped->used; i > 0; i--)
 		let_go(&z->stopped->at[i - 1]);
 	z->stopped->used = 0;
@@ -193,9 +196,25 @@ static int settle(struct freeze *z, struct fault *f)
 	return 0;
 }
 
+/* A frozen group forks no more; two looks are for what runs outside it. */
+static bool hold_group(struct freeze *z)
+{
+	if (!freezer_hold(&z->group))
+		return false;
+	for (int looks = 0; looks < 2; looks++)
+		if (procs_in(&z->found, z->driver, z->dev, z->ino) ||
+		    !freezer_has_all(&z->group, &z->found))
+			return false;
+	return true;
+}
+
 /* What does not stop even so may when all have gone on for a moment. */
 static int hold(struct freeze *z, struct fault *f)
 {
+	if (hold_group(z))
+		return 0;
+	/* Programs that are not in it, or wait for a disk: one by one. */
+	freezer_close(&z->group);
 	for (int tries = 0; tries < TRIES; tries++) {
 		int held = settle(z, f);
 
@@ -304,18 +323,20 @@ static int start_guardian(struct freeze *z, struct fault *f)
  * them: no other commit begins before all go on again. `keep`: it ends at once,
  * and all stays as it is until `thaw`.
  */
-int freeze_main(const char *driver, const char *start, bool keep)
+int freeze_main(const char *driver, const char *start, const char *group,
+		bool keep)
 {
 	struct freeze z = {0};
 	struct fault f;
 	int signals = catch_signals(&f);
 
+	freezer_open(&z.group, group);
 	if (signals < 0 || find_sandbox(&z, driver, start, &f) ||
 	    start_guardian(&z, &f) || hold(&z, &f)) {
 		event_error(&f);
 		return f.exit;
 	}
-	if (event_plain("frozen") == 0 && !keep)
+	if (event_frozen(freezer_is(&z.group) ? "group" : "signals") == 0 && !keep)
 		wait_for_end(signals);
 	if (keep)
 		z.stopped->used = 0;
@@ -340,7 +361,8 @@ static bool is_left(const struct proc *p, char *const *left)
  * Lets all of a sandbox go on that stands still, but what is named: whoever
  * stopped it need not be there any more. Children before parents.
  */
-int thaw_main(const char *driver, const char *start, char *const *left)
+int thaw_main(const char *driver, const char *start, const char *group,
+	      char *const *left)
 {
 	struct freeze z = {0};
 	struct fault f;
@@ -351,6 +373,8 @@ int thaw_main(const char *driver, const char *start, char *const *left)
 		event_error(&f);
 		return f.exit;
 	}
+	freezer_open(&z.group, group);
+	freezer_let_go(&z.group);
 	for (size_t i = z.found.used; i > 0; i--) {
 		const struct proc *p = &z.found.at[i - 1];
 		struct proc above = {.pid = p->parent};

@@ -4,10 +4,12 @@
 
 #include <stdbool.h>
 
-/* `agentfw-driver freeze DRIVER START [keep]` */
-int freeze_main(const char *driver, const char *start, bool keep);
+/* `agentfw-driver freeze DRIVER START [keep | GROUP]` */
+int freeze_main(const char *driver, const char *start, const char *group,
+		bool keep);
 
-/* `agentfw-driver thaw DRIVER START [PID:START…]`; `left` ends with NULL */
-int thaw_main(const char *driver, const char *start, char *const *left);
+/* `agentfw-driver thaw DRIVER START [GROUP] [PID:START…]`; `left` ends with NULL */
+int thaw_main(const char *driver, const char *start, const char *group,
+	      char *const *left);
 
 #endif

@@ -29,9 +29,9 @@ static int usage(void)
 {
 	fputs("Usage: agentfw-driver run | enter    (spec on fd 3, events on "
 	      "fd 4)\n"
-	      "       agentfw-driver freeze DRIVER START [keep]    (events on "
-	      "fd 4)\n"
-	      "       agentfw-driver thaw DRIVER START [PID:START…]\n"
+	      "       agentfw-driver freeze DRIVER START [keep | GROUP]    (events "
+	      "on fd 4)\n"
+	      "       agentfw-driver thaw DRIVER START [GROUP] [PID:START…]\n"
 	      "       agentfw-driver --probe [--dir DIRECTORY]\n"
 	      "       agentfw-driver --climb DIRECTORY STORE PORT NAMESPACE…\n"
 	      "       agentfw-driver --version\n",
@@ -233,10 +233,18 @@ static int hold_still(int argc, char **argv)
 	bool keep = argc == 5 && same(argv[4], "keep");
 	struct stat st;
 
-	if ((argc != 4 && !keep) || fstat(EVENT_FD, &st) ||
+	if (argc > 5 || fstat(EVENT_FD, &st) ||
 	    !S_ISSOCK(st.st_mode))
 		return usage();
-	return freeze_main(argv[2], argv[3], keep);
+	return freeze_main(argv[2], argv[3], keep ? NULL : argv[4], keep);
+}
+
+static int let_go_on(char **argv)
+{
+	bool group = argv[4] && argv[4][0] == '/';
+
+	return thaw_main(argv[2], argv[3], group ? argv[4] : NULL,
+			 argv + 4 + group);
 }
 
 int main(int argc, char **argv)
@@ -248,7 +256,7 @@ int main(int argc, char **argv)
 	if (argc >= 4 && same(argv[1], "freeze"))
 		return hold_still(argc, argv);
 	if (argc >= 4 && same(argv[1], "thaw"))
-		return thaw_main(argv[2], argv[3], argv + 4);
+		return let_go_on(argv);
 	if (argc == 2 && same(argv[1], "--version"))
 		return puts(SPEC_HEADER) < 0;
 	if (argc >= 2 && same(argv[1], "--probe"))

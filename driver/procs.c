@@ -39,6 +39,13 @@ int proc_stat(pid_t pid, uint64_t *start, pid_t *parent)
 	return 0;
 }
 
+bool proc_exists(pid_t pid)
+{
+	uint64_t start;
+
+	return proc_stat(pid, &start, NULL) == 0;
+}
+
 static char state_at(const char *path)
 {
 	char buf[1024];

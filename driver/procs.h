@@ -30,6 +30,8 @@ int proc_stat(pid_t pid, uint64_t *start, pid_t *parent);
  */
 int procs_in(struct procs *list, pid_t driver, dev_t dev, ino_t ino);
 
+bool proc_exists(pid_t pid);
+
 /* True when no thread of it runs: all are stopped, traced or dead. */
 bool proc_is_still(pid_t pid);
 

@@ -232,6 +232,11 @@ int event_exit(int status)
 	return event("{\"event\":\"exit\",\"code\":%d}", WEXITSTATUS(status));
 }
 
+int event_frozen(const char *by)
+{
+	return event("{\"event\":\"frozen\",\"by\":\"%s\"}", by);
+}
+
 int event_plain(const char *name)
 {
 	return event("{\"event\":\"%s\"}", name);

@@ -72,6 +72,8 @@ int event_started(pid_t driver, pid_t init, pid_t agent);
 int event_degraded(const char *name, const char *why);
 int event_error(const struct fault *f);
 int event_exit(int wait_status);
+/* By which way: a `group` or `signals`. */
+int event_frozen(const char *by);
 int event_plain(const char *event);
 
 /* Writes `text` as a JSON string body (no quotes) into buf; the length. */

@@ -212,6 +212,21 @@ export function groupUse(groups: readonly Group[]): GroupUse {
   };
 }
 
+/** The one that the kernel can freeze, with all that the tree makes below it. */
+export function freezable(groups: readonly Group[]): string | null {
+  return groups.find(({ version }) => version === 2)?.dir ?? null;
+}
+
+export function isGroupFrozen(dir: string): boolean {
+  return /^frozen 1$/m.test(read(dir, 'cgroup.events') ?? '');
+}
+
+/** True for a process in that group or in one below it: no other group has its name. */
+export function isInGroup(pid: number, dir: string): boolean {
+  const path = /^0::(.*)$/m.exec(read(`/proc/${pid}`, 'cgroup') ?? '')?.[1];
+  return path?.includes(`/${posix.basename(dir)}/`) ?? false;
+}
+
 /** Where the processes of a group go. */
 export function treeOf({ dir }: Group): string {
   return posix.join(dir, TREE);

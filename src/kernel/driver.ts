@@ -18,7 +18,8 @@ export type DriverEvent =
   | { readonly event: 'error'; readonly exit: 125 | 126 | 127; readonly code: string; readonly message: string; readonly hint: string | null }
   | { readonly event: 'socket'; readonly socket: number; readonly pid: number; readonly what: string; readonly why: string }
   | { readonly event: 'exec'; readonly pid: number; readonly path: string; readonly exe: string | null; readonly cwd: string | null; readonly argv: readonly string[]; readonly cut: boolean }
-  | { readonly event: 'stopped' | 'continued' | 'empty' | 'frozen' | 'thawed' }
+  | { readonly event: 'frozen'; readonly by: 'group' | 'signals' }
+  | { readonly event: 'stopped' | 'continued' | 'empty' | 'thawed' }
   | { readonly event: 'exit'; readonly code: number }
   | { readonly event: 'exit'; readonly signal: number };
 
@@ -92,6 +93,8 @@ export function startDriver({ verb, spec, dir, gate }: DriverStart, { onEvent, o
 
 /** A running sandbox that is held still. */
 export interface Held {
+  /** by its control group, or each process by a signal */
+  readonly by: 'group' | 'signals';
   /** lets all of it go on; also when this process ends, however it does */
   readonly release: () => void;
 }
@@ -103,13 +106,14 @@ export interface Process {
 }
 
 /**
- * Stops every process of the sandbox of that driver. `lock` is handed to the
- * one that does it, which lets go last: no other commit begins before.
+ * Stops every process of the sandbox of that driver. `group`: the one that all
+ * of it is in, where there is one. `lock` is handed to the one that does it,
+ * which lets go last: no other commit begins before.
  */
-export async function holdStill(driver: Process, lock: number): Promise<Held> {
-  const child = await freezing(['freeze', `${driver.pid}`, driver.start], lock, 'frozen');
+export async function holdStill(driver: Process, group: string | null, lock: number): Promise<Held> {
+  const { child, event } = await freezing(['freeze', `${driver.pid}`, driver.start, ...(group === null ? [] : [group])], lock, 'frozen');
   // A signal and not a word on the channel: whoever releases may be in the middle of synchronous work.
-  return { release: () => void child.kill('SIGTERM') };
+  return { by: event.event === 'frozen' ? event.by : 'signals', release: () => void child.kill('SIGTERM') };
 }
 
 /** The same, and all stays as it is when we have ended. */
@@ -118,25 +122,25 @@ export async function stopForGood(driver: Process, lock: number): Promise<void> 
 }
 
 /** Lets all of it go on, whoever stopped it; `left` stays as it is. */
-export async function letGoOn(driver: Process, lock: number, left: readonly Process[]): Promise<void> {
-  await freezing(['thaw', `${driver.pid}`, driver.start, ...left.map(({ pid, start }) => `${pid}:${start}`)], lock, 'thawed');
+export async function letGoOn(driver: Process, group: string | null, lock: number, left: readonly Process[]): Promise<void> {
+  await freezing(['thaw', `${driver.pid}`, driver.start, ...(group === null ? [] : [group]), ...left.map(({ pid, start }) => `${pid}:${start}`)], lock, 'thawed');
 }
 
 /** Settles when the driver says that it is done. */
-function freezing(words: readonly string[], lock: number, done: 'frozen' | 'thawed'): Promise<ChildProcess> {
+function freezing(words: readonly string[], lock: number, done: 'frozen' | 'thawed'): Promise<{ readonly child: ChildProcess; readonly event: DriverEvent }> {
   const child = spawn(PROGRAM, words, {
     ...{ stdio: ['ignore', 'ignore', 'ignore', lock, 'pipe'], detached: true, env: {}, argv0: 'agentfw-driver' },
   });
   const events = child.stdio[4] as Socket;
   events.on('error', () => undefined);
-  return new Promise<ChildProcess>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     let why = { message: `The processes of the sandbox could not be ${done}.`, hint: null as string | null };
     child.on('error', (cause) => reject(cannotStart(cause)));
     child.on('close', () => reject(new AgentfwError('AFW_FREEZE', why.message, { ...(why.hint === null ? {} : { hint: why.hint }) })));
     events.on('data', frameReader((message) => {
       const event = parseEvent(message);
       if (event.event === 'error') why = { message: `Can't hold the sandbox still, or let it go on: ${event.message}`, hint: event.hint };
-      if (event.event === done) resolve(child);
+      if (event.event === done) resolve({ child, event });
     }));
   });
 }
@@ -185,10 +189,11 @@ function parseEvent(message: unknown): DriverEvent {
     }
     case 'exit':
       return fields['signal'] === undefined || fields['signal'] === null ? { event, code: number('code') } : { event, signal: number('signal') };
+    case 'frozen':
+      return { event, by: text('by') === 'group' ? 'group' : 'signals' };
     case 'stopped':
     case 'continued':
     case 'empty':
-    case 'frozen':
     case 'thawed':
       return { event };
     default:

@@ -1,12 +1,13 @@
 import { joinBytes, type Bytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { listField, numberField, objectField, textField } from '../fields.js';
+import { isGroupFrozen } from '../kernel/cgroup.js';
 import { letGoOn, stopForGood, type Process } from '../kernel/driver.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import { isSameProcess, startTimeOf } from '../kernel/process.js';
 import type { SandboxRecord } from './sandbox.js';
-import { isHeld, membersOf } from './still.js';
+import { groupOf, isHeld, membersOf } from './still.js';
 import { lockCommit, readRecord, sandboxDir, type Store } from './store.js';
 import { recordEffect } from './trail.js';
 
@@ -50,8 +51,9 @@ export async function thawSandbox(store: Store, tag: string, onWait: () => void)
     const driver = runningDriver(record);
     const freeze = freezeOf(store, record);
     // Whatever the agent stopped itself in one that is not frozen is its own business.
-    if (freeze === null && !stands(record)) return false;
-    await letGoOn(driver, lock.fd, freeze?.before ?? []);
+    const group = groupOf(record);
+    if (freeze === null && !stands(record) && !(group !== null && isGroupFrozen(group))) return false;
+    await letGoOn(driver, group, lock.fd, freeze?.before ?? []);
     if (freeze !== null) store.kernel.unlink(AT_FDCWD, fileOf(store, tag));
     recordEffect(store, tag, { kind: 'thaw', detail: { by: 'agentfw thaw' } });
     return true;

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { AgentfwError } from '../errors.js';
+import { freezable, isGroupFrozen, isInGroup } from '../kernel/cgroup.js';
 import { holdStill, type Held } from '../kernel/driver.js';
 import { isSameProcess } from '../kernel/process.js';
 import type { Lock } from './lock.js';
@@ -19,10 +20,12 @@ export interface Freezer {
 const PID_NAMESPACE = 202;
 
 /** `lock`: the sandbox's commit lock, which is kept until all goes on again. */
-export function freezerOf({ tag, state, driver }: SandboxRecord, lock: Lock): Freezer {
+export function freezerOf(record: SandboxRecord, lock: Lock): Freezer {
+  const { tag, state, driver } = record;
   if (state !== 'running' || driver === null) {
     throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is only starting.`, { hint: 'Try again in a moment' });
   }
+  const group = groupOf(record);
   let held: Held | null = null;
   const letGo = (): void => {
     held?.release();
@@ -30,11 +33,11 @@ export function freezerOf({ tag, state, driver }: SandboxRecord, lock: Lock): Fr
   };
   return {
     hold: async () => {
-      held ??= await holdStill(driver, lock.fd);
+      held ??= await holdStill(driver, group, lock.fd);
     },
     release: () => {
       if (held === null) return;
-      const why = isSameProcess(driver) ? (isStill(driver.pid) ? null : 'a program was started in it') : 'it has ended';
+      const why = isSameProcess(driver) ? (isStill(driver.pid, held.by === 'group' ? group : null) ? null : 'a program was started in it') : 'it has ended';
       letGo();
       if (why !== null) throw new AgentfwError('AFW_NOT_STILL', `Sandbox ${tag} did not stay as it was: ${why} while its changes were copied.`, { hint: `Try again, or end it first: agentfw kill ${tag}` });
     },
@@ -43,8 +46,14 @@ export function freezerOf({ tag, state, driver }: SandboxRecord, lock: Lock): Fr
 }
 
 /** What is started by `exec` comes from outside: being stopped keeps nobody from it. */
-function isStill(driver: number): boolean {
-  return membersOf(driver)?.every(isStopped) ?? false;
+function isStill(driver: number, group: string | null): boolean {
+  const frozen = group !== null && isGroupFrozen(group);
+  return membersOf(driver)?.every((pid) => isStopped(pid) || (frozen && isInGroup(pid, group))) ?? false;
+}
+
+/** The control group by which all of it can be frozen; null for none. */
+export function groupOf({ groups }: SandboxRecord): string | null {
+  return freezable(groups ?? []);
 }
 
 /** Null: the sandbox has no namespace any more. */
