@@ -8,23 +8,11 @@ import type { JudgedChange } from './change.js';
 import { landPlan } from './commit.js';
 import { commitContextOf } from './context.js';
 import { recoverRecorded } from './effects.js';
+import { NOTHING, type Ended } from './ended.js';
 import { commitFacts, planCommit, renamePaths, type CommitResult, type Composed } from './engine.js';
 import { gather, someChange, type Gathered, type Question } from './gather.js';
 import { checkoutNeeds } from './git/checkout.js';
 import { withPairs } from './plan/pairs.js';
-
-/** What a policy did with a sandbox when its agent had ended. */
-export interface Ended {
-  /** changes that landed, as they were shown */
-  readonly landed: number;
-  readonly dropped: number;
-  /** for `undo`; null when nothing was done */
-  readonly commit: string | null;
-  /** why what would have landed waits, or null */
-  readonly held: string | null;
-  /** why nothing landed although it should have */
-  readonly failed: string | null;
-}
 
 export interface EndingOptions {
   readonly policy: CompiledPolicy;
@@ -32,8 +20,6 @@ export interface EndingOptions {
   readonly keep: boolean;
   readonly onWait: () => void;
 }
-
-const NOTHING: Ended = { landed: 0, dropped: 0, commit: null, held: null, failed: null };
 
 /**
  * Lands what `commit` rules and state files name and drops what `discard`

@@ -5,7 +5,8 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { bareRepositories } from './classify/bare.js';
 import { configHomeOf, namedByGit } from './classify/git-names.js';
-import type { Change, ChangeKind, JudgedChange, RiskClass, Verdict } from './change.js';
+import type { Change, ChangeKind, JudgedChange, Verdict } from './change.js';
+import type { Glance } from './ended.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
 import { getReady, judgeChange } from '../policy/judge.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
@@ -246,14 +247,6 @@ function partsOf(parts: Gathered['parts'], before: readonly JudgedChange[], rule
 function joined(rename: JudgedChange, parts: readonly JudgedChange[]): JudgedChange {
   const conflict = parts.find((part) => part.conflict !== null)?.conflict ?? null;
   return { ...withStrictestClass(rename, parts), conflict };
-}
-
-/** What can be said of a sandbox in a moment, however much it changed. */
-export interface Glance {
-  readonly kinds: KindCounts;
-  readonly classes: Readonly<Record<RiskClass, number>>;
-  /** there are more changes than were looked at */
-  readonly more: boolean;
 }
 
 /** Looks at no more than `most` changes: for the lines after a run, which must not make it slower. */

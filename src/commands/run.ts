@@ -2,10 +2,7 @@ import { boolean, string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
 import { toText } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
-import { recoverRecorded } from '../changes/effects.js';
-import { endByPolicy } from '../changes/ending.js';
 import type { Recovered } from '../changes/engine.js';
-import { glance } from '../changes/gather.js';
 import type { PolicyFlags } from '../policy/index.js';
 import { acceptedNames } from '../sandbox/accepted.js';
 import { literalPath } from '../sandbox/policy.js';
@@ -14,10 +11,10 @@ import { parseConnectHost, parsePublish } from '../gate/publish.js';
 import type { Store } from '../sandbox/store.js';
 import { hasOwnTerminal } from '../kernel/process.js';
 import { attention, warning } from '../ui/attention.js';
-import { afterRun, isEmpty } from '../ui/afterrun.js';
 import { AgentfwCommand } from '../ui/command.js';
 import { sayRecovered } from '../ui/commits.js';
-import { failedReport, reportFile, runReport } from '../ui/report.js';
+import { endRun } from '../ui/runend.js';
+import { failedReport, reportFile } from '../ui/report.js';
 
 const many = { multiple: true, multipleNonGreedy: true } as const;
 
@@ -75,7 +72,7 @@ export default class Run extends AgentfwCommand {
       if (failed !== null) this.printer.say(`agentfw: ${failed}`);
     };
     const run = runSandbox({
-      ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null, onResume: (store: Store) => this.finishCommits(store) },
+      ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null, onResume: async (store: Store) => this.finishCommits(store) },
       net: (flags.net ?? 'ask') as RunOptions['net'],
       network: {
         person: flags.detach !== true && hasOwnTerminal(),
@@ -93,12 +90,12 @@ export default class Run extends AgentfwCommand {
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
       say: (line) => this.printer.say(line),
       warn: warning((line) => this.printer.say(line)),
-      onStopped: (store, record, policy, facts) => {
-        const onWait = (): void => this.printer.say('agentfw: waiting for a commit of this sandbox to end');
-        const ended = endByPolicy(store, record, { policy, keep: flags['on-exit'] === 'keep', onWait });
-        const left = glance(store, record, MOST_LOOKED_AT);
-        for (const line of afterRun(record, ended, left, flags.rm ?? false)) this.printer.say(line);
-        const held = flags['fail-on-escalate'] === true && (!isEmpty(left) || ended.failed !== null) ? 3 : null;
+      onStopped: async (store, record, policy, facts) => {
+        const how = { policy, keep: flags['on-exit'] === 'keep', removed: flags.rm ?? false, say: (line: string) => this.printer.say(line) };
+        const { ended, isEmpty } = await endRun(store, record, how);
+        const held = flags['fail-on-escalate'] === true && (!isEmpty || ended.failed !== null) ? 3 : null;
+        if (report === null) return held;
+        const { runReport } = await import('../ui/runreport.js');
         write(() => runReport(store, record, { ended, facts, status: facts.status === 0 ? (held ?? 0) : facts.status }));
         return held;
       },
@@ -110,7 +107,8 @@ export default class Run extends AgentfwCommand {
     });
   }
 
-  private finishCommits(store: Store): void {
+  private async finishCommits(store: Store): Promise<void> {
+    const { recoverRecorded } = await import('../changes/effects.js');
     const recovered = recoverRecorded(store, { onWait: (what) => this.printer.say(`agentfw: waiting for ${what}`) });
     const blocked = recovered.find(({ outcome }) => outcome === 'blocked');
     if (blocked !== undefined) throw unfinished(blocked);
@@ -125,8 +123,6 @@ function unfinished({ id, error }: Recovered): AgentfwError {
     hint: 'Free what stands in the way, then run agentfw recover',
   });
 }
-
-const MOST_LOOKED_AT = 2000;
 
 function limitFlags({ memory, pids, time, layer }: { memory?: string | undefined; pids?: string | undefined; time?: string | undefined; layer?: string | undefined }): Pick<PolicyFlags, 'memory' | 'pids' | 'time' | 'layer'> {
   return Object.fromEntries(Object.entries({ memory, pids, time, layer }).filter(([, text]) => text !== undefined));

@@ -110,12 +110,30 @@ function namesHost(rule: CompiledRule, host: Host, port: number): boolean {
 
 /** Names of variables and sockets: `*` and `?` are the only wildcards. */
 export function matchesAny(patterns: readonly string[], name: string): boolean {
-  return patterns.some((pattern) => pattern === name || (/[*?]/.test(pattern) && nameRegex(pattern).test(name)));
+  const { plain, wild } = tested(patterns);
+  return plain.has(name) || (wild !== null && wild.test(name));
 }
 
-const regexes = new Map<string, RegExp>();
-function nameRegex(pattern: string): RegExp {
-  return lazily(regexes, pattern, () => new RegExp(`^${pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*').replace(/\?/g, '.')}$`, 's'));
+interface NameTest {
+  readonly plain: ReadonlySet<string>;
+  /** one expression for all patterns with wildcards: a start asks for each variable of the user's */
+  readonly wild: RegExp | null;
+}
+
+const tests = new WeakMap<readonly string[], NameTest>();
+
+function tested(patterns: readonly string[]): NameTest {
+  let test = tests.get(patterns);
+  if (test === undefined) {
+    const wild = patterns.filter((pattern) => /[*?]/.test(pattern));
+    test = { plain: new Set(patterns), wild: wild.length === 0 ? null : new RegExp(`^(?:${wild.map(nameSource).join('|')})$`, 's') };
+    tests.set(patterns, test);
+  }
+  return test;
+}
+
+function nameSource(pattern: string): string {
+  return pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*').replace(/\?/g, '.');
 }
 
 function lazily<K, V>(map: Map<K, V>, key: K, make: () => V): V {

@@ -55,9 +55,9 @@ export interface RunOptions {
   /** `--detach`: the agent runs, and this command is about to return */
   readonly onDetached: (tag: string) => void;
   /** `--in`: called when nobody else can start it any more and nothing of it is looked at yet; throws to refuse */
-  readonly onResume: (store: Store) => void;
+  readonly onResume: (store: Store) => void | Promise<void>;
   /** called when the agent's tree has ended and its record is written; a status in place of the agent's 0, or null */
-  readonly onStopped: (store: Store, record: SandboxRecord, policy: CompiledPolicy, facts: RunFacts) => number | null;
+  readonly onStopped: (store: Store, record: SandboxRecord, policy: CompiledPolicy, facts: RunFacts) => number | null | Promise<number | null>;
 }
 
 /** What only the run itself knows. */
@@ -120,7 +120,7 @@ async function open(store: Store, options: RunOptions): Promise<Opened> {
   }
   const running = lockRunning(store, options.resume);
   try {
-    options.onResume(store);
+    await options.onResume(store);
     const record = readRecord(store, options.resume);
     if (record.mode !== mode) throw otherMode(record);
     if (record.state === 'discarded') throw new AgentfwError('AFW_DISCARDED', `Sandbox ${record.tag} is discarded.`, { status: 125, hint: 'Start a new one: agentfw run' });
@@ -196,7 +196,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   if (failed !== null && (broken !== null || outcome.failure?.code === 'net' || outcome.failure?.code === 'audit')) throw failed;
   for (const line of [...networkLines(record.tag, trail, network), ...limitLines(record, use), ...endLines(outcome)]) options.say(line);
   const facts = { status: outcome.status, refused: trail.refused(), wouldAsk: (network?.wouldAsk() ?? []).map(({ rule }) => rule) };
-  const status = options.onStopped(store, record, policy, facts);
+  const status = await options.onStopped(store, record, policy, facts);
   if (options.rm) removeSandbox(store, record);
   return outcome.status === 0 ? (status ?? 0) : outcome.status;
 }

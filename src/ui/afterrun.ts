@@ -1,5 +1,4 @@
-import type { Ended } from '../changes/ending.js';
-import type { Glance } from '../changes/gather.js';
+import type { Ended, Glance } from '../changes/ended.js';
 import { countsText } from './changes.js';
 import { escapeForTerminal, showBytes } from './escape.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';

@@ -11,7 +11,7 @@ import { PlanError } from './plan.js';
 export function placeHides(draft: Draft): void {
   const { options, facts, table } = draft;
   const stores = storePlaces(draft);
-  const known: Known = { absent: new Map(), remade: new Map(), empty: new Map() };
+  const known: Known = { absent: new Map(), remade: new Map(), empty: new Map(), around: aboveAll(draft.regions.keys()) };
   for (const hidden of hiddenPaths(table, facts, options.hide)) {
     const { path } = hidden;
     if (path === '/' || isWithin(options.cwd, path)) {
@@ -32,6 +32,14 @@ interface Known {
   readonly remade: Map<Bytes, boolean>;
   /** layers that hold nothing yet */
   readonly empty: Map<Bytes, boolean>;
+  /** what a region lies at or in; the hides add none there, as none lies in another */
+  readonly around: ReadonlySet<Bytes>;
+}
+
+function aboveAll(points: Iterable<Bytes>): ReadonlySet<Bytes> {
+  const around = new Set<Bytes>();
+  for (const point of points) for (let at = point; !around.has(at); at = parentOf(at)) around.add(at);
+  return around;
 }
 
 /** Where the store and the layers outside it show. */
@@ -74,12 +82,12 @@ function hideOne(draft: Draft, { path, rule, standIn, absent, holdsStore }: Hidd
  * lies there or below, the directories above it can be made again by the user,
  * and no earlier run left something of the agent's at it.
  */
-function layerThatHides(draft: Draft, path: Bytes, { remade, empty }: Known): Bytes | null {
+function layerThatHides(draft: Draft, path: Bytes, { remade, empty, around }: Known): Bytes | null {
   const { facts, options } = draft;
   const region = regionOf(draft, path);
   // What lies directly in the root is expected there by everybody.
   if (region.kind !== 'overlay' || region.path === path || parentOf(path) === '/') return null;
-  for (const point of draft.regions.keys()) if (isWithin(point, path)) return null;
+  if (around.has(path)) return null;
   const layer = draft.layers.find(({ base }) => base === region.path)!;
   const upper = joinBytes(layer.dir, 'upper' as Bytes);
   const isEmpty = once(empty, upper, () => facts.list(upper)?.length === 0);

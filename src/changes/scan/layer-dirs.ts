@@ -50,6 +50,22 @@ function orNull(open: () => Fd, alsoAbsent?: string): Fd | null {
   }
 }
 
+/** Nothing was changed in it: it is empty, and its top directory is as it was made. */
+export function isBare(kernel: Kernel, { dir, top }: Pick<Layer, 'dir' | 'top'>): boolean {
+  const upper = joinBytes(dir, 'upper' as Bytes);
+  const stat = kernel.statOrNull(AT_FDCWD, upper);
+  if (stat === null) return true;
+  // Its mode may keep us from looking, which is the agent's change then.
+  if (top === undefined || !isAsMade(stat, top)) return false;
+  const fd = openTop(kernel, upper);
+  if (fd === null) return false;
+  try {
+    return kernel.list(fd).length === 0;
+  } finally {
+    kernel.close(fd);
+  }
+}
+
 /** The top directory is as it was made. */
 export function isAsMade({ mode, uid, gid }: Pick<Stat, 'mode' | 'uid' | 'gid'>, top: LayerTop): boolean {
   return (mode & 0o7777) === top.mode && (top.uid === null || uid === top.uid) && (top.gid === null || gid === top.gid);

@@ -1,0 +1,34 @@
+import { chmodSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { isBare } from '../../../src/changes/scan/layer-dirs.js';
+import { native } from '../../../src/kernel/native.js';
+import { b, tempDir } from '../../kernel/temp.js';
+
+/** A layer as a run leaves it where its agent changed nothing. */
+function bareLayer(): { upper: string; layer: Parameters<typeof isBare>[1] } {
+  const dir = tempDir();
+  const upper = join(dir, 'upper');
+  mkdirSync(upper, { mode: 0o750 });
+  const { mode, uid, gid } = lstatSync(upper);
+  return { upper, layer: { dir: b(dir), top: { mode: mode & 0o7777, uid, gid } } };
+}
+
+test('an empty layer with its directory as it was made holds no change, nor does one that was never laid', () => {
+  const { upper, layer } = bareLayer();
+  expect(isBare(native, layer)).toBe(true);
+  rmSync(upper, { recursive: true });
+  expect(isBare(native, layer)).toBe(true);
+});
+
+test('a layer holds a change where anything is in it, or its own directory is another', () => {
+  const { upper, layer } = bareLayer();
+  writeFileSync(join(upper, '.x'), '');
+  expect(isBare(native, layer)).toBe(false);
+  rmSync(join(upper, '.x'));
+  expect(isBare(native, layer)).toBe(true);
+  chmodSync(upper, 0);
+  expect(isBare(native, layer)).toBe(false);
+  chmodSync(upper, 0o750);
+  expect(isBare(native, { ...layer, top: undefined })).toBe(false);
+});
