@@ -258,12 +258,12 @@ static void put(struct gj_writer *w, const char *text, size_t len)
 }
 
 /* Bytes outside printable ASCII are escaped one by one, as Latin-1. */
-static void put_quoted(struct gj_writer *w, const char *text)
+static void put_quoted(struct gj_writer *w, const char *text, size_t len)
 {
 	char esc[8];
 
 	put(w, "\"", 1);
-	for (; *text; text++) {
+	for (; len > 0; text++, len--) {
 		unsigned char c = (unsigned char)*text;
 
 		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
@@ -280,7 +280,7 @@ static void put_key(struct gj_writer *w, const char *key)
 {
 	if (w->len > 5)
 		put(w, ",", 1);
-	put_quoted(w, key);
+	put_quoted(w, key, strlen(key));
 	put(w, ":", 1);
 }
 
@@ -297,9 +297,16 @@ void gj_put_text(struct gj_writer *w, const char *key, const char *text)
 {
 	put_key(w, key);
 	if (text)
-		put_quoted(w, text);
+		put_quoted(w, text, strlen(text));
 	else
 		put(w, "null", 4);
+}
+
+void gj_put_bytes(struct gj_writer *w, const char *key, const char *data,
+		  size_t len)
+{
+	put_key(w, key);
+	put_quoted(w, data, len);
 }
 
 void gj_put_number(struct gj_writer *w, const char *key, uint64_t n)

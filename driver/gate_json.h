@@ -51,6 +51,9 @@ struct gj_writer {
 /* An object with "t" first; NULL leaves it out. */
 void gj_begin(struct gj_writer *w, const char *type);
 void gj_put_text(struct gj_writer *w, const char *key, const char *text);
+/* Any bytes, NULs too. */
+void gj_put_bytes(struct gj_writer *w, const char *key, const char *data,
+		  size_t len);
 void gj_put_number(struct gj_writer *w, const char *key, uint64_t number);
 void gj_put_bool(struct gj_writer *w, const char *key, bool value);
 /* Closes the object and fills the length in; false when it did not fit. */

@@ -8,15 +8,35 @@
 
 /* The gate's half of the talk with netd (netd.h). */
 
-/* Told in any case: the peer waits for it with what it refuses or asks. */
-static void who_is(struct core *g, uint64_t id, pid_t pid)
+static void write_who(struct gj_writer *w, const struct netd_reply *r,
+		      const char *subject)
 {
-	const struct conn *c = conn_by_id(g, id);
+	size_t exe = strnlen(subject, r->subject) + 1;
+	size_t cwd = exe < r->subject
+			? strnlen(subject + exe, r->subject - exe) + 1 : 0;
+
+	gj_begin(w, "who");
+	gj_put_number(w, "id", r->id);
+	gj_put_number(w, "pid", r->pid > 0 ? (uint64_t)r->pid : 0);
+	if (!cwd || exe + cwd > r->subject)
+		return;
+	gj_put_text(w, "exe", subject);
+	gj_put_text(w, "cwd", subject + exe);
+	gj_put_bytes(w, "argv", subject + exe + cwd, r->subject - exe - cwd);
+}
+
+/* Told in any case: the peer waits for it with what it refuses or asks. */
+static void who_is(struct core *g, const struct netd_reply *r,
+		   const char *subject)
+{
+	const struct conn *c = conn_by_id(g, r->id);
+	struct netd_reply bare = *r;
 	struct gj_writer w;
 
-	gj_begin(&w, "who");
-	gj_put_number(&w, "id", id);
-	gj_put_number(&w, "pid", pid > 0 ? (uint64_t)pid : 0);
+	write_who(&w, r, subject);
+	bare.subject = 0;
+	if (w.full || w.len == sizeof(w.buf))	/* its end wouldn't fit */
+		write_who(&w, &bare, "");
 	if (c && (c->state == CONN_ASKED || c->state == CONN_REFUSING))
 		chan_send(g, &w);
 	else
@@ -28,11 +48,12 @@ void netd_ask(struct core *g, enum netd_op op, uint64_t id,
 	      const struct sockaddr_in6 *remote)
 {
 	struct netd_request q = { .op = op, .id = id };
+	struct netd_reply nobody = { .op = NETD_WHO, .id = id };
 	int err;
 
 	if (op == NETD_WHO) {
 		if (g->who_tokens == 0) {
-			who_is(g, id, 0);
+			who_is(g, &nobody, "");
 			return;
 		}
 		g->who_tokens--;
@@ -43,7 +64,7 @@ void netd_ask(struct core *g, enum netd_op op, uint64_t id,
 		q.remote = *remote;
 	err = fd_send(g->netd.fd, &q, sizeof(q), NULL, 0);
 	if (err != 0 && op == NETD_WHO)
-		who_is(g, id, 0);
+		who_is(g, &nobody, "");
 	if (err == 0 || op == NETD_WHO)
 		return;
 	if (err != -EAGAIN)
@@ -56,15 +77,18 @@ void netd_ask(struct core *g, enum netd_op op, uint64_t id,
 		udp_socket_made(g, id, -1);
 }
 
-static void who_known(struct core *g, const struct netd_reply *r)
+static void who_known(struct core *g, const struct netd_reply *r,
+		      const char *subject)
 {
-	who_is(g, r->id, r->pid);
+	who_is(g, r, subject);
 	if (r->pid < 0)
 		conn_orphan(g, r->id);
 }
 
-static void reply(struct core *g, const struct netd_reply *r, int fd)
+static void reply(struct core *g, const struct netd_answer *a, int fd)
 {
+	const struct netd_reply *r = &a->reply;
+
 	switch (r->op) {
 	case NETD_STREAM:
 		door_socket_made(g, r->id, fd, r->err);
@@ -80,7 +104,7 @@ static void reply(struct core *g, const struct netd_reply *r, int fd)
 			door_arrived(g, fd);
 		break;
 	case NETD_WHO:
-		who_known(g, r);
+		who_known(g, r, a->subject);
 		break;
 	default:
 		gate_fatal(g, "netd sent an unknown reply");
@@ -90,15 +114,16 @@ static void reply(struct core *g, const struct netd_reply *r, int fd)
 void netd_readable(struct core *g)
 {
 	for (int turn = 0; turn < 64; turn++) {
-		struct netd_reply r;
+		struct netd_answer a;
 		int fd = -1;
 		size_t n = 1;
-		ssize_t len = fd_recv(g->netd.fd, &r, sizeof(r), &fd, &n);
+		ssize_t len = fd_recv(g->netd.fd, &a, sizeof(a), &fd, &n);
 
 		if (len == -EAGAIN)
 			return;
-		if (len != sizeof(r))
+		if (len < (ssize_t)sizeof(a.reply) ||
+		    (size_t)len != sizeof(a.reply) + a.reply.subject)
 			gate_fatal(g, "netd is gone");
-		reply(g, &r, n == 1 ? fd : -1);
+		reply(g, &a, n == 1 ? fd : -1);
 	}
 }

@@ -101,24 +101,25 @@ static int (*const answers[NETD_OPS])(const struct netd_request *) = {
 static int serve(const struct netd *d)
 {
 	struct netd_request q;
-	struct netd_reply r = { 0 };
+	struct netd_answer a = { .reply = { 0 } };
+	struct netd_reply *r = &a.reply;
 	size_t none = 0;
 	ssize_t n = fd_recv(d->gate, &q, sizeof(q), NULL, &none);
 	int fd = -1, err;
 
 	if (n != sizeof(q) || q.op >= NETD_OPS)
 		return -1;
-	r.op = q.op;
-	r.id = q.id;
+	r->op = q.op;
+	r->id = q.id;
 	if (q.op == NETD_WHO) {
-		r.pid = netd_who(d->diag, &q);
+		netd_who(d->diag, &q, &a);
 	} else if (answers[q.op]) {
 		fd = answers[q.op](&q);
-		r.err = fd < 0 ? errno : 0;
+		r->err = fd < 0 ? errno : 0;
 	} else {
 		return -1;
 	}
-	err = fd_send(d->gate, &r, sizeof(r), &fd, fd >= 0);
+	err = fd_send(d->gate, &a, sizeof(*r) + r->subject, &fd, fd >= 0);
 	if (fd >= 0)
 		close(fd);
 	return err;

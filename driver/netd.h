@@ -59,7 +59,18 @@ struct netd_reply {
 	int32_t err;
 	uint64_t id;
 	int32_t pid;
-	uint32_t pad;
+	uint32_t subject;	/* bytes of a netd_subject behind it */
+};
+
+/*
+ * What a process was while it held the socket: path of its program, working
+ * directory, arguments, a NUL behind each. It may be gone a moment later.
+ */
+#define NETD_SUBJECT 6000
+
+struct netd_answer {
+	struct netd_reply reply;
+	char subject[NETD_SUBJECT];
 };
 
 struct netd_opts {
@@ -78,8 +89,12 @@ void netd_setup(enum netd_rung force, struct netd_hello *hello,
 		int fds[NETD_FDS]);
 int netd_listener(const struct sockaddr_in6 *address, int transparent);
 
-/* netd_who.c: the process that holds a client's socket; 0 unknown, -1 none. */
-pid_t netd_who(int diag, const struct netd_request *request);
+/*
+ * netd_who.c: the process that holds a client's socket; 0 unknown, -1 none.
+ * Fills reply.pid, and the subject where all of it could be read and fits.
+ */
+void netd_who(int diag, const struct netd_request *request,
+	      struct netd_answer *answer);
 
 /* netd_notify.c: one connect() of the agent; -1 when the listener ended. */
 struct netd_seen;

@@ -95,8 +95,51 @@ static uint64_t us_of(clockid_t clock)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+/* A link's text and a NUL; 0 when it can't be read or doesn't fit. */
+static size_t take_link(int proc, pid_t pid, const char *what, char *to,
+			size_t room)
+{
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/%s", (int)pid, what);
+	n = readlinkat(proc, path, to, room);
+	if (n <= 0 || (size_t)n >= room)
+		return 0;
+	to[n] = '\0';
+	return (size_t)n + 1;
+}
+
+static size_t take_argv(int proc, pid_t pid, char *to, size_t room)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/cmdline", (int)pid);
+	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, to, room);
+	close(fd);
+	return n > 0 && (size_t)n < room ? (size_t)n : 0;
+}
+
+/* Now, as it may be gone when the record is written; all of it or nothing. */
+static void take_subject(int proc, pid_t pid, struct netd_answer *a)
+{
+	size_t exe = take_link(proc, pid, "exe", a->subject, NETD_SUBJECT);
+	size_t cwd = !exe ? 0 : take_link(proc, pid, "cwd", a->subject + exe,
+					  NETD_SUBJECT - exe);
+	size_t argv = !cwd ? 0 : take_argv(proc, pid, a->subject + exe + cwd,
+					   NETD_SUBJECT - exe - cwd);
+
+	if (argv)
+		a->reply.subject = (uint32_t)(exe + cwd + argv);
+}
+
 /* The processes seen last first; all get a fifth of one CPU at most. */
-static pid_t find(const char *socket_name)
+static void find(const char *socket_name, struct netd_answer *a)
 {
 	static pid_t recent[RECENT];
 	static unsigned int next;
@@ -108,7 +151,7 @@ static pid_t find(const char *socket_name)
 	char name[16];
 
 	if (proc < 0)
-		return 0;
+		return;
 	if (now - window > 1000000) {
 		window = now;
 		spent = 0;
@@ -125,21 +168,25 @@ static pid_t find(const char *socket_name)
 		if (pid)
 			recent[next++ % RECENT] = pid;
 	}
+	if (pid)
+		take_subject(proc, pid, a);
+	a->reply.pid = pid;
 	spent += us_of(CLOCK_THREAD_CPUTIME_ID) - start;
 	close(proc);
-	return pid;
 }
 
-pid_t netd_who(int diag, const struct netd_request *q)
+void netd_who(int diag, const struct netd_request *q, struct netd_answer *a)
 {
 	char name[32];
 	uint32_t inode;
 
 	if (diag < 0)
-		return 0;
+		return;
 	inode = diag_inode(diag, &q->local, &q->remote);
-	if (!inode)
-		return -1;	/* no process has it open any more */
+	if (!inode) {
+		a->reply.pid = -1;	/* no process has it open any more */
+		return;
+	}
 	snprintf(name, sizeof(name), "socket:[%u]", inode);
-	return find(name);
+	find(name, a);
 }

@@ -1,7 +1,9 @@
 import type { Duplex } from 'node:stream';
+import type { AuditSubject } from '../audit/event.js';
 import { errnoOf } from '../errors.js';
 import { flagField, numberField, objectField, textField, type Fields } from '../fields.js';
 import { encodeFrame, frameReader } from '../kernel/frames.js';
+import { argvOf } from './who.js';
 
 /** What the gate asks and tells; docs/gate-protocol.md. */
 export type GateMessage =
@@ -10,11 +12,19 @@ export type GateMessage =
   | ConnQuestion
   | FirstQuestion
   | UdpQuestion
-  | { readonly t: 'who'; readonly id: number; readonly pid: number }
+  | WhoReport
   | { readonly t: 'ingress'; readonly id: number; readonly door: number; readonly ip: string; readonly port: number; readonly inside: number }
   | { readonly t: 'door'; readonly id: number; readonly error: string | null; readonly port: number }
   | CloseReport
   | StatsReport;
+
+/** The process behind a connection; pid 0: it can't be told. What it was is told where it fits a message. */
+export interface WhoReport {
+  readonly t: 'who';
+  readonly id: number;
+  readonly pid: number;
+  readonly process: Omit<AuditSubject, 'pid'> | null;
+}
 
 /** A new connection, accepted and held. */
 export interface ConnQuestion {
@@ -172,7 +182,7 @@ export function parseMessage(value: unknown): GateMessage {
         ...{ spoke: text(fields, 'spoke'), alpn: text(fields, 'alpn'), method: text(fields, 'method'), error: text(fields, 'error') },
       };
     case 'who':
-      return { t, id: id(fields), pid: count(fields, 'pid') };
+      return { t, id: id(fields), pid: count(fields, 'pid'), process: processOf(fields) };
     case 'ingress':
       return { t, id: id(fields), door: count(fields, 'door'), ip: textField(fields['ip'], 'ip'), port: count(fields, 'port'), inside: count(fields, 'inside') };
     case 'door':
@@ -189,6 +199,17 @@ export function parseMessage(value: unknown): GateMessage {
 
 function endpoint(fields: Fields): Omit<UdpQuestion, 't'> {
   return { id: id(fields), name: text(fields, 'name'), ip: textField(fields['ip'], 'ip'), port: count(fields, 'port'), stray: flagField(fields['stray'], 'stray') };
+}
+
+function processOf(fields: Fields): WhoReport['process'] {
+  const [exe, cwd, argv] = [text(fields, 'exe'), text(fields, 'cwd'), text(fields, 'argv')];
+  if (exe === null || cwd === null || argv === null) return null;
+  return { exe: ofBytes(exe), cwd: ofBytes(cwd), argv: argvOf(ofBytes(argv)) };
+}
+
+/** Text that came from outside is escaped byte by byte. */
+function ofBytes(text: string): string {
+  return Buffer.from(text, 'latin1').toString('utf8');
 }
 
 const SPOKE = ['tls', 'http', 'other', 'bad', 'nothing'] as const;

@@ -17,7 +17,7 @@ export interface ControlState {
   readonly questions: readonly Question[];
   readonly rules: readonly { readonly rule: string; readonly verdict: string; readonly by: string }[];
   readonly wouldAsk: readonly { readonly rule: string; readonly count: number }[];
-  readonly connections: readonly { readonly id: number; readonly host: string; readonly port: number; readonly state: string }[];
+  readonly connections: readonly { readonly id: number; readonly host: string; readonly port: number; readonly state: string; readonly exe: string | null }[];
   readonly doors: readonly { readonly addr: string; readonly port: number; readonly inside: number }[];
   readonly rung: string | null;
 }

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { AuditEvent, AuditFields, AuditSubject } from '../audit/event.js';
-import { openChannel, type CloseReport, type ConnQuestion, type FirstQuestion, type GateMessage, type UdpQuestion } from './channel.js';
+import { openChannel, type CloseReport, type ConnQuestion, type FirstQuestion, type GateMessage, type UdpQuestion, type WhoReport } from './channel.js';
 import type { Outcome } from './ask.js';
 import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
 import { doorFailed, makeDoors, type Doors } from './doors.js';
@@ -26,6 +26,8 @@ export interface OpenConnection {
   readonly host: string;
   readonly port: number;
   readonly state: 'deciding' | 'open' | 'refused';
+  /** the program at its other end, once and where it is known */
+  readonly exe: string | null;
 }
 
 export interface Session {
@@ -105,7 +107,7 @@ export function startSession(options: SessionOptions): Session {
   return {
     ended,
     ready,
-    connections: () => [...state.entries.values()].map(({ id, host, port, allowed, refused }) => ({ id, host, port, state: refused ? 'refused' : allowed === null ? 'deciding' : 'open' })),
+    connections: () => [...state.entries.values()].map(({ id, host, port, allowed, refused, subject }) => ({ id, host, port, state: refused ? 'refused' : allowed === null ? 'deciding' : 'open', exe: subject?.exe ?? null })),
     cut: (rule) => cut(state, rule),
     publish: async (addr, port, inside) => {
       const door = await state.doors.open((id) => ({ t: 'publish', id, addr, port, inside }));
@@ -136,7 +138,7 @@ function handle(state: State, message: GateMessage): void {
     case 'dns':
       return run(state, answerName(state.options, message, (reply) => state.outbox.send(reply), (found) => noteName(state, message, found)));
     case 'who':
-      return onWho(state, message.id, message.pid);
+      return onWho(state, message);
     case 'close':
       return onClose(state, message);
     case 'ingress':
@@ -255,10 +257,11 @@ function known(entry: Entry): Promise<void> {
   });
 }
 
-function onWho(state: State, id: number, pid: number): void {
+/** netd looked while the process had the connection; now it may be gone. */
+function onWho(state: State, { id, pid, process }: WhoReport): void {
   const entry = state.entries.get(id);
   if (entry === undefined) return;
-  if (pid !== 0) entry.subject = state.options.subject(pid);
+  if (pid !== 0) entry.subject = process === null ? state.options.subject(pid) : { pid, ...process };
   entry.named = true;
   entry.onWho?.();
   entry.onWho = null;

@@ -14,7 +14,12 @@ export function subjectOf(pid: number, proc = '/proc'): AuditSubject {
   return {
     pid,
     exe: read(() => readlinkSync(`${proc}/${pid}/exe`)),
-    argv: argv === null ? null : argv.split('\0').slice(0, -1).slice(0, 64),
+    argv: argv === null ? null : argvOf(argv),
     cwd: read(() => readlinkSync(`${proc}/${pid}/cwd`)),
   };
+}
+
+/** A process's `cmdline`; more than 64 words are more than a record is for. */
+export function argvOf(cmdline: string): string[] {
+  return cmdline.split('\0').slice(0, -1).slice(0, 64);
 }

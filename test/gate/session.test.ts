@@ -25,7 +25,12 @@ import { buildHarness, HARNESS, sh } from './harness.js';
 
 const withCurl = needs('curl');
 
-const web = createServer((request, response) => response.end(`hello ${request.headers.host ?? ''}\n`));
+const web = createServer((request, response) => {
+  const answer = (): void => void response.end(`hello ${request.headers.host ?? ''}\n`);
+  if (request.url === '/held') answerHeld = answer;
+  else answer();
+});
+let answerHeld = (): void => undefined;
 let dir = '';
 /** What the program waits for until `letGo`, where nobody else may look. */
 let waits = '';
@@ -114,7 +119,11 @@ const state = (reply: ControlReply | null): ControlReply & { ok: true; state: ne
 
 describe('a run behind policy, questions and records', () => {
   withCurl.test('allowed and denied names, each with exactly one record of its decision', async () => {
-    const run = await start(sh(`${curl('a.test')}; ${curl('d.test')}; ${curl('169.254.169.254')}`), await policyOf({ allow: ['a.test'], deny: ['d.test'] }));
+    const run = await start(sh(`${curl('a.test')}held; ${curl('d.test')}; ${curl('169.254.169.254')}`), await policyOf({ allow: ['a.test'], deny: ['d.test'] }));
+    // An allowed connection doesn't wait until it is known whose it is.
+    await expect.poll(() => run.gate.session.connections()).toMatchObject([{ host: 'a.test', state: 'open', exe: expect.stringContaining('curl') }]);
+    await expect.poll(() => answerHeld.name).toBe('answer');
+    answerHeld();
     const { out, log } = await finish(run);
 
     expect(out).toContain(`hello a.test:${port}`);
@@ -126,8 +135,24 @@ describe('a run behind policy, questions and records', () => {
     ]);
     expect(decided[1]?.subject).toMatchObject({ exe: expect.stringContaining('curl') });
     expect(decided[1]?.origin).toMatch(/:1$/);
-    expect(log.filter(({ kind }) => kind === 'close')).toMatchObject([{ object: { host: 'a.test' }, subject: { exe: expect.stringContaining('curl') } }]);
+    expect(log.filter(({ kind }) => kind === 'close')).toMatchObject([{ object: { host: 'a.test' }, subject: { exe: expect.stringContaining('curl'), argv: ['curl', '-s', '-m', '300', `http://a.test:${port}/held`], cwd: '/' } }]);
     expect(readFileSync(join(dir, 'notes', 'notes'), 'utf8')).toMatch(/d\.test:\d+ \[test\.deny\]/);
+  });
+
+  test('arguments of any length and bytes end no run, at the edge of what a message holds neither', async () => {
+    const loop = String.raw`
+ask='exec 3<>/dev/tcp/a.test/$PORT; printf "GET / HTTP/1.0\r\n\r\n" >&3; cat <&3 >/dev/null; echo done'
+export PORT=${port}
+escaped=$(printf '%01300d' 0 | tr 0 '\001')
+for n in $(seq 60 240); do bash -c "$ask" x "$escaped$(printf "%0"$n"d" 0)"; done
+bash -c "$ask" x "$(printf '%07000d' 0)"
+bash -c "$ask" x "$(printf '\377\200')"`;
+    const { status, out, log } = await finish(await start(['/bin/bash', '-c', loop], await policyOf({ allow: ['a.test'] })));
+
+    expect([status, out.match(/done/g)?.length]).toEqual([0, 183]);
+    const last = log.filter(({ kind }) => kind === 'close').map(({ subject }) => subject?.argv?.at(-1) ?? '');
+    expect(last).toHaveLength(183);
+    expect(last.some((argument) => argument.length > 1000)).toBe(true);
   });
 
   withCurl.test('what was allowed a moment ago begins at once, and is judged and recorded all the same', async () => {
