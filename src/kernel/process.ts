@@ -43,6 +43,16 @@ function parentIgnoresHangup(): boolean {
   }
 }
 
+/** How many descriptors a process of ours may come to have at most; null where the kernel doesn't tell. */
+export function mostDescriptors(): number | null {
+  try {
+    const hard = /^Max open files +\S+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+    return hard === undefined ? null : Number(hard);
+  } catch {
+    return null;
+  }
+}
+
 /** True when fd 0, 1 or 2 is the controlling terminal. */
 export function hasOwnTerminal(): boolean {
   const terminal = Number(statFields('self')?.[4] ?? 0);

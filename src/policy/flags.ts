@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import { usageError } from '../errors.js';
 import type { PolicyDocument, RuleList, RuleText, SettingKey, SettingText, VariableText } from './document.js';
 import { isLiteral, literalPattern, parsePattern } from './pattern.js';
-import { parseCount, parseDuration, parseSize, type Parsed } from './units.js';
+import { parseDuration, parseMemory, parseProcesses, parseSize, type Parsed } from './units.js';
 
 /** Flags of `run` that are policy. Paths as typed: relative to the working directory. */
 export interface PolicyFlags {
@@ -78,10 +78,10 @@ function settingsOf(flags: PolicyFlags): SettingText[] {
     if (!parsed.ok) throw usageError(`--${flag}: ${parsed.why}`, parsed.hint);
     found.push({ key, value: parsed.value, at: NOWHERE });
   };
-  add('limits.memory', 'memory', flags.memory, parseSize);
+  add('limits.memory', 'memory', flags.memory, parseMemory);
   add('limits.layer', 'layer', flags.layer, parseSize);
   add('limits.time', 'time', flags.time, parseDuration);
-  add('limits.pids', 'pids', flags.pids, parseCount);
+  add('limits.pids', 'pids', flags.pids, parseProcesses);
   if (flags.audit === 'exec') found.push({ key: 'audit.exec', value: 'on', at: NOWHERE });
   // `off` has no gate at all: for whoever still asks, it denies.
   if (flags.net !== undefined) found.push({ key: 'network.default', value: flags.net === 'off' ? 'deny' : flags.net, at: NOWHERE });

@@ -3,7 +3,7 @@ import { checkExamples } from './examples.js';
 import { parseHostPattern } from './host.js';
 import { isLiteral, parsePattern } from './pattern.js';
 import type { PolicyInput } from './schema.js';
-import { parseCount, parseDuration, parseSize, type Parsed } from './units.js';
+import { parseCount, parseDuration, parseMemory, parseProcesses, parseSize, type Parsed } from './units.js';
 import { sourceLine, type PositionedYaml } from './yaml.js';
 
 /** What normalising needs beside the input. `isPublicSuffix` comes from the public suffix list. */
@@ -193,9 +193,11 @@ function settingsOf(input: PolicyInput, sink: Sink): SettingText[] {
   add('changes.capture.file', capture.file, parseSize);
   add('changes.capture.total', capture.total, (value) => (value === 'none' ? { ok: true, value: 0 } : parseSize(value)));
   const limits = input.limits ?? {};
-  for (const name of ['memory', 'layer'] as const) add(`limits.${name}`, limits[name], parseSize);
+  add('limits.memory', limits.memory, parseMemory);
+  add('limits.layer', limits.layer, parseSize);
   add('limits.time', limits.time, parseDuration);
-  for (const name of ['pids', 'inodes', 'cpu'] as const) add(`limits.${name}`, limits[name]);
+  add('limits.pids', limits.pids, parseProcesses);
+  for (const name of ['inodes', 'cpu'] as const) add(`limits.${name}`, limits[name]);
   return found;
 }
 

@@ -122,8 +122,8 @@ const environment = z.strictObject({
 });
 
 const limits = z.strictObject({
-  memory: size.optional(),
-  pids: z.int().min(1).describe('Processes and threads.').optional(),
+  memory: size.describe('Bytes of memory: 1MB or more.').optional(),
+  pids: z.int().min(2).describe('Processes and threads, of which one is the sandbox’s own.').optional(),
   cpu: z.number().positive().describe('CPUs, e.g. 1.5.').optional(),
   layer: size.describe('Bytes the layers may hold.').optional(),
   inodes: z.int().min(1).describe('Files the layers may hold.').optional(),

@@ -11,6 +11,25 @@ export function parseSize(text: string | number): Parsed {
   return parseUnit(text, SIZES, 'a size', '500MB, 8GB or 8GiB');
 }
 
+/** Below it the kernel ends the first program, and in less than a page of memory without a word. */
+const LEAST_MEMORY = SIZES['MB'] ?? 1e6;
+
+/** Bytes of memory that a program can begin in. */
+export function parseMemory(text: string | number): Parsed {
+  const size = parseSize(text);
+  if (!size.ok || size.value >= LEAST_MEMORY) return size;
+  return { ok: false, why: `\`${text}\` is less than any program needs`, hint: `Write ${sizeText(LEAST_MEMORY)} or more.` };
+}
+
+/** Processes: one of them is the sandbox's own, which reaps the others. */
+export function parseProcesses(value: string | number): Parsed {
+  const count = parseCount(value);
+  if (!count.ok || count.value >= LEAST_PROCESSES) return count;
+  return { ok: false, why: `\`${value}\` leaves no process for the agent`, hint: `Write ${LEAST_PROCESSES} or more.` };
+}
+
+const LEAST_PROCESSES = 2;
+
 /** Seconds: `90s`, `30m`, `2h`, `1d`. */
 export function parseDuration(text: string | number): Parsed {
   return parseUnit(text, DURATIONS, 'a duration', '90s, 30m, 2h or 1d');

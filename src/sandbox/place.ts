@@ -45,6 +45,7 @@ export function secureStore(context: Context, path: Bytes): Bytes {
 function securePath(context: Context, path: Bytes): Bytes {
   const { kernel, uid } = context;
   refuseUmask();
+  refuseNoHome(context, path);
   const real = joinBytes(walkTo(kernel, parentOf(path), uid), nameOf(path));
   const stat = kernel.statOrNull(AT_FDCWD, real) ?? makeDir(kernel, real);
   if ((stat.mode & constants.S_IFMT) === constants.S_IFLNK) throw foreign(path, 'it is a symlink');
@@ -53,6 +54,13 @@ function securePath(context: Context, path: Bytes): Bytes {
   if (!isClaimed(kernel, real)) claim(kernel, real);
   if ((stat.mode & 0o077) !== 0) kernel.chmod(AT_FDCWD, real, 0o700);
   return real;
+}
+
+/** A home directory is nobody's to make but an administrator's, and a misspelt one holds what is never found again. */
+function refuseNoHome({ kernel, env }: Context, path: Bytes): void {
+  const home = fromText(env['HOME'] ?? '');
+  if (home === '' || path !== normal(joinBytes(home, '.local/state/agentfw' as Bytes)) || kernel.statOrNull(AT_FDCWD, home) !== null) return;
+  throw new AgentfwError('AFW_STORE_PLACE', `No place for the store: the home directory ${toText(home)} does not exist.`, { hint: 'Set HOME, or AGENTFW_STATE_DIR to a directory of yours' });
 }
 
 /** With such a mask we could not even enter what we make. */
@@ -131,13 +139,22 @@ function makeDir(kernel: Kernel, dir: Bytes): Stat {
   } catch (cause) {
     // Another first command was quicker.
     if (errnoOf(cause) === 'EEXIST') return kernel.stat(AT_FDCWD, dir);
-    if (isInside()) throw new AgentfwError('AFW_NESTED', 'The store is out of reach inside a sandbox of agentfw.', { hint: 'Ask from a terminal outside' });
+    if (isInside()) throw outOfReach();
     throw new AgentfwError('AFW_STORE_PLACE', `Can't make the store's directory ${toText(dir)}`, {
       cause,
       hint: 'Set AGENTFW_STATE_DIR to a directory where you can write',
     });
   }
   return kernel.stat(AT_FDCWD, dir);
+}
+
+/** Inside, the store that all is in is hidden: an empty one in its place would say that there are no sandboxes. */
+export function refuseOwnStore({ kernel, env }: Pick<Context, 'kernel' | 'env'>): void {
+  if (kernel.statOrNull(AT_FDCWD, storePath(env)) === null && isInside()) throw outOfReach();
+}
+
+function outOfReach(): AgentfwError {
+  return new AgentfwError('AFW_NESTED', 'The store is out of reach inside a sandbox of agentfw.', { hint: 'Ask from a terminal outside' });
 }
 
 function foreign(path: Bytes, why: string): AgentfwError {

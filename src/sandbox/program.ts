@@ -1,5 +1,6 @@
 import type { Bytes } from '../bytes.js';
-import { fromText, isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
+import { fromText, isWithin, joinBytes, nameOf, parentOf, toText } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
 import { hostFacts, readStart } from '../kernel/facts.js';
 import type { SandboxRecord } from './sandbox.js';
 
@@ -23,6 +24,18 @@ export function programPaths(word: Bytes, cwd: Bytes, searchPath: string): reado
 export function hiddenProgram({ argv, cwd, mounts }: Pick<SandboxRecord, 'argv' | 'cwd' | 'mounts'>, searchPath: string): { readonly path: Bytes; readonly why: string } | null {
   const paths = programPaths(argv[0] ?? ('' as Bytes), cwd, searchPath);
   return mounts.find(({ path, decision }) => decision === 'hide' && paths.some((one) => isWithin(one, path))) ?? null;
+}
+
+/** What the host's /proc leads to is another thing in the sandbox's own, or nothing. */
+export function refuseProc(word: Bytes, cwd: Bytes): void {
+  if (!word.includes('/')) return;
+  const path = absolute(word, cwd);
+  const named = ['/proc', '/dev/fd'].find((dir) => isWithin(path, dir as Bytes));
+  if (named === undefined) return;
+  const real = hostFacts.realpath(path);
+  // By then `self` is this program.
+  const mend = real === null || isWithin(real, '/proc' as Bytes) || /^\/(proc|dev)\/(self|thread-self|fd)\//.test(path) ? 'Name the program itself' : `Name the program itself: ${toText(real)}`;
+  throw new AgentfwError('AFW_NOT_FOUND', `Can't execute ${toText(path)}: the sandbox has a ${named} of its own.`, { status: 127, hint: mend });
 }
 
 /** As execvp does: a word with a slash is a path, any other is looked for along PATH. */

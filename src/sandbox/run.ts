@@ -20,13 +20,13 @@ import { hostMoved } from './moved.js';
 import { noteRecord } from './note.js';
 import { hiddenProgram } from './program.js';
 import type { SandboxRecord } from './sandbox.js';
-import { refuseNested } from './nested.js';
 import { writePolicy } from './policy-file.js';
 import { notesOf, startLines, withheldIn } from './policy-words.js';
 import { policyForRun, type PolicyWish, type RunPolicy } from './policy.js';
 import { accountOf, idsOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
 import { awaitGone, isDiskFull, recordStop, removeSandbox } from './stop.js';
 import { createSandbox, lockRunning, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
+import { refuseUnstartable } from './startable.js';
 import { socketRecord } from './sockets.js';
 import { supervise, type Outcome } from './supervise.js';
 import { openTrail, type Trail } from './trail.js';
@@ -83,7 +83,7 @@ const CAPTURE_TOTAL_BYTES = 256 << 20;
  */
 export async function runSandbox(options: RunOptions): Promise<number> {
   const { context } = options;
-  refuseNested();
+  refuseUnstartable(options.argv[0] ?? ('' as Bytes), context.cwd);
   const optimiseNow = optimiseLater();
   staySmall();
   const background = options.detach ? (context.env[BACKGROUND] ?? null) : null;

@@ -8,6 +8,7 @@ import { usageError, type FailureStatus } from '../errors.js';
 import { suggest } from '../policy/suggest.js';
 import type { Words } from '../sandbox/resolve.js';
 import { refuseInside } from '../sandbox/nested.js';
+import { refuseOwnStore } from '../sandbox/place.js';
 import { hasTrash } from '../sandbox/trash.js';
 import { openStore, type Store } from '../sandbox/store.js';
 import { errorJson, renderError, reportOf } from './error.js';
@@ -72,7 +73,10 @@ export abstract class AgentfwCommand extends Command {
   protected async store(): Promise<Store> {
     // Loaded late, because it loads the addon, which generating the manifest must not need.
     const { processContext } = await import('./context.js');
-    this.opened ??= openStore(processContext());
+    if (this.opened !== null) return this.opened;
+    const context = processContext();
+    refuseOwnStore(context);
+    this.opened = openStore(context);
     return this.opened;
   }
 

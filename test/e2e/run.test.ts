@@ -69,6 +69,24 @@ for (const identity of identities()) {
       expect([status, unnoticed(stderr)]).toEqual([159, expect.stringMatching(/^agentfw: SIGSYS ended the agent, .*32 bits/)]);
     });
 
+    gated.test('where too few files may be open, says so before anything is made', async () => {
+      const limited = async (most: string): ReturnType<Area['native']> =>
+        area.native(['sh', '-c', `ulimit -n ${most} && exec "$@"`, 'sh', ...area.argv(['run', '--net', 'off', '--rm', '--', 'true'])]);
+      expect((await limited('209')).status).toBe(0);
+      for (const most of ['24', '30', '208']) {
+        const { status, stderr } = await limited(most);
+        expect([status, stderr]).toEqual([125, `Error: Only ${most} files may be open at once here, and a run needs 209.\nHint: Raise the hard limit: ulimit -Hn\n`]);
+      }
+      expect(sandboxes()).toEqual([]);
+    });
+
+    gated.test('refuses a program by a name that leads elsewhere inside', async () => {
+      for (const [word, dir] of [['/proc/self/exe', '/proc'], ['/dev/fd/../fd/3', '/dev/fd'], ['/proc/1/exe', '/proc']] as const) {
+        const { status, stderr } = await run(['--rm'], word);
+        expect([status, stderr]).toEqual([127, expect.stringMatching(new RegExp(`^Error: Can't execute \\S+: the sandbox has a ${dir} of its own\\.\nHint: Name the program itself(: \\S+)?\n$`))]);
+      }
+    });
+
     gated.test('returns 127 for no such program, 126 for one that can not be executed, 125 for our own refusals, and leaves no sandbox', async () => {
       expect((await run([], '/no/such/program')).status).toBe(127);
       expect((await run([], 'no-such-program')).status).toBe(127);
@@ -202,9 +220,11 @@ for (const identity of identities()) {
 
     gated.test('a command that asks the store says inside a sandbox where to ask instead', async () => {
       // The store of a test may lie where inside there is a directory to write.
-      const outcome = await run(['--rm', '--share', repository], 'env', 'AGENTFW_STATE_DIR=/sys/agentfw', ...area.argv(['list']));
+      for (const place of ['/sys/agentfw', '/tmp/agentfw']) {
+        const outcome = await run(['--rm', '--share', repository], 'env', `AGENTFW_STATE_DIR=${place}`, ...area.argv(['list']));
 
-      expect([outcome.status, unnoticed(outcome.stderr)]).toEqual([1, 'Error: The store is out of reach inside a sandbox of agentfw.\nHint: Ask from a terminal outside\n']);
+        expect([outcome.status, unnoticed(outcome.stderr)]).toEqual([1, 'Error: The store is out of reach inside a sandbox of agentfw.\nHint: Ask from a terminal outside\n']);
+      }
     });
 
     gated.test('ends what the agent left running, and `--detach` keeps it', async () => {

@@ -29,6 +29,14 @@ describe('openStore', () => {
     expect(codeOf(() => openStore(testContext({})))).toBe('AFW_STORE_PLACE');
   });
 
+  test('makes no home directory that isn’t there, and takes another place', () => {
+    const home = `${tempDir()}/home`;
+
+    expect(() => openStore(testContext({ HOME: home }))).toThrow(`the home directory ${home} does not exist`);
+    expect(existsSync(home)).toBe(false);
+    expect(openStore(testContext({ HOME: home, XDG_STATE_HOME: `${home}-state` })).dir).toBe(`${home}-state/agentfw`);
+  });
+
   test('makes it with mode 0700, and closes one that was opened up', () => {
     const dir = tempDir();
     storeIn(dir);
