@@ -52,7 +52,8 @@ function mergeObjects(merge: Merge, path: readonly string[], base: JsonObject, h
 function mergeValue(merge: Merge, path: readonly string[], base: Json | undefined, host: Json | undefined, agent: Json | undefined): Json | undefined {
   if (equal(agent, host)) return host;
   if (equal(agent, base)) return host; // the agent did not touch it
-  if (merge.keys.some((key) => isAt(key, path))) {
+  // Agents write such keys empty for each project that is new to them.
+  if (merge.keys.some((key) => isAt(key, path)) && !(host === undefined && isEmpty(agent))) {
     merge.escalated.push(path.join('.'));
     return host;
   }
@@ -70,6 +71,11 @@ function isAt(key: readonly string[], path: readonly string[]): boolean {
 
 function isBelow(key: readonly string[], path: readonly string[]): boolean {
   return key.length > path.length && path.every((part, i) => key[i] === '*' || key[i] === part);
+}
+
+/** Starts nothing. */
+function isEmpty(value: Json | undefined): boolean {
+  return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0;
 }
 
 function own(object: JsonObject, name: string): Json | undefined {

@@ -20,7 +20,7 @@ export function isEmpty({ kinds }: Glance): boolean {
 function doneText(record: SandboxRecord, { landed, dropped, commit, failed }: Ended, removed: boolean): string {
   const parts = [
     failed === null ? null : `nothing landed by policy: ${escapeForTerminal(failed)}`,
-    landed === 0 || commit === null ? null : `landed ${plural(landed, 'change')} by policy (agentfw undo ${commit} takes ${dropped > 0 && !removed ? 'all of it' : 'them'} back)`,
+    landed === 0 || commit === null ? null : `landed ${plural(landed, 'change')} by policy (agentfw undo ${commit} takes ${dropped > 0 && !removed ? 'all of it' : landed === 1 ? 'it' : 'them'} back)`,
     dropped === 0 ? null : `dropped ${plural(dropped, 'change')} by policy${landed > 0 || removed || commit === null ? '' : ` (agentfw undo ${commit} gives them back to the sandbox)`}`,
   ].filter((part) => part !== null);
   const done = parts.join(', ');

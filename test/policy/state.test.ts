@@ -33,6 +33,15 @@ describe('an agent state file is merged by key', () => {
     expect(merged?.escalated).toEqual(['mcpServers', 'projects./p.mcpServers']);
   });
 
+  test('where the host has none, an empty one starts nothing; emptying the host’s is a change', () => {
+    const fresh = json({ mcpServers: {}, projects: { '/p': { mcpServers: {}, history: [1] } } });
+    expect(mergeState({ base: '{}', host: '{}', agent: fresh, keys })).toEqual({ text: fresh, escalated: [], contested: [] });
+
+    const host = json({ mcpServers: { x: { command: 'kept' } } });
+    expect(mergeState({ base: host, host, agent: json({ mcpServers: {} }), keys })?.escalated).toEqual(['mcpServers']);
+    for (const value of ['', null, false, 0, [[]], { a: {} }]) expect(mergeState({ base: '{}', host: '{}', agent: json({ mcpServers: value }), keys })?.escalated, json(value)).toEqual(['mcpServers']);
+  });
+
   test('a key that starts programs is not lost when the agent replaces its parent', () => {
     const host = json({ projects: { '/p': { mcpServers: { y: {} } } } });
     const merged = mergeState({ base: host, host, agent: json({ projects: { '/p': { a: 1 } } }), keys });
