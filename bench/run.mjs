@@ -103,7 +103,7 @@ function workRows(bench) {
 /** What the exec audit adds: both are inside, the first without it. */
 function execRows(bench) {
   if (!selected('execs')) return [];
-  return ['fork', 'compile'].map((name) => {
+  return ['fork', 'compile', 'build'].map((name) => {
     const dir = join(bench.home, 'execs');
     ok(bench, [...work, 'make', name, dir]);
     const samples = { without: [], audited: [] };

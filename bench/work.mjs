@@ -11,6 +11,14 @@ import { performance } from 'node:perf_hooks';
 
 /** Each starts cc, its compiler and its assembler. */
 const COMPILES = 150;
+/** A build of 5,000 programs: as many small files compiled as steps of a shell with one program in them. */
+const STEPS = 1000;
+const MAKEFILE = `all: $(patsubst %.c,o/%.o,$(wildcard *.c)) $(patsubst %.c,o/%.s,$(wildcard *.c))
+o/%.o: %.c
+\tcc -c -O1 -o $@ $<
+o/%.s: %.c
+\ttest -d o && cp $< $@ || false
+`;
 
 const text = (n) => `${`line ${n} of a small source file\n`.repeat(3 + (n % 20))}`;
 const range = (n) => Array.from({ length: n }, (_, i) => i);
@@ -107,6 +115,14 @@ print(json.dumps({"sqlite, 300 transactions with fsync": (time.perf_counter() - 
       for (const n of range(COMPILES)) writeFileSync(join(dir, `f${n}.c`), `#include <stdio.h>\nint f${n}(int a)\n{\n\treturn printf("%d\\n", a + ${n});\n}\n`);
     },
     run: (dir) => ({ [`${COMPILES} × \`cc -c\``]: timed(() => quiet('sh', ['-c', 'for f in *.c; do cc -O1 -c "$f"; done'], dir)) }),
+  },
+  build: {
+    make: (dir) => {
+      mkdirSync(join(dir, 'o'), { recursive: true });
+      writeFileSync(join(dir, 'Makefile'), MAKEFILE);
+      for (const n of range(STEPS)) writeFileSync(join(dir, `f${n}.c`), `int f${n}(int a)\n{\n\treturn a * ${n};\n}\n`);
+    },
+    run: (dir) => ({ 'a `make -j2` that starts 5,000 programs': timed(() => quiet('make', ['-s', '-j2'], dir)) }),
   },
   append: {
     make: (dir) => {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -169,26 +170,56 @@ static bool leads(int from, const char *path)
 	return found >= 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
+/* Which mount a root is, and what of it. */
+static struct root_id identify(int at, const char *path)
+{
+	struct statx st;
+	int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+	unsigned int want = STATX_INO | 0x1000u /* STATX_MNT_ID, 5.8 */;
+
+	if (statx(at, path, flags, want, &st) || (st.stx_mask & want) != want)
+		return (struct root_id){0, 0};
+	return (struct root_id){st.stx_mnt_id, st.stx_ino};
+}
+
+static bool has_first_root(const struct seen_from *from, pid_t pid)
+{
+	struct root_id id;
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/root", pid);
+	id = identify(from->proc, path);
+	return id.inode && id.mount == from->root_id.mount &&
+	       id.inode == from->root_id.inode;
+}
+
 void execs_look(struct seen *s, const struct seccomp_notif *q,
 		struct seen_from *from)
 {
 	bool at = q->data.nr == SYS_execveat;
 	uint64_t args[ARGS_MAX + 1] = {0};
+	bool here;
 	ssize_t n;
 
 	s->pid = (pid_t)q->pid;
-	if (from->root < 0)
+	if (from->root < 0) {
 		from->root = open_of(from->proc, s->pid, "root");
+		from->root_id = identify(from->root, "");
+	}
 	n = sip_path(s, q->data.args[at ? 1 : 0], q->data.args[at ? 2 : 1],
 		     args);
+	s->from = -1;
+	here = s->path[0] == '/' && from->root >= 0 &&
+	       leads(from->root, s->path);
+	/* Most of what is called in a build: PATH is tried in order. */
+	s->absent = s->path[0] == '/' && !here && has_first_root(from, s->pid);
+	if (s->absent)
+		return;
 	read_link(from->proc, s->pid, "exe", s->exe);
 	read_link(from->proc, s->pid, "cwd", s->cwd);
 	read_args(s, args, n);
-	s->from = -1;
 	/* Mostly in the root that the tree began with; else, in its own. */
-	if ((s->path[0] == '/' && from->root >= 0 &&
-	     leads(from->root, s->path)) ||
-	    (s->path[0] != '/' && at && (int)q->data.args[0] != AT_FDCWD))
+	if (here || (s->path[0] != '/' && at && (int)q->data.args[0] != AT_FDCWD))
 		return;
 	s->from = open_of(from->proc, s->pid,
 			  s->path[0] == '/' ? "root" : "cwd");
@@ -200,7 +231,7 @@ void execs_look(struct seen *s, const struct seccomp_notif *q,
  */
 bool execs_is_there(const struct seen *s)
 {
-	return s->from < 0 || leads(s->from, s->path);
+	return !s->absent && (s->from < 0 || leads(s->from, s->path));
 }
 
 void execs_look_from(struct seen_from *from)

@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum { TEXT_MAX = 4096 }; /* of all arguments together */
@@ -16,6 +17,7 @@ struct seen {
 	char args[TEXT_MAX];  /* one after the other, each with its NUL */
 	size_t count;
 	bool cut;
+	bool absent;	/* no program starts: nothing else was read */
 	int from;	/* where the path begins; -1: not looked up */
 };
 
@@ -23,6 +25,9 @@ struct seen {
 struct seen_from {
 	int proc;
 	int root;	/* of the tree's first process; -1: none seen yet */
+	struct root_id {
+		uint64_t mount, inode;	/* 0: not known */
+	} root_id;
 };
 
 void execs_look_from(struct seen_from *from);

@@ -43,6 +43,16 @@ for (const identity of identities()) {
       expect((await area.cli(['log', 'verify', 'told'])).status).toBe(0);
     });
 
+    gated.test('a program is found in the root, and in the mounts, of who starts it', async () => {
+      const script = `mkdir -p r/usr m && ln -s usr/lib r/lib && ln -s usr/lib64 r/lib64 && cp /usr/bin/true r/only-there
+unshare -Urm sh -c 'mount --bind /usr r/usr && chroot r /not-there; chroot r /only-there; mount -t tmpfs none m && cp /usr/bin/true m/mounted && "$PWD/m/mounted" && "$PWD/m/missing"'; true`;
+      const outcome = await area.cli(['run', '--tag', 'roots', '--net', 'off', '--audit', 'exec', '--', 'sh', '-c', script]);
+
+      expect(outcome.status, outcome.stderr).toBe(0);
+      const paths = (await records('roots', 'exec')).map(({ object }) => String(object['path']).split('/').at(-1));
+      expect(paths.filter((path) => /there|mounted|missing/.test(path ?? ''))).toEqual(['only-there', 'mounted']);
+    });
+
     gated.test('control characters, bytes that are no text, and long arguments stay one record each (AU03)', async () => {
       const script = `import os
 for argv in ([b'true', b'\\x1b]0;x\\x07\\n{"v":1}', b'\\xff\\xfe', 'ä\\u202e'.encode()], [b'true', b'x' * 20000, b'y'], [b'true'] + [b'z'] * 500):
