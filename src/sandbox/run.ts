@@ -233,7 +233,7 @@ function announce(store: Store, { record, environment }: Start, options: Prepare
   const kept = writePolicy(store, record.tag, { version: 1, policy: policy.policy, notes, withheld: withheldIn(environment) });
   if (!kept) say('agentfw: the disk under the store is full: the policy could not be kept with the sandbox');
   for (const line of startLines(policy, environment, record)) say(line);
-  const group = record.mode === 'user' ? foreignGroupNote(record.cwd, idsOf(store.context).gid) : null;
+  const group = record.mode === 'user' ? foreignGroupNote(record.cwd, idsOf(store.context)) : null;
   if (group !== null) say(`agentfw: ${group}`);
   if (isReadOnlyAt(record) && record.mode === 'user') say(`agentfw: ${toText(record.cwd)} is read-only in the sandbox: you may not write it, or no layer can lie over it`);
 }
