@@ -69,6 +69,27 @@ for (const identity of identities()) {
       expect(await sound()).toBe('## main\n');
     });
 
+    test('so do a new work tree and a new submodule of one that there was', async () => {
+      await host('git init -q ../up; cd ../up; echo s >s; git add .; git commit -qm up');
+      const paths = '../tree .git/worktrees .git/modules sub';
+      await landed('git worktree add -q ../tree -b side; git -c protocol.file.allow=always submodule --quiet add "$PWD/../up" sub; git commit -qm sub', '--accept-control', area.project, '--accept-control', join(area.project, '../tree'));
+      expect(await host(`ls -d ${paths}`)).toBe(`${paths.split(' ').sort().join('\n')}\n`);
+      await host('for at in . sub ../tree; do git -C $at update-index --force-write-index; git -C $at status; done');
+
+      expect(stayed(await undo())).toEqual([]);
+      expect(await host(`ls -d ${paths} 2>/dev/null || :`)).toBe('');
+      expect(await sound()).toBe('## main\n');
+      expect(await host('git count-objects')).toMatch(/^5 objects/);
+    });
+
+    test('an index that the agent\'s git only wrote anew keeps no object', async () => {
+      await landed(`${PROMPT}; git update-ref refs/heads/more "$(git commit-tree -m more 'HEAD^{tree}')"`);
+      expect(await host('git log --all --format=%s')).toBe('more\none\n');
+
+      expect(stayed(await undo())).toEqual([]);
+      expect(await host('git count-objects')).toMatch(/^5 objects/);
+    });
+
     test('a new repository that the user went on with stays', async () => {
       await landed('git init -q new; cd new; echo a >a; git add .; git commit -qm one', '--accept-control', 'new');
       await host('cd new; echo b >b; git add b');

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
-import { joinBytes, nameOf, parentOf } from '../../bytes.js';
+import { joinBytes, parentOf } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { openOwn } from '../../kernel/files.js';
 import { AT_FDCWD, type Fd, type Kernel, type Stat } from '../../kernel/kernel.js';
@@ -13,6 +13,7 @@ import { spotOf, statPlace, type Rooms } from '../apply/rooms.js';
 import type { Running } from '../apply/run.js';
 import type { StoreContext } from '../store-context.js';
 import { absolute, below, isIdent, numbered, type Place, type Step } from '../plan/step.js';
+import { newIndexes } from '../git/new-indexes.js';
 import { mayBeIndex, meaningOfIndex } from '../git/touched-index.js';
 
 /**
@@ -155,16 +156,15 @@ interface Reading {
   readonly meanings: Meanings;
 }
 
-/** A new work tree or git directory has one, which host and agent go on writing. */
 function* indexLines(rooms: Rooms, { host }: Step, { landedNs, meanings }: Reading): Generator<string> {
-  const path = joinBytes(host.path, (nameOf(host.path) === '.git' ? 'index' : '.git/index') as Bytes);
-  const read = readIndex(rooms, { root: host.root, path });
-  if (read === null) return;
-  const { ino, size, mtimeNs, ctimeNs } = read.stat;
-  if (ctimeNs > landedNs) return;
-  const at = absolute(rooms.roots, { root: host.root, path });
-  meanings.set(at, read.meaning);
-  yield `${at}\0${ino} ${size} ${mtimeNs} ${landedNs} 0 ${read.meaning}\0`;
+  for (const place of newIndexes(rooms, host)) {
+    const read = readIndex(rooms, place);
+    if (read === null || read.stat.ctimeNs > landedNs) continue;
+    const { ino, size, mtimeNs } = read.stat;
+    const at = absolute(rooms.roots, place);
+    meanings.set(at, read.meaning);
+    yield `${at}\0${ino} ${size} ${mtimeNs} ${landedNs} 0 ${read.meaning}\0`;
+  }
 }
 
 /** A git index that a path has now; null for anything else. */

@@ -7,7 +7,9 @@ import { anyNaming, hasHead, type Naming } from './names.js';
 import { refused as refusedFor } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
 import { closeRooms, openRooms, type Rooms } from '../apply/rooms.js';
-import type { Place } from '../plan/step.js';
+import { readIndex } from '../capture/epoch.js';
+import { mayBeIndex } from './touched-index.js';
+import { below, type Place } from '../plan/step.js';
 
 /** What an undo would do, and what it can't. */
 export interface Undone {
@@ -95,7 +97,8 @@ function stayingOf(dir: Bytes, { drafts, refused }: Repository, looking: Looking
   const objects = [...drafts].find(([, part]) => part === 'objects')?.[0];
   if (objects === undefined) return new Set();
   const known = new Set([...drafts.keys()].map(({ path }) => path));
-  const isUsed = refused.has('logs') || refused.has('objects') || wasUsed(looking, { dir, known, place: placeOf(dir, objects) }) || isUsedInside(looking, dir);
+  const used = { dir, known, place: placeOf(dir, objects) };
+  const isUsed = refused.has('logs') || refused.has('objects') || wasUsed(looking, used) || isUsedInside(looking, used);
   return new Set<GitPart>(isUsed ? ['objects'] : []);
 }
 
@@ -118,14 +121,23 @@ function wasUsed({ rooms, isNew }: Looking, { dir, place, known }: Used): boolea
 }
 
 /** A sandbox has something that may name an object of its base. */
-function isUsedInside({ rooms: { kernel }, layers }: Looking, dir: Bytes): boolean {
+function isUsedInside({ rooms: host, layers }: Looking, { dir, place }: Used): boolean {
   return layers.some(({ base, upper }) => {
     if (!isWithin(dir, base)) return false;
-    const rooms = openRooms(kernel, [{ role: 'layer', dir: upper, family: 'user' }]);
+    const rooms = openRooms(host.kernel, [{ role: 'layer', dir: upper, family: 'user' }]);
     try {
-      return anyNaming(rooms, { dir, place: { root: 0, path: relativeTo(base, dir) } }, () => true);
+      return anyNaming(rooms, { dir, place: { root: 0, path: relativeTo(base, dir) } }, (found) => {
+        const own = place === null ? null : below(place, relativeTo(dir, found.path));
+        return own === null || !isOnlyRenewed(rooms, found, host, own);
+      });
     } finally {
       closeRooms(rooms);
     }
   });
+}
+
+/** Any git command inside leaves an index in the layer that says what the host's does; that one is looked at itself. */
+function isOnlyRenewed(layer: Rooms, { path, place }: Naming, host: Rooms, own: Place): boolean {
+  const inside = mayBeIndex(path) ? readIndex(layer, place) : null;
+  return inside !== null && inside.meaning === readIndex(host, own)?.meaning;
 }

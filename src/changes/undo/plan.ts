@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
 import { createHash } from 'node:crypto';
 import type { Bytes } from '../../bytes.js';
-import { joinBytes, parentOf } from '../../bytes.js';
+import { isWithin, joinBytes, parentOf } from '../../bytes.js';
 import { AT_FDCWD, type Stat } from '../../kernel/kernel.js';
 import type { ChangeKind } from '../change.js';
 import { treeWalk } from '../apply/cleaning.js';
 import type { Draft, Entry, Plan } from '../plan/draft.js';
+import { relativeTo } from '../plan/drafting.js';
 import { canRename } from '../plan/facts.js';
 import { conflicted, isMachineError, refusalFor } from '../apply/failure.js';
 import { readIndex, type Meanings } from '../capture/epoch.js';
@@ -170,11 +171,12 @@ function isSameFile(a: Ident, b: Ident): boolean {
   return a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs;
 }
 
-/** The git index of a directory that landed, if it was only written anew, and the directory that it was renamed in. */
+/** The git indexes of a directory that landed, if they were only written anew, and the directories that they were renamed in. */
 function renewedIn({ rooms, meanings }: Undoing, tree: Place): ReadonlySet<Bytes> {
-  const inside = ['index', '.git/index'] as readonly string[] as readonly Bytes[];
-  const index = inside.find((path) => saysAsLanded({ rooms, meanings }, below(tree, path)));
-  return new Set(index === undefined ? [] : [index, splitPath(index).dir]);
+  const top = absolute(rooms.roots, tree);
+  const inside = [...meanings.keys()].filter((path) => isWithin(path, top)).map((path) => relativeTo(top, path));
+  const renewed = inside.filter((path) => saysAsLanded({ rooms, meanings }, below(tree, path)));
+  return new Set(renewed.flatMap((path) => [path, splitPath(path).dir]));
 }
 
 /** The host did something to it since the commit. */
