@@ -6,6 +6,7 @@ import { commitContextOf } from './context.js';
 import { withDatabasePairs } from './database/database.js';
 import { commitFacts, planCommit, renamePaths, selectChanges, type Plan } from './engine.js';
 import type { Gathered } from './gather.js';
+import { checkoutNeeds } from './git/checkout.js';
 import { gitPartOf } from './git/dir.js';
 import { bareRepositories, withoutNeeded } from './git/needs.js';
 import { selectionOf } from './words.js';
@@ -21,7 +22,8 @@ export function dropPlan(store: Store, record: SandboxRecord, { gathered, words 
   const { single } = gathered;
   const renames = withDatabasePairs(renamePaths(gathered.pairs), single);
   const selected = selectChanges(single, selectionOf(words, single), renames, 'alone');
-  const unnamed = new Set([...selected.added, ...namesWithout(single, selected.paths)]);
+  const checkedOut = checkedOutWithout(checkoutNeeds(single, { kernel: store.kernel, layers: record.layers }), selected.paths);
+  const unnamed = new Set([...selected.added, ...checkedOut, ...namesWithout(single, selected.paths)]);
   const paths = new Set([...selected.paths, ...unnamed]);
   const plan = planCommit({
     // Nothing of the host is written, so no conflict stands in the way.
@@ -31,6 +33,20 @@ export function dropPlan(store: Store, record: SandboxRecord, { gathered, words 
     options: { live: false, keepSpecial: true, fifos: true, note: null },
   });
   return { plan, added: single.filter(({ path }) => unnamed.has(path)) };
+}
+
+/**
+ * A `HEAD` goes with the branch that it names (else one without a commit were
+ * checked out, in the sandbox and once it lands), and with the git directory of
+ * a work tree what leads to it.
+ */
+function checkedOutWithout(needs: ReadonlyMap<Bytes, readonly Bytes[]>, dropped: ReadonlySet<Bytes>): readonly Bytes[] {
+  const gone = new Set(dropped);
+  for (let before = -1; before !== gone.size; ) {
+    before = gone.size;
+    for (const [path, needed] of needs) if (needed.some((one) => gone.has(one))) gone.add(path);
+  }
+  return [...gone].filter((path) => !dropped.has(path));
 }
 
 /**

@@ -82,6 +82,27 @@ for (const identity of identities()) {
       expect((await host('git worktree list --porcelain | grep -c ^worktree'))).toBe('1\n');
     });
 
+    test('its files do, and not what would lead to a git directory that is not there', async () => {
+      await agent('git worktree add -q ../tree -b work; git init -q ../up; (cd ../up; git commit -q --allow-empty -m up); git -c protocol.file.allow=always submodule --quiet add "$PWD/../up" sub', '--tag', 'box');
+      const accepted = await area.cli(['commit', 'box', '--yes', '--json', '--accept-control', join(area.project, '..'), '--', join(area.project, '../tree'), 'sub']);
+
+      expect(Object.values(refused(jsonOf(accepted))).sort()).toEqual(['with', 'with']);
+      expect(await host('ls -A ../tree sub')).toBe('../tree:\nf1\nf2\nf3\n\nsub:\n');
+      expect((await area.cli(['commit', 'box', '--yes', '--accept-control', join(area.project, '..')])).status).toBe(0);
+      expect(await host('git -C ../tree status --short; git -C sub status --short; git status --short; git fsck --no-dangling 2>&1')).toBe('A  .gitmodules\nA  sub\n');
+    });
+
+    test('a HEAD is discarded with the branch that it names, and what leads to a git directory with that', async () => {
+      await agent('git switch -q -c work; echo agent >>f1; git commit -qam agent; git worktree add -q ../tree -b side', '--tag', 'box');
+      const { commit, added } = jsonOf<{ commit: string; added: string[] }>(await area.cli(['discard', 'box', '--yes', '--json', '.git/refs']));
+
+      expect(added).toEqual(expect.arrayContaining(['.git/HEAD', '.git/worktrees/tree/HEAD', '../tree/.git'].map((path) => join(area.project, path))) as string[]);
+      const seen = await area.cli(['run', '--in', 'box', '--net', 'off', '--', 'bash', '-euc', 'git status --short --branch; git fsck --no-dangling; ls -A ../tree']);
+      expect(seen).toMatchObject({ status: 0, stdout: '## main\nM  f1\nf1\nf2\nf3\n' });
+      expect((await area.cli(['undo', commit])).status).toBe(0);
+      expect((await area.cli(['run', '--in', 'box', '--net', 'off', '--', 'git', 'status', '--branch', '--short'])).stdout).toBe('## work\n');
+    });
+
     test('while the host\'s git holds the index, it stays in the sandbox with its branch; an undo waits likewise', async () => {
       await agent(AGENT, '--tag', 'box');
       await host('touch .git/index.lock');

@@ -1,4 +1,4 @@
-import { isWithin, joinBytes, nameOf, parentOf, type Bytes } from '../../bytes.js';
+import { isWithin, joinBytes, nameOf, normalised, parentOf, type Bytes } from '../../bytes.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import type { Layer } from '../../sandbox/sandbox.js';
 import type { Change } from '../change.js';
@@ -13,12 +13,31 @@ export interface Seeing {
   readonly layers: readonly Layer[];
 }
 
+/** What of a repository lands only with something else of it, by path. */
+export function checkoutNeeds(changes: readonly Change[], seeing: Seeing): ReadonlyMap<Bytes, readonly Bytes[]> {
+  const heads = headNeeds(changes, seeing);
+  const pointers = pointerNeeds(changes, seeing);
+  return pointers.length === 0 ? heads : new Map([...heads, ...pointers]);
+}
+
+/** The `.git` file of a work tree or a submodule, and the new git directory that it leads to: without that it would lead nowhere. */
+function pointerNeeds(changes: readonly Change[], { kernel, layers }: Seeing): (readonly [Bytes, readonly Bytes[]])[] {
+  const pointers = changes.filter(({ path, type, upper }) => type === 'file' && upper !== null && nameOf(path) === '.git');
+  if (pointers.length === 0) return [];
+  const added = new Set(changes.filter(({ kind }) => kind === 'add').map(({ path }) => path));
+  return pointers.flatMap((pointer) => {
+    const to = /^gitdir: ([^\n]+)\n?$/.exec(readUpper(pointer, { kernel, layers }) ?? '')?.[1];
+    const dir = to === undefined ? null : normalised(to.startsWith('/') ? to : `${parentOf(pointer.path)}/${to}`);
+    return dir === null || !added.has(dir) ? [] : [[pointer.path, [dir]] as const];
+  });
+}
+
 /**
  * By a `HEAD` that the agent changed, where the branch is that it names: without
  * that the host would have a branch without a commit checked out. The branch
  * itself can do without being checked out.
  */
-export function checkoutNeeds(changes: readonly Change[], seeing: Seeing): ReadonlyMap<Bytes, readonly Bytes[]> {
+function headNeeds(changes: readonly Change[], seeing: Seeing): ReadonlyMap<Bytes, readonly Bytes[]> {
   const heads = changes.filter(({ path, type, upper }) => path.endsWith('/HEAD') && type === 'file' && upper !== null && /\.git(\/|$)/.test(parentOf(path)) && !path.includes('/logs/'));
   if (heads.length === 0) return NONE;
   const kinds = new Map(changes.map(({ path, kind }) => [path, kind]));
@@ -35,11 +54,17 @@ export function checkoutNeeds(changes: readonly Change[], seeing: Seeing): Reado
 
 const NONE: ReadonlyMap<Bytes, readonly Bytes[]> = new Map();
 
-function neededBy({ path, at }: Change, { kernel, layers }: Seeing, kinds: ReadonlyMap<Bytes, Change['kind']>): readonly Bytes[] {
+/** The agent's version. */
+function readUpper({ at }: Change, { kernel, layers }: Seeing): string | null {
   const upper = joinBytes(layers[at.layer]?.dir ?? ('/' as Bytes), 'upper' as Bytes);
-  const name = /^ref: (refs\/heads\/[^\n]+)\n?$/.exec(readHostFile(kernel, joinBytes(upper, at.path), LONGEST_HEAD) ?? '')?.[1] as Bytes | undefined;
+  return readHostFile(kernel, joinBytes(upper, at.path), LONGEST_HEAD);
+}
+
+function neededBy(head: Change, seeing: Seeing, kinds: ReadonlyMap<Bytes, Change['kind']>): readonly Bytes[] {
+  const { kernel } = seeing;
+  const name = /^ref: (refs\/heads\/[^\n]+)\n?$/.exec(readUpper(head, seeing) ?? '')?.[1] as Bytes | undefined;
   if (name === undefined) return [];
-  const dir = parentOf(path);
+  const dir = parentOf(head.path);
   // Of a further work tree the branches are in the git directory of the main one.
   const main = nameOf(parentOf(dir)) === 'worktrees' ? parentOf(parentOf(dir)) : dir;
   const [branch, packed] = [joinBytes(main, name), joinBytes(main, 'packed-refs' as Bytes)];
