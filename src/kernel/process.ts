@@ -43,11 +43,26 @@ function parentIgnoresHangup(): boolean {
   }
 }
 
-/** How many descriptors a process of ours may come to have at most; null where the kernel doesn't tell. */
-export function mostDescriptors(): number | null {
+/** What this process may have; null where nothing limits it, or the kernel doesn't tell. */
+export interface OwnLimits {
+  /** descriptors: the most that it may ask for */
+  readonly descriptors: number | null;
+  /** bytes in one file */
+  readonly fileSize: number | null;
+}
+
+export function ownLimits(): OwnLimits {
+  const text = attempt(() => readFileSync('/proc/self/limits', 'latin1')) ?? '';
+  const number = (line: RegExp): number | null => {
+    const found = line.exec(text)?.[1];
+    return found === undefined ? null : Number(found);
+  };
+  return { descriptors: number(/^Max open files +\S+ +(\d+)/m), fileSize: number(/^Max file size +(\d+)/m) };
+}
+
+function attempt<T>(read: () => T): T | null {
   try {
-    const hard = /^Max open files +\S+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
-    return hard === undefined ? null : Number(hard);
+    return read();
   } catch {
     return null;
   }

@@ -7,7 +7,10 @@ export interface EnvironmentOptions {
   /** what the policy makes of the user's environment */
   readonly built: BuiltEnvironment;
   readonly tag: string;
+  /** what `PWD` says: a name of the working directory */
   readonly cwd: string;
+  /** where the home directory lies, symlinks resolved */
+  readonly realHome: string;
   readonly account: { readonly name: string; readonly home: string; readonly shell: string };
 }
 
@@ -20,7 +23,7 @@ export interface EnvironmentOptions {
 const CLONE_BY_TRANSPORT = { key: 'url.file:///.insteadOf', value: '/' };
 
 /** `NAME=VALUE` for each variable that the agent gets: the policy's, and what no program does without. */
-export function environmentOf({ built, tag, cwd, account }: EnvironmentOptions): readonly string[] {
+export function environmentOf({ built, tag, cwd, realHome, account }: EnvironmentOptions): readonly string[] {
   const result = new Map(Object.entries(built.env));
   const given = new Set(built.set);
   const defaults = { HOME: account.home, USER: account.name, LOGNAME: account.name, SHELL: account.shell, PATH: SEARCH_PATH };
@@ -28,14 +31,18 @@ export function environmentOf({ built, tag, cwd, account }: EnvironmentOptions):
     if ((result.get(name) ?? '') === '' && !given.has(name)) result.set(name, value);
   }
   if (!given.has('PWD')) result.set('PWD', cwd);
-  // What lies below a private directory does not exist inside.
-  const temporary = result.get('TMPDIR');
-  const isPrivate = temporary !== undefined && PRIVATE.some((dir) => temporary === dir || temporary.startsWith(`${dir}/`));
-  if (isPrivate && !given.has('TMPDIR')) result.set('TMPDIR', '/tmp');
+  // What lies below a private directory does not exist inside, a symlink to the home directory neither.
+  if (isPrivate(result.get('TMPDIR')) && !given.has('TMPDIR')) result.set('TMPDIR', '/tmp');
+  if (isPrivate(result.get('HOME')) && !given.has('HOME')) result.set('HOME', realHome);
   addGitConfig(result, CLONE_BY_TRANSPORT);
   result.set('AGENTFW', '1');
   result.set('AGENTFW_TAG', tag);
   return [...result].filter(([name]) => name !== '' && !name.includes('=')).map(([name, value]) => `${name}=${value}`);
+}
+
+/** Below a directory that the sandbox has of its own. */
+export function isPrivate(path: string | undefined): boolean {
+  return path !== undefined && PRIVATE.some((dir) => path === dir || path.startsWith(`${dir}/`));
 }
 
 /** One more setting after those that are there; a count that git would refuse is left for it to say so. */

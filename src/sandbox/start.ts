@@ -12,7 +12,7 @@ import { removeTree } from '../kernel/remove.js';
 import { planView } from '../view/mounts.js';
 import { PlanError, type PlannedLayer, type ViewOptions, type ViewPlan } from '../view/plan.js';
 import { buildEnvironment, settingOf, type BuiltEnvironment, type CompiledPolicy } from '../policy/index.js';
-import { environmentOf, type EnvironmentOptions } from './environment.js';
+import { environmentOf, isPrivate, type EnvironmentOptions } from './environment.js';
 import { makeGateFiles } from './gatefiles.js';
 import { prepareView } from './prepare.js';
 import { mayNestGroups, placesOf, rlimitsOf, type LimitPlan } from './limits.js';
@@ -212,10 +212,11 @@ export function environmentFor(
   { tag, cwd }: { readonly tag: string; readonly cwd: Bytes },
   account: Account,
 ): readonly string[] {
-  // The shell's own name for the directory, symlinks and all, as long as it leads there.
+  // The shell's own name for the directory, symlinks and all, as long as it leads there, inside too.
   const named = context.env['PWD'];
-  const same = named?.startsWith('/') === true && hostFacts.realpath(fromText(named)) === cwd;
-  return environmentOf({ built, tag, account, cwd: same ? named : toText(cwd) });
+  const same = named?.startsWith('/') === true && !isPrivate(named) && hostFacts.realpath(fromText(named)) === cwd;
+  const home = hostFacts.realpath(fromText(account.home));
+  return environmentOf({ built, tag, account, realHome: home === null ? account.home : toText(home), cwd: same ? named : toText(cwd) });
 }
 
 function valueIn(env: readonly string[], name: string): string {

@@ -1,9 +1,9 @@
 /** The life of a run. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, lchownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test as plain } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test as plain } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { createArea, eventually, identities, mountsBelow, ownSleep, repository, unnoticed, type Area } from '../helpers/sandbox.js';
 
@@ -78,6 +78,21 @@ for (const identity of identities()) {
         expect([status, stderr]).toEqual([125, `Error: Only ${most} files may be open at once here, and a run needs 209.\nHint: Raise the hard limit: ulimit -Hn\n`]);
       }
       expect(sandboxes()).toEqual([]);
+    });
+
+    gated.test('where files may not grow, says so in place of being ended by the kernel', async () => {
+      const { status, stderr } = await area.native(['sh', '-c', 'ulimit -f 1 && exec "$@"', 'sh', ...area.argv(['run', '--net', 'off', '--', 'true'])]);
+      expect([status, stderr]).toEqual([125, expect.stringMatching(/^Error: A file may have only \d+ bytes here, and a run writes some of up to 16777216\.\nHint: Raise the largest size of a file: ulimit -f\n$/)]);
+    });
+
+    gated.test('a home directory behind a symlink of /tmp is found inside', async () => {
+      const link = mkdtempSync('/tmp/agentfw-home-');
+      onTestFinished(() => rmSync(link, { recursive: true, force: true }));
+      rmSync(link, { recursive: true });
+      symlinkSync(area.home, link);
+      lchownSync(link, identity.uid, identity.gid);
+      const { status, stderr } = await area.cli(['run', '--net', 'off', '--rm', '--', 'sh', '-c', 'cd && touch "$HOME/new"'], { env: { HOME: link } });
+      expect([status, unnoticed(stderr)]).toEqual([0, '']);
     });
 
     gated.test('refuses a program by a name that leads elsewhere inside', async () => {

@@ -6,7 +6,7 @@ const account = { name: 'u', home: '/home/u', shell: '/bin/bash' };
 /** `env` is what the policy let through, `set` the names that somebody gave a value. */
 function of(env: Record<string, string>, set: readonly string[] = []): Record<string, string> {
   const built = { env, kept: Object.keys(env), set, dropped: [], path: { moved: [], removed: [] } };
-  const entries = environmentOf({ built, tag: 't', cwd: '/w', account });
+  const entries = environmentOf({ built, tag: 't', cwd: '/w', realHome: '/data/u', account });
   return Object.fromEntries(entries.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]));
 }
 
@@ -34,5 +34,11 @@ describe('the environment', () => {
 
   test.each([['/tmp/user/1000', '/tmp'], ['/var/tmp', '/tmp'], ['/home/u/tmp', '/home/u/tmp'], ['/tmpfiles', '/tmpfiles']])('TMPDIR %s becomes %s', (given, expected) => {
     expect(of({ TMPDIR: given })['TMPDIR']).toBe(expected);
+  });
+
+  test('a home directory is named by where it lies if the sandbox lacks the way to it', () => {
+    expect(of({ HOME: '/tmp/link' })['HOME']).toBe('/data/u');
+    expect(of({ HOME: '/home/link' })['HOME']).toBe('/home/link');
+    expect(of({ HOME: '/tmp/link' }, ['HOME'])['HOME']).toBe('/tmp/link');
   });
 });
