@@ -214,7 +214,8 @@ function judgeOwn(policy: CompiledPolicy, change: ChangeFacts, found: readonly C
   }
   if (change.conflict !== null) return without('change.conflict', 'escalate', 'the host changed meanwhile', all);
   if (change.kind === 'type') return without('change.type', 'escalate', 'it changed its type', all);
-  if (state !== undefined && change.type === 'file' && change.kind !== 'rename') return by(state, 'commit', "it is the agent's own state", all);
+  const isState = change.type === 'file' ? change.kind !== 'rename' : change.type === 'dir' && change.kind === 'add';
+  if (state !== undefined && isState) return by(state, 'commit', "it is the agent's own state", all);
   return judgeUnnamed(policy, found, all);
 }
 

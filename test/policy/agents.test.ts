@@ -44,4 +44,19 @@ describe('state of real agents', () => {
     expect(judgePath(policy, change.path, 'write').lands).toBe('layer');
     expect(judgeChanges(policy, [change], { code: 0, keep: false }).counts.escalate).toBe(1);
   });
+
+  test.each([
+    ['claude-code', '.claude/shell-snapshots/snapshot-bash-1.sh'], ['claude-code', '.claude/session-env/1/hook-1.sh'], ['claude-code', '.cache/claude/staging/2.0.0/claude'],
+    ['codex', '.codex/tmp/arg0/codex-arg01/apply_patch'], ['codex', '.codex/.tmp/plugins/plugins/x/.mcp.json'], ['codex', '.codex/shell_snapshots/1.sh'],
+    ['codex', '.codex/app-server-control/app-server-control.sock'], ['codex', '.codex/packages/app-server-daemon/current'],
+    ['gemini-cli', '.gemini/tmp/bin/rg'], ['gemini-cli', '.gemini/history/p/.git/config'],
+    ['opencode', '.cache/opencode/node_modules/plugin/index.js'], ['opencode', '.local/share/opencode/snapshot/1/config'], ['opencode', '.local/share/opencode/bin/rg'],
+    ['copilot-cli', '.cache/copilot/pkg/x/index.js'], ['cursor-agent', '.cache/cursor-compile-cache/v1/x'], ['goose', '.local/share/goose/schedule.json'],
+  ])('EX11 WR13 %s: %s, which the agent on the host would run, never reaches it by itself', async (profile, path) => {
+    const policy = await policyOf({ profile });
+    const change = added(path);
+
+    expect(judgePath(policy, change.path, 'write').lands).toBe('layer');
+    expect(judgeChanges(policy, [change], { code: 0, keep: false }).counts.commit).toBe(0);
+  });
 });

@@ -102,5 +102,10 @@ describe('directories', () => {
     const { counts } = await verdicts([change('~/.codex', dir), change('~/.codex/auth.json', { kind: 'add', base: null, class: 'control' })], { code: 1, keep: false }, 'version: 1\n', 'codex');
 
     expect(counts).toEqual({ commit: 2, discard: 0, escalate: 0 });
+
+    const empty = [change('~/.gemini/tmp/p', dir), change('~/.gemini/tmp/p/chats', dir)];
+    expect((await verdicts(empty, { code: 1, keep: false }, 'version: 1\n', 'gemini-cli')).counts).toEqual({ commit: 2, discard: 0, escalate: 0 });
+    const gone = { kind: 'delete', type: 'dir', class: 'control' } as const;
+    expect((await verdicts([change('~/.gemini/tmp/p/chats', gone)], { code: 0, keep: false }, 'version: 1\n', 'gemini-cli')).counts.escalate).toBe(1);
   });
 });
