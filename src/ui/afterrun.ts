@@ -1,13 +1,20 @@
 import type { Ended, Glance } from '../changes/ended.js';
 import { countsText } from './changes.js';
 import { escapeForTerminal, showBytes } from './escape.js';
+import type { LeftLink } from '../sandbox/left-links.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { plural } from './table.js';
 
+export interface AfterRun {
+  /** `--rm` */
+  readonly removed: boolean;
+  readonly links: readonly LeftLink[];
+}
+
 /** What the user should know when the agent is done: at most four lines. */
-export function afterRun(record: SandboxRecord, ended: Ended, left: Glance, removed: boolean): string[] {
+export function afterRun(record: SandboxRecord, ended: Ended, left: Glance, { removed, links }: AfterRun): string[] {
   const { tag } = record;
-  const done = doneText(record, ended, removed);
+  const done = [doneText(record, ended, removed), linksText(links)].filter((part) => part !== '').join('; ');
   const rest = removed ? [] : leftText(tag, ended, left);
   return [...(done === '' ? [] : [`agentfw: ${done}`]), ...rest.map((line) => `agentfw: ${line}`)];
 }
@@ -26,6 +33,15 @@ function doneText(record: SandboxRecord, { landed, dropped, commit, failed }: En
   const done = parts.join(', ');
   const through = record.mounts.filter(({ decision, why }) => decision === 'passthrough' && !why.startsWith('the profile')).map(({ path }) => showBytes(path));
   return [done, ...(through.length === 0 ? [] : [`writes in ${through.join(', ')} went to the host`])].filter((part) => part !== '').join('; ');
+}
+
+const LINKS_TOLD = 2;
+
+function linksText(links: readonly LeftLink[]): string {
+  if (links.length === 0) return '';
+  const told = links.slice(0, LINKS_TOLD).map(({ path, target }) => `${showBytes(path)} -> ${showBytes(target)}`).join(', ');
+  const more = links.length > LINKS_TOLD ? ` and ${links.length - LINKS_TOLD} more` : '';
+  return `new on the host, and leading elsewhere: ${told}${more}`;
 }
 
 function leftText(tag: string, { held, landed, dropped }: Ended, left: Glance): string[] {

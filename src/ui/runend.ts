@@ -25,7 +25,9 @@ const MOST_LOOKED_AT = 2000;
 /** Does what the policy says of the changes, and tells what the user should know of them. */
 export async function endRun(store: Store, record: SandboxRecord, ending: RunEnding): Promise<RunEnded> {
   const { ended, left } = await judged(store, record, ending);
-  for (const line of afterRun(record, ended, left, ending.removed)) ending.say(line);
+  const passes = record.mounts.some(({ decision }) => decision === 'passthrough');
+  const links = passes ? (await import('../sandbox/left-links.js')).leftLinks(record) : [];
+  for (const line of afterRun(record, ended, left, { removed: ending.removed, links })) ending.say(line);
   return { ended, isEmpty: isEmpty(left) };
 }
 

@@ -65,12 +65,12 @@ for (const identity of identities()) {
       const through = join(area.home, 'out');
       put('out/there', '');
       policy('files:\n  readonly: ["./locked"]\n  passthrough: ["~/out"]\n');
-      const outcome = await run(['--tag', 't'], 'echo x >> locked/f; rm locked/f; echo now > ~/out/new; ln -s / ~/out/up; ls -A ~/out');
+      const outcome = await run(['--tag', 't'], 'echo x >> locked/f; rm locked/f; echo now > ~/out/new; ln -s / ~/out/up; mkdir ~/out/d; ln -s ../new ~/out/d/inside; ls -A ~/out');
 
       expect(outcome.stderr).toMatch(/Read-only file system/);
       expect(host('project/locked/f')).toBe('kept\n');
       expect(readFileSync(join(through, 'new'), 'utf8')).toBe('now\n');
-      expect(outcome.stderr).toContain(`writes in ${through} went to the host`);
+      expect(outcome.stderr).toContain(`writes in ${through} went to the host; new on the host, and leading elsewhere: ${through}/up -> /\n`);
       const status = (await area.cli(['status', 't'])).stdout;
       expect(status).toMatch(/passthrough {2}\S+\/out /);
       expect(status).toMatch(/read-only {4}\S+\/locked /);
