@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import { fromText, joinBytes, toText } from '../bytes.js';
+import { fromText, isWithin, joinBytes, toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError, errnoOf } from '../errors.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
@@ -9,7 +9,7 @@ import { removeGroups } from '../kernel/cgroup.js';
 import { isLocked, tryLock, waitLock, type Lock } from './lock.js';
 import { secureStore, storePath } from './place.js';
 import { decodeRecord, encodeRecord } from './record.js';
-import type { SandboxRecord } from './sandbox.js';
+import type { Layer, SandboxRecord } from './sandbox.js';
 import { checkTag, isTag, tagFor } from './tag.js';
 
 export type { Lock } from './lock.js';
@@ -154,7 +154,19 @@ export function readRecord(store: Store, tag: string): SandboxRecord {
   const file = joinBytes(sandboxDir(store, tag), RECORD);
   const text = readWhole(store.kernel, file);
   if (text === null) throw noSandbox(tag);
-  return settled(store, decodeRecord(text.toString('utf8'), toText(file)));
+  return settled(store, inPlace(store, decodeRecord(text.toString('utf8'), toText(file))));
+}
+
+/** Where the store was moved, its own layers lie beside the record still: taken for missing, they would be changes that nobody sees. */
+function inPlace(store: Store, record: SandboxRecord): SandboxRecord {
+  const here = sandboxDir(store, record.tag);
+  if (record.layers.every(({ dir }) => isWithin(dir, here))) return record;
+  const tail = `/sandboxes/${record.tag}/`;
+  const moved = ({ dir }: Layer): Bytes => {
+    const at = dir.lastIndexOf(tail);
+    return at < 0 ? dir : joinBytes(here, dir.slice(at + tail.length) as Bytes);
+  };
+  return { ...record, layers: record.layers.map((layer) => ({ ...layer, dir: moved(layer) })) };
 }
 
 /** Replaces the record durably. Call it only with one of the sandbox's locks held. */

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { spawn, spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -196,6 +196,19 @@ describe('a record', () => {
 
     writeRecord(store, { ...running, bootId: 'boot-0', durable: true });
     expect(readRecord(store, 'a').state).toBe('stopped');
+  });
+
+  test('of a store that was moved names its layers where they are now, and those elsewhere as before', () => {
+    const dir = tempDir();
+    const store = storeIn(dir);
+    const layer = { id: 0, base: '/w' as Bytes, family: 'user' as const, covered: [], skeleton: false };
+    const elsewhere = { ...layer, id: 1, dir: '/mnt/.agentfw-0/a.0123/1' as Bytes };
+    writeRecord(store, { ...make(store, 'a'), state: 'stopped', layers: [{ ...layer, dir: `${sandboxDir(store, 'a')}/layers/0` as Bytes }, elsewhere] });
+    const moved = `${dir}/moved`;
+    renameSync(store.dir, moved);
+    const there = openStore(testContext({ AGENTFW_STATE_DIR: moved }));
+
+    expect(readRecord(there, 'a').layers.map((one) => one.dir)).toEqual([`${moved}/sandboxes/a/layers/0`, elsewhere.dir]);
   });
 
   test('that can’t be read is listed as broken and hides no other', () => {

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
-import { joinBytes, type Bytes } from '../../bytes.js';
+import { joinBytes, toText, type Bytes } from '../../bytes.js';
+import { AgentfwError } from '../../errors.js';
 import { AT_FDCWD, type Fd, type Kernel, KernelError, RESOLVE, type Stat } from '../../kernel/kernel.js';
 import type { Layer, LayerTop } from '../../sandbox/sandbox.js';
 
@@ -14,9 +15,13 @@ export interface LayerDirs {
   readonly base: Fd | null;
 }
 
-/** Opens both sides; give them back with `closeLayer`. */
+/**
+ * Opens both sides; give them back with `closeLayer`. Of the store's own layers one
+ * that was never laid is missing; one on another filesystem is missing with that.
+ */
 export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
   const upper = openTop(kernel, joinBytes(layer.dir, 'upper' as Bytes));
+  if (upper === null && FOREIGN.test(layer.dir) && kernel.statOrNull(AT_FDCWD, layer.dir) === null) throw layerGone(layer);
   if (upper === null) return { upper, base: null };
   try {
     return { upper, base: openTop(kernel, layer.base) };
@@ -24,6 +29,15 @@ export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
     kernel.close(upper);
     throw error;
   }
+}
+
+/** In the room that a filesystem of its own has for layers. */
+const FOREIGN = /\/\.agentfw-\d+\//;
+
+function layerGone({ base, dir }: Layer): AgentfwError {
+  return new AgentfwError('AFW_LAYER_GONE', `What was changed below ${toText(base)} lies in ${toText(dir)}, which isn't there.`, {
+    hint: 'Mount the filesystem that it lies on again',
+  });
 }
 
 export function closeLayer(kernel: Kernel, dirs: LayerDirs): void {

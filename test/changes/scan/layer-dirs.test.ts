@@ -1,7 +1,7 @@
 import { chmodSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { isBare } from '../../../src/changes/scan/layer-dirs.js';
+import { closeLayer, isBare, openLayer } from '../../../src/changes/scan/layer-dirs.js';
 import { native } from '../../../src/kernel/native.js';
 import { b, tempDir } from '../../kernel/temp.js';
 
@@ -31,4 +31,17 @@ test('a layer holds a change where anything is in it, or its own directory is an
   expect(isBare(native, layer)).toBe(false);
   chmodSync(upper, 0o750);
   expect(isBare(native, { ...layer, top: undefined })).toBe(false);
+});
+
+test('a layer of a filesystem that is not mounted is named; one that was never laid holds nothing', () => {
+  const dir = tempDir();
+  const layer = { id: 0, base: b(dir), dir: b(join(dir, 'layers/0')), family: 'user' as const, covered: [], skeleton: false };
+  const never = openLayer(native, layer);
+  expect(never.upper).toBeNull();
+  closeLayer(native, never);
+
+  const foreign = { ...layer, dir: b(join(dir, '.agentfw-0/box.abc/0')) };
+  expect(() => openLayer(native, foreign)).toThrow(`What was changed below ${dir} lies in ${foreign.dir}, which isn't there.`);
+  mkdirSync(foreign.dir, { recursive: true });
+  closeLayer(native, openLayer(native, foreign));
 });
