@@ -1,7 +1,9 @@
 #include "lines.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <unordered_map>
 #include <vector>
 
 namespace agentfw {
@@ -10,6 +12,11 @@ namespace agentfw {
 static const int64_t MOST_EDITS = 1500;
 
 typedef std::vector<std::string_view> Lines;
+
+// Lines of both texts.
+struct Piece {
+	int64_t a, aEnd, b, bEnd;
+};
 
 static size_t numberOf(std::string_view text)
 {
@@ -56,10 +63,10 @@ static void trim(std::string_view &a, std::string_view &b)
 }
 
 // Myers' greedy search for the length of a shortest edit; -1 beyond the limit.
-static int64_t distance(const Lines &a, const Lines &b)
+static int64_t distance(const std::string_view *a, int64_t n,
+			const std::string_view *b, int64_t m, int64_t limit)
 {
-	const int64_t n = a.size(), m = b.size();
-	const int64_t most = std::min(n + m, MOST_EDITS);
+	const int64_t most = std::min(n + m, limit);
 	std::vector<int64_t> reach(2 * most + 3, 0);
 	int64_t *x = reach.data() + most + 1; // by diagonal
 	for (int64_t edits = 0; edits <= most; edits++) {
@@ -76,6 +83,79 @@ static int64_t distance(const Lines &a, const Lines &b)
 	return -1;
 }
 
+// By line where it is; -1 for one that comes again.
+static std::unordered_map<std::string_view, int64_t> onceIn(const Lines &lines)
+{
+	std::unordered_map<std::string_view, int64_t> places;
+	places.reserve(lines.size());
+	for (size_t at = 0; at < lines.size(); at++) {
+		auto [found, isNew] = places.emplace(lines[at], at);
+		if (!isNew)
+			found->second = -1;
+	}
+	return places;
+}
+
+// As src/render/anchors.ts: lines that are in both once, in the same order.
+static std::vector<Piece> anchorsOf(const Lines &a, const Lines &b)
+{
+	auto inA = onceIn(a), inB = onceIn(b);
+	std::vector<Piece> pairs;
+	for (size_t at = 0; at < a.size(); at++) {
+		if (inA[a[at]] < 0)
+			continue;
+		auto other = inB.find(a[at]);
+		if (other != inB.end() && other->second >= 0)
+			pairs.push_back({ (int64_t)at, 0, other->second, 0 });
+	}
+	std::vector<size_t> tops;
+	std::vector<int64_t> before;
+	for (size_t i = 0; i < pairs.size(); i++) {
+		auto top = std::lower_bound(tops.begin(), tops.end(), pairs[i].b,
+					    [&](size_t index, int64_t at) { return pairs[index].b < at; });
+		before.push_back(top == tops.begin() ? -1 : (int64_t)*(top - 1));
+		if (top == tops.end())
+			tops.push_back(i);
+		else
+			*top = i;
+	}
+	std::vector<Piece> rise;
+	for (int64_t at = tops.empty() ? -1 : (int64_t)tops.back(); at >= 0; at = before[at])
+		rise.push_back(pairs[at]);
+	std::reverse(rise.begin(), rise.end());
+	return rise;
+}
+
+// The lines of an edit that leaves the anchors, found at a bounded cost.
+static int64_t between(const Lines &a, const Lines &b)
+{
+	int64_t left = MOST_EDITS * MOST_EDITS, edits = 0;
+	Piece piece = { 0, 0, 0, 0 };
+	std::vector<Piece> anchors = anchorsOf(a, b);
+	anchors.push_back({ (int64_t)a.size(), 0, (int64_t)b.size(), 0 });
+	for (const Piece &anchor : anchors) {
+		piece.aEnd = anchor.a;
+		piece.bEnd = anchor.b;
+		while (piece.a < piece.aEnd && piece.b < piece.bEnd && a[piece.a] == b[piece.b])
+			piece.a++, piece.b++;
+		while (piece.a < piece.aEnd && piece.b < piece.bEnd && a[piece.aEnd - 1] == b[piece.bEnd - 1])
+			piece.aEnd--, piece.bEnd--;
+		int64_t n = piece.aEnd - piece.a, m = piece.bEnd - piece.b;
+		if (n == 0 || m == 0 || (n == 1 && m == 1)) {
+			edits += n + m;
+		} else {
+			int64_t most = (int64_t)std::sqrt((double)left);
+			int64_t found = distance(&a[piece.a], n, &b[piece.b], m, most);
+			int64_t cost = found < 0 ? most : found;
+			left -= cost * cost;
+			edits += found < 0 ? n + m : found;
+		}
+		piece.a = anchor.a + 1;
+		piece.b = anchor.b + 1;
+	}
+	return edits;
+}
+
 LineCounts countLines(std::string_view before, std::string_view after)
 {
 	trim(before, after);
@@ -84,9 +164,10 @@ LineCounts countLines(std::string_view before, std::string_view after)
 	// One line each: they differ, or they would have been cut.
 	if (old == 0 || fresh == 0 || (old == 1 && fresh == 1))
 		return whole;
-	int64_t edits = distance(split(before), split(after));
+	Lines a = split(before), b = split(after);
+	int64_t edits = distance(a.data(), a.size(), b.data(), b.size(), MOST_EDITS);
 	if (edits < 0)
-		return whole;
+		edits = between(a, b);
 	// added - removed is known, added + removed is the length of the edit.
 	int64_t more = (int64_t)fresh - (int64_t)old;
 	return { (uint32_t)((edits + more) / 2), (uint32_t)((edits - more) / 2) };

@@ -1,4 +1,5 @@
 import { diffArrays } from 'diff';
+import { anchorsOf } from './anchors.js';
 
 /** Some lines of two texts that differ, with what is around them. */
 export interface TextHunk {
@@ -12,7 +13,7 @@ export interface TextHunk {
 }
 
 const CONTEXT = 3;
-/** The cost of a diff grows with the square of this: beyond it one hunk replaces what differs. native/lines.cc has it too. */
+/** The cost of a diff grows with the square of this: beyond it what lies between lines that are in both once is compared. native/lines.cc has it too. */
 const MOST_EDITS = 1500;
 const MOST_CHARS = 8 * 1024 * 1024;
 const NO_NEWLINE = '\\ No newline at end of file';
@@ -107,23 +108,64 @@ function all(old: readonly string[], fresh: readonly string[]): Block {
   return [0, old.length, 0, fresh.length];
 }
 
-/** A shortest edit, or everything where that is long. */
+/** A shortest edit; where that is long, one between lines that stay for certain. */
 function blocksOf(old: string[], fresh: string[]): Block[] {
-  const plain = old.length === 0 || fresh.length === 0 || (old.length === 1 && fresh.length === 1);
-  const parts = plain ? undefined : diffArrays(old, fresh, { maxEditLength: MOST_EDITS });
-  if (parts === undefined) return [all(old, fresh)];
+  return shortest(old, fresh, MOST_EDITS)?.blocks ?? between(old, fresh);
+}
+
+/** Bounded like a single one: each piece may cost what is left, and is replaced as a whole where it would cost more. */
+function between(old: readonly string[], fresh: readonly string[]): Block[] {
   const blocks: Block[] = [];
+  let left = MOST_EDITS ** 2;
+  let [oldFrom, freshFrom] = [0, 0];
+  for (const [oldTo, freshTo] of [...anchorsOf(old, fresh), [old.length, fresh.length] as const]) {
+    const piece = trimmed(old, fresh, [oldFrom, oldTo, freshFrom, freshTo]);
+    const most = Math.floor(Math.sqrt(left));
+    const found = shortest(old.slice(piece[0], piece[1]), fresh.slice(piece[2], piece[3]), most);
+    left -= (found?.edits ?? most) ** 2;
+    for (const block of found?.blocks ?? [[0, piece[1] - piece[0], 0, piece[3] - piece[2]] as const]) {
+      blocks.push([block[0] + piece[0], block[1] + piece[0], block[2] + piece[2], block[3] + piece[2]]);
+    }
+    [oldFrom, freshFrom] = [oldTo + 1, freshTo + 1];
+  }
+  return blocks;
+}
+
+/** Without the lines that both sides begin and end with. */
+function trimmed(old: readonly string[], fresh: readonly string[], block: Block): Block {
+  let [oldFrom, oldTo, freshFrom, freshTo] = block;
+  while (oldFrom < oldTo && freshFrom < freshTo && old[oldFrom] === fresh[freshFrom]) [oldFrom, freshFrom] = [oldFrom + 1, freshFrom + 1];
+  while (oldFrom < oldTo && freshFrom < freshTo && old[oldTo - 1] === fresh[freshTo - 1]) [oldTo, freshTo] = [oldTo - 1, freshTo - 1];
+  return [oldFrom, oldTo, freshFrom, freshTo];
+}
+
+interface Edit {
+  readonly blocks: Block[];
+  /** its length: the square is what finding it costs */
+  readonly edits: number;
+}
+
+/** Null where it is longer. Of texts that begin and end with different lines. */
+function shortest(old: string[], fresh: string[], most: number): Edit | null {
+  if (old.length === 0 && fresh.length === 0) return { blocks: [], edits: 0 };
+  const plain = old.length === 0 || fresh.length === 0 || (old.length === 1 && fresh.length === 1);
+  if (plain) return { blocks: [all(old, fresh)], edits: 0 };
+  const parts = diffArrays(old, fresh, { maxEditLength: most });
+  if (parts === undefined) return null;
+  const blocks: Block[] = [];
+  let edits = 0;
   let [oldAt, freshAt] = [0, 0];
   for (const { added, removed, value } of parts) {
     const [oldTo, freshTo] = [oldAt + (added ? 0 : value.length), freshAt + (removed ? 0 : value.length)];
     const last = blocks.at(-1);
     if (added || removed) {
+      edits += value.length;
       if (last !== undefined && last[1] === oldAt && last[3] === freshAt) blocks[blocks.length - 1] = [last[0], oldTo, last[2], freshTo];
       else blocks.push([oldAt, oldTo, freshAt, freshTo]);
     }
     [oldAt, freshAt] = [oldTo, freshTo];
   }
-  return blocks;
+  return { blocks, edits };
 }
 
 /** Blocks whose contexts touch share a hunk. */

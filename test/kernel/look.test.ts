@@ -95,6 +95,29 @@ describe('lines', () => {
     expect(found.get('f')?.lines).toEqual(countLines(textDiff(before, after)));
   });
 
+  test('of more edits than are searched for are those between the lines that stay', () => {
+    const roll = dice(11);
+    const [upper, base]: [Record<string, string>, Record<string, string>] = [{}, {}];
+    for (let n = 0; n < 40; n++) {
+      const lines = Array.from({ length: 2500 + roll(2500) }, (_, at) => (roll(5) === 0 ? `same ${roll(50)}` : `line ${at}`));
+      const step = 2 + roll(6);
+      const edited = lines.flatMap((line, at) => (at % step > 0 ? [line] : Array.from({ length: roll(4) }, () => `new ${roll(900)}`)));
+      // Something moves, and something is all new: a piece that costs more than is left.
+      const moved = edited.splice(roll(edited.length), roll(400));
+      edited.splice(roll(edited.length), 0, ...moved, ...Array.from({ length: n % 4 === 0 ? 2000 : 0 }, (_, at) => `fresh ${at % 1500}`));
+      base[`f${n}`] = `${lines.join('\n')}${n % 2 ? '\n' : ''}`;
+      upper[`f${n}`] = `${edited.join('\n')}${n % 3 ? '\n' : ''}`;
+    }
+
+    const found = walked(upper, base, 'lines');
+
+    for (const [name, before] of Object.entries(base)) {
+      const after = upper[name] ?? '';
+      expect([name, found.get(name)?.lines]).toEqual([name, countLines(textDiff(before, after))]);
+      expect(found.get(name)?.lines?.added).toBeLessThan(after.split('\n').length);
+    }
+  });
+
   test('of binary content are none', () => {
     const found = walked({ f: 'a\0b', g: 'text\n', h: 'new\n' }, { f: 'text\n', g: 'a\0b' }, 'lines');
 

@@ -193,6 +193,17 @@ describe('huge texts', () => {
     expect(seconds).toBeLessThan(80);
   });
 
+  test('with a thousand places that changed have as many hunks', () => {
+    const lines = Array.from({ length: 20_000 }, (_, at) => `line ${at}\n`);
+    const edited = lines.map((line, at) => (at % 20 === 10 ? `changed ${at}\n` : line));
+    const planted = layerOf({ f: edited.join(''), g: `${edited.slice(9000).join('')}${edited.slice(0, 9000).join('')}` }, { f: lines.join(''), g: lines.join('') });
+
+    const text = roundTrip(planted);
+
+    expect(text.match(/^@@ /gm)?.length).toBeGreaterThanOrEqual(1500);
+    expect(textDiff(lines.join(''), edited.join(''))).toHaveLength(1000);
+  });
+
   test('beyond what is compared line by line keep what is equal at both ends', () => {
     const base = words(1_200_000, 13);
     const planted = layerOf({ f: base.replace('\n1300\n', '\nchanged\n') }, { f: base });
