@@ -111,6 +111,7 @@ const EXECUTING: readonly RegExp[] = [
   /^(uploadpack\.packobjectshook|gc\.recentobjectshook)$/s,
   /^(difftool|mergetool|browser|man|guitool)\..*\.(cmd|path)$/s,
   /^(lfs\.(customtransfer|extension)\..*|lfs\.standalonetransferagent|instaweb\..*|annex\..*|remote\..*\.annex-.*)$/s,
+  /^(svn\.authorsprog|gitflow\.path\.hooks|delta\.pager|stgit\.(editor|pager)|gpg\.ssh\.allowedsignersfile|core\.protect(hfs|ntfs)|remote\..*\.push)$/s,
   /^(trailer\..*\.(cmd|command)|tar\..*\.command|imap\.tunnel|sendemail\.(.*\.)?(smtpserver|.*cmd))$/s,
 ];
 

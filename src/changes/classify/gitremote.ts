@@ -6,7 +6,7 @@ export interface GitEntry {
 }
 
 /** Keys that say where code comes from and goes to. */
-const PLACES = /^(remote\..*\.(url|pushurl)|submodule\..*\.url)$/s;
+const PLACES = /^(remote\..*\.(url|pushurl|lfsurl|lfspushurl)|submodule\..*\.url|lfs\.(url|pushurl)|svn-remote\..*\.(url|pushurl))$/s;
 
 /** True for a key whose value is a place, and only that. */
 export function isPlace({ key }: GitEntry): boolean {

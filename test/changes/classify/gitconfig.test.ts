@@ -68,6 +68,7 @@ describe('isExecuting', () => {
     'include.path', 'includeif.gitdir:/x.path', 'remote.origin.uploadpack', 'remote.origin.receivepack', 'remote.origin.vcs',
     'http.proxy', 'http.https://x.extraheader', 'http.sslcainfo', 'uploadpack.packobjectshook', 'sequence.editor', 'interactive.difffilter',
     'pager.log', 'protocol.ext.allow', 'difftool.x.cmd', 'init.templatedir', 'lfs.customtransfer.x.path', 'lfs.extension.x.clean', 'annex.secure-erase-command',
+    'svn.authorsprog', 'gitflow.path.hooks', 'delta.pager', 'gpg.ssh.allowedsignersfile', 'core.protecthfs', 'remote.o.push',
     'remote.x.annex-ssh-options', 'instaweb.httpd', 'http.cookiefile', 'alias.x',
   ])('%s', (key) => {
     expect(isExecuting({ key, value: 'program' })).toBe(true);
@@ -110,6 +111,7 @@ describe('gitConfigRisk', () => {
 
   test.each<[string, string, string | null, string | null]>([
     ['another host', '[remote "o"]\nurl = https://evil.example/r\n', '[remote "o"]\nurl = git@good.example:r\n', 'remote.o.url'],
+    ['another host for large files', '[remote "o"]\nurl = https://good.example/r\n[lfs]\nurl = https://evil.example/r\n', '[remote "o"]\nurl = https://good.example/r\n', 'lfs.url'],
     ['another host to push to', '[remote "o"]\nurl = https://good.example/r\npushurl = evil.example:r\n', '[remote "o"]\nurl = https://good.example/r\n', 'remote.o.pushurl'],
     ['another host of a submodule', '[submodule "s"]\nurl = ssh://u@evil.example:22/r\n', '[remote "o"]\nurl = https://good.example/r\n', 'submodule.s.url'],
     ['the same host in another form', '[remote "o"]\nurl = ssh://git@GOOD.example:22/other\n', '[remote "o"]\nurl = good.example:r\n', null],
