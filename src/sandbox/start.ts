@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Bytes } from '../bytes.js';
 import { fromText, isWithin, joinBytes, nameOf, parentOf, toText } from '../bytes.js';
-import { isAsMade } from '../changes/scan/layer-dirs.js';
+import { isAsMade, requireThere } from '../changes/scan/layer-dirs.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { boundSockets, hostFacts, planningFacts, readMountinfo } from '../kernel/facts.js';
@@ -132,9 +132,11 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
  * otherwise by now. It is none if the agent changed its top directory.
  */
 function layersToKeep({ kernel }: Store, { layers }: SandboxRecord): readonly Layer[] {
-  return layers.filter(({ dir, base, top }) => {
+  return layers.filter((layer) => {
+    const { dir, base, top } = layer;
     const upper = joinBytes(dir, 'upper' as Bytes);
     const stat = kernel.statOrNull(AT_FDCWD, upper);
+    if (stat === null) requireThere(kernel, layer);
     if (stat === null) return false;
     if (!isEmpty(kernel, upper) || (top !== undefined && !isAsMade(stat, top))) return true;
     const foreign = /\/\.agentfw-\d+\//.test(dir);

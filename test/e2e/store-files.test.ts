@@ -1,5 +1,6 @@
 /** What stands in the place of a file of the store and is none: nobody waits for it, and it is named. */
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -53,3 +54,31 @@ for (const identity of identities()) {
     }
   });
 }
+
+const asRoot = needs('root', 'overlay');
+
+asRoot.test('layers on a filesystem that is gone are named by whatever needs them, and found again with it', async () => {
+  const [root] = identities();
+  const area = createArea(root!);
+  const drive = join(area.dir, 'drive');
+  mkdirSync(join(drive, 'p'), { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', 'drive', drive]);
+  try {
+    mkdirSync(join(drive, 'p'));
+    const there = { cwd: join(drive, 'p') };
+    expect((await area.cli(['run', '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'echo x >f'], there)).status).toBe(0);
+    const room = join(drive, `.agentfw-${root!.uid}`);
+    renameSync(room, join(drive, 'away'));
+    for (const [status, command] of [[1, ['diff', 'box']], [1, ['commit', 'box', '--yes']], [125, ['run', '--in', 'box', '--net', 'off', '--', 'true']]] as const) {
+      const outcome = await area.cli(command, there);
+      expect([outcome.status, outcome.stderr]).toEqual([status, expect.stringMatching(/^Error: What was changed below \S+ lies in \S+, which isn't there\.\nHint: Mount the filesystem/)]);
+    }
+    expect((await area.cli(['prune', '--yes'])).stderr).toContain('Nothing to prune');
+    renameSync(join(drive, 'away'), room);
+    expect((await area.cli(['diff', 'box', '--name-only'], there)).stdout).toBe(`${join(drive, 'p/f')}\n`);
+  } finally {
+    await area.cli(['discard', 'box', '--yes']);
+    execFileSync('umount', ['-l', drive]);
+    await area.remove();
+  }
+});

@@ -21,7 +21,7 @@ export interface LayerDirs {
  */
 export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
   const upper = openTop(kernel, joinBytes(layer.dir, 'upper' as Bytes));
-  if (upper === null && FOREIGN.test(layer.dir) && kernel.statOrNull(AT_FDCWD, layer.dir) === null) throw layerGone(layer);
+  if (upper === null) requireThere(kernel, layer);
   if (upper === null) return { upper, base: null };
   try {
     return { upper, base: openTop(kernel, layer.base) };
@@ -34,8 +34,10 @@ export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
 /** In the room that a filesystem of its own has for layers. */
 const FOREIGN = /\/\.agentfw-\d+\//;
 
-function layerGone({ base, dir }: Layer): AgentfwError {
-  return new AgentfwError('AFW_LAYER_GONE', `What was changed below ${toText(base)} lies in ${toText(dir)}, which isn't there.`, {
+/** Refuses a layer that went with the filesystem that it lies on. */
+export function requireThere(kernel: Kernel, { base, dir }: Pick<Layer, 'base' | 'dir'>): void {
+  if (!FOREIGN.test(dir) || kernel.statOrNull(AT_FDCWD, dir) !== null) return;
+  throw new AgentfwError('AFW_LAYER_GONE', `What was changed below ${toText(base)} lies in ${toText(dir)}, which isn't there.`, {
     hint: 'Mount the filesystem that it lies on again',
   });
 }
