@@ -124,6 +124,7 @@ static int prepare(struct core *g, int channel, int netd, struct ready *ready)
 		return -EPROTO;
 	g->rung = (enum netd_rung)hello.rung;
 	g->has_v6 = hello.has_v6;
+	g->large = hello.large;
 	ready->rung = hello.rung;
 	err = core_init(g, channel, netd);
 	if (err)

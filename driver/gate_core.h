@@ -21,7 +21,8 @@
 #define GATE_CONNS_MAX 16384	/* fewer when descriptors are fewer */
 #define GATE_FD_RESERVE 512	/* for everything but connections */
 #define GATE_HEAD_MAX 16896	/* first bytes of a client */
-#define GATE_COPY 65536		/* read at a time */
+#define GATE_READ 65536		/* at a time */
+#define GATE_COPY (256 << 10)	/* of bulk that is copied */
 #define GATE_COPY_TIGHT 4096	/* when GATE_STASH_MAX is reached */
 #define GATE_STASH_MAX (64U << 20) /* read and not yet taken, in all */
 #define GATE_PIPES 128
@@ -164,7 +165,7 @@ struct udp_flow;
 struct core {
 	int epoll, icmp4, icmp6;
 	enum netd_rung rung;
-	bool paused, has_v6, ending, urgent;
+	bool paused, has_v6, large, ending, urgent;
 	struct source channel, netd, listener, dns, udp;
 	uint64_t now, next_id, tell_at;	/* now: monotonic ms */
 	uint32_t conns_max, conns, timed;

@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 /*
- * Bytes from one side to the other: copied while they are few, spliced
- * through a pipe once a direction keeps filling the buffer. Nothing is read
- * that has no place to go, so each peer feels the other's pace.
+ * Bytes from one side to the other: copied while they are few. Once a direction
+ * keeps filling the buffer they are spliced through a pipe, but into a sandbox
+ * whose loopback takes large packets: copied, few of those hold much, while
+ * one of pages that were spliced holds 17. Nothing is read that has no place
+ * to go, so each peer feels the other's pace.
  */
 
 #define BULK_READS 4	/* full buffers in a row: 256 KiB */
@@ -157,12 +159,18 @@ static int read_result(struct side *from, ssize_t n, size_t want)
 	return 1;
 }
 
+/* It begins with full reads and ends with small ones. */
+static ssize_t bulk_least(const struct flow_dir *d)
+{
+	return d->full_reads >= BULK_READS ? GATE_READ / 4 : GATE_READ;
+}
+
 static int copy_step(struct core *g, struct conn *c, int i)
 {
 	struct side *from = &c->s[i], *to = &c->s[!i];
 	struct flow_dir *d = &c->d[i];
 	size_t want = g->stashed > GATE_STASH_MAX ? GATE_COPY_TIGHT
-						  : sizeof(g->copy);
+		    : d->full_reads >= BULK_READS ? GATE_COPY : GATE_READ;
 	ssize_t n = recv(from->src.fd, g->copy, want, MSG_DONTWAIT);
 	int r = read_result(from, n, want);
 	size_t sent;
@@ -170,7 +178,7 @@ static int copy_step(struct core *g, struct conn *c, int i)
 	if (r <= 0 || n < 0)
 		return r;
 	d->total += (size_t)n;
-	d->full_reads = (size_t)n == sizeof(g->copy) ? d->full_reads + 1 : 0;
+	d->full_reads = n < bulk_least(d) ? 0 : d->full_reads + 1;
 	if (i == 0 && c->guard) {
 		d->full_reads = 0;	/* read, so never spliced */
 		if (request_feed(g, c, g->copy, (size_t)n) < 0)
@@ -198,8 +206,8 @@ static int splice_step(struct flow_dir *d, struct side *from, struct side *to)
 			return read_result(from, n, 0);
 		d->total += (size_t)n;
 		d->piped = (uint32_t)n;
-		if (n < GATE_COPY / 4)
-			d->full_reads = 0;	/* no longer bulk */
+		if (n < bulk_least(d))
+			d->full_reads = 0;
 	}
 	n = splice(d->pipe->rd, NULL, to->src.fd, NULL, d->piped,
 		   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
@@ -227,6 +235,14 @@ static void bulk_begin(struct core *g, struct conn *c, int i)
 				 &size, sizeof(size));
 }
 
+static bool is_spliced(const struct core *g, const struct conn *c, int i)
+{
+	bool inward = i != (c->ingress ? 1 : 0);
+
+	return !g->large || !inward ||
+	       (!c->ingress && !IN6_IS_ADDR_V4MAPPED(&c->dst.sin6_addr));
+}
+
 static int move(struct core *g, struct conn *c, int i)
 {
 	struct side *from = &c->s[i], *to = &c->s[!i];
@@ -244,7 +260,8 @@ static int move(struct core *g, struct conn *c, int i)
 			}
 			return 1;
 		}
-		if (!d->pipe && d->full_reads >= BULK_READS)
+		if (!d->pipe && d->full_reads >= BULK_READS &&
+		    is_spliced(g, c, i))
 			bulk_begin(g, c, i);
 		if (d->pipe && (d->piped > 0 || d->full_reads >= BULK_READS))
 			r = splice_step(d, from, to);

@@ -103,7 +103,7 @@ void linger_step(struct core *g, struct conn *c)
 	struct side *s = &c->s[0];
 
 	for (int i = 0; i < 8; i++) {
-		ssize_t n = recv(s->src.fd, g->copy, sizeof(g->copy),
+		ssize_t n = recv(s->src.fd, g->copy, GATE_READ,
 				 MSG_DONTWAIT);
 
 		if (n < 0 && errno == EAGAIN)

@@ -34,6 +34,7 @@ struct netd_hello {
 	int32_t err;		/* 0, or why no rung works */
 	int32_t rung;		/* enum netd_rung */
 	int32_t has_v6;
+	int32_t large;	/* packets of more than 64 KiB */
 	char step[160];		/* what failed, for people */
 	uint32_t fds;		/* bit n: descriptor n was passed */
 };

@@ -33,6 +33,18 @@ static int failed(struct netd_hello *hello, int err, const char *step)
 	return err;
 }
 
+enum { PACKET_MAX = 8 * 65535 }; /* the most that loopback takes */
+
+/*
+ * Bulk in fewer packets. A kernel that has no such thing (before 6.3) passes
+ * over the wish and says that all is well; one that has refuses too much.
+ */
+static bool large_packets(void)
+{
+	return nl_loopback_large(UINT32_MAX) == -EINVAL &&
+	       nl_loopback_large(PACKET_MAX) == 0;
+}
+
 static bool has_v6_sockets(void)
 {
 	int fd = addr_socket(SOCK_STREAM);
@@ -53,6 +65,7 @@ static int base_network(struct netd_hello *hello, struct nft_own *own)
 	err = nl_loopback_up();
 	if (err)
 		return failed(hello, err, "bring loopback up");
+	hello->large = large_packets();
 	err = nl_loopback_address(AF_INET, &own->v4);
 	if (!err)
 		err = nl_anyip(AF_INET, &own->v4);

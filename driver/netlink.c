@@ -179,6 +179,20 @@ int nl_loopback_up(void)
 	return route_request(&m);
 }
 
+/* The largest packet of TCP over IPv4 on it: 64 KiB if nothing else is said. */
+int nl_loopback_large(uint32_t bytes)
+{
+	struct nl_msg m;
+	struct ifinfomsg *link;
+
+	nl_reset(&m);
+	nl_begin(&m, RTM_NEWLINK, NLM_F_ACK);
+	link = nl_put(&m, sizeof(*link));
+	link->ifi_index = 1;
+	nl_attr(&m, 63 /* IFLA_GSO_IPV4_MAX_SIZE, 6.3 */, &bytes, sizeof(bytes));
+	return route_request(&m);
+}
+
 static size_t address_size(int family)
 {
 	return family == AF_INET ? sizeof(struct in_addr)

@@ -37,6 +37,7 @@ int nl_send(int fd, struct nl_msg *m);
 
 /* Routing: loopback up, one address on it, every address local ("AnyIP"). */
 int nl_loopback_up(void);
+int nl_loopback_large(uint32_t bytes);
 int nl_loopback_address(int family, const void *address);
 int nl_anyip(int family, const void *source);
 

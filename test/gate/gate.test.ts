@@ -80,12 +80,14 @@ describe('as root without an outer user namespace', () => {
 describe('data', () => {
   const sum = 'import hashlib,sys';
 
-  test('50 MB up and down arrive unchanged, with half-close', async () => {
+  test.each([
+    ['tproxy', 'ok.test', 65536], ['redir', 'ok.test', 65536], ['notify', 'ok.test', 65536], ['tproxy', '2001:db8::7', 65536], ['tproxy', 'ok.test', 3000],
+  ] as const)('50 MB up and down arrive unchanged, with half-close (rung `%s`, %s, read by %i)', async (rung, host, step) => {
     const echo = await listen((socket) => socket.pipe(socket));
     const code = `${sum}
 import socket,threading,os
 d=os.urandom(1<<20)
-s=socket.create_connection(("ok.test",7),60)
+s=socket.create_connection(("${host}",7),60)
 h=hashlib.sha256()
 def w():
   for _ in range(50): s.sendall(d)
@@ -93,7 +95,7 @@ def w():
 t=threading.Thread(target=w); t.start()
 n=0
 while True:
-  b=s.recv(1<<16)
+  b=s.recv(${step})
   if not b: break
   n+=len(b); h.update(b)
 t.join()
@@ -101,7 +103,7 @@ e=hashlib.sha256()
 for _ in range(50): e.update(d)
 print(n, h.digest()==e.digest())`;
 
-    const { out, messages } = await behindGate(['/usr/bin/python3', '-c', code], { conn: () => ({ addrs: ['127.0.0.1'], port: echo.port }) });
+    const { out, messages } = await behindGate(['/usr/bin/python3', '-c', code], { conn: () => ({ addrs: ['127.0.0.1'], port: echo.port }) }, { rung });
     await echo.close();
 
     expect(out).toBe(`${50 << 20} True\n`);
