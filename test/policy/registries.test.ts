@@ -19,6 +19,30 @@ describe('`registries` is this machine’s own configuration', () => {
       .toEqual(['apt.example', 'apt2.example', 'cargo.example', 'go.example', 'npm.example', 'pip.example', 'scoped.example:8443']);
   });
 
+  test('wherever a tool has its configuration: variables, several in one, lines that go on, other directories', () => {
+    const home = tempHome({
+      'cfg/pip/pip.conf': '[global]\nextra-index-url =\n    https://more1.example/simple\n    # https://no.example/\n    https://more2.example/simple\ntimeout = 5\nproxy = http://proxy.example:3128\n',
+      'root/etc/xdg/pip/pip.conf': '[global]\nfind-links = https://links.example/wheels\n',
+      'named.conf': '[install]\nindex-url=https://named.example/\n',
+      'cfg/uv/uv.toml': '[[index]]\nurl = "https://uv.example/simple"\n',
+      'cfg/pypoetry/config.toml': '[repositories.x]\nurl = "https://poetry.example/"\n',
+      'cfg/pnpm/rc': 'registry=https://pnpm.example/\n',
+      'user.npmrc': 'registry=https://user.example/\n',
+      'cfg/go/env': 'GOPROXY=https://goenv.example|direct\n',
+      '.gemrc': '---\n:sources:\n- https://gems.example/\n:update_sources: true\n',
+      '.bundle/config': '---\nBUNDLE_MIRROR__HTTPS://OLD__EXAMPLE/: "https://bundle.example"\n',
+      'root/etc/apt/sources.list.d/b.sources': 'Types: deb\nURIs: http://apt1.example/debian\n http://apt2.example/debian\nSuites: stable\n',
+    });
+    const env = {
+      XDG_CONFIG_HOME: join(home, 'cfg'), PIP_CONFIG_FILE: join(home, 'named.conf'), PIP_EXTRA_INDEX_URL: 'https://a.example/simple https://b.example/simple', UV_INDEX: 'corp=https://uvenv.example/simple',
+      npm_config_userconfig: join(home, 'user.npmrc'), 'npm_config_@corp:registry': 'https://scope.example/', CARGO_REGISTRIES_CORP_INDEX: 'sparse+https://crates.example/',
+    };
+
+    expect(machineRegistries({ home, env, root: join(home, 'root') }).map((host) => host.replace('.example', ''))).toEqual([
+      'a', 'apt1', 'apt2', 'b', 'bundle', 'crates', 'gems', 'goenv', 'links', 'more1', 'more2', 'named', 'pnpm', 'poetry', 'scope', 'user', 'uv', 'uvenv',
+    ]);
+  });
+
   test('a tool’s own default is read from the tool', () => {
     const home = tempHome({
       'lib/npm/bin/npm-cli.js': '', 'lib/npm/node_modules/@npmcli/config/lib/definitions/definitions.js': "define('registry', {\n  default: 'https://default.example/',\n",
