@@ -308,7 +308,8 @@ static int mount_layers(struct view *v, const struct op *o,
 				   : dup(v->root);
 	char options[OPTIONS_MAX + 1];
 	unsigned long flags = MS_NODEV |
-			      (o->flags & FLAG_NOSUID ? MS_NOSUID : 0);
+			      (o->flags & FLAG_NOSUID ? MS_NOSUID : 0) |
+			      (o->flags & FLAG_NOEXEC ? MS_NOEXEC : 0);
 
 	if (at < 0 || options_of(v, o, l, options, f) || clean_work(o, l, f))
 		return -1;

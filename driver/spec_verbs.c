@@ -31,7 +31,8 @@ enum { FLAG_USER = 1 << 6 };
 static const struct word overlay_flags[] = {
 	{"user", FLAG_USER},	     {"trusted", FLAG_TRUSTED},
 	{"volatile", FLAG_VOLATILE}, {"redirect", FLAG_REDIRECT},
-	{"nosuid", FLAG_NOSUID},     {0}};
+	{"nosuid", FLAG_NOSUID},     {"noexec", FLAG_NOEXEC},
+	{0}};
 static const struct word resources[] = {
 	{"as", RLIMIT_AS}, {"core", RLIMIT_CORE}, {"cpu", RLIMIT_CPU},
 	{"data", RLIMIT_DATA}, {"fsize", RLIMIT_FSIZE},

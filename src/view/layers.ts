@@ -34,7 +34,7 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
     dst: base,
     upper: `${layer.dir}/upper` as Bytes,
     work: `${layer.dir}/work` as Bytes,
-    options: optionsOf(draft),
+    options: optionsOf(draft, base),
     lowers: [skeleton === null ? base : (`${layer.dir}/skeleton` as Bytes)],
   });
   setRegion(draft, base, 'overlay');
@@ -46,9 +46,11 @@ function inoOf(stat: HostStat | null): { readonly ino?: number } {
   return stat?.ino !== undefined && Number.isSafeInteger(stat.ino) ? { ino: stat.ino } : {};
 }
 
-function optionsOf(draft: Draft): readonly OverlayOption[] {
-  const root = draft.options.mode === 'root';
-  return [...([root ? 'trusted' : 'user'] as const), ...(draft.options.durable ? [] : (['volatile'] as const))];
+function optionsOf({ options, table }: Draft, base: Bytes): readonly OverlayOption[] {
+  const root = options.mode === 'root';
+  // What can't be executed on the host can't be executed inside.
+  const closed = mountOf(table, base)?.noExec === true;
+  return [...([root ? 'trusted' : 'user'] as const), ...(options.durable ? [] : (['volatile'] as const)), ...(closed ? (['noexec'] as const) : [])];
 }
 
 /** The layer's number and directory: those of an earlier run over the same base, else new ones. */

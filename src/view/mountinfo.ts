@@ -15,6 +15,8 @@ export interface Mount {
   readonly source: Bytes;
   /** the mount or its filesystem is read-only */
   readonly readOnly: boolean;
+  /** no program of it can be executed here */
+  readonly noExec: boolean;
   /** options of the filesystem */
   readonly options: readonly string[];
 }
@@ -54,6 +56,7 @@ function parseLine(line: string): Mount {
     type,
     source: unescape(source),
     readOnly: own.split(',').includes('ro') || ofFilesystem.includes('ro'),
+    noExec: own.split(',').includes('noexec'),
     options: ofFilesystem,
   };
 }

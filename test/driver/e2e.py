@@ -424,6 +424,17 @@ def volatile_layer_is_mounted_again_after_a_kill(box):
 
 
 @test()
+def layer_without_programs_executes_none(box):
+    family = 'trusted' if box.mode == 'root' else 'user'
+    script = 'printf "#!/bin/sh\\necho ran\\n" >s; chmod +x s; ./s'
+    for more, expected in (('', 'ran\n'), (',noexec', '')):
+        ops = box.view()[:-1] + [box.overlay('/work', box.host,
+                                             f'{family},volatile{more}')]
+        result = sh(box, f'({script}) 2>/dev/null || :', ops=ops)
+        good(result, expected)
+
+
+@test()
 def overlapping_layers_are_explained_E3_E11(box):
     upper = box.mkdir('host', 'u')
     work = box.mkdir('host', 'u', 'w')

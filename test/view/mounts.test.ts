@@ -330,6 +330,18 @@ describe('hides', () => {
     expect(() => plan({ mountinfo: `${ROOT}${KERNEL_MOUNTS}40 27 0:21 / /srv/c/proc rw,relatime shared:1 - proc proc rw`, host: `${BASIC}/srv/c/proc/  755`, options: { cwd: '/srv/c/proc' as Bytes } })).toThrow(/is the machine's/);
   });
 
+  test.each(['user', 'root'] as const)('a layer over a mount without programs has none either (%s mode)', (mode) => {
+    const { ops } = plan({
+      mountinfo: `${ROOT}${KERNEL_MOUNTS}40 27 254:2 / /work rw,noexec,relatime shared:1 - ext4 /dev/vdb rw`,
+      host: `${BASIC}/work/  755  me`,
+      options: { cwd: '/work' as Bytes, mode, ...(mode === 'root' ? { uid: 0, home: '/root' as Bytes, trees: [] } : { trees: ['/work', '/home/u'] as Bytes[] }) },
+    });
+
+    const closed = ops.flatMap((one) => (one.op === 'overlay' && one.options.includes('noexec') ? [one.dst] : []));
+    expect(closed).toEqual(['/work']);
+    expect(ops.filter(({ op }) => op === 'overlay').length).toBeGreaterThan(1);
+  });
+
   test('no layer lies where those of earlier runs are kept, beside a mount', () => {
     const { ops } = plan({
       mountinfo: `${ROOT}${KERNEL_MOUNTS}40 27 254:2 / /work rw,relatime shared:1 - ext4 /dev/vdb rw\n41 40 254:3 / /work/cloud rw,relatime shared:2 - ext4 /dev/vdc rw`,
