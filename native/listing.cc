@@ -12,6 +12,9 @@
 
 namespace agentfw {
 
+// As MOST_WIDE of src/ui/table.ts.
+static const size_t MOST_WIDE = 200;
+
 struct Line {
 	uint32_t rank, order; // first and last of what it is sorted by
 	std::string_view path; // between them; bytes
@@ -108,14 +111,15 @@ static std::string written(std::vector<Line> &lines)
 		std::stable_sort(lines.begin(), lines.end(), isBefore);
 	size_t width = 0;
 	for (const Line &line : lines)
-		width = std::max(width, line.width);
+		if (line.width <= MOST_WIDE)
+			width = std::max(width, line.width);
 	std::string out;
 	for (const Line &line : lines) {
 		out.append(line.letter).append("  ").append(line.name);
 		if (line.tail.empty())
 			out.erase(out.find_last_not_of(' ') + 1);
 		else
-			out.append(width - line.width + 2, ' ').append(line.tail);
+			out.append(std::max(width, line.width) - line.width + 2, ' ').append(line.tail);
 		out += '\n';
 	}
 	return out;

@@ -1,9 +1,12 @@
+/** A longer cell sets no other one apart: a path of thousands of bytes would give each line as many blanks. native/listing.cc has it too. */
+const MOST_WIDE = 200;
+
 /** Left-aligned columns, two blanks apart, the last one as long as it is. Cells are escaped by the caller. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach((cell, column) => {
-      widths[column] = Math.max(widths[column] ?? 0, cell.length);
+      if (cell.length <= MOST_WIDE) widths[column] = Math.max(widths[column] ?? 0, cell.length);
     });
   }
   let text = '';

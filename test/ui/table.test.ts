@@ -6,6 +6,12 @@ test('table aligns columns and leaves no blanks at the end', () => {
   expect(table([])).toBe('');
 });
 
+test('a cell that is longer than any terminal is wide sets no other one apart', () => {
+  const long = 'x'.repeat(201);
+  expect(table([['a', '1'], [long, '2'], ['bbb', '3']])).toBe(`a    1\n${long}  2\nbbb  3\n`);
+  expect(table([[long, '1']])).toBe(`${long}  1\n`);
+});
+
 test.each([
   [0, '0s'], [59, '59s'], [61, '1min'], [3600, '1h'], [47 * 3600, '47h'], [49 * 3600, '2d'],
 ])('age of %i seconds is %s', (seconds, shown) => {

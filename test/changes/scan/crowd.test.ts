@@ -196,6 +196,8 @@ test('more additions and deletions of one size than are compared, and names that
     plant(world, range.flatMap((n): Spot[] => [
       { ...rest, path: `a/f${n}`, host: null, layer: `${10_000 + n}\n` }, { ...rest, path: `old/f${n}`, host: `${20_000 + n}\n`, layer: 'whiteout' },
       { ...rest, path: `a.${n}`, host: 'text\n', layer: 'another\n' },
+      // Wider than a column is.
+      { ...rest, path: `b/${'n'.repeat(n % 40 === 0 ? 230 : 20)}${n}`, host: null, layer: `${n % 2 ? '\x7fELF' : 'text\n'}` },
     ]));
     // A pair that would be a rename, were there no others of its size.
     plant(world, [{ ...rest, path: 'Makefile', host: null, layer: '99999\n' }, { ...rest, path: 'package.json', host: '99999\n', layer: 'whiteout' }]);
