@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "confine.h"
 #include "sys.h"
@@ -86,6 +87,14 @@ static bool ends_in_cr(const char *path)
 	return end && line[0] == '#' && line[1] == '!' && end[-1] == '\r';
 }
 
+/* A mount of which the host lets nobody execute anything. */
+static bool is_closed(const char *path)
+{
+	struct statvfs fs;
+
+	return statvfs(path, &fs) == 0 && fs.f_flag & ST_NOEXEC;
+}
+
 static int explain(const struct spec *s, const char *tried, struct fault *f)
 {
 	int error = errno;
@@ -112,7 +121,10 @@ static int explain(const struct spec *s, const char *tried, struct fault *f)
 				      "-- ls -ld %s", s->argv[0]);
 	} else {
 		f->exit = EXIT_CANNOT;
-		if (error == EACCES)
+		if (error == EACCES && is_closed(tried))
+			fault_hint(f, "It lies on a mount with noexec: name an "
+				      "interpreter first, or put it elsewhere");
+		else if (error == EACCES)
 			fault_hint(f, "It is no program: see ls -ld %s, and "
 				      "chmod +x if it should be one", tried);
 	}

@@ -432,6 +432,9 @@ def layer_without_programs_executes_none(box):
                                              f'{family},volatile{more}')]
         result = sh(box, f'({script}) 2>/dev/null || :', ops=ops)
         good(result, expected)
+    result = run(box, './s', ops=ops)
+    equal((result.status, 'mount with noexec' in str(result.events)),
+          (126, True))
 
 
 @test()
