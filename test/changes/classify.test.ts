@@ -190,6 +190,17 @@ describe('later', () => {
     expect(judged(change(path, { kind: 'delete', upper: null, base: statOf(FILE) }))).toBe('normal');
   });
 
+  test('what is opened to others, and only that (WR20)', () => {
+    const opened = (mode: number, more: Partial<Change> = {}): string => judged(change('a', { kind: 'metadata', content: false, meta: ['mode'], base: statOf(FILE), upper: statOf(constants.S_IFREG | mode), ...more }));
+    expect(opened(0o646)).toBe('later: others may write it');
+    expect(opened(0o644, { base: statOf(constants.S_IFREG | 0o600), kind: 'modify', content: true })).toBe('later: others may read it');
+    expect(opened(0o644, { meta: ['acl'] })).toBe('later: access list');
+    expect(opened(0o4646)).toBe('later: setuid or setgid');
+    expect([opened(0o664), opened(0o600), opened(0o644)]).toEqual(['normal', 'normal', 'normal']);
+    expect(judged(change('d', { kind: 'metadata', type: 'dir', content: false, meta: ['mode'], base: statOf(constants.S_IFDIR | 0o755), upper: statOf(constants.S_IFDIR | 0o777) }))).toBe('later: others may write it');
+    expect(judged(change('n', { upper: statOf(constants.S_IFREG | 0o666) }))).toBe('normal');
+  });
+
   test('package.json only for the parts that run', () => {
     const manifest = change('package.json', modified);
     const base = '{"name":"a","scripts":{"test":"x"}}';

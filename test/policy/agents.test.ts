@@ -51,7 +51,7 @@ describe('state of real agents', () => {
     ['codex', '.codex/app-server-control/app-server-control.sock'], ['codex', '.codex/packages/app-server-daemon/current'],
     ['gemini-cli', '.gemini/tmp/bin/rg'], ['gemini-cli', '.gemini/history/p/.git/config'],
     ['opencode', '.cache/opencode/node_modules/plugin/index.js'], ['opencode', '.local/share/opencode/snapshot/1/config'], ['opencode', '.local/share/opencode/bin/rg'],
-    ['copilot-cli', '.cache/copilot/pkg/x/index.js'], ['cursor-agent', '.cache/cursor-compile-cache/v1/x'], ['goose', '.local/share/goose/schedule.json'],
+    ['copilot-cli', '.cache/copilot/pkg/x/index.js'], ['cursor-agent', '.cache/cursor-compile-cache/v1/x'], ['cursor-agent', '.cursor/projects/p/mcp-approvals.json'], ['goose', '.local/share/goose/schedule.json'],
   ])('EX11 WR13 %s: %s, which the agent on the host would run, never reaches it by itself', async (profile, path) => {
     const policy = await policyOf({ profile });
     const change = added(path);

@@ -5,6 +5,8 @@ import type { ContentReader } from '../content.js';
 
 const EXECUTE = 0o111;
 const SET_ID = 0o6000;
+const READ_OTHERS = 0o004;
+const WRITE_OTHERS = 0o002;
 /** Enough for every magic number, and for git's own test for binary content. */
 const HEAD = 8000;
 
@@ -17,7 +19,9 @@ const PROGRAMS: readonly { readonly name: NonNullable<FirstLook['program']>; rea
 /** Why the object itself, whatever its name, may run something later; null when it doesn't. Pure but for `contents`. */
 export function objectRisk(change: Change, workspace: Bytes, contents: Pick<ContentReader, 'head'> | null): string | null {
   if (change.type === 'symlink') return leavesTree(change, workspace) ? 'symlink leaving the tree' : null;
-  // A directory's bits only say which group its files get.
+  const opened = openedReason(change);
+  if (opened !== null && setIdReason(change) === null) return opened;
+  // A directory's set-id bits only say which group its files get.
   if (change.type !== 'file' || change.upper === null) return null;
   const setId = setIdReason(change);
   if (setId !== null) return setId;
@@ -34,6 +38,15 @@ export function objectRisk(change: Change, workspace: Bytes, contents: Pick<Cont
 function setIdReason({ upper, base }: Change): string | null {
   const gained = (upper?.mode ?? 0) & ~(base?.mode ?? 0) & SET_ID;
   return gained === 0 ? null : 'setuid or setgid';
+}
+
+/** What the host has and kept to fewer people. New objects are as the agent's umask makes them. */
+function openedReason({ upper, base, oldType, type, meta }: Change): string | null {
+  if (upper === null || base === null || oldType !== null || (type !== 'file' && type !== 'dir')) return null;
+  const gained = upper.mode & ~base.mode;
+  if ((gained & WRITE_OTHERS) !== 0) return 'others may write it';
+  if ((gained & READ_OTHERS) !== 0) return 'others may read it';
+  return meta.includes('acl') ? 'access list' : null;
 }
 
 function becameExecutable({ upper, base, oldType }: Change): boolean {
