@@ -164,6 +164,7 @@ network:
       const script = `echo up; while ! curl -s -m 60 -o /dev/null --fail ${url(OTHER)}/; do sleep 0.1; done; curl -s -N ${url(OTHER)}/slow; echo "ended $?"`;
       const [program = '', ...args] = world.words(['run', '--tag', 'live', '--net', 'ask', '--no-ask', '--policy', policy, '--', 'sh', '-c', script]);
       const child = spawn(program, args, { cwd: world.cwd, env: { ...world.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+      const ended = once(child, 'close');
       let output = '';
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
       const rule = `${OTHER}:${up.port}`;
@@ -172,7 +173,7 @@ network:
       await eventually('the rule holds', async () => (await area.cli(['net', 'allow', 'live', rule])).status === 0);
       await eventually('it is connected', () => output.includes('begun'));
       const revoked = await area.cli(['net', 'revoke', 'live', rule]);
-      await once(child, 'close');
+      await ended;
 
       expect(revoked.stderr).toMatch(/1/);
       expect(output).toMatch(/ended (56|18|52)/);
