@@ -2,7 +2,7 @@ import type { Bytes } from '../bytes.js';
 import { joinBytes, parentOf } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import type { Fd, Kernel, Stat } from '../kernel/kernel.js';
-import { attributesOf } from './capture/attributes.js';
+import { attributesOf } from '../kernel/attributes.js';
 import { openBase, readBases, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
 import { isClockBehind } from './capture/clock.js';

@@ -1,5 +1,6 @@
 import { isWithin, joinBytes, nameOf, type Bytes } from '../bytes.js';
 import type { Fd, Kernel, NameFilter, Usual, WalkEntry, WalkOptions } from '../kernel/kernel.js';
+import { keepsAttributes, isAsMade } from '../sandbox/layer-top.js';
 import type { Layer } from '../sandbox/sandbox.js';
 import type { Change, LayerRef } from './change.js';
 import type { Crowd } from './scan/crowd.js';
@@ -8,7 +9,7 @@ import { differenceOf, type Ownership } from './scan/difference.js';
 import { fileTypeOf } from './scan/filetype.js';
 import { holdShared, released, withLink, type SharedInodes } from './scan/hostlink.js';
 import { type Displaced, impliedBy, type ImpliedInput, targetInBase } from './scan/implied.js';
-import { closeLayer, isAsMade, openLayer } from './scan/layer-dirs.js';
+import { closeLayer, openLayer } from './scan/layer-dirs.js';
 import { joinBelow, start } from './scan/told.js';
 
 /** What a scan needs of a sandbox's record. */
@@ -69,7 +70,7 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
       const change = changeOf(walk, entry);
       if (base !== null && entry.upper.nlink > 1 && walk.above.at(-1)?.moved !== true && holdShared(shared, entry, { change, top: layer.base, alike: () => start(walk, entry, { basePath: entry.path, kind: 'modify' }) })) continue;
       // As it was made, it differs by another directory beneath it, such as the place of a mount that is gone.
-      if (change === null || (base !== null && entry.path === '' && layer.top !== undefined && isAsMade(entry.upper, layer.top))) continue;
+      if (change === null || (base !== null && entry.path === '' && isAsMade(kernel, layer, entry.upper))) continue;
       if (base === null && entry.path === '') top = change;
       else {
         if (top !== null) changes.push(top);
@@ -222,7 +223,7 @@ function replacementOf(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Chan
 
 function directoryOf(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change | null {
   const frame = walk.above.at(-1) ?? TOP;
-  const { meta } = differenceOf(entry, walk.input);
+  const meta = directoryMeta(walk, entry);
   if (meta.length === 0 && entry.redirect === null && !frame.moved && !frame.hides) return null;
   const change = start(walk, entry, { basePath, kind: 'metadata', meta });
   const self = meta.length > 0 ? change : null;
@@ -237,6 +238,13 @@ function directoryOf(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change
   const replaced: Change | null = entry.opaque ? { ...change, kind: 'modify', opaque: true } : null;
   walk.displaced.push({ ...displaced, how: 'opaque', self: replaced });
   return entry.opaque ? null : self;
+}
+
+/** A layer's top directory can be without the host's attributes, and no agent's doing (`makeTop`). */
+function directoryMeta({ input, kernel, layer }: LayerWalk, entry: WalkEntry): Change['meta'] {
+  const { meta } = differenceOf(entry, input);
+  if (entry.path !== '' || !keepsAttributes(kernel, layer)) return meta;
+  return meta.filter((what) => what !== 'xattr' && what !== 'acl');
 }
 
 function differing(walk: LayerWalk, entry: WalkEntry, basePath: Bytes): Change | null {

@@ -5,6 +5,7 @@ import { AgentfwError, errnoOf } from '../errors.js';
 import { hostFacts } from '../kernel/facts.js';
 import { AT_FDCWD, RESOLVE, type Fd, type Kernel } from '../kernel/kernel.js';
 import { removeTree } from '../kernel/remove.js';
+import { madeTop, makeTop } from './layer-top.js';
 import type { PlannedLayer, PrivateDir, StandIn, ViewPlan } from '../view/plan.js';
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -12,14 +13,14 @@ const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 /** A stand-in is a configuration file; what is larger is none. */
 const MAX_STAND_IN = 1024 * 1024;
 
-/** Makes in the store what the plan's steps mount: layers, private directories, stand-ins, the new root. */
-export function prepareView(kernel: Kernel, plan: ViewPlan, dir: Bytes): { readonly newroot: Bytes } {
+/** Makes in the store what the plan's steps mount: layers (returned as they were made), private directories, stand-ins, the new root. */
+export function prepareView(kernel: Kernel, plan: ViewPlan, dir: Bytes): { readonly newroot: Bytes; readonly layers: readonly PlannedLayer[] } {
   const newroot = joinBytes(dir, 'root' as Bytes);
   makeDirs(kernel, newroot);
-  for (const layer of plan.layers) makeLayer(kernel, layer);
+  const layers = plan.layers.map((layer) => makeLayer(kernel, layer));
   for (const room of plan.privateDirs) makePrivate(kernel, joinBytes(dir, 'private' as Bytes), room);
   if (plan.standIns.length > 0) makeStandIns(kernel, joinBytes(dir, 'stand-ins' as Bytes), plan.standIns);
-  return { newroot };
+  return { newroot, layers };
 }
 
 /** `path` and what is missing above it, each of mode 0700 and none of them a symlink. */
@@ -33,22 +34,20 @@ function makeDirs(kernel: Kernel, path: Bytes): void {
   kernel.mkdir(AT_FDCWD, path, 0o700);
 }
 
-function makeLayer(kernel: Kernel, layer: PlannedLayer): void {
+function makeLayer(kernel: Kernel, layer: PlannedLayer): PlannedLayer {
   const room = parentOf(parentOf(layer.dir));
   if (/\/\.agentfw-\d+$/.test(room)) checkForeign(kernel, room);
   makeDirs(kernel, layer.dir);
   const at = kernel.open(AT_FDCWD, layer.dir, DIRECTORY);
   try {
-    if (kernel.statOrNull(at, 'upper' as Bytes) === null) {
-      kernel.mkdir(at, 'upper' as Bytes, 0o700);
-      if (layer.owner !== null) kernel.chown(at, 'upper' as Bytes, layer.owner.uid, layer.owner.gid);
-      kernel.chmod(at, 'upper' as Bytes, layer.mode);
-    }
+    const made = kernel.statOrNull(at, 'upper' as Bytes) === null;
+    if (made) makeTop(kernel, at, layer);
     // A volatile overlay leaves a mark in its work directory that forbids the next one; nothing else is in it.
     removeTree(kernel, at, 'work' as Bytes);
     kernel.mkdir(at, 'work' as Bytes, 0o700);
     if (layer.skeleton) makeSkeleton(kernel, at, layer);
     if (layer.shim && kernel.statOrNull(at, 'shim' as Bytes) === null) kernel.mkdir(at, 'shim' as Bytes, 0o700);
+    return made ? { ...layer, top: madeTop(kernel, layer) } : layer;
   } finally {
     kernel.close(at);
   }

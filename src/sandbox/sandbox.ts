@@ -20,11 +20,13 @@ export interface Layer {
   readonly top?: LayerTop | undefined;
 }
 
-/** Mode and owner; null for the owner that whoever makes it has. */
+/** Mode and owner, null for the owner that whoever makes it has; what it was made with of ACLs and other attributes (`attributesOf`). */
 export interface LayerTop {
   readonly mode: number;
   readonly uid: number | null;
   readonly gid: number | null;
+  /** absent in records of earlier versions */
+  readonly attributes?: string | undefined;
   /** inode number of the host's directory, to know it again; absent where it is none that a number can hold */
   readonly ino?: number | undefined;
 }

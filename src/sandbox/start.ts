@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Bytes } from '../bytes.js';
 import { fromText, isWithin, joinBytes, nameOf, parentOf, toText } from '../bytes.js';
-import { isAsMade, requireThere } from '../changes/scan/layer-dirs.js';
+import { requireThere } from '../changes/scan/layer-dirs.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { boundSockets, hostFacts, planningFacts, readMountinfo } from '../kernel/facts.js';
@@ -14,6 +14,7 @@ import { PlanError, type PlannedLayer, type ViewOptions, type ViewPlan } from '.
 import { buildEnvironment, settingOf, type BuiltEnvironment, type CompiledPolicy } from '../policy/index.js';
 import { environmentOf, isPrivate, type EnvironmentOptions } from './environment.js';
 import { makeGateFiles } from './gatefiles.js';
+import { isAsMade } from './layer-top.js';
 import { prepareView } from './prepare.js';
 import { mayNestGroups, placesOf, rlimitsOf, type LimitPlan } from './limits.js';
 import { programPaths, projectOf, sharedGitDirs } from './program.js';
@@ -60,7 +61,7 @@ export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted
   const { limited: _limited, ...rest } = record;
   const planned: SandboxRecord = {
     ...rest,
-    layers: plan.layers.map(bareLayer),
+    layers: made.layers.map(bareLayer),
     mounts: [...plan.mounts, ...plan.paths].filter(({ decision }) => decision !== 'overlay'),
     ...limitsIn(wanted.limits),
     policy: { digest: policy.digest, profile: policy.profile.name, version: policy.profile.version },
@@ -138,7 +139,7 @@ function layersToKeep({ kernel }: Store, { layers }: SandboxRecord): readonly La
     const stat = kernel.statOrNull(AT_FDCWD, upper);
     if (stat === null) requireThere(kernel, layer);
     if (stat === null) return false;
-    if (!isEmpty(kernel, upper) || (top !== undefined && !isAsMade(stat, top))) return true;
+    if (!isEmpty(kernel, upper) || (top !== undefined && !isAsMade(kernel, layer, stat))) return true;
     const foreign = /\/\.agentfw-\d+\//.test(dir);
     if (foreign) return kernel.statOrNull(AT_FDCWD, base) !== null;
     const around = kernel.open(AT_FDCWD, parentOf(dir), constants.O_RDONLY | constants.O_DIRECTORY);

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
+import { isOverlayMark, isSystemLabel } from '../../kernel/attributes.js';
 import type { Kernel, Stat, Xattr } from '../../kernel/kernel.js';
 import { makeRoom, spotOf, type Rooms, type Spot } from './rooms.js';
 import { identOf, isIdent, type Ident, type Meta, type Place } from '../plan/step.js';
@@ -23,11 +24,6 @@ export interface Duplicating {
 /** True for an xattr that must not leave a layer, or only when asked for. */
 export function staysBehind(name: Bytes, keepSpecial: boolean): boolean {
   return isOverlayMark(name) || (name === 'security.capability' && !keepSpecial);
-}
-
-/** I8. Both families: the agent of a root-mode sandbox can set the user's. */
-export function isOverlayMark(name: Bytes): boolean {
-  return name.startsWith('user.overlay.') || name.startsWith('trusted.overlay.');
 }
 
 /** Setuid and setgid of a directory give no rights to whoever runs something. */
@@ -119,23 +115,16 @@ function chownIfAllowed(kernel: Kernel, spot: Spot, meta: Meta): void {
   }
 }
 
-/** Labels are the system's own matter: it sets them itself, and may forbid us to. */
-const SYSTEM = /^(security\.(?!capability$)|trusted\.)/;
-
-export function isSystemLabel(name: Bytes): boolean {
-  return SYSTEM.test(name);
-}
-
 function setXattr(kernel: Kernel, spot: Spot, { name, value }: Xattr): void {
   try {
     kernel.setXattr(spot.at, spot.name, name, value);
   } catch (error) {
-    if (!SYSTEM.test(name)) throw error;
+    if (!isSystemLabel(name)) throw error;
   }
 }
 
 function dropXattr(kernel: Kernel, spot: Spot, name: Bytes): void {
-  if (SYSTEM.test(name)) return;
+  if (isSystemLabel(name)) return;
   try {
     kernel.removeXattr(spot.at, spot.name, name);
   } catch (error) {
@@ -145,6 +134,6 @@ function dropXattr(kernel: Kernel, spot: Spot, name: Bytes): void {
 
 export function metaOf(kernel: Kernel, spot: Spot, keepSpecial: boolean): Meta {
   const { mode, uid, gid } = kernel.stat(spot.at, spot.name);
-  const xattrs = kernel.xattrs(spot.at, spot.name).filter(({ name }) => !staysBehind(name, keepSpecial) && !SYSTEM.test(name));
+  const xattrs = kernel.xattrs(spot.at, spot.name).filter(({ name }) => !staysBehind(name, keepSpecial) && !isSystemLabel(name));
   return { mode, uid, gid, xattrs };
 }

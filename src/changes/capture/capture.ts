@@ -4,7 +4,7 @@ import { fromBuffer, joinBytes, toBuffer } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { AT_FDCWD, RESOLVE, type Fd, type Kernel, type Stat } from '../../kernel/kernel.js';
 import type { Layer } from '../../sandbox/sandbox.js';
-import { attributesOf } from './attributes.js';
+import { attributesOf } from '../../kernel/attributes.js';
 import { appendBases, baseDir, capturedOf, openIndex, readBases, type BaseRecord, type Bases, type CapturedBase } from '../base.js';
 import type { FrameWriter } from '../journal/frames.js';
 import { packedRefs, referenceOf, type PackedRef } from '../git/packed-ref.js';

@@ -34,8 +34,6 @@ function metaOf(entry: WalkEntry, ownership: Ownership): Change['meta'] {
   const link = (upper.mode & constants.S_IFMT) === constants.S_IFLNK;
   if (!link && ((upper.mode ^ base.mode) & PERMISSIONS) !== 0) meta.push('mode');
   if (ownerDiffers(entry, ownership)) meta.push('owner');
-  // The driver makes a layer's top directory; it gives it mode and owner only.
-  if (entry.path === '') return meta;
   if (entry.sameXattrs === false) meta.push('xattr');
   if (entry.sameAcl === false) meta.push('acl');
   return meta;

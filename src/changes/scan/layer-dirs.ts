@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
 import { joinBytes, toText, type Bytes } from '../../bytes.js';
 import { AgentfwError } from '../../errors.js';
-import { AT_FDCWD, type Fd, type Kernel, KernelError, RESOLVE, type Stat } from '../../kernel/kernel.js';
-import type { Layer, LayerTop } from '../../sandbox/sandbox.js';
+import { AT_FDCWD, type Fd, type Kernel, KernelError, RESOLVE } from '../../kernel/kernel.js';
+import { isAsMade } from '../../sandbox/layer-top.js';
+import type { Layer } from '../../sandbox/sandbox.js';
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
 /** No base or layer path leads through a symlink, whoever planted it (CW01, CW02). */
@@ -67,12 +68,12 @@ function orNull(open: () => Fd, alsoAbsent?: string): Fd | null {
 }
 
 /** Nothing was changed in it: it is empty, and its top directory is as it was made. */
-export function isBare(kernel: Kernel, { dir, top }: Pick<Layer, 'dir' | 'top'>): boolean {
-  const upper = joinBytes(dir, 'upper' as Bytes);
+export function isBare(kernel: Kernel, layer: Pick<Layer, 'dir' | 'top'>): boolean {
+  const upper = joinBytes(layer.dir, 'upper' as Bytes);
   const stat = kernel.statOrNull(AT_FDCWD, upper);
   if (stat === null) return true;
   // Its mode may keep us from looking, which is the agent's change then.
-  if (top === undefined || !isAsMade(stat, top)) return false;
+  if (!isAsMade(kernel, layer, stat)) return false;
   const fd = openTop(kernel, upper);
   if (fd === null) return false;
   try {
@@ -80,9 +81,4 @@ export function isBare(kernel: Kernel, { dir, top }: Pick<Layer, 'dir' | 'top'>)
   } finally {
     kernel.close(fd);
   }
-}
-
-/** The top directory is as it was made. */
-export function isAsMade({ mode, uid, gid }: Pick<Stat, 'mode' | 'uid' | 'gid'>, top: LayerTop): boolean {
-  return (mode & 0o7777) === top.mode && (top.uid === null || uid === top.uid) && (top.gid === null || gid === top.gid);
 }

@@ -1,0 +1,50 @@
+import { joinBytes, type Bytes } from '../bytes.js';
+import { errnoOf } from '../errors.js';
+import { attributesOf, ownAttributes } from '../kernel/attributes.js';
+import { AT_FDCWD, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
+import type { PlannedLayer } from '../view/plan.js';
+import type { Layer, LayerTop } from './sandbox.js';
+
+const UPPER = 'upper' as Bytes;
+/** The store's filesystem has none, or the id of an ACL means nothing here. */
+const CANT: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'EPERM', 'EINVAL']);
+
+/**
+ * The layer's top directory, which the view shows in place of the host's: so with
+ * its owner, ACLs (a default one is for what the agent makes there), attributes
+ * and mode. What it got from the store's own directories goes.
+ */
+export function makeTop(kernel: Kernel, at: Fd, layer: PlannedLayer): void {
+  kernel.mkdir(at, UPPER, 0o700);
+  if (layer.owner !== null) kernel.chown(at, UPPER, layer.owner.uid, layer.owner.gid);
+  const wanted = ownAttributes(kernel, AT_FDCWD, layer.base);
+  for (const { name } of ownAttributes(kernel, at, UPPER)) kernel.removeXattr(at, UPPER, name);
+  for (const { name, value } of wanted) unlessImpossible(() => kernel.setXattr(at, UPPER, name, value));
+  // Last: an ACL sets it too, and the user may be able to write less here.
+  kernel.chmod(at, UPPER, layer.mode);
+}
+
+function unlessImpossible(set: () => void): void {
+  try {
+    set();
+  } catch (error) {
+    if (!CANT.has(errnoOf(error) ?? '')) throw error;
+  }
+}
+
+/** As it was made, with what came of its attributes. */
+export function madeTop(kernel: Kernel, { dir, top }: Pick<Layer, 'dir' | 'top'>): LayerTop | undefined {
+  return top === undefined ? undefined : { ...top, attributes: attributesOf(kernel, AT_FDCWD, joinBytes(dir, UPPER)) };
+}
+
+/** The agent has left the top directory as it was made: mode, owner, attributes. */
+export function isAsMade(kernel: Kernel, { dir, top }: Pick<Layer, 'dir' | 'top'>, { mode, uid, gid }: Pick<Stat, 'mode' | 'uid' | 'gid'>): boolean {
+  if (top === undefined) return false;
+  const same = (mode & 0o7777) === top.mode && (top.uid === null || uid === top.uid) && (top.gid === null || gid === top.gid);
+  return same && keepsAttributes(kernel, { dir, top });
+}
+
+/** These of its top directory are as it was made, as far as it is known. */
+export function keepsAttributes(kernel: Kernel, { dir, top }: Pick<Layer, 'dir' | 'top'>): boolean {
+  return top?.attributes === undefined || attributesOf(kernel, AT_FDCWD, joinBytes(dir, UPPER)) === top.attributes;
+}

@@ -1,0 +1,63 @@
+/**
+ * The topmost directory of a layer is a directory like any other: with its ACLs
+ * and attributes in the view, and with the agent's changes of them in `diff` and `commit`.
+ */
+import { execFileSync } from 'node:child_process';
+import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, identities, jsonOf, type Area, type Outcome } from '../helpers/sandbox.js';
+
+let area: Area;
+/** In a directory that the sandbox has of its own: the project has a layer to itself. */
+let top: string;
+
+const sh = (command: string): string => execFileSync('sh', ['-c', command], { cwd: top, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+const cli = (...args: string[]): Promise<Outcome> => area.cli(args, { cwd: top });
+const inside = (tag: string, command: string): Promise<Outcome> => cli('run', '--tag', tag, '--net', 'off', '--', 'sh', '-c', command);
+
+for (const identity of identities()) needs('userns', 'overlay', 'acl', 'attr').describe(`the top of a layer (${identity.name})`, () => {
+  beforeEach(() => {
+    area = createArea(identity);
+    top = mkdtempSync(join(tmpdir(), 'agentfw-top-'));
+    chownSync(top, identity.uid, identity.gid);
+  });
+  afterEach(async () => {
+    await area.remove();
+    rmSync(top, { recursive: true });
+  });
+
+  test('has the attributes of the host’s, and gives its default ACL to what is made in it', async () => {
+    // Of ids there is one in the view of a plain user.
+    sh(`setfacl -m u:${identity.uid}:r-x . && setfacl -d -m u:${identity.uid}:rw- . && setfattr -n user.mine -v here .`);
+    const look = 'getfattr -n user.mine --only-values . && getfacl -cEn . && touch made && getfacl -cEn made';
+
+    const { stdout } = await inside('a', look);
+    expect(stdout).toContain(`user:${identity.uid}:rw-`);
+    expect(stdout).toBe(sh(`umask ${process.umask().toString(8)}; ${look} && rm made`));
+    const { layers } = JSON.parse(readFileSync(join(area.state, 'sandboxes/a/sandbox.json'), 'utf8')) as { layers: { base: string }[] };
+    expect(layers.map(({ base }) => base)).toContain(top);
+
+    const { changes } = jsonOf<{ changes: { path: string }[] }>(await cli('diff', 'a', '--json'));
+    expect(changes.map(({ path }) => path)).toEqual([`${top}/made`]);
+    expect((await cli('commit', 'a', '--yes')).status).toBe(0);
+    expect(sh('getfacl -cEn made')).toContain(`user:${identity.uid}:rw-`);
+    expect((await cli('diff', 'a', '--exit-code')).status).toBe(0);
+  });
+
+  test('an attribute that the agent gives it is a change that lands and goes back', async () => {
+    const run = await inside('b', `setfattr -n user.theirs -v there . && setfacl -m u:${identity.uid}:rwx .`);
+    expect(run.status, run.stderr).toBe(0);
+    expect(run.stderr).toContain('1 with other metadata in b');
+
+    const commit = await cli('commit', 'b', '--yes', '--accept-control', top);
+    expect(commit.status, commit.stderr).toBe(0);
+    expect(sh('getfattr -n user.theirs --only-values . && getfacl -cEn .')).toMatch(new RegExp(`^there(.|\\n)*user:${identity.uid}:rwx`));
+    expect((await cli('diff', 'b', '--exit-code')).status).toBe(0);
+
+    expect((await cli('undo')).status).toBe(0);
+    expect(sh('getfattr -d . && getfacl -cEn .')).not.toMatch(/theirs|user:\d/);
+  });
+});
