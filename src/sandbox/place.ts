@@ -150,7 +150,16 @@ function makeDir(kernel: Kernel, dir: Bytes): Stat {
 
 /** Inside, the store that all is in is hidden: an empty one in its place would say that there are no sandboxes. */
 export function refuseOwnStore({ kernel, env }: Pick<Context, 'kernel' | 'env'>): void {
-  if (kernel.statOrNull(AT_FDCWD, storePath(env)) === null && isInside()) throw outOfReach();
+  if (isMissing(kernel, storePath(env)) && isInside()) throw outOfReach();
+}
+
+/** What can't be looked at is another matter, for which `secureStore` has the words. */
+function isMissing(kernel: Kernel, path: Bytes): boolean {
+  try {
+    return kernel.statOrNull(AT_FDCWD, path) === null;
+  } catch {
+    return false;
+  }
 }
 
 function outOfReach(): AgentfwError {

@@ -32,6 +32,14 @@ for (const identity of identities()) {
     });
     afterAll(() => area.remove());
 
+    // Nothing is closed to root.
+    if (identity.name === 'user') test('a store that can not be reached is named, and the mend', async () => {
+      const closed = join(area.dir, 'closed');
+      mkdirSync(closed, { mode: 0 });
+      const { status, stderr } = await area.cli(['list'], { env: { AGENTFW_STATE_DIR: join(closed, 'state') } });
+      expect([status, stderr.startsWith(`Error: You may not reach the store ${join(closed, 'state')}.\n`), stderr.endsWith('\nHint: Set AGENTFW_STATE_DIR to a directory of yours\n')]).toEqual([1, true, true]);
+    });
+
     for (const [file, command] of READERS) {
       test(`E106: a FIFO or a directory for ${file} is named, and nobody waits`, async () => {
         const path = join(area.state, file);
