@@ -37,6 +37,7 @@ for (const identity of identities()) {
       const closed = join(area.dir, 'closed');
       mkdirSync(closed, { mode: 0 });
       const { status, stderr } = await area.cli(['list'], { env: { AGENTFW_STATE_DIR: join(closed, 'state') } });
+      rmSync(closed, { recursive: true });
       expect([status, stderr.startsWith(`Error: You may not reach the store ${join(closed, 'state')}.\n`), stderr.endsWith('\nHint: Set AGENTFW_STATE_DIR to a directory of yours\n')]).toEqual([1, true, true]);
     });
 
