@@ -5,9 +5,8 @@ import { isWithin, joinBytes, parentOf } from '../../bytes.js';
 import { AT_FDCWD, type Stat } from '../../kernel/kernel.js';
 import type { ChangeKind } from '../change.js';
 import { treeWalk } from '../apply/cleaning.js';
-import type { Draft, Entry, Plan } from '../plan/draft.js';
+import type { Draft, Plan } from '../plan/draft.js';
 import { relativeTo } from '../plan/drafting.js';
-import { canRename } from '../plan/facts.js';
 import { conflicted, isMachineError, refusalFor } from '../apply/failure.js';
 import { readIndex, type Meanings } from '../capture/epoch.js';
 import { fileTypeOf } from '../scan/filetype.js';
@@ -19,12 +18,14 @@ import { countsOf } from '../plan.js';
 import { isOfLayer, refillOf, type Refill } from '../apply/refill.js';
 import { refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
-import { closeRooms, openRooms, rootFd, statPlace, type Rooms } from '../apply/rooms.js';
+import { closeRooms, openRooms, statPlace, type Rooms } from '../apply/rooms.js';
 import { inOrder } from '../plan/sequence.js';
 import type { StoreContext } from '../store-context.js';
 import { keepDatabases } from '../database/undo.js';
 import { keepRepositories, type Layered } from '../git/undo.js';
 import { isOwnWork, laterWork, type LaterWork } from './later.js';
+import { entriesOf } from './entries.js';
+import { isMovable } from './movable.js';
 import { isSameMeta, metaAt } from './meta.js';
 import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step } from '../plan/step.js';
 import { commitDir } from '../vault/vault.js';
@@ -44,6 +45,8 @@ interface Undoing {
   /** of the commit */
   readonly steps: readonly Step[];
   readonly drafts: Draft[];
+  /** what of `drafts` goes away, by root: asked for each directory */
+  readonly taken: Map<number, Set<Bytes>>;
 }
 
 export interface Undoable {
@@ -65,7 +68,7 @@ export function planUndo(ctx: StoreContext, id: string, { journal, closed, only 
   const rooms = openRooms(kernel, refill.roots);
   try {
     let later: LaterWork | null = null;
-    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], steps: journal.steps, drafts: [] };
+    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], steps: journal.steps, drafts: [], taken: new Map() };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
       const step = journal.steps[index] as Step;
       if (!journal.refused.has(index) && only?.has(absolute(rooms.roots, step.host)) !== false) planStep(undoing, step);
@@ -96,11 +99,20 @@ function planStep(undoing: Undoing, step: Step): void {
   try {
     const draft = step.kind === 'rename' ? unshift(undoing, step) : OPPOSITE[step.act](undoing, step);
     if (typeof draft === 'string') undoing.refused.push(conflicted(path, draft));
-    else if (draft !== null) undoing.drafts.push(draft);
+    else if (draft !== null) add(undoing, draft);
   } catch (error) {
     if (isMachineError(error)) throw error;
     undoing.refused.push(refusalFor(path, error, 'deleted'));
   }
+}
+
+function add({ drafts, taken }: Undoing, draft: Draft): void {
+  drafts.push(draft);
+  if (draft.act !== 'take') return;
+  const { root, path } = draft.host;
+  const known = taken.get(root);
+  if (known === undefined) taken.set(root, new Set([path]));
+  else known.add(path);
 }
 
 type Planned = Draft | Refused['conflict'];
@@ -199,9 +211,9 @@ function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
   // Opening it up for the walk, where it has no permissions, makes its ctime new: the look comes first.
   if (isNew('' as Bytes, now)) return null;
   const covers: Covered[] = [];
-  const unlinked = new Set(undoing.drafts.filter(({ act, host }) => act === 'take' && host.root === step.host.root).map(({ host }) => host.path));
+  const unlinked = undoing.taken.get(step.host.root);
   for (const { path, upper } of treeWalk(rooms, step.host, 'user')) {
-    if (path === '' || (unlinked.size > 0 && unlinked.has(below(step.host, path).path))) continue;
+    if (path === '' || unlinked?.has(below(step.host, path).path) === true) continue;
     if (isNew(path, upper)) return null;
     covers.push({ path, ident: identOf(upper) });
   }
@@ -323,14 +335,6 @@ function draft(undoing: Undoing, step: Step, { act, kind, old, covers = [], kept
   };
 }
 
-function entriesOf(rooms: Rooms, tree: Place): Entry[] {
-  const entries: Entry[] = [];
-  for (const { path, upper, target } of treeWalk(rooms, tree, 'user')) {
-    if (path !== '') entries.push({ path, type: fileTypeOf(upper), stat: upper, target });
-  }
-  return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
-}
-
 function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {
   const { rooms, layers } = undoing;
   const looking = { rooms, layers, isNew: ({ path, stat, place }: Naming) => isHosts(undoing, path, stat) && !saysAsLanded(undoing, place) };
@@ -351,12 +355,4 @@ function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {
     digest: `sha256:${hash.digest('hex')}`,
     undoes: id,
   };
-}
-
-/** Not where the base is gone, either: its steps are refused one by one. */
-function isMovable(rooms: Rooms, layer: number): boolean {
-  if (statPlace(rooms, { root: 3 * layer, path: '' as Bytes }) === null) return false;
-  const [host, vault] = [rootFd(rooms, 3 * layer), rootFd(rooms, 3 * layer + 1)];
-  const dev = (fd: number): bigint => rooms.kernel.stat(fd, '' as Bytes).dev;
-  return dev(host) === dev(vault) && canRename(rooms.kernel, vault, host);
 }
