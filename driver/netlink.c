@@ -165,15 +165,22 @@ static int route_request(struct nl_msg *m)
 	return err;
 }
 
+static struct ifinfomsg *loopback_request(struct nl_msg *m)
+{
+	struct ifinfomsg *link;
+
+	nl_reset(m);
+	nl_begin(m, RTM_NEWLINK, NLM_F_ACK);
+	link = nl_put(m, sizeof(*link));
+	link->ifi_index = 1;
+	return link;
+}
+
 int nl_loopback_up(void)
 {
 	struct nl_msg m;
-	struct ifinfomsg *link;
+	struct ifinfomsg *link = loopback_request(&m);
 
-	nl_reset(&m);
-	nl_begin(&m, RTM_NEWLINK, NLM_F_ACK);
-	link = nl_put(&m, sizeof(*link));
-	link->ifi_index = 1;
 	link->ifi_flags = IFF_UP;
 	link->ifi_change = IFF_UP;
 	return route_request(&m);
@@ -183,12 +190,8 @@ int nl_loopback_up(void)
 int nl_loopback_large(uint32_t bytes)
 {
 	struct nl_msg m;
-	struct ifinfomsg *link;
 
-	nl_reset(&m);
-	nl_begin(&m, RTM_NEWLINK, NLM_F_ACK);
-	link = nl_put(&m, sizeof(*link));
-	link->ifi_index = 1;
+	loopback_request(&m);
 	nl_attr(&m, 63 /* IFLA_GSO_IPV4_MAX_SIZE, 6.3 */, &bytes, sizeof(bytes));
 	return route_request(&m);
 }
