@@ -1,13 +1,16 @@
 import { joinBytes, type Bytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import { attributesOf, ownAttributes } from '../kernel/attributes.js';
-import { AT_FDCWD, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
+import { AT_FDCWD, RENAME, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
+import { removeTree } from '../kernel/remove.js';
 import type { PlannedLayer } from '../view/plan.js';
 import type { Layer, LayerTop } from './sandbox.js';
 
 const UPPER = 'upper' as Bytes;
-/** The store's filesystem has none, or the id of an ACL means nothing here. */
-const CANT: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'EPERM', 'EINVAL']);
+/** What is being made, so that a top directory is there whole or not at all. */
+const MADE = 'top' as Bytes;
+/** The store's filesystem has none, or not of that size; the id of an ACL means nothing here. */
+const CANT: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'ENOSPC', 'E2BIG', 'ERANGE', 'EPERM', 'EINVAL']);
 
 /**
  * The layer's top directory, which the view shows in place of the host's: so with
@@ -15,13 +18,15 @@ const CANT: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'EPERM', 'EINVAL']);
  * and mode. What it got from the store's own directories goes.
  */
 export function makeTop(kernel: Kernel, at: Fd, layer: PlannedLayer): void {
-  kernel.mkdir(at, UPPER, 0o700);
-  if (layer.owner !== null) kernel.chown(at, UPPER, layer.owner.uid, layer.owner.gid);
+  removeTree(kernel, at, MADE);
+  kernel.mkdir(at, MADE, 0o700);
+  if (layer.owner !== null) kernel.chown(at, MADE, layer.owner.uid, layer.owner.gid);
   const wanted = ownAttributes(kernel, AT_FDCWD, layer.base);
-  for (const { name } of ownAttributes(kernel, at, UPPER)) kernel.removeXattr(at, UPPER, name);
-  for (const { name, value } of wanted) unlessImpossible(() => kernel.setXattr(at, UPPER, name, value));
-  // Last: an ACL sets it too, and the user may be able to write less here.
-  kernel.chmod(at, UPPER, layer.mode);
+  for (const { name } of ownAttributes(kernel, at, MADE)) kernel.removeXattr(at, MADE, name);
+  for (const { name, value } of wanted) unlessImpossible(() => kernel.setXattr(at, MADE, name, value));
+  // After them: an ACL sets it too, and the user may be able to write less here.
+  kernel.chmod(at, MADE, layer.mode);
+  kernel.rename(at, MADE, at, UPPER, RENAME.noReplace);
 }
 
 function unlessImpossible(set: () => void): void {
