@@ -33,6 +33,9 @@ export interface Xattr {
 /** How a relative path may be resolved (openat2 `resolve` bits). */
 export const RESOLVE = { noXdev: 0x01, noMagiclinks: 0x02, noSymlinks: 0x04, beneath: 0x08 } as const;
 
+/** A directory that may be entered will do, as one to look names up in; Node has no name for it. */
+export const O_PATH = 0x200000;
+
 /** renameat2 flags. */
 export const RENAME = { replace: 0, noReplace: 1, exchange: 2 } as const;
 

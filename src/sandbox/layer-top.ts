@@ -1,7 +1,7 @@
 import { joinBytes, type Bytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import { attributesOf, ownAttributes } from '../kernel/attributes.js';
-import { AT_FDCWD, RENAME, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
+import { AT_FDCWD, RENAME, type Fd, type Kernel, type Stat, type Xattr } from '../kernel/kernel.js';
 import { removeTree } from '../kernel/remove.js';
 import type { PlannedLayer } from '../view/plan.js';
 import type { Layer, LayerTop } from './sandbox.js';
@@ -21,12 +21,22 @@ export function makeTop(kernel: Kernel, at: Fd, layer: PlannedLayer): void {
   removeTree(kernel, at, MADE);
   kernel.mkdir(at, MADE, 0o700);
   if (layer.owner !== null) kernel.chown(at, MADE, layer.owner.uid, layer.owner.gid);
-  const wanted = ownAttributes(kernel, AT_FDCWD, layer.base);
+  const wanted = readable(kernel, layer.base);
   for (const { name } of ownAttributes(kernel, at, MADE)) kernel.removeXattr(at, MADE, name);
   for (const { name, value } of wanted) unlessImpossible(() => kernel.setXattr(at, MADE, name, value));
   // After them: an ACL sets it too, and the user may be able to write less here.
   kernel.chmod(at, MADE, layer.mode);
   kernel.rename(at, MADE, at, UPPER, RENAME.noReplace);
+}
+
+/** None, of a directory that the user may enter and not read. */
+function readable(kernel: Kernel, path: Bytes): readonly Xattr[] {
+  try {
+    return ownAttributes(kernel, AT_FDCWD, path);
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    return [];
+  }
 }
 
 function unlessImpossible(set: () => void): void {

@@ -49,6 +49,15 @@ for (const identity of identities()) {
       `chown -hR ${identity.uid}:${identity.gid} m`,
     ].join('\n');
 
+    needs('root').test('a directory of the system that may be entered and not read is in nobody’s way', async () => {
+      const outcome = await there('mount -t tmpfs -o mode=711 none /opt; setfattr -n user.k -v v /opt || :', [
+        'agentfw run --tag closed --net off -- sh -c "echo new > new" || exit 1', 'agentfw diff closed --name-only',
+        'agentfw commit closed --yes >&2 || exit 2', 'cat new', 'agentfw undo >&2 || exit 3', 'ls new 2>/dev/null || echo gone',
+      ].join('\n'));
+
+      expect([outcome.status, outcome.stdout], outcome.stderr).toEqual([0, `${area.project}/new\nnew\ngone\n`]);
+    });
+
     needs('root').test(`E2 E25 E59 mounts below the project (${usable.map(({ name }) => name).join(', ')}) take writes, land and go back`, async () => {
       const places = [...usable.map(({ name }) => `m/${name}`), ...(has('btrfs') && has('loop') ? ['m/btrfs/sub'] : [])];
       const agent = `for d in ${places.join(' ')}; do echo new > $d/new && echo more >> $d/file && rm -f $d/missing; done`;

@@ -60,4 +60,18 @@ for (const identity of identities()) needs('userns', 'overlay', 'acl', 'attr').d
     expect((await cli('undo')).status).toBe(0);
     expect(sh('getfattr -d . && getfacl -cEn .')).not.toMatch(/theirs|user:\d/);
   });
+
+  test('without permissions it keeps nobody from what was changed for long', async () => {
+    const run = await inside('c', 'echo new > made; chmod 0 .');
+    const mend = /^Hint: Give them to the layer: (chmod u\+rwx \S+)$/m.exec(run.stderr)?.[1];
+    // Root may look anyway.
+    expect(mend !== undefined, run.stderr).toBe(identity.name === 'user');
+    if (mend !== undefined) {
+      expect((await cli('diff', 'c', '--name-only')).stderr).toContain(mend);
+      expect((await area.native(['sh', '-c', mend])).status).toBe(0);
+    }
+
+    const { changes } = jsonOf<{ changes: { path: string }[] }>(await cli('diff', 'c', '--json'));
+    expect(changes.map(({ path }) => path)).toContain(`${top}/made`);
+  });
 });

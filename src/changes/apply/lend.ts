@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
-import { type Fd, type Kernel, KernelError } from '../../kernel/kernel.js';
+import { type Fd, type Kernel, KernelError, O_PATH } from '../../kernel/kernel.js';
 import { rootFd, type Rooms } from './rooms.js';
 import { splitPath, type Place } from '../plan/step.js';
 
@@ -10,7 +10,6 @@ export interface Lent {
   readonly restore: () => void;
 }
 
-const O_PATH = 0x200000;
 const DIRECTORY = O_PATH | constants.O_DIRECTORY;
 const OWN = 0o700;
 

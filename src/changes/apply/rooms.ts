@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
-import { AT_FDCWD, RESOLVE, type Fd, type Kernel, type Stat } from '../../kernel/kernel.js';
+import { AT_FDCWD, O_PATH, RESOLVE, type Fd, type Kernel, type Stat } from '../../kernel/kernel.js';
 import { splitPath, type Place, type Root } from '../plan/step.js';
 
 /** Directories below the roots of a plan, opened once and kept for a while. */
@@ -18,8 +18,6 @@ export interface Spot {
 }
 
 const FLAGS = constants.O_DIRECTORY | constants.O_NOFOLLOW;
-/** Linux; Node has no name for it. */
-export const O_PATH = 0x200000;
 /** I6. The host may have mounted something since: another mount is not ours to write. */
 const INSIDE = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagiclinks | RESOLVE.noXdev;
 const MOST_OPEN = 192;

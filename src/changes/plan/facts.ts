@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import { isWithin, joinBytes, parentOf } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
-import { AT_FDCWD, RENAME, RESOLVE, type Fd, type Kernel } from '../../kernel/kernel.js';
+import { AT_FDCWD, O_PATH, RENAME, RESOLVE, type Fd, type Kernel } from '../../kernel/kernel.js';
 import type { Layer } from '../../sandbox/sandbox.js';
 import type { CommitContext } from '../store-context.js';
 
@@ -38,7 +38,7 @@ function factsOf(ctx: CommitContext, layer: Layer, index: number): LayerFacts {
   const upperFd = kernel.open(AT_FDCWD, upper, flags, 0, resolve);
   let baseFd: Fd | null = null;
   try {
-    baseFd = kernel.open(AT_FDCWD, layer.base, flags, 0, resolve);
+    baseFd = kernel.open(AT_FDCWD, layer.base, flags | O_PATH, 0, resolve);
     const baseDev = kernel.stat(baseFd, '' as Bytes).dev;
     const movable = kernel.stat(upperFd, '' as Bytes).dev === baseDev && canRename(kernel, upperFd, baseFd);
     return { ...common, movable, baseDev, gone: false };

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { joinBytes, toText, type Bytes } from '../../bytes.js';
-import { AgentfwError } from '../../errors.js';
-import { AT_FDCWD, type Fd, type Kernel, KernelError, RESOLVE } from '../../kernel/kernel.js';
+import { AgentfwError, errnoOf } from '../../errors.js';
+import { AT_FDCWD, type Fd, type Kernel, KernelError, O_PATH, RESOLVE } from '../../kernel/kernel.js';
 import { isAsMade } from '../../sandbox/layer-top.js';
 import type { Layer } from '../../sandbox/sandbox.js';
 
@@ -21,11 +21,11 @@ export interface LayerDirs {
  * that was never laid is missing; one on another filesystem is missing with that.
  */
 export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
-  const upper = openTop(kernel, joinBytes(layer.dir, 'upper' as Bytes));
+  const upper = openUpper(kernel, layer);
   if (upper === null) requireThere(kernel, layer);
   if (upper === null) return { upper, base: null };
   try {
-    return { upper, base: openTop(kernel, layer.base) };
+    return { upper, base: openTop(kernel, layer.base, O_PATH) };
   } catch (error) {
     kernel.close(upper);
     throw error;
@@ -48,8 +48,22 @@ export function closeLayer(kernel: Kernel, dirs: LayerDirs): void {
   if (dirs.base !== null) kernel.close(dirs.base);
 }
 
-function openTop(kernel: Kernel, path: Bytes): Fd | null {
-  return orNull(() => kernel.open(AT_FDCWD, path, DIRECTORY, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks));
+/** A layer's own top may have no permissions for a plain user, as the host's or by the agent; below it, they are lent. */
+function openUpper(kernel: Kernel, { base, dir }: Pick<Layer, 'base' | 'dir'>): Fd | null {
+  const path = joinBytes(dir, 'upper' as Bytes);
+  try {
+    return openTop(kernel, path);
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    throw new AgentfwError('AFW_LAYER_CLOSED', `What was changed below ${toText(base)} can't be looked at: that directory has no permissions for you in the sandbox.`, {
+      cause: error,
+      hint: `Give them to the layer: chmod u+rwx ${toText(path)}`,
+    });
+  }
+}
+
+function openTop(kernel: Kernel, path: Bytes, flags = 0): Fd | null {
+  return orNull(() => kernel.open(AT_FDCWD, path, DIRECTORY | flags, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks));
 }
 
 /** A directory below one of the sides; null when it is none (any more) or may not be read. */
@@ -74,6 +88,7 @@ export function isBare(kernel: Kernel, layer: Pick<Layer, 'dir' | 'top'>): boole
   if (stat === null) return true;
   // Its mode may keep us from looking, which is the agent's change then.
   if (!isAsMade(kernel, layer, stat)) return false;
+  if ((stat.mode & 0o500) !== 0o500) return false;
   const fd = openTop(kernel, upper);
   if (fd === null) return false;
   try {

@@ -93,12 +93,12 @@ export function syncRoots(rooms: Rooms): void {
   });
 }
 
-/** A base that the host removed holds nothing to be synced. */
+/** A base that the host removed holds nothing to be synced, nor does one that can't be opened: each step in it is refused. */
 function existing(rooms: Rooms, index: number): Fd | null {
   try {
     return rootFd(rooms, index);
   } catch (error) {
-    if (rooms.roots[index]?.role === 'host' && ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return null;
+    if (rooms.roots[index]?.role === 'host' && ['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES'].includes(errnoOf(error) ?? '')) return null;
     throw error;
   }
 }
