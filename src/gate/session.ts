@@ -112,7 +112,7 @@ export function startSession(options: SessionOptions): Session {
     publish: async (addr, port, inside) => {
       const door = await state.doors.open((id) => ({ t: 'publish', id, addr, port, inside }));
       outbox.record({ kind: 'door', object: { addr, port: door.port, inside }, detail: { error: door.error } });
-      if (door.error !== null) throw doorFailed(`publish ${addr.includes(":") ? `[${addr}]` : addr}:${port}`, door.error);
+      if (door.error !== null) throw doorFailed(`publish ${exactRule(gateHost(addr), port)}`, door.error);
       return { id: door.id, port: door.port };
     },
     forward: async (port) => {
