@@ -125,7 +125,8 @@ for (const identity of identities()) {
     });
 
     test('what is not in the group is stopped by signals, and all the rest', async () => {
-      unified.look(`echo ${processesWith(WRITER.split('\n')[3] ?? '').find((pid) => /^Name:\tpython/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) ?? 0} > cgroup.procs`);
+      const [writer] = childrenOf(record().init.pid);
+      unified.look(`echo ${writer} > cgroup.procs`);
       const lock = await holdStore(area);
       const commit = cli('commit', 'live', '--yes', '--live');
       await eventually('the commit waits for the store', () => isAwaited(area));
