@@ -3,6 +3,7 @@ import { countBases, readBases, type BaseCounts } from '../changes/base.js';
 import { countChanges, type KindCounts } from '../changes/gather.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';
+import { placeText } from '../gate/names.js';
 import { limitUse, limitUseText, type LimitUse } from '../sandbox/limit-words.js';
 import { isFrozen } from '../sandbox/frozen.js';
 import { liveState } from '../sandbox/questions.js';
@@ -106,7 +107,7 @@ function gateRows(gate: ControlState | null): string[][] {
   return [
     ['connections', String(connections.filter(({ state }) => state === 'open').length)],
     ['questions', questions.length === 0 ? 'none' : `${questions.length}: agentfw approvals`],
-    ...doors.map(({ addr, port, inside }) => ['published', `${addr}:${port} leads to port ${inside} inside`]),
+    ...doors.map(({ addr, port, inside }) => ['published', `${placeText(addr, port)} leads to port ${inside} inside`]),
     ...rules.map(({ rule, verdict, by }) => ['rule', `${verdict} ${escapeForTerminal(rule)} (${escapeForTerminal(by)})`]),
   ];
 }

@@ -74,7 +74,7 @@ export function lookAt(options: DecideOptions, wanted: Wanted): FirstLook {
 export async function vet(options: DecideOptions, look: Extract<FirstLook, { kind: 'dial' }>, port: number): Promise<Decision> {
   const { host, approval } = look;
   const found = host.kind === 'ip' ? { kind: 'addresses' as const, addresses: [host.ip] } : await options.resolve(hostText(host));
-  if (found.kind === 'none') return refuse('net.resolve', `${hostText(host)} can't be reached: ${found.why}`, 'Check the name.');
+  if (found.kind === 'none') return refuse('net.resolve', `${hostText(host)} can't be reached: ${found.why}`, mendName(hostText(host)));
   const { addresses } = found;
   const credentials = addresses.find((ip) => isMetadata(canonHost(ip)));
   if (credentials !== undefined) return refuse('net.metadata', `${hostText(host)} leads to ${credentials}, which gives out the machine's own credentials`);
@@ -156,6 +156,11 @@ export function refuse(rule: string, why: string, how = ''): Refused {
 function unreadMend(host: Host, port: number): string {
   const text = hostText(host);
   return `If it is meant to pass unread: add \`{host: ${text.includes(':') ? `"${text}"` : text}, ports: [${port}], raw: true}\` to network.allow of your policy.`;
+}
+
+/** Search domains would make another name of it, one that nobody judged. */
+function mendName(name: string): string {
+  return name.includes('.') ? 'Check the name.' : 'Write its full name: search domains are not tried.';
 }
 
 function privateMend(judgement: HostJudgement, host: Host, port: number): string {

@@ -59,8 +59,12 @@ export function hostText(host: Host): string {
 
 /** The exact rule that an answer to a question about this host and port stores. */
 export function exactRule(host: Host, port: number): string {
-  const text = hostText(host);
-  return text.includes(':') ? `[${text}]:${port}` : `${text}:${port}`;
+  return placeText(hostText(host), port);
+}
+
+/** Host and port as people and rules write them. */
+export function placeText(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** Addresses in canonical form, those that are none left out. */

@@ -18,6 +18,8 @@ export interface Notes {
 
 const KEPT = 50;
 const PAUSE_MS = 100;
+/** Written at once within one pause: what a script that tries several things can look at. */
+const AT_ONCE = 10;
 
 /**
  * The last refusals, for the agent to read: a file in a directory that is
@@ -28,19 +30,18 @@ export function makeNotes(dir: string): Notes {
   const kept: Note[] = [];
   let timer: ReturnType<typeof setTimeout> | null = null;
   let due = false;
+  let written = 0;
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   const write = (): void => {
     const file = join(dir, 'notes');
     writeFileSync(`${file}.new`, textOf(kept), { mode: 0o644 });
     renameSync(`${file}.new`, file);
     due = false;
-  };
-  // A refused client may look at once: what comes first is written at once, a flood in turns.
-  const pause = (): void => {
-    write();
-    timer = setTimeout(() => {
+    written += 1;
+    timer ??= setTimeout(() => {
       timer = null;
-      if (due) pause();
+      written = 0;
+      if (due) write();
     }, PAUSE_MS).unref();
   };
   write();
@@ -49,7 +50,8 @@ export function makeNotes(dir: string): Notes {
       kept.push(note);
       if (kept.length > KEPT) kept.shift();
       due = true;
-      if (timer === null) pause();
+      // A refused client may look at once: what comes first is written at once, a flood in turns.
+      if (written < AT_ONCE) write();
     },
     flush: () => {
       if (due) write();

@@ -5,7 +5,7 @@ import type { Outcome } from './ask.js';
 import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
 import { doorFailed, makeDoors, type Doors } from './doors.js';
 import { answerName, type NameNote, type NameOptions } from './dns.js';
-import { exactRule, gateHost, hostText } from './names.js';
+import { exactRule, gateHost, hostText, placeText } from './names.js';
 import type { Note } from './notes.js';
 import { makeOutbox, type Outbox } from './outbox.js';
 import { makeRecent, type Recent } from './recent.js';
@@ -277,7 +277,7 @@ async function onFirst(state: State, first: FirstQuestion): Promise<void> {
     entry.refused = true;
     const { spoke, sni, host, method } = first;
     state.outbox.record({ kind: 'first', subject: entry.subject, object: { host: entry.host, port: entry.port, spoke, sni, said: host, method, connId: first.id }, verdict: 'deny', rule: refused.rule, detail: { why: refused.why } });
-    tell(state, `${entry.host}:${entry.port}`, refused);
+    tell(state, placeText(entry.host, entry.port), refused);
   }
   const methods = allowed?.flags.methods;
   state.outbox.send(refused === null ? { t: 'first', id: first.id, verdict: 'allow', ...(methods === undefined ? {} : { methods: methods.slice(0, 16) }) } : { t: 'first', id: first.id, verdict: 'deny', rule: refused.rule, message: refused.why, how: refused.how });
@@ -302,7 +302,7 @@ function recordDecision(state: State, entry: Entry, { ip, port }: ConnQuestion |
     object: { host: entry.host, ip, port, connId: entry.id },
     verdict: decision.verdict, rule: decision.rule, origin: decision.origin, approval: decision.approval, detail,
   });
-  if (decision.verdict === 'deny' && !decision.silent) tell(state, `${entry.kind === 'udp' ? 'udp ' : ''}${entry.host}:${port}`, decision);
+  if (decision.verdict === 'deny' && !decision.silent) tell(state, `${entry.kind === 'udp' ? 'udp ' : ''}${placeText(entry.host, port)}`, decision);
 }
 
 function tell({ options }: State, what: string, { rule, why, how }: Refused): void {

@@ -3,7 +3,7 @@ import { checkExamples } from './examples.js';
 import { parseHostPattern } from './host.js';
 import { isLiteral, parsePattern } from './pattern.js';
 import type { PolicyInput } from './schema.js';
-import { parseCount, parseDuration, parseMemory, parseProcesses, parseSize, type Parsed } from './units.js';
+import { parseCount, parseDuration, parseMemory, parseProcesses, parseSize, parseWait, type Parsed } from './units.js';
 import { sourceLine, type PositionedYaml } from './yaml.js';
 
 /** What normalising needs beside the input. `isPublicSuffix` comes from the public suffix list. */
@@ -182,7 +182,7 @@ function settingsOf(input: PolicyInput, sink: Sink): SettingText[] {
   add('network.default', input.network?.default);
   add('environment.secrets', input.environment?.secrets);
   add('nested', input.nested);
-  add('ask.timeout', input.ask?.timeout, parseDuration);
+  add('ask.timeout', input.ask?.timeout, parseWait);
   add('ask.approver', approverOf(input, sink));
   add('audit.full', input.audit?.full);
   add('audit.exec', input.audit?.exec === undefined ? undefined : input.audit.exec ? 'on' : 'off');

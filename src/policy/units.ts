@@ -35,6 +35,15 @@ export function parseDuration(text: string | number): Parsed {
   return parseUnit(text, DURATIONS, 'a duration', '90s, 30m, 2h or 1d');
 }
 
+/** Seconds that a timer of ours can wait: its milliseconds have 31 bits, and more would end at once. */
+export function parseWait(text: string | number): Parsed {
+  const wait = parseDuration(text);
+  if (!wait.ok || wait.value <= LONGEST_WAIT) return wait;
+  return { ok: false, why: `\`${text}\` is longer than a connection is held`, hint: 'Write 24d or less.' };
+}
+
+const LONGEST_WAIT = 24 * 86_400;
+
 /** A whole number of things. */
 export function parseCount(value: string | number): Parsed {
   const number = typeof value === 'number' ? value : /^\d+$/.test(value) ? Number(value) : NaN;

@@ -171,14 +171,14 @@ function idOf(random: Buffer): string {
 
 const MOST_NAMED = 5;
 
-/** What the user should know of refusals when the agent is done: at most two lines. */
-export function networkLines(tag: string, trail: Trail, network: Network | null): readonly string[] {
+/** What the user should know of refusals when the agent is done: at most two lines. `tag` is null where its log goes with it. */
+export function networkLines(tag: string | null, trail: Trail, network: Network | null): readonly string[] {
   if (network === null || trail.refused() === 0) return [];
   const missed = network.wouldAsk();
   const rules = missed.slice(0, MOST_NAMED).map(({ rule }) => `"${rule}"`).join(', ');
   const more = missed.length > MOST_NAMED ? `, and ${missed.length - MOST_NAMED} more` : '';
   return [
-    `agentfw: ${trail.refused()} refused by the network gate: agentfw log ${tag} --denied`,
+    `agentfw: ${trail.refused()} refused by the network gate${tag === null ? '; --rm threw the log away' : `: agentfw log ${tag} --denied`}`,
     ...(missed.length === 0 ? [] : [`agentfw: nobody could be asked; to allow it, in your policy: network: {allow: [${rules}]}${more}`]),
   ];
 }

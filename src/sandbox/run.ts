@@ -194,7 +194,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   }
   if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${record.tag} or agentfw prune frees some`);
   if (failed !== null && (broken !== null || outcome.failure?.code === 'net' || outcome.failure?.code === 'audit')) throw failed;
-  for (const line of [...networkLines(record.tag, trail, network), ...limitLines(record, use), ...endLines(outcome)]) options.say(line);
+  for (const line of [...networkLines(options.rm ? null : record.tag, trail, network), ...limitLines(record, use), ...endLines(outcome)]) options.say(line);
   const facts = { status: outcome.status, refused: trail.refused(), wouldAsk: (network?.wouldAsk() ?? []).map(({ rule }) => rule) };
   const status = await options.onStopped(store, record, policy, facts);
   if (options.rm) removeSandbox(store, record);

@@ -16,13 +16,16 @@ export function recordLine(record: AuditRecord, paint: Paint): string {
 }
 
 function whatOf(object: AuditRecord['object']): string {
-  const { host, port, argv, rule, name, id } = object;
+  const { host, port, argv, rule, name, type, id } = object;
   if (typeof host === 'string') return `${host.includes(':') ? `[${host}]` : host}:${String(port ?? '')}${typeof id === 'string' ? ` (${id})` : ''}`;
   if (Array.isArray(argv)) return argv.join(' ').slice(0, 200);
   if (typeof rule === 'string') return rule;
-  if (typeof name === 'string') return name;
+  if (typeof name === 'string') return typeof type === 'number' ? `${name} ${RECORDS.get(type) ?? `type ${type}`}` : name;
   return Object.entries(object).map(fact).join(' ');
 }
+
+/** What may be asked upstream. */
+const RECORDS: ReadonlyMap<number, string> = new Map([[1, 'A'], [15, 'MX'], [16, 'TXT'], [33, 'SRV']]);
 
 function whoOf({ exe, pid }: NonNullable<AuditRecord['subject']>): string {
   return `${exe?.split('/').at(-1) ?? '?'} (${pid})`;

@@ -67,6 +67,14 @@ for (const identity of identities()) {
       expect(jsonOf<{ readonly records: readonly AuditRecord[] }>(await area.cli(['log', 'po13', '--json', '--kind', 'ask'])).records).toEqual([]);
     });
 
+    gated.test('the end tells where refusals are written down, or that `--rm` threw that away', async () => {
+      const kept = await run(['--tag', 'told', '--net', 'deny'], `curl -s -m 60 -o /dev/null ${url(OTHER)}`);
+      const gone = await run(['--rm', '--net', 'deny'], `curl -s -m 60 -o /dev/null ${url(OTHER)}`);
+
+      expect(kept.stderr).toContain('1 refused by the network gate: agentfw log told --denied\n');
+      expect(gone.stderr).toContain('1 refused by the network gate; --rm threw the log away\n');
+    });
+
     gated.test('metadata services are never reached, by any spelling or name, even where a rule allows all names (NT10)', async () => {
       const targets = ['169.254.169.254', '[fd00:ec2::254]', '168.63.129.16', '100.100.100.200', '2852039166', '0xa9fea9fe', 'metadata.google.internal', `metadata.agentfw-test.example:${up.port}`];
       const outcome = await run(['--tag', 'nt10', '--net', 'ask'], targets.map((host) => `curl -s -m 60 -o /dev/null -w "%{http_code} " 'http://${host}/'`).join('; '));

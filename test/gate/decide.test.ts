@@ -100,6 +100,13 @@ describe('a connection', () => {
     expect(await decide(world, question)).toBe(expected);
   });
 
+  test.each([['none.test', 'Check the name.'], ['wiki', 'Write its full name: search domains are not tried.']])('to %s, which is not found, names what to do', async (name, how) => {
+    const given = options({ allow: [name] });
+    const look = lookAt(given, conn(name));
+
+    expect(look.kind === 'dial' ? await vet(given, look, 443) : look).toMatchObject({ rule: 'net.resolve', how });
+  });
+
   test('an unknown name is not resolved before somebody said yes', () => {
     const resolve = vi.fn();
 

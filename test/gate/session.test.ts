@@ -118,6 +118,13 @@ const curl = (host: string): string => `curl -s -m 300 http://${host}:${port}/`;
 const state = (reply: ControlReply | null): ControlReply & { ok: true; state: never } => reply as never;
 
 describe('a run behind policy, questions and records', () => {
+  withCurl.test('the agent reads of an address as rules write it', async () => {
+    const run = await start(sh(`curl -s -m 300 "http://[2001:db8::1]:${port}/"`), await policyOf({ deny: ['2001:db8::/32'] }));
+    await finish(run);
+
+    expect(readFileSync(`${dir}/notes/notes`, 'utf8')).toContain(` [2001:db8::1]:${port} [`);
+  });
+
   withCurl.test('allowed and denied names, each with exactly one record of its decision', async () => {
     const run = await start(sh(`${curl('a.test')}held; ${curl('d.test')}; ${curl('169.254.169.254')}`), await policyOf({ allow: ['a.test'], deny: ['d.test'] }));
     // An allowed connection doesn't wait until it is known whose it is.

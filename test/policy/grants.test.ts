@@ -71,6 +71,11 @@ describe('settings of questions and of the audit', () => {
     expect(above.loosened).toHaveLength(2);
   });
 
+  test('a connection is held no longer than a timer can wait', async () => {
+    expect(await problemsOf('version: 1\nask: {timeout: 25d}\n')).toContain('`25d` is longer than a connection is held');
+    expect(settingOf(await policyOf({ user: 'version: 1\nask: {timeout: 24d}\n' }), 'ask.timeout')?.value).toBe(2_073_600);
+  });
+
   test('an approver is named by an absolute path', async () => {
     expect(await problemsOf('version: 1\nask: {approver: [approve]}\n')).toContain('neither an absolute path nor below');
   });
