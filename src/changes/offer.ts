@@ -9,6 +9,8 @@ import type { Gathered } from './gather.js';
 import { checkoutNeeds } from './git/checkout.js';
 import { withPairs } from './plan/pairs.js';
 import type { Paths, Take } from './plan/refusal.js';
+import { isHosts, takeBoth } from './plan/drops.js';
+import { takesIn } from './takes.js';
 import { namedBy, selectionOf } from './words.js';
 
 /** What a user asks to land. */
@@ -20,6 +22,7 @@ export interface Wish {
   readonly merges: Merges;
   /** absolute paths, what is below them, and patterns, that may land although they take effect by themselves */
   readonly accept: readonly Bytes[];
+  /** absolute paths, what is below them, and patterns: which side counts there */
   readonly take: ReadonlyMap<Bytes, Take>;
   readonly keepSpecial: boolean;
   readonly note: string | null;
@@ -39,6 +42,8 @@ export interface Offer {
   /** `sha256:…`, what `--expect` names */
   readonly digest: string;
   readonly selected: readonly JudgedChange[];
+  /** of these, what leaves the sandbox without landing (`--take host`) */
+  readonly dropped: readonly JudgedChange[];
   /** came along with what was named: new parents, the other halves of renames */
   readonly added: readonly Bytes[];
   /** words that match no change */
@@ -65,15 +70,23 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   const withheld = controls.filter(({ path }) => !accepted.has(path));
   const held = new Set(withheld.map(({ path }) => path));
   const chosen: Paths = { has: (path) => named.has(path) && !held.has(path) };
+  const { take, unmatched: untaken } = takesIn(single, wish.take);
   const plan = planCommit({
-    ...{ changes: single, selected: chosen, renames, take: wish.take },
+    ...{ changes: single, selected: chosen, renames, take },
     needs: checkoutNeeds(single, { kernel: store.kernel, layers: record.layers }),
     composed: new Map([...composed, ...wish.hunks].filter(([path]) => chosen.has(path))),
     facts: commitFacts(commitContextOf(store, record)),
     options: { live: wish.live, keepSpecial: wish.keepSpecial, fifos: wish.keepSpecial, note: wish.note },
   });
-  const { added, unmatched } = named;
-  return { plan, digest: planDigest(plan), selected: named.all && held.size === 0 ? single : single.filter(({ path }) => chosen.has(path)), added, unmatched, withheld, merges: notes };
+  const selected = named.all && held.size === 0 ? single : single.filter(({ path }) => chosen.has(path));
+  const { added } = named;
+  return { plan, digest: planDigest(plan), selected, dropped: droppedIn(selected, plan, takeBoth(take, renames)), added, unmatched: [...named.unmatched, ...untaken], withheld, merges: notes };
+}
+
+function droppedIn(selected: readonly JudgedChange[], { refused }: Plan, take: Wish['take']): readonly JudgedChange[] {
+  if (take.size === 0) return [];
+  const stay = new Set(refused.map(({ path }) => path));
+  return selected.filter(({ path }) => !stay.has(path) && isHosts(path, take));
 }
 
 interface Named extends Paths, Pick<Offer, 'added' | 'unmatched'> {

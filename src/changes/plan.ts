@@ -303,7 +303,7 @@ function finish(planning: Planning): Plan {
   const steps = inOrder(linked.steps);
   const landing = landingOf(planning);
   return {
-    counts: countsOf(landing),
+    counts: countsOf(planning.rules.take.size === 0 ? landing : landing.filter((change) => !isDropped(planning, change))),
     refused: [...refusals.values()],
     steps,
     copyBytes: copyBytesOf(steps),

@@ -20,6 +20,7 @@ import { showBytes } from '../ui/escape.js';
 import { offerJson, sayMerges, sayOffer, sayWithheld } from '../ui/offer.js';
 import { pickPaths } from '../ui/pathpicker.js';
 import { progressOn } from '../ui/progress.js';
+import { bytesJson } from '../ui/record.js';
 import { askControl, pickPatch } from '../ui/review.js';
 
 const many = { multiple: true, multipleNonGreedy: true } as const;
@@ -60,7 +61,7 @@ export default class Commit extends AgentfwCommand {
     hunk: string({ description: 'land a hunk of diff --json --hunks (can be repeated)', helpValue: 'ID', ...many }),
     expect: string({ description: 'refuse to land anything but what has this digest', helpValue: 'DIGEST' }),
     merge: string({ description: 'merge text that both sides changed; markers: also where that is unclean', options: ['clean', 'markers'] }),
-    take: string({ description: 'settle a conflict for a path (can be repeated)', helpValue: 'sandbox|host PATH', ...many }),
+    take: string({ description: 'settle conflicts for a path, all below it, or a pattern: land the agent’s version, or drop it (can be repeated)', helpValue: 'sandbox|host PATH', ...many }),
     'accept-control': string({ description: 'let a path, all below it, or a pattern land that takes effect by itself (can be repeated)', helpValue: 'PATH', ...many }),
     live: boolean({ description: 'of a sandbox that runs: stop it for a moment, and copy' }),
     'keep-special': boolean({ description: 'land FIFOs too' }),
@@ -119,6 +120,7 @@ export default class Commit extends AgentfwCommand {
     refuseUnmatched(offer);
     if (!flags.yes && !flags.dryRun && offer.withheld.length > 0) {
       const accepted = await askControl(this.printer, offer.withheld, { gathered, root: record.cwd });
+      if (accepted === null) return this.leave();
       offer = offerOf(store, record, { gathered, wish: { ...wish, accept: [...wish.accept, ...accepted] } });
     }
     if (flags.expect !== null && flags.expect !== offer.digest) throw otherDigest(flags.expect, offer.digest);
@@ -156,8 +158,9 @@ export default class Commit extends AgentfwCommand {
 
   private wouldLand(offer: Offer, flags: Flags): number {
     if (flags.json) {
-      const refused = offer.plan.refused.map(({ path, why, conflict, text }) => ({ path: showBytes(path), why, conflict, text }));
-      this.printer.json({ version: 1, dryRun: true, ...offerJson(offer), refused });
+      const refused = offer.plan.refused.map(({ path, why, conflict, text }) => ({ ...bytesJson('path', path), why, conflict, text }));
+      const dropped = offer.dropped.map(({ path }) => bytesJson('path', path));
+      this.printer.json({ version: 1, dryRun: true, ...offerJson(offer), dropped, refused });
     } else sayOffer(this.printer, offer);
     return statusOf(offer, 'nothing');
   }
@@ -194,13 +197,15 @@ function flagsOf(flags: { json?: boolean; yes?: boolean; 'dry-run'?: boolean; pa
 
 /** `--take SIDE PATH` arrives as `SIDE:PATH`, see src/argv.ts. */
 function takesOf(words: readonly string[], absolute: (word: string) => Bytes): ReadonlyMap<Bytes, Take> {
-  return new Map(
-    words.map((word) => {
-      const side = word.slice(0, word.indexOf(':'));
-      if (side !== 'sandbox' && side !== 'host') throw usageError('Expected --take sandbox PATH or --take host PATH.', 'See agentfw commit --help');
-      return [absolute(word.slice(side.length + 1)), side];
-    }),
-  );
+  const takes = new Map<Bytes, Take>();
+  for (const word of words) {
+    const side = word.slice(0, word.indexOf(':'));
+    if (side !== 'sandbox' && side !== 'host') throw usageError('Expected --take sandbox PATH or --take host PATH.', 'See agentfw commit --help');
+    const path = absolute(word.slice(side.length + 1));
+    if ((takes.get(path) ?? side) !== side) throw usageError(`--take names both sides for ${showBytes(path)}.`, 'Choose one');
+    takes.set(path, side);
+  }
+  return takes;
 }
 
 /** A running sandbox has two ways out. */

@@ -13,11 +13,16 @@ export interface Output {
 
 /** A regular file, new or replaced; a device, pipe or symlink is written as it stands. */
 export function openOutput(kernel: Kernel, path: Bytes): Output {
-  try {
-    return opened(kernel, path);
-  } catch (cause) {
-    throw new AgentfwError('AFW_OUTPUT', `Can't write ${toText(path)}.`, { cause });
-  }
+  const named = <T>(act: () => T): T => {
+    try {
+      return act();
+    } catch (cause) {
+      // By name: a full disk is this one's, not that of the sandboxes.
+      throw new AgentfwError('AFW_OUTPUT', `Can't write ${toText(path)}.`, { cause });
+    }
+  };
+  const output = named(() => opened(kernel, path));
+  return { write: (piece) => named(() => output.write(piece)), done: () => named(output.done), drop: output.drop };
 }
 
 function opened(kernel: Kernel, path: Bytes): Output {

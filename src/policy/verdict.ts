@@ -74,22 +74,29 @@ function heldBy(ending: Ending, exceeded: readonly Exceeded[]): { rule: string; 
   return { rule: 'exit.status', why: ending.code === null ? 'the agent did not end by itself' : `the agent ended with status ${ending.code}`, all: false };
 }
 
+/** A deleted or replaced directory, and by index it and what goes with it. */
+interface Replaced {
+  readonly path: Bytes;
+  readonly members: number[];
+}
+
 /** A deleted or replaced directory and what goes with it are one: at odds, a person decides on all. */
 function settleReplaced(changes: readonly JudgedChange[], judged: Judged[]): void {
   if (!changes.some(({ implied }) => implied)) return;
-  const heads = new Map<Bytes, number[]>();
+  const heads = new Map<Bytes, Replaced>();
   for (const [index, change] of changes.entries()) {
-    if (!change.implied && (change.kind === 'delete' || change.kind === 'type' || change.opaque)) heads.set(change.path, [index]);
+    if (!change.implied && (change.kind === 'delete' || change.kind === 'type' || change.opaque)) heads.set(change.path, { path: change.path, members: [index] });
   }
+  const nearest = nearestOf(heads);
   for (const [index, { implied, path }] of changes.entries()) {
     if (!implied) continue;
-    for (let dir = parentOf(path); dir !== '/'; dir = parentOf(dir)) heads.get(dir)?.push(index);
+    for (let head = nearest(parentOf(path)); head !== null; head = nearest(parentOf(head.path))) head.members.push(index);
   }
-  for (const group of heads.values()) {
-    const members = group.map((index) => judged[index]);
-    if (new Set(members.map((one) => one?.verdict)).size < 2) continue;
-    const odd = members.find((one) => one?.verdict !== 'commit');
-    for (const index of group) judged[index] = { verdict: 'escalate', rule: odd?.rule ?? 'changes.default', state: false };
+  for (const { members } of heads.values()) {
+    const verdicts = members.map((index) => judged[index]);
+    if (new Set(verdicts.map((one) => one?.verdict)).size < 2) continue;
+    const odd = verdicts.find((one) => one?.verdict !== 'commit');
+    for (const index of members) judged[index] = { verdict: 'escalate', rule: odd?.rule ?? 'changes.default', state: false };
   }
 }
 
@@ -135,8 +142,8 @@ function settleNewDirs(changes: readonly JudgedChange[], judged: Judged[]): void
 }
 
 /** The closest of the directories that is `dir` or above it; paths may be thousands deep, so the way is gone once. */
-function nearestOf(held: ReadonlyMap<Bytes, Holds>): (dir: Bytes) => Holds | null {
-  const known = new Map<Bytes, Holds | null>([...held, ['/' as Bytes, null]]);
+function nearestOf<T>(held: ReadonlyMap<Bytes, T>): (dir: Bytes) => T | null {
+  const known = new Map<Bytes, T | null>([...held, ['/' as Bytes, null]]);
   return (dir) => {
     const way: Bytes[] = [];
     let at = dir;

@@ -11,9 +11,15 @@ export function terminalLine(): AskLine {
     return new Promise((answer) => {
       const line = createInterface({ input: process.stdin, output: process.stderr });
       line.on('SIGINT', () => line.close());
-      // Both happen when a line is entered; the first one counts.
-      line.on('close', () => answer(null));
+      let entered = false;
+      line.on('close', () => {
+        if (entered) return;
+        // The cursor stands behind the question.
+        process.stderr.write('\n');
+        answer(null);
+      });
       line.question(prompt, (text) => {
+        entered = true;
         answer(text);
         line.close();
       });
@@ -26,8 +32,12 @@ export function terminalLine(): AskLine {
  * answer: that is a usage error, and `--yes` is the only way past it.
  */
 export async function confirm(printer: Printer, question: string, ask: AskLine = terminalLine()): Promise<boolean> {
+  return (await askYes(printer, question, ask)) === true;
+}
+
+/** The same, for one question of several: null is Ctrl-C, which means all of them. */
+export async function askYes(printer: Printer, question: string, ask: AskLine = terminalLine()): Promise<boolean | null> {
   if (!printer.interactive) throw usageError('There is no terminal to ask on.', 'Say --yes to go on without asking');
   const answer = await ask(`${question} [y/N] `);
-  if (answer === null) printer.say('');
-  return answer !== null && /^y(es)?$/i.test(answer.trim());
+  return answer === null ? null : /^y(es)?$/i.test(answer.trim());
 }

@@ -14,8 +14,10 @@ const MOST_LISTED = 40;
 /** What is about to land, before the question. */
 export function sayOffer(printer: Printer, offer: Offer): void {
   const refused = new Map(offer.plan.refused.map((entry) => [entry.path, entry]));
-  const landing = orderChanges(offer.selected.filter(({ path }) => !refused.has(path)));
+  const dropped = new Set(offer.dropped.map(({ path }) => path));
+  const landing = orderChanges(offer.selected.filter(({ path }) => !refused.has(path) && !dropped.has(path)));
   sayClasses(printer, landing);
+  sayDropped(printer, offer.dropped);
   for (const path of offer.added) printer.say(`${showBytes(path)} comes along: something named needs it`);
   for (const { path, text } of refused.values()) {
     printer.say(`${printer.paintErr('red', 'will not land')} ${showBytes(path)}: ${escapeForTerminal(text)}`);
@@ -30,13 +32,24 @@ function sayClasses(printer: Printer, changes: readonly JudgedChange[]): void {
     const members = changes.filter((change) => change.class === name);
     if (members.length === 0) continue;
     printer.say(`${printer.paintErr('bold', classHeading(name, members.length))}:`);
-    let unlisted = 0;
-    for (const [index, change] of members.entries()) {
-      if (name === 'normal' && change.kind !== 'delete' && index >= MOST_LISTED) unlisted += 1;
-      else printer.say(`  ${changeLine(change, printer.paintErr)}`);
-    }
-    if (unlisted > 0) printer.say(`  and ${plural(unlisted, 'more change')}: agentfw diff lists them`);
+    list(printer, members, (change, index) => name === 'normal' && change.kind !== 'delete' && index >= MOST_LISTED);
   }
+}
+
+/** What the sandbox loses although nothing lands. */
+function sayDropped(printer: Printer, dropped: readonly JudgedChange[]): void {
+  if (dropped.length === 0) return;
+  printer.say(`${printer.paintErr('bold', `Dropped from the sandbox, the host stays as it is there: ${plural(dropped.length, 'change')}`)}:`);
+  list(printer, dropped, (_change, index) => index >= MOST_LISTED);
+}
+
+function list(printer: Printer, changes: readonly JudgedChange[], isLeftOut: (change: JudgedChange, index: number) => boolean): void {
+  let unlisted = 0;
+  for (const [index, change] of changes.entries()) {
+    if (isLeftOut(change, index)) unlisted += 1;
+    else printer.say(`  ${changeLine(change, printer.paintErr)}`);
+  }
+  if (unlisted > 0) printer.say(`  and ${plural(unlisted, 'more change')}: agentfw diff lists them`);
 }
 
 /** What came of `--merge`, file by file. */

@@ -12,11 +12,31 @@ export async function pickPaths(changes: readonly JudgedChange[]): Promise<reado
     return [new Separator(title), ...members.map((change) => choiceOf(change))];
   });
   try {
-    return await checkbox({ message: 'Which changes land?', choices, pageSize: 20, loop: false }, { output: process.stderr });
+    return await checkbox(
+      {
+        message: 'Which changes land?',
+        choices,
+        loop: false,
+        // Asked each time that it is drawn: the screen may change meanwhile.
+        get pageSize() {
+          return rowsOf(process.stderr);
+        },
+      },
+      { output: process.stderr },
+    );
   } catch (error) {
     if (error instanceof Error && error.name === 'ExitPromptError') return null;
     throw error;
   }
+}
+
+const MOST_ROWS = 20;
+/** The question, and the keys below the list, which take two lines or three where the terminal is narrow. */
+const OTHER_ROWS = 5;
+
+/** As much of the list as fits on the screen, or the row that the keys move on would be out of sight. */
+function rowsOf({ rows = MOST_ROWS + OTHER_ROWS }: { readonly rows?: number }): number {
+  return Math.max(3, Math.min(MOST_ROWS, rows - OTHER_ROWS));
 }
 
 const CLASSES = [

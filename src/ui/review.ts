@@ -5,7 +5,7 @@ import type { Composed } from '../changes/plan/draft.js';
 import type { Gathered } from '../changes/gather.js';
 import { splitHunk, type Hunk } from '../changes/hunks.js';
 import { hunkText } from '../render/text-diff.js';
-import { confirm, terminalLine } from './confirm.js';
+import { askYes, terminalLine } from './confirm.js';
 import { changeLine } from './changes.js';
 import { pickHunks, type Choice, type ChoiceFile } from './hunkpicker.js';
 import { colourPatch, viewOf, type PatchView } from './patch.js';
@@ -13,12 +13,14 @@ import type { Printer } from './print.js';
 
 type View = Pick<PatchView, 'gathered' | 'root'>;
 
-/** Asks for each change that takes effect by itself, showing it first; the paths that were accepted. */
-export async function askControl(printer: Printer, withheld: readonly JudgedChange[], view: View): Promise<readonly Bytes[]> {
+/** Asks for each change that takes effect by itself, showing it first; the paths that were accepted. Null: the user broke off. */
+export async function askControl(printer: Printer, withheld: readonly JudgedChange[], view: View): Promise<readonly Bytes[] | null> {
   const accepted: Bytes[] = [];
   for (const change of withheld) {
     printer.say(viewText(change, view, printer));
-    if (await confirm(printer, `Let it land, although it takes effect by itself (${change.reason ?? 'control'})?`)) accepted.push(change.path);
+    const answer = await askYes(printer, `Let it land, although it takes effect by itself (${change.reason ?? 'control'})?`);
+    if (answer === null) return null;
+    if (answer) accepted.push(change.path);
   }
   return accepted;
 }

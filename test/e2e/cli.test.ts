@@ -265,6 +265,9 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
   test('`export` says what it can not write', async () => {
     const { status, stderr } = await area.cli(['export', 'job', '-o', `${area.project}/no/such/dir`]);
     expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Error: Can't write .*\/no\/such\/dir\.\nCaused by: ENOENT/) as string });
+    // Not the disk of the sandboxes is full.
+    const full = await area.cli(['export', 'job', '-o', '/dev/full']);
+    expect([full.status, full.stderr]).toEqual([1, "Error: Can't write /dev/full.\nCaused by: ENOSPC: no space left on device, write\n"]);
   });
 
   test('a stopped sandbox leaves nothing that `rm -r` stumbles over', async () => {

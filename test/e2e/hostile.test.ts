@@ -90,6 +90,31 @@ for (const identity of identities()) {
       expect((await area.cli(['diff', 'sides', 'mine', 'yours', '--name-only'])).stdout).toBe('');
     });
 
+    test('conflicts are settled by pattern and directory, what would be dropped is said, and the digest holds the choice', async () => {
+      const files = 'odd/a odd/b odd/in/c odd/in/d';
+      await area.native(['sh', '-c', `mkdir -p odd/in; for f in ${files}; do echo base > $f; done`]);
+      await area.cli(['run', '--tag', 'chosen', '--net', 'off', '--', 'sh', '-c', `for f in ${files}; do echo agent > $f; done`]);
+      await area.native(['sh', '-c', `for f in ${files}; do echo host > $f; done`]);
+      const commit = (...words: string[]): ReturnType<Area['cli']> => area.cli(['commit', 'chosen', 'odd', ...words]);
+      const digestOf = ({ stderr }: { readonly stderr: string }): string => /sha256:\w+/.exec(stderr)?.[0] ?? '';
+
+      expect(await commit('--dry-run', '--take', 'host', 'odd/a', '--take', 'sandbox', 'odd/a')).toMatchObject({ status: 2, stderr: expect.stringContaining('names both sides for') as string });
+      expect(await commit('--dry-run', '--take', 'host', 'odd/[ab]', '--take', 'sandbox', 'odd/?')).toMatchObject({ status: 2, stderr: expect.stringContaining('Two patterns of --take') as string });
+      expect(await commit('--dry-run', '--take', 'host', 'odd/tpyo')).toMatchObject({ status: 1, stderr: expect.stringContaining('no change at') as string });
+
+      const all = await commit('--dry-run', '--take', 'sandbox', 'odd');
+      const [by, not] = [['--take', 'sandbox', 'odd/**', '--take', 'host', 'odd/in', '--take', 'sandbox', 'odd/in/d'], ['--expect', digestOf(all)]];
+      const some = await commit('--dry-run', ...by);
+      expect(some.status, some.stderr).toBe(0);
+      expect(some.stderr).toMatch(/Dropped from the sandbox, the host stays as it is there: 1 change:\n {2}M [^\n]*odd\/in\/c [^\n]*\n3 modified, digest/);
+      expect(await commit('--yes', ...by, ...not)).toMatchObject({ status: 1, stderr: expect.stringContaining('is not what was expected') as string });
+
+      const landed = await commit('--yes', ...by, '--expect', digestOf(some));
+      expect(landed.status, landed.stderr).toBe(0);
+      expect((await area.native(['sh', '-c', `cat ${files}`])).stdout).toBe('agent\nagent\nhost\nagent\n');
+      expect((await area.cli(['diff', 'chosen', 'odd', '--name-only'])).stdout).toBe('');
+    });
+
     // Root has one layer over all, and only root can make a place of the user's far from home.
     test.runIf(process.getuid?.() === 0 && identity.name === 'user')('a directory that is gone from the host holds up nothing but what belongs there', async () => {
       const [gone, kept] = ['gone', 'kept'].map((name) => mkdtempSync(join(roomForAreas(), `agentfw-test-${name}-`))) as [string, string];

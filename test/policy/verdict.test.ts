@@ -45,6 +45,19 @@ describe('how the run ended', () => {
   });
 });
 
+describe('a deleted directory and what goes with it', () => {
+  test('CW20 is judged as one however deep it is, in a time that grows with it', async () => {
+    const levels = 4000;
+    const dirs = Array.from({ length: levels }, (_, depth) => change(`./src${'/d'.repeat(depth)}${depth === levels - 1 ? '/odd' : ''}`, { kind: 'delete', type: 'dir', oldType: 'dir', upper: null, implied: depth > 0 }));
+    const began = performance.now();
+    const { list } = await verdicts(dirs, ok, `version: 1\nchanges: {commit: ["./src/**", "./src"], escalate: ["./src/**/odd"], thresholds: {deletions: 1000000}}\n`);
+
+    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(new Set(list.map(([verdict]) => verdict))).toEqual(new Set(['escalate']));
+    expect(list[0]?.[1]).toMatch(/^changes\.escalate:/);
+  }, 60_000);
+});
+
 describe('thresholds', () => {
   const many = (n: number, more: Partial<JudgedChange>): JudgedChange[] => Array.from({ length: n }, (_, i) => change(`./src/${i}`, more));
 

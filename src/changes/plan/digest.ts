@@ -3,7 +3,7 @@ import type { Bytes } from '../../bytes.js';
 import type { Stat } from '../../kernel/kernel.js';
 import type { Change } from '../change.js';
 import type { Composed } from './draft.js';
-import type { Take } from './refusal.js';
+import { takeOf, type Take } from './refusal.js';
 
 interface Bound {
   readonly composed?: ReadonlyMap<Bytes, Composed>;
@@ -39,7 +39,8 @@ function addPiece(hash: Hash, changes: readonly Change[], bound: Bound): void {
     lines.push(lineOf(change));
     const composed = bound.composed?.get(change.path);
     if (composed !== undefined) lines.push(`composed ${createHash('sha256').update(composed.content).digest('hex')}`);
-    if (bound.take?.has(change.path) === true) lines.push(`take ${bound.take.get(change.path)}`);
+    const side = bound.take === undefined ? null : takeOf(change.path, { take: bound.take });
+    if (side !== null) lines.push(`take ${side}`);
   });
   hash.update(lines.join('\n'), 'latin1');
   hash.update(words);
