@@ -21,13 +21,16 @@ const TOKENS: readonly (readonly [string, RegExp])[] = [
   ['bearer', /\b(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}/gi],
   ['userinfo', /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@'"]+@/gi],
   ['value', /((?:^|[\s?&;,{"'-])[\w.-]*(?:passw(?:or)?d|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|session[_-]?id|signature|sig)[\w-]*["']?\s*[=:]\s*["']?)[^\s&"',;}]+/gi],
+  // As in `sh -c "curl -u name:password"`: a command line in one piece.
+  ['argument', /((?:^|\s)--?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key)[\w-]*\s+["']?)[^\s"'-][^\s"']*/gi],
+  ['argument', /((?:^|\s)(?:-[uU]|--(?:proxy-)?user)(?:\s+|=)["']?)[^\s"':]+:[^\s"']+/g],
 ];
 
 /** Options whose next argument is a secret. */
 const SECRET_OPTION = /^--?(?:[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key)[\w-]*|user|proxy-user|u|U)$/i;
 
 /** Each pattern above needs one of these, so a text without any is whole: most are. A test holds it against them. */
-const SUSPECT = /[=:]|-----BEGIN|bearer|eyJ|AKIA|ASIA|AIza|gh[pousr]_|github_pat_|glpat-|npm_|pypi-|xox|sk-|_live_|ya29|hf_|dop_v1|shpat_|SG\./i;
+const SUSPECT = /[=:]|passw|passphrase|secret|token|key|-----BEGIN|bearer|eyJ|AKIA|ASIA|AIza|gh[pousr]_|github_pat_|glpat-|npm_|pypi-|xox|sk-|_live_|ya29|hf_|dop_v1|shpat_|SG\./i;
 
 export interface Redacted<T> {
   readonly value: T;

@@ -14,13 +14,16 @@ describe('redaction (CR11)', () => {
     ['https://h.test/?a=1&access_token=abc&b=2', 'https://h.test/?a=1&access_token=[redacted:value]&b=2'],
     [`{"password": "x y"}`, '{"password": "[redacted:value] y"}'],
     [`-----BEGIN RSA ${'PRI'}VATE KEY-----\nabc`, '[redacted:private-key]'],
+    [`curl -u "me:${'s3'}cret" h.test; curl --user=me:${'s3'}cret h.test`, 'curl -u "[redacted:argument]" h.test; curl --user=[redacted:argument] h.test'],
+    [`tool --api-key ${fake('')} --token -v`, 'tool --api-key [redacted:argument] --token -v'],
     ['cat src/tokenizer.ts', 'cat src/tokenizer.ts'],
+    ['id -u me; sudo -u me ls a:b', 'id -u me; sudo -u me ls a:b'],
   ])('%s', (text, expected) => {
     expect(redactText(text).value).toBe(expected);
   });
 
   test('what is passed unread is what no pattern would cut', () => {
-    const piece = fc.constantFrom('BEARER ', 'bearer\t', 'eyJabcdefghi.', 'eyjabcdefgh.', 'A1b2C3d4E5f6.', 'AKIA', 'asia', '0123456789ABCDEF', 'AIza', 'sk-', 'hf_', 'ya29.', 'SG.', 'xoxb-', 'npm_', 'rk_live_', 'ghs_', '-----BEGIN RSA PRIVATE KEY-----', 'a://u@', 'h.test', ' ', '/', '"');
+    const piece = fc.constantFrom('--token ', '-u ', 'secret ', 'BEARER ', 'bearer\t', 'eyJabcdefghi.', 'eyjabcdefgh.', 'A1b2C3d4E5f6.', 'AKIA', 'asia', '0123456789ABCDEF', 'AIza', 'sk-', 'hf_', 'ya29.', 'SG.', 'xoxb-', 'npm_', 'rk_live_', 'ghs_', '-----BEGIN RSA PRIVATE KEY-----', 'a://u@', 'h.test', ' ', '/', '"');
     fc.assert(fc.property(fc.array(piece), (pieces) => {
       const text = pieces.join('');
 
