@@ -5,7 +5,7 @@ GATE_SRCS := gate.c gate_addr.c gate_chan.c gate_conn.c gate_dial.c gate_dns.c \
 	gate_icmp.c gate_json.c gate_kept.c gate_loop.c gate_names.c gate_netd.c \
 	gate_pump.c gate_refuse.c gate_request.c gate_sniff.c gate_udp.c gate_verdict.c \
 	netd.c netd_notify.c netd_setup.c netd_who.c netlink.c netlink_diag.c netlink_nft.c \
-	notify.c dns.c tls.c http.c http_answer.c http_body.c http_line.c
+	notify.c dns.c tls.c http.c http2.c http_answer.c http_body.c http_line.c
 GATE_OBJS := $(GATE_SRCS:%.c=build/%.o)
 SRCS += $(GATE_SRCS) probe_gate.c
 EXTRA_CFLAGS += -DAGENTFW_GATE
@@ -16,7 +16,7 @@ GATE_CFLAGS := -std=c17 -O2 -g -fPIE -fstack-protector-strong \
 GATE_SAN := -std=c17 -O1 -g -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
 GATE_HEADERS := gate.h gate_core.h gate_dns.h gate_fd.h gate_json.h gate_names.h harden.h netd.h netlink.h \
-	notify.h dns.h tls.h http.h http_answer.h http_body.h
+	notify.h dns.h tls.h http.h http2.h http_answer.h http_body.h
 
 # The gate alone, without the driver: test/gate drives it. Test files build it
 # at the same time, so it takes its place whole.
@@ -30,9 +30,9 @@ build/gate-harness-san: gate_harness.c $(GATE_SRCS) $(GATE_HEADERS)
 	$(CC) $(GATE_SAN) -o $@.$$PPID gate_harness.c $(GATE_SRCS)
 	mv -f $@.$$PPID $@
 
-build/gate-fuzz: gate_fuzz.c dns.c tls.c http.c http_answer.c http_body.c http_line.c gate_json.c $(GATE_HEADERS)
+build/gate-fuzz: gate_fuzz.c dns.c tls.c http.c http2.c http_answer.c http_body.c http_line.c gate_json.c $(GATE_HEADERS)
 	@mkdir -p build
-	$(CC) $(GATE_SAN) -o $@ gate_fuzz.c dns.c tls.c http.c http_answer.c http_body.c http_line.c gate_json.c
+	$(CC) $(GATE_SAN) -o $@ gate_fuzz.c dns.c tls.c http.c http2.c http_answer.c http_body.c http_line.c gate_json.c
 
 .PHONY: gate-test gate-fuzz
 gate-test: build/gate-harness

@@ -280,6 +280,7 @@ void udp_flow(struct core *g, struct source *src);
 void udp_verdict(struct core *g, const struct gj_object *v);
 void udp_socket_made(struct core *g, uint64_t id, int fd);
 void udp_tick(struct core *g);
+void udp_end(struct core *g);
 
 /* gate_icmp.c: "port unreachable" to a client inside */
 void icmp_refuse(const struct core *g, const struct sockaddr_in6 *client,

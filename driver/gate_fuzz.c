@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "dns.h"
 #include "gate_json.h"
+#include "http2.h"
 #include "http_answer.h"
 #include "http_body.h"
 #include "tls.h"
@@ -131,6 +132,18 @@ static void fuzz_http(uint8_t *data, size_t len)
 }
 
 /* Wherever the reads are cut, the body ends at the same byte. */
+static void fuzz_http2(uint8_t *data, size_t len)
+{
+	char out[4096];
+	size_t cap = chance(sizeof(out) + 1);
+	uint32_t stream = http2_stream((char *)data, len);
+
+	(void)http2_begun((char *)data, len);
+	must(stream <= INT32_MAX, "HTTP/2 stream");
+	must(http2_refusal(out, cap, stream, (char *)data, len) <= cap,
+	     "HTTP/2 refusal");
+}
+
 static void fuzz_body(uint8_t *data, size_t len)
 {
 	struct http_head head = { .chunked = true };
@@ -211,6 +224,9 @@ static const char answers[] = "HTTP/1.1 100 Continue\r\nA: b\r\n\r\nHTTP/1.1 103
 static const char get[] =
 	"GET http://a.test:80/x HTTP/1.1\r\nHost: a.test:80\r\n"
 	"Accept: application/json\r\n\r\nbody";
+static const char preface[] =
+	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	"\x00\x00\x02\x01\x05\x00\x00\x00\x01\x82\x84";
 static const char verdict[] =
 	"{\"t\":\"conn\",\"id\":12345,\"verdict\":\"allow\",\"addrs\":"
 	"[\"1.2.3.4\",\"::1\"],\"port\":443,\"x\":null,\"y\":true,"
@@ -228,6 +244,7 @@ static const struct target targets[] = {
 	{ "dns-reverse", fuzz_dns, reverse, sizeof(reverse) - 1 },
 	{ "tls", fuzz_tls, hello, sizeof(hello) - 1 },
 	{ "http", fuzz_http, get, sizeof(get) - 1 },
+	{ "http2", fuzz_http2, preface, sizeof(preface) - 1 },
 	{ "body", fuzz_body, chunks, sizeof(chunks) - 1 },
 	{ "answer", fuzz_answer, answers, sizeof(answers) - 1 },
 	{ "json", fuzz_json, verdict, sizeof(verdict) - 1 },
@@ -327,6 +344,7 @@ static void check_seeds(void)
 		     !strcmp(h.alpn, "h2,http/1.1"), "the TLS seed");
 	must(http_parse(get, sizeof(get) - 1, &r) == HTTP_HEAD &&
 		     r.port == 80, "the HTTP seed");
+	must(http2_stream(preface, sizeof(preface) - 1) == 1, "the HTTP/2 seed");
 	body_begin(&b, &(struct http_head){ .chunked = true });
 	must(body_take(&b, chunks, sizeof(chunks) - 1) == sizeof(chunks) - 3 &&
 		     b.state == BODY_END, "the body seed");

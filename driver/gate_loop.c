@@ -32,6 +32,7 @@ static void last_words(struct core *g)
 
 	while (g->all)
 		conn_close(g, g->all, true);
+	udp_end(g);
 	for (int turn = 0; turn < 20 && g->out_len > 0; turn++) {
 		chan_flush(g);
 		if (g->out_len > 0)

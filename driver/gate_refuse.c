@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "gate_core.h"
 #include "http.h"
+#include "http2.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -97,6 +98,21 @@ static void say_http(struct core *g, struct conn *c)
 	say(g, c, reply, (size_t)n);
 }
 
+static void say_http2(struct core *g, struct conn *c)
+{
+	char body[4096], reply[5120];
+	int len = http_body(c, body, sizeof(body), false);
+	size_t n = len < 0 || (size_t)len >= sizeof(body) ? 0
+		 : http2_refusal(reply, sizeof(reply),
+				 http2_stream(c->head, c->head_len), body,
+				 (size_t)len);
+
+	if (n)
+		say(g, c, reply, n);
+	else
+		conn_close(g, c, true);
+}
+
 /* Reads to the end for a while: a close with unread bytes is a reset. */
 void linger_step(struct core *g, struct conn *c)
 {
@@ -124,13 +140,17 @@ void linger_step(struct core *g, struct conn *c)
 void refuse_step(struct core *g, struct conn *c, bool late)
 {
 	uint16_t port = ntohs(c->dst.sin6_port);
-	bool tls, http;
+	bool tls, http, http2;
 
 	if (!late && !sniff_read(g, c))
 		return;
 	tls = c->head_len > 0 && c->head[0] == 0x16;
 	http = c->head_len > 0 && http_like(c->head, c->head_len);
-	if (c->head_len == 0 && !late && !c->s[0].eof)
+	http2 = c->head_len > 0 && http2_begun(c->head, c->head_len);
+	/* Some send a request only when they were answered: those wait. */
+	if ((c->head_len == 0 ||
+	     (http2 && !http2_stream(c->head, c->head_len))) &&
+	    !late && !c->s[0].eof)
 		return;
 	if (c->head_len == 0 && late) {
 		tls = port == 443;
@@ -140,6 +160,8 @@ void refuse_step(struct core *g, struct conn *c, bool late)
 		c->spoken = tls ? SPOKE_TLS : http ? SPOKE_HTTP : SPOKE_OTHER;
 	if (tls)
 		say(g, c, tls_alert, sizeof(tls_alert));
+	else if (http2)
+		say_http2(g, c);
 	else if (http)
 		say_http(g, c);
 	else

@@ -66,6 +66,14 @@ static void flow_end(struct core *g, struct udp_flow *f, int err)
 	g->flows--;
 }
 
+/* What they carried is told, whenever the gate ends. */
+void udp_end(struct core *g)
+{
+	for (int i = 0; i < GATE_FLOWS; i++)
+		if (g->flow[i].state != FLOW_FREE)
+			flow_end(g, &g->flow[i], 0);
+}
+
 static void flow_deny(struct core *g, struct udp_flow *f)
 {
 	f->state = FLOW_DENIED;

@@ -94,6 +94,8 @@ for host in sys.argv[2:]:
 
         expect(outcome.stdout, outcome.stderr).toBe('echo raw\nConnectionRefusedError\n');
         expect((await records('udp', 'udp')).map(({ verdict, object }) => [verdict, object['host']])).toEqual([['allow', RAW], ['deny', GET]]);
+        // It was open when the run ended.
+        expect((await records('udp', 'close')).map(({ object, detail }) => [object['host'], detail['up'], detail['down']])).toEqual([[RAW, 3, 8]]);
       } finally {
         echo.close();
       }

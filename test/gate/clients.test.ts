@@ -93,6 +93,21 @@ describe.each(CLIENTS)('%s', (_title, program, argv, allowed, refused) => {
   });
 });
 
+describe('a client of HTTP/2 without TLS', () => {
+  test('reads the refusal as an answer to its request', async () => {
+    const { out } = await behindGate(node('const c=require("http2").connect("http://HOST/"); const r=c.request(); r.on("response",h=>console.log(h[":status"])); r.on("data",d=>console.log(String(d))); r.on("end",()=>c.close())')('no.test'), answers);
+
+    expect(out).toMatch(/^403\nForbidden by agentfw: /);
+  });
+
+  test('that asks for nothing before it is answered reads it as the end of the connection', async () => {
+    const { out } = await behindGate(node('const c=require("http2").connect("http://HOST/"); c.on("goaway",(code,last,text)=>{ console.log(code,last,String(text)); c.destroy(); }); c.on("error",()=>{})')('no.test'), answers);
+
+    // 13: HTTP/1.1 is required.
+    expect(out).toMatch(/^13 0 Forbidden by agentfw: /);
+  });
+});
+
 function repository(): void {
   const git = (...args: string[]): void => void execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@t', '-c', 'init.defaultBranch=main', ...args], { cwd: dir, stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: dir } });
   mkdirSync(join(dir, 'work'));
