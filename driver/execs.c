@@ -8,9 +8,11 @@
 #include "execs.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "execs_harden.h"
 #include "execs_look.h"
@@ -22,14 +24,18 @@
 #define SET_FLAGS _IOW('!', 4, uint64_t)  /* SECCOMP_IOCTL_NOTIF_…, 6.6 */
 #define SYNC_WAKE_UP 1UL
 
-enum { LINGER_MS = 20 }; /* records wait this long for more */
+enum { TICK_MS = 20 }; /* records wait for one without an exec */
 
 struct watch_execs {
 	int listener;
 	struct seen_from from;
 	struct notes notes;
 	struct notify notify;
+	bool ticking;
+	bool quiet;	/* no exec since the last tick */
 };
+
+static volatile sig_atomic_t ticks;
 
 int execs_arm(int notify)
 {
@@ -123,35 +129,78 @@ static void tell(struct watch_execs *w, struct seen *s)
 	notes_add(&w->notes, l.text, l.used);
 }
 
-/* -1 when no process is left that could exec. */
+/* 1; 0: none; -1 when no process is left that could exec. */
 static int one(struct watch_execs *w)
 {
 	static struct seen s;
 	int got = notify_take(w->listener, &w->notify);
+	bool starts;
 
 	if (got <= 0)
 		return got;
-	execs_look(&s, &w->notify.request.data, &w->from);
+	w->from.now = (unsigned int)ticks;
+	starts = execs_look(&s, &w->notify.request.data, &w->from);
 	got = notify_go_on(w->listener, &w->notify);
 	/* Else it was gone, so another's memory may be what we read. */
-	if (got > 0 && execs_is_there(&s))
+	if (got > 0 && starts)
 		tell(w, &s);
-	if (s.from >= 0)
-		close(s.from);
-	return got < 0 ? -1 : 0;
+	return got < 0 ? -1 : 1;
 }
 
+static void on_tick(int signal)
+{
+	(void)signal;
+	ticks++;
+}
+
+static int expect_ticks(void)
+{
+	struct sigaction wake = {.sa_handler = on_tick}; /* no SA_RESTART */
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	return sigaction(SIGALRM, &wake, NULL) ||
+	       sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void tick(struct watch_execs *w, bool on)
+{
+	struct timeval step = {.tv_usec = on ? TICK_MS * 1000 : 0};
+	struct itimerval timer = {step, step};
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+	w->ticking = on;
+	w->quiet = false;
+}
+
+/*
+ * Between execs that follow each other it sleeps in the kernel's own queue,
+ * from which a tick calls it: poll would cost a third as much as all it reads.
+ * When there is none for long it is poll that tells of the tree's end; older
+ * kernels don't wake the queue then.
+ */
 static void loop(struct watch_execs *w)
 {
 	for (;;) {
 		struct pollfd p = {.fd = w->listener, .events = POLLIN};
-		int n = poll(&p, 1, w->notes.used ? LINGER_MS : -1);
+		int got;
 
-		if (n == 0 || (n > 0 && !(p.revents & POLLIN)))
-			notes_flush(&w->notes);
-		if (n > 0 && ((p.revents & POLLIN) ? one(w)
-						   : p.revents & POLLHUP))
+		if (!w->ticking && poll(&p, 1, -1) > 0) {
+			if (!(p.revents & POLLIN))
+				break;
+			ticks += KNOWN_FOR; /* none was counted meanwhile */
+			tick(w, true);
+		}
+		got = w->ticking ? one(w) : 0;
+		if (got < 0)
 			break;
+		if (got == 0 && w->quiet) {
+			notes_flush(&w->notes);
+			tick(w, false);
+		} else {
+			w->quiet = got == 0;
+		}
 	}
 	notes_flush(&w->notes);
 }
@@ -178,7 +227,7 @@ static _Noreturn void execs_main(int notify, int out, pid_t parent)
 		_exit(0);
 	close(notify);
 	ioctl(w.listener, SET_FLAGS, SYNC_WAKE_UP);
-	if (execs_harden())
+	if (expect_ticks() || execs_harden())
 		_exit(1);
 	loop(&w);
 	_exit(0);

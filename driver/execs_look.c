@@ -8,87 +8,16 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
+#include "execs_memory.h"
 #include "sys.h"
 #include "util.h"
 
 enum {
 	ARGS_MAX = 64,
 	ARG_MAX_ = 1024,   /* of one */
-	SIP_MAX = 128,     /* of one, at first */
-	PAGE = 4096,
 };
-
-static ssize_t peek(pid_t pid, uint64_t from, void *to, size_t length)
-{
-	struct iovec here = {to, length};
-	struct iovec there = {(void *)(uintptr_t)from, length};
-
-	return process_vm_readv(pid, &here, 1, &there, 1, 0);
-}
-
-/* Page by page: the next one may not be there. `used`: what is read already. */
-static void peek_text(pid_t pid, uint64_t from, char *text, size_t size,
-		      size_t used)
-{
-	while (used < size - 1) {
-		size_t step = PAGE - ((from + used) & (PAGE - 1));
-		ssize_t n;
-
-		if (step > size - 1 - used)
-			step = size - 1 - used;
-		n = peek(pid, from + used, text + used, step);
-		if (n <= 0)
-			break;
-		if (memchr(text + used, '\0', (size_t)n))
-			return;
-		used += (size_t)n;
-	}
-	text[used] = '\0';
-}
-
-/* The beginning of a text: mostly all of it. */
-struct sip {
-	uint64_t from;
-	size_t length;
-	char text[SIP_MAX];
-};
-
-/* Of many at once. The kernel stops at the first that isn't there. */
-static void sip_all(pid_t pid, struct sip *sip, size_t count)
-{
-	struct iovec here[ARGS_MAX], there[ARGS_MAX];
-	ssize_t n;
-
-	for (size_t i = 0; i < count; i++) {
-		size_t step = PAGE - (sip[i].from & (PAGE - 1));
-
-		if (step > SIP_MAX)
-			step = SIP_MAX;
-		here[i] = (struct iovec){sip[i].text, step};
-		there[i].iov_base = (void *)(uintptr_t)sip[i].from;
-		there[i].iov_len = step;
-	}
-	n = process_vm_readv(pid, here, count, there, count, 0);
-	for (size_t i = 0; i < count; i++) {
-		bool whole = n >= (ssize_t)here[i].iov_len;
-
-		sip[i].length = whole ? here[i].iov_len : 0;
-		n -= whole ? (ssize_t)here[i].iov_len : n;
-	}
-}
-
-/* All of it, as far as it goes. */
-static void drink(pid_t pid, const struct sip *sip, char *text, size_t size)
-{
-	size_t n = sip->length < size - 1 ? sip->length : size - 1;
-
-	memcpy(text, sip->text, n);
-	if (!memchr(text, '\0', n))
-		peek_text(pid, sip->from, text, size, n);
-}
 
 static void read_link(int proc, pid_t pid, const char *name, char *text)
 {
@@ -108,41 +37,20 @@ static int open_of(int proc, pid_t pid, const char *name)
 	return openat(proc, path, O_PATH | O_CLOEXEC);
 }
 
-/* The path's beginning and where the arguments are, in one call if it can be. */
-static ssize_t sip_path(struct seen *s, uint64_t path, uint64_t argv,
-			uint64_t at[ARGS_MAX + 1])
-{
-	size_t step = PAGE - (path & (PAGE - 1));
-	size_t size = sizeof(*at) * (ARGS_MAX + 1);
-	struct sip sip = {.from = path};
-	struct iovec here[2], there[2];
-	ssize_t n;
-
-	if (step > SIP_MAX)
-		step = SIP_MAX;
-	here[0] = (struct iovec){sip.text, step};
-	here[1] = (struct iovec){at, size};
-	there[0] = (struct iovec){(void *)(uintptr_t)path, step};
-	there[1] = (struct iovec){(void *)(uintptr_t)argv, size};
-	n = process_vm_readv(s->pid, here, 2, there, 2, 0);
-	sip.length = n >= (ssize_t)step ? step : 0;
-	drink(s->pid, &sip, s->path, sizeof(s->path));
-	return sip.length ? n - (ssize_t)step : peek(s->pid, argv, at, size);
-}
-
 /* What doesn't fit is counted as far as it was looked at. */
-static void read_args(struct seen *s, const uint64_t *at, ssize_t n)
+static void read_args(struct seen *s, struct memory *m, uint64_t argv)
 {
-	static struct sip sip[ARGS_MAX];
+	uint64_t at[ARGS_MAX + 1] = {0};
 	size_t count = 0, used = 0;
 
-	while (count < ARGS_MAX && (ssize_t)((count + 1) * sizeof(*at)) <= n &&
-	       at[count]) {
-		sip[count].from = at[count];
-		count++;
-	}
-	s->cut = count == ARGS_MAX && at[count];
-	sip_all(s->pid, sip, count);
+	while (count <= ARGS_MAX &&
+	       memory_read(m, argv + count * sizeof(*at), &at[count],
+			   sizeof(*at)) == sizeof(*at) && at[count])
+		memory_want(m, at[count++]);
+	memory_fetch(m);
+	s->cut = count > ARGS_MAX;
+	if (s->cut)
+		count = ARGS_MAX;
 	for (s->count = 0; s->count < count; s->count++) {
 		size_t left = sizeof(s->args) - used;
 		size_t room = left < ARG_MAX_ ? left : ARG_MAX_;
@@ -152,7 +60,7 @@ static void read_args(struct seen *s, const uint64_t *at, ssize_t n)
 			s->cut = true;
 			break;
 		}
-		drink(s->pid, &sip[s->count], text, room);
+		memory_text(m, at[s->count], text, room);
 		s->cut = s->cut || strlen(text) == room - 1;
 		used += strlen(text) + 1;
 	}
@@ -182,6 +90,33 @@ static struct root_id identify(int at, const char *path)
 	return (struct root_id){st.stx_mnt_id, st.stx_ino};
 }
 
+/* Builds call the same few programs again and again. */
+static struct known *known_at(struct seen_from *from, const char *path)
+{
+	uint32_t hash = 2166136261u;
+
+	for (const char *c = path; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	return &from->known[hash % COUNT(from->known)];
+}
+
+static bool known_find(struct seen_from *from, const char *path)
+{
+	const struct known *k = known_at(from, path);
+
+	return from->now - k->since < KNOWN_FOR && same(k->path, path);
+}
+
+static void known_add(struct seen_from *from, const char *path)
+{
+	struct known *k = known_at(from, path);
+
+	if (!known_find(from, path) && strlen(path) < sizeof(k->path)) {
+		k->since = from->now;
+		memcpy(k->path, path, strlen(path) + 1);
+	}
+}
+
 static bool has_first_root(const struct seen_from *from, pid_t pid)
 {
 	struct root_id id;
@@ -193,45 +128,54 @@ static bool has_first_root(const struct seen_from *from, pid_t pid)
 	       id.inode == from->root_id.inode;
 }
 
-void execs_look(struct seen *s, const struct seccomp_notif *q,
+/*
+ * The shell and libc try each directory of PATH by exec: what isn't there is
+ * no program that starts. Looked up before it goes on, as it could remove
+ * itself. Also true when it can't be told.
+ */
+static bool is_there(struct seen_from *from, const struct seen *s, int dir)
+{
+	bool absolute = s->path[0] == '/';
+	AUTO_FD int at = -1;
+
+	if (absolute && from->root >= 0 &&
+	    (known_find(from, s->path) || leads(from->root, s->path))) {
+		known_add(from, s->path);
+		return true;
+	}
+	/* Most of what is called in a build. */
+	if (absolute && has_first_root(from, s->pid))
+		return false;
+	if (!absolute && dir != AT_FDCWD)
+		return true;
+	at = open_of(from->proc, s->pid, absolute ? "root" : "cwd");
+	return at < 0 || leads(at, s->path);
+}
+
+bool execs_look(struct seen *s, const struct seccomp_notif *q,
 		struct seen_from *from)
 {
+	static struct memory m;
 	bool at = q->data.nr == SYS_execveat;
-	uint64_t args[ARGS_MAX + 1] = {0};
-	bool here;
-	ssize_t n;
+	uint64_t path = q->data.args[at ? 1 : 0];
+	uint64_t argv = q->data.args[at ? 2 : 1];
 
 	s->pid = (pid_t)q->pid;
 	if (from->root < 0) {
 		from->root = open_of(from->proc, s->pid, "root");
 		from->root_id = identify(from->root, "");
 	}
-	n = sip_path(s, q->data.args[at ? 1 : 0], q->data.args[at ? 2 : 1],
-		     args);
-	s->from = -1;
-	here = s->path[0] == '/' && from->root >= 0 &&
-	       leads(from->root, s->path);
-	/* Most of what is called in a build: PATH is tried in order. */
-	s->absent = s->path[0] == '/' && !here && has_first_root(from, s->pid);
-	if (s->absent)
-		return;
+	memory_begin(&m, s->pid);
+	memory_want(&m, path);
+	memory_want(&m, argv);
+	memory_fetch(&m);
+	memory_text(&m, path, s->path, sizeof(s->path));
+	if (!is_there(from, s, at ? (int)q->data.args[0] : AT_FDCWD))
+		return false;
 	read_link(from->proc, s->pid, "exe", s->exe);
 	read_link(from->proc, s->pid, "cwd", s->cwd);
-	read_args(s, args, n);
-	/* Mostly in the root that the tree began with; else, in its own. */
-	if (here || (s->path[0] != '/' && at && (int)q->data.args[0] != AT_FDCWD))
-		return;
-	s->from = open_of(from->proc, s->pid,
-			  s->path[0] == '/' ? "root" : "cwd");
-}
-
-/*
- * The shell and libc try each directory of PATH by exec: what isn't there is
- * no program that starts.
- */
-bool execs_is_there(const struct seen *s)
-{
-	return !s->absent && (s->from < 0 || leads(s->from, s->path));
+	read_args(s, &m, argv);
+	return true;
 }
 
 void execs_look_from(struct seen_from *from)

@@ -8,7 +8,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { TEXT_MAX = 4096 }; /* of all arguments together */
+enum {
+	TEXT_MAX = 4096, /* of all arguments together */
+	KNOWN_FOR = 5,	 /* ticks that a path is taken to be there for */
+};
 
 /* What is read while the process stands still: it may be gone afterwards. */
 struct seen {
@@ -17,8 +20,6 @@ struct seen {
 	char args[TEXT_MAX];  /* one after the other, each with its NUL */
 	size_t count;
 	bool cut;
-	bool absent;	/* no program starts: nothing else was read */
-	int from;	/* where the path begins; -1: not looked up */
 };
 
 /* Where it is looked from; opened before the walls are up. */
@@ -28,12 +29,16 @@ struct seen_from {
 	struct root_id {
 		uint64_t mount, inode;	/* 0: not known */
 	} root_id;
+	unsigned int now;	/* in ticks of the caller's */
+	struct known {
+		unsigned int since;
+		char path[124];
+	} known[64];	/* what was there, in the tree's first root */
 };
 
 void execs_look_from(struct seen_from *from);
-void execs_look(struct seen *s, const struct seccomp_notif *q,
+/* False when no program starts, as there is none: then nothing else was read. */
+bool execs_look(struct seen *s, const struct seccomp_notif *q,
 		struct seen_from *from);
-/* Also when it can't be told. */
-bool execs_is_there(const struct seen *s);
 
 #endif

@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "util.h"
+
 #define WAIT_KILLABLE (1UL << 5) /* SECCOMP_FILTER_FLAG_…_RECV, 5.19 */
 
 static int set_filter(unsigned long flags, struct sock_fprog *program)
@@ -38,7 +40,8 @@ int notify_go_on(int listener, struct notify *n)
 	memset(&n->response, 0, sizeof(n->response));
 	n->response.data.id = n->request.data.id;
 	n->response.data.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &n->response.data) == 0)
+	if (RETRY(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND,
+			&n->response.data)) == 0)
 		return 1;
 	return errno == ENOENT ? 0 : -1;
 }

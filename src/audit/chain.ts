@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
+import crypto, { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
 import type { AuditEvent, AuditRecord } from './event.js';
 import { redactEvent } from './redact.js';
 
@@ -52,7 +52,9 @@ function mutable(fields: AuditEvent['object']): AuditRecord['object'] {
   return { ...fields } as AuditRecord['object'];
 }
 
+/** In one call where Node has one (20.12). */
 export function hashLine(line: string): string {
+  if (typeof crypto.hash === 'function') return crypto.hash('sha256', Buffer.from(line, 'latin1'));
   return createHash('sha256').update(line, 'latin1').digest('hex');
 }
 

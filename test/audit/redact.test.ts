@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { redactArgv, redactText } from '../../src/audit/redact.js';
+import { redactArgv, redactEvent, redactText } from '../../src/audit/redact.js';
 import { secondsOf } from '../helpers/effort.js';
 
 describe('redaction (CR11)', () => {
@@ -34,6 +34,21 @@ describe('redaction (CR11)', () => {
 
   test('arguments after an option that names a secret are cut', () => {
     expect(redactArgv(['curl', '-u', 'me:pw', '--token', 'abc', '-u', 'me', '-x', 'y']).value).toEqual(['curl', '-u', '[redacted:argument]', '--token', '[redacted:argument]', '-u', 'me', '-x', 'y']);
+  });
+
+  test('an event is cut as its texts are, and is itself where nothing is cut', () => {
+    const arg = fc.constantFrom('make', '-j2', '-u', 'me', 'me:pw', '--token', 'a=b', 'TOKEN=x', 'sk-A1b2C3d4E5f6', 'x'.repeat(3000), 'y'.repeat(400));
+    fc.assert(fc.property(fc.array(arg, { maxLength: 70 }), arg, (argv, path) => {
+      const { value, count } = redactEvent({ kind: 'exec', subject: { pid: 1, exe: path, argv, cwd: null }, object: { path, argv }, detail: { advisory: true, path } });
+      const text = redactText(path);
+      const list = redactArgv(argv);
+
+      expect(value.object).toEqual({ path: text.value, argv: list.value });
+      expect([value.subject?.exe, value.subject?.argv, value.detail?.['path']]).toEqual([text.value, list.value, text.value]);
+      expect(count).toBe(3 * text.count + 2 * list.count);
+    }));
+    const calm = { kind: 'exec', object: { path: '/bin/true', argv: ['true', '-x'] } } as const;
+    expect(redactEvent(calm).value).toBe(calm);
   });
 
   test('text is cut in linear time', () => {
