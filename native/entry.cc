@@ -45,12 +45,23 @@ static int readLink(const Place &place, std::string &target)
 	return 0;
 }
 
+// The kernel minds the mode of what a user.* attribute is on, and an agent may
+// have taken it away.
+static int readOurs(const Place &place, const WalkOptions &options,
+		    const char *key, std::string &value)
+{
+	return options.unreadable == Unreadable::unlock
+		       ? readXattrLent(place.at, place.name, key, value)
+		       : readXattr(place.at, place.name, key, value);
+}
+
 // With it a commit needs no look of its own to know what a roll-back puts back.
-static void noteOrigin(const Place &place, const char *key, Entry &entry)
+static void noteOrigin(const Place &place, const WalkOptions &options,
+		       const char *key, Entry &entry)
 {
 	bool only = entry.xattrNames.size() == strlen(key) + 1;
 	if (S_ISREG(entry.upper.mode) && only &&
-	    readXattr(place.at, place.name, key, entry.origin) == 0)
+	    readOurs(place, options, key, entry.origin) == 0)
 		entry.flags |= ORIGIN_ONLY;
 }
 
@@ -74,14 +85,14 @@ static int readMarks(const Place &place, const WalkOptions &options,
 		if (!strcmp(mark, "origin")) {
 			entry.flags |= COPIED_UP;
 			if (options.origins)
-				noteOrigin(place, key, entry);
+				noteOrigin(place, options, key, entry);
 		} else if (!strcmp(mark, "opaque") && (entry.flags & DIRECTORY) &&
-			 readXattr(place.at, place.name, key, value) == 0 &&
+			 readOurs(place, options, key, value) == 0 &&
 			 value == "y")
 			entry.flags |= OPAQUE;
 		else if (!strcmp(mark, "redirect") && options.trusted &&
 			 (entry.flags & DIRECTORY) &&
-			 readXattr(place.at, place.name, key, value) == 0) {
+			 readOurs(place, options, key, value) == 0) {
 			entry.flags |= HAS_REDIRECT;
 			entry.redirect = value;
 		}
@@ -206,7 +217,8 @@ static std::vector<const char *> ownKeys(const std::string &names, bool acl)
 }
 
 static bool sameAttributes(const Place &a, const std::string &aNames,
-			   const Place &b, const std::string &bNames, bool acl)
+			   const Place &b, const std::string &bNames,
+			   const WalkOptions &options, bool acl)
 {
 	auto left = ownKeys(aNames, acl), right = ownKeys(bNames, acl);
 	if (left.size() != right.size())
@@ -214,7 +226,7 @@ static bool sameAttributes(const Place &a, const std::string &aNames,
 	std::string first, second;
 	for (size_t i = 0; i < left.size(); i++) {
 		if (strcmp(left[i], right[i]) ||
-		    readXattr(a.at, a.name, left[i], first) < 0 ||
+		    readOurs(a, options, left[i], first) < 0 ||
 		    readXattr(b.at, b.name, right[i], second) < 0 ||
 		    first != second)
 			return false;
@@ -223,16 +235,16 @@ static bool sameAttributes(const Place &a, const std::string &aNames,
 }
 
 static int compareAttributes(const Place &upper, const Place &base,
-			     Entry &entry)
+			     const WalkOptions &options, Entry &entry)
 {
 	const std::string &ours = entry.xattrNames;
 	std::string theirs;
 	if (readXattrNames(base.at, base.name, theirs) < 0)
 		return errno == ENOENT || errno == EACCES ? 0 : -1;
 	entry.flags |= XATTRS_COMPARED;
-	if (sameAttributes(upper, ours, base, theirs, false))
+	if (sameAttributes(upper, ours, base, theirs, options, false))
 		entry.flags |= SAME_XATTRS;
-	if (sameAttributes(upper, ours, base, theirs, true))
+	if (sameAttributes(upper, ours, base, theirs, options, true))
 		entry.flags |= SAME_ACL;
 	return 0;
 }
@@ -245,7 +257,7 @@ int compareSides(const Place &upper, const Place &base,
 		return 0;
 	if (compareContent(upper, base, options, entry) < 0)
 		return -1;
-	return compareAttributes(upper, base, entry);
+	return compareAttributes(upper, base, options, entry);
 }
 
 void packEntry(const Entry &entry, uint32_t depth, const char *name,

@@ -22,13 +22,24 @@ static const size_t MOST_BACKLOG = 32 * 1024 * 1024;
 static const size_t WORTH_HELP = 4;
 static const unsigned MOST_HELPERS = 4;
 
+// Its own permissions may be among those that are lent.
+int Walk::openTop(int upper)
+{
+	int fd = ::openat(upper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 && errno == EACCES &&
+			       options.unreadable == Unreadable::unlock
+		       ? fcntl(upper, F_DUPFD_CLOEXEC, 0)
+		       : fd;
+}
+
 int Walk::open(int upper, int base)
 {
-	rootUpper = ::openat(upper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rootUpper = openTop(upper);
 	if (rootUpper < 0)
 		return -1;
 	if (base >= 0) {
-		rootBase = ::openat(base, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		// Not by looking "." up in it: the user may not search it.
+		rootBase = fcntl(base, F_DUPFD_CLOEXEC, 0);
 		if (rootBase < 0)
 			return -1;
 	}
@@ -44,7 +55,7 @@ int Walk::open(int upper, int base)
 	auto root = std::make_shared<Dir>();
 	root->stat = entry.upper;
 	root->hasBase = rootBase >= 0;
-	root->upper = ::openat(rootUpper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	root->upper = openUpper(*root, rootUpper, "");
 	if (root->upper < 0)
 		return -1;
 	heldFds++;
@@ -91,12 +102,19 @@ Walk::~Walk()
 		close(rootBase);
 }
 
+// "" is the directory itself, which "." could not be looked up in.
+static int openLocked(int at, const std::string &path)
+{
+	return path.empty() ? fcntl(at, F_DUPFD_CLOEXEC, 0)
+			    : openAt(at, path, O_PATH | O_DIRECTORY, 0, INSIDE);
+}
+
 // An agent can take its own permissions away (chmod 000 dir); without them
 // its changes could be neither shown nor committed. The layer is ours, so they
 // are lent for the time of the walk.
 void Walk::unlock(const Dir &dir, int at, const std::string &path)
 {
-	int fd = openAt(at, path, O_PATH | O_DIRECTORY, 0, INSIDE);
+	int fd = openLocked(at, path);
 	if (fd < 0)
 		return;
 	mode_t mode = dir.stat.mode & 07777;
@@ -110,8 +128,7 @@ void Walk::unlock(const Dir &dir, int at, const std::string &path)
 void Walk::relock()
 {
 	for (size_t i = unlocked.size(); i-- > 0;) {
-		int fd = openAt(rootUpper, unlocked[i].path,
-				O_PATH | O_DIRECTORY, 0, INSIDE);
+		int fd = openLocked(rootUpper, unlocked[i].path);
 		if (fd < 0)
 			continue;
 		chmodAt(fd, "", unlocked[i].mode);
@@ -127,7 +144,8 @@ int Walk::openUpper(const Dir &dir, int at, const std::string &path)
 		    dir.stat.uid == geteuid() && dir.stat.uid != 0;
 	if (lend)
 		unlock(dir, at, path);
-	return openAt(at, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, INSIDE);
+	return openAt(at, path.empty() ? "." : path,
+		      O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, INSIDE);
 }
 
 void Walk::push(const std::vector<std::shared_ptr<Task>> &tasks)

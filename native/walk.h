@@ -91,6 +91,7 @@ class Walk {
 	int openUpper(const Dir &dir, int at, const std::string &path);
 
     private:
+	int openTop(int upper);
 	struct Cursor {
 		std::shared_ptr<Dir> dir;
 		size_t segment = 0, offset = 0, child = 0;

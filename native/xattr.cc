@@ -150,8 +150,8 @@ int readXattrNames(int at, const char *name, std::string &names)
 	return result;
 }
 
-static int readLent(int at, const char *name, const char *key,
-		    std::string &value)
+int readXattrLent(int at, const char *name, const char *key,
+		  std::string &value)
 {
 	return lending(at, name, [&](int fd, const char *entry) {
 		return readXattr(fd, entry, key, value);
@@ -169,7 +169,7 @@ static Napi::Value ReadXattrs(const Napi::CallbackInfo &info)
 	for (size_t from = 0; from < names.size();) {
 		const char *key = names.data() + from;
 		from += strlen(key) + 1;
-		if (readLent(at, name.c_str(), key, value) == 0) {
+		if (readXattrLent(at, name.c_str(), key, value) == 0) {
 			packed.append(key).push_back('\0');
 			packed.append(std::to_string(value.size())).push_back('\0');
 			packed.append(value);

@@ -18,6 +18,11 @@ int removeXattrAt(int at, const char *name, const char *key);
 // The whole value, however big. 0, or -1 and errno.
 int readXattr(int at, const char *name, const char *key, std::string &value);
 
+// The same of what is ours, where its mode keeps us from it: that is widened
+// for the look.
+int readXattrLent(int at, const char *name, const char *key,
+		  std::string &value);
+
 // The NUL-ended names; none where the filesystem has no attributes.
 int readXattrNames(int at, const char *name, std::string &names);
 

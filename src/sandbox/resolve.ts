@@ -1,6 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import { fromText, isWithin, joinBytes, toText } from '../bytes.js';
-import { AgentfwError, usageError } from '../errors.js';
+import { errnoOf, AgentfwError, usageError } from '../errors.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import type { SandboxRecord } from './sandbox.js';
 import { hasSandbox, listRecords, readRecord, type Store } from './store.js';
@@ -29,6 +29,16 @@ export interface ResolveOptions {
   readonly certain: boolean;
 }
 
+/** A directory that may not be searched shows no file. */
+function isThere({ kernel }: Store, path: Bytes): boolean {
+  try {
+    return kernel.statOrNull(AT_FDCWD, path) !== null;
+  } catch (error) {
+    if (errnoOf(error) === 'EACCES') return false;
+    throw error;
+  }
+}
+
 /**
  * Finds the sandbox and the paths. The first word is a tag if such a sandbox
  * exists, unless a file of that name exists too; without a tag it is the
@@ -38,7 +48,7 @@ export function resolveTag(store: Store, words: Words, options: ResolveOptions):
   const { cwd } = store.context;
   if (words.tag !== null) return { record: readRecord(store, words.tag), paths: pathsOf(words.words), mistyped: null };
   const [first, ...rest] = words.words;
-  const isFile = first !== undefined && isTag(first) && store.kernel.statOrNull(AT_FDCWD, absolutePath(cwd, first)) !== null;
+  const isFile = first !== undefined && isTag(first) && isThere(store, absolutePath(cwd, first));
   if (first !== undefined && isTag(first) && hasSandbox(store, first)) {
     if (isFile) {
       throw usageError(

@@ -139,7 +139,7 @@ function layersToKeep({ kernel }: Store, { layers }: SandboxRecord): readonly La
     const stat = kernel.statOrNull(AT_FDCWD, upper);
     if (stat === null) requireThere(kernel, layer);
     if (stat === null) return false;
-    if (!isEmpty(kernel, upper) || (top !== undefined && !isAsMade(kernel, layer, stat))) return true;
+    if ((stat.mode & 0o500) !== 0o500 || !isEmpty(kernel, upper) || (top !== undefined && !isAsMade(kernel, layer, stat))) return true;
     const foreign = /\/\.agentfw-\d+\//.test(dir);
     if (foreign) return kernel.statOrNull(AT_FDCWD, base) !== null;
     const around = kernel.open(AT_FDCWD, parentOf(dir), constants.O_RDONLY | constants.O_DIRECTORY);

@@ -3,7 +3,7 @@
  * and attributes in the view, and with the agent's changes of them in `diff` and `commit`.
  */
 import { execFileSync } from 'node:child_process';
-import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -16,6 +16,11 @@ let top: string;
 
 const sh = (command: string): string => execFileSync('sh', ['-c', command], { cwd: top, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
 const cli = (...args: string[]): Promise<Outcome> => area.cli(args, { cwd: top });
+/** Where the agent's version of the topmost directory lies. */
+const upper = (tag: string): string => {
+  const { layers } = JSON.parse(readFileSync(join(area.state, `sandboxes/${tag}/sandbox.json`), 'utf8')) as { layers: { base: string; dir: string }[] };
+  return join(layers.find(({ base }) => base === top)!.dir, 'upper');
+};
 const inside = (tag: string, command: string): Promise<Outcome> => cli('run', '--tag', tag, '--net', 'off', '--', 'sh', '-c', command);
 
 for (const identity of identities()) needs('userns', 'overlay', 'acl', 'attr').describe(`the top of a layer (${identity.name})`, () => {
@@ -61,17 +66,30 @@ for (const identity of identities()) needs('userns', 'overlay', 'acl', 'attr').d
     expect(sh('getfattr -d . && getfacl -cEn .')).not.toMatch(/theirs|user:\d/);
   });
 
-  test('without permissions it keeps nobody from what was changed for long', async () => {
-    const run = await inside('c', 'echo new > made; chmod 0 .');
-    const mend = /^Hint: Give them to the layer: (chmod u\+rwx \S+)$/m.exec(run.stderr)?.[1];
-    // Root may look anyway.
-    expect(mend !== undefined, run.stderr).toBe(identity.name === 'user');
-    if (mend !== undefined) {
-      expect((await cli('diff', 'c', '--name-only')).stderr).toContain(mend);
-      expect((await area.native(['sh', '-c', mend])).status).toBe(0);
-    }
+  test.each(['0', '400', '555'])('with mode %s it keeps nobody from what was changed, nor the agent’s status from its caller (E61)', async (mode) => {
+    sh('echo old >f');
+    chownSync(join(top, 'f'), identity.uid, identity.gid);
+    const run = await inside('c', `echo new >f; echo n >made; chmod ${mode} .; exit 3`);
+    expect([run.status, run.stderr]).toEqual([3, expect.stringContaining('1 modified, 1 added, 1 with other metadata in c')]);
 
-    const { changes } = jsonOf<{ changes: { path: string }[] }>(await cli('diff', 'c', '--json'));
-    expect(changes.map(({ path }) => path)).toContain(`${top}/made`);
+    const { changes } = jsonOf<{ changes: { path: string; mode?: number }[] }>(await cli('diff', 'c', '--json'));
+    expect(changes.map(({ path }) => path)).toEqual([top, `${top}/f`, `${top}/made`]);
+    expect((statSync(upper('c')).mode & 0o777).toString(8)).toBe(mode);
+
+    expect((await area.cli(['discard', '--tag', 'c', '--yes', '--', join(top, 'f')])).status).toBe(0);
+    const commit = await cli('commit', 'c', '--yes');
+    expect([commit.status, commit.stderr]).toEqual([0, expect.stringContaining('Landed 2 changes: 1 added, 1 with other metadata')]);
+    expect((statSync(top).mode & 0o777).toString(8)).toBe(mode);
+    expect([readFileSync(join(top, 'f'), 'utf8'), readFileSync(join(top, 'made'), 'utf8')]).toEqual(['old\n', 'n\n']);
+  });
+
+  test('what a directory without permissions has replaced is told as deleted (E65 E82)', async () => {
+    sh('mkdir dir && touch dir/one dir/two');
+    execFileSync('chown', ['-R', `${identity.uid}:${identity.gid}`, join(top, 'dir')]);
+    expect((await inside('d', 'rm -r dir; mkdir dir; echo x >dir/x; chmod 0 dir')).status).toBe(0);
+
+    expect((await cli('diff', 'd', '--name-only')).stdout.split('\n').filter((path) => path !== '').sort()).toEqual(['dir', 'dir/one', 'dir/two', 'dir/x'].map((path) => join(top, path)));
+    expect((await cli('commit', 'd', '--yes')).status).toBe(0);
+    expect(readdirSync(join(top, 'dir'))).toEqual(['x']);
   });
 });

@@ -3,7 +3,7 @@ import type { Bytes } from '../../bytes.js';
 import type { WalkEntry, WalkPiece, Xattr } from '../../kernel/kernel.js';
 import type { Draft } from '../plan/draft.js';
 import { landingMode, Moved, staysBehind, type Duplicating } from './duplicate.js';
-import { lendAccess, lending, type Lent } from './lend.js';
+import { lendAccess, lendBelow, lending, type Lent } from './lend.js';
 import { ORIGIN_NAME, OriginMark } from '../scan/origin-mark.js';
 import { rootFd, spotOf, type Rooms, type Spot } from './rooms.js';
 import { below, isSameObject, isWhiteout, type Cleaning, type Place, type Step } from '../plan/step.js';
@@ -114,7 +114,7 @@ function lendTop(rooms: Rooms, tree: Place): Lent | null {
   const { at, name } = spotOf(rooms, tree);
   if ((rooms.kernel.stat(at, name).mode & 0o500) === 0o500) return null;
   // On the host only an undo walks: what it takes away, and has landed like that.
-  if (rooms.roots[tree.root]?.role === 'host') return lendAccess(rooms.kernel, at, name);
+  if (rooms.roots[tree.root]?.role === 'host') return lendBelow(rooms.kernel, at, name);
   return lendAccess(rooms.kernel, rootFd(rooms, tree.root), tree.path);
 }
 

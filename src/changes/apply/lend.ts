@@ -15,29 +15,42 @@ const OWN = 0o700;
 
 /**
  * An agent can take away its own permissions (`chmod 000 dir`), and with them
- * the user's to look at what it did there. A layer is the user's own, so the
- * directories on the way to `path`, and that one itself, get them back for a
+ * the user's to look at what it did there. A layer is the user's own, so its
+ * top directory, those on the way to `path`, and that one itself, get them back for a
  * while. Null when they can't: not our directories, or none. After a crash in
  * between they keep `u+rwx`: the agent's change of mode is lost, nothing else.
  */
 export function lendAccess(kernel: Kernel, layer: Fd, path: Bytes): Lent | null {
+  return lendOn(kernel, layer, path, true);
+}
+
+/** The same for what lies in a directory that is not ours to open up. */
+export function lendBelow(kernel: Kernel, around: Fd, path: Bytes): Lent | null {
+  return lendOn(kernel, around, path, false);
+}
+
+function lendOn(kernel: Kernel, layer: Fd, path: Bytes, withTop: boolean): Lent | null {
   const changed: { readonly fd: Fd; readonly mode: number }[] = [];
   const restore = (): void => {
     for (const { fd, mode } of changed.splice(0).reverse()) {
       kernel.chmod(fd, '' as Bytes, mode);
-      kernel.close(fd);
+      if (fd !== layer) kernel.close(fd);
     }
+  };
+  const open = (at: Fd): void => {
+    const mode = kernel.stat(at, '' as Bytes).mode & 0o7777;
+    if ((mode & OWN) === OWN) return;
+    kernel.chmod(at, '' as Bytes, mode | OWN);
+    changed.push({ fd: at, mode });
   };
   let at = layer;
   try {
+    if (withTop) open(at);
     for (const name of path === '' ? [] : path.split('/')) {
       const next = kernel.open(at, name as Bytes, DIRECTORY);
       leave(kernel, at, layer, changed);
       at = next;
-      const mode = kernel.stat(at, '' as Bytes).mode & 0o7777;
-      if ((mode & OWN) === OWN) continue;
-      kernel.chmod(at, '' as Bytes, mode | OWN);
-      changed.push({ fd: at, mode });
+      open(at);
     }
     leave(kernel, at, layer, changed);
     return { restore };

@@ -30,10 +30,11 @@ export function findLends(rooms: Rooms, steps: Steps): Lend[] {
 /** Upwards until a directory that was seen before: what is above it was seen with it. */
 function lockedAbove(rooms: Rooms, { root, path }: Place, seen: Set<string>): Lend[] {
   const lends: Lend[] = [];
-  for (let at = splitPath(path).dir; at !== '' && !seen.has(`${root}/${at}`); at = splitPath(at).dir) {
+  for (let at = splitPath(path).dir; !seen.has(`${root}/${at}`); at = splitPath(at).dir) {
     seen.add(`${root}/${at}`);
     const stat = statLocked(rooms, { root, path: at });
     if (stat !== null && (stat.mode & OWNER_WRITES) !== OWNER_WRITES) lends.push({ root, path: at, mode: stat.mode & 0o7777 });
+    if (at === '') break;
   }
   return lends;
 }

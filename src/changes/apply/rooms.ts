@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import { AT_FDCWD, O_PATH, RESOLVE, type Fd, type Kernel, type Stat } from '../../kernel/kernel.js';
+import { openLocked } from '../../kernel/locked.js';
 import { splitPath, type Place, type Root } from '../plan/step.js';
 
 /** Directories below the roots of a plan, opened once and kept for a while. */
@@ -39,8 +40,8 @@ export function closeRooms(rooms: Rooms): void {
 export function rootFd(rooms: Rooms, root: number): Fd {
   const open = rooms.fds[root];
   if (open !== null && open !== undefined) return open;
-  const { dir } = rooms.roots[root] as Root;
-  const fd = rooms.kernel.open(AT_FDCWD, dir, constants.O_RDONLY | FLAGS, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks);
+  const { dir, role } = rooms.roots[root] as Root;
+  const fd = role === 'layer' ? openLocked(rooms.kernel, dir) : rooms.kernel.open(AT_FDCWD, dir, constants.O_RDONLY | FLAGS, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks);
   rooms.fds[root] = fd;
   return fd;
 }

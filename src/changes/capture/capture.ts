@@ -2,7 +2,8 @@ import { constants, watch, type FSWatcher } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import { fromBuffer, joinBytes, toBuffer } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
-import { AT_FDCWD, RESOLVE, type Fd, type Kernel, type Stat } from '../../kernel/kernel.js';
+import { AT_FDCWD, O_PATH, RESOLVE, type Fd, type Kernel, type Stat } from '../../kernel/kernel.js';
+import { openLocked } from '../../kernel/locked.js';
 import type { Layer } from '../../sandbox/sandbox.js';
 import { attributesOf } from '../../kernel/attributes.js';
 import { appendBases, baseDir, capturedOf, openIndex, readBases, type BaseRecord, type Bases, type CapturedBase } from '../base.js';
@@ -95,8 +96,8 @@ export function startCapture(options: CaptureOptions): Capture {
 }
 
 function openTops(kernel: Kernel, layer: Layer): { readonly upper: Fd; readonly base: Fd } {
-  const upper = kernel.open(AT_FDCWD, joinBytes(layer.dir, 'upper' as Bytes), DIR);
-  return { upper, base: kernel.open(AT_FDCWD, layer.base, DIR) };
+  const upper = openLocked(kernel, joinBytes(layer.dir, 'upper' as Bytes));
+  return { upper, base: kernel.open(AT_FDCWD, layer.base, DIR | O_PATH) };
 }
 
 /**

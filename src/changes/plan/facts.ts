@@ -3,6 +3,7 @@ import type { Bytes } from '../../bytes.js';
 import { isWithin, joinBytes, parentOf } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { AT_FDCWD, O_PATH, RENAME, RESOLVE, type Fd, type Kernel } from '../../kernel/kernel.js';
+import { openLocked } from '../../kernel/locked.js';
 import type { Layer } from '../../sandbox/sandbox.js';
 import type { CommitContext } from '../store-context.js';
 
@@ -35,7 +36,7 @@ function factsOf(ctx: CommitContext, layer: Layer, index: number): LayerFacts {
   const resolve = RESOLVE.noSymlinks | RESOLVE.noMagiclinks;
   const vault = vaultFor(stateDir, layer);
   const common = { layer: index, base: layer.base, upper, family: layer.family, vault };
-  const upperFd = kernel.open(AT_FDCWD, upper, flags, 0, resolve);
+  const upperFd = openLocked(kernel, upper);
   let baseFd: Fd | null = null;
   try {
     baseFd = kernel.open(AT_FDCWD, layer.base, flags | O_PATH, 0, resolve);

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
 import { joinBytes, toText, type Bytes } from '../../bytes.js';
-import { AgentfwError, errnoOf } from '../../errors.js';
+import { AgentfwError } from '../../errors.js';
 import { AT_FDCWD, type Fd, type Kernel, KernelError, O_PATH, RESOLVE } from '../../kernel/kernel.js';
+import { openLocked } from '../../kernel/locked.js';
 import { isAsMade } from '../../sandbox/layer-top.js';
 import type { Layer } from '../../sandbox/sandbox.js';
 
@@ -21,7 +22,7 @@ export interface LayerDirs {
  * that was never laid is missing; one on another filesystem is missing with that.
  */
 export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
-  const upper = openUpper(kernel, layer);
+  const upper = orNull(() => openLocked(kernel, joinBytes(layer.dir, 'upper' as Bytes)));
   if (upper === null) requireThere(kernel, layer);
   if (upper === null) return { upper, base: null };
   try {
@@ -48,20 +49,6 @@ export function closeLayer(kernel: Kernel, dirs: LayerDirs): void {
   if (dirs.base !== null) kernel.close(dirs.base);
 }
 
-/** A layer's own top may have no permissions for a plain user, as the host's or by the agent; below it, they are lent. */
-function openUpper(kernel: Kernel, { base, dir }: Pick<Layer, 'base' | 'dir'>): Fd | null {
-  const path = joinBytes(dir, 'upper' as Bytes);
-  try {
-    return openTop(kernel, path);
-  } catch (error) {
-    if (errnoOf(error) !== 'EACCES') throw error;
-    throw new AgentfwError('AFW_LAYER_CLOSED', `What was changed below ${toText(base)} can't be looked at: that directory has no permissions for you in the sandbox.`, {
-      cause: error,
-      hint: `Give them to the layer: chmod u+rwx ${toText(path)}`,
-    });
-  }
-}
-
 function openTop(kernel: Kernel, path: Bytes, flags = 0): Fd | null {
   return orNull(() => kernel.open(AT_FDCWD, path, DIRECTORY | flags, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks));
 }
@@ -82,9 +69,10 @@ function orNull(open: () => Fd, alsoAbsent?: string): Fd | null {
 }
 
 /** Nothing was changed in it: it is empty, and its top directory is as it was made. */
-export function isBare(kernel: Kernel, layer: Pick<Layer, 'dir' | 'top'>): boolean {
+export function isBare(kernel: Kernel, layer: Pick<Layer, 'base' | 'dir' | 'top'>): boolean {
   const upper = joinBytes(layer.dir, 'upper' as Bytes);
   const stat = kernel.statOrNull(AT_FDCWD, upper);
+  if (stat === null) requireThere(kernel, layer);
   if (stat === null) return true;
   // Its mode may keep us from looking, which is the agent's change then.
   if (!isAsMade(kernel, layer, stat)) return false;

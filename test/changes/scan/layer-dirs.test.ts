@@ -11,7 +11,7 @@ function bareLayer(): { upper: string; layer: Parameters<typeof isBare>[1] } {
   const upper = join(dir, 'upper');
   mkdirSync(upper, { mode: 0o750 });
   const { mode, uid, gid } = lstatSync(upper);
-  return { upper, layer: { dir: b(dir), top: { mode: mode & 0o7777, uid, gid } } };
+  return { upper, layer: { base: b('/base'), dir: b(dir), top: { mode: mode & 0o7777, uid, gid } } };
 }
 
 test('an empty layer with its directory as it was made holds no change, nor does one that was never laid', () => {
