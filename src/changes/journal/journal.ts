@@ -9,6 +9,7 @@ import { nodeDisk, type Disk } from '../apply/disk.js';
 import { frameOf, framesIn, writeFrame, writeList, type FrameWriter } from './frames.js';
 import type { Emptied, Header, Journal } from './form.js';
 import { decodeSteps, encodeStep } from './step.js';
+import { inPlace } from './moved.js';
 import { isVersion0, readVersion0 } from './v0.js';
 import type { Lend } from '../apply/locked.js';
 import type { Counts, Refused } from '../result.js';
@@ -93,7 +94,8 @@ export function readJournal(kernel: Kernel, dir: Bytes): Journal | null {
   if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
   const fd = openOwn(kernel, path, constants.O_RDONLY);
   try {
-    return isVersion0(fd) ? readVersion0(fd) : readFrames(fd);
+    const journal = isVersion0(fd) ? readVersion0(fd) : readFrames(fd);
+    return journal === null ? null : { ...journal, header: placed(journal.header, dir) };
   } finally {
     kernel.close(fd);
   }
@@ -105,12 +107,16 @@ export function readHeader(kernel: Kernel, dir: Bytes): Header | null {
   if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
   const fd = openOwn(kernel, path, constants.O_RDONLY);
   try {
-    if (isVersion0(fd)) return readVersion0(fd).header;
-    for (const { kind, body } of framesIn(fd)) return kind === 'H' ? decodeHeader(body) : null;
+    if (isVersion0(fd)) return placed(readVersion0(fd).header, dir);
+    for (const { kind, body } of framesIn(fd)) return kind === 'H' ? placed(decodeHeader(body), dir) : null;
     return null;
   } finally {
     kernel.close(fd);
   }
+}
+
+function placed(header: Header, dir: Bytes): Header {
+  return { ...header, roots: inPlace(header.roots, dir) };
 }
 
 function readFrames(fd: number): Journal | null {
