@@ -26,7 +26,7 @@ int mount_new(const char *type, const struct mount_option *o, unsigned attrs,
 	      struct fault *f)
 {
 	AUTO_FD int fs = (int)syscall(NR_fsopen, type, 1u);
-	int mount = -1;
+	int mount = -1, error;
 
 	if (fs < 0)
 		goto failed;
@@ -40,8 +40,10 @@ int mount_new(const char *type, const struct mount_option *o, unsigned attrs,
 	if (mount >= 0)
 		return mount;
 failed:
+	error = errno;
 	fault_errno(f, "mount", "can't create a %s", type);
-	hint(f, errno);
+	hint(f, error);
+	errno = error;
 	return -1;
 }
 

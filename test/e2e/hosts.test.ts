@@ -120,6 +120,14 @@ for (const identity of identities()) {
       expect(refused.stdout).toMatch(/^FAIL {2}userns/m);
       expect(refused.stderr).toContain('Sandboxes can’t run here');
     });
+
+    needs('root').test('doctor tries a fresh /proc as a run would: where parts of it are covered, only root with its rights gets one', async () => {
+      const words = await there('mount --bind /dev/null /proc/timer_list', 'agentfw run --net off -- true; echo $?; agentfw doctor');
+      const [status, ...findings] = words.stdout.split('\n');
+      const verdict = /^(\S+) +pidns-proc .*$/m.exec(findings.join('\n'));
+      expect([status, verdict?.[1]]).toEqual(identity.uid === 0 ? ['0', 'ok'] : ['125', 'FAIL']);
+      if (identity.uid !== 0) expect(verdict?.[0]).toContain('(Operation not permitted)');
+    });
   });
 }
 
