@@ -2,7 +2,7 @@ import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmdirSync,
 import { posix } from 'node:path';
 import { toText } from '../bytes.js';
 import type { Mount } from '../view/mountinfo.js';
-import { startTimeOf } from './process.js';
+import { isRealTime, startTimeOf } from './process.js';
 
 export type Controller = 'memory' | 'pids' | 'cpu';
 
@@ -100,6 +100,11 @@ function inheritProcessors(dir: string): void {
   }
 }
 
+/** A new group has no share of what the kernel gives to processes of real time, and so takes none of them. */
+function refusesRealTime(dir: string): boolean {
+  return read(dir, 'cpu.rt_runtime_us')?.trim() === '0' && isRealTime();
+}
+
 function makeGroup({ version, parent, back }: Place, controllers: readonly Controller[], limits: GroupLimits): Group[] {
   sweepGroups(parent);
   const dir = posix.join(parent, `agentfw-${process.pid}-${startTimeOf(process.pid) ?? '0'}`);
@@ -109,6 +114,7 @@ function makeGroup({ version, parent, back }: Place, controllers: readonly Contr
       mkdirSync(place);
       if (version === 1) inheritProcessors(place);
     }
+    if (version === 1 && refusesRealTime(dir)) throw new Error('a process of real time could not go there');
     for (const controller of controllers) setLimit(made, controller, limits[controller] ?? 0);
     return [made];
   } catch {

@@ -80,6 +80,14 @@ export function isForeground(): boolean {
   return fields !== null && Number(fields[5]) > 0 && fields[5] === fields[2];
 }
 
+/** True when the scheduler runs this process before all ordinary ones (`chrt -f`, `chrt -r`). */
+export function isRealTime(): boolean {
+  return REAL_TIME.has(statFields('self')?.[38] ?? '');
+}
+
+/** SCHED_FIFO, SCHED_RR, SCHED_DEADLINE */
+const REAL_TIME: ReadonlySet<string> = new Set(['1', '2', '6']);
+
 /** True when this process holds CAP_SYS_ADMIN in its user namespace. */
 export function hasSysAdmin(): boolean {
   const caps = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';

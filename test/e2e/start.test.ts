@@ -33,6 +33,12 @@ for (const identity of identities()) {
     });
     afterAll(() => area.remove());
 
+    // Version 1 of the control groups gives a new group no share of real time.
+    if (identity.uid === 0) plain.runIf(spawnSync('chrt', ['-f', '1', 'true']).status === 0)('a process of real time can start it, and its agent is one', async () => {
+      const { status, stdout, stderr } = await area.native(['chrt', '-f', '1', ...area.argv(['run', '--rm', '--net', 'off', '--', 'chrt', '-p', '1'])]);
+      expect([status, stdout], stderr).toEqual([0, expect.stringContaining('SCHED_FIFO')]);
+    });
+
     const run = (flags: readonly string[], ...agent: readonly string[]): ReturnType<Area['cli']> =>
       area.cli(['run', '--net', 'off', ...flags, '--', ...agent]);
     /** None, before the first. */
