@@ -90,7 +90,7 @@ export default class Run extends AgentfwCommand {
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
       say: (line) => this.printer.say(line),
       warn: warning((line) => this.printer.say(line)),
-      onStopped: async (store, record, policy, facts) => {
+      onStopped: async (store, record, policy, facts) => this.unlessFailed(facts.status, async () => {
         const how = { policy, keep: flags['on-exit'] === 'keep', removed: flags.rm ?? false, say: (line: string) => this.printer.say(line) };
         const { ended, isEmpty } = await endRun(store, record, how);
         const held = flags['fail-on-escalate'] === true && (!isEmpty || ended.failed !== null) ? 3 : null;
@@ -98,13 +98,24 @@ export default class Run extends AgentfwCommand {
         const { runReport } = await import('../ui/runreport.js');
         write(() => runReport(store, record, { ended, facts, status: facts.status === 0 ? (held ?? 0) : facts.status }));
         return held;
-      },
+      }),
       onDetached: (tag) => this.printer.say(`agentfw: sandbox ${tag} runs in the background; agentfw status ${tag}`),
     });
     return report === null ? run : run.catch((error: unknown) => {
       write(() => failedReport(error));
       throw error;
     });
+  }
+
+  /** The status of an agent that failed is its caller's to know, whatever became of its changes; nobody may take its 0 for all is well. */
+  private async unlessFailed<T>(status: number, end: () => Promise<T>): Promise<T | null> {
+    try {
+      return await end();
+    } catch (error) {
+      if (status === 0) throw error;
+      this.report(error);
+      return null;
+    }
   }
 
   private async finishCommits(store: Store): Promise<void> {

@@ -14,6 +14,7 @@ import { sandboxDir } from '../sandbox/store.js';
 import { hiddenTracked } from '../sandbox/tracked.js';
 import { countsText } from '../ui/changes.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
+import { reportOf } from '../ui/error.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
 import { MOST_HIDES, mountText } from '../ui/mounts.js';
 import { policyJson, policyNotes, policyRow } from '../ui/policystatus.js';
@@ -31,7 +32,7 @@ export default class Status extends AgentfwCommand {
     const store = await this.store();
     const record = resolveOnly(store, wordsOf(line), { certain: false });
     const processes = processesOf(record);
-    const counts = countChanges(store, record);
+    const counts = this.counted(() => countChanges(store, record));
     const policy = readPolicyOf(store, record.tag);
     const gate = record.state === 'running' ? await liveState(store, record.tag) : null;
     const limits = await limitUse(store.kernel, record, { dir: sandboxDir(store, record.tag), now: store.context.now() });
@@ -42,9 +43,19 @@ export default class Status extends AgentfwCommand {
     else this.printer.product(statusText(record, { processes, counts, gate, policy, limits, tracked, frozen, bases, now: store.context.now() }));
     return 0;
   }
+
+  /** The rest is worth telling all the same. */
+  private counted(count: () => KindCounts): KindCounts | null {
+    try {
+      return count();
+    } catch (error) {
+      this.printer.warn(reportOf(error).message);
+      return null;
+    }
+  }
 }
 
-function statusJson(record: SandboxRecord, processes: readonly SandboxProcess[], counts: KindCounts): object {
+function statusJson(record: SandboxRecord, processes: readonly SandboxProcess[], counts: KindCounts | null): object {
   return {
     version: 1,
     ...recordJson(record),
@@ -56,7 +67,8 @@ function statusJson(record: SandboxRecord, processes: readonly SandboxProcess[],
 
 interface Seen {
   readonly processes: readonly SandboxProcess[];
-  readonly counts: KindCounts;
+  /** null: they can't be counted */
+  readonly counts: KindCounts | null;
   readonly gate: ControlState | null;
   readonly policy: StoredPolicy | null;
   readonly limits: readonly LimitUse[];
@@ -80,7 +92,7 @@ function statusText(record: SandboxRecord, { processes, counts, gate, policy, li
     ...policyRow(policy),
     ...limits.map((limit, i) => [i === 0 ? 'limits' : '', limitUseText(limit)]),
     ...(record.limited === undefined ? [] : [['ended', `because ${escapeForTerminal(record.limited)}`]]),
-    ['changes', countsText(counts)],
+    ['changes', counts === null ? '?' : countsText(counts)],
     ['bases', basesText(bases)],
     ['processes', processes.length === 0 ? 'none' : String(processes.length)],
   ]);

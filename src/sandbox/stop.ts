@@ -1,4 +1,4 @@
-import { constants, statfsSync } from 'node:fs';
+import { constants, existsSync, statfsSync } from 'node:fs';
 import { toBuffer, type Bytes } from '../bytes.js';
 import { startSweeper } from '../kernel/background.js';
 import { AT_FDCWD, KernelError, type Fd, type Kernel } from '../kernel/kernel.js';
@@ -54,6 +54,8 @@ function dropWork(kernel: Kernel, { layers }: SandboxRecord): void {
 /** True when the agent has filled the filesystem that its layers lie on: what it wrote may be cut short. */
 export function isDiskFull(record: SandboxRecord): boolean {
   return record.layers.some(({ dir }) => {
+    // One that went with its filesystem is told by whoever looks for changes in it.
+    if (!existsSync(toBuffer(dir))) return false;
     const { bavail, bsize } = statfsSync(toBuffer(dir));
     return bavail * bsize < FULL_BYTES;
   });

@@ -97,7 +97,8 @@ export abstract class AgentfwCommand extends Command {
     }
   }
 
-  private report(error: unknown): number {
+  /** Says what went wrong; its status. */
+  protected report(error: unknown): number {
     const report = reportOf(error);
     if (this.argv.includes('--json')) this.printer.json(errorJson(report));
     else this.printer.say(renderError(report, this.printer.paintErr));

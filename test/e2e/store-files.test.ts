@@ -1,8 +1,8 @@
 /** What stands in the place of a file of the store and is none: nobody waits for it, and it is named. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { afterAll, beforeAll, describe, expect, vi } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { createArea, identities, type Area } from '../helpers/sandbox.js';
 
@@ -64,7 +64,48 @@ for (const identity of identities()) {
   });
 }
 
+for (const identity of identities()) {
+  test(`what was landed is taken back from a store that was moved since (${identity.name})`, async () => {
+    const area = createArea(identity);
+    try {
+      expect((await area.native(['sh', '-c', 'echo old >f; echo gone >g'])).status).toBe(0);
+      expect((await area.cli(['run', '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'echo new >f; rm g; echo n >made'])).status).toBe(0);
+      expect((await area.cli(['commit', 'box', '--yes'])).status).toBe(0);
+      const moved = { env: { AGENTFW_STATE_DIR: `${area.state}-moved` } };
+      renameSync(area.state, moved.env.AGENTFW_STATE_DIR);
+
+      const undo = await area.cli(['undo'], moved);
+      expect([undo.status, undo.stderr]).toEqual([0, expect.stringContaining('Took back 3 changes')]);
+      expect([readFileSync(join(area.project, 'f'), 'utf8'), readFileSync(join(area.project, 'g'), 'utf8'), existsSync(join(area.project, 'made'))]).toEqual(['old\n', 'gone\n', false]);
+      expect(existsSync(area.state)).toBe(false);
+    } finally {
+      await area.remove();
+    }
+  }, LONG);
+}
+
 const asRoot = needs('root', 'overlay');
+
+asRoot.test('an agent that failed has its own status although its changes could not be looked at', async () => {
+  const [root] = identities();
+  const area = createArea(root!);
+  const drive = join(area.dir, 'drive');
+  mkdirSync(drive);
+  execFileSync('mount', ['-t', 'tmpfs', 'drive', drive]);
+  try {
+    mkdirSync(join(drive, 'p'));
+    const room = join(drive, `.agentfw-${root!.uid}`);
+    const run = area.cli(['run', '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'echo x >f; sleep 3; exit 4'], { cwd: join(drive, 'p') });
+    await vi.waitFor(() => expect(readdirSync(room, { recursive: true }).some((path) => String(path).endsWith('/p/f'))).toBe(true), { timeout: LONG });
+    renameSync(room, join(drive, 'away'));
+    const { status, stderr } = await run;
+    expect([status, stderr]).toEqual([4, expect.stringContaining('Error: What was changed below ')]);
+  } finally {
+    await area.cli(['discard', 'box', '--yes']);
+    execFileSync('umount', ['-l', drive]);
+    await area.remove();
+  }
+}, LONG);
 
 asRoot.test('layers on a filesystem that is gone are named by whatever needs them, and found again with it', async () => {
   const [root] = identities();
@@ -82,6 +123,8 @@ asRoot.test('layers on a filesystem that is gone are named by whatever needs the
       const outcome = await area.cli(command, there);
       expect([outcome.status, outcome.stderr]).toEqual([status, expect.stringMatching(/^Error: What was changed below \S+ lies in \S+, which isn't there\.\nHint: Mount the filesystem/)]);
     }
+    const status = await area.cli(['status', 'box'], there);
+    expect([status.status, status.stdout, status.stderr]).toEqual([0, expect.stringMatching(/^changes +\?$/m), expect.stringMatching(/^Warning: What was changed below /)]);
     expect((await area.cli(['prune', '--yes'])).stderr).toContain('Nothing to prune');
     renameSync(join(drive, 'away'), room);
     expect((await area.cli(['diff', 'box', '--name-only'], there)).stdout).toBe(`${join(drive, 'p/f')}\n`);
