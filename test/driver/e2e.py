@@ -510,7 +510,7 @@ def forbidden_calls_fail_KN01_KN07_KN10_KN11_NP08_NP10_NP11_TT01_TT02(box):
 
 
 @test()
-def nested_deny_refuses_namespaces_too_KN05_KN19(box):
+def nested_deny_refuses_namespaces_too_KN05_KN19_TC11(box):
     judge(good(run(box, '/t/try', nested='deny')),
           {**REFUSED, **{'OK': 'socket_unix socket_inet'}})
     judge(run(box, '/t/try', nested='deny'), REFUSED_NESTED_DENY)

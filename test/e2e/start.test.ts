@@ -33,6 +33,13 @@ for (const identity of identities()) {
     });
     afterAll(() => area.remove());
 
+    plain('an agent has as many arguments as a program can have', async () => {
+      // The kernel bounds their bytes, not their number.
+      const words = Array.from({ length: 70_000 }, () => 'x');
+      const { status, stdout, stderr } = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'echo $#', 'sh', ...words]);
+      expect([status, stdout], stderr).toEqual([0, '70000\n']);
+    });
+
     // Version 1 of the control groups gives a new group no share of real time.
     if (identity.uid === 0) plain.runIf(spawnSync('chrt', ['-f', '1', 'true']).status === 0)('a process of real time can start it, and its agent is one', async () => {
       const { status, stdout, stderr } = await area.native(['chrt', '-f', '1', ...area.argv(['run', '--rm', '--net', 'off', '--', 'chrt', '-p', '1'])]);
