@@ -5,7 +5,7 @@ export const AUDIT_KINDS = [
   'start', 'end', 'degraded', 'limit', 'policy',
   'conn', 'first', 'close', 'dns', 'udp', 'ingress', 'door', 'gate',
   'ask', 'answer', 'net',
-  'exec', 'syscall', 'file', 'env', 'socket',
+  'exec', 'env', 'socket',
   'change', 'commit', 'undo', 'recover', 'export', 'discard', 'kill', 'freeze', 'thaw',
   'rotate', 'dropped', 'closed',
 ] as const;

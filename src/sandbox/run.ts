@@ -169,7 +169,10 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
     for (let tries = MAX_TRIES; ; tries -= 1) {
       const start = prepareStart(store, opened.record, { ...options, wait: waitsForDoors(options.network) });
       record = start.record;
-      if (tries === MAX_TRIES) announce(store, start, options);
+      if (tries === MAX_TRIES) {
+        announce(store, start, options);
+        trail.withheld(start.environment.dropped);
+      }
       outcome = await drive(store, start, { keep: (changed) => (record = changed), options, trail, network });
       if (tries <= 1 || !hostMoved(outcome)) break;
     }

@@ -3,6 +3,7 @@ import type { AuditEvent } from '../audit/event.js';
 import { userKey } from '../audit/files.js';
 import { openAudit, type Audit } from '../audit/write.js';
 import type { Limit, SandboxRecord } from './sandbox.js';
+import type { BuiltEnvironment } from '../policy/index.js';
 import { hasSandbox, readRecord, sandboxDir, type Store } from './store.js';
 import type { Outcome } from './supervise.js';
 
@@ -12,6 +13,8 @@ export interface Trail {
   /** refusals of the network recorded so far */
   readonly refused: () => number;
   readonly degraded: (name: string, why: string) => void;
+  /** credentials, loaders and what the user's own rules keep from the agent */
+  readonly withheld: (variables: BuiltEnvironment['dropped']) => void;
   /** a limit was met, or is nearly */
   readonly limited: (limit: Limit, sentence: string, state?: 'near' | 'met') => void;
   /** the last record, and the signed end; what went wrong with them, for people: the run has ended, it can't be stopped */
@@ -23,6 +26,9 @@ export interface Trail {
 }
 
 type Audits = Parameters<typeof openAudit>[0]['onFull'];
+
+/** What nobody names, and what the shipped policy keeps back from every agent. */
+const USUAL: ReadonlySet<string> = new Set(['environment.default', 'env.strip']);
 
 const NETWORK: ReadonlySet<string> = new Set(['conn', 'first', 'udp', 'dns']);
 
@@ -52,6 +58,7 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
     audit,
     refused: () => refused,
     degraded: (name, why) => void audit.record({ kind: 'degraded', object: { name }, detail: { why } }),
+    withheld: (variables) => audit.recordAll(variables.filter(({ rule }) => !USUAL.has(rule)).map(({ name, rule, why }) => ({ kind: 'env', object: { name }, verdict: 'deny', rule, detail: { why } }))),
     limited: ({ name, value, by }, why, state = 'met') => void audit.record({ kind: 'limit', object: { name, value }, detail: { why, by, state } }),
     end: ({ status, exit, failure }) => {
       try {

@@ -2,6 +2,7 @@
 import { linkSync, lstatSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
+import type { AuditRecord } from '../../src/audit/event.js';
 import { meetingIn } from '../helpers/meeting.js';
 import { needs } from '../helpers/needs.js';
 import { policyHands } from '../helpers/policy.js';
@@ -214,13 +215,17 @@ for (const identity of identities()) {
 
     gated.test('credentials of the environment are withheld and told, exact names pass, loaders never (CR01 EX08)', async () => {
       const env = { AWS_SECRET_ACCESS_KEY: 'a', MY_TOKEN: 'b', NPM_TOKEN: 'c', LD_PRELOAD: '', NODE_OPTIONS: '--no-warnings', PYTHONPATH: '/x', EDITOR: 'vi' };
-      const outcome = await run(['--rm', '--env', 'MY_TOKEN', '--env', 'PYTHONPATH'], 'env | cut -d= -f1', env);
+      const outcome = await run(['--tag', 'cr01', '--env', 'MY_TOKEN', '--env', 'PYTHONPATH'], 'env | cut -d= -f1', env);
       const names = outcome.stdout.split('\n');
 
       expect(names).toEqual(expect.arrayContaining(['MY_TOKEN', 'EDITOR', 'HOME', 'PATH']));
       for (const name of ['AWS_SECRET_ACCESS_KEY', 'NPM_TOKEN', 'LD_PRELOAD', 'NODE_OPTIONS', 'PYTHONPATH']) expect(names).not.toContain(name);
       expect(outcome.stderr).toContain('agentfw: withheld AWS_SECRET_ACCESS_KEY, NPM_TOKEN: pass one with --env NAME');
       expect(outcome.stderr).toContain('--env PYTHONPATH is not passed');
+      const { records } = jsonOf<{ readonly records: readonly AuditRecord[] }>(await area.cli(['log', 'cr01', '--json', '--kind', 'env']));
+      const denied = Object.fromEntries(records.map(({ object, verdict, rule }) => [object['name'], `${verdict ?? ''} ${rule ?? ''}`]));
+      expect(denied).toMatchObject({ AWS_SECRET_ACCESS_KEY: 'deny env.secret', NPM_TOKEN: 'deny env.secret', LD_PRELOAD: 'deny env.loader', PYTHONPATH: 'deny env.loader' });
+      expect(Object.keys(denied)).not.toContain('MY_TOKEN');
       const known = await run(['--rm', '--profile', 'claude-code'], 'env | cut -d= -f1', { ANTHROPIC_API_KEY: 'k', ANTHROPIC_BASE_URL: 'http://x', OPENAI_API_KEY: 'o' });
       expect(known.stdout).toMatch(/^ANTHROPIC_API_KEY$/m);
       expect(known.stdout).toMatch(/^ANTHROPIC_BASE_URL$/m);
