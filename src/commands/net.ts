@@ -26,7 +26,7 @@ export default class Net extends AgentfwCommand {
     const rule = rest.at(-1);
     if (op === undefined || rule === undefined || rest.length > 2 || line.after.length > 0) throw usageError('Expected allow, deny or revoke, a tag and a rule.', 'For example: agentfw net allow fix-login example.org:443');
     const store = await this.store();
-    const { tag } = resolveOnly(store, { tag: null, words: rest.slice(0, -1), after: [] }, { certain: true });
+    const { tag } = resolveOnly(store, { tag: null, words: rest.slice(0, -1), after: [] }, { certain: true, running: true });
     const { result, cut } = await liveRule(store, tag, op, toText(rule));
     if (line.flags.json) this.printer.json({ version: 1, tag, op, rules: result.split(', '), cut });
     else this.printer.say(`${DONE[op]} ${escapeForTerminal(result)} in ${tag}${cut === 0 ? '' : `; ${plural(cut, 'open connection')} reset`}`);

@@ -27,6 +27,8 @@ export interface Resolved {
 export interface ResolveOptions {
   /** refuse when several sandboxes could be meant: `commit --yes` and `discard --yes` */
   readonly certain: boolean;
+  /** without a tag, only those that run now are meant */
+  readonly running?: boolean;
 }
 
 /** A directory that may not be searched shows no file. */
@@ -79,20 +81,20 @@ export function resolveOnly(store: Store, words: Words, options: ResolveOptions)
   return first === undefined ? newestFrom(store, options) : readRecord(store, toText(first));
 }
 
-function newestFrom(store: Store, { certain }: ResolveOptions, word?: Bytes): SandboxRecord {
+function newestFrom(store: Store, { certain, running = false }: ResolveOptions, word?: Bytes): SandboxRecord {
   const { cwd } = store.context;
   const { records } = listRecords(store);
-  const here = records.filter((record) => record.state !== 'discarded' && isWithin(cwd, record.cwd));
+  const here = records.filter((record) => (running ? record.state === 'running' : record.state !== 'discarded') && isWithin(cwd, record.cwd));
   const [newest] = here;
   if (newest === undefined) {
     const which = word !== undefined && isTag(word) ? `no sandbox ${toText(word)}, and ` : '';
-    throw new AgentfwError('AFW_NO_SANDBOX', `There is ${which}no sandbox started in this directory.`, {
+    throw new AgentfwError('AFW_NO_SANDBOX', `There is ${which}no sandbox ${running ? 'that runs and was ' : ''}started in this directory.`, {
       hint: 'List them all: agentfw list',
     });
   }
   if (certain && here.length > 1) {
     const tags = here.map((record) => record.tag).join(', ');
-    throw usageError(`Several sandboxes were started here: ${tags}`, 'Name the one you mean');
+    throw usageError(`Several sandboxes ${running ? 'that run ' : ''}were started here: ${tags}`, 'Name the one you mean');
   }
   return newest;
 }

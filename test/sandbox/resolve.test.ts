@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
-import { absolutePath, resolveTag } from '../../src/sandbox/resolve.js';
+import { absolutePath, resolveOnly, resolveTag } from '../../src/sandbox/resolve.js';
 import { writeRecord } from '../../src/sandbox/store.js';
 import { tempDir } from '../kernel/temp.js';
 import { codeOf, make, storeIn } from './made.js';
@@ -22,6 +22,16 @@ describe('resolveTag', () => {
     expect(record.tag).toBe('new');
     expect(paths).toEqual([`${dir}/project/src/a.c`, `${dir}/project/b`]);
     expect(codeOf(() => resolveTag(store, just(), { certain: true }))).toBe('AFW_USAGE');
+  });
+
+  test('takes the one that runs, where only those are meant', () => {
+    const dir = tempDir();
+    const store = storeIn(dir, dir);
+    for (const tag of ['one', 'two', 'three']) writeRecord(store, { ...make(store, tag, dir), state: tag === 'two' ? 'running' : 'stopped' });
+    const none = storeIn(tempDir(), dir);
+
+    expect(resolveOnly(store, just(), { certain: true, running: true }).tag).toBe('two');
+    expect(codeOf(() => resolveOnly(none, just(), { certain: true, running: true }))).toBe('AFW_NO_SANDBOX');
   });
 
   test('takes the first word as a tag, unless a file has that name', () => {
