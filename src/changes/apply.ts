@@ -12,7 +12,7 @@ import { recoverLocked } from './recover.js';
 import { makeParents } from './apply/refill.js';
 import type { CommitResult } from './result.js';
 import { closeRooms, openRooms, type Rooms } from './apply/rooms.js';
-import { runErrorOf, runForward, type RunError, type Running } from './apply/run.js';
+import { nearOf, runErrorOf, runForward, type RunError, type Running } from './apply/run.js';
 import type { Hooks, StoreContext } from './store-context.js';
 import type { Place } from './plan/step.js';
 import { commitDir, commitsDir, makeVaults, removeNear, removeVaults, rootsFor, syncDir, syncRoots } from './vault/vault.js';
@@ -96,6 +96,7 @@ function toCommitPoint(draft: Drafting, writer: FrameWriter): Prepared | { reado
     }
     const prepared = prepare({ ...preparing, ...(ctx.disk === undefined ? {} : { disk: ctx.disk }) }, methods);
     if (prepared.steps.length === 0) return prepared;
+    removeRefused(draft, prepared);
     draft.hooks.onStaged?.();
     // I2: content first, then the journal that relies on it.
     syncRoots(rooms);
@@ -105,6 +106,13 @@ function toCommitPoint(draft: Drafting, writer: FrameWriter): Prepared | { reado
   } catch (error) {
     return { error: runErrorOf(error, null) };
   }
+}
+
+/** What was staged for a step that was refused since: no step of the journal would know of it. */
+function removeRefused({ rooms, places }: Drafting, { steps }: Prepared): void {
+  if (places.length === 0) return;
+  const needed = new Set(nearOf({ rooms, steps }).map(({ root, path }) => `${root}/${path}`));
+  removeNear(rooms, places.filter(({ root, path }) => !needed.has(`${root}/${path}`)));
 }
 
 function sealJournal({ ctx, id }: Drafting, writer: FrameWriter): void {

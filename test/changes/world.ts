@@ -16,7 +16,7 @@ import type { Plan } from '../../src/changes/plan/draft.js';
 import type { CommitResult } from '../../src/changes/result.js';
 import { scan } from '../../src/changes/scan.js';
 import type { CommitContext, Hooks } from '../../src/changes/store-context.js';
-import type { Kernel } from '../../src/kernel/kernel.js';
+import { KernelError, RENAME, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import type { SandboxRecord } from '../../src/sandbox/sandbox.js';
 
@@ -61,6 +61,27 @@ export function makeWorld(options: WorldOptions = {}): World {
 /** Without batches: each rename is a call that a test can see or fail. */
 export function singleCalls(kernel: Kernel): Kernel {
   return Object.fromEntries(Object.entries(kernel).filter(([name]) => name !== 'landBatch')) as unknown as Kernel;
+}
+
+/** As filesystems that know no flags of a rename (NFS, 9p, many of FUSE): `flagless` tells by the names. `links`: they have hard links. */
+export function withoutFlags(kernel: Kernel, isFlagless: (name: string) => boolean, links = true): Kernel {
+  const einval = (call: string): KernelError => new KernelError('EINVAL', 22, call, null, `EINVAL: Invalid argument, ${call}`);
+  return {
+    ...kernel,
+    rename: (oldAt, oldName, newAt, newName, flags) => {
+      if (flags !== RENAME.replace && (isFlagless(oldName) || isFlagless(newName))) throw einval('renameat2');
+      kernel.rename(oldAt, oldName, newAt, newName, flags);
+    },
+    link: (oldAt, oldName, newAt, newName) => {
+      if (!links && (isFlagless(oldName) || isFlagless(newName))) throw new KernelError('EPERM', 1, 'linkat', null, 'EPERM: Operation not permitted, linkat');
+      kernel.link(oldAt, oldName, newAt, newName);
+    },
+  };
+}
+
+/** What a step stages beside its target. */
+export function isStaged(name: string): boolean {
+  return name.startsWith('.agentfw-');
 }
 
 let counter = 0;

@@ -38,10 +38,11 @@ interface Strikes {
   readonly offset?: number;
   readonly scenes?: string;
   readonly one?: number;
+  readonly flagless?: boolean;
 }
 
-function flags({ faults, what = 'apply', stride, offset = 0, scenes = SCENES, one = 0 }: Strikes): string[] {
-  const plain = ['--scenes', scenes, '--faults', faults, '--what', what, '--one', `${one}`];
+function flags({ faults, what = 'apply', stride, offset = 0, scenes = SCENES, one = 0, flagless = false }: Strikes): string[] {
+  const plain = [...(flagless ? ['--flagless'] : []), '--scenes', scenes, '--faults', faults, '--what', what, '--one', `${one}`];
   return [...plain, '--stride', `${ALL ? 1 : stride}`, '--offset', `${ALL ? 0 : offset % stride}`];
 }
 
@@ -107,6 +108,9 @@ for (const [index, image] of IMAGES.entries()) {
     test('a machine error at the n-th call', () => strike({ faults: 'EIO,ENOSPC,EDQUOT,EROFS', stride: 40, offset: 7 * index }), 20 * MINUTES);
     test('a path error at the n-th call', () => strike({ faults: 'EACCES,EPERM,ETXTBSY', stride: 40, offset: 5 * index }), 20 * MINUTES);
     test('SIGKILL at the n-th call', () => strike({ faults: 'kill', stride: 48, offset: 11 * index, scenes: 'part' }), 20 * MINUTES);
+    test('a death or an error where, besides, renames know no flags', async () => {
+      await strike({ faults: 'die,EIO', stride: 72, offset: 9 * index, scenes: 'whole,part', flagless: true }, true);
+    }, 20 * MINUTES);
     test('a death when the layer is on another filesystem', () => strike({ faults: 'die', stride: 36, offset: 9 * index, scenes: 'whole,part' }, true), 20 * MINUTES);
   });
 }

@@ -4,6 +4,7 @@
  * it can live in a mount namespace and be killed.
  *
  *   runner --host DIR [--store DIR] --scenes a,b --faults die,EIO,… --stride N [--offset N] --what apply|recover|undo
+ *   … --flagless: as on filesystems whose renames know no flags
  *   runner --child N --world JSON --scene S      (internal: dies for real at call N)
  */
 import { spawnSync } from 'node:child_process';
@@ -14,8 +15,8 @@ import { applyPlan } from '../../src/changes/apply.js';
 import { recoverAll } from '../../src/changes/recover.js';
 import type { CommitResult } from '../../src/changes/result.js';
 import { undoCommit } from '../../src/changes/undo.js';
-import { native } from '../../src/kernel/native.js';
-import { contextFor, makeWorld, type World } from '../changes/world.js';
+import { native as whole } from '../../src/kernel/native.js';
+import { contextFor, isStaged, makeWorld, withoutFlags, type World } from '../changes/world.js';
 import { Dead, faulty, type Counter, type Fault } from './faulty.js';
 import { look } from './look.js';
 import { build, planFor, type Scene } from './scene.js';
@@ -24,9 +25,11 @@ const { values: args } = parseArgs({
   options: {
     host: { type: 'string' }, store: { type: 'string' }, scenes: { type: 'string' }, faults: { type: 'string' },
     stride: { type: 'string', default: '1' }, offset: { type: 'string', default: '0' }, what: { type: 'string', default: 'apply' },
-    child: { type: 'string' }, world: { type: 'string' }, scene: { type: 'string' }, one: { type: 'string' },
+    flagless: { type: 'boolean', default: false }, child: { type: 'string' }, world: { type: 'string' }, scene: { type: 'string' }, one: { type: 'string' },
   },
 });
+
+const native = args.flagless ? withoutFlags(whole, isStaged) : whole;
 
 export interface Tally {
   readonly scene: Scene;

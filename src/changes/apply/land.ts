@@ -12,6 +12,7 @@ import { lending } from './lend.js';
 import { renameUnlocked, settleModes } from './locked.js';
 import { refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
+import { settleAside } from './rename.js';
 import { spotOf, statPlace, type Rooms } from './rooms.js';
 import { absolute, below, isIdent, isWhiteout, type Place, type Step } from '../plan/step.js';
 
@@ -31,6 +32,7 @@ export interface Landing {
 export function landStep(landing: Landing, step: Step): Refused | null {
   const path = absolute(landing.rooms.roots, step.host);
   try {
+    if (!landing.isFresh && step.act === 'swap') settleAside(landing.rooms, step);
     const conflict = ACTS[step.act](landing, step);
     settleModes(landing.rooms, step);
     return conflict === null ? null : conflicted(path, conflict);
@@ -211,7 +213,10 @@ export function revertStep(landing: Landing, step: Step): void {
   }
   if (step.act === 'write') revertWrite(landing, step);
   if (step.act === 'place') revertNew(rooms, step);
-  if (step.act === 'swap') revertSwap(rooms, step);
+  if (step.act === 'swap') {
+    settleAside(rooms, step);
+    revertSwap(rooms, step);
+  }
   if (step.act === 'take') revertTake(rooms, step);
   settleModes(rooms, step);
 }

@@ -2,7 +2,8 @@ import { constants } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import type { Stat } from '../../kernel/kernel.js';
 import { lendAccess } from './lend.js';
-import { rootFd, spotOf, statPlace, type Rooms, type Spot } from './rooms.js';
+import { move, type Move } from './rename.js';
+import { rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
 import { splitPath, type Place, type Step, type Steps } from '../plan/step.js';
 
 /**
@@ -80,24 +81,18 @@ export function lockedMode(stat: { readonly mode: number } | null): number | nul
   return stat.mode & 0o7777;
 }
 
-interface Move {
-  readonly from: Spot;
-  readonly to: Spot;
-  readonly flags: number;
-}
-
 /** A rename that opens up a directory which is in the way by its own mode; the step's modes are settled afterwards. */
 export function renameUnlocked(rooms: Rooms, step: Pick<Step, 'locked'>, { from, to, flags }: Move): void {
   const { kernel } = rooms;
   try {
-    kernel.rename(from.at, from.name, to.at, to.name, flags);
+    move(kernel, { from, to, flags });
   } catch (error) {
     if (step.locked === null || errnoOf(error) !== 'EACCES') throw error;
     for (const { at, name } of [from, to]) {
       const mode = lockedMode(kernel.statOrNull(at, name));
       if (mode !== null) kernel.chmod(at, name, mode | OWNER_WRITES);
     }
-    kernel.rename(from.at, from.name, to.at, to.name, flags);
+    move(kernel, { from, to, flags });
   }
 }
 

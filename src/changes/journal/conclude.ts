@@ -7,6 +7,7 @@ import type { Header } from './journal.js';
 import { LandedList } from '../apply/landed.js';
 import { NO_LANDED, type CommitResult, type Counts, type Landed, type Refused } from '../result.js';
 import { statPlace } from '../apply/rooms.js';
+import { isMachineError } from '../apply/failure.js';
 import { nearOf, type RunError, type Running } from '../apply/run.js';
 import type { StoreContext } from '../store-context.js';
 import { absolute, isIdent, numbered, type Place, type Step } from '../plan/step.js';
@@ -57,7 +58,9 @@ interface Concluding {
 /** Step 10: repeated by `recover` until `result.json` is there. A commit of which nothing landed leaves no trace. */
 export function conclude(ctx: StoreContext, { header, running, refused }: Concluding): CommitResult {
   const { rooms } = running;
-  removeNear(rooms, [...nearOf(running), ...spareNames(running)]);
+  // Once the disk is well again `recover` removes them; what nobody may remove holds up nothing.
+  const ill = removeNear(rooms, [...nearOf(running), ...spareNames(running)]).find(({ first }) => isMachineError(first));
+  if (ill !== undefined) throw ill.first;
   const result = concluded(header, running, refused);
   if (result.landed.length === 0 && !keepsOld(running)) {
     removeVaults(ctx.kernel, ctx.stateDir, rooms.roots, header.id);

@@ -73,11 +73,11 @@ export function removeVault(kernel: Kernel, dir: Bytes): Leftover | null {
 }
 
 /** Removes staged copies beside targets: only names of ours, and only what we made can have them. */
-export function removeNear(rooms: Rooms, places: readonly Place[]): void {
-  for (const place of places) {
-    if (statPlace(rooms, place) === null) continue;
-    removeTree(rooms.kernel, spotOf(rooms, place).at, spotOf(rooms, place).name);
-  }
+export function removeNear(rooms: Rooms, places: readonly Place[]): readonly Leftover[] {
+  return places.flatMap((place) => {
+    if (statPlace(rooms, place) === null) return [];
+    return removeTree(rooms.kernel, spotOf(rooms, place).at, spotOf(rooms, place).name) ?? [];
+  });
 }
 
 /** One `syncfs` per filesystem that the roots are on. */
