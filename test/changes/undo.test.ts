@@ -298,6 +298,16 @@ describe('the list of commits', () => {
   });
 });
 
+test('what is kept counts as it lies on the disk: a file with holes is small, also in a directory that went', () => {
+  sh(world, 'truncate -s 2G $H/holes; mkdir $H/d; truncate -s 1G $H/d/holes; head -c 2000000 /dev/urandom >$H/full');
+  sh(world, 'echo new >$U/holes; wh $U/d; echo new >$U/full');
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+
+  const [newest] = listCommits(world.ctx);
+  expect(newest?.bytes).toBeGreaterThan(2_000_000);
+  expect(newest?.bytes).toBeLessThan(2_200_000);
+});
+
 test('a setting bounds what is kept, and never lets go of the newest', () => {
   expect(keepOf({ AGENTFW_KEEP_UNDO: '10GB,30d' })).toEqual({ maxBytes: 1e10, olderThanMs: 30 * 86_400_000 });
   expect(keepOf({})).toBeNull();

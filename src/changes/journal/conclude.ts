@@ -6,11 +6,11 @@ import { appendEpochs, type Meanings } from '../capture/epoch.js';
 import type { Header } from './journal.js';
 import { LandedList } from '../apply/landed.js';
 import { NO_LANDED, type CommitResult, type Counts, type Landed, type Refused } from '../result.js';
-import { statPlace } from '../apply/rooms.js';
+import { statPlace, type Rooms } from '../apply/rooms.js';
 import { isMachineError } from '../apply/failure.js';
 import { nearOf, type RunError, type Running } from '../apply/run.js';
 import type { StoreContext } from '../store-context.js';
-import { absolute, isIdent, numbered, type Place, type Step } from '../plan/step.js';
+import { absolute, below, isIdent, numbered, type Ident, type Place, type Step } from '../plan/step.js';
 import { commitDir, removeNear, removeVaults } from '../vault/vault.js';
 
 export const RESULT = 'result.json' as Bytes;
@@ -84,15 +84,23 @@ function spareNames({ steps, refused, rooms }: Running): Place[] {
 const BLOCK = 4096;
 
 /** Disk use of the old objects, from what the journal knows of them; null where it doesn't: of what was dropped. */
-function keptBytes({ steps, refused, writer }: Running): number | null {
+function keptBytes({ rooms, steps, refused, writer }: Running): number | null {
   let bytes = onDisk(writer.at);
   for (const [index, { act, keep, old, covers }] of numbered(steps)) {
     if (act === 'drop') return null;
     if (keep === null || old === null || refused.has(index)) continue;
-    bytes += onDisk(old.size);
-    for (const { ident } of covers) bytes += onDisk(ident.size);
+    bytes += useOf(rooms, keep, old);
+    for (const { path, ident } of covers) bytes += useOf(rooms, below(keep, path), ident);
   }
   return bytes;
+}
+
+/** From here on it is worth a look: a file with holes takes up next to nothing. */
+const LARGE = 1024 * 1024;
+
+function useOf(rooms: Rooms, place: Place, { size }: Pick<Ident, 'size'>): number {
+  const stat = size < LARGE ? null : statPlace(rooms, place);
+  return stat === null ? onDisk(size) : stat.blocks * 512;
 }
 
 function onDisk(size: number): number {
