@@ -131,7 +131,6 @@ static void fuzz_http(uint8_t *data, size_t len)
 	(void)http_like((char *)data, len);
 }
 
-/* Wherever the reads are cut, the body ends at the same byte. */
 static void fuzz_http2(uint8_t *data, size_t len)
 {
 	char out[4096];
@@ -144,6 +143,7 @@ static void fuzz_http2(uint8_t *data, size_t len)
 	     "HTTP/2 refusal");
 }
 
+/* Wherever the reads are cut, the body ends at the same byte. */
 static void fuzz_body(uint8_t *data, size_t len)
 {
 	struct http_head head = { .chunked = true };

@@ -234,8 +234,8 @@ static void test_bounds(struct unit *u)
 	check(u, !long_token("hide", SPEC_MAX_TOKEN, false),
 	      "a path beyond 128 KiB is refused");
 	check(u, long_token("env", 1 << 20, true), "a variable of 1 MiB");
-	check(u, many_tokens(30000), "60,000 tokens");
-	check(u, !many_tokens(33000), "66,000 tokens are refused");
+	check(u, many_tokens(500000), "1,000,000 tokens");
+	check(u, !many_tokens(530000), "1,060,000 tokens are refused");
 }
 
 int main(void)
