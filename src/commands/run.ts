@@ -90,7 +90,7 @@ export default class Run extends AgentfwCommand {
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
       say: (line) => this.printer.say(line),
       warn: warning((line) => this.printer.say(line)),
-      onStopped: async (store, record, policy, facts) => this.unlessFailed(facts.status, async () => {
+      onStopped: async (store, record, policy, facts) => this.unlessFailed(facts.status, write, async () => {
         const how = { policy, keep: flags['on-exit'] === 'keep', removed: flags.rm ?? false, say: (line: string) => this.printer.say(line) };
         const { ended, isEmpty } = await endRun(store, record, how);
         const held = flags['fail-on-escalate'] === true && (!isEmpty || ended.failed !== null) ? 3 : null;
@@ -108,13 +108,14 @@ export default class Run extends AgentfwCommand {
   }
 
   /** The status of an agent that failed is its caller's to know, whatever became of its changes; nobody may take its 0 for all is well. */
-  private async unlessFailed<T>(status: number, end: () => Promise<T>): Promise<T | null> {
+  private async unlessFailed<T>(status: number, write: (report: () => object) => void, end: () => Promise<T>): Promise<T | 'failed'> {
     try {
       return await end();
     } catch (error) {
       if (status === 0) throw error;
       this.report(error);
-      return null;
+      write(() => ({ ...failedReport(error), status }));
+      return 'failed';
     }
   }
 

@@ -8,7 +8,7 @@ import { flagsDocument } from '../policy/flags.js';
 import { buildEnvironment, type CompiledPolicy } from '../policy/index.js';
 import { refuseFrozen } from './frozen.js';
 import { placesOf, rlimitsOf } from './limits.js';
-import { driverError } from './run.js';
+import { driverError } from './end-words.js';
 import type { SandboxRecord } from './sandbox.js';
 import { encodeEnterSpec } from './spec.js';
 import { compileHere } from './policy.js';

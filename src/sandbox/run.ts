@@ -18,11 +18,11 @@ import { limitLines } from './limit-words.js';
 import { holdLimits, releaseLimits, type LimitPlan } from './limits.js';
 import { hostMoved } from './moved.js';
 import { noteRecord } from './note.js';
-import { hiddenProgram } from './program.js';
 import type { SandboxRecord } from './sandbox.js';
 import { writePolicy } from './policy-file.js';
 import { notesOf, startLines, withheldIn } from './policy-words.js';
 import { policyForRun, type PolicyWish, type RunPolicy } from './policy.js';
+import { endLines, whyEnded } from './end-words.js';
 import { accountOf, idsOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
 import { awaitGone, isDiskFull, recordStop, removeSandbox } from './stop.js';
 import { createSandbox, lockRunning, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
@@ -56,9 +56,11 @@ export interface RunOptions {
   readonly onDetached: (tag: string) => void;
   /** `--in`: called when nobody else can start it any more and nothing of it is looked at yet; throws to refuse */
   readonly onResume: (store: Store) => void | Promise<void>;
-  /** called when the agent's tree has ended and its record is written; a status in place of the agent's 0, or null */
-  readonly onStopped: (store: Store, record: SandboxRecord, policy: CompiledPolicy, facts: RunFacts) => number | null | Promise<number | null>;
+  /** called when the agent's tree has ended and its record is written; a status in place of the agent's 0, or null; failed: its changes stay, as was said */
+  readonly onStopped: (store: Store, record: SandboxRecord, policy: CompiledPolicy, facts: RunFacts) => Held | Promise<Held>;
 }
+
+type Held = number | null | 'failed';
 
 /** What only the run itself knows. */
 export interface RunFacts {
@@ -199,23 +201,10 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   if (failed !== null && (broken !== null || outcome.failure?.code === 'net' || outcome.failure?.code === 'audit')) throw failed;
   for (const line of [...networkLines(options.rm ? null : record.tag, trail, network), ...limitLines(record, use), ...endLines(outcome)]) options.say(line);
   const facts = { status: outcome.status, refused: trail.refused(), wouldAsk: (network?.wouldAsk() ?? []).map(({ rule }) => rule) };
-  const status = await options.onStopped(store, record, policy, facts);
+  const held = await options.onStopped(store, record, policy, facts);
+  if (held === 'failed') return outcome.status;
   if (options.rm) removeSandbox(store, record);
-  return outcome.status === 0 ? (status ?? 0) : outcome.status;
-}
-
-/** The kernel ends it without a word. */
-function endLines({ exit }: Outcome): readonly string[] {
-  const isForeign = exit !== null && 'signal' in exit && exit.signal === constants.signals.SIGSYS;
-  return isForeign ? ['agentfw: SIGSYS ended the agent, as it does programs of 32 bits: they do not run in a sandbox'] : [];
-}
-
-/** When the gate ends the tree, its own reason says more than the driver's that it has ended. */
-function whyEnded({ failure }: Outcome, broken: AgentfwError | null, { env }: Context, record: SandboxRecord): AgentfwError | null {
-  if (broken !== null && broken.code !== 'AFW_GATE') return broken;
-  if (failure === null) return broken;
-  const hidden = failure.exit === 125 ? null : hiddenProgram(record, env['PATH'] ?? '');
-  return driverError(hidden === null ? failure : { ...failure, hint: `It is hidden (${hidden.why}): agentfw policy explain path ${toText(hidden.path)}` });
+  return outcome.status === 0 ? (held ?? 0) : outcome.status;
 }
 
 /** A run that can't be recorded doesn't begin. */
@@ -352,11 +341,4 @@ async function giveUp(store: Store, { record, fresh }: Opened): Promise<void> {
   await awaitGone(record);
   if (fresh) removeSandbox(store, record);
   else writeRecord(store, { ...record, state: 'stopped', stopped: store.context.now().toISOString(), driver: null, init: null });
-}
-
-export function driverError({ exit, code, message, hint }: NonNullable<Outcome['failure']>): AgentfwError {
-  const text = /[.!?]$/.test(message) ? message : `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
-  const word = code.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
-  const told = code === 'net' && hint !== null ? `${hint}. Without the gate: --net off, or --net allow for the host’s own network` : hint;
-  return new AgentfwError(`AFW_DRIVER_${word}`, text, told === null ? { status: exit } : { status: exit, hint: told });
 }

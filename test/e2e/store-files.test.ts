@@ -86,7 +86,7 @@ for (const identity of identities()) {
 
 const asRoot = needs('root', 'overlay');
 
-asRoot.test('an agent that failed has its own status although its changes could not be looked at', async () => {
+asRoot.test('an agent that failed has its own status although its changes could not be looked at; with --rm they stay', async () => {
   const [root] = identities();
   const area = createArea(root!);
   const drive = join(area.dir, 'drive');
@@ -95,11 +95,15 @@ asRoot.test('an agent that failed has its own status although its changes could 
   try {
     mkdirSync(join(drive, 'p'));
     const room = join(drive, `.agentfw-${root!.uid}`);
-    const run = area.cli(['run', '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'echo x >f; sleep 3; exit 4'], { cwd: join(drive, 'p') });
+    const run = area.cli(['run', '--rm', '--report', join(area.dir, 'report'), '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'echo x >f; sleep 3; exit 4'], { cwd: join(drive, 'p') });
     await vi.waitFor(() => expect(readdirSync(room, { recursive: true }).some((path) => String(path).endsWith('/p/f'))).toBe(true), { timeout: LONG });
     renameSync(room, join(drive, 'away'));
     const { status, stderr } = await run;
     expect([status, stderr]).toEqual([4, expect.stringContaining('Error: What was changed below ')]);
+    expect(JSON.parse(readFileSync(join(area.dir, 'report'), 'utf8'))).toMatchObject({ error: { code: expect.any(String) as string }, status: 4 });
+
+    renameSync(join(drive, 'away'), room);
+    expect((await area.cli(['diff', 'box', '--name-only'])).stdout).toContain('p/f');
   } finally {
     await area.cli(['discard', 'box', '--yes']);
     execFileSync('umount', ['-l', drive]);
