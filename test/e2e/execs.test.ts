@@ -122,13 +122,13 @@ os.waitpid(pid, 0)`;
 
     gated.test('what started is told while the agent goes on, after a pause too, and what removes itself is', async () => {
       const script = "cp /usr/bin/rm gone; for n in 1 2 3; do ./gone gone; cp /usr/bin/rm gone; done; sleep 1; /usr/bin/true last; exec sleep 60";
-      const child = spawn(...wordsOf(area, ['run', '--tag', 'goes-on', '--net', 'off', '--audit', 'exec', '--', 'sh', '-c', script]));
+      const child = spawn(...wordsOf(area, ['run', '--tag', 'goes-on', '--net', 'off', '--audit', 'exec', '--detach', '--', 'sh', '-c', script]));
+      await once(child, 'close');
       const told = await eventually('all is told', async () => {
         const found = (await records('goes-on', 'exec')).map(({ object }) => (object['argv'] as readonly string[]).join(' '));
         return found.includes('sleep 60') ? found : undefined;
       }) ?? [];
       await area.cli(['kill', 'goes-on']);
-      await once(child, 'close');
 
       expect(told.filter((line) => line === './gone gone')).toHaveLength(3);
       expect(told.slice(-3)).toEqual(['sleep 1', '/usr/bin/true last', 'sleep 60']);
