@@ -24,11 +24,15 @@ export interface Draft {
   readonly table: MountTable;
   readonly ops: ViewOp[];
   readonly layers: PlannedLayer[];
+  /** the number of a layer that no earlier run has */
+  nextLayer: number;
   readonly privateDirs: PrivateDir[];
   readonly standIns: StandIn[];
   readonly decided: Map<number, Decided>;
   readonly paths: Decided[];
   readonly regions: Map<Bytes, Region>;
+  /** directories that regions lie in, or did */
+  readonly parted: Set<Bytes>;
   /** directories made by `dir` */
   readonly made: Set<Bytes>;
   /** directories that the sandbox has of its own; a name in the store, or null for one in memory */
@@ -41,7 +45,8 @@ export function newDraft(table: MountTable, options: ViewOptions, facts: HostFac
   return {
     storeAt: [options.stateDir, ...layerRooms(table, facts, options.uid)].flatMap((path) => aliasesOf(table, path)),
     ...{ options, facts, table, ops: [], layers: [], privateDirs: [], standIns: [] },
-    ...{ decided: new Map(), paths: [], regions: new Map(), made: new Set(), privateRoots: [] },
+    nextLayer: 1 + Math.max(-1, ...options.previous.map(({ id }) => id)),
+    ...{ decided: new Map(), paths: [], regions: new Map(), parted: new Set(), made: new Set(), privateRoots: [] },
   };
 }
 
@@ -69,10 +74,14 @@ export function regionOf(draft: Draft, path: Bytes): Region {
 }
 
 export function setRegion(draft: Draft, path: Bytes, kind: RegionKind): void {
-  for (const below of draft.regions.keys()) {
-    if (below !== path && isWithin(below, path)) draft.regions.delete(below);
+  // A machine can have ten thousand mounts: they are not gone through for each of them.
+  if (draft.parted.has(path)) {
+    for (const below of draft.regions.keys()) {
+      if (below !== path && isWithin(below, path)) draft.regions.delete(below);
+    }
   }
   draft.regions.set(path, { path, kind });
+  for (let here = path; here !== '/' && !draft.parted.has(parentOf(here)); here = parentOf(here)) draft.parted.add(parentOf(here));
 }
 
 /** True where the view shows nothing of the host. */

@@ -55,13 +55,13 @@ function optionsOf({ options, table }: Draft, base: Bytes): readonly OverlayOpti
 
 /** The layer's number and directory: those of an earlier run over the same base, else new ones. */
 function placeOf(draft: Draft, base: Bytes, skeleton: boolean): Pick<Layer, 'id' | 'dir' | 'top'> {
-  const { options, layers } = draft;
+  const { options } = draft;
   const earlier = options.previous.find((layer) => layer.base === base);
   if (earlier !== undefined) {
     if (earlier.skeleton !== skeleton) throw movedMounts(base);
     return { id: earlier.id, dir: earlier.dir, top: earlier.top };
   }
-  const id = 1 + Math.max(-1, ...options.previous.map((layer) => layer.id), ...layers.map((layer) => layer.id));
+  const id = draft.nextLayer++;
   return { id, dir: foreignPlace(draft, base, id) ?? (`${options.sandboxDir}/layers/${id}` as Bytes) };
 }
 
@@ -86,14 +86,15 @@ export function finishLayers(draft: Draft): readonly PlannedLayer[] {
   for (const earlier of draft.options.previous) {
     if (!draft.layers.some((layer) => layer.base === earlier.base)) throw movedMounts(earlier.base);
   }
-  const points = [...draft.regions.keys()].sort();
-  return draft.layers.map((layer) => ({
-    ...layer,
-    covered: points
-      .filter((point) => point !== layer.base && isWithin(point, layer.base))
-      .filter((point) => regionOf(draft, parentOf(point)).path === layer.base)
-      .map((point) => relativeTo(point, layer.base)),
-  }));
+  const covered = new Map<Bytes, Bytes[]>();
+  for (const point of [...draft.regions.keys()].sort()) {
+    if (point === '/') continue;
+    const { path } = regionOf(draft, parentOf(point));
+    const some = covered.get(path);
+    if (some === undefined) covered.set(path, [relativeTo(point, path)]);
+    else some.push(relativeTo(point, path));
+  }
+  return draft.layers.map((layer) => ({ ...layer, covered: covered.get(layer.base) ?? [] }));
 }
 
 function movedMounts(base: Bytes): PlanError {

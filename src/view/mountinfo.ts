@@ -1,5 +1,5 @@
 import type { Bytes } from '../bytes.js';
-import { isWithin } from '../bytes.js';
+import { isWithin, parentOf } from '../bytes.js';
 
 /** One line of /proc/self/mountinfo. */
 export interface Mount {
@@ -68,29 +68,46 @@ function unescape(field: string): Bytes {
 
 /** Finds which mounts can be reached, and where. */
 export function mountTable(mounts: readonly Mount[]): MountTable {
-  const byId = new Map(mounts.map((mount) => [mount.id, mount]));
-  const children = new Map<number, Mount[]>();
+  const nest: Nest = { byId: new Map(mounts.map((mount) => [mount.id, mount])), last: new Map(), hidden: new Map() };
   for (const mount of mounts) {
-    if (mount.parent !== mount.id) children.set(mount.parent, [...(children.get(mount.parent) ?? []), mount]);
+    if (mount.parent === mount.id) continue;
+    const beside = nest.last.get(mount.parent) ?? new Map<Bytes, Mount>();
+    nest.last.set(mount.parent, beside.set(mount.point, mount));
   }
   const at = new Map<Bytes, Mount>();
   for (const mount of mounts) {
-    const ownRoot = (children.get(mount.id) ?? []).some((child) => child.point === mount.point);
-    if (!ownRoot && !hidden(mount, byId, children)) at.set(mount.point, mount);
+    const ownRoot = nest.last.get(mount.id)?.has(mount.point) === true;
+    if (!ownRoot && !hidden(mount, nest)) at.set(mount.point, mount);
   }
   return { all: mounts, at, points: [...at.keys()].sort() };
 }
 
-/** A mount, or one that it is mounted in, lies below something mounted beside it later. */
-function hidden(mount: Mount, byId: ReadonlyMap<number, Mount>, children: ReadonlyMap<number, Mount[]>): boolean {
-  for (let here: Mount | undefined = mount; here !== undefined; ) {
-    const link: Mount = here;
-    const beside = children.get(link.parent) ?? [];
-    const index = beside.indexOf(link);
-    const covers = (other: Mount, place: number): boolean =>
-      other !== link && isWithin(link.point, other.point) && (other.point !== link.point || place > index);
-    if (beside.some(covers)) return true;
-    here = link.parent === link.id ? undefined : byId.get(link.parent);
+interface Nest {
+  readonly byId: ReadonlyMap<number, Mount>;
+  /** by mount: what was mounted last at each point in it */
+  readonly last: Map<number, Map<Bytes, Mount>>;
+  /** what is known of mounts already: machines can have ten thousand */
+  readonly hidden: Map<number, boolean>;
+}
+
+/** A mount, or one that it is mounted in, lies below something mounted beside it, or at its point later. */
+function hidden(mount: Mount, nest: Nest): boolean {
+  const known = nest.hidden.get(mount.id);
+  if (known !== undefined) return known;
+  // A table that is not a tree must not lead in circles.
+  nest.hidden.set(mount.id, false);
+  const parent = mount.parent === mount.id ? undefined : nest.byId.get(mount.parent);
+  const result = isCovered(mount, nest.last.get(mount.parent)) || (parent !== undefined && hidden(parent, nest));
+  nest.hidden.set(mount.id, result);
+  return result;
+}
+
+function isCovered(mount: Mount, beside: ReadonlyMap<Bytes, Mount> | undefined): boolean {
+  if (beside === undefined || mount.parent === mount.id) return false;
+  if (beside.get(mount.point) !== mount) return true;
+  for (let here = mount.point; here !== '/'; ) {
+    here = parentOf(here);
+    if (beside.has(here)) return true;
   }
   return false;
 }
