@@ -92,4 +92,16 @@ for (const identity of identities()) needs('userns', 'overlay', 'acl', 'attr').d
     expect((await cli('commit', 'd', '--yes')).status).toBe(0);
     expect(readdirSync(join(top, 'dir'))).toEqual(['x']);
   });
+
+  test('a landed directory without permissions is taken back with all that is in it, and lands again', async () => {
+    expect((await inside('e', 'mkdir dir; head -c 1500000 /dev/zero >dir/big; chmod 0 dir')).status).toBe(0);
+    expect((await cli('commit', 'e', '--yes')).status).toBe(0);
+
+    const undo = await cli('undo');
+    expect([undo.status, undo.stderr]).toEqual([0, expect.stringMatching(/^Took back \d changes: \d deleted/)]);
+    expect(readdirSync(top)).not.toContain('dir');
+    const [, undone] = /(\S+) +e .* undoes /.exec((await cli('log', '--commits')).stdout) ?? [];
+    expect((await cli('undo', undone ?? '')).status).toBe(0);
+    expect((statSync(join(top, 'dir')).mode & 0o777).toString(8)).toBe('0');
+  });
 });

@@ -1,7 +1,9 @@
 import type { Bytes } from '../../bytes.js';
 import { joinBytes } from '../../bytes.js';
+import { errnoOf } from '../../errors.js';
 import { encodeBytes } from '../../fields.js';
 import { replaceFile } from '../../kernel/files.js';
+import type { Stat } from '../../kernel/kernel.js';
 import { appendEpochs, type Meanings } from '../capture/epoch.js';
 import type { Header } from './journal.js';
 import { LandedList } from '../apply/landed.js';
@@ -99,8 +101,18 @@ function keptBytes({ rooms, steps, refused, writer }: Running): number | null {
 const LARGE = 1024 * 1024;
 
 function useOf(rooms: Rooms, place: Place, { size }: Pick<Ident, 'size'>): number {
-  const stat = size < LARGE ? null : statPlace(rooms, place);
+  const stat = size < LARGE ? null : lookAt(rooms, place);
   return stat === null ? onDisk(size) : stat.blocks * 512;
+}
+
+/** What lies in a directory that was closed (`chmod 000`) can't be looked at: no reason to leave a commit unfinished. */
+function lookAt(rooms: Rooms, place: Place): Stat | null {
+  try {
+    return statPlace(rooms, place);
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    return null;
+  }
 }
 
 function onDisk(size: number): number {
