@@ -43,7 +43,10 @@ export default class Undo extends AgentfwCommand {
       if (of !== undefined && result.id !== null) recordEffect(store, of.tag, { kind: 'undo', ...effectOf(result) }, ...changeRecords(result));
     });
     if (flags.json) this.printer.json({ version: 1, ...resultJson(result) });
-    else sayResult(this.printer, result, 'Took back');
+    else {
+      sayResult(this.printer, result, 'Took back');
+      if (result.id !== null && result.refused.length > 0) this.printer.say(`The rest, when nothing stands in its way: agentfw undo ${undone}`);
+    }
     return commitStatus(result);
   }
 }

@@ -91,6 +91,13 @@ for (const identity of identities()) needs('userns', 'overlay', 'acl', 'attr').d
     expect((await cli('diff', 'd', '--name-only')).stdout.split('\n').filter((path) => path !== '').sort()).toEqual(['dir', 'dir/one', 'dir/two', 'dir/x'].map((path) => join(top, path)));
     expect((await cli('commit', 'd', '--yes')).status).toBe(0);
     expect(readdirSync(join(top, 'dir'))).toEqual(['x']);
+
+    // A plain user has to have the directory back before what was in it; then the way is told.
+    const undo = await cli('undo');
+    const rest = /^The rest, when nothing stands in its way: agentfw undo (\S+)$/m.exec(undo.stderr)?.[1];
+    expect([undo.status, rest === undefined], undo.stderr).toEqual(identity.name === 'user' ? [1, false] : [0, true]);
+    if (rest !== undefined) expect((await cli('undo', rest)).status).toBe(0);
+    expect(readdirSync(join(top, 'dir')).sort()).toEqual(['one', 'two']);
   });
 
   test('a landed directory without permissions is taken back with all that is in it, and lands again', async () => {
