@@ -18,8 +18,8 @@ export interface ChildStart {
 }
 
 /**
- * As `spawn` of `node:child_process` does it, but without a fork: the copy of
- * Node's page tables takes a tenth of a launch. Throws when it can't be started.
+ * As `spawn` of `node:child_process` does it, but without a fork, which copies
+ * Node's page tables first. Throws when it can't be started.
  */
 export function startChild(program: string, { argv, env, input, channels }: ChildStart): Child {
   const pairs = Array.from({ length: channels }, socketPair);

@@ -5,7 +5,7 @@ import { findNames } from '../kernel/native.js';
 import { engineOf, type Engine } from './engine.js';
 import { fold, nameFilter, nameMatcher } from './match.js';
 import type { PathPattern } from './pattern.js';
-import { walk, type EntryKind } from './walk.js';
+import { walk, whyIncomplete, type EntryKind } from './walk.js';
 
 /** A path that must not be seen. `absent` ones don't exist now, but would be hidden if they came. */
 export interface Hide {
@@ -88,7 +88,7 @@ function findDeep(search: Search, deep: readonly (readonly [PathPattern, Compile
   for (const path of paths) {
     if (names.named(nameOf(path)).length > 0 && !ancestorsOf(path).some((dir) => search.found.has(dir))) consider(search, path);
   }
-  return { entries, incomplete: entries > limit ? `gave up after ${entries} entries` : unread > 0 ? `${unread} directories could not be read` : null };
+  return { entries, incomplete: whyIncomplete(entries, limit, unread) };
 }
 
 /** Literal paths, and those with wildcards in single names, looked up on disk: each directory is read once for all patterns. */

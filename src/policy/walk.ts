@@ -46,8 +46,13 @@ export async function walk(request: WalkRequest): Promise<WalkResult> {
   readCached(state);
   if (hasMore(state)) await readParallel(state);
   const { entries, dirs, unread } = state;
-  const incomplete = entries > request.limit ? `gave up after ${entries} entries` : unread > 0 ? `${unread} directories could not be read` : null;
-  return { entries, dirs, incomplete };
+  return { entries, dirs, incomplete: whyIncomplete(entries, request.limit, unread) };
+}
+
+/** Why a search may have missed something; null when it has seen all. */
+export function whyIncomplete(entries: number, limit: number, unread: number): string | null {
+  if (entries > limit) return `gave up after ${entries} entries`;
+  return unread > 0 ? `${unread} ${unread === 1 ? 'directory' : 'directories'} could not be read` : null;
 }
 
 function hasMore({ queue, entries, request }: Walk): boolean {
