@@ -277,6 +277,11 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
     await area.cli(['discard', 'plain', '--yes']);
   });
 
+  test.each([['diff', ''], ['discard', 'job', '', '--yes'], ['commit', 'job', '', '--yes'], ['commit', 'job', '--take', 'host', '', '--yes']])('an empty word is no path: %s', async (...words) => {
+    expect(await cli(words)).toContain('Error: An empty word names no path.');
+    expect(await cli(words)).toContain('--- exit 2 ---');
+  });
+
   test('a word that is a tag and a file is refused', async () => {
     writeFileSync(join(area.project, 'job'), '');
 
