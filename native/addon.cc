@@ -18,7 +18,6 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports)
 	agentfw::exportListing(env, exports);
 	agentfw::exportBatch(env, exports);
 	agentfw::exportProgram(env, exports);
-	agentfw::exportSpawn(env, exports);
 	return exports;
 }
 

@@ -19,6 +19,5 @@ void exportFind(Napi::Env env, Napi::Object exports);
 void exportListing(Napi::Env env, Napi::Object exports);
 void exportBatch(Napi::Env env, Napi::Object exports);
 void exportProgram(Napi::Env env, Napi::Object exports);
-void exportSpawn(Napi::Env env, Napi::Object exports);
 
 } // namespace agentfw

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +8,6 @@ import type { Bytes } from '../bytes.js';
 import { joinBytes, toBuffer } from '../bytes.js';
 import { AgentfwError, errnoOf } from '../errors.js';
 import { flagField, listField, numberField, objectField, textField } from '../fields.js';
-import { startChild, type Child } from './child.js';
 import { encodeFrame, frameReader } from './frames.js';
 import { ignoresHangup } from './process.js';
 
@@ -63,35 +63,32 @@ export function startDriver({ verb, spec, dir, gate }: DriverStart, { onEvent, o
   const input = specFile(spec, dir);
   const rung = gate?.rung ?? null;
   const env = { ...(rung === null ? {} : { AGENTFW_GATE: rung }), ...(ignoresHangup() ? { AGENTFW_NOHUP: '1' } : {}) };
-  const child = started(() => startChild(PROGRAM, { argv: ['agentfw-driver', verb], env, input, channels: gate === undefined ? 1 : 2 }), input);
-  const [events, channel = null] = child.channels as readonly [Socket, Socket?];
+  const child = spawn(PROGRAM, [verb], {
+    stdio: ['inherit', 'inherit', 'inherit', input, 'pipe', ...(gate === undefined ? [] : ['pipe' as const])],
+    env,
+    argv0: 'agentfw-driver',
+  });
+  closeSync(input);
+  const events = child.stdio[4] as Socket;
   // A command to a driver that is about to end.
   events.on('error', () => undefined);
-  channel?.on('error', () => undefined);
   const read = frameReader((message) => onEvent(parseEvent(message)));
   const ended = new Promise<number>((resolve, reject) => {
-    child.ended.then(resolve, reject);
+    child.on('error', (cause) => reject(cannotStart(cause)));
+    child.on('close', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
     events.on('data', (chunk: Buffer) => {
       try {
         read(chunk);
         onRead();
       } catch (error) {
-        process.kill(child.pid, 'SIGKILL');
+        child.kill('SIGKILL');
         reject(error as Error);
       }
     });
   });
-  return { pid: child.pid, send: (command) => void (events.writable && events.write(encodeFrame(command))), ended, gate: channel };
-}
-
-function started(start: () => Child, input: number): Child {
-  try {
-    return start();
-  } catch (cause) {
-    throw cannotStart(cause as Error);
-  } finally {
-    closeSync(input);
-  }
+  const channel = gate === undefined ? null : ((child.stdio as readonly unknown[])[5] as Duplex);
+  channel?.on('error', () => undefined);
+  return { pid: child.pid ?? -1, send: (command) => void (events.writable && events.write(encodeFrame(command))), ended, gate: channel };
 }
 
 /** A running sandbox that is held still. */

@@ -35,9 +35,6 @@ interface Addon {
   syncfs(fd: number): number;
   exitNow(status: number): never;
   forgetProgram(): number;
-  spawnProgram(path: string, argv: string, env: string, fds: Int32Array): number;
-  childStatus(pid: number): number;
-  socketPair(ends: Int32Array): number;
   flock(fd: number, operation: number): number;
   landBatch(steps: Buffer, names: Buffer, lanes: Uint32Array, status: Uint8Array, threads: number, most: number): void;
   findNames(roots: string, literals: string, endings: string, pieces: string, skip: string, avoid: string, limit: bigint): { readonly paths: string; readonly entries: number; readonly dirs: number; readonly unread: number };
@@ -261,22 +258,4 @@ export interface StatLines {
 /** The table of `diff --stat`, as UTF-8. */
 export function statLines({ words, paths, cells, crowds, paint }: StatLines): Uint8Array {
   return addon.statLines(words, paths, cells, crowds, ...paint);
-}
-
-/** Starts a program: the child's fd i is `fds[i]`, and it has no others. Its pid. */
-export function spawnProgram(path: string, argv: readonly string[], env: readonly string[], fds: readonly Fd[]): number {
-  return check(addon.spawnProgram(Buffer.from(path).toString('latin1'), packedList(argv), packedList(env), Int32Array.from(fds)), 'posix_spawn', null);
-}
-
-/** What wait(2) tells of a child of ours; null while it runs. */
-export function childStatus(pid: number): number | null {
-  const status = addon.childStatus(pid);
-  return status === -constants.errno.EAGAIN ? null : check(status, 'waitpid', null);
-}
-
-/** Two connected sockets. */
-export function socketPair(): readonly [Fd, Fd] {
-  const ends = new Int32Array(2);
-  check(addon.socketPair(ends), 'socketpair', null);
-  return [ends[0] ?? -1, ends[1] ?? -1];
 }

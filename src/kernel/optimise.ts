@@ -23,7 +23,7 @@ export function optimiseLate(): void {
  */
 export function optimiseLater(): () => void {
   const require = createRequire(import.meta.url);
-  for (const name of ['node:crypto', 'node:net']) require(name);
+  for (const name of ['node:child_process', 'node:crypto', 'node:net']) require(name);
   if (!knowsBudget()) return () => undefined;
   setFlagsFromString(LATE);
   return () => setFlagsFromString(LATER);
