@@ -102,6 +102,19 @@ static void close_side(struct side *s, bool reset)
 	s->src.fd = -1;
 }
 
+/* Keeps what can't be passed yet. */
+int conn_hold(struct conn *c, const char *data, size_t len)
+{
+	char *head = realloc(c->head, c->head_len + len);
+
+	if (!head)
+		return -1;
+	memcpy(head + c->head_len, data, len);
+	c->head = head;
+	c->head_len += (uint32_t)len;
+	return 0;
+}
+
 /* Memory stays until the end of the turn: events may still point to it. */
 void conn_close(struct core *g, struct conn *c, bool reset)
 {
@@ -136,6 +149,7 @@ void conn_bury(struct core *g)
 		g->graves = c->grave;
 		free(c->head);
 		free(c->said);
+		free(c->asked_for);
 		free(c->methods);
 		free(c->rule);
 		free(c->message);

@@ -7,6 +7,7 @@
 #include "http_answer.h"
 #include "http_body.h"
 #include "netd.h"
+#include "tls.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -134,6 +135,9 @@ struct conn {
 	enum { UPGRADE_NONE, UPGRADE_ASKED, UPGRADE_DONE } upgrade;
 	struct http_answer answer;
 	struct http_body body;
+	enum { HELLO_NONE, HELLO_SENT, HELLO_AGAIN, HELLO_DONE } hello;
+	struct tls_hello *asked_for;	/* gate_hello.c */
+	uint8_t answered[TLS_ANSWER_MAX], answered_len;
 	struct http_head *said;	/* first and judged; NULL: by its name */
 	char *methods;		/* " GET HEAD ": of those after it */
 };
@@ -215,6 +219,7 @@ struct conn *conn_new(struct core *g, int fd, const struct sockaddr_in6 *peer,
 		      const struct sockaddr_in6 *dst);
 struct conn *conn_by_id(const struct core *g, uint64_t id);
 void conn_close(struct core *g, struct conn *c, bool reset);
+int conn_hold(struct conn *c, const char *data, size_t len);
 void conn_deadline(struct core *g, struct conn *c, uint64_t ms);
 void conn_client(struct core *g, struct conn *c, uint32_t events);
 void conn_upstream(struct core *g, struct conn *c, uint32_t events);
@@ -245,6 +250,14 @@ void sniff_pass(struct core *g, struct conn *c);
 bool sniff_read(struct core *g, struct conn *c);
 bool sniff_same(const struct conn *c, const struct http_head *h);
 void sniff_tell(struct core *g, struct conn *c, const struct http_head *h);
+void sniff_tell_tls(struct core *g, struct conn *c, const struct tls_hello *t);
+
+/* gate_hello.c: 0, or -1 with errno when the connection must end */
+int hello_begin(struct core *g, struct conn *c, const char *held, size_t len);
+int hello_feed(struct core *g, struct conn *c, const char *data, size_t len);
+int hello_answered(struct core *g, struct conn *c, const char *data,
+		   size_t len);
+bool hello_waits(const struct conn *c);
 
 /* gate_request.c: 0, or -1 with errno when the connection must end */
 int request_begin(struct conn *c, const struct http_head *head, bool judged);
@@ -264,6 +277,8 @@ void pump(struct core *g, struct conn *c, int from);
 void pump_turn(struct core *g);
 void pump_free(struct core *g, struct conn *c);
 int pump_put(struct core *g, struct conn *c, const char *data, size_t len);
+int pump_add(struct core *g, struct conn *c, const char *data, size_t len);
+void pump_later(struct core *g, struct conn *c);
 
 /* gate_dns.c */
 int dns_init(struct core *g);

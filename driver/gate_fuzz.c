@@ -100,6 +100,10 @@ static void fuzz_tls(uint8_t *data, size_t len)
 	must(p == TLS_MORE || p == r, "TLS prefix");
 	if (p == TLS_HELLO)
 		must(!strcmp(part.sni, whole.sni), "TLS prefix SNI");
+	if (r == TLS_HELLO)
+		must(whole.length <= len, "TLS length");
+	(void)tls_answer(data, cut);
+	must(tls_between(data, len) <= len, "between hellos");
 }
 
 static void fuzz_http(uint8_t *data, size_t len)

@@ -138,6 +138,41 @@ int pump_put(struct core *g, struct conn *c, const char *data, size_t len)
 	return sent == len ? 0 : keep(g, &c->d[0], data + sent, len - sent);
 }
 
+/* After data that had no place: kept behind it, in order. */
+static int append(struct core *g, struct flow_dir *d, const char *data,
+		  size_t len)
+{
+	char *more = realloc(d->stash, d->stash_len + len);
+
+	if (!more)
+		return -1;
+	memcpy(more + d->stash_len, data, len);
+	d->stash = more;
+	d->stash_len += (uint32_t)len;
+	g->stashed += len;
+	return 0;
+}
+
+/* The same, behind what had no place. */
+int pump_add(struct core *g, struct conn *c, const char *data, size_t len)
+{
+	struct flow_dir *d = &c->d[0];
+
+	if (len == 0)
+		return 0;
+	return d->stash ? append(g, d, data, len) : pump_put(g, c, data, len);
+}
+
+/* Its turn comes again without a new event. */
+void pump_later(struct core *g, struct conn *c)
+{
+	if (c->queued)
+		return;
+	c->queued = true;
+	c->work = g->work;
+	g->work = c;
+}
+
 /* How a read ended: 1 data, 0 nothing more for now, -1 broken. */
 static int read_result(struct side *from, ssize_t n, size_t want)
 {
@@ -165,6 +200,32 @@ static ssize_t bulk_least(const struct flow_dir *d)
 	return d->full_reads >= BULK_READS ? GATE_READ / 4 : GATE_READ;
 }
 
+/* What the client says is not passed as it comes. */
+static bool is_read(const struct conn *c)
+{
+	return c->guard || c->hello == HELLO_SENT || c->hello == HELLO_AGAIN;
+}
+
+static int read_client(struct core *g, struct conn *c, size_t len)
+{
+	return c->guard ? request_feed(g, c, g->copy, len)
+			: hello_feed(g, c, g->copy, len);
+}
+
+static int read_answer(struct core *g, struct conn *c, size_t len)
+{
+	if (c->upgrade == UPGRADE_ASKED)
+		return request_answered(g, c, g->copy, len);
+	return hello_waits(c) ? hello_answered(g, c, g->copy, len) : 0;
+}
+
+/* Early data before the server has answered: so much is held, no more. */
+static bool client_waits(const struct conn *c)
+{
+	return request_waits(c) ||
+	       (hello_waits(c) && c->head_len >= GATE_READ);
+}
+
 static int copy_step(struct core *g, struct conn *c, int i)
 {
 	struct side *from = &c->s[i], *to = &c->s[!i];
@@ -179,14 +240,13 @@ static int copy_step(struct core *g, struct conn *c, int i)
 		return r;
 	d->total += (size_t)n;
 	d->full_reads = n < bulk_least(d) ? 0 : d->full_reads + 1;
-	if (i == 0 && c->guard) {
+	if (i == 0 && is_read(c)) {
 		d->full_reads = 0;	/* read, so never spliced */
-		if (request_feed(g, c, g->copy, (size_t)n) < 0)
+		if (read_client(g, c, (size_t)n) < 0)
 			return -1;
 		return d->stash ? 0 : 1;
 	}
-	if (i == 1 && c->upgrade == UPGRADE_ASKED &&
-	    request_answered(g, c, g->copy, (size_t)n) < 0)
+	if (i == 1 && read_answer(g, c, (size_t)n) < 0)
 		return -1;
 	r = push(to, g->copy, (size_t)n, &sent);
 	if (r == 0 && keep(g, d, g->copy + sent, (size_t)n - sent) < 0)
@@ -250,14 +310,10 @@ static int move(struct core *g, struct conn *c, int i)
 	uint64_t stop = d->total + GATE_TURN;
 	int r = push_stash(g, d, to);
 
-	while (r > 0 && to->wr && !(i == 0 && request_waits(c)) &&
+	while (r > 0 && to->wr && !(i == 0 && client_waits(c)) &&
 	       (d->piped > 0 || (from->rd && !from->eof))) {
 		if (d->total >= stop && d->piped == 0) {
-			if (!c->queued) {
-				c->queued = true;
-				c->work = g->work;
-				g->work = c;
-			}
+			pump_later(g, c);
 			return 1;
 		}
 		if (!d->pipe && d->full_reads >= BULK_READS &&
@@ -280,7 +336,8 @@ static void pass_eof(struct core *g, struct conn *c, int i)
 {
 	struct side *to = &c->s[!i];
 
-	if (!c->s[i].eof || to->shut || c->d[i].stash || c->d[i].piped > 0)
+	if (!c->s[i].eof || to->shut || c->d[i].stash || c->d[i].piped > 0 ||
+	    (i == 0 && hello_waits(c) && c->head_len > 0))
 		return;
 	to->shut = true;
 	if (c->s[i].shut) {	/* the second: closing says it, too */

@@ -57,32 +57,6 @@ static bool as_judged(const struct conn *c, const struct http_head *h)
 	       same_text(h->authority, j->authority);
 }
 
-/* After data that had no place: kept behind it, in order. */
-static int append(struct core *g, struct flow_dir *d, const char *data,
-		  size_t len)
-{
-	char *more = realloc(d->stash, d->stash_len + len);
-
-	if (!more)
-		return -1;
-	memcpy(more + d->stash_len, data, len);
-	d->stash = more;
-	d->stash_len += (uint32_t)len;
-	g->stashed += len;
-	return 0;
-}
-
-static int emit(struct core *g, struct conn *c, const char *data, size_t len)
-{
-	struct flow_dir *d = &c->d[0];
-
-	if (len == 0)
-		return 0;
-	if (d->stash)
-		return append(g, d, data, len);
-	return pump_put(g, c, data, len);
-}
-
 /* The reason goes to the supervisor, which records it; the answer is known. */
 static int refused(struct core *g, struct conn *c, enum http_result r,
 		   const struct http_head *h)
@@ -109,19 +83,6 @@ static ssize_t next_head(struct core *g, struct conn *c, const char *data,
 	return (ssize_t)h.length;
 }
 
-/* Holds the beginning of a head until the rest comes. */
-static int hold(struct conn *c, const char *data, size_t len)
-{
-	char *head = realloc(c->head, c->head_len + len);
-
-	if (!head)
-		return -1;
-	memcpy(head + c->head_len, data, len);
-	c->head = head;
-	c->head_len += (uint32_t)len;
-	return 0;
-}
-
 static int feed(struct core *g, struct conn *c, const char *data, size_t len)
 {
 	size_t at = 0;
@@ -144,9 +105,9 @@ static int feed(struct core *g, struct conn *c, const char *data, size_t len)
 			break;
 		at += (size_t)n;
 	}
-	if (emit(g, c, data, at) < 0)
+	if (pump_add(g, c, data, at) < 0)
 		return -1;
-	return at < len ? hold(c, data + at, len - at) : 0;
+	return at < len ? conn_hold(c, data + at, len - at) : 0;
 }
 
 static bool watched(struct conn *c, const char *data, size_t len)
@@ -177,11 +138,11 @@ int request_feed(struct core *g, struct conn *c, const char *data, size_t len)
 
 	if (c->in_line)
 		return watched(c, data, len)
-			       ? emit(g, c, data, len)
+			       ? pump_add(g, c, data, len)
 			       : refused(g, c, HTTP_BAD, NULL);
 	if (!held)
 		return feed(g, c, data, len);
-	if (hold(c, data, len) < 0)
+	if (conn_hold(c, data, len) < 0)
 		return -1;
 	held = c->head;
 	len = c->head_len;
@@ -209,16 +170,12 @@ int request_answered(struct core *g, struct conn *c, const char *data,
 		return 0;
 	c->upgrade = yes ? UPGRADE_DONE : UPGRADE_NONE;
 	c->guard = !yes;
-	if (!c->queued) {	/* what the client said meanwhile goes on */
-		c->queued = true;
-		c->work = g->work;
-		g->work = c;
-	}
+	pump_later(g, c);	/* what the client said meanwhile goes on */
 	if (!yes)
 		return request_feed(g, c, "", 0);
 	if (c->head_len > 0) {
 		char *held = c->head;
-		int r = emit(g, c, held, c->head_len);
+		int r = pump_add(g, c, held, c->head_len);
 
 		c->head = NULL;
 		c->head_len = 0;

@@ -173,6 +173,26 @@ void sniff_tell(struct core *g, struct conn *c, const struct http_head *h)
 	chan_send(g, &w);
 }
 
+static void put_tls(struct gj_writer *w, const struct tls_hello *t)
+{
+	gj_put_text(w, "sni", t->has_sni ? t->sni : NULL);
+	gj_put_text(w, "alpn", t->alpn);
+	gj_put_bool(w, "ech", t->ech);
+}
+
+/* The same of a later ClientHello. */
+void sniff_tell_tls(struct core *g, struct conn *c, const struct tls_hello *t)
+{
+	struct gj_writer w;
+
+	gj_begin(&w, "first");
+	gj_put_number(&w, "id", c->id);
+	gj_put_text(&w, "spoke", t && c->name ? "tls" : "bad");
+	if (t && c->name)
+		put_tls(&w, t);
+	chan_send(g, &w);
+}
+
 static void ask_first(struct core *g, struct conn *c, const struct first *f)
 {
 	static const char *const spoke[] = { "nothing", "other", "tls", "http",
@@ -184,11 +204,8 @@ static void ask_first(struct core *g, struct conn *c, const struct first *f)
 	gj_begin(&w, "first");
 	gj_put_number(&w, "id", c->id);
 	gj_put_text(&w, "spoke", spoke[c->spoken]);
-	if (c->spoken == SPOKE_TLS) {
-		gj_put_text(&w, "sni", f->tls.has_sni ? f->tls.sni : NULL);
-		gj_put_text(&w, "alpn", f->tls.alpn);
-		gj_put_bool(&w, "ech", f->tls.ech);
-	}
+	if (c->spoken == SPOKE_TLS)
+		put_tls(&w, &f->tls);
 	if (c->spoken == SPOKE_HTTP)
 		put_http(&w, &f->http);
 	chan_send(g, &w);
@@ -245,6 +262,8 @@ static int pass_held(struct core *g, struct conn *c, bool judged)
 	c->d[0].total += len;
 	if (c->spoken == SPOKE_HTTP && http_parse(held, len, &h) == HTTP_HEAD)
 		r = pass_http(g, c, &h, held, len, judged);
+	else if (c->spoken == SPOKE_TLS)
+		r = hello_begin(g, c, held, len);
 	else if (c->spoken == SPOKE_OTHER && request_watch(c, held, len) < 0)
 		r = -1;
 	else

@@ -197,7 +197,7 @@ static bool parse_request_line(const char *line, size_t len,
 
 	if (len < method_len + 11 || target > end ||
 	    memcmp(end, " HTTP/", 6) || end[7] != '.' ||
-	    (end[6] != '1' && end[6] != '2'))
+	    (end[6] != '1' && end[6] != '2') || end[8] < '0' || end[8] > '9')
 		return false;
 	copy_cut(head->method, sizeof(head->method), line, method_len);
 	return parse_target(target, (size_t)(end - target), head);
@@ -249,6 +249,20 @@ static bool parse_framing(const char *name, size_t n, const char *value,
 	return true;
 }
 
+/* A byte of a name (RFC 9110): what else is there, some servers strip. */
+static bool is_token(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') ||
+	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+/* A byte of a value: a line end to some servers is a control character. */
+static bool is_field(char c)
+{
+	return c == '\t' || (unsigned char)c > 0x7f || (c >= ' ' && c < 0x7f);
+}
+
 static bool parse_header(const char *line, size_t len, struct http_head *head)
 {
 	const char *colon = memchr(line, ':', len);
@@ -258,8 +272,7 @@ static bool parse_header(const char *line, size_t len, struct http_head *head)
 		return false;	/* also catches folded lines without a colon */
 	name = (size_t)(colon - line);
 	for (i = 0; i < len; i++)
-		if (line[i] == '\0' || line[i] == '\r' || line[i] == '\n' ||
-		    (i < name && (line[i] == ' ' || line[i] == '\t')))
+		if (i < name ? !is_token(line[i]) : !is_field(line[i]))
 			return false;
 	for (i = name + 1; i < len && (line[i] == ' ' || line[i] == '\t'); i++)
 		;

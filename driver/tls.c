@@ -6,9 +6,11 @@
 #define RECORD_CIPHER 0x14
 #define RECORD_ALERT 0x15
 #define RECORD_HANDSHAKE 0x16
+#define RECORD_DATA 0x17
 /* Servers take any version below this from the first record. */
 #define VERSION_MAJOR_END 0x10
 #define CLIENT_HELLO 1
+#define SERVER_HELLO 2
 #define EXT_SNI 0
 #define EXT_ALPN 16
 #define EXT_ECH 0xfe0d
@@ -217,6 +219,44 @@ enum tls_result tls_parse(const uint8_t *data, size_t len,
 		if (want > sizeof(message))
 			return TLS_BAD;
 	}
+	if (have != want)
+		return TLS_BAD;		/* a second message, unread */
+	hello->length = at;
 	return parse_body((struct reader){ .at = message + 4,
 					   .end = message + want }, hello);
+}
+
+/* A ServerHello with this random is a HelloRetryRequest (RFC 8446, 4.1.3). */
+static const uint8_t retry[32] = {
+	0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11,
+	0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+	0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e,
+	0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+};
+
+enum tls_answer tls_answer(const uint8_t *data, size_t len)
+{
+	size_t have = len > 11 ? len - 11 : 0;
+
+	if (!fits(data, len, 0, RECORD_HANDSHAKE) ||
+	    !fits(data, len, 5, SERVER_HELLO) ||
+	    memcmp(data + 11, retry, have < 32 ? have : 32) != 0)
+		return TLS_ANSWER_OTHER;
+	return have < 32 ? TLS_ANSWER_MORE : TLS_ANSWER_RETRY;
+}
+
+bool tls_is_between(uint8_t type)
+{
+	return type == RECORD_CIPHER || type == RECORD_ALERT ||
+	       type == RECORD_DATA;
+}
+
+size_t tls_between(const uint8_t *data, size_t len)
+{
+	size_t record;
+
+	if (len < 5 || !tls_is_between(data[0]))
+		return 0;
+	record = 5 + (size_t)(data[3] << 8 | data[4]);
+	return len >= record ? record : 0;
 }

@@ -20,10 +20,28 @@ struct tls_hello {
 	bool has_sni, ech;
 	char sni[256];
 	char alpn[128];	/* comma-separated, cut when it is longer */
+	size_t length;	/* of the records it came in */
 };
+
+/* What a server's first bytes are. */
+enum tls_answer {
+	TLS_ANSWER_MORE,	/* not enough to tell */
+	TLS_ANSWER_RETRY,	/* HelloRetryRequest: another ClientHello follows */
+	TLS_ANSWER_OTHER,
+};
+#define TLS_ANSWER_MAX 43	/* bytes that tell */
 
 /* The ClientHello may be split over several records. */
 enum tls_result tls_parse(const uint8_t *data, size_t len,
 			  struct tls_hello *hello);
+
+enum tls_answer tls_answer(const uint8_t *data, size_t len);
+
+/*
+ * What may lie between a HelloRetryRequest and the hello it asks for: a change
+ * of cipher, early data, an alert. Its bytes; 0: none of them, or not all yet.
+ */
+bool tls_is_between(uint8_t type);
+size_t tls_between(const uint8_t *data, size_t len);
 
 #endif
