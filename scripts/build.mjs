@@ -82,7 +82,7 @@ const { outputFiles } = await build({
   define: { 'import.meta.url': '__url' },
   minifySyntax: true,
   legalComments: 'none',
-  external: ['@oclif/core/run', '@inquirer/prompts', 'execa', 'tar', 'yaml', 'zod', 'tldts'],
+  external: ['@oclif/core/run', '@inquirer/core', 'execa', 'tar', 'yaml', 'zod', 'tldts'],
   banner: { js: BANNER },
   plugins: [slimOclif],
   logLevel: 'warning',

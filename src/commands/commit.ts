@@ -146,7 +146,7 @@ export default class Commit extends AgentfwCommand {
       if (choice === null || choice.paths.length + choice.hunks.size === 0) return null;
       return { ...merged, words: choice.paths, hunks: choice.hunks };
     }
-    const picked = await pickPaths(changes);
+    const picked = await pickPaths(changes, this.printer.paintErr);
     if (picked === null || picked.length === 0) return null;
     return { ...merged, words: picked };
   }
