@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "answers.h"
 #include "cgroup.h"
 #include "climb.h"
 #include "enter.h"
@@ -33,6 +34,7 @@ static int usage(void)
 	      "on fd 4)\n"
 	      "       agentfw-driver thaw DRIVER START [GROUP] [PID:START…]\n"
 	      "       agentfw-driver --probe [--dir DIRECTORY]\n"
+	      "       agentfw-driver --silent    (paths on stdin, NUL after each)\n"
 	      "       agentfw-driver --climb DIRECTORY STORE PORT NAMESPACE…\n"
 	      "       agentfw-driver --version\n",
 	      stderr);
@@ -261,6 +263,8 @@ int main(int argc, char **argv)
 		return puts(SPEC_HEADER) < 0;
 	if (argc >= 2 && same(argv[1], "--probe"))
 		return probe_main(argc - 2, argv + 2);
+	if (argc == 2 && same(argv[1], "--silent"))
+		return answers_main();
 	if (argc >= 2 && same(argv[1], "--climb"))
 		return climb_main(argc - 2, argv + 2);
 	return usage();

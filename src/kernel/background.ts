@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Bytes } from '../bytes.js';
-import { isText, toBuffer, toText } from '../bytes.js';
+import { fromBuffer, isText, toBuffer, toText } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 
 /** In the checkout and when installed: this file and the bundle both lie two directories below the package. */
@@ -25,6 +25,19 @@ export function startSweeper(storeDir: Bytes): boolean {
   child.on('error', () => undefined);
   child.unref();
   return true;
+}
+
+/**
+ * Those of the paths that can't be looked at: what serves them is gone, keeps
+ * them from us, or doesn't answer within a second. A look that hangs can only
+ * be killed, so this process doesn't take it itself.
+ */
+export function silentPaths(paths: readonly Bytes[]): ReadonlySet<Bytes> {
+  if (paths.length === 0) return new Set();
+  const input = Buffer.concat(paths.map((path) => Buffer.concat([toBuffer(path), Buffer.of(0)])));
+  const { stdout } = spawnSync(DRIVER, ['--silent'], { cwd: '/', env: {}, input, stdio: ['pipe', 'pipe', 'ignore'] });
+  // Without a driver the start fails later, by its name.
+  return new Set(fromBuffer(stdout ?? Buffer.of()).split('\0').filter((path) => path !== '') as Bytes[]);
 }
 
 /** What `agentfw-driver --probe` prints, trying layers in `dir` and the gate, of which `rung` may insist on one rung. */

@@ -8,10 +8,11 @@ import type { HostFacts, HostStat } from '../view/plan.js';
 /**
  * The host as this process may see it, for the length of one plan: what was
  * looked at once is not asked again. No file is opened, so no automount and
- * no FIFO is touched.
+ * no FIFO is touched. `silent` are mount points that don't answer: asked for
+ * first by the planner, and nothing below them after that.
  */
-export function planningFacts(): HostFacts {
-  const known = new Map<Bytes, HostStat | null>();
+export function planningFacts(silent: ReadonlySet<Bytes>): HostFacts {
+  const known = new Map<Bytes, HostStat | null>([...silent].map((path) => [path, null]));
   const lstat = (path: Bytes): HostStat | null => {
     let stat = known.get(path);
     if (stat === undefined) known.set(path, (stat = hostFacts.lstat(path)));

@@ -5,10 +5,13 @@ import { fromText, isWithin, joinBytes, nameOf, parentOf, toText } from '../byte
 import { requireThere } from '../changes/scan/layer-dirs.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
+import { silentPaths } from '../kernel/background.js';
 import { boundSockets, hostFacts, planningFacts, readMountinfo } from '../kernel/facts.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { hasAllIds, hasOwnTerminal, hasSysAdmin } from '../kernel/process.js';
 import { removeTree } from '../kernel/remove.js';
+import { isRemote } from '../view/fstypes.js';
+import { parseMountinfo } from '../view/mountinfo.js';
 import { planView } from '../view/mounts.js';
 import { PlanError, type PlannedLayer, type ViewOptions, type ViewPlan } from '../view/plan.js';
 import { buildEnvironment, settingOf, type BuiltEnvironment, type CompiledPolicy } from '../policy/index.js';
@@ -46,6 +49,11 @@ const PRIVATE_ROOTS = ['/', '/tmp', '/var/tmp', '/run', '/dev/shm'] as Bytes[];
 /** Root with its rights over mounts builds the view as root; anybody else in a user namespace. */
 export function modeOf(context: Context): 'user' | 'root' {
   return context.uid === 0 && hasSysAdmin() && hasAllIds() ? 'root' : 'user';
+}
+
+/** Mounts brought by programs or other machines that don't answer: the planner must not ask them. */
+function silentMounts(mountinfo: Bytes): ReadonlySet<Bytes> {
+  return silentPaths(parseMountinfo(mountinfo).flatMap(({ point, type }) => (isRemote(type) && type !== 'autofs' ? [point] : [])));
 }
 
 /** Plans the view, makes what it needs in the store, and writes the spec. The caller writes the record. */
@@ -120,7 +128,8 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
     foreignLayerDir: foreignPlaces(store, record),
   };
   try {
-    return planView(readMountinfo(), options, planningFacts());
+    const mountinfo = readMountinfo();
+    return planView(mountinfo, options, planningFacts(silentMounts(mountinfo)));
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;
     throw new AgentfwError('AFW_VIEW', error.message, { status: 125, hint: error.hint });

@@ -12,7 +12,7 @@ import { PlanError } from './plan.js';
 import { findPrivateRoots, MARKER, placePrivate, placePrograms } from './private.js';
 import { placeHostAsRoot } from './root.js';
 import { placeSsh } from './ssh.js';
-import { placeEarlier, placeHost, placeTree } from './user.js';
+import { closeAutomounts, placeEarlier, placeHost, placeTree } from './user.js';
 
 /**
  * The mount planner: from the text of /proc/self/mountinfo and answers about
@@ -37,6 +37,7 @@ export function planView(mountinfo: Bytes, options: ViewOptions, facts: HostFact
   coverElsewhere(draft);
   coverHostSockets(draft);
   placeSockets(draft);
+  closeAutomounts(draft);
   placeMarker(draft);
   return finish(draft);
 }

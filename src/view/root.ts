@@ -1,11 +1,11 @@
 import type { Bytes } from '../bytes.js';
-import { addReadOnly, addTmpfs, decide, decideBelow, isPrivate, regionOf, setRegion, type Draft } from './draft.js';
+import { addReadOnly, decide, isPrivate, regionOf, setRegion, type Draft } from './draft.js';
 import { isForeignDrive, placeDrive } from './drives.js';
 import { replaceDecision } from './hiding.js';
 import { addOverlay } from './layers.js';
 import type { Mount } from './mountinfo.js';
 import { isPrivateRoot } from './private.js';
-import { placeFresh, readOnlyReason } from './user.js';
+import { placeAutomount, placeFresh, placeSilent, readOnlyReason } from './user.js';
 
 /**
  * The host's tree as real root: one layer over `/` and one per mount on it.
@@ -52,14 +52,13 @@ function placeMount(draft: Draft, mount: Mount): void {
   const path = mount.point;
   // The sandbox's own directories come later and decide on what lies below them.
   if (isPrivateRoot(draft, path) || belowPrivate(draft, path)) return;
-  if (isPrivate(regionOf(draft, path))) return decide(draft, path, 'skip', 'below something that the view does not show');
-  if (mount.type === 'autofs') {
-    decide(draft, path, 'skip', 'an automount point: shown empty, never triggered');
-    addTmpfs(draft, path, 0o555, { size: 4096, readOnly: true });
-    return decideBelow(draft, path, 'skip', `below the automount point ${path}`);
-  }
+  const region = regionOf(draft, path);
+  if (isPrivate(region) && draft.table.at.get(region.path)?.type !== 'autofs') return decide(draft, path, 'skip', 'below something that the view does not show');
+  if (mount.type === 'autofs') return placeAutomount(draft, path, (below) => placeMount(draft, below));
   if (isForeignDrive(draft, path)) return placeDrive(draft, path);
-  if (draft.facts.lstat(path)?.type !== 'dir') return addReadOnly(draft, path, 'a single file that is a mount');
+  const stat = draft.facts.lstat(path);
+  if (stat === null) return placeSilent(draft, path);
+  if (stat.type !== 'dir') return addReadOnly(draft, path, 'a single file that is a mount');
   const refusal = readOnlyReason(draft, path);
   if (refusal === null) return addOverlay(draft, path, 'a mount that can be written');
   addReadOnly(draft, path, refusal);

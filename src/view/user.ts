@@ -1,5 +1,5 @@
 import type { Bytes } from '../bytes.js';
-import { isWithin, joinBytes, parentOf } from '../bytes.js';
+import { isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
 import { addReadOnly, addTmpfs, decide, decideBelow, makeDir, ensurePoint, regionOf, setRegion, type Draft } from './draft.js';
 import { isForeignDrive, placeDrive } from './drives.js';
 import { canBeLower, isPseudo } from './fstypes.js';
@@ -37,7 +37,7 @@ function place(draft: Draft, path: Bytes): void {
   if (path === '/proc' || path === '/dev') return placeFresh(draft, path);
   const { table } = draft;
   const own = table.at.get(path);
-  if (own?.type === 'autofs') return placeAutomount(draft, path);
+  if (own?.type === 'autofs') return placeAutomount(draft, path, ({ point }) => place(draft, point));
   if (isForeignDrive(draft, path)) return placeDrive(draft, path);
   const refusal = readOnlyReason(draft, path);
   if (refusal !== null) return placeReadOnly(draft, path, refusal);
@@ -87,17 +87,30 @@ export function placeFresh(draft: Draft, path: Bytes): void {
   decideBelow(draft, path, 'skip', `below ${path}, which is the sandbox's own`);
 }
 
-/** An automount point is never entered: that would mount something on the host. */
-function placeAutomount(draft: Draft, path: Bytes): void {
-  decide(draft, path, 'skip', 'an automount point: shown empty, never triggered');
-  if (regionOf(draft, parentOf(path)).kind !== 'bare') {
-    addTmpfs(draft, path, 0o555, { size: 4096, readOnly: true });
-    return decideBelow(draft, path, 'skip', `below the automount point ${path}`);
+/** An automount point is never entered: that would mount something on the host. What it has mounted already is shown. */
+export function placeAutomount(draft: Draft, path: Bytes, placeBelow: (mount: Mount) => void): void {
+  const below = mountsBelow(draft.table, path);
+  decide(draft, path, 'skip', 'an automount point: shown without what is not mounted, never triggered');
+  if (regionOf(draft, parentOf(path)).kind === 'bare') makeDir(draft, path);
+  else addTmpfs(draft, path, 0o555, { size: 4096, readOnly: below.length === 0 });
+  for (const mount of below) if (!draft.decided.has(mount.id)) placeBelow(mount);
+}
+
+/** Last: nothing is made in them any more. */
+export function closeAutomounts(draft: Draft): void {
+  for (const [path, { kind }] of draft.regions) {
+    if (kind === 'tmpfs' && draft.table.at.get(path)?.type === 'autofs') draft.ops.push({ op: 'remount-ro', dst: path });
   }
-  makeDir(draft, path);
-  for (const mount of mountsBelow(draft.table, path)) {
-    if (!draft.decided.has(mount.id)) place(draft, mount.point);
-  }
+}
+
+/**
+ * What serves this mount is gone, or keeps it from the user: the host shows
+ * nothing there either, and a layer over it is refused.
+ */
+export function placeSilent(draft: Draft, path: Bytes): void {
+  addTmpfs(draft, path, 0o555, { size: 4096, readOnly: true });
+  decide(draft, path, 'hide', `its ${draft.table.at.get(path)!.type} does not answer you: shown empty`);
+  decideBelow(draft, path, 'skip', `below ${path}, which does not answer`);
 }
 
 /** Why a tree can't or needn't have a layer, whatever is in it; null when it can. */
@@ -121,7 +134,7 @@ function placeReadOnly(draft: Draft, path: Bytes, why: string): void {
   const skipped = new Set(wanted.map((mount) => mount.id));
   addReadOnlyBut(draft, path, why, skipped);
   for (const mount of wanted) {
-    if (mount.type === 'autofs') placeAutomount(draft, mount.point);
+    if (mount.type === 'autofs') placeAutomount(draft, mount.point, ({ point }) => place(draft, point));
     else overReadOnly(draft, mount.point);
   }
 }
@@ -173,9 +186,10 @@ export function takeApart(draft: Draft, path: Bytes): void {
 
 function skeletonEntry(draft: Draft, path: Bytes): readonly SkeletonEntry[] {
   const stat = draft.facts.lstat(path);
+  if (stat === null && draft.table.at.has(path)) return [{ name: nameOf(path), kind: 'dir', mode: 0o555 }];
   if (stat === null || stat.type === 'other') return [];
   const isLaidOver = stat.type === 'file' && (draft.table.at.has(path) || whyNotCopied(draft, path, stat) !== null);
-  return [{ name: path.slice(path.lastIndexOf('/') + 1) as Bytes, kind: isLaidOver ? 'point' : stat.type, mode: stat.mode }];
+  return [{ name: nameOf(path), kind: isLaidOver ? 'point' : stat.type, mode: stat.mode }];
 }
 
 /** Null for a file that can be copied into a skeleton. */
@@ -186,6 +200,7 @@ function whyNotCopied({ facts }: Draft, path: Bytes, { size }: HostStat): string
 
 function placeChild(draft: Draft, path: Bytes, bare: boolean): void {
   const stat = draft.facts.lstat(path);
+  if (stat === null && draft.table.at.has(path) && !isPrivateRoot(draft, path)) return placeSilent(draft, path);
   if (stat === null || stat.type === 'other') return;
   if (stat.type === 'dir') return place(draft, path);
   if (stat.type === 'symlink') {

@@ -11,6 +11,23 @@ import { afterEach, beforeEach, expect } from 'vitest';
 import { has, needs, type Prerequisite } from '../helpers/needs.js';
 import { createArea, identities, type Area, type Outcome } from '../helpers/sandbox.js';
 
+/**
+ * A FUSE mount at its argument, which `user_id` alone may look into. Whoever
+ * asks it waits: nobody answers. Ends with the shell that began it; with a
+ * second argument at once, which leaves a mount without a server.
+ */
+const SILENT = `
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open('/dev/fuse', os.O_RDWR)
+options = f'fd={fd},rootmode=40000,user_id={sys.argv[2]},group_id={sys.argv[2]}'
+if libc.mount(b'silent', sys.argv[1].encode(), b'fuse', 6, options.encode()): sys.exit(os.strerror(ctypes.get_errno()))
+if sys.argv[3] == 'hangs' and os.fork() == 0:
+    libc.prctl(1, 9)
+    os.close(1), os.close(2)
+    while True: libc.pause()
+`;
+
 /** What lies at `m/NAME` of the project, from an image or from memory. */
 const MOUNTS: readonly { readonly name: string; readonly needs: readonly Prerequisite[]; readonly make: string }[] = [
   { name: 'tmpfs', needs: [], make: 'mount -t tmpfs none m/tmpfs' },
@@ -74,6 +91,22 @@ for (const identity of identities()) {
       expect(landed).toEqual(places.map((place) => `${place} old more ${place}/new`).sort());
       expect(back).toEqual(before);
     });
+
+    for (const how of ['hangs', 'is gone', 'is somebody else’s'] as const) {
+      needs('root', 'fuse', 'python').test(`a FUSE mount whose server ${how} is shown empty, said by \`status\`, and keeps no start waiting`, async () => {
+        const owner = how === 'is somebody else’s' ? 64_321 : identity.uid;
+        const host = `mkdir m beside; chown ${identity.uid}:${identity.gid} m beside; python3 -c ${quote(SILENT)} "$PWD/m" ${owner} ${quote(how === 'is gone' ? how : 'hangs')}`;
+        const outcome = await there(host, [
+          'timeout -s KILL 60 agentfw run --tag s --net off -- sh -c "ls -A m; touch m/x 2>/dev/null || echo closed; echo new > beside/new" || exit 1',
+          'agentfw status s | grep " $PWD/m "', 'agentfw diff s --name-only',
+          'agentfw commit s --yes >&2 || exit 2', 'cat beside/new', 'agentfw run --in s --net off -- cat beside/new',
+        ].join('\n').replace('timeout -s KILL 60 agentfw', `timeout -s KILL 60 ${area.argv([]).map(quote).join(' ')}`));
+
+        expect(outcome.status, outcome.stderr).toBe(0);
+        expect(outcome.stdout).toMatch(/^closed\n {2}hide +\S+\/m +its fuse does not answer you: shown empty\n/);
+        expect(outcome.stdout.split('\n').slice(-4)).toEqual([join(area.project, 'beside/new'), 'new', 'new', '']);
+      });
+    }
 
     needs('root').test('E5 the kernel’s log gets no warning of the layers', async () => {
       const [from, to] = ['from', 'to'].map((word) => `agentfw-test ${word} ${area.dir}`);

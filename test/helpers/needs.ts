@@ -11,7 +11,7 @@ import { parseMountinfo } from '../../src/view/mountinfo.js';
 import { whyNotUnified } from './unified.js';
 
 export type Prerequisite =
-  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'curl' | 'ssh' | 'btrfs' | 'xfs' | 'acl' | 'attr' | 'cgroup' | 'cgroup2' | 'scopes' | 'registry' | RealAgent;
+  | 'root' | 'userns' | 'overlay' | 'loop' | 'python' | 'git' | 'tmux' | 'vim' | 'less' | 'setpriv' | 'gcc' | 'curl' | 'ssh' | 'btrfs' | 'xfs' | 'acl' | 'attr' | 'cgroup' | 'cgroup2' | 'fuse' | 'scopes' | 'registry' | RealAgent;
 
 /** Packages of npm: learnt at run time. */
 type RealAgent = 'claude' | 'codex' | 'gemini' | 'opencode' | 'newer-node';
@@ -43,6 +43,7 @@ const probes: Record<Exclude<Prerequisite, RealAgent>, Probe> = {
   attr: () => program('setfattr'),
   scopes: () => (hasScopes() ? null : 'no Landlock scopes for signals and abstract sockets (Linux 6.12)'),
   registry: () => (run(['npm', 'view', 'is-number', 'version', '--fetch-retries=0', '--fetch-timeout=10000']) ? null : 'npm reaches no registry'),
+  fuse: () => (existsSync('/dev/fuse') ? null : 'no /dev/fuse'),
   cgroup2: whyNotUnified,
   cgroup: () => canMakeGroups() ? null : 'no control group can be made that limits processes',
 };

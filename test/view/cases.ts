@@ -172,6 +172,20 @@ export const CASES: readonly TableCase[] = [
     ],
   },
   {
+    name: 'as root too, what an automount point has mounted is shown, a silent mount is not (E9)',
+    mountinfo: `${ROOT}${KERNEL_MOUNTS}
+40 27 0:60 / /net rw,relatime shared:40 - autofs /etc/auto.net rw,fd=6,pgrp=900,timeout=300,indirect
+41 40 0:61 / /net/filer rw,relatime shared:41 - nfs4 filer:/export rw,vers=4.2
+42 41 0:62 / /net/filer/old ro,relatime shared:42 - nfs4 filer:/old ro,vers=4.2
+43 27 0:63 / /srv/cloud rw,relatime shared:43 - fuse.rclone remote: rw,user_id=1000,group_id=1000
+44 43 0:64 / /srv/cloud/inner rw,relatime shared:44 - ext4 /dev/vdb1 rw`,
+    host: `${BASIC}
+/net/filer/
+/net/filer/old/`,
+    options: { mode: 'root', uid: 0, cwd: '/net/filer' as Bytes, trees: ['/net/filer'] as Bytes[], stateDir: '/root/.local/state/agentfw' as Bytes, home: '/root' as Bytes },
+    expected: ['/ overlay', ...KERNEL, '/net skip', '/net/filer overlay', '/net/filer/old read-only', '/srv/cloud hide', '/srv/cloud/inner skip'],
+  },
+  {
     name: 'bind mounts and a FUSE mount in the home: the home becomes a skeleton (E2, E22)',
     mountinfo: `${ROOT}${KERNEL_MOUNTS}
 40 27 254:1 /srv/data /home/u/data rw,relatime shared:1 - ext4 /dev/vda1 rw
