@@ -245,7 +245,8 @@ except OSError as e: print(type(e).__name__)"`);
 
       const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'pwd'], { cwd: link, env: { PWD: link } });
 
-      expect(outcome.stdout).toBe(`${link}\n`);
+      // Of what lies beside a project below /tmp the view shows nothing, so not the link either.
+      expect(outcome.stdout).toBe(`${area.home.startsWith('/tmp/') ? area.project : link}\n`);
     });
 
     if (identity.name === 'root') {
