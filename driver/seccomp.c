@@ -35,6 +35,7 @@
 #define TIOCSTI_ 0x5412u
 #define TIOCLINUX_ 0x541cu
 #define TIOCSETD_ 0x5423u
+#define TIOCEXCL_ 0x540cu
 /* <linux/kd.h>: what a key of the console types */
 #define KDSKBENT_ 0x4b47u
 #define KDSKBSENT_ 0x4b49u
@@ -42,7 +43,7 @@
 #define KDSKBDIACRUC_ 0x4bfbu
 #define KDSETKEYCODE_ 0x4b4du
 
-enum { PROGRAM_MAX = 512, MAX_WORDS = 8 };
+enum { PROGRAM_MAX = 512, MAX_WORDS = 9 };
 
 struct program {
 	struct sock_filter code[PROGRAM_MAX];
@@ -147,10 +148,15 @@ static void emit_rule(struct program *p, const struct rule *r)
 static const struct rule always[] = {
 	SOCKETS(SYS_socket), SOCKETS(SYS_socketpair),
 	/* the terminal: no typing into it, no line discipline, no key that
-	 * types something else once the agent is gone */
+	 * types something else once the agent is gone, and nobody kept from
+	 * opening it for as long as it lives */
 	{SYS_ioctl, EPERM, IS_ONE_OF, 1,
-	 {TIOCSTI_, TIOCLINUX_, TIOCSETD_, KDSKBENT_, KDSKBSENT_, KDSKBDIACR_,
-	  KDSKBDIACRUC_, KDSETKEYCODE_}, 8, 0},
+	 {TIOCSTI_, TIOCLINUX_, TIOCSETD_, TIOCEXCL_, KDSKBENT_, KDSKBSENT_,
+	  KDSKBDIACR_, KDSKBDIACRUC_, KDSETKEYCODE_}, 9, 0},
+	/* one's own process group: that of the job outside, supervisor and
+	 * all, who couldn't take it back */
+	{SYS_setpriority, EPERM, IS_ONE_OF, 1, {0}, 1, 1 /* PRIO_PGRP */},
+	{SYS_ioprio_set, EPERM, IS_ONE_OF, 1, {0}, 1, 2 /* WHO_PGRP */},
 	/* 0 Linux, 8 LINUX32; ~0 asks */
 	{SYS_personality, EPERM, IS_NONE_OF, 0, {0, 8, 0xffffffffu}, 3, 0},
 	/* would reach sockets and files past every other rule */

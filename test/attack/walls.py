@@ -332,7 +332,7 @@ def tt01():
     def on_a_terminal():
         fd = os.open(os.ttyname(slave), os.O_RDWR)  # becomes the controlling terminal after setsid
         values = {}
-        for name, request in (("TIOCSTI", 0x5412), ("TIOCSTI, high bits", 0x1_0000_5412), ("TIOCLINUX", 0x541C), ("TIOCLINUX, high bits", 0x7_0000_541C)):
+        for name, request in (("TIOCSTI", 0x5412), ("TIOCSTI, high bits", 0x1_0000_5412), ("TIOCLINUX", 0x541C), ("TIOCLINUX, high bits", 0x7_0000_541C), ("TIOCEXCL", 0x540C)):
             libc.ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_char_p]
             done = libc.ioctl(fd, request, b"\x02")
             values[name] = errno.errorcode.get(ctypes.get_errno()) if done < 0 else "ok"

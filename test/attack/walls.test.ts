@@ -212,6 +212,10 @@ for (const identity of identities()) {
         expect([of('terminal')['TIOCLINUX'], of('terminal')['TIOCLINUX, high bits']]).toEqual(['EPERM', 'EPERM']);
       });
 
+      test('TIOCEXCL, which would keep the user from opening the terminal after the end, is refused', () => {
+        expect(of('terminal')['TIOCEXCL']).toBe('EPERM');
+      });
+
       test('other terminal requests work', () => {
         expect(of('terminal')['TIOCGWINSZ']).toBe('ok');
       });

@@ -28,10 +28,11 @@ REFUSED = {  # try.c: what must be answered, in every mode
                     'socket_audit socket_netfilter',
     'EPROTONOSUPPORT': 'socket_mptcp socket_mptcp6',
     'OK': 'socket_unix socket_inet socket_route socket_diag personality_get '
-          'unshare_files',
+          'unshare_files setpriority_own ioprio_own',
     'EBADF': 'tiocgwinsz',
     'ENOSYS': 'io_uring_setup io_uring_enter io_uring_register x32 keyctl_join',
     'EPERM': 'tiocsti tiocsti_high tioclinux tioclinux_high tiocsetd '
+             'tiocexcl setpriority_job ioprio_job '
              'kdskbent kdskbsent kdskbdiacr kdskbdiacruc kdsetkeycode '
              'socket_raw keyctl add_key request_key bpf perf_event_open '
              'userfaultfd kexec_load init_module finit_module delete_module '
@@ -665,6 +666,21 @@ def kill_of_everything_spares_the_driver_KN04(box):
     equal((result.status, ours.poll()), (9, None))
     ours.kill()
     ours.wait()
+
+
+@test()
+def the_job_that_started_it_is_not_slowed_KN04(box):
+    read, write = os.pipe()
+    tries = 'renice -n 19 -g 0; ionice -c 3 -P 0; echo tried; read -r end'
+    job = Run(box, box.spec('sh', '-c', tries), stdin=read, before=os.setpgrp)
+    os.close(read)
+    equal(job.process.stdout.readline(), b'tried\n')
+    nice = os.getpriority(os.PRIO_PROCESS, job.pid)
+    idle = subprocess.run(['ionice', '-p', str(job.pid)],
+                          stdout=subprocess.PIPE, text=True).stdout
+    os.close(write)
+    job.finish()
+    equal((nice, 'idle' in idle), (0, False))
 
 
 @test()

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -58,6 +59,11 @@ TRY(tiocsti_high, syscall(SYS_ioctl, -1, 0x100000000L | TIOCSTI, "x"))
 TRY(tioclinux, ioctl(-1, TIOCLINUX, "x"))
 TRY(tioclinux_high, syscall(SYS_ioctl, -1, 0x7fff00000000L | TIOCLINUX, "x"))
 TRY(tiocsetd, ioctl(-1, TIOCSETD, "x"))
+TRY(tiocexcl, ioctl(-1, TIOCEXCL, 0))
+TRY(setpriority_job, setpriority(PRIO_PGRP, 0, 0))
+TRY(setpriority_own, setpriority(PRIO_PROCESS, 0, 5))
+TRY(ioprio_job, syscall(SYS_ioprio_set, 2, 0, 3 << 13))
+TRY(ioprio_own, syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 5))
 TRY(kdskbent, ioctl(-1, 0x4b47, "x"))
 TRY(kdskbsent, ioctl(-1, 0x4b49, "x"))
 TRY(kdskbdiacr, ioctl(-1, 0x4b4b, "x"))
@@ -147,6 +153,8 @@ static const struct attempt attempts[] = {
 	ROW(socket_raw), ROW(socket_unix), ROW(socket_inet),
 	ROW(socket_route), ROW(socket_diag), ROW(tiocsti), ROW(tiocsti_high),
 	ROW(tioclinux), ROW(tioclinux_high), ROW(tiocsetd), ROW(kdskbent),
+	ROW(tiocexcl), ROW(setpriority_job), ROW(setpriority_own),
+	ROW(ioprio_job), ROW(ioprio_own),
 	ROW(kdskbsent), ROW(kdskbdiacr), ROW(kdskbdiacruc),
 	ROW(kdsetkeycode), ROW(tiocgwinsz),
 	ROW(io_uring_setup), ROW(io_uring_enter), ROW(io_uring_register),
