@@ -106,21 +106,28 @@ function fits(record: AuditRecord, { kinds, denied }: LogFilter): boolean {
   return (kinds === undefined || kinds.includes(record.kind)) && (denied !== true || record.verdict === 'deny');
 }
 
+/** No record is so long: of what is, a NUL stays, which is none. */
+const LONGEST = 1 << 20;
+
 /** Lines of a file without holding the file. */
 class Pieces {
   private pending = '';
   private at = 0;
+  private searched = 0;
   private readonly buffer = Buffer.alloc(64 * 1024);
   constructor(private readonly fd: Fd) {}
 
   next(): { text: string; ended: true } | null {
     for (;;) {
-      const end = this.pending.indexOf('\n');
+      const end = this.pending.indexOf('\n', this.searched);
       if (end >= 0) {
         const text = this.pending.slice(0, end);
         this.pending = this.pending.slice(end + 1);
+        this.searched = 0;
         return { text, ended: true };
       }
+      if (this.pending.length > LONGEST) this.pending = '\u0000';
+      this.searched = this.pending.length;
       const count = readSync(this.fd, this.buffer, 0, this.buffer.length, this.at);
       if (count === 0) return null;
       this.at += count;

@@ -116,7 +116,7 @@ function recordOrDrop(writer: Writer, event: AuditEvent): number | null {
       writer.dropped += 1;
       return null;
     }
-    throw new AgentfwError('AFW_AUDIT', "Can't write the audit log.", { cause, hint: 'Free some space, or set audit.full: drop in your policy' });
+    throw new AgentfwError('AFW_AUDIT', "Can't write the audit log.", { cause, hint: cause instanceof Cut ? `See agentfw log verify ${writer.options.tag}` : 'Free some space, or set audit.full: drop in your policy' });
   }
 }
 
@@ -189,10 +189,11 @@ function rotate(writer: Writer): void {
   writer.size = 0;
 }
 
-/** Another process may have written, rotated, or died in the middle of a line. */
+/** Another process may have written, rotated, or died in the middle of a line; none takes records away. */
 function catchUp(writer: Writer): void {
   const { kernel, dir } = writer.options;
-  if (fstatSync(writer.fd).size === writer.size) return;
+  const held = fstatSync(writer.fd);
+  if (held.size === writer.size && held.nlink > 0) return;
   const named = kernel.statOrNull(AT_FDCWD, joinBytes(dir, CURRENT));
   if (named === null || named.ino !== kernel.stat(writer.fd, '' as Bytes).ino) {
     kernel.close(writer.fd);
@@ -201,10 +202,24 @@ function catchUp(writer: Writer): void {
   const size = fstatSync(writer.fd).size;
   const files = logFiles(kernel, dir).filter((name) => name !== CURRENT);
   writer.older = files.reduce((sum, name) => sum + kernel.stat(AT_FDCWD, joinBytes(dir, name)).size, 0);
-  writer.size = endPartialLine(writer.fd, size);
-  const last = lastLine(writer.fd, writer.size) ?? lastOfRotated(writer, files);
-  writer.index = last === null ? -1 : indexOf(last);
-  writer.hash = last === null ? GENESIS : hashLine(last);
+  const end = endPartialLine(writer.fd, size);
+  const last = lastLine(writer.fd, end) ?? lastOfRotated(writer, files);
+  const index = last === null ? -1 : indexOf(last);
+  if (index < writer.index || (fstatSync(writer.fd).ino === held.ino && isChanged(writer))) throw new Cut(writer.index);
+  Object.assign(writer, { size: end, index, hash: last === null ? GENESIS : hashLine(last) });
+}
+
+/** What was written is not there any more: to go on would sign what is left of it. */
+class Cut extends Error {
+  constructor(index: number) {
+    super(`it was cut or changed: record ${index} is gone`);
+  }
+}
+
+/** The last record that this writer knows of is another one now. */
+function isChanged({ fd, size, index, hash }: Writer): boolean {
+  const line = index < 0 || size <= 0 ? null : lastLine(fd, size);
+  return line !== null && hashLine(line) !== hash;
 }
 
 /** What a crash left of a line is ended, so that it stays one bad record and takes no good one with it. */
