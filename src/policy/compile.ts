@@ -30,6 +30,8 @@ export interface CompileInput {
   readonly project: string;
   /** of the invoking user: for directories that variables move, and for named sockets */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** files that the user's configuration has in place of the usual ones, usual → named */
+  readonly named?: readonly (readonly [string, string])[];
   /** host sets that only this machine knows, such as `registries` */
   readonly sets: Readonly<Record<string, readonly string[]>>;
 }
@@ -187,16 +189,25 @@ function socketPath(text: string, { env, home }: CompileInput): string[] {
 }
 
 /** A variable may move an agent's directory, but to no place that holds more than that. */
-function movesOf(sources: readonly Source[], { env, home }: CompileInput): (readonly [string, string])[] {
-  return sources.filter(({ layer }) => layer === 'built-in' || layer === 'profile').flatMap(({ document, root }) =>
+function movesOf(sources: readonly Source[], { env, home, named = [] }: CompileInput): (readonly [string, string])[] {
+  const known = named.filter(([from, to]) => isMove(from, to, home));
+  return [...known, ...sources.filter(({ layer }) => layer === 'built-in' || layer === 'profile').flatMap(({ document, root }) =>
     Object.entries(document.moves).flatMap(([name, text]) => {
       const [from] = expandPattern(text, { home, project: root }, false);
-      const to = env[name]?.replace(/\/+$/, '');
-      if (from === undefined || to === undefined || to === '' || to === from.base) return [];
-      const plain = to.startsWith('/') && !to.split('/').some((part) => part === '..' || part === '.');
-      return plain && !`${home}/`.startsWith(`${to}/`) ? [[from.base, to] as const] : [];
-    }));
+      const value = env[name] ?? '';
+      return (NAMES_SEVERAL.has(name) ? value.split(':') : [value]).flatMap((one) => {
+        const to = one.replace(/\/+$/, '');
+        return from !== undefined && isMove(from.base, to, home) ? [[from.base, to] as const] : [];
+      });
+    }))];
 }
+
+function isMove(from: string, to: string, home: string): boolean {
+  return to !== from && to.startsWith('/') && !to.split('/').some((part) => part === '..' || part === '.') && !`${home}/`.startsWith(`${to}/`);
+}
+
+/** Variables that are lists, as PATH is. */
+const NAMES_SEVERAL: ReadonlySet<string> = new Set(['KUBECONFIG']);
 
 /** Grants below a managed `default` have no effect: say so. */
 function closedBy(floor: CompiledPolicy['floor'], rules: readonly CompiledRule[]): Loosening[] {

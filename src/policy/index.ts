@@ -7,6 +7,7 @@ import { cacheIn, fromCache, toCache } from './cache.js';
 import { compile, type CompileInput } from './compile.js';
 import type { CompiledPolicy } from './compiled.js';
 import { policyError } from './document.js';
+import { namedCredentials } from './named.js';
 import { ownSource } from './own.js';
 import { machineRegistries } from './registries.js';
 import { gatherSources, type SourceRequest } from './sources.js';
@@ -63,6 +64,7 @@ export async function compilePolicy(request: PolicyRequest): Promise<Compiled> {
     homes: request.homes ?? [],
     project: gathered.project,
     env: request.env,
+    named: namedCredentials(request.home),
     sets: { ...(usesRegistries(sources) ? { registries: machineRegistries(request) } : {}), ...request.sets },
   };
   const cache = cacheIn(request.stateDir, request.uid);

@@ -144,7 +144,7 @@ export const policySchema = z.strictObject({
   description: z.string().describe('What the policy is for.').optional(),
   extends: z.union([z.string(), z.array(z.string()).min(1)]).describe('Shipped profiles to build upon, e.g. `claude-code`.').optional(),
   agent: agent.describe('Profiles only: how the agent is recognised.').optional(),
-  moves: z.record(z.string().regex(/^[A-Z_][A-Z0-9_]*$/), pattern).describe('Profiles only: variables that move a directory, e.g. `CODEX_HOME: ~/.codex`.').optional(),
+  moves: z.record(z.string().regex(/^[A-Z_][A-Z0-9_]*$/), pattern).describe('Profiles only: variables that move a directory or a file, e.g. `CODEX_HOME: ~/.codex`.').optional(),
   files: files.describe('What of the file system the agent sees, and where its writes go.').optional(),
   changes: changes.describe('What happens to what the agent wrote. Precedence: discard, escalate, commit, default.').optional(),
   network: network.describe('Which hosts it reaches. Precedence: deny, ask, allow, default.').optional(),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { fromText } from '../../src/bytes.js';
+import { fromText, type Bytes } from '../../src/bytes.js';
 import type { ChangeFacts } from '../../src/policy/judge.js';
 import { judgeChange, judgeHost, judgePath, judgeSocket } from '../../src/policy/index.js';
 import { at, policyOf } from './make.js';
@@ -99,6 +99,21 @@ describe('directories that a variable moves', () => {
     expect(judgePath(own, at('~/.config/gh/hosts.yml'), 'read').verdict).toBe('deny');
     expect(judgePath(other, at('~/cx/sessions/x'), 'write').lands).toBe('host');
     expect(judgePath(other, at('~/cx/config.toml'), 'write').lands).toBe('layer');
+  });
+
+  test.each([
+    ['KUBECONFIG', '/home/u/k/one:/srv/k/two', ['/home/u/k/one', '/srv/k/two']],
+    ['AWS_SHARED_CREDENTIALS_FILE', '/home/u/vault/aws', ['/home/u/vault/aws']],
+    ['GOOGLE_APPLICATION_CREDENTIALS', '/srv/keys/g.json', ['/srv/keys/g.json']],
+    ['HISTFILE', '/home/u/.cache/zsh/hist', ['/home/u/.cache/zsh/hist']],
+    ['NETRC', '/home/u/creds/n', ['/home/u/creds/n']],
+    ['AZURE_CONFIG_DIR', '/home/u/az', ['/home/u/az/msal_token_cache.json']],
+  ])('CR01 what %s names is hidden, though the variable is withheld', async (name, value, paths) => {
+    const [without, policy] = [await policyOf({}), await policyOf({ env: { [name]: value } })];
+
+    expect(paths.map((path) => judgePath(without, path as Bytes, 'read').verdict)).toEqual(paths.map(() => 'allow'));
+    expect(paths.map((path) => judgePath(policy, path as Bytes, 'read').verdict)).toEqual(paths.map(() => 'deny'));
+    expect(judgePath(policy, at('~/k/other'), 'read').verdict).toBe('allow');
   });
 
   test('no variable moves a directory onto the home or above it', async () => {
