@@ -101,7 +101,8 @@ interface State {
 
 /** `once` for a client that had gone: its retry comes within this time. */
 const ONCE_MS = 5 * 60_000;
-const MAX_MISSED = 1000;
+/** Rules that are remembered for the end of a run. */
+export const MOST_MISSED = 1000;
 
 /** Questions in memory: coalesced by rule, bounded in number and rate, each answer bound to its id and rule. */
 export function makeAsking(options: AskOptions): Asking {
@@ -132,7 +133,7 @@ function ask(state: State, about: About, signal: AbortSignal | undefined): Promi
   if (known !== null) return Promise.resolve(known);
   const refused = refusal(state, about.rule);
   if (refused !== null) {
-    if (state.missed.size < MAX_MISSED || state.missed.has(about.rule)) state.missed.set(about.rule, (state.missed.get(about.rule) ?? 0) + 1);
+    if (state.missed.size < MOST_MISSED || state.missed.has(about.rule)) state.missed.set(about.rule, (state.missed.get(about.rule) ?? 0) + 1);
     return Promise.resolve(refused);
   }
   const entry = state.entries.get(about.rule) ?? openQuestion(state, about);

@@ -1,5 +1,6 @@
 import type { CompiledPolicy, CompiledRule, Origin, Setting } from './compiled.js';
 import { GRANTS } from './document.js';
+import type { HostPattern } from './host.js';
 import { isStricter } from './settings.js';
 
 /** One difference between two policies, and what it does to the agent. */
@@ -27,9 +28,26 @@ function byMeaning(rules: readonly CompiledRule[]): Map<string, CompiledRule> {
 function ruleDifference(rule: CompiledRule, how: 'added' | 'removed'): PolicyDifference {
   const effect = GRANTS.has(rule.list) === (how === 'added') ? 'allows' : 'forbids';
   const { paths, hosts, names } = rule.subjects;
-  const subjects = [...new Set([...paths.map(({ text }) => text), ...hosts.map(({ text }) => text), ...names])].join(', ');
-  const holes = [...new Set([...rule.except.paths, ...rule.except.hosts].map(({ text }) => text).concat(rule.except.names))];
-  return { effect, how, what: `${rule.list} ${subjects}${holes.length === 0 ? '' : ` except ${holes.join(', ')}`}`, origin: rule.origin };
+  const subjects = [...new Set([...paths.map(({ text }) => text), ...hosts.map(hostText), ...names])].join(', ');
+  const holes = [...new Set([...rule.except.paths.map(({ text }) => text), ...rule.except.hosts.map(hostText), ...rule.except.names])];
+  const extent = extentOf(rule);
+  return { effect, how, what: `${rule.list} ${subjects}${extent === '' ? '' : ` (${extent})`}${holes.length === 0 ? '' : ` except ${holes.join(', ')}`}`, origin: rule.origin };
+}
+
+/** Letters of other alphabets may look like these: with them goes what is dialled. */
+function hostText({ text, value }: HostPattern): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : `${text} = ${value}`;
+}
+
+/** How far a rule on hosts goes: who trusts it reads that, too. */
+function extentOf({ ports, private: inward, grants = {} }: CompiledRule): string {
+  const { methods, ...flags } = grants;
+  return [
+    ...(ports === null ? [] : [ports === 'any' ? 'any port' : `port ${ports.join(', ')}`]),
+    ...(inward ? ['private'] : []),
+    ...Object.entries(flags).flatMap(([name, granted]) => (granted === true ? [name] : [])),
+    ...(methods === undefined ? [] : [methods.join(', ')]),
+  ].join('; ');
 }
 
 function settingDifferences(before: readonly Setting[], after: readonly Setting[]): PolicyDifference[] {

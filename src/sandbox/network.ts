@@ -2,7 +2,7 @@ import { joinBytes, toText, type Bytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { listField, textField } from '../fields.js';
 import { readAnswers, storeAnswer } from '../gate/approvals.js';
-import type { Question } from '../gate/ask.js';
+import { MOST_MISSED, type Question } from '../gate/ask.js';
 import type { Gate } from '../gate/gate.js';
 import type { Published } from '../gate/publish.js';
 import type { RunProgram } from '../gate/approver.js';
@@ -35,6 +35,8 @@ export interface Network {
   readonly end: () => Promise<AgentfwError | null>;
   /** what would have been asked about, as rules, most wanted first */
   readonly wouldAsk: () => readonly { readonly rule: string; readonly count: number }[];
+  /** somebody could answer: what was not asked then was one question too many */
+  readonly asks: boolean;
 }
 
 export interface NetworkOptions {
@@ -104,6 +106,7 @@ export function makeNetwork(options: NetworkOptions): Network {
       return failure;
     },
     wouldAsk: () => gate?.asking.wouldAsk() ?? [],
+    asks: asksSomebody(options),
   };
 }
 
@@ -118,7 +121,12 @@ function lastWords({ session }: Gate): Promise<void> {
   });
 }
 
-async function open({ store, record, policy, trail, wish }: NetworkOptions, quiet: Quiet, driver: Driver): Promise<Gate> {
+function asksSomebody({ store, record, policy, wish }: NetworkOptions): boolean {
+  return record.net === 'ask' && !wish.noAsk && (wish.person || approverOf(policy, store.context) !== null);
+}
+
+async function open(options: NetworkOptions, quiet: Quiet, driver: Driver): Promise<Gate> {
+  const { store, record, policy, trail, wish } = options;
   if (driver.gate === null) throw new Error('the driver has no gate');
   const { startGate } = await import('../gate/gate.js');
   const { context, kernel } = store;
@@ -127,7 +135,7 @@ async function open({ store, record, policy, trail, wish }: NetworkOptions, quie
     ...{ stream: driver.gate, policy, audit: trail.audit, dir: toText(sandboxDir(store, record.tag)), now: context.now },
     newId: () => idOf(context.random(5)),
     ask: {
-      enabled: record.net === 'ask' && !wish.noAsk && (wish.person || approver !== null),
+      enabled: asksSomebody(options),
       person: wish.person,
       timeoutMs: Number(settingOf(policy, 'ask.timeout')?.value ?? ASK_TIMEOUT_S) * 1000,
       approver,
@@ -176,9 +184,9 @@ export function networkLines(tag: string | null, trail: Trail, network: Network 
   if (network === null || trail.refused() === 0) return [];
   const missed = network.wouldAsk();
   const rules = missed.slice(0, MOST_NAMED).map(({ rule }) => `"${rule}"`).join(', ');
-  const more = missed.length > MOST_NAMED ? `, and ${missed.length - MOST_NAMED} more` : '';
+  const more = missed.length > MOST_NAMED ? `, and ${missed.length >= MOST_MISSED ? 'at least ' : ''}${missed.length - MOST_NAMED} more` : '';
   return [
     `agentfw: ${trail.refused()} refused by the network gate${tag === null ? '; --rm threw the log away' : `: agentfw log ${tag} --denied`}`,
-    ...(missed.length === 0 ? [] : [`agentfw: nobody could be asked; to allow it, in your policy: network: {allow: [${rules}]}${more}`]),
+    ...(missed.length === 0 ? [] : [`agentfw: ${network.asks ? 'there were too many questions' : 'nobody could be asked'}; to allow it, in your policy: network: {allow: [${rules}]}${more}`]),
   ];
 }

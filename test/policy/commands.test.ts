@@ -136,4 +136,15 @@ describe('agentfw policy trust', () => {
     expect(cli(home, 'untrust').status).toBe(0);
     expect(cli(home, 'explain', 'path', 'src/a', '--op', 'commit').stdout).toMatch(/^verdict {2}escalate/);
   });
+
+  test('PO14 shows how far a rule on a host goes, and what a look-alike is', () => {
+    const home = tempHome();
+    put(join(home, 'app/.agentfw.yaml'), `version: 1\nnetwork:\n  allow:\n    - {host: a.example, ports: [22, 443], private: true, raw: true}\n    - {host: b.example, methods: [GET]}\n    - "\u0430pi.example"\n`);
+
+    const { stderr } = cli(home, 'trust', '--yes');
+
+    expect(stderr).toContain('allow network.allow a.example (port 22, 443; private; raw)\n');
+    expect(stderr).toContain('allow network.allow b.example (port 80; GET)\n');
+    expect(stderr).toContain('allow network.allow \u0430pi.example = xn--pi-6kc.example\n');
+  });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { hostsOf, nsswitchOf } from '../../src/sandbox/gatefiles.js';
-import { checkNetwork, type NetworkWish } from '../../src/sandbox/network.js';
+import { checkNetwork, networkLines, type Network, type NetworkWish } from '../../src/sandbox/network.js';
+import type { Trail } from '../../src/sandbox/trail.js';
 import { policyOf } from '../policy/make.js';
 
 const WISH: NetworkWish = { person: true, noAsk: false, publish: [], connectHost: new Map(), onQuestions: () => undefined };
@@ -41,5 +42,21 @@ describe('what contradicts itself', () => {
     expect(() => checkNetwork('off', { ...WISH, publish }, none)).toThrow('--publish needs the network gate');
     expect(() => checkNetwork('deny', { ...WISH, publish }, none)).not.toThrow();
     expect(() => checkNetwork('allow', { ...WISH, connectHost: new Map([[1, 2]]) }, none)).toThrow('--connect-host');
+  });
+});
+
+describe('what the user is told at the end', () => {
+  const told = (asks: boolean, count: number): string =>
+    networkLines('t', { refused: () => count } as Trail, { asks, wouldAsk: () => Array.from({ length: count }, (_, i) => ({ rule: `h${i}.test:443`, count: 1 })) } as unknown as Network)[1] ?? '';
+
+  test.each([
+    [false, 2, 'agentfw: nobody could be asked; to allow it, in your policy: network: {allow: ["h0.test:443", "h1.test:443"]}'],
+    [true, 7, 'agentfw: there were too many questions; to allow it, in your policy: network: {allow: ["h0.test:443", "h1.test:443", "h2.test:443", "h3.test:443", "h4.test:443"]}, and 2 more'],
+  ])('why nobody was asked (somebody could be: %j)', (asks, count, line) => {
+    expect(told(asks, count)).toBe(line);
+  });
+
+  test('no more than is remembered is counted', () => {
+    expect(told(true, 1000)).toMatch(/, and at least 995 more$/);
   });
 });
