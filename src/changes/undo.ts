@@ -1,4 +1,5 @@
 import { AgentfwError } from '../errors.js';
+import { growSlowly, optimiseLate } from '../kernel/optimise.js';
 import { applyLocked } from './apply.js';
 import { commitInfos, meaningsOf, type CommitInfo } from './vault/commits.js';
 import { withCommitLock } from './journal/commit-lock.js';
@@ -9,8 +10,14 @@ import { isOfLayer } from './apply/refill.js';
 import type { CommitResult } from './result.js';
 import type { Hooks, StoreContext } from './store-context.js';
 import type { Layered } from './git/undo.js';
+import { numbered } from './plan/step.js';
 import { planUndo } from './undo/plan.js';
 import { commitDir } from './vault/vault.js';
+
+/** As for a commit of as many: code is optimised late from here on, */
+const SOME = 200;
+/** and memory counts from here on. */
+const MANY = 50_000;
 
 /** The sandbox of a commit, as whoever undoes it holds it. `gone`: also when another one has its tag. */
 export type Box = 'still' | 'running' | 'gone';
@@ -33,6 +40,8 @@ export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = 
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, info.id));
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
     if (box === 'running' && touchesLayer(journal)) throw running(info);
+    if (journal.steps.length >= SOME) optimiseLate();
+    if (journal.steps.length >= MANY) growSlowly();
     const closed = box === 'gone' ? 'the sandbox that it was dropped from is gone' : null;
     const plan = planUndo(ctx, info.id, { journal, closed, only: info.undoneBy === null ? null : new Set(info.left), meanings: meaningsOf(ctx, info.id), layers });
     if (plan.steps.length === 0) return nothing(plan, plan.refused);
@@ -59,7 +68,8 @@ function chosen(commits: readonly Info[], id: string | null): Info {
 }
 
 function touchesLayer({ header, steps, refused }: Journal): boolean {
-  return steps.some((step, index) => !refused.has(index) && isOfLayer(header.roots, step));
+  for (const [index, step] of numbered(steps)) if (!refused.has(index) && isOfLayer(header.roots, step)) return true;
+  return false;
 }
 
 function running({ id, tag }: Info): AgentfwError {

@@ -88,6 +88,26 @@ class PackedStat implements Stat {
   }
 }
 
+export function statAt(view: PackedView, at: number): Stat {
+  return new PackedStat(view, at);
+}
+
+/** The same, the other way round. */
+export function packStat({ signed: words, unsigned: whole, narrow }: PackedView, at: number, stat: Stat): void {
+  const first = at / 8;
+  whole[first] = stat.dev;
+  whole[first + 1] = stat.ino;
+  whole[first + 2] = stat.rdev;
+  whole[first + 3] = BigInt(stat.size);
+  whole[first + 4] = BigInt(stat.blocks);
+  words[first + 5] = stat.atimeNs;
+  words[first + 6] = stat.mtimeNs;
+  words[first + 7] = stat.ctimeNs;
+  words[first + 8] = stat.btimeNs;
+  const { mode, nlink, uid, gid } = stat;
+  [mode, nlink, uid, gid].forEach((value, n) => (narrow[first * 2 + 18 + n] = value));
+}
+
 /** The stat at the beginning of a memory that will be used again. */
 export function copyOfStat(view: PackedView): Stat {
   const stat = new PackedStat(view, 0);

@@ -53,7 +53,7 @@ const ACTS: Readonly<Record<Step['act'], (landing: Landing, step: Step) => Confl
 };
 
 /** What is on the host instead of what was judged. */
-export function surprise(step: Step, now: Stat | null): Conflict {
+export function surprise(step: Pick<Step, 'old'>, now: Stat | null): Conflict {
   if (now === null) return 'deleted';
   if (step.old === null) return 'created';
   return (now.mode & constants.S_IFMT) === step.old.fmt ? 'changed' : 'type';

@@ -5,7 +5,7 @@ import type { Plan } from '../plan/draft.js';
 import type { Journal } from '../journal/journal.js';
 import { OWNER_WRITES } from './locked.js';
 import { dirFd, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
-import { splitPath, type Place, type Root, type Step } from '../plan/step.js';
+import { numbered, splitPath, type Place, type Root, type Step } from '../plan/step.js';
 
 /**
  * What a commit dropped from a layer (`--take host`, `discard PATH`, a policy)
@@ -28,13 +28,13 @@ export function refillOf(journal: Journal, undone: readonly Root[]): Refill {
   const given = journal.header.roots;
   const roots = [...undone];
   const layers = new Map<number, number>();
-  journal.steps.forEach((step, index) => {
+  for (const [index, step] of numbered(journal.steps)) {
     const layer = Math.floor(step.host.root / 3);
-    if (step.act !== 'drop' || layers.has(layer) || journal.refused.has(index) || !isOfLayer(given, step)) return;
+    if (step.act !== 'drop' || layers.has(layer) || journal.refused.has(index) || !isOfLayer(given, step)) continue;
     const [host, upper] = [given[3 * layer] as Root, given[3 * layer + 1] as Root];
     layers.set(layer, roots.length / 3);
     roots.push({ role: 'host', dir: upper.dir, family: upper.family, as: host.dir }, undone[3 * layer + 1] as Root, undone[3 * layer + 2] as Root);
-  });
+  }
   return { roots, layers };
 }
 

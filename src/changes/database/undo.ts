@@ -12,12 +12,25 @@ const IN_USE = 'it is a database that was used since';
 /** I20: a database goes back together with what is beside it, and not from under a log that the host wrote since. */
 export function keepDatabases({ drafts, refused }: Undone, looking: Pick<Looking, 'rooms' | 'isNew'>): Undone {
   const staying = new Set(refused.map(({ path }) => mainOf(path)));
-  const paths = new Set(drafts.map(({ path }) => path));
+  const paths = besideOrMain(drafts);
   for (const draft of drafts) if (isUsed(draft, paths, looking)) staying.add(mainOf(draft.path));
   const groups = groupsOf(drafts, paths);
   const left = drafts.filter(({ path }) => !staying.has(mainOf(path)));
   const stay = drafts.filter(({ path }) => staying.has(mainOf(path)));
   return { drafts: groups.size === 0 ? left : left.map((draft) => grouped(draft, groups)), refused: stay.length === 0 ? refused : [...refused, ...stay.map(stays)] };
+}
+
+/** The paths that are asked about: what lies beside a database, and what something lies beside. Seldom any, of what may be a million. */
+function besideOrMain(drafts: readonly Draft[]): ReadonlySet<Bytes> {
+  const mains = new Set<Bytes>();
+  for (const { path } of drafts) {
+    const main = databaseOf(path);
+    if (main !== null) mains.add(main);
+  }
+  const found = new Set<Bytes>();
+  if (mains.size === 0) return found;
+  for (const { path } of drafts) if (mains.has(path) || databaseOf(path) !== null) found.add(path);
+  return found;
 }
 
 function stays(draft: Draft): Refused {

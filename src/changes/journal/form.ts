@@ -1,6 +1,6 @@
 import type { Lend } from '../apply/locked.js';
 import type { Counts, Refused } from '../result.js';
-import type { Place, Root, Step, Unmark } from '../plan/step.js';
+import type { Place, Root, Steps, Unmark } from '../plan/step.js';
 
 export interface Header {
   readonly version: 1;
@@ -29,7 +29,7 @@ export interface Journal {
   readonly header: Header;
   /** places beside targets where staged copies may lie */
   readonly drafts: readonly Place[];
-  readonly steps: readonly Step[];
+  readonly steps: Steps;
   /** directories of layers whose opaque or redirect mark has lost its meaning once the steps are done */
   readonly unmark: readonly Unmark[];
   readonly emptied: readonly Emptied[];

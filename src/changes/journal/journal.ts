@@ -9,11 +9,12 @@ import { nodeDisk, type Disk } from '../apply/disk.js';
 import { frameOf, framesIn, writeFrame, writeList, type FrameWriter } from './frames.js';
 import type { Emptied, Header, Journal } from './form.js';
 import { decodeSteps, encodeStep } from './step.js';
+import { StepTable } from './step-table.js';
 import { inPlace } from './moved.js';
 import { isVersion0, readVersion0 } from './v0.js';
 import type { Lend } from '../apply/locked.js';
 import type { Counts, Refused } from '../result.js';
-import type { Place, Root, Step, Steps, Unmark } from '../plan/step.js';
+import type { Place, Root, Steps, Unmark } from '../plan/step.js';
 
 export const JOURNAL = 'plan' as Bytes;
 const VERSION = 1;
@@ -122,7 +123,7 @@ function placed(header: Header, dir: Bytes): Header {
 function readFrames(fd: number): Journal | null {
   let header: Header | null = null;
   const drafts: Place[] = [];
-  const steps: Step[] = [];
+  const steps = new StepTable();
   const unmark: Unmark[] = [];
   const emptied: Emptied[] = [];
   const lends: Lend[] = [];
@@ -136,7 +137,7 @@ function readFrames(fd: number): Journal | null {
     if (frame.kind === 'O') append(unmark, triplesIn(frame.body).map(({ root, path, number }) => ({ root, path, group: number })));
     if (frame.kind === 'T') emptied.push(...decodeEmptied(frame.body));
     if (frame.kind === 'L') append(lends, triplesIn(frame.body).map(({ root, path, number }) => ({ root, path, mode: number })));
-    if (frame.kind === 'S') append(steps, decodeSteps(frame.body));
+    if (frame.kind === 'S') for (const step of decodeSteps(frame.body)) steps.push(step);
     if (frame.kind === 'C' && frame.body === `${steps.length} ${header.digest}`) state = 'committed';
     if (frame.kind === 'X') noteRefused(refused, frame.body);
     if (frame.kind === 'A') state = 'aborted';

@@ -3,24 +3,32 @@ import type { ChangeKind, FileType } from '../change.js';
 import { CLEAN, COPIED_UP } from '../apply/cleaning.js';
 import { ORIGIN_NAME, OriginMark } from '../scan/origin-mark.js';
 import type { Act, Cleaning, Covered, Ident, Place, Step, Steps } from '../plan/step.js';
+import { placeFrom, wayTo, WAYS } from './ways.js';
 
 /**
- * The steps of a commit, of which there may be a million. Nearly all are of one
- * kind, a file that goes between a layer and the host: of these only what can
- * differ is kept, in columns of some seventy bytes a step. The others are kept
+ * The steps of a commit or an undo, of which there may be a million. Nearly all are of one
+ * kind, a file that goes between the host and a layer or vault: of these only what can
+ * differ is kept, in columns of some eighty bytes a step. The others are kept
  * as they are.
  */
 export class StepTable implements Steps {
   length = 0;
-  private readonly rows: Columns;
+  private rows: Columns;
+  /** rows that there is room for */
+  private most: number;
   private readonly odd = new Map<number, Step>();
 
-  constructor(most: number) {
+  constructor(most = 256) {
+    this.most = most;
     this.rows = columnsFor(most);
   }
 
   push(step: Step): void {
     const index = this.length;
+    if (index === this.most) {
+      this.most = 2 * this.most + 1;
+      this.rows = widened(this.rows, this.most);
+    }
     if (isPlain(step)) pack(this.rows, index, step);
     else this.odd.set(index, step);
     this.length += 1;
@@ -56,8 +64,10 @@ interface Columns {
   readonly paths: Bytes[];
   readonly roots: Uint32Array;
   readonly groups: Uint32Array;
-  /** per step: act, kind, type and cleaning by number, and which places it has */
+  /** per step: act, kind, type and cleaning by number, and the ways to its places */
   readonly words: Uint8Array;
+  /** what `taken/N` of the vault is called */
+  readonly taken: Uint32Array;
   /** two per step: new and old object */
   readonly inodes: BigUint64Array;
   readonly stamps: BigInt64Array;
@@ -67,8 +77,8 @@ interface Columns {
   readonly origins: (string | undefined)[];
 }
 
-const WORDS = 5;
-const PLACE = { from: 1, hold: 2, keep: 4 } as const;
+const WORDS = 7;
+const PLACE = { from: 4, hold: 5, keep: 6 } as const;
 
 function columnsFor(most: number): Columns {
   return {
@@ -76,6 +86,7 @@ function columnsFor(most: number): Columns {
     roots: new Uint32Array(most),
     groups: new Uint32Array(most),
     words: new Uint8Array(WORDS * most),
+    taken: new Uint32Array(most),
     inodes: new BigUint64Array(2 * most),
     stamps: new BigInt64Array(2 * most),
     sizes: new Float64Array(2 * most),
@@ -84,10 +95,19 @@ function columnsFor(most: number): Columns {
   };
 }
 
-/** `old/LAYER/…` of the vault mirrors the paths of a layer. */
-export function oldPlace({ root, path }: Place): Place {
-  const inside = `old/${Math.floor(root / 3)}`;
-  return { root: root + 2, path: (path === '' ? inside : `${inside}/${path}`) as Bytes };
+/** The same rows with room for more. */
+function widened(rows: Columns, most: number): Columns {
+  const { paths, origins, ...narrow } = rows;
+  const wide = { ...columnsFor(most), paths, origins };
+  wide.roots.set(narrow.roots);
+  wide.groups.set(narrow.groups);
+  wide.words.set(narrow.words);
+  wide.taken.set(narrow.taken);
+  wide.inodes.set(narrow.inodes);
+  wide.stamps.set(narrow.stamps);
+  wide.sizes.set(narrow.sizes);
+  wide.formats.set(narrow.formats);
+  return wide;
 }
 
 function isPlain(step: Step): boolean {
@@ -95,10 +115,10 @@ function isPlain(step: Step): boolean {
   if (tree || inside > 0 || covers.length > 0 || meta !== null || spent !== null || locked !== null || link !== null || twin !== null || stripped.length > 0) return false;
   if (!ACTS.includes(act) || !KINDS.includes(kind) || !TYPES.includes(type) || cleaningNumber(clean) < 0) return false;
   if (old?.fmt === NO_FORMAT || fresh?.fmt === NO_FORMAT) return false;
-  const inLayer = (place: Place | null): boolean => place === null || (place.root === host.root + 1 && place.path === host.path);
-  if (!inLayer(from) || !inLayer(hold) || keep === null) return inLayer(from) && inLayer(hold);
-  const mirror = oldPlace(host);
-  return keep.root === mirror.root && keep.path === mirror.path;
+  const [first, second, third] = [wayTo(from, host), wayTo(hold, host), wayTo(keep, host)];
+  if (first === null || second === null || third === null) return false;
+  // One number of a step is enough for both.
+  return second !== WAYS.taken || third !== WAYS.taken || hold?.path === keep?.path;
 }
 
 function pack(rows: Columns, index: number, step: Step): void {
@@ -106,23 +126,35 @@ function pack(rows: Columns, index: number, step: Step): void {
   rows.paths[index] = host.path;
   rows.roots[index] = host.root;
   rows.groups[index] = group;
-  const places = (from === null ? 0 : PLACE.from) | (hold === null ? 0 : PLACE.hold) | (keep === null ? 0 : PLACE.keep);
   const at = WORDS * index;
   const { words } = rows;
   const origin = originIn(clean);
   words[at] = ACTS.indexOf(act);
   words[at + 1] = KINDS.indexOf(kind);
   words[at + 2] = TYPES.indexOf(type);
-  words[at + 3] = origin === null ? CLEANINGS.indexOf(clean) : ORIGIN;
-  words[at + 4] = places;
+  words[at + 3] = cleaningNumber(clean);
+  words[at + PLACE.from] = wayTo(from, host) ?? 0;
+  words[at + PLACE.hold] = wayTo(hold, host) ?? 0;
+  words[at + PLACE.keep] = wayTo(keep, host) ?? 0;
+  const taken = words[at + PLACE.keep] === WAYS.taken ? keep : words[at + PLACE.hold] === WAYS.taken ? hold : null;
+  rows.taken[index] = taken === null ? 0 : Number(taken.path.slice('taken/'.length));
   rows.origins[index] = origin ?? undefined;
   packIdent(rows, 2 * index, step.fresh);
   packIdent(rows, 2 * index + 1, step.old);
 }
 
-/** -1: it can't be packed. */
+/** -1: it can't be packed. What was read from a journal is not one of these itself, but says the same. */
 function cleaningNumber(clean: Cleaning | null): number {
-  return originIn(clean) === null ? CLEANINGS.indexOf(clean) : ORIGIN;
+  if (originIn(clean) !== null) return ORIGIN;
+  if (clean === null || clean.whiteouts.length + clean.modes.length > 0) return CLEANINGS.indexOf(clean);
+  const same = (other: Cleaning | null): boolean => other !== null && other.marks.length === clean.marks.length && other.marks.every((mark, n) => isSameMark(mark, clean.marks[n]));
+  return CLEANINGS.findIndex((other) => other === clean || same(other));
+}
+
+type Mark = Cleaning['marks'][number];
+
+function isSameMark(a: Mark, b: Mark | undefined): boolean {
+  return b !== undefined && a.path === b.path && a.name === b.name && a.value.equals(b.value);
 }
 
 /** The value of the one mark, when there is nothing else to clean. */
@@ -149,21 +181,40 @@ function identAt(rows: Columns, at: number): Ident | null {
 
 /** A row as the step that it stands for. */
 class PackedStep implements Step {
-  readonly tree = false;
-  readonly inside = 0;
-  readonly covers: readonly Covered[] = NOTHING;
-  readonly meta = null;
-  readonly spent = null;
-  readonly locked = null;
-  readonly link = null;
-  readonly twin = null;
-  readonly stripped: readonly string[] = NOTHING;
   private readonly rows: Columns;
   private readonly index: number;
 
   constructor(rows: Columns, index: number) {
     this.rows = rows;
     this.index = index;
+  }
+  // Not fields: there may be a million of these for a moment.
+  get tree(): boolean {
+    return false;
+  }
+  get inside(): number {
+    return 0;
+  }
+  get covers(): readonly Covered[] {
+    return NOTHING;
+  }
+  get meta(): null {
+    return null;
+  }
+  get spent(): null {
+    return null;
+  }
+  get locked(): null {
+    return null;
+  }
+  get link(): null {
+    return null;
+  }
+  get twin(): null {
+    return null;
+  }
+  get stripped(): readonly string[] {
+    return NOTHING;
   }
   get act(): Act {
     return ACTS[this.word(0)] as Act;
@@ -186,13 +237,13 @@ class PackedStep implements Step {
     return { root: this.rows.roots[this.index] ?? 0, path: this.rows.paths[this.index] as Bytes };
   }
   get from(): Place | null {
-    return this.placed(PLACE.from) ? this.inLayer() : null;
+    return this.placed(PLACE.from);
   }
   get hold(): Place | null {
-    return this.placed(PLACE.hold) ? this.inLayer() : null;
+    return this.placed(PLACE.hold);
   }
   get keep(): Place | null {
-    return this.placed(PLACE.keep) ? oldPlace(this.host) : null;
+    return this.placed(PLACE.keep);
   }
   get fresh(): Ident | null {
     return identAt(this.rows, 2 * this.index);
@@ -203,12 +254,8 @@ class PackedStep implements Step {
   private word(n: number): number {
     return this.rows.words[WORDS * this.index + n] ?? 0;
   }
-  private placed(place: number): boolean {
-    return (this.word(4) & place) !== 0;
-  }
-  private inLayer(): Place {
-    const { root, path } = this.host;
-    return { root: root + 1, path };
+  private placed(at: number): Place | null {
+    return placeFrom(this.word(at), this.host, this.rows.taken[this.index] ?? 0);
   }
 }
 

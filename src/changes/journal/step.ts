@@ -103,7 +103,7 @@ function decodeStep(reader: Reader): Step {
     old: identIn(reader),
     spent: spentIn(reader),
     clean: cleaningIn(reader),
-    covers: listIn(Number(next(reader)), () => ({ path: next(reader) as Bytes, ident: identIn(reader) as Ident })),
+    covers: listIn(Number(next(reader)), () => ({ path: ownText(next(reader)), ident: identIn(reader) as Ident })),
     meta: next(reader) === '-' ? null : { old: metaIn(reader), fresh: metaIn(reader) },
     locked: lockedIn(reader),
     link: other === 'link' ? requiredPlace(reader) : null,
@@ -113,8 +113,13 @@ function decodeStep(reader: Reader): Step {
 
 function placeIn(reader: Reader): Place | null {
   const root = next(reader);
-  const path = next(reader) as Bytes;
+  const path = ownText(next(reader));
   return root === '' ? null : { root: Number(root), path };
+}
+
+/** What was cut out of a record would keep all of it in memory. */
+function ownText(field: string): Bytes {
+  return Buffer.from(field, 'latin1').toString('latin1') as Bytes;
 }
 
 function requiredPlace(reader: Reader): Place {

@@ -3,7 +3,7 @@ import { joinBytes, parentOf } from '../../bytes.js';
 import { AT_FDCWD, type Stat } from '../../kernel/kernel.js';
 import { commitInfos } from '../vault/commits.js';
 import { JOURNAL, readJournal, type Journal } from '../journal/journal.js';
-import { absolute, isIdent, type Ident } from '../plan/step.js';
+import { absolute, isIdent, numbered, type Ident } from '../plan/step.js';
 import type { StoreContext } from '../store-context.js';
 import { commitDir } from '../vault/vault.js';
 
@@ -50,8 +50,8 @@ function note(later: Map<Bytes, Later>, { header, steps, refused }: Journal, { n
     found.ns = ns;
     return found;
   };
-  steps.forEach((step, index) => {
-    if (refused.has(index) || step.act === 'drop' || header.roots[step.host.root]?.as !== undefined) return;
+  for (const [index, step] of numbered(steps)) {
+    if (refused.has(index) || step.act === 'drop' || header.roots[step.host.root]?.as !== undefined) continue;
     const path = absolute(header.roots, step.host);
     const own = at(path);
     const stays = staying === 'all' || (staying?.has(path) ?? false);
@@ -59,11 +59,11 @@ function note(later: Map<Bytes, Later>, { header, steps, refused }: Journal, { n
     own.stays ||= stays;
     at(parentOf(path)).around = true;
     const other = step.link ?? step.twin;
-    if (other === null) return;
+    if (other === null) continue;
     const file = at(absolute(header.roots, other));
     file.fresh = step.link === null ? step.old : step.fresh;
     file.stays ||= stays;
-  });
+  }
 }
 
 /** Its ctime is new, but only because agentfw changed something there and has put it back since. */

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import type { Bytes } from '../../bytes.js';
 import { isWithin, joinBytes, parentOf } from '../../bytes.js';
 import { AT_FDCWD, type Stat } from '../../kernel/kernel.js';
-import type { ChangeKind } from '../change.js';
+import { StatStore } from '../../kernel/stat-store.js';
 import { treeWalk } from '../apply/cleaning.js';
-import type { Draft, Plan } from '../plan/draft.js';
+import { redraft, type Draft, type Plan } from '../plan/draft.js';
 import { relativeTo } from '../plan/drafting.js';
 import { conflicted, isMachineError, refusalFor } from '../apply/failure.js';
 import { readIndex, type Meanings } from '../capture/epoch.js';
@@ -24,10 +24,10 @@ import type { StoreContext } from '../store-context.js';
 import { keepDatabases } from '../database/undo.js';
 import { keepRepositories, type Layered } from '../git/undo.js';
 import { isOwnWork, laterWork, type LaterWork } from './later.js';
-import { entriesOf } from './entries.js';
+import { draft, inVault, type Kept } from './draft.js';
 import { isMovable } from './movable.js';
 import { isSameMeta, metaAt } from './meta.js';
-import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step } from '../plan/step.js';
+import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step, type Steps } from '../plan/step.js';
 import { commitDir } from '../vault/vault.js';
 
 interface Undoing {
@@ -42,8 +42,9 @@ interface Undoing {
   readonly meanings: Meanings;
   readonly layers: readonly Layered[];
   readonly refused: Refused[];
-  /** of the commit */
-  readonly steps: readonly Step[];
+  /** directories of the commit that landed as a whole; read when it is asked for: seldom */
+  readonly trees: () => readonly Place[];
+  readonly stats: StatStore;
   readonly drafts: Draft[];
   /** what of `drafts` goes away, by root: asked for each directory */
   readonly taken: Map<number, Set<Bytes>>;
@@ -68,9 +69,10 @@ export function planUndo(ctx: StoreContext, id: string, { journal, closed, only 
   const rooms = openRooms(kernel, refill.roots);
   try {
     let later: LaterWork | null = null;
-    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], steps: journal.steps, drafts: [], taken: new Map() };
+    let trees: readonly Place[] | null = null;
+    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], trees: () => (trees ??= treesIn(journal.steps)), stats: new StatStore(), drafts: [], taken: new Map() };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
-      const step = journal.steps[index] as Step;
+      const step = journal.steps.at(index) as Step;
       if (!journal.refused.has(index) && only?.has(absolute(rooms.roots, step.host)) !== false) planStep(undoing, step);
     }
     return planFrom(id, journal, undoing);
@@ -130,7 +132,7 @@ const OPPOSITE: Readonly<Record<Step['act'], Opposite>> = {
 function unplace(undoing: Undoing, step: Step): Planned {
   const now = statPlace(undoing.rooms, step.host);
   if (now === null) return null;
-  if (!isAsLanded(undoing, step, now)) return surprise({ ...step, old: step.fresh }, now);
+  if (!isAsLanded(undoing, step, now)) return surprise({ old: step.fresh }, now);
   if (step.link !== null) return unlink(undoing, step, now);
   const covers = untouched(undoing, step, now);
   return covers === null ? 'changed' : draft(undoing, step, { act: 'take', kind: 'delete', old: now, covers });
@@ -149,13 +151,19 @@ function saysAsLanded({ rooms, meanings }: Pick<Undoing, 'rooms' | 'meanings'>, 
 /** The name goes, the file stays under its other one: there is nothing to keep. */
 function unlink(undoing: Undoing, step: Step, now: Stat | null): Planned {
   if (goesWithTree(undoing, step)) return null;
-  return { ...draft(undoing, step, { act: 'take', kind: 'delete', old: now }), twin: twinOf(undoing, step, now) };
+  return redraft(draft(undoing, step, { act: 'take', kind: 'delete', old: now }), { twin: twinOf(undoing, step, now) });
 }
 
 /** On a foreign filesystem it would be put aside beside itself, where the new directory that it landed in has to be as it was. */
-function goesWithTree({ rooms, steps }: Undoing, { host }: Step): boolean {
-  const tree = steps.some((step) => step.tree && step.host.root === host.root && host.path.startsWith(`${step.host.path}/`));
+function goesWithTree({ rooms, trees }: Undoing, { host }: Step): boolean {
+  const tree = trees().some(({ root, path }) => root === host.root && host.path.startsWith(`${path}/`));
   return tree && !isMovable(rooms, Math.floor(host.root / 3));
+}
+
+function treesIn(steps: Steps): readonly Place[] {
+  const trees: Place[] = [];
+  for (const step of steps) if (step.tree) trees.push(step.host);
+  return trees;
 }
 
 /** Undefined where the file has lost its other name. */
@@ -168,7 +176,7 @@ function relink(undoing: Undoing, step: Step, twin: Place): Planned {
   const { rooms } = undoing;
   const now = statPlace(rooms, twin);
   const there = statPlace(rooms, step.host);
-  if (!(step.act === 'take' ? there === null : isIdent(there, step.fresh))) return surprise({ ...step, old: step.fresh }, there);
+  if (!(step.act === 'take' ? there === null : isIdent(there, step.fresh))) return surprise({ old: step.fresh }, there);
   if (now === null || now.ino !== step.old?.ino) return surprise(step, now);
   const written = undoing.drafts.find(({ act, host }) => act === 'write' && host.root === twin.root && host.path === twin.path);
   const ident = written?.fresh ? { ...identOf(written.fresh), ino: now.ino } : identOf(now);
@@ -176,7 +184,7 @@ function relink(undoing: Undoing, step: Step, twin: Place): Planned {
   const inNew = statPlace(rooms, { root: step.host.root, path: splitPath(step.host.path).dir }) === null;
   const link = { at: twin, ident, now: identOf(now), same: written === undefined, inNew };
   const parts = step.act === 'take' ? ({ act: 'place', kind: 'add' } as const) : { act: step.act, kind: step.kind };
-  return { ...draft(undoing, step, { ...parts, old: there }), method: 'copy', link };
+  return redraft(draft(undoing, step, { ...parts, old: there }), { method: 'copy', link });
 }
 
 function isSameFile(a: Ident, b: Ident): boolean {
@@ -224,11 +232,12 @@ function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
 function unswap(undoing: Undoing, step: Step): Planned {
   if (step.twin !== null) return relink(undoing, step, step.twin);
   const now = statPlace(undoing.rooms, step.host);
-  if (now === null || !isAsLanded(undoing, step, now)) return surprise({ ...step, old: step.fresh }, now);
+  if (now === null || !isAsLanded(undoing, step, now)) return surprise({ old: step.fresh }, now);
   const covers = untouched(undoing, step, now);
   const kept = keptOf(undoing, step);
   if (covers === null || wouldReset(undoing, step, now, kept)) return 'changed';
-  return { ...draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers, kept }), twin: twinOf(undoing, step, now) };
+  const [back, twin] = [draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers, kept }), twinOf(undoing, step, now)];
+  return twin === undefined ? back : redraft(back, { twin });
 }
 
 /** The host gave it another mode, owner or attribute since the commit, which the undo would take back. */
@@ -252,7 +261,7 @@ function unmeta(undoing: Undoing, step: Step): Planned {
   if (now === null || step.meta === null || !isIdent(now, step.old)) return surprise(step, now);
   const { fresh, old } = step.meta;
   if (!isSameMeta(metaAt(rooms, step.host), fresh)) return 'changed';
-  return { ...draft(undoing, step, { act: 'meta', kind: 'metadata', old: now }), metas: { old: fresh, fresh: old } };
+  return redraft(draft(undoing, step, { act: 'meta', kind: 'metadata', old: now }), { metas: { old: fresh, fresh: old } });
 }
 
 function unwrite(undoing: Undoing, step: Step): Planned {
@@ -262,7 +271,7 @@ function unwrite(undoing: Undoing, step: Step): Planned {
   const kept = keptOf(undoing, step);
   const { fresh, old } = step.meta;
   if (!isSameMeta(metaAt(undoing.rooms, step.host), fresh)) return 'changed';
-  return { ...draft(undoing, step, { act: 'write', kind: 'modify', old: now, kept }), metas: { old: fresh, fresh: old } };
+  return redraft(draft(undoing, step, { act: 'write', kind: 'modify', old: now, kept }), { metas: { old: fresh, fresh: old } });
 }
 
 /** What was dropped goes back into its layer, unless the agent has put something else there. */
@@ -274,26 +283,16 @@ function undrop(undoing: Undoing, step: Step): Planned {
   const place = inVault(step.spent.keep);
   const stat = statPlace(undoing.rooms, place);
   if (stat?.ino !== step.spent.ino) throw notKept();
-  return draft(undoing, { ...step, host }, { act: 'place', kind: 'add', old: null, kept: { place: { root: 3 * layer + 1, path: place.path }, stat } });
+  return draft(undoing, { host, type: step.type, keep: null }, { act: 'place', kind: 'add', old: null, kept: { place: { root: 3 * layer + 1, path: place.path }, stat } });
 }
 
 /** The renamed directory goes back to its old name, whatever is in it now. */
 function unshift(undoing: Undoing, step: Step): Planned {
   const now = statPlace(undoing.rooms, step.host);
-  if (step.from === null || !isIdent(now, step.fresh)) return surprise({ ...step, old: step.fresh }, now);
+  if (step.from === null || !isIdent(now, step.fresh)) return surprise({ old: step.fresh }, now);
   if (statPlace(undoing.rooms, step.from) !== null) return 'created';
-  const back = draft(undoing, { ...step, host: step.from }, { act: 'place', kind: 'rename', old: null });
-  return { ...back, source: step.host, fresh: now, method: 'move', layerEntry: 'shift' };
-}
-
-interface Kept {
-  readonly place: Place;
-  readonly stat: Stat;
-}
-
-/** The commit's vault is one root earlier than it was for the commit. */
-function inVault(keep: Place): Place {
-  return { root: keep.root - 1, path: keep.path };
+  const back = draft(undoing, { host: step.from, type: step.type, keep: null }, { act: 'place', kind: 'rename', old: null });
+  return redraft(back, { source: step.host, fresh: now, method: 'move', layerEntry: 'shift' });
 }
 
 function keptOf({ rooms }: Undoing, { keep, old }: Step): Kept {
@@ -307,32 +306,6 @@ function keptOf({ rooms }: Undoing, { keep, old }: Step): Kept {
 
 function notKept(): Error {
   return Object.assign(new Error('what it replaced is no longer kept'), { code: 'ESTALE' });
-}
-
-interface Parts {
-  readonly act: Draft['act'];
-  readonly kind: ChangeKind;
-  readonly old: Stat | null;
-  readonly covers?: readonly Covered[];
-  readonly kept?: Kept;
-}
-
-function draft(undoing: Undoing, step: Step, { act, kind, old, covers = [], kept }: Parts): Draft {
-  const { rooms } = undoing;
-  const layer = Math.floor(step.host.root / 3);
-  const isTree = kept !== undefined && fileTypeOf(kept.stat) === 'dir';
-  return {
-    ...{ act, kind, layer, host: step.host, covers, group: 0, meta: [], composed: null, opaque: false, copiedUp: false, plain: false, origin: null },
-    type: kept === undefined ? step.type : fileTypeOf(kept.stat),
-    path: absolute(rooms.roots, step.host),
-    source: kept?.place ?? null,
-    method: act === 'write' || act === 'meta' ? 'copy' : 'move',
-    fresh: kept?.stat ?? null,
-    target: null,
-    old,
-    entries: isTree ? entriesOf(rooms, kept.place) : null,
-    layerEntry: act === 'place' || act === 'swap' ? 'moved' : 'stays',
-  };
 }
 
 function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {

@@ -73,7 +73,7 @@ test('a journal comes back whole, and with what was appended to it', () => {
   expect(readJournal(native, fromText(dir))).toMatchObject({
     state: 'committed', header: HEADER, drafts: [{ root: 0, path: 'a\nb' }], unmark: [{ path: 'd', group: 2 }], emptied: [{ ino: 7n }], lends: [{ mode: 0o555 }],
   });
-  expect(readJournal(native, fromText(dir))?.steps).toEqual(steps);
+  expect([...(readJournal(native, fromText(dir))?.steps ?? [])].map(encodeStep)).toEqual(steps.map(encodeStep));
   const refused = { path: 'p\xff' as Bytes, why: 'permission', conflict: null, code: 'EACCES', text: 'no' } as const;
   writeRefused(writer, 3, refused);
   writeAbort(writer, 'x'.repeat(2000));
@@ -139,7 +139,7 @@ test('a list of any length comes back from as many records as it takes', () => {
   const read = readJournal(native, fromText(dir));
   expect(read?.state).toBe('committed');
   expect(read?.steps).toHaveLength(150_001);
-  expect(read?.steps[0]?.covers).toHaveLength(200_000);
+  expect(read?.steps.at(0)?.covers).toHaveLength(200_000);
 });
 test('a newer journal is named and left alone', () => {
   const writer = createJournal(native, fromText(dir), undefined);

@@ -1,9 +1,12 @@
 import { constants } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../../src/bytes.js';
 import { CLEAN, COPIED_UP } from '../../../src/changes/apply/cleaning.js';
 import { encodeStep } from '../../../src/changes/journal/step.js';
-import { oldPlace, StepTable, stepsWhere } from '../../../src/changes/journal/step-table.js';
+import { StepTable, stepsWhere } from '../../../src/changes/journal/step-table.js';
+import { oldPlace } from '../../../src/changes/journal/ways.js';
 import type { Cleaning, Ident, Step } from '../../../src/changes/plan/step.js';
 
 const ident = (ino: bigint, overrides: Partial<Ident> = {}): Ident => ({ ino, fmt: constants.S_IFREG, size: 2 ** 40 + 7, mtimeNs: 1_700_000_000_123_456_789n, ...overrides });
@@ -31,6 +34,12 @@ const ALL: readonly (readonly [string, Step])[] = [
   ['times before 1970', step({ old: ident(3n, { mtimeNs: -5n, size: 0 }) })],
   ['a staged copy', step({ from: at(5, 'new/12'), hold: at(5, 'new/12'), keep: at(5, 'new/12') })],
   ['what is kept elsewhere', step({ act: 'take', from: null, fresh: null, hold: at(5, 'taken/3'), keep: at(5, 'taken/3') })],
+  ['what an undo puts back', step({ from: at(4, 'old/1/dir/file'), hold: at(4, 'old/1/dir/file'), clean: null })],
+  ['what an undo takes away', step({ act: 'take', kind: 'delete', from: null, fresh: null, hold: at(5, 'taken/123456'), keep: at(5, 'taken/123456'), clean: null })],
+  ['two that are taken', step({ hold: at(5, 'taken/4'), keep: at(5, 'taken/5') })],
+  ['a name that only looks taken', step({ hold: null, keep: at(5, 'taken/07') })],
+  ['a name of the vault of another layer', step({ keep: at(5, 'old/11/dir/file') })],
+  ['a cleaning that a journal told', step({ clean: { whiteouts: [], modes: [], marks: [{ path: '' as Bytes, name: 'user.overlay.origin' as Bytes, value: Buffer.alloc(0) }] } })],
   ['a directory', step({ type: 'dir', tree: true, inside: 3 })],
   ['another mark', step({ clean: { ...origin, marks: [{ path: '' as Bytes, name: 'security.capability' as Bytes, value: Buffer.from('x') }] } })],
   ['a mode that is changed', step({ clean: { ...CLEAN, modes: [{ path: '' as Bytes, from: 0o4755, to: 0o755 }] }, stripped: ['setuid'] })],
@@ -43,7 +52,8 @@ const ALL: readonly (readonly [string, Step])[] = [
 ];
 
 function tableOf(steps: readonly Step[]): StepTable {
-  const table = new StepTable(steps.length);
+  // It grows, as a journal doesn't say how many there are.
+  const table = new StepTable(2);
   for (const one of steps) table.push(one);
   return table;
 }
@@ -64,5 +74,26 @@ describe('a table of steps', () => {
     const without = stepsWhere(table, ({ group }) => group === 0);
     expect(without.length).toBe(ALL.length - 1);
     expect([...without].map(encodeStep)).toEqual(ALL.filter(([, { group }]) => group === 0).map(([, one]) => encodeStep(one)));
+  });
+  test('the steps of an undo, too, take little memory: there may be a million', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const held = (): number => {
+      collect();
+      const { heapUsed, arrayBuffers } = process.memoryUsage();
+      return heapUsed + arrayBuffers;
+    };
+    const COUNT = 50_000;
+    const before = held();
+    const many = new StepTable();
+    for (let n = 0; n < COUNT; n += 1) {
+      const host = at(0, `d/${n}`);
+      const kept = { root: 1, path: oldPlace(host).path };
+      const taken = at(2, `taken/${n}`);
+      if (n % 2 === 0) many.push(step({ host, from: kept, hold: kept, keep: oldPlace(host), clean: null, fresh: ident(BigInt(n)) }));
+      else many.push(step({ host, act: 'take', kind: 'delete', from: null, hold: taken, keep: taken, clean: null, fresh: null }));
+    }
+    expect((held() - before) / COUNT).toBeLessThan(300);
+    expect(many.at(COUNT - 1)?.hold?.path).toBe(`taken/${COUNT - 1}`);
   });
 });
