@@ -4,7 +4,7 @@ import type { Change, JudgedChange } from './change.js';
 import { digestOf } from './plan/digest.js';
 import { copied, type Composed, type Draft, type Plan } from './plan/draft.js';
 import { actIn, draftOf, partedIn, relativeTo, treeEntries, type Drafting } from './plan/drafting.js';
-import { holdsMore, isBelow, isHosts, isTop, outermost, stillUsed, takeBoth, undroppable, withoutInner } from './plan/drops.js';
+import { holdsMore, isBelow, isHosts, isTop, outermost, stillUsed, takeBoth, undroppable, withoutInner, type Fate } from './plan/drops.js';
 import type { LayerFacts } from './plan/facts.js';
 import { withoutNeeded } from './git/needs.js';
 import { joinAll, newGroup } from './plan/groups.js';
@@ -192,8 +192,8 @@ function refuseWithoutNeeded(planning: Planning): void {
 function refuseUndroppable(planning: Planning): void {
   const { input, refusals, rules } = planning;
   if (rules.take.size === 0) return;
-  const goes = (change: JudgedChange): boolean => lands(planning, change) && isDropped(planning, change);
-  for (const refusal of undroppable(input.changes, goes)) refusals.set(refusal.path, refusal);
+  const fate: Fate = (change) => (!lands(planning, change) ? null : isDropped(planning, change) ? 'goes' : 'lands');
+  for (const refusal of undroppable(input.changes, fate)) refusals.set(refusal.path, refusal);
 }
 
 /** Opens anchors that can't land as a whole, until each that is left can. */

@@ -94,6 +94,14 @@ describe('what is dropped from the layer (`--take host`, `discard PATH`)', () =>
     const made = plan(moved, { renames: new Map([['/h/d/a' as Bytes, '/h/b' as Bytes]]), take: host('b') });
     expect([steps(made), refusals(made)]).toEqual([[], { d: 'with', 'd/a': 'with', b: 'with' }]);
   });
+  test('takes along what was deleted with a directory: that alone doesn\'t land, and is told', () => {
+    const sides = new Map([...host('d'), ['/h/d/a' as Bytes, 'sandbox' as const]]);
+    for (const kind of ['delete', 'modify'] as const) {
+      const gone = [change(kind, 'd', 'dir', { opaque: kind === 'modify' }), change('delete', 'd/a', 'file', { implied: true })];
+      const made = plan(gone, { take: sides });
+      expect([steps(made), refusals(made)]).toEqual([[`drop d copy ${kind === 'delete' ? 'whiteout' : 'spent'}`], { 'd/a': 'with' }]);
+    }
+  });
 });
 
 describe('directories', () => {

@@ -25,15 +25,21 @@ export function holdsMore(change: JudgedChange): Refused {
   return refused(change, 'with', { text: 'what the agent changed in it would go with it, and was not named' });
 }
 
-/** A directory leaves the layer with all that is in it, and what was deleted with a directory is not in it. `goes`: is to be dropped. */
-export function undroppable(changes: readonly JudgedChange[], goes: (change: JudgedChange) => boolean): Refused[] {
+/** What becomes of a change: it leaves the layer, lands, or neither. */
+export type Fate = (change: JudgedChange) => 'goes' | 'lands' | null;
+
+/** A directory leaves the layer with all that is in it, and what was deleted with a directory is not in it: it goes and lands with that. */
+export function undroppable(changes: readonly JudgedChange[], fate: Fate): Refused[] {
+  const goes = (change: JudgedChange): boolean => fate(change) === 'goes';
   const going = changes.filter(goes);
   const holding = dirsAbove(changes.filter((change) => !change.implied && !goes(change)));
   const whole = new Set(going.filter(({ implied }) => !implied).map(({ path }) => path));
-  return going.flatMap((change) => {
+  const left = whole.size === 0 ? [] : changes.filter((change) => change.implied && isBelow(change.path, whole) && fate(change) === 'lands');
+  const refusals = going.flatMap((change) => {
     if (change.implied) return isBelow(change.path, whole) ? [] : [deletedWith(change)];
     return change.upper !== null && change.type === 'dir' && holding.has(change.path) ? [holdsMore(change)] : [];
   });
+  return [...refusals, ...left.map(deletedWith)];
 }
 
 /** One deletion can't be taken out of the deletion of the whole directory. */
