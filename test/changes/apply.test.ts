@@ -40,8 +40,12 @@ describe('while somebody looked at the plan', () => {
   needs('attr').test('so does an attribute', () => {
     expect(late('setfattr -n user.x -v 1 $H/a')).toEqual({ a: 'changed' });
   });
-  test('new entries of a directory and new names of a file do not', () => {
-    expect(late('echo h >$H/d/h; ln $H/a $H/a2')).toEqual({});
+  test('so does a further name, from which the new version would part the file (I12)', () => {
+    expect(late('ln $H/a $H/a2; ln $H/b $H/b2')).toEqual({ a: 'changed' });
+    expect(sh(world, 'cd $H; cat a a2 b2; test a -ef a2; ls')).toBe('old\nold\nold\na\na2\nb2\nd\nn\n');
+  });
+  test('new entries of a directory do not', () => {
+    expect(late('echo h >$H/d/h')).toEqual({});
   });
 });
 

@@ -130,6 +130,8 @@ function isOtherByNow({ rooms }: Staging, { act, old, host }: Draft): boolean {
   const now = old === null || act === 'drop' ? null : statPlace(rooms, host);
   if (old === null || now === null) return false;
   if (now.mode !== old.mode || now.uid !== old.uid || now.gid !== old.gid) return true;
+  // Exchanged, it would part from a name that it got meanwhile (I12).
+  if (act === 'swap' && old.nlink === 1 && now.nlink > 1 && (now.mode & constants.S_IFMT) === constants.S_IFREG) return true;
   // Entries, and other names that come and go, make a ctime new too.
   const isPlain = (now.mode & constants.S_IFMT) !== constants.S_IFDIR && now.nlink === 1;
   return isPlain && now.ino === old.ino && now.ctimeNs !== old.ctimeNs;
