@@ -201,6 +201,16 @@ describe('what was dropped from a layer', () => {
     expect(Object.fromEntries(result.refused.map(({ path, conflict }) => [path.slice(world.host.length), conflict]))).toEqual({ '/a': 'created', '/p/x': 'parent' });
     expect(sh(world, 'cat $U/a $U/p')).toBe('newer\nfile\n');
   });
+  needs('attr').test('does not come back where the agent replaced the directory since: a deletion would be a name without a file there', () => {
+    sh(world, 'mkdir -p $H/d $H/e/f $H/g; echo x | tee $H/d/x $H/e/f/x >$H/g/x; mkdir -p $U/d $U/e/f $U/g; wh $U/d/x; wh $U/e/f/x; echo X >$U/g/x');
+    const dropped = commit(world, { take: take('d/x', 'e/f/x', 'g/x') });
+    sh(world, 'for d in d e g; do rm -rf $U/$d; mkdir $U/$d; setfattr -n user.overlay.opaque -v y $U/$d; done');
+
+    const { refused } = undoCommit(world.ctx, dropped.id);
+
+    expect(refused.map(({ path, text }) => [path.slice(world.host.length), text]).sort()).toEqual(['/d/x', '/e/f/x'].map((path) => [path, 'the agent has replaced a directory above it since']));
+    expect(sh(world, 'cd $U; find . -type f -o -type c; ls e')).toBe('./g/x\n');
+  });
   test('comes back only into the sandbox that it is from, while that is stopped; the host\'s part does not depend on it', () => {
     sh(world, 'echo a >$H/a; echo A >$U/a; echo b >$H/b; echo B >$U/b');
     const mixed = commit(world, { take: take('a') });

@@ -25,6 +25,7 @@ import { keepDatabases } from '../database/undo.js';
 import { keepRepositories, type Layered } from '../git/undo.js';
 import { isOwnWork, laterWork, type LaterWork } from './later.js';
 import { draft, inVault, type Kept } from './draft.js';
+import { replacedAbove, wouldHaunt } from './hidden-base.js';
 import { isMovable } from './movable.js';
 import { isSameMeta, metaAt } from './meta.js';
 import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step, type Steps } from '../plan/step.js';
@@ -283,6 +284,7 @@ function undrop(undoing: Undoing, step: Step): Planned {
   const place = inVault(step.spent.keep);
   const stat = statPlace(undoing.rooms, place);
   if (stat?.ino !== step.spent.ino) throw notKept();
+  if (wouldHaunt(undoing.rooms, host, stat)) throw replacedAbove();
   return draft(undoing, { host, type: step.type, keep: null }, { act: 'place', kind: 'add', old: null, kept: { place: { root: 3 * layer + 1, path: place.path }, stat } });
 }
 
