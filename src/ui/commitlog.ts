@@ -9,12 +9,20 @@ export function commitTable(commits: readonly CommitInfo[], now: Date): string {
 }
 
 function rowOf(commit: CommitInfo, now: Date): string[] {
-  const { id, tag, created, note, counts, undoes, undoneBy, left, state, bytes } = commit;
+  const { id, tag, created, note, undoes, undoneBy, left, state, bytes } = commit;
   const facts = [
     undoes === null ? null : `undoes ${undoes}`,
     undoneBy === null ? null : `undone ${left.length === 0 ? '' : `but for ${left.length} `}by ${undoneBy}`,
     state === 'landed' ? null : state,
     note === null ? null : escapeForTerminal(note),
   ].filter((fact) => fact !== null);
-  return [id, tag, age(created, now), countsText(counts), size(bytes), facts.join('; ')];
+  return [id, tag, age(created, now), whatOf(commit), size(bytes), facts.join('; ')];
+}
+
+/** What it did to the host, and to the sandbox. */
+function whatOf({ counts, dropped, undoes }: CommitInfo): string {
+  const host = countsText(counts);
+  if (dropped === 0) return host;
+  const layer = `${dropped} ${undoes === null ? 'dropped' : 'in the sandbox'}`;
+  return Object.values(counts).some((count) => count > 0) ? `${host}, ${layer}` : layer;
 }

@@ -18,8 +18,8 @@ export function resultJson(result: CommitResult): Record<string, unknown> {
 }
 
 export function infoJson(info: CommitInfo): Record<string, unknown> {
-  const { id, tag, created, note, counts, digest, undoes, undoneBy, left, state, bytes } = info;
-  return { id, tag, created, note, counts, digest, undoes, undoneBy, left: left.map((path) => bytesJson('path', path)), state, bytes };
+  const { id, tag, created, note, counts, dropped, digest, undoes, undoneBy, left, state, bytes } = info;
+  return { id, tag, created, note, counts, dropped, digest, undoes, undoneBy, left: left.map((path) => bytesJson('path', path)), state, bytes };
 }
 
 /** What landed, on stderr: the host is the product, not this text. */

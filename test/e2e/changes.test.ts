@@ -286,6 +286,8 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
     expect(await blob()).toBe(before);
     expect((await area.cli(['undo', await newest()])).status).toBe(0);
     expect(await blob()).toBe('');
+    const rows = (await area.cli(['log', '--commits'])).stdout.split('\n').slice(0, 3);
+    expect(rows).toEqual([expect.stringMatching(/ 1 in the sandbox .*undoes/), expect.stringMatching(/ 1 in the sandbox .*undoes/), expect.stringMatching(/ 1 dropped /)]);
   });
 
   test('`commit --yes` lands everything but what takes effect by itself', async () => {

@@ -50,6 +50,13 @@ function countsOf(running: Running): Counts {
   return counts;
 }
 
+/** What left a layer without landing; of an undo what came back to it, or left it again. */
+function droppedBy(running: Running): number {
+  let count = 0;
+  for (const [index, step] of numbered(running.steps)) if (!running.refused.has(index) && !isOnHost(running, step)) count += 1;
+  return count;
+}
+
 interface Concluding {
   readonly header: Header;
   readonly running: Running;
@@ -69,7 +76,7 @@ export function conclude(ctx: StoreContext, { header, running, refused }: Conclu
     return nothing(header, result.refused);
   }
   const meanings = appendEpochs(ctx, header, running);
-  writeResult(ctx, header, { ...result, kept: keptBytes(running), meanings });
+  writeResult(ctx, header, { ...result, dropped: droppedBy(running), kept: keptBytes(running), meanings });
   return result;
 }
 
@@ -129,6 +136,7 @@ function keepsOld(running: Running): boolean {
 }
 
 interface Outcome extends CommitResult {
+  readonly dropped: number;
   /** null: not known without a look */
   readonly kept: number | null;
   readonly meanings: Meanings;
@@ -136,10 +144,10 @@ interface Outcome extends CommitResult {
 
 function writeResult({ kernel, stateDir }: StoreContext, header: Header, result: Outcome): void {
   const { id, tag, created, note, digest, undoes } = header;
-  const { state, counts, error, kept } = result;
+  const { state, counts, dropped, error, kept } = result;
   const refused = result.refused.map((one) => ({ ...one, path: encodeBytes(one.path) }));
   const indexes = [...result.meanings].map(([path, says]) => ({ path: encodeBytes(path), says }));
-  const plain = { version: 1, id, tag, created, note, digest, undoes, state, counts, refused, error: error?.text ?? null, kept, indexes };
+  const plain = { version: 1, id, tag, created, note, digest, undoes, state, counts, dropped, refused, error: error?.text ?? null, kept, indexes };
   replaceFile(kernel, joinBytes(commitDir(stateDir, id), RESULT), `${JSON.stringify(plain)}\n`);
 }
 
@@ -156,7 +164,7 @@ interface TakenBack {
  */
 export function takenBack(ctx: StoreContext, { header, running, refused, error }: TakenBack): CommitResult {
   const result: CommitResult = { ...nothing(header, refused), state: 'rolled-back', error };
-  if (keepsOld(running)) writeResult(ctx, header, { ...result, kept: null, meanings: new Map() });
+  if (keepsOld(running)) writeResult(ctx, header, { ...result, dropped: 0, kept: null, meanings: new Map() });
   else removeVaults(ctx.kernel, ctx.stateDir, running.rooms.roots, header.id);
   return result;
 }

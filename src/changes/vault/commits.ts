@@ -22,6 +22,8 @@ export interface CommitInfo {
   readonly created: string;
   readonly note: string | null;
   readonly counts: Counts;
+  /** how many changes left the sandbox without landing; of an undo: came back to it, or left it again */
+  readonly dropped: number;
   readonly digest: string;
   /** the commit that this one took back */
   readonly undoes: string | null;
@@ -88,7 +90,7 @@ function infoOf(ctx: StoreContext, id: Bytes): Plain | null {
     throw new AgentfwError('AFW_COMMIT_BROKEN', `The record of commit ${id} can't be read, nor can its journal.`, { hint: `Move ${toText(dir)} away: what it replaced is in there` });
   }
   const { tag, created, note, counts, digest, undoes } = header;
-  return { id, tag, created, note, counts, digest, undoes, state: text === null ? 'unfinished' : 'landed', kept: null, refused: [] };
+  return { id, tag, created, note, counts, dropped: 0, digest, undoes, state: text === null ? 'unfinished' : 'landed', kept: null, refused: [] };
 }
 
 /** Null for what is damaged. */
@@ -119,6 +121,8 @@ function resultInfo(fields: Fields): Plain {
     created: textField(fields['created'], 'created'),
     note: fields['note'] === null ? null : textField(fields['note'], 'note'),
     counts: countsField(fields['counts']),
+    // Earlier builds didn't count them.
+    dropped: fields['dropped'] === undefined ? 0 : numberField(fields['dropped'], 'dropped'),
     digest: textField(fields['digest'], 'digest'),
     undoes: fields['undoes'] === null ? null : textField(fields['undoes'], 'undoes'),
     state: fields['pruned'] === true ? 'pruned' : wordField(fields['state'], 'state', ['landed', 'rolled-back']),
