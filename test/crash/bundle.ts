@@ -1,14 +1,17 @@
 /** The runner as one file that Node can start without a TypeScript loader. */
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
-export async function bundleRunner(): Promise<string> {
-  const outfile = join(mkdtempSync(join(tmpdir(), 'afw-crash-')), 'runner.mjs');
+export async function bundleRunner(source = 'runner.ts'): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), 'afw-crash-'));
+  // Other users run it too.
+  chmodSync(dir, 0o755);
+  const outfile = join(dir, 'runner.mjs');
   await build({
-    entryPoints: [join(import.meta.dirname, 'runner.ts')],
+    entryPoints: [join(import.meta.dirname, source)],
     ...{ outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20', logLevel: 'warning' },
     banner: { js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);" },
     // The addon is found relative to the source that loads it.

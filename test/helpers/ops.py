@@ -25,6 +25,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 NAMES = ["a", "b", "c", "d", "e e", "f\nnl", "-g", "h'q\"", "ü", ".hid", "x" * 200]
 BYTE_NAMES = [name.encode() for name in NAMES] + [b"raw\xff\xfe"]
 FILE_MODES = [0o600, 0o640, 0o644, 0o755, 0o444, 0o400]
+# Whiteouts that a directory lists: what is in the layer below a directory that the host removed.
+GHOSTS = []
 DIR_MODES = [0o700, 0o750, 0o755, 0o711]
 
 
@@ -40,7 +42,11 @@ def listing(root):
             return
         for name in names:
             child = os.path.join(rel, name) if rel else name
-            st = os.lstat(os.path.join(root, child))
+            try:
+                st = os.lstat(os.path.join(root, child))
+            except FileNotFoundError:
+                GHOSTS.append(child)
+                continue
             found.append((child, st))
             if stat.S_ISDIR(st.st_mode):
                 walk(child)
@@ -413,4 +419,5 @@ def main():
     print(json.dumps(results))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+#!/usr/bin/python3
+"""Serves views of sandboxes, in a mount namespace of its own: one JSON request a line, one answer a line.
+
+The layer is mounted as the driver does it, for one request: what commits and
+the host do to it in between is seen by the next one.
+"""
+import ctypes
+import json
+import os
+import sys
+
+sys.path.insert(0, os.environ["OPS_DIR"])
+sys.dont_write_bytecode = True
+from ops import GHOSTS, World, dump, make  # noqa: E402
+
+libc = ctypes.CDLL(None, use_errno=True)
+FAMILIES = {"user": "userxattr", "trusted": "redirect_dir=on"}
+
+
+def escaped(path):
+    return path.replace(b"\\", b"\\\\").replace(b",", b"\\,").replace(b":", b"\\:")
+
+
+def mount(layer, at):
+    base, top = layer["base"].encode("latin1"), layer["dir"].encode("latin1")
+    work = top + b"/serve-work"
+    os.makedirs(work, exist_ok=True)
+    parts = (FAMILIES[layer["family"]].encode(), escaped(base), escaped(top), escaped(work))
+    options = b"index=off,metacopy=off,%s,lowerdir=%s,upperdir=%s/upper,workdir=%s" % parts
+    if libc.mount(b"overlay", at, b"overlay", 0, options) != 0:
+        raise OSError(ctypes.get_errno(), "mount", options)
+
+
+def operate(root, seed, count, renames=True):
+    world = World(root, seed, False)
+    if not renames:
+        # The kernel takes a base file for the copy that a root layer has of it under its old name.
+        world.rename = world.rename_dir = world.touch_only
+    for _ in range(count):
+        world.step()
+    return world.log
+
+
+def answer(request, at):
+    verb = request["verb"]
+    if verb == "make":
+        make(request["root"].encode("latin1"), request["seed"])
+        return {}
+    if verb == "host":
+        root = request["root"].encode("latin1")
+        log = operate(root, request["seed"], request["count"], os.getuid() != 0)
+        return {"log": log, "dump": dump(root)}
+    mount(request["layer"], at)
+    try:
+        root = at + request["rel"].encode("latin1")
+        log = operate(root, request["seed"], request["count"])
+        GHOSTS.clear()
+        return {"log": log, "dump": dump(root), "ghosts": [name.decode("latin1") for name in GHOSTS]}
+    finally:
+        if libc.umount2(at, 0) != 0:
+            raise OSError(ctypes.get_errno(), "umount")
+
+
+def main():
+    os.umask(0o022)
+    at = os.fsencode(sys.argv[1])
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line), at)), flush=True)
+
+
+main()
