@@ -36,6 +36,10 @@
 #define TIOCLINUX_ 0x541cu
 #define TIOCSETD_ 0x5423u
 #define TIOCEXCL_ 0x540cu
+/* <linux/btrfs.h>, and what bcachefs makes subvolumes and snapshots with */
+#define BTRFS_SNAP_ 0x50009401u
+#define BTRFS_SNAP_V2_ 0x50009417u
+#define BCACHEFS_SUBVOLUME_ 0x4020bc10u
 /* <linux/kd.h>: what a key of the console types */
 #define KDSKBENT_ 0x4b47u
 #define KDSKBSENT_ 0x4b49u
@@ -153,6 +157,10 @@ static const struct rule always[] = {
 	{SYS_ioctl, EPERM, IS_ONE_OF, 1,
 	 {TIOCSTI_, TIOCLINUX_, TIOCSETD_, TIOCEXCL_, KDSKBENT_, KDSKBSENT_,
 	  KDSKBDIACR_, KDSKBDIACRUC_, KDSETKEYCODE_}, 9, 0},
+	/* a snapshot shows a subvolume as it is below all that covers parts
+	 * of it here, and needs no more than to own its directory */
+	{SYS_ioctl, EPERM, IS_ONE_OF, 1,
+	 {BTRFS_SNAP_, BTRFS_SNAP_V2_, BCACHEFS_SUBVOLUME_}, 3, 0},
 	/* one's own process group: that of the job outside, supervisor and
 	 * all, who couldn't take it back */
 	{SYS_setpriority, EPERM, IS_ONE_OF, 1, {0}, 1, 1 /* PRIO_PGRP */},

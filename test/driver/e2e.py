@@ -32,7 +32,8 @@ REFUSED = {  # try.c: what must be answered, in every mode
     'EBADF': 'tiocgwinsz',
     'ENOSYS': 'io_uring_setup io_uring_enter io_uring_register x32 keyctl_join',
     'EPERM': 'tiocsti tiocsti_high tioclinux tioclinux_high tiocsetd '
-             'tiocexcl setpriority_job ioprio_job '
+             'tiocexcl setpriority_job ioprio_job btrfs_snapshot '
+             'btrfs_snapshot_v2 bcachefs_subvolume '
              'kdskbent kdskbsent kdskbdiacr kdskbdiacruc kdsetkeycode '
              'socket_raw keyctl add_key request_key bpf perf_event_open '
              'userfaultfd kexec_load init_module finit_module delete_module '

@@ -64,6 +64,9 @@ TRY(setpriority_job, setpriority(PRIO_PGRP, 0, 0))
 TRY(setpriority_own, setpriority(PRIO_PROCESS, 0, 5))
 TRY(ioprio_job, syscall(SYS_ioprio_set, 2, 0, 3 << 13))
 TRY(ioprio_own, syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 5))
+TRY(btrfs_snapshot, ioctl(-1, 0x50009401, 0))
+TRY(btrfs_snapshot_v2, ioctl(-1, 0x50009417, 0))
+TRY(bcachefs_subvolume, ioctl(-1, 0x4020bc10, 0))
 TRY(kdskbent, ioctl(-1, 0x4b47, "x"))
 TRY(kdskbsent, ioctl(-1, 0x4b49, "x"))
 TRY(kdskbdiacr, ioctl(-1, 0x4b4b, "x"))
@@ -155,6 +158,7 @@ static const struct attempt attempts[] = {
 	ROW(tioclinux), ROW(tioclinux_high), ROW(tiocsetd), ROW(kdskbent),
 	ROW(tiocexcl), ROW(setpriority_job), ROW(setpriority_own),
 	ROW(ioprio_job), ROW(ioprio_own),
+	ROW(btrfs_snapshot), ROW(btrfs_snapshot_v2), ROW(bcachefs_subvolume),
 	ROW(kdskbsent), ROW(kdskbdiacr), ROW(kdskbdiacruc),
 	ROW(kdsetkeycode), ROW(tiocgwinsz),
 	ROW(io_uring_setup), ROW(io_uring_enter), ROW(io_uring_register),

@@ -108,6 +108,18 @@ for (const identity of identities()) {
       });
     }
 
+    needs('root', 'loop', 'btrfs', 'python').test('RD05 a snapshot of a shared subvolume, which would show what is hidden in it, can’t be made', async () => {
+      const host = [
+        'truncate -s 160M "$1/b"; mkfs.btrfs -q -f "$1/b" > /dev/null; mkdir "$1/m"; mount -o loop "$1/b" "$1/m"; chmod 755 "$1" "$1/m"',
+        `btrfs -q subvolume create "$1/m/data" > /dev/null; echo TOPSECRET > "$1/m/data/.env"; echo shown > "$1/m/data/readme"; mkdir "$1/m/state"; chown -hR ${identity.uid}:${identity.gid} "$1/m"; ln -s "$1/m" m`,
+      ].join('\n');
+      const snapshot = 'import fcntl, os, struct\nfrom_, to = os.open("m/data", 0), os.open("/tmp", 0)\nfor nr, body in ((0x50009401, struct.pack("q", from_) + b"one"), (0x50009417, struct.pack("qQQ4Q", from_, *[0] * 6) + b"two")):\n  try: fcntl.ioctl(to, nr, bytearray(body.ljust(4096, b"\\0"))); print("made")\n  except PermissionError: print("refused")';
+      writeFileSync(join(area.project, 'snapshot.py'), snapshot);
+      const outcome = await there(host, 'export AGENTFW_STATE_DIR="$(realpath m/state)"; agentfw run --rm --net off --share "$(realpath m/data)" --hide "$(realpath m/data/.env)" -- sh -c "cat m/data/readme; python3 snapshot.py; cat /tmp/*/.env m/data/.env"');
+
+      expect(outcome.stdout, outcome.stderr).toBe('shown\nrefused\nrefused\n');
+    });
+
     needs('root').test('E5 the kernel’s log gets no warning of the layers', async () => {
       const [from, to] = ['from', 'to'].map((word) => `agentfw-test ${word} ${area.dir}`);
       const outcome = await there(`${layOut}\necho ${quote(from ?? '')} > /dev/kmsg`, 'agentfw run --rm --net off -- sh -c "for d in m/*; do echo new > \\$d/new; done"');
