@@ -201,6 +201,18 @@ describe('what was dropped from a layer', () => {
     expect(Object.fromEntries(result.refused.map(({ path, conflict }) => [path.slice(world.host.length), conflict]))).toEqual({ '/a': 'created', '/p/x': 'parent' });
     expect(sh(world, 'cat $U/a $U/p')).toBe('newer\nfile\n');
   });
+  needs('attr').test('leaves what the agent deleted in a directory that it replaced', () => {
+    sh(world, 'mkdir $H/d; echo x | tee $H/d/x $H/d/y >$H/d/z; mkdir $U/d; setfattr -n user.overlay.opaque -v y $U/d; echo n >$U/d/n; echo Z >$U/d/z');
+    const told = (): string[] => changesIn(world).map(({ path, kind }) => `${kind} ${path.slice(world.host.length + 1)}`).sort();
+    const before = told();
+
+    const dropped = commit(world, { only: ['d/n', 'd/z'], take: take('d/n', 'd/z') });
+
+    expect(dropped.refused).toMatchObject([{ path: at(world, 'd/z'), why: 'with' }]);
+    expect(told()).toEqual(['delete d/x', 'delete d/y', 'modify d', 'modify d/z']);
+    expect(undoCommit(world.ctx, dropped.id)).toMatchObject({ state: 'landed', refused: [] });
+    expect(told()).toEqual(before);
+  });
   needs('attr').test('does not come back where the agent replaced the directory since: a deletion would be a name without a file there', () => {
     sh(world, 'mkdir -p $H/d $H/e/f $H/g; echo x | tee $H/d/x $H/e/f/x >$H/g/x; mkdir -p $U/d $U/e/f $U/g; wh $U/d/x; wh $U/e/f/x; echo X >$U/g/x');
     const dropped = commit(world, { take: take('d/x', 'e/f/x', 'g/x') });

@@ -19,6 +19,8 @@ export function findMarked(rooms: Rooms, steps: Steps, planned: readonly Unmark[
   for (const step of steps) {
     const left = step.from?.root === step.host.root + 1 ? step.from : (step.spent?.at ?? null);
     if (left === null || rooms.roots[left.root]?.role !== 'layer') continue;
+    // What the host has not can't look deleted there, and the mark may hide what the agent deleted.
+    if (step.act === 'drop' && statPlace(rooms, step.host) === null) continue;
     const from = step.kind === 'rename' ? { root: step.host.root + 1, path: `${step.host.path}/` as Bytes } : left;
     for (let dir = splitPath(from.path).dir; dir !== ''; dir = splitPath(dir).dir) {
       const key = `${from.root}/${dir}`;

@@ -35,11 +35,22 @@ export function undroppable(changes: readonly JudgedChange[], fate: Fate): Refus
   const holding = dirsAbove(changes.filter((change) => !change.implied && !goes(change)));
   const whole = new Set(going.filter(({ implied }) => !implied).map(({ path }) => path));
   const left = whole.size === 0 ? [] : changes.filter((change) => change.implied && isBelow(change.path, whole) && fate(change) === 'lands');
+  const hiding = hidingDirs(changes, fate);
   const refusals = going.flatMap((change) => {
+    // Without the mark of its directory the host's would show, and with it what the agent deleted there.
+    if (change.base !== null && isBelow(change.path, hiding)) return [deletedWith(change)];
     if (change.implied) return isBelow(change.path, whole) ? [] : [deletedWith(change)];
     return change.upper !== null && change.type === 'dir' && holding.has(change.path) ? [holdsMore(change)] : [];
   });
   return [...refusals, ...left.map(deletedWith)];
+}
+
+/** Directories that replaced the host's, of which deletions stay. */
+function hidingDirs(changes: readonly JudgedChange[], fate: Fate): ReadonlySet<Bytes> {
+  const opaque = new Set(changes.filter((change) => change.opaque && fate(change) !== 'goes').map(({ path }) => path));
+  if (opaque.size === 0) return NONE;
+  const above = dirsAbove(changes.filter((change) => change.implied && fate(change) === null));
+  return new Set([...opaque].filter((path) => above.has(path)));
 }
 
 /** One deletion can't be taken out of the deletion of the whole directory. */
