@@ -76,6 +76,7 @@ static int nonblocking(int fd)
 static int core_memory(struct core *g)
 {
 	g->conns_max = conn_limit();
+	g->who_tokens = GATE_WHO_PER_SECOND;
 	g->slot = calloc(g->conns_max, sizeof(*g->slot));
 	g->free_slot = calloc(g->conns_max, sizeof(*g->free_slot));
 	if (!g->slot || !g->free_slot || names_init(&g->names) < 0 ||

@@ -36,7 +36,7 @@
 #define GATE_FLOWS 256
 #define GATE_NOTIFIED 2048	/* listeners of rung notify */
 #define GATE_DOORS 2080		/* these, published, forwarded */
-#define GATE_WHO_PER_SECOND 200
+#define GATE_WHO_PER_SECOND 1000
 #define GATE_KEPT 64		/* verdicts to begin repeats with */
 #define GATE_KEPT_MS 2000
 #define GATE_NAME_MS 10000	/* a name's own address is given again */
