@@ -14,7 +14,7 @@ import { createArea, identities, jsonOf, repository, type Area } from '../helper
 
 const total = Number(process.env['AGENTFW_VERBS_SEEDS'] ?? 2);
 const first = Number(process.env['AGENTFW_VERBS_FIRST'] ?? 1);
-const steps = process.env['AGENTFW_VERBS_STEPS'] ?? '25';
+const steps = process.env['AGENTFW_VERBS_STEPS'] ?? '20';
 
 let program = '';
 beforeAll(async () => {
