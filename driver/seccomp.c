@@ -40,6 +40,9 @@
 #define BTRFS_SNAP_ 0x50009401u
 #define BTRFS_SNAP_V2_ 0x50009417u
 #define BCACHEFS_SUBVOLUME_ 0x4020bc10u
+/* <linux/fscrypt.h>: for one's own user, and for all */
+#define FSCRYPT_REMOVE_KEY_ 0xc0406618u
+#define FSCRYPT_REMOVE_KEY_ALL_ 0xc0406619u
 /* <linux/kd.h>: what a key of the console types */
 #define KDSKBENT_ 0x4b47u
 #define KDSKBSENT_ 0x4b49u
@@ -161,6 +164,11 @@ static const struct rule always[] = {
 	 * of it here, and needs no more than to own its directory */
 	{SYS_ioctl, EPERM, IS_ONE_OF, 1,
 	 {BTRFS_SNAP_, BTRFS_SNAP_V2_, BCACHEFS_SUBVOLUME_}, 3, 0},
+	/* the keys of encrypted directories are the user's, not a mount's: by
+	 * any object of the filesystem, read-only too, they would be locked
+	 * for the host */
+	{SYS_ioctl, EPERM, IS_ONE_OF, 1,
+	 {FSCRYPT_REMOVE_KEY_, FSCRYPT_REMOVE_KEY_ALL_}, 2, 0},
 	/* one's own process group: that of the job outside, supervisor and
 	 * all, who couldn't take it back */
 	{SYS_setpriority, EPERM, IS_ONE_OF, 1, {0}, 1, 1 /* PRIO_PGRP */},

@@ -34,6 +34,7 @@ REFUSED = {  # try.c: what must be answered, in every mode
     'EPERM': 'tiocsti tiocsti_high tioclinux tioclinux_high tiocsetd '
              'tiocexcl setpriority_job ioprio_job btrfs_snapshot '
              'btrfs_snapshot_v2 bcachefs_subvolume '
+             'fscrypt_remove_key fscrypt_remove_key_all '
              'kdskbent kdskbsent kdskbdiacr kdskbdiacruc kdsetkeycode '
              'socket_raw keyctl add_key request_key bpf perf_event_open '
              'userfaultfd kexec_load init_module finit_module delete_module '

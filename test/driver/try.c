@@ -67,6 +67,8 @@ TRY(ioprio_own, syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 5))
 TRY(btrfs_snapshot, ioctl(-1, 0x50009401, 0))
 TRY(btrfs_snapshot_v2, ioctl(-1, 0x50009417, 0))
 TRY(bcachefs_subvolume, ioctl(-1, 0x4020bc10, 0))
+TRY(fscrypt_remove_key, ioctl(-1, 0xc0406618, 0))
+TRY(fscrypt_remove_key_all, ioctl(-1, 0xc0406619, 0))
 TRY(kdskbent, ioctl(-1, 0x4b47, "x"))
 TRY(kdskbsent, ioctl(-1, 0x4b49, "x"))
 TRY(kdskbdiacr, ioctl(-1, 0x4b4b, "x"))
@@ -159,6 +161,7 @@ static const struct attempt attempts[] = {
 	ROW(tiocexcl), ROW(setpriority_job), ROW(setpriority_own),
 	ROW(ioprio_job), ROW(ioprio_own),
 	ROW(btrfs_snapshot), ROW(btrfs_snapshot_v2), ROW(bcachefs_subvolume),
+	ROW(fscrypt_remove_key), ROW(fscrypt_remove_key_all),
 	ROW(kdskbsent), ROW(kdskbdiacr), ROW(kdskbdiacruc),
 	ROW(kdsetkeycode), ROW(tiocgwinsz),
 	ROW(io_uring_setup), ROW(io_uring_enter), ROW(io_uring_register),
