@@ -9,8 +9,14 @@
 #include "terminal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "util.h"
+
+static const char autogroup[] = "/proc/self/autogroup";
 
 void terminal_open(struct terminal *t, bool wanted)
 {
@@ -18,6 +24,7 @@ void terminal_open(struct terminal *t, bool wanted)
 	signal(SIGTSTP, SIG_IGN);
 	signal(SIGTTIN, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
+	read_file(AT_FDCWD, autogroup, t->autogroup, sizeof(t->autogroup));
 	for (int fd = 0; wanted && fd <= 2; fd++) {
 		t->at_start = tcgetpgrp(fd);
 		if (t->at_start <= 0)
@@ -61,7 +68,32 @@ bool terminal_continue_job(struct terminal *t)
 	return true;
 }
 
-void terminal_restore(const struct terminal *t)
+/*
+ * A session's processes are scheduled as one (sched(7)), and any of them may
+ * set the nice value of all, which stays. No call shows it to a filter, and
+ * nothing may lie over /proc. "/autogroup-7 nice 0": only our own is set back.
+ */
+static void restore_autogroup(const struct terminal *t)
+{
+	const struct timespec pause = {.tv_nsec = 50000000};
+	const char *nice = strrchr(t->autogroup, ' ');
+	char now[sizeof(t->autogroup)];
+
+	if (!nice ||
+	    read_file(AT_FDCWD, autogroup, now, sizeof(now)) <= 0 ||
+	    strncmp(now, t->autogroup, (size_t)(nice - t->autogroup)) != 0 ||
+	    same(now, t->autogroup))
+		return;
+	/* one change in a tenth of a second, for all users together */
+	for (int i = 0; i < 10; i++) {
+		if (write_file(AT_FDCWD, autogroup, nice + 1) == 0 ||
+		    errno != EAGAIN)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void restore_foreground(const struct terminal *t)
 {
 	pid_t now = t->fd < 0 ? -1 : tcgetpgrp(t->fd);
 
@@ -70,4 +102,10 @@ void terminal_restore(const struct terminal *t)
 	/* A living group is the shell's, which put us in the background. */
 	if (kill(-now, 0) < 0 && errno == ESRCH)
 		tcsetpgrp(t->fd, t->at_start);
+}
+
+void terminal_restore(const struct terminal *t)
+{
+	restore_autogroup(t);
+	restore_foreground(t);
 }

@@ -1,4 +1,7 @@
-/* The caller's terminal: who owns its foreground, and stopping with the job. */
+/*
+ * The caller's terminal: who owns its foreground, stopping with the job, and
+ * how much of the processors its session gets.
+ */
 #ifndef AGENTFW_TERMINAL_H
 #define AGENTFW_TERMINAL_H
 
@@ -10,6 +13,7 @@ struct terminal {
 	pid_t at_start; /* foreground group when we began */
 	pid_t agents;   /* its own foreground group while stopped, or 0 */
 	bool stopped;   /* by us */
+	char autogroup[64]; /* as /proc told it when we began, or empty */
 };
 
 void terminal_open(struct terminal *t, bool wanted);
@@ -21,7 +25,10 @@ void terminal_take(struct terminal *t, pid_t agent);
 void terminal_stop_job(struct terminal *t);
 /* The job was continued (SIGCONT). True if it was us who had stopped it. */
 bool terminal_continue_job(struct terminal *t);
-/* After the last process: the foreground must not stay with a dead group. */
+/*
+ * After the last process: the foreground must not stay with a dead group, nor
+ * the session at a priority that the agent gave it.
+ */
 void terminal_restore(const struct terminal *t);
 
 #endif

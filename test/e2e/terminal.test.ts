@@ -1,7 +1,7 @@
 /** The terminal is the user's own, as without agentfw. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { createArea, eventually, identities, ownSleep, processesWith, type Area } from '../helpers/sandbox.js';
 import { openTerminal, type Terminal } from '../helpers/tmux.js';
@@ -212,6 +212,12 @@ for (const identity of identities()) {
       const [first = '', ...rest] = area.argv(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'tty; exit 5']);
       const detached = await area.native(['setsid', '-w', first, ...rest]);
       expect([detached.status, detached.stdout]).toEqual([5, 'not a tty\n']);
+    });
+
+    it.skipIf(!existsSync('/proc/self/autogroup'))('the nice value of the session’s group of processes is the user’s again', async () => {
+      const argv = area.argv(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'echo 19 > /proc/self/autogroup; cat /proc/self/autogroup']);
+      const run = await area.native(['setsid', '-w', 'bash', '-c', 'echo 3 > /proc/self/autogroup; "$@"; cat /proc/self/autogroup', 'bash', ...argv]);
+      expect(run.stdout, run.stderr).toMatch(/^(\S+) nice 19\n\1 nice 3\n$/);
     });
 
     test('a SIGTERM to `agentfw run` reaches the agent, whose own status comes back', async () => {
