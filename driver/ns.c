@@ -30,6 +30,31 @@ static bool sysctl_is(const char *path, char value)
 	       text[0] == value;
 }
 
+/* Each kind has a limit of its own, and all answer ENOSPC. */
+static void hint_limit(struct fault *f)
+{
+	static const char *const limits[] = {
+		"user.max_user_namespaces", "user.max_mnt_namespaces",
+		"user.max_pid_namespaces",  "user.max_ipc_namespaces",
+		"user.max_uts_namespaces",  "user.max_cgroup_namespaces",
+		"user.max_net_namespaces"};
+
+	for (size_t i = 0; i < COUNT(limits); i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/sys/user/%s",
+			 limits[i] + strlen("user."));
+		if (!sysctl_is(path, '0'))
+			continue;
+		fault_hint(f, "Namespaces of this kind are switched off: set "
+			      "%s=10000", limits[i]);
+		return;
+	}
+	fault_hint(f, "The number of namespaces is limited: raise "
+		      "user.max_user_namespaces, or those of the other kinds "
+		      "(user.max_*_namespaces)");
+}
+
 void ns_hint(struct fault *f)
 {
 	if (sysctl_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
@@ -101,14 +126,17 @@ pid_t ns_clone(const struct spec *s, struct cgroup_way *way, struct fault *f)
 	if (pid < 0 && s->mode == MODE_USER) {
 		fault_errno(f, "userns", "can't create a user namespace");
 		if (errno == ENOSPC)
-			fault_hint(f, "The number of namespaces is limited: "
-				      "raise user.max_user_namespaces");
+			hint_limit(f);
 		else
 			ns_hint(f);
 	} else if (pid < 0) {
 		fault_errno(f, "userns", "can't create namespaces");
-		fault_hint(f, "Root mode needs CAP_SYS_ADMIN, which a "
-			      "container seldom has: use user mode there");
+		if (errno == ENOSPC)
+			hint_limit(f);
+		else
+			fault_hint(f, "Root mode needs CAP_SYS_ADMIN, which "
+				      "a container seldom has: use user mode "
+				      "there");
 	}
 	return pid;
 }

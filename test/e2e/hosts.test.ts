@@ -166,6 +166,13 @@ for (const identity of identities()) {
       expect(refused.stderr).toContain('Sandboxes can’t run here');
     });
 
+    needs('root').test('E7 where one kind of namespace is switched off, the start names the setting of that kind', async () => {
+      const start = area.argv(['run', '--rm', '--net', 'off', '--', 'true']).map(quote).join(' ');
+      const outcome = await there('', `for k in mnt pid user; do unshare --user --map-root-user sh -c 'echo 0 > /proc/sys/user/max_'$k'_namespaces; exec "$@"' sh ${start}; done`);
+
+      expect(outcome.stderr.match(/set user\.\S+/g), outcome.stderr).toEqual(['mnt', 'pid', 'user'].map((kind) => `set user.max_${kind}_namespaces=10000`));
+    });
+
     needs('root').test('doctor tries a fresh /proc as a run would: where parts of it are covered, only root with its rights gets one', async () => {
       const words = await there('mount --bind /dev/null /proc/timer_list', 'agentfw run --net off -- true; echo $?; agentfw doctor');
       const [status, ...findings] = words.stdout.split('\n');
