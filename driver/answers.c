@@ -46,6 +46,9 @@ static pid_t ask(const char *path)
 
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		/* It may outlive us, and who reads our answer waits for the
+		 * last that could write it. */
+		sys_close_range(0, 0);
 		_exit(answers(path) ? 0 : 1);
 	}
 	return child;

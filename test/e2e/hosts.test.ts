@@ -12,20 +12,24 @@ import { has, needs, type Prerequisite } from '../helpers/needs.js';
 import { createArea, identities, type Area, type Outcome } from '../helpers/sandbox.js';
 
 /**
- * A FUSE mount at its argument, which `user_id` alone may look into. Whoever
- * asks it waits: nobody answers. Ends with the shell that began it; with a
- * second argument at once, which leaves a mount without a server.
+ * A FUSE mount at its first argument, which the user that is the second alone
+ * may look into. Whoever asks it waits: nobody takes the question, or somebody
+ * does and says nothing, which no signal ends. Its server ends with the shell
+ * that began it, or is gone at once.
  */
 const SILENT = `
-import ctypes, os, sys
+import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
 fd = os.open('/dev/fuse', os.O_RDWR)
 options = f'fd={fd},rootmode=40000,user_id={sys.argv[2]},group_id={sys.argv[2]}'
 if libc.mount(b'silent', sys.argv[1].encode(), b'fuse', 6, options.encode()): sys.exit(os.strerror(ctypes.get_errno()))
-if sys.argv[3] == 'hangs' and os.fork() == 0:
-    libc.prctl(1, 9)
-    os.close(1), os.close(2)
-    while True: libc.pause()
+libc.prctl(1, 9)
+os.close(1), os.close(2)
+if sys.argv[3] == 'hangs': libc.pause()
+if sys.argv[3] == 'is gone': sys.exit()
+begun = os.read(fd, 1 << 17)[8:16]
+os.write(fd, struct.pack('<Ii', 80, 0) + begun + struct.pack('<IIIIHHIIHH8I', 7, 31, 65536, 0, 10, 10, 65536, 1, 16, 0, *[0] * 8))
+while True: os.read(fd, 1 << 17)
 `;
 
 /** What lies at `m/NAME` of the project, from an image or from memory. */
@@ -92,10 +96,10 @@ for (const identity of identities()) {
       expect(back).toEqual(before);
     });
 
-    for (const how of ['hangs', 'is gone', 'is somebody else’s'] as const) {
+    for (const how of ['hangs', 'takes questions and hangs', 'is gone', 'is somebody else’s'] as const) {
       needs('root', 'fuse', 'python').test(`a FUSE mount whose server ${how} is shown empty, said by \`status\`, and keeps no start waiting`, async () => {
         const owner = how === 'is somebody else’s' ? 64_321 : identity.uid;
-        const host = `mkdir m beside; chown ${identity.uid}:${identity.gid} m beside; python3 -c ${quote(SILENT)} "$PWD/m" ${owner} ${quote(how === 'is gone' ? how : 'hangs')}`;
+        const host = `mkdir m beside; chown ${identity.uid}:${identity.gid} m beside; python3 -c ${quote(SILENT)} "$PWD/m" ${owner} ${quote(how)} & until grep -q " $PWD/m " /proc/self/mountinfo; do sleep 0.05; done`;
         const outcome = await there(host, [
           'timeout -s KILL 60 agentfw run --tag s --net off -- sh -c "ls -A m; touch m/x 2>/dev/null || echo closed; echo new > beside/new" || exit 1',
           'agentfw status s | grep " $PWD/m "', 'agentfw diff s --name-only',
