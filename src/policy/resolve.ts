@@ -102,7 +102,7 @@ function lookUp(search: Search, patterns: readonly Sought[]): void {
   }
   for (const [dir, some] of byDir) {
     const names = nameMatcher(some.map((one) => [{ text: '', base: '/', glob: `**/${one.parts[0] ?? ''}`, tree: false }, one]));
-    const deeper = listOf(search, dir).flatMap((name) => names.named(name).map(({ parts, rule }) => ({ base: joinBytes(dir, name), parts: parts.slice(1), rule })));
+    const deeper = listOf(search, dir).flatMap((name) => names.named(name).map(({ parts, ...one }) => ({ ...one, base: joinBytes(dir, name), parts: parts.slice(1) })));
     if (deeper.length > 0) lookUp(search, deeper);
   }
 }
@@ -112,6 +112,8 @@ interface Sought {
   readonly base: Bytes;
   readonly parts: readonly string[];
   readonly rule: CompiledRule;
+  /** also where a link gave it another spelling, by which no rule knows it */
+  readonly holds: boolean;
 }
 
 /** None where the directory to look in isn't there: most rules are about programs that are not used here. */
@@ -120,18 +122,23 @@ function soughtIn(search: Search, { base: text, glob }: PathPattern, rule: Compi
   const above = base === '/' ? base : realDir(search, parentOf(base));
   if (above === null) return [];
   const path = base === '/' ? base : joinBytes(above, nameOf(base));
-  if (glob === '') return [{ base: path, parts: NO_PARTS, rule }];
+  if (glob === '') return [{ base: path, parts: NO_PARTS, rule, holds: path !== base && holdsFor(search, rule, base) }];
   if (realDir(search, path) === null) return [];
   const parts = glob.split('/');
-  return parts.includes('**') ? [] : [{ base: path, parts, rule }];
+  return parts.includes('**') ? [] : [{ base: path, parts, rule, holds: rule.except.paths.length === 0 }];
+}
+
+/** No exception is about this path or what is in it. */
+function holdsFor({ engine }: Search, rule: CompiledRule, path: Bytes): boolean {
+  return rule.except.paths.length === 0 || (engine.paths(['files.hide'], path).includes(rule) && !engine.holdsException(rule, path));
 }
 
 const NO_PARTS: readonly string[] = [];
 
-function found(search: Search, { base: path, rule }: Sought, exists: boolean): void {
+function found(search: Search, { base: path, rule, holds }: Sought, exists: boolean): void {
   if (search.found.has(path)) return;
   if (!exists) search.found.set(path, { path, kind: 'absent', rule: rule.id, dev: null, ino: null });
-  else consider(search, path, rule);
+  else consider(search, path, holds ? rule : null);
 }
 
 /** By its directory's list, as many rules name the same ones; a directory that can't be listed may still be entered. */
@@ -158,12 +165,12 @@ function realDir(search: Search, dir: Bytes): Bytes | null {
 
 /**
  * Hides a path that a rule holds for; where an exception may lie below, its
- * children one by one. `asked` names the path by another spelling, through a link.
+ * children one by one. `asked` holds for the path by another spelling, through a link.
  */
-function consider(search: Search, path: Bytes, asked?: CompiledRule): void {
+function consider(search: Search, path: Bytes, asked: CompiledRule | null = null): void {
   if (search.found.has(path)) return;
   const rules = search.engine.paths(['files.hide'], path);
-  if (rules.length === 0 && asked !== undefined && asked.except.paths.length === 0) rules.push(asked);
+  if (rules.length === 0 && asked !== null) rules.push(asked);
   if (rules.length === 0) return;
   const stat = statOf(path);
   if (stat === null) return;

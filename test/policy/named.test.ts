@@ -1,7 +1,8 @@
+import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
-import { judgePath } from '../../src/policy/index.js';
+import { judgePath, resolveHides } from '../../src/policy/index.js';
 import { namedCredentials } from '../../src/policy/named.js';
 import { compileIn, tempHome } from './temp.js';
 
@@ -33,5 +34,14 @@ describe('credentials that the user’s configuration names', () => {
 
     expect(['keys/work', 'creds/git'].map(verdict)).toEqual(['deny', 'deny']);
     expect(['keys/other', 'creds', '.gitconfig', '.ssh/config', 'app/a.ts'].map(verdict)).toEqual(['allow', 'allow', 'allow', 'allow', 'allow']);
+  });
+
+  test('CR08 one that lies behind a linked directory is hidden where it is', async () => {
+    const home = tempHome({ '.ssh/config': 'IdentityFile ~/keys/work\nIdentityFile ~/keys/config\n', 'disk/work': '', 'disk/config': '', 'disk/notes': '' });
+    symlinkSync('disk', join(home, 'keys'));
+    const { policy } = await compileIn(home);
+    const { hides } = await resolveHides(policy);
+
+    expect(hides.filter(({ kind, path }) => kind !== 'absent' && path.startsWith(home)).map(({ path }) => path.slice(home.length + 1))).toEqual(['disk/config', 'disk/work']);
   });
 });
