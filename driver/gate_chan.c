@@ -103,10 +103,12 @@ static void cut(struct core *g, const struct gj_object *v)
 
 	gj_number(v, "id", &id);
 	c = conn_by_id(g, id);
-	if (c) {
-		c->error = EPERM;
-		conn_close(g, c, true);
+	if (!c) {
+		udp_cut(g, id);
+		return;
 	}
+	c->error = EPERM;
+	conn_close(g, c, true);
 }
 
 static void stats(struct core *g, const struct gj_object *v)

@@ -293,6 +293,7 @@ int udp_init(struct core *g);
 void udp_arrived(struct core *g);
 void udp_flow(struct core *g, struct source *src);
 void udp_verdict(struct core *g, const struct gj_object *v);
+void udp_cut(struct core *g, uint64_t id);
 void udp_socket_made(struct core *g, uint64_t id, int fd);
 void udp_tick(struct core *g);
 void udp_end(struct core *g);

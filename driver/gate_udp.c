@@ -280,6 +280,15 @@ void udp_verdict(struct core *g, const struct gj_object *v)
 	netd_ask(g, NETD_DGRAM, f->id, &f->dst, &f->client);
 }
 
+/* What comes next of it is a new question. */
+void udp_cut(struct core *g, uint64_t id)
+{
+	struct udp_flow *f = flow_by_id(g, id);
+
+	if (f)
+		flow_end(g, f, EPERM);
+}
+
 void udp_socket_made(struct core *g, uint64_t id, int fd)
 {
 	struct udp_flow *f = flow_by_id(g, id);

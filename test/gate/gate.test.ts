@@ -159,6 +159,33 @@ for f,ip in ((socket.AF_INET,"9.9.9.9"),(socket.AF_INET6,"2001:db8::9")):
     expect(out).toContain("(b're:x2', ('2001:db8::9', 4000, 0, 0))");
   });
 
+  test('a flow that is cut ends, and what comes next of it is asked about', async () => {
+    const echo = createSocket('udp4', (message, from) => echo.send(message, from.port, from.address));
+    echo.bind(0, '127.0.0.1');
+    await once(echo, 'listening');
+    const code = `import socket,time
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(1); s.connect(("9.9.9.9",4000))
+got=0
+for _ in range(600):
+  try:
+    s.send(b"x"); s.recv(9); got+=1
+  except socket.timeout: continue
+  except OSError as e: print(got>0,type(e).__name__); break
+  time.sleep(0.05)`;
+    let asked = 0;
+
+    const run = await startBehindGate(['/usr/bin/python3', '-c', code], { udp: () => ((asked += 1) === 1 ? { addr: '127.0.0.1', port: echo.address().port } : null) });
+    const { id } = await run.seen('udp');
+    await once(echo, 'message');
+    setTimeout(() => run.channel.send({ t: 'cut', id }), 300);
+    const { out } = await run.done;
+    run.channel.close();
+    echo.close();
+
+    expect(out).toBe('True ConnectionRefusedError\n');
+    expect(await run.seen('close', (close) => close.id === id)).toMatchObject({ error: 'EPERM' });
+  });
+
   test('a new flow has the place of one that has been silent', async () => {
     const echo = createSocket('udp4', (message, from) => echo.send(message, from.port, from.address));
     echo.bind(0, '127.0.0.1');
