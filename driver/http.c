@@ -221,11 +221,16 @@ static bool parse_length(const char *text, size_t len, struct http_head *head)
 	return true;
 }
 
-static bool names_h2c(const char *text, size_t len)
+/* Protocols that go on to name hosts, which nobody would read any more. */
+static bool names_hosts(const char *text, size_t len)
 {
-	for (size_t i = 0; i + 3 <= len; i++)
-		if (!strncasecmp(text + i, "h2c", 3))
-			return true;
+	static const char *const names[] = { "h2", "http/", "tls/" };
+
+	for (size_t i = 0; i < len; i++)
+		for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
+			if (len - i >= strlen(names[k]) &&
+			    !strncasecmp(text + i, names[k], strlen(names[k])))
+				return true;
 	return false;
 }
 
@@ -241,10 +246,9 @@ static bool parse_framing(const char *name, size_t n, const char *value,
 		head->chunked = true;
 		return is(value, len, "chunked");
 	}
-	/* A switch to HTTP/2 would go on to name hosts that nobody reads. */
 	if (is(name, n, "upgrade")) {
-		head->h2c = head->h2c || names_h2c(value, len);
-		head->upgrade = !head->h2c;
+		head->unread = head->unread || names_hosts(value, len);
+		head->upgrade = !head->unread;
 	}
 	return true;
 }

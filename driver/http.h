@@ -25,7 +25,7 @@ struct http_head {
 	bool has_host, has_authority;
 	size_t length;		/* of the head itself */
 	uint64_t body;		/* Content-Length */
-	bool has_length, chunked, upgrade, h2c;
+	bool has_length, chunked, upgrade, unread;
 	bool override;		/* a header or the query asks for another method */
 };
 

@@ -72,6 +72,28 @@ except OSError: print("cut")`;
     }
   });
 
+  test('behind a switch to what names hosts again (TLS, HTTP) nothing passes unread', async () => {
+    const server = await listen((socket) => {
+      socket.once('data', () => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+        socket.pipe(socket);
+      });
+    });
+    const code = `import socket
+for to in "websocket","tcp","TLS/1.0","websocket, tls/1.2, HTTP/1.1","HTTP/2.0","h2","H2C":
+  s=socket.create_connection(("ok.test",${server.port}),60); s.settimeout(60)
+  s.sendall(b"OPTIONS * HTTP/1.1\\r\\nHost: ok.test\\r\\nConnection: Upgrade\\r\\nUpgrade: %s\\r\\n\\r\\n"%to.encode())
+  try:
+    got=b""
+    while not got.endswith(b"\\r\\n\\r\\n"): got+=s.recv(1)
+    s.sendall(b"\\x16\\x03\\x01\\x00\\x10hello other.test"); print(to,"echo" if s.recv(99) else "cut")
+  except OSError: print(to,"cut")`;
+    const { out } = await behindGate([python, '-c', code], { conn: () => ({ addrs: ['127.0.0.1'], port: server.port }) });
+    await server.close();
+
+    expect(out.trim().split('\n')).toEqual(['websocket echo', 'tcp echo', 'TLS/1.0 cut', 'websocket, tls/1.2, HTTP/1.1 cut', 'HTTP/2.0 cut', 'h2 cut', 'H2C cut']);
+  });
+
   test('NT28 where the first was judged, none that asks by a header for another method follows it', async () => {
     const code = `import socket
 for extra in "", "X-HTTP-Method-Override: DELETE\\r\\n", "x_method_override: PUT\\r\\n", "X-Method: PUT\\r\\n":
