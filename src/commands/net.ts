@@ -13,7 +13,7 @@ const DONE = { allow: 'Allowed', deny: 'Denied', revoke: 'Revoked' } as const;
 export default class Net extends AgentfwCommand {
   static override id = 'net';
   static override summary = 'change what a running sandbox reaches, for the rest of its run';
-  static override description = 'RULE is HOST or HOST:PORT; without a port, 443 and 80. `deny` and `revoke` reset what is open. Nothing that the policy denies is allowed by it.';
+  static override description = 'RULE is HOST or HOST:PORT; without a port, `allow` is about 443 and 80, `deny` and `revoke` about every one. Those two reset what is open. Nothing that the policy denies is allowed by it.';
   static override usage = ['net allow|deny|revoke [TAG] RULE'];
   static override examples = ['agentfw net allow fix-login example.org:443'];
   static override flags = { ...common };

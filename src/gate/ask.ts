@@ -1,4 +1,5 @@
 import type { AuditSubject } from '../audit/event.js';
+import { hostRuleOf, isWithin } from './names.js';
 
 /** A question that waits for a person. */
 export interface Question {
@@ -60,12 +61,15 @@ export interface AskOptions {
 export interface Asking {
   /** Joins the open question about this rule or opens one; settles with the answer or at the end of the hold. */
   readonly ask: (about: { readonly host: string; readonly port: number; readonly rule: string; readonly note: string | null; readonly who: Readonly<AuditSubject> | null }, signal?: AbortSignal) => Promise<Outcome>;
-  /** What was answered already: session and project rules, and a `once` whose client had given up. Takes the latter. */
+  /**
+   * What was answered already: session and project rules, about this port or else about
+   * every port of its host, and a `once` whose client had given up. Takes the latter.
+   */
   readonly answered: (rule: string) => Outcome | null;
   readonly answer: (answer: Answer) => 'ok' | 'unknown' | 'changed';
-  /** rules approved or denied without a question: `agentfw net allow|deny`, stored project answers */
+  /** rules approved or denied without a question: `agentfw net allow|deny`, stored project answers; one about every port of a host replaces those about one */
   readonly preset: (rule: string, verdict: 'allow' | 'deny', by: string) => void;
-  /** true when there was such a rule */
+  /** true when there was such a rule; one about every port of a host goes with those about one */
   readonly revoke: (rule: string) => boolean;
   readonly open: () => readonly Question[];
   readonly rules: () => readonly { readonly rule: string; readonly verdict: 'allow' | 'deny'; readonly by: string }[];
@@ -112,10 +116,11 @@ export function makeAsking(options: AskOptions): Asking {
     answered: (rule) => answered(state, rule),
     answer: (given) => answer(state, given),
     preset: (rule, verdict, by) => {
+      forget(state, rule);
       state.standing.set(rule, { verdict, by, approval: `preset:${by}`, until: null });
-      settle(state, rule, outcomeOf(verdict, `preset:${by}`));
+      for (const open of [...state.entries.keys()].filter((one) => isWithin(one, rule))) settle(state, open, outcomeOf(verdict, `preset:${by}`));
     },
-    revoke: (rule) => state.standing.delete(rule),
+    revoke: (rule) => forget(state, rule),
     open: () => [...state.entries.values()].map(({ question }) => question),
     rules: () => [...state.standing].filter(([, { until }]) => until === null).map(([rule, { verdict, by }]) => ({ rule, verdict, by })),
     wouldAsk: () => [...state.missed].map(([rule, count]) => ({ rule, count })).sort((a, b) => b.count - a.count || (a.rule < b.rule ? -1 : 1)),
@@ -124,6 +129,12 @@ export function makeAsking(options: AskOptions): Asking {
       if (state.timer !== null) clearTimeout(state.timer);
     },
   };
+}
+
+function forget({ standing }: State, rule: string): boolean {
+  const found = [...standing.keys()].filter((one) => isWithin(one, rule));
+  for (const one of found) standing.delete(one);
+  return found.length > 0;
 }
 
 type About = Parameters<Asking['ask']>[0];
@@ -184,12 +195,12 @@ function hold(state: State, entry: Entry, signal: AbortSignal | undefined): Prom
 
 function answered(state: State, rule: string): Outcome | null {
   const standing = state.standing.get(rule);
-  if (standing === undefined) return null;
-  if (standing.until !== null) {
-    state.standing.delete(rule);
-    if (standing.until < state.options.elapsed()) return null;
-  }
-  return outcomeOf(standing.verdict, standing.approval);
+  if (standing !== undefined && standing.until === null) return outcomeOf(standing.verdict, standing.approval);
+  const ofHost = state.standing.get(hostRuleOf(rule));
+  if (ofHost !== undefined) return outcomeOf(ofHost.verdict, ofHost.approval);
+  if (standing === undefined || standing.until === null) return null;
+  state.standing.delete(rule);
+  return standing.until < state.options.elapsed() ? null : outcomeOf(standing.verdict, standing.approval);
 }
 
 function answer(state: State, given: Answer): 'ok' | 'unknown' | 'changed' {

@@ -1,9 +1,9 @@
 import type { GateCommand, GateMessage } from './channel.js';
 import type { HostJudgement } from '../policy/judge.js';
 import { originText, type DecideOptions } from './decide.js';
-import { gateHost, hostText, isMetadata } from './names.js';
+import { gateHost, hostRule, hostText, isMetadata } from './names.js';
 
-export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve'> {
+export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve' | 'asking'> {
   /** what DNS says of a denied name: the gate's own refusal says more than a missing name */
   readonly dnsDenied: 'fake' | 'nxdomain' | 'refused';
   /** TXT, MX, SRV of allowed names, as a whole DNS packet; null: no data */
@@ -52,14 +52,15 @@ export async function answerName(
     refused(judgement.rule, judgement.why);
     return simple(options.dnsDenied === 'refused' ? 'refused' : 'nxdomain');
   }
-  if (type === TYPE.A && judgement.verdict === 'allow') {
+  const isOpen = judgement.verdict === 'allow' && options.asking.answered(hostRule(host))?.verdict !== 'deny';
+  if (type === TYPE.A && isOpen) {
     // An allowed name may be asked upstream: then a typing error looks like one.
     upstream(judgement);
     const found = await options.resolve(host.name);
     return found.kind === 'addresses' ? fake() : simple(found.missing ? 'nxdomain' : 'servfail');
   }
   if (type === TYPE.A) return fake();
-  if (!FORWARDED.has(type) || judgement.verdict !== 'allow' || options.records === undefined) return simple('nodata');
+  if (!FORWARDED.has(type) || !isOpen || options.records === undefined) return simple('nodata');
   upstream(judgement);
   const packet = await options.records(host.name, type);
   if (packet === null) return simple('nodata');

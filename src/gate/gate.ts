@@ -10,7 +10,7 @@ import { parseHostPattern, type Host } from '../policy/host.js';
 import { askApprover, type RunProgram } from './approver.js';
 import { makeAsking, type Answer, type Asking, type Question } from './ask.js';
 import { serveControl, type ControlReply, type ControlServer, type ControlState } from './control.js';
-import { canonAddresses, exactRule, gateHost, hostText, isMetadata } from './names.js';
+import { canonAddresses, exactRule, gateHost, hostRule, hostText, isMetadata } from './names.js';
 import { makeNotes } from './notes.js';
 import type { Published } from './publish.js';
 import { makeRecords } from './records.js';
@@ -157,7 +157,7 @@ function onAnswer(asking: Asking, session: Session, answer: Answer): ControlRepl
   return { ok: true, result, cut: answer.verdict === 'deny' ? session.cut(answer.rule) : 0 };
 }
 
-/** A rule for this run. It opens nothing that the policy denies. */
+/** A rule for this run. It opens nothing that the policy denies. As in a policy, a deny without a port is about each, a grant about the usual two. */
 function onNet({ audit, policy }: GateOptions, asking: Asking, session: Session, op: 'allow' | 'deny' | 'revoke', text: string): ControlReply {
   const parsed = parseHostPattern(text, null);
   if (!parsed.ok) return { ok: false, why: parsed.why };
@@ -169,7 +169,7 @@ function onNet({ audit, policy }: GateOptions, asking: Asking, session: Session,
   const wanted = ports ?? [443, 80];
   const denied = op === 'allow' ? wanted.map((port) => deniedAnyway(policy, host, port)).find((why) => why !== null) : undefined;
   if (denied !== undefined) return { ok: false, why: denied };
-  const rules = wanted.map((port) => exactRule(host, port));
+  const rules = ports === null && op !== 'allow' ? [hostRule(host)] : wanted.map((port) => exactRule(host, port));
   let known = false;
   let cut = 0;
   for (const rule of rules) {

@@ -62,6 +62,22 @@ export function exactRule(host: Host, port: number): string {
   return placeText(hostText(host), port);
 }
 
+/** The rule that is about every port of a host. */
+export function hostRule(host: Host): string {
+  const text = hostText(host);
+  return text.includes(':') ? `[${text}]` : text;
+}
+
+/** An exact rule's host, as a rule about every port of it. */
+export function hostRuleOf(exact: string): string {
+  return exact.replace(/:\d+$/, '');
+}
+
+/** True for the rule itself and, where it is about every port, for each exact one of that host. */
+export function isWithin(exact: string, rule: string): boolean {
+  return exact === rule || hostRuleOf(exact) === rule;
+}
+
 /** Host and port as people and rules write them. */
 export function placeText(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;

@@ -5,7 +5,7 @@ import type { Outcome } from './ask.js';
 import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
 import { doorFailed, makeDoors, type Doors } from './doors.js';
 import { answerName, type NameNote, type NameOptions } from './dns.js';
-import { exactRule, gateHost, hostText, placeText } from './names.js';
+import { exactRule, gateHost, hostText, isWithin, placeText } from './names.js';
 import type { Note } from './notes.js';
 import { makeOutbox, type Outbox } from './outbox.js';
 import { makeRecent, type Recent } from './recent.js';
@@ -36,7 +36,7 @@ export interface Session {
   /** the rung in force, once the gate is ready */
   readonly ready: Promise<Extract<GateMessage, { t: 'ready' }>>;
   readonly connections: () => readonly OpenConnection[];
-  /** resets open connections to this exact rule; how many */
+  /** resets what is open to this exact rule, or to every port of its host; how many */
   readonly cut: (rule: string) => number;
   readonly publish: (addr: string, port: number, inside: number) => Promise<{ readonly id: number; readonly port: number }>;
   readonly forward: (port: number) => Promise<void>;
@@ -337,7 +337,7 @@ function cut({ entries, outbox }: State, rule: string): number {
   let count = 0;
   outbox.send({ t: 'forget' });
   for (const entry of entries.values()) {
-    if (exactRule(gateHost(entry.host), entry.port) !== rule) continue;
+    if (!isWithin(exactRule(gateHost(entry.host), entry.port), rule)) continue;
     entry.withdrawn = entry.vetting;
     if (entry.allowed === null) continue;
     outbox.send({ t: 'cut', id: entry.id });

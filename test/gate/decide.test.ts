@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { makeAsking, type AskOptions } from '../../src/gate/ask.js';
 import { askApprover } from '../../src/gate/approver.js';
 import type { ConnQuestion, FirstQuestion } from '../../src/gate/channel.js';
+import { answerName } from '../../src/gate/dns.js';
 import { decideUdp, judgeFirst, lookAt, vet, type Allowed, type DecideOptions } from '../../src/gate/decide.js';
 import { addressClass, exactRule, gateHost, isMetadata } from '../../src/gate/names.js';
 import { hostLookup, makeResolver } from '../../src/gate/resolve.js';
@@ -49,6 +50,23 @@ async function decide(world: World, question: ConnQuestion): Promise<string> {
   const decision = await vet(given, look, question.port);
   return decision.verdict === 'allow' ? `dial ${decision.addresses.join(' ')}` : `deny ${decision.rule}`;
 }
+
+test('what a run denies on every port is not asked upstream either; one port of it says nothing about the name', async () => {
+  const given = options({ allow: ['a.test'], names: { 'a.test': ['192.0.2.1'] } });
+  const sent: unknown[] = [];
+  const records = vi.fn(() => Promise.resolve(Buffer.from('x')));
+  const ask = async (type: number): Promise<void> => {
+    await answerName({ ...given, dnsDenied: 'fake', records }, { t: 'dns', id: 1, name: 'a.test', type }, (reply) => sent.push(reply), () => undefined);
+  };
+  given.asking.preset('a.test:443', 'deny', 'net');
+  await ask(16);
+  given.asking.preset('a.test', 'deny', 'net');
+  await ask(16);
+  await ask(1);
+
+  expect(records).toHaveBeenCalledTimes(1);
+  expect(sent).toMatchObject([{ verdict: 'reply' }, { verdict: 'nodata' }, { verdict: 'fake' }]);
+});
 
 describe('NT07 names have one form, or none', () => {
   test.each([

@@ -211,6 +211,24 @@ bash -c "$ask" x "$(printf '\377\200')"`;
     expect(out).toContain('ask.answer');
   });
 
+  withCurl.test('`net deny` without a port is about every port, until it is revoked or a port is allowed', async () => {
+    const net = (op: 'allow' | 'deny' | 'revoke', rule: string): ReturnType<typeof askSandbox> => askSandbox(dir, { do: 'net', op, rule });
+    const run = await start(sh(`/usr/bin/python3 -c 'import socket\ns=socket.create_connection(("a.test",${port}))\ntry: print(s.recv(1))\nexcept OSError as e: print(type(e).__name__)'; ${curl('a.test')}; ${waits}; ${curl('a.test')}`), await policyOf({ allow: ['a.test'] }));
+    await expect.poll(() => run.gate.session.connections().filter((one) => one.state === 'open').length).toBe(1);
+    expect(await net('deny', 'A.Test')).toEqual({ ok: true, result: 'a.test', cut: 1 });
+    await expect.poll(() => [...readLog(kernel, fromText(dir))].some(({ kind, verdict, object }) => kind === 'conn' && verdict === 'deny' && object['port'] === port)).toBe(true);
+    expect(run.gate.asking.answered(`a.test:8443`)).toMatchObject({ verdict: 'deny' });
+    expect(await net('allow', `a.test:${port}`)).toMatchObject({ ok: true });
+    expect(run.gate.asking.answered(`a.test:8443`)).toMatchObject({ verdict: 'deny' });
+    expect(await net('revoke', 'a.test')).toMatchObject({ ok: true });
+    expect(run.gate.asking.rules()).toEqual([]);
+    letGo();
+    const { out } = await finish(run);
+
+    expect(out).toContain('ConnectionResetError');
+    expect(out.match(/Forbidden by agentfw/g)).toHaveLength(1);
+  });
+
   test('a rule for a run that would open nothing is refused, and says why', async () => {
     const run = await start(sh(waits), await policyOf({ allow: ['a.test'], deny: ['d.test'] }));
     const allow = (rule: string): ReturnType<typeof askSandbox> => askSandbox(dir, { do: 'net', op: 'allow', rule });
