@@ -128,19 +128,27 @@ static size_t take_link(int proc, pid_t pid, const char *what, char *to,
 	return (size_t)n + 1;
 }
 
-static size_t take_argv(int proc, pid_t pid, char *to, size_t room)
+/* What one read gives of a file; 0 when it can't be read. */
+static size_t take_text(int proc, const char *path, char *to, size_t room)
 {
-	char path[64];
+	int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
-	int fd;
 
-	snprintf(path, sizeof(path), "%d/cmdline", (int)pid);
-	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
 	n = read(fd, to, room);
 	close(fd);
-	return n > 0 && (size_t)n < room ? (size_t)n : 0;
+	return n > 0 ? (size_t)n : 0;
+}
+
+static size_t take_argv(int proc, pid_t pid, char *to, size_t room)
+{
+	char path[64];
+	size_t n;
+
+	snprintf(path, sizeof(path), "%d/cmdline", (int)pid);
+	n = take_text(proc, path, to, room);
+	return n < room ? n : 0;
 }
 
 /* Now, as it may be gone when the record is written; all of it or nothing. */
@@ -160,16 +168,9 @@ static void take_subject(int proc, pid_t pid, struct netd_answer *a)
 static pid_t process_of(int proc, pid_t pid)
 {
 	char path[32], text[512], *at;
-	ssize_t n;
-	int fd;
 
 	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
+	text[take_text(proc, path, text, sizeof(text) - 1)] = '\0';
 	at = strstr(text, "\nTgid:");
 	return at ? (pid_t)strtol(at + 6, NULL, 10) : 0;
 }
@@ -180,19 +181,12 @@ static pid_t process_of(int proc, pid_t pid)
  */
 static pid_t newest(int proc, const char *socket_name)
 {
-	char text[128], name[16];
-	int fd = openat(proc, "loadavg", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	pid_t last = 0;
-	char *at;
+	char text[128], name[16], *at;
+	pid_t last;
 
-	if (fd >= 0)
-		close(fd);
-	if (n > 0) {
-		text[n] = '\0';
-		at = strrchr(text, ' ');
-		last = at ? (pid_t)strtol(at, NULL, 10) : 0;
-	}
+	text[take_text(proc, "loadavg", text, sizeof(text) - 1)] = '\0';
+	at = strrchr(text, ' ');
+	last = at ? (pid_t)strtol(at, NULL, 10) : 0;
 	for (pid_t pid = last; pid > 0 && pid > last - NEWEST; pid--) {
 		snprintf(name, sizeof(name), "%d", (int)pid);
 		if (holds(proc, name, socket_name))
