@@ -3,13 +3,13 @@ import type { Bytes } from '../../bytes.js';
 import { cleaningOf } from './cleaning.js';
 import type { Draft } from '../plan/draft.js';
 import { Moved } from './duplicate.js';
-import { conflicted, isMachineError, refusalFor } from './failure.js';
+import { isMachineError, refusalFor } from './failure.js';
 import type { Emptied } from '../journal/journal.js';
 import { lending } from './lend.js';
 import { prepareEmptied } from './emptied.js';
 import { findLends, lockedMode, type Lend } from './locked.js';
 import { Methods, nearPlace, type Method, type Preparing } from './preparing.js';
-import { refused } from '../plan/refusal.js';
+import { conflictText, refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
 import { dirFd, makeRoom, statPlace, type Rooms } from './rooms.js';
 import { keepCopy, linkFor, roomFor, stage, type Staging } from './stage.js';
@@ -108,8 +108,9 @@ function prepared(staging: Staging, method: Method): Step | null {
       staging.refused.push(refused(method.draft, 'failed', { text: 'git is at work in the repository: if it is not, remove index.lock beside it' }));
       return null;
     }
-    if (staging.isLate && isOtherByNow(staging, method.draft)) {
-      staging.refused.push(conflicted(method.draft.path, 'changed'));
+    const text = staging.isLate ? otherByNow(staging, method.draft) : null;
+    if (text !== null) {
+      staging.refused.push(refused(method.draft, 'conflict', { text, conflict: 'changed' }));
       return null;
     }
     return lending(staging.rooms, [method.draft.source], () => stepFor(staging, method));
@@ -125,16 +126,16 @@ function prepared(staging: Staging, method: Method): Step | null {
   }
 }
 
-/** The steps themselves look at content only: whoever changed a mode or an attribute since the judgement must not lose it. */
-function isOtherByNow({ rooms }: Staging, { act, old, host }: Draft): boolean {
+/** The steps themselves look at content only: whoever changed a mode or an attribute since the judgement must not lose it. How it is another one, or null. */
+function otherByNow({ rooms }: Staging, { act, old, host }: Draft): string | null {
   const now = old === null || act === 'drop' ? null : statPlace(rooms, host);
-  if (old === null || now === null) return false;
-  if (now.mode !== old.mode || now.uid !== old.uid || now.gid !== old.gid) return true;
-  // Exchanged, it would part from a name that it got meanwhile (I12).
-  if (act === 'swap' && old.nlink === 1 && now.nlink > 1 && (now.mode & constants.S_IFMT) === constants.S_IFREG) return true;
+  if (old === null || now === null) return null;
+  if (now.mode !== old.mode || now.uid !== old.uid || now.gid !== old.gid) return conflictText('changed');
+  // Exchanged, it would part from that name (I12).
+  if (act === 'swap' && old.nlink === 1 && now.nlink > 1 && (now.mode & constants.S_IFMT) === constants.S_IFREG) return 'the host gave it another name while you looked: commit again to write both';
   // Entries, and other names that come and go, make a ctime new too.
   const isPlain = (now.mode & constants.S_IFMT) !== constants.S_IFDIR && now.nlink === 1;
-  return isPlain && now.ino === old.ino && now.ctimeNs !== old.ctimeNs;
+  return isPlain && now.ino === old.ino && now.ctimeNs !== old.ctimeNs ? conflictText('changed') : null;
 }
 
 /** A git command will put its own index there when it is done, whatever lands meanwhile. */
