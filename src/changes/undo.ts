@@ -36,14 +36,15 @@ export interface Around {
 export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = {}, { box = 'still', layers = [] }: Around = {}): CommitResult {
   return withCommitLock(ctx, hooks, () => {
     recoverLocked(ctx, {});
-    const info = chosen(commitInfos(ctx), id);
+    const infos = commitInfos(ctx);
+    const info = chosen(infos, id);
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, info.id));
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
     if (box === 'running' && touchesLayer(journal)) throw running(info);
     if (journal.steps.length >= SOME) optimiseLate();
     if (journal.steps.length >= MANY) growSlowly();
     const closed = box === 'gone' ? 'the sandbox that it was dropped from is gone' : null;
-    const plan = planUndo(ctx, info.id, { journal, closed, only: info.undoneBy === null ? null : new Set(info.left), meanings: meaningsOf(ctx, info.id), layers });
+    const plan = planUndo(ctx, info.id, { journal, closed, heir: heirOf(infos, info), only: info.undoneBy === null ? null : new Set(info.left), meanings: meaningsOf(ctx, info.id), layers });
     if (plan.steps.length === 0) return nothing(plan, plan.refused);
     return applyLocked({ ctx, plan, hooks, tag: info.tag });
   });
@@ -65,6 +66,12 @@ function chosen(commits: readonly Info[], id: string | null): Info {
   if (info.state === 'pruned') throw refusal(info, 'was pruned: what it replaced is no longer kept');
   if (info.state !== 'landed') throw refusal(info, 'did not land');
   return info;
+}
+
+/** Each undo of an undo has what the one before it kept. */
+function heirOf(infos: readonly Info[], { id }: Info): string | null {
+  const next = infos.find(({ undoes, state }) => undoes === id && state === 'landed');
+  return next === undefined ? null : (heirOf(infos, next) ?? next.id);
 }
 
 function touchesLayer({ header, steps, refused }: Journal): boolean {

@@ -40,6 +40,19 @@ describe('an undo', () => {
     expect(fresh).not.toBe(old);
     expect(first.id).not.toBe(undone.id);
   });
+  test('of one that was undone and done again says where what it took away is by now', () => {
+    sh(world, 'echo one >$U/one');
+    commit(world);
+    const first = undoCommit(world.ctx, null);
+    const second = undoCommit(world.ctx, first.id ?? '');
+    const third = undoCommit(world.ctx, second.id ?? '');
+
+    const { refused } = undoCommit(world.ctx, first.id ?? '');
+    expect(refused.map(({ text }) => text)).toEqual([`it was put back and taken away again: agentfw undo ${third.id}`]);
+
+    expect(undoCommit(world.ctx, third.id ?? '')).toMatchObject({ state: 'landed', refused: [] });
+    expect(sh(world, 'cat $H/one')).toBe('one\n');
+  });
   test('is checked: what changed since the commit is left alone, the rest goes back', () => {
     sh(world, 'echo a >$H/a; echo b >$H/b; echo c >$H/c; echo A >$U/a; echo B >$U/b; wh $U/c; mkdir $U/n; echo n >$U/n/n; mkdir $U/m; echo m >$U/m/m');
     commit(world);
