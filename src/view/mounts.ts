@@ -2,6 +2,7 @@ import type { Bytes } from '../bytes.js';
 import { isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
 import { addReadOnly, addTmpfs, decide, isPrivate, newDraft, regionOf, setRegion, ensurePoint, type Draft } from './draft.js';
 import { canBeUpper } from './fstypes.js';
+import { addGranted } from './grants.js';
 import { coverElsewhere, refuseMachine } from './elsewhere.js';
 import { placeHides, replaceDecision } from './hiding.js';
 import { aliasesOf } from './hides.js';
@@ -132,7 +133,7 @@ function placeGrants(draft: Draft): void {
   for (const { path, rule } of options.readonly) {
     refuseCovering(draft, path, rule);
     if (isPrivate(regionOf(draft, path)) || regionOf(draft, path).kind === 'read-only') continue;
-    addReadOnly(draft, path, rule);
+    addGranted(draft, path, rule);
     replaceDecision(draft, path, 'read-only', rule);
   }
   for (const path of options.share) {
@@ -145,7 +146,7 @@ function placeGrants(draft: Draft): void {
     if (facts.lstat(source)?.type === 'other') throw new PlanError(`Can't share ${path}: it is neither a file nor a directory.`, 'A host socket is opened by sockets.allow in your policy');
     refuseOwn(draft, path, source);
     // Symlinks on the way are in the view as well, but where it shows nothing of the host.
-    addReadOnly(draft, isPrivate(regionOf(draft, path)) ? path : source, 'you share it with the sandbox', source);
+    addGranted(draft, isPrivate(regionOf(draft, path)) ? path : source, 'you share it with the sandbox', source);
   }
 }
 

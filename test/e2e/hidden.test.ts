@@ -1,5 +1,5 @@
 /** End to end: what a policy hides from an agent, by whatever way. */
-import { linkSync, lstatSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { linkSync, lstatSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
@@ -164,6 +164,23 @@ for (const identity of identities()) {
         expect(outcome.stderr).toContain('Read-only file system');
       }
       expect((await run(['--rm', '--share', `${area.project}/.env`], 'cat .env deep/.env')).stdout).toBe(KEY);
+    });
+
+    gated.test('what the host puts in the place of a hidden file stays hidden, in what is shared or read-only too (RD11)', async () => {
+      for (const name of ['shared/.env', 'shared/deep/key', 'fixed/.env', 'fixed/seen']) put(name, KEY);
+      put('.config/agentfw/policy.yaml', 'version: 1\nfiles: {hide: ["~/shared/deep/key"], readonly: ["~/fixed"]}\n');
+      const meeting = meetingIn(area);
+      const running = run(['--rm', ...meeting.flags, '--share', `${area.home}/shared`], `
+        touch ../shared/new ../fixed/new && echo made
+        ${meeting.agent}; cat ../shared/.env ../shared/deep/key ../fixed/.env; cat ../fixed/seen`);
+      await meeting.begun();
+      for (const name of ['shared/.env', 'shared/deep/key', 'fixed/.env', 'fixed/seen']) {
+        put(`${name}.new`, `${KEY} of ${name}`);
+        renameSync(join(area.home, `${name}.new`), join(area.home, name));
+      }
+      meeting.letGo();
+
+      expect((await running).stdout).toBe(`${KEY} of fixed/seen`);
     });
 
     gated.test('agentfw itself is out of reach: store, policies, other sandboxes (RD19 PO08)', async () => {

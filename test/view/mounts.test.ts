@@ -291,6 +291,15 @@ describe('hides', () => {
     }
   });
 
+  test('are absent in what is handed in for reading, which has a layer then that nothing is written to', () => {
+    const host = `${BASIC}\n/home/u/a/  700  me\n/home/u/a/key  600  me\n/home/u/b/  700  me`;
+    const { ops, mounts, paths } = plan({ mountinfo: ROOT + KERNEL_MOUNTS, host, options: { hide: hides('/home/u/a/key'), share: ['/home/u/a', '/home/u/b'] as Bytes[] } });
+
+    expect(shimsOf(ops)).toEqual([['/home/u/a', ['/home/u/a/key']]]);
+    expect(ops.filter(({ dst }) => dst === '/home/u/a' || dst === '/home/u/b').map(({ op }) => op)).toEqual(['overlay', 'remount-ro', 'bind']);
+    expect([...mounts, ...paths].find(({ path }) => path === '/home/u/a')?.decision).toBe('read-only');
+  });
+
   test.each(['/proc', '/proc/1', '/sys/firmware', '/dev', '/dev/pts', '/run'])('RD14 nothing runs in %s, which would show what is the machine’s', (dir) => {
     for (const options of [{ cwd: dir as Bytes }, { trees: ['/home/u/work', dir] as Bytes[] }]) {
       expect(() => plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: BASIC, options })).toThrow(/is the machine's/);
