@@ -55,6 +55,8 @@ export interface AskOptions {
   /** new questions per minute at most */
   readonly perMinute: number;
   readonly onOpened?: (question: Question) => void;
+  /** before the answer holds; what it throws leaves the question open */
+  readonly onAnswering?: (question: Question, answer: Answer) => void;
   readonly onAnswered?: (question: Question, answer: Answer) => void;
 }
 
@@ -208,6 +210,7 @@ function answer(state: State, given: Answer): 'ok' | 'unknown' | 'changed' {
   if (entry === undefined) return 'unknown';
   const { question } = entry;
   if (question.rule !== given.rule) return 'changed';
+  state.options.onAnswering?.(question, given);
   const until = given.scope === 'once' ? state.options.elapsed() + ONCE_MS : null;
   // An allow for once that nobody waits for any more serves the retry.
   if (until === null || (given.verdict === 'allow' && entry.waiters.size === 0)) {

@@ -133,10 +133,12 @@ function questions(options: GateOptions, changed: () => void, signal: AbortSigna
       audit.record({ kind: 'ask', subject: who, object: { id, host, port, rule }, verdict: 'ask', approval: id, detail: { expires: new Date(expires).toISOString() } });
       changed();
       if (ask.approver === null) return;
-      void askApprover(ask.approver.run, ask.approver.argv, question, { timeoutMs: ask.timeoutMs, signal }).then((answer) => answerOf(asking, question, answer, ask.person));
+      void askApprover(ask.approver.run, ask.approver.argv, question, { timeoutMs: ask.timeoutMs, signal }).then((answer) => answerOf(asking, question, answer, ask.person)).catch((error: unknown) => options.stream.destroy(error as Error));
     },
-    onAnswered: ({ host, port }, answer) => {
+    onAnswering: ({ host, port }, answer) => {
       audit.record({ kind: 'answer', object: { id: answer.id, host, port, rule: answer.rule }, verdict: answer.verdict, approval: answer.id, detail: { scope: answer.scope, by: answer.by } });
+    },
+    onAnswered: (_, answer) => {
       if (answer.scope === 'project') ask.store(answer);
       changed();
     },

@@ -68,6 +68,20 @@ test('what a run denies on every port is not asked upstream either; one port of 
   expect(sent).toMatchObject([{ verdict: 'reply' }, { verdict: 'nodata' }, { verdict: 'fake' }]);
 });
 
+test('an answer that can\'t be recorded holds for nothing: the question stays open', async () => {
+  let full = true;
+  const asking = makeAsking({ ...ASK, holdMs: 60_000, onAnswering: () => { if (full) throw new Error('no space'); } });
+  const held = asking.ask(about('a.test'));
+  const yes = { id: 'q1', rule: 'a.test:443', verdict: 'allow', scope: 'session', by: 'me' } as const;
+
+  expect(() => asking.answer(yes)).toThrow('no space');
+  expect(asking.rules()).toEqual([]);
+  expect(asking.open()).toHaveLength(1);
+  full = false;
+  expect(asking.answer(yes)).toBe('ok');
+  expect(await held).toMatchObject({ verdict: 'allow' });
+});
+
 describe('NT07 names have one form, or none', () => {
   test.each([
     ['Example.COM', 'example.com'], ['example.com.', 'example.com'], ['bücher.example', 'xn--bcher-kva.example'], ['xn--bcher-kva.example', 'xn--bcher-kva.example'],

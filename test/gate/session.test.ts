@@ -260,6 +260,19 @@ bash -c "$ask" x "$(printf '\377\200')"`;
     });
   }
 
+  withCurl.test('an approver\'s answer that can\'t be recorded ends the session', async () => {
+    const cutsLog = (): Promise<string> => {
+      writeFileSync(join(dir, 'audit.jsonl'), '');
+      return Promise.resolve('{"verdict":"allow"}');
+    };
+    const run = await start(sh(curl('new.test')), await policyOf({}), { approver: { argv: ['x'], run: cutsLog } });
+
+    expect(await run.gate.session.ended).toMatchObject({ code: 'AFW_AUDIT' });
+    await run.done;
+    run.gate.close();
+    run.audit.leave();
+  });
+
   withCurl.test('nobody can answer: refused at once, and listed as a ready-made rule', async () => {
     const run = await start(sh(`${curl('x.test')}; ${curl('x.test')}`), await policyOf({}), { enabled: false });
     const wanted = run.gate.asking;
