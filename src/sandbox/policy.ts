@@ -35,8 +35,14 @@ export interface RunPolicy {
 export async function policyForRun(store: Store, argv: readonly Bytes[], wish: PolicyWish, home: string): Promise<RunPolicy> {
   const { policy, notes } = await compileHere(store, argv, wish, home);
   refuseRefused(policy);
-  const hides = await resolveHides(policy, { avoid: [store.dir, ...remoteMounts()] });
-  return { policy, hides, grants: await grantsOf(policy), sockets: socketsFor(policy), notes: [...openCredentials(policy), ...notes] };
+  const grants = await grantsOf(policy);
+  const hides = await resolveHides(policy, { roots: handedIn(grants), avoid: [store.dir, ...remoteMounts()] });
+  return { policy, hides, grants, sockets: socketsFor(policy), notes: [...openCredentials(policy), ...notes] };
+}
+
+/** Who hands in a directory has not named the secrets in it, wherever it lies. */
+function handedIn({ share, passthrough }: Grants): Bytes[] {
+  return [...share, ...passthrough].flatMap(({ path }) => (hostFacts.lstat(path)?.type === 'dir' ? [path] : []));
 }
 
 /** Compiles without looking at the machine's files, for `exec` in a sandbox of an earlier version. */

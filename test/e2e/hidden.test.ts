@@ -1,5 +1,5 @@
 /** End to end: what a policy hides from an agent, by whatever way. */
-import { linkSync, lstatSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { linkSync, lstatSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
@@ -164,6 +164,16 @@ for (const identity of identities()) {
         expect(outcome.stderr).toContain('Read-only file system');
       }
       expect((await run(['--rm', '--share', `${area.project}/.env`], 'cat .env deep/.env')).stdout).toBe(KEY);
+    });
+
+    gated.test('nor does one that lies elsewhere, and what is passed through hides them too (RD17)', async () => {
+      for (const name of ['shared', 'passed']) for (const file of ['.env', 'deep/id_rsa', 'seen']) put(`../beside/${name}/${file}`, file === 'seen' ? 'seen\n' : KEY);
+      const [shared, passed] = ['shared', 'passed'].map((name) => join(dirname(area.home), 'beside', name));
+
+      const outcome = await run(['--rm', '--share', shared ?? '', '--passthrough', passed ?? ''], `cat ${shared}/.env ${shared}/deep/id_rsa ${passed}/.env ${passed}/deep/id_rsa ${shared}/seen ${passed}/seen`);
+
+      expect(outcome.stdout, outcome.stderr).toBe('seen\nseen\n');
+      for (const dir of [shared, passed]) expect(readFileSync(join(dir ?? '', '.env'), 'utf8')).toBe(KEY);
     });
 
     gated.test('what the host puts in the place of a hidden file stays hidden, in what is shared or read-only too (RD11)', async () => {
