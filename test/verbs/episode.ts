@@ -45,7 +45,7 @@ export class Episode {
   private readonly boxes: readonly Box[];
   private readonly past: Past[] = [];
   private steps = 0;
-  /** a directory was renamed, on the host or in a root layer: what is in it is as old as it was, and new at that path */
+  /** a directory was renamed on the host: what is in it is as old as it was, and new at that path */
   private renamed = false;
 
   constructor(private readonly setting: Setting) {

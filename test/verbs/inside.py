@@ -15,7 +15,7 @@ from ops import GHOSTS, World, dump, make  # noqa: E402
 
 libc = ctypes.CDLL(None, use_errno=True)
 DAC_READ_SEARCH = 2
-FAMILIES = {"user": "userxattr", "trusted": "redirect_dir=on"}
+FAMILIES = {"user": "userxattr", "trusted": "redirect_dir=nofollow"}
 
 
 def escaped(path):
