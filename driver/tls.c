@@ -5,6 +5,7 @@
 
 #define RECORD_CIPHER 0x14
 #define RECORD_ALERT 0x15
+#define ALERT_RECORD 7
 #define RECORD_HANDSHAKE 0x16
 #define RECORD_DATA 0x17
 /* Servers take any version below this from the first record. */
@@ -236,11 +237,27 @@ static const uint8_t retry[32] = {
 
 enum tls_answer tls_answer(const uint8_t *data, size_t len)
 {
-	size_t have = len > 11 ? len - 11 : 0;
+	size_t have;
 
+	/* warnings may come first */
+	for (int alerts = 0; len > 0 && data[0] == RECORD_ALERT; alerts++) {
+		if (alerts == TLS_ANSWER_ALERTS)
+			return TLS_ANSWER_RETRY;
+		if (!fits(data, len, 3, 0) || !fits(data, len, 4, 2))
+			return TLS_ANSWER_OTHER;
+		if (len < ALERT_RECORD)
+			return TLS_ANSWER_MORE;
+		data += ALERT_RECORD;
+		len -= ALERT_RECORD;
+	}
 	if (!fits(data, len, 0, RECORD_HANDSHAKE) ||
-	    !fits(data, len, 5, SERVER_HELLO) ||
-	    memcmp(data + 11, retry, have < 32 ? have : 32) != 0)
+	    !fits(data, len, 5, SERVER_HELLO))
+		return TLS_ANSWER_OTHER;
+	/* so short a record that the rest is elsewhere */
+	if (len > 5 && (data[3] << 8 | data[4]) < 4 + 2 + 32)
+		return TLS_ANSWER_RETRY;
+	have = len > 11 ? len - 11 : 0;
+	if (memcmp(data + 11, retry, have < 32 ? have : 32) != 0)
 		return TLS_ANSWER_OTHER;
 	return have < 32 ? TLS_ANSWER_MORE : TLS_ANSWER_RETRY;
 }

@@ -26,10 +26,11 @@ struct tls_hello {
 /* What a server's first bytes are. */
 enum tls_answer {
 	TLS_ANSWER_MORE,	/* not enough to tell */
-	TLS_ANSWER_RETRY,	/* HelloRetryRequest: another ClientHello follows */
+	TLS_ANSWER_RETRY,	/* HelloRetryRequest, or what may be one: another ClientHello follows */
 	TLS_ANSWER_OTHER,
 };
-#define TLS_ANSWER_MAX 43	/* bytes that tell */
+#define TLS_ANSWER_ALERTS 2	/* before it, at most */
+#define TLS_ANSWER_MAX 57	/* bytes that tell: those alerts, and 43 */
 
 /* The ClientHello may be split over several records. */
 enum tls_result tls_parse(const uint8_t *data, size_t len,

@@ -66,6 +66,20 @@ describe('a server that asks for a second ClientHello', () => {
     expect(messages).toContainEqual(expect.objectContaining({ t: 'close', error: 'EPERM' }));
   });
 
+  test.each([
+    ['behind a warning', Buffer.concat([Buffer.from('15030300020170', 'hex'), serverHello(RETRY)])],
+    ['behind more warnings than servers send', Buffer.from('15030300020170'.repeat(9), 'hex')],
+    ['in short records', Buffer.concat([Buffer.from('160303000602000054', 'hex'), Buffer.from('0303', 'hex'), Buffer.from('1603030052', 'hex'), RETRY, Buffer.alloc(50)])],
+  ])('gets no other name either where it asks %s', async (_, answer) => {
+    const server = await serve(answer);
+
+    const { out } = await behindGate(client(`try:\n  s.sendall(hello(b"ok.test")); hear(); s.sendall(hello(b"evil.test"))\nexcept OSError: pass\nprint(hear())`), allowing(['ok.test'], server.port));
+    await server.close();
+
+    expect(out).toMatch(/^b'(ConnectionResetError|BrokenPipeError)?'\n$/);
+    expect(server.heard()).not.toContain('evil.test');
+  });
+
   test.each([['whole', 'hello'], ['in pieces', 'pieces']])('gets one that says the same (%s), and what lies between', async (_, how) => {
     const server = await serve(serverHello(RETRY));
 
