@@ -42,7 +42,10 @@ export async function policyForRun(store: Store, argv: readonly Bytes[], wish: P
 
 /** Who hands in a directory has not named the secrets in it, wherever it lies. */
 function handedIn({ share, passthrough }: Grants): Bytes[] {
-  return [...share, ...passthrough].flatMap(({ path }) => (hostFacts.lstat(path)?.type === 'dir' ? [path] : []));
+  return [...share, ...passthrough].flatMap(({ path }) => {
+    const real = hostFacts.realpath(path);
+    return real !== null && hostFacts.lstat(real)?.type === 'dir' ? [real] : [];
+  });
 }
 
 /** Compiles without looking at the machine's files, for `exec` in a sandbox of an earlier version. */

@@ -169,10 +169,12 @@ for (const identity of identities()) {
     gated.test('nor does one that lies elsewhere, and what is passed through hides them too (RD17)', async () => {
       for (const name of ['shared', 'passed']) for (const file of ['.env', 'deep/id_rsa', 'seen']) put(`../beside/${name}/${file}`, file === 'seen' ? 'seen\n' : KEY);
       const [shared, passed] = ['shared', 'passed'].map((name) => join(dirname(area.home), 'beside', name));
+      symlinkSync('shared', `${shared}-link`);
 
       const outcome = await run(['--rm', '--share', shared ?? '', '--passthrough', passed ?? ''], `cat ${shared}/.env ${shared}/deep/id_rsa ${passed}/.env ${passed}/deep/id_rsa ${shared}/seen ${passed}/seen`);
 
       expect(outcome.stdout, outcome.stderr).toBe('seen\nseen\n');
+      expect((await run(['--rm', '--share', `${shared}-link`], `cat ${shared}-link/.env ${shared}/.env; cat ${shared}/seen`)).stdout).toBe('seen\n');
       for (const dir of [shared, passed]) expect(readFileSync(join(dir ?? '', '.env'), 'utf8')).toBe(KEY);
     });
 
