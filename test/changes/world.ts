@@ -176,3 +176,8 @@ export function picture(dir: string, options: { readonly times?: boolean } = {})
 export function at(world: World, path: string): Bytes {
   return fromText(join(world.host, path));
 }
+
+/** What was not landed, by path, and why. */
+export function refusalsIn({ host }: World, { refused }: CommitResult): Record<string, string> {
+  return Object.fromEntries(refused.map(({ path, why, conflict }) => [path.slice(host.length + 1), conflict ?? why]));
+}

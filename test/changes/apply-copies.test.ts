@@ -1,0 +1,93 @@
+/** A commit where what is new can not be moved to its place by one rename. */
+import { existsSync, readdirSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
+import { native } from '../../src/kernel/native.js';
+import { undoCommit } from '../../src/changes/undo.js';
+import { changesIn, commit, contextFor, isStaged, makeWorld, picture, refusalsIn, sh, singleCalls, withoutFlags, type World } from './world.js';
+
+let world: World;
+beforeEach(() => {
+  world = makeWorld();
+});
+afterEach(() => world.remove());
+
+describe('where nothing can be renamed', () => {
+  let other: World;
+  beforeEach(() => {
+    other = makeWorld({ storeUnder: existsSync('/dev/shm') ? '/dev/shm' : '/tmp' });
+  });
+  afterEach(() => other.remove());
+
+  test('copies land beside their targets, and nothing of them is left', () => {
+    sh(other, 'echo a >$H/a; mkdir -p $H/gone/in; echo g >$H/gone/in/g; echo A2 >$U/a; wh $U/gone; mkdir -p $U/n/m; echo n >$U/n/m/n; ln $U/n/m/n $U/n/l; chmod 700 $U/n');
+
+    const result = commit(other);
+
+    expect(result).toMatchObject({ state: 'landed', refused: [] });
+    expect(picture(other.host)).toBe('/ 755\n/a 644 x1 QTIK\n/n/ 700\n/n/l 644 x2 bgo=\n/n/m/ 755\n/n/m/n 644 x2 bgo=');
+    expect(changesIn(other)).toEqual([]);
+    expect(readdirSync(other.upper)).toEqual([]);
+  });
+
+  test('nothing stays beside a target that was refused while it was copied', () => {
+    sh(other, 'echo a >$H/a; echo A2 >$U/a; mkdir $U/n; echo n >$U/n/n; echo secret >$U/n/x; echo ok >$U/ok');
+    const shut: Kernel = {
+      ...singleCalls(native),
+      open: (at, name, ...rest) => {
+        if (name === 'x') throw new KernelError('EACCES', 13, 'openat2', name, 'EACCES: injected');
+        return native.open(at, name, ...rest);
+      },
+    };
+
+    expect(Object.keys(refusalsIn(world, commit({ ...other, ctx: contextFor(other, shut) })))).toHaveLength(1);
+    expect(picture(other.host)).toBe('/ 755\n/a 644 x1 QTIK\n/ok 644 x1 b2sK');
+  });
+
+  describe.each([['with', true], ['without', false]])('on a filesystem whose renames know no flags, %s links', (_name, links) => {
+    const flagless = (kernel: Kernel): World => ({ ...other, ctx: contextFor(other, withoutFlags(singleCalls(kernel), isStaged, links)) });
+
+    test('all lands, goes back, and comes again', () => {
+      sh(other, 'echo a >$H/a; echo f >$H/todir; ln -s x $H/l; mkdir -p $H/gone/in $H/tofile; echo g >$H/gone/in/g; echo d >$H/del; chmod 600 $H/a');
+      sh(other, 'echo A2 >$U/a; mkdir $U/todir; echo i >$U/todir/i; ln -s y $U/l; wh $U/gone; wh $U/del; echo now >$U/tofile; mkdir -p $U/n/m; echo n >$U/n/m/n');
+      const before = picture(other.host);
+      const world = flagless(native);
+
+      const result = commit(world);
+      expect(result).toMatchObject({ state: 'landed', refused: [] });
+      const after = '/ 755\n/a 644 x1 QTIK\n/l -> y\n/n/ 755\n/n/m/ 755\n/n/m/n 644 x1 bgo=\n/todir/ 755\n/todir/i 644 x1 aQo=\n/tofile 644 x1 bm93Cg==';
+      expect(picture(other.host)).toBe(after);
+      expect(changesIn(other)).toEqual([]);
+
+      const undone = undoCommit(world.ctx, null);
+      expect(undone).toMatchObject({ state: 'landed', refused: [] });
+      expect(picture(other.host)).toBe(before);
+      expect(undoCommit(world.ctx, undone.id)).toMatchObject({ state: 'landed', refused: [] });
+      expect(picture(other.host)).toBe(after);
+    });
+
+    test('who saves while a file is being exchanged keeps what he saved', () => {
+      sh(other, 'echo a >$H/a; echo b >$H/b; echo A2 >$U/a; echo B2 >$U/b; echo n >$U/n');
+      let saved = false;
+      const racing: Kernel = {
+        ...native,
+        // The old version has just been put aside.
+        statOrNull: (at, name) => {
+          const found = native.statOrNull(at, name);
+          if (name === 'a' && found === null && !saved) {
+            saved = true;
+            sh(other, 'echo SAVED >$H/a');
+            return native.statOrNull(at, name);
+          }
+          return found;
+        },
+      };
+      const result = commit(flagless(racing));
+
+      expect(saved).toBe(true);
+      expect(result.refused.map(({ path, conflict }) => [path.slice(other.host.length + 1), conflict])).toEqual([['a', 'created']]);
+      expect(picture(other.host)).toBe('/ 755\n/a 644 x1 U0FWRUQK\n/b 644 x1 QjIK\n/n 644 x1 bgo=');
+      expect(changesIn(other).map(({ kind, path }) => `${kind} ${path.slice(other.host.length + 1)}`)).toEqual(['modify a']);
+    });
+  });
+});
