@@ -22,6 +22,7 @@ import { pickPaths } from '../ui/pathpicker.js';
 import { progressOn } from '../ui/progress.js';
 import { bytesJson } from '../ui/record.js';
 import { askControl, pickPatch } from '../ui/review.js';
+import { settlingHint } from '../ui/settling.js';
 
 const many = { multiple: true, multipleNonGreedy: true } as const;
 
@@ -124,9 +125,9 @@ export default class Commit extends AgentfwCommand {
       offer = offerOf(store, record, { gathered, wish: { ...wish, accept: [...wish.accept, ...accepted] } });
     }
     if (flags.expect !== null && flags.expect !== offer.digest) throw otherDigest(flags.expect, offer.digest);
-    if (flags.dryRun) return this.wouldLand(offer, flags);
+    if (flags.dryRun) return this.wouldLand(job, offer);
     if (!flags.yes) {
-      sayOffer(this.printer, offer);
+      this.offer(job, offer);
       if (offer.plan.steps.length === 0) return statusOf(offer, 'nothing');
       if (!(await confirm(this.printer, `Land this on the host?`))) return this.leave();
     }
@@ -156,16 +157,27 @@ export default class Commit extends AgentfwCommand {
     return 1;
   }
 
-  private wouldLand(offer: Offer, flags: Flags): number {
-    if (flags.json) {
+  private offer(job: Job, offer: Offer): void {
+    sayOffer(this.printer, offer);
+    this.hint(job, offer, offer.plan.refused);
+  }
+
+  private hint({ record, flags }: Job, { merges }: Offer, refused: Offer['plan']['refused']): void {
+    const hint = settlingHint(record.tag, refused, flags.merge === null ? null : merges);
+    if (hint !== null) this.printer.say(`${this.printer.paintErr('cyan', 'Hint:')} ${hint}`);
+  }
+
+  private wouldLand(job: Job, offer: Offer): number {
+    if (job.flags.json) {
       const refused = offer.plan.refused.map(({ path, why, conflict, text }) => ({ ...bytesJson('path', path), why, conflict, text }));
       const dropped = offer.dropped.map(({ path }) => bytesJson('path', path));
       this.printer.json({ version: 1, dryRun: true, ...offerJson(offer), dropped, refused });
-    } else sayOffer(this.printer, offer);
+    } else this.offer(job, offer);
     return statusOf(offer, 'nothing');
   }
 
-  private land({ store, record, flags, freezer }: Job, offer: Offer): number {
+  private land(job: Job, offer: Offer): number {
+    const { store, record, flags, freezer } = job;
     const progress = progressOn(this.printer, 'Landing');
     const result = landPlan(store, record, offer.plan, {
       onProgress: progress.step,
@@ -179,6 +191,7 @@ export default class Commit extends AgentfwCommand {
       sayMerges(this.printer, offer.merges);
       sayResult(this.printer, result, 'Landed');
       if (flags.yes && offer.withheld.length > 0) sayWithheld(this.printer, offer.withheld);
+      this.hint(job, offer, result.refused);
       if (result.state === 'landed') this.printer.say(`digest ${result.digest}\nTake it back: agentfw undo ${result.id ?? ''}`);
     }
     const status = commitStatus(result);

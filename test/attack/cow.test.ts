@@ -128,6 +128,7 @@ for (const identity of identities()) {
         const done = await area.cli(['commit', '--tag', 'rows', '--yes', '--', join(kept, 'keep-E62')], { timeout: 120_000 });
 
         expect(done.status, done.stderr).not.toBeNull();
+        expect(done.stderr).toContain('a FIFO lands only when asked for (--keep-special)');
         expect(exists(join(kept, 'keep-E62/fifo'))).toBe(false);
         expect(lstatSync(join(kept, 'keep-E62/old')).isFIFO()).toBe(true);
       });

@@ -255,6 +255,7 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
       "--- stderr ---
       not landed $PROJECT/run.sh: the host created it since the sandbox started
       Nothing to land.
+      Hint: agentfw commit job with --take sandbox PATH or --take host PATH chooses a side
       --- exit 3 ---
       "
     `);

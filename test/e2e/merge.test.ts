@@ -115,6 +115,15 @@ needs('userns', 'overlay').describe('what both sides changed', () => {
     expect(merged.landed.map(name)).not.toContain('same-line');
   });
 
+  test.each([
+    [[], '--merge merges text that both sides changed'],
+    [['--merge'], '--merge=markers writes both sides into the file'],
+    [['--merge=markers'], 'with --take sandbox PATH or --take host PATH chooses a side'],
+  ])('what a commit with %j leaves is followed by the way out', async (flags, words) => {
+    const { stderr } = await area.cli(['commit', 'both', '--dry-run', ...flags]);
+    expect(stderr.split('\n').filter((line) => line.startsWith('Hint:'))).toEqual([expect.stringContaining(`agentfw commit both ${words}`)]);
+  });
+
   test('modes merge as well: one side’s change counts', () => {
     const mode = (file: string): number => statSync(path(file)).mode & 0o7777;
     expect([mode('host-mode'), mode('agent-mode'), mode('both-modes')]).toEqual([0o600, 0o750, 0o640]);

@@ -29,7 +29,7 @@ const CONFLICTS: Readonly<Record<Conflict, string>> = {
 /** The refusal of a change by itself; null when it may land. */
 export function refusalOf(change: JudgedChange, rules: Rules): Refused | null {
   if (change.kind !== 'delete' && isSpecial(change, rules)) {
-    return refused(change, 'special', { text: `a ${change.type} never lands${change.type === 'fifo' ? ' unasked' : ''}` });
+    return refused(change, 'special', { text: change.type === 'fifo' ? 'a FIFO lands only when asked for (--keep-special)' : `a ${change.type} never lands` });
   }
   if (change.conflict === null) return null;
   if (change.conflict === 'permission') return refused(change, 'permission', { text: CONFLICTS.permission, conflict: 'permission' });
