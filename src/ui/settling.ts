@@ -1,0 +1,18 @@
+import type { Offer } from '../changes/offer.js';
+import type { Refused } from '../changes/result.js';
+
+/**
+ * The one thing to do next about what can't land as it is; null where nothing
+ * of it is the user's to decide here (a permission, an error of the kernel).
+ *
+ * @param merges what came of `--merge`; null when it wasn't asked for
+ */
+export function settlingHint(tag: string, refused: readonly Refused[], merges: Offer['merges'] | null): string | null {
+  const conflicts = refused.filter(({ why }) => why === 'conflict');
+  const commit = `agentfw commit ${tag}`;
+  if (conflicts.length === 0) return null;
+  const choice = '--take sandbox PATH or --take host PATH chooses a side';
+  if (merges === null && conflicts.some(({ conflict }) => conflict === 'changed')) return `${commit} --merge merges text that both sides changed; ${choice}`;
+  if (merges?.some(({ outcome }) => outcome === 'conflicts') === true) return `${commit} --merge=markers writes both sides into the file; ${choice}`;
+  return `${commit} with ${choice}`;
+}
