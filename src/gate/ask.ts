@@ -65,9 +65,11 @@ export interface Asking {
   readonly ask: (about: { readonly host: string; readonly port: number; readonly rule: string; readonly note: string | null; readonly who: Readonly<AuditSubject> | null }, signal?: AbortSignal) => Promise<Outcome>;
   /**
    * What was answered already: session and project rules, about this port or else about
-   * every port of its host, and a `once` whose client had given up. Takes the latter.
+   * every port of its host, and a `once` whose client had given up.
    */
   readonly answered: (rule: string) => Outcome | null;
+  /** Somebody goes by what was answered: a `once` serves nobody after that. */
+  readonly use: (rule: string) => void;
   readonly answer: (answer: Answer) => 'ok' | 'unknown' | 'changed';
   /** rules approved or denied without a question: `agentfw net allow|deny`, stored project answers; one about every port of a host replaces those about one */
   readonly preset: (rule: string, verdict: 'allow' | 'deny', by: string) => void;
@@ -116,6 +118,7 @@ export function makeAsking(options: AskOptions): Asking {
   return {
     ask: (about, signal) => ask(state, about, signal),
     answered: (rule) => answered(state, rule),
+    use: (rule) => use(state, rule),
     answer: (given) => answer(state, given),
     preset: (rule, verdict, by) => {
       forget(state, rule);
@@ -143,6 +146,7 @@ type About = Parameters<Asking['ask']>[0];
 
 function ask(state: State, about: About, signal: AbortSignal | undefined): Promise<Outcome> {
   const known = answered(state, about.rule);
+  use(state, about.rule);
   if (known !== null) return Promise.resolve(known);
   const refused = refusal(state, about.rule);
   if (refused !== null) {
@@ -200,9 +204,12 @@ function answered(state: State, rule: string): Outcome | null {
   if (standing !== undefined && standing.until === null) return outcomeOf(standing.verdict, standing.approval);
   const ofHost = state.standing.get(hostRuleOf(rule));
   if (ofHost !== undefined) return outcomeOf(ofHost.verdict, ofHost.approval);
-  if (standing === undefined || standing.until === null) return null;
-  state.standing.delete(rule);
-  return standing.until < state.options.elapsed() ? null : outcomeOf(standing.verdict, standing.approval);
+  if (standing === undefined || standing.until === null || standing.until < state.options.elapsed()) return null;
+  return outcomeOf(standing.verdict, standing.approval);
+}
+
+function use({ standing }: State, rule: string): void {
+  if (typeof standing.get(rule)?.until === 'number') standing.delete(rule);
 }
 
 function answer(state: State, given: Answer): 'ok' | 'unknown' | 'changed' {

@@ -73,6 +73,7 @@ export function lookAt(options: DecideOptions, wanted: Wanted): FirstLook {
 /** Resolves once, vets every answer, and returns exactly what may be dialled. */
 export async function vet(options: DecideOptions, look: Extract<FirstLook, { kind: 'dial' }>, port: number): Promise<Decision> {
   const { host, approval } = look;
+  options.asking.use(exactRule(host, port));
   const found = host.kind === 'ip' ? { kind: 'addresses' as const, addresses: [host.ip] } : await options.resolve(hostText(host));
   if (found.kind === 'none') return refuse('net.resolve', `${hostText(host)} can't be reached: ${found.why}`, mendName(hostText(host)));
   const { addresses } = found;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { Audit } from '../audit/write.js';
+import { errnoOf } from '../errors.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
 import { hostGrants, isPrivatelyAllowed } from '../policy/grants.js';
 import { judgeHost } from '../policy/judge.js';
@@ -136,12 +137,17 @@ function questions(options: GateOptions, changed: () => void, signal: AbortSigna
       void askApprover(ask.approver.run, ask.approver.argv, question, { timeoutMs: ask.timeoutMs, signal }).then((answer) => answerOf(asking, question, answer, ask.person)).catch((error: unknown) => options.stream.destroy(error as Error));
     },
     onAnswering: ({ host, port }, answer) => {
-      audit.record({ kind: 'answer', object: { id: answer.id, host, port, rule: answer.rule }, verdict: answer.verdict, approval: answer.id, detail: { scope: answer.scope, by: answer.by } });
+      const event = { kind: 'answer', object: { id: answer.id, host, port, rule: answer.rule }, verdict: answer.verdict, approval: answer.id, detail: { scope: answer.scope, by: answer.by } } as const;
+      audit.record(event);
+      if (answer.scope !== 'project') return;
+      try {
+        ask.store(answer);
+      } catch (error) {
+        audit.record({ ...event, verdict: null, detail: { ...event.detail, error: errnoOf(error) ?? 'unknown' } });
+        throw new Error(`the answer can't be kept for the project (${(error as Error).message})`, { cause: error });
+      }
     },
-    onAnswered: (_, answer) => {
-      if (answer.scope === 'project') ask.store(answer);
-      changed();
-    },
+    onAnswered: changed,
   });
   for (const { rule, verdict } of ask.stored) asking.preset(rule, verdict, 'project');
   return asking;
@@ -174,13 +180,16 @@ function onNet({ audit, policy }: GateOptions, asking: Asking, session: Session,
   const rules = ports === null && op !== 'allow' ? [hostRule(host)] : wanted.map((port) => exactRule(host, port));
   let known = false;
   let cut = 0;
+  const record = (): void => void audit.record({ kind: 'net', object: { op, rules }, detail: { cut } });
+  // What loosens is on record before it holds, what tightens does not wait for that.
+  if (op === 'allow') record();
   for (const rule of rules) {
     if (op === 'revoke') known = asking.revoke(rule) || known;
     else asking.preset(rule, op, 'net');
     if (op !== 'allow') cut += session.cut(rule);
   }
   if (op === 'revoke' && !known) return { ok: false, why: `there is no such rule: ${rules.join(', ')}` };
-  audit.record({ kind: 'net', object: { op, rules }, detail: { cut } });
+  if (op !== 'allow') record();
   return { ok: true, result: rules.join(', '), cut };
 }
 

@@ -86,6 +86,8 @@ function surprises(doc: Document.Parsed, problemAt: ProblemAt): Problem[] {
   visit(doc, (key, node) => {
     if (isPair(node)) {
       if (isScalar(node.key) && node.key.value === '<<') problems.push(problemAt(at(node.key), 'merge keys are not supported', 'Use `extends`, or write the keys out.'));
+      // Readers of the shape pass it over.
+      else if (isScalar(node.key) && node.key.value === '__proto__') problems.push(problemAt(at(node.key), '`__proto__` names nothing', 'Remove it.'));
       else if (!isScalar(node.key) || typeof node.key.value !== 'string') problems.push(problemAt(at(node.key), 'a key is not a word', 'Quote it.'));
       return;
     }

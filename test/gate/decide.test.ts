@@ -227,6 +227,21 @@ describe('asking', () => {
     asking.close();
   });
 
+  test('an answer for once is spent by the connection that it lets through, not by datagrams that need a rule', async () => {
+    const given = options({ names: { 'a.test': ['93.184.216.34'] }, ask: { holdMs: 5 } });
+    await given.asking.ask(about('a.test'));
+    given.asking.answer({ id: 'q1', rule: 'a.test:443', verdict: 'allow', scope: 'once', by: 't' });
+    const connects = async (): Promise<string> => {
+      const look = lookAt(given, conn('a.test'));
+      return look.kind === 'dial' ? (await vet(given, look, 443)).verdict : look.kind;
+    };
+
+    expect(await decideUdp(given, { ...conn('a.test'), t: 'udp' })).toMatchObject({ rule: 'net.udp' });
+    expect(await connects()).toBe('allow');
+    expect(await connects()).toBe('ask');
+    given.asking.close();
+  });
+
   test('a client that gives up leaves its question open', async () => {
     const asking = makeAsking({ ...ASK, holdMs: 5000 });
     const gone = new AbortController();

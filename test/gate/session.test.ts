@@ -273,6 +273,37 @@ bash -c "$ask" x "$(printf '\377\200')"`;
     run.audit.leave();
   });
 
+  test('a rule for the run that can\'t be recorded does not hold', async () => {
+    const run = await start(sh(waits), await policyOf({}));
+    await expect.poll(() => [...readLog(kernel, fromText(dir))].length).toBeGreaterThan(0);
+    writeFileSync(join(dir, 'audit.jsonl'), '');
+
+    expect(await askSandbox(dir, { do: 'net', op: 'allow', rule: `a.test:${port}` })).toMatchObject({ ok: false });
+    expect(run.gate.asking.rules()).toEqual([]);
+    letGo();
+    await run.done;
+    run.gate.close();
+    run.audit.leave();
+  });
+
+  withCurl.test('an answer for the project that can\'t be kept holds for nothing, and the log says so', async () => {
+    let full = true;
+    const store = (): void => {
+      if (full) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+    };
+    const run = await start(sh(curl('new.test')), await policyOf({}), { store });
+    const asked = await question();
+    const yes = { do: 'answer', id: asked.id, rule: asked.rule, verdict: 'allow', scope: 'project', by: 'me' } as const;
+
+    expect(await askSandbox(dir, yes)).toMatchObject({ ok: false, why: expect.stringContaining('no space left') as string });
+    expect([run.gate.asking.open().length, run.gate.asking.rules()]).toEqual([1, []]);
+    full = false;
+    expect(await askSandbox(dir, yes)).toMatchObject({ ok: true });
+    const { log } = await finish(run);
+
+    expect(log.filter(({ kind }) => kind === 'answer').map(({ verdict, detail }) => [verdict, detail['error']])).toEqual([['allow', undefined], [null, 'ENOSPC'], ['allow', undefined]]);
+  });
+
   withCurl.test('nobody can answer: refused at once, and listed as a ready-made rule', async () => {
     const run = await start(sh(`${curl('x.test')}; ${curl('x.test')}`), await policyOf({}), { enabled: false });
     const wanted = run.gate.asking;

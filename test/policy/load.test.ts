@@ -9,6 +9,7 @@ describe('what YAML allows and a policy does not', () => {
     ['a key given twice', 'version: 1\nfiles: {}\nfiles: {}\n', 'p.yaml:3:1: the key is given twice', 'Put both under one key.'],
     ['a merge key', 'version: 1\nfiles:\n  <<: {hide: ["~/x"]}\n', 'p.yaml:3:3: merge keys are not supported', 'extends'],
     ['an anchor', 'version: 1\nfiles: &a {hide: ["~/x"]}\n', 'p.yaml:2:11: anchors are not supported', ''],
+    ['a key that readers of the shape pass over', 'version: 1\nexcept: {__proto__: [./x]}\n', 'p.yaml:2:10: `__proto__` names nothing', 'Remove it.'],
     ['an alias that should be quoted', 'version: 1\nnetwork: {deny: [*.evil.example]}\n', 'is an alias in YAML', 'Quote it: "*.evil.example"'],
     ['a tag', 'version: 1\nfiles: {hide: [!x y]}\n', 'is not supported', 'quoted'],
     ['`no` as a word', 'version: 1\nnested: no\n', 'p.yaml:2:9: `no` means different things', ''],
