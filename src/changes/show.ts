@@ -1,6 +1,7 @@
-import { constants, readSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { isWithin, toText, type Bytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
+import { piecesOf } from '../kernel/files.js';
 import { AT_FDCWD, RESOLVE } from '../kernel/kernel.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
@@ -40,12 +41,7 @@ function* hostContent({ kernel }: Store, path: Bytes): Generator<Buffer> {
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
   const fd = kernel.open(AT_FDCWD, path, flags, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks);
   try {
-    for (;;) {
-      const piece = Buffer.allocUnsafe(128 * 1024);
-      const length = readSync(fd, piece);
-      if (length === 0) return;
-      yield piece.subarray(0, length);
-    }
+    yield* piecesOf(fd);
   } finally {
     kernel.close(fd);
   }

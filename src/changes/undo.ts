@@ -10,6 +10,7 @@ import { isOfLayer } from './apply/refill.js';
 import type { CommitResult } from './result.js';
 import type { Hooks, StoreContext } from './store-context.js';
 import type { Layered } from './git/undo.js';
+import { sinceTheCommit } from './plan/refusal.js';
 import { numbered } from './plan/step.js';
 import { planUndo } from './undo/plan.js';
 import { commitDir } from './vault/vault.js';
@@ -45,8 +46,8 @@ export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = 
     if (journal.steps.length >= MANY) growSlowly();
     const closed = box === 'gone' ? 'the sandbox that it was dropped from is gone' : null;
     const plan = planUndo(ctx, info.id, { journal, closed, heir: heirOf(infos, info), only: info.undoneBy === null ? null : new Set(info.left), meanings: meaningsOf(ctx, info.id), layers });
-    if (plan.steps.length === 0) return nothing(plan, plan.refused);
-    return applyLocked({ ctx, plan, hooks, tag: info.tag });
+    const result = plan.steps.length === 0 ? nothing(plan, plan.refused) : applyLocked({ ctx, plan, hooks, tag: info.tag });
+    return { ...result, refused: result.refused.map(sinceTheCommit) };
   });
 }
 

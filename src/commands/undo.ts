@@ -45,6 +45,7 @@ export default class Undo extends AgentfwCommand {
     if (flags.json) this.printer.json({ version: 1, ...resultJson(result) });
     else {
       sayResult(this.printer, result, 'Took back');
+      if (result.refused.some(({ why }) => why === 'conflict')) this.printer.say(`${this.printer.paintErr('cyan', 'Hint:')} agentfw show ${undone}:PATH prints a file as it was before that commit`);
       if (result.id !== null && result.refused.length > 0) this.printer.say(`The rest, when nothing stands in its way: agentfw undo ${undone}`);
     }
     return commitStatus(result);

@@ -1,4 +1,4 @@
-import { constants, readFileSync, writeSync } from 'node:fs';
+import { constants, readFileSync, readSync, writeSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { nameOf, parentOf, toText } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
@@ -23,6 +23,16 @@ export function readWhole(kernel: Kernel, path: Bytes): Buffer | null {
     return readFileSync(fd);
   } finally {
     kernel.close(fd);
+  }
+}
+
+/** All that is left to read of it, piece by piece. */
+export function* piecesOf(fd: Fd): Generator<Buffer> {
+  for (;;) {
+    const piece = Buffer.allocUnsafe(128 * 1024);
+    const length = readSync(fd, piece);
+    if (length === 0) return;
+    yield piece.subarray(0, length);
   }
 }
 

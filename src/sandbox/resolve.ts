@@ -113,12 +113,9 @@ export function absolutePath(cwd: Bytes, path: Bytes): Bytes {
   return `/${parts.join('/')}` as Bytes;
 }
 
-/** `TAG:PATH` of `show`; the path is relative to the current directory. */
-export function splitTagPath(store: Store, word: Bytes): { record: SandboxRecord; path: Bytes } {
+/** `NAME:PATH` of `show`, the path absolute: it is relative to the current directory. */
+export function splitTagPath(cwd: Bytes, word: Bytes): { name: Bytes; path: Bytes } {
   const colon = word.indexOf(':');
-  if (colon === -1) throw usageError('Expected TAG:PATH.', 'For example: agentfw show fix-login:src/main.c');
-  const tag = word.slice(0, colon) as Bytes;
-  const path = absolutePath(store.context.cwd, word.slice(colon + 1) as Bytes);
-  const none: Words = { tag: null, words: tag === '' ? [] : [fromText(tag)], after: [] };
-  return { record: resolveOnly(store, none, { certain: false }), path };
+  if (colon === -1) throw usageError('Expected TAG:PATH or COMMIT:PATH.', 'For example: agentfw show fix-login:src/main.c');
+  return { name: word.slice(0, colon) as Bytes, path: absolutePath(cwd, word.slice(colon + 1) as Bytes) };
 }

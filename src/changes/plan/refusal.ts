@@ -65,3 +65,8 @@ export function refused(
 export function conflictText(conflict: Conflict): string {
   return CONFLICTS[conflict];
 }
+
+/** An undo judges by what the commit left, not by what a sandbox began with. */
+export function sinceTheCommit(entry: Refused): Refused {
+  return { ...entry, text: entry.text.replace('since the sandbox started', 'since the commit') };
+}

@@ -1,0 +1,72 @@
+import { constants } from 'node:fs';
+import { isWithin, toText, type Bytes } from '../../bytes.js';
+import { AgentfwError, errnoOf } from '../../errors.js';
+import { piecesOf } from '../../kernel/files.js';
+import type { Stat } from '../../kernel/kernel.js';
+import { closeRooms, openRooms, spotOf, statPlace, type Rooms } from '../apply/rooms.js';
+import { readJournal, type Journal } from '../journal/journal.js';
+import { relativeTo } from '../plan/drafting.js';
+import { absolute, below, numbered, type Place } from '../plan/step.js';
+import { fileTypeOf } from '../scan/filetype.js';
+import type { StoreContext } from '../store-context.js';
+import { commitDir } from './vault.js';
+
+/** Whether a commit of this id is on record, whatever became of what it kept. */
+export function hasCommit({ kernel, stateDir }: StoreContext, id: string): boolean {
+  return /^[0-9a-z]{26}$/.test(id) && readJournal(kernel, commitDir(stateDir, id)) !== null;
+}
+
+/**
+ * What stood at a path of the host before a commit, piece by piece; of a
+ * symlink, its target. It is what `undo` would put back.
+ */
+export function* keptContent(ctx: StoreContext, id: string, path: Bytes): Generator<Buffer> {
+  const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, id));
+  if (journal === null) throw new AgentfwError('AFW_NO_COMMIT', `There is no commit ${id}`, { hint: 'List them: agentfw log --commits' });
+  const rooms = openRooms(ctx.kernel, journal.header.roots);
+  try {
+    const found = keptAt(rooms, journal, path);
+    if (found === null) throw notKept(id, path);
+    yield* contentAt(rooms, found, path);
+  } finally {
+    closeRooms(rooms);
+  }
+}
+
+/** By itself, or in a directory that was replaced or taken away as a whole. */
+function keptAt(rooms: Rooms, { steps, refused }: Journal, path: Bytes): { place: Place; stat: Stat } | null {
+  for (const [index, step] of numbered(steps)) {
+    if (refused.has(index) || step.keep === null || step.act === 'drop') continue;
+    const top = absolute(rooms.roots, step.host);
+    if (!isWithin(path, top)) continue;
+    const place = path === top ? step.keep : below(step.keep, relativeTo(top, path));
+    const stat = statPlace(rooms, place);
+    if (stat !== null) return { place, stat };
+  }
+  return null;
+}
+
+function* contentAt(rooms: Rooms, { place, stat }: { place: Place; stat: Stat }, path: Bytes): Generator<Buffer> {
+  const { at, name } = spotOf(rooms, place);
+  const type = fileTypeOf(stat);
+  if (type === 'symlink') return yield Buffer.from(rooms.kernel.readlink(at, name), 'latin1');
+  if (type !== 'file') throw new AgentfwError('AFW_NO_FILE', `${toText(path)} was no file before that commit.`, { hint: 'Name a file in it' });
+  let fd: number;
+  try {
+    fd = rooms.kernel.open(at, name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    throw new AgentfwError('AFW_NO_FILE', `${toText(path)} can't be read: its mode keeps you out.`, { hint: 'agentfw undo puts it back as it was' });
+  }
+  try {
+    yield* piecesOf(fd);
+  } finally {
+    rooms.kernel.close(fd);
+  }
+}
+
+function notKept(id: string, path: Bytes): AgentfwError {
+  return new AgentfwError('AFW_NO_FILE', `Commit ${id} keeps nothing for ${toText(path)}: it replaced no file there, or an undo has put it back, or it was pruned.`, {
+    hint: 'List the commits: agentfw log --commits',
+  });
+}

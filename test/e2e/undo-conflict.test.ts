@@ -1,0 +1,49 @@
+/** An undo overwrites nothing of the user's own; what was there before the commit can be read. */
+import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, identities, jsonOf, type Area } from '../helpers/sandbox.js';
+
+const [identity] = identities();
+let area: Area;
+
+/** The agent's work, landed; the id of the commit. */
+async function landed(tag: string): Promise<string> {
+  await area.cli(['run', '--tag', tag, '--net', 'off', '--', 'sh', '-c', 'echo agent > kept; rm -r old; ln -sfn new way; echo x > grown']);
+  const outcome = await area.cli(['commit', tag, '--yes', '--json']);
+  expect(outcome.status, outcome.stderr).toBe(0);
+  return jsonOf<{ commit: string }>(outcome).commit;
+}
+
+needs('userns', 'overlay').describe('an undo after an edit of the user', () => {
+  beforeAll(() => {
+    area = createArea(identity!);
+    writeFileSync(join(area.project, 'kept'), 'kept\n', { mode: 0o644 });
+    mkdirSync(join(area.project, 'old'));
+    writeFileSync(join(area.project, 'old/deep'), 'deep\n');
+    symlinkSync('before', join(area.project, 'way'));
+  });
+  afterAll(() => area.remove());
+
+  test('of the whole commit: what it replaced is printed, file by file', async () => {
+    const commit = await landed('first');
+    for (const [name, content] of [['old/deep', 'deep\n'], ['way', 'before'], ['kept', 'kept\n']] as const) {
+      expect(await area.cli(['show', `${commit}:${name}`]), name).toMatchObject({ status: 0, stdout: content });
+    }
+    expect(jsonOf(await area.cli(['show', `${commit}:kept`, '--json']))).toMatchObject({ commit, path: `${area.project}/kept`, content: btoa('kept\n') });
+    expect(await area.cli(['show', `${commit}:old`])).toMatchObject({ status: 1, stdout: '' });
+    for (const name of ['grown', 'other']) {
+      expect(await area.cli(['show', `${commit}:${name}`]), name).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('keeps nothing for') as string });
+    }
+
+    appendFileSync(join(area.project, 'kept'), 'mine\n');
+    const { status, stderr } = await area.cli(['undo']);
+    expect({ status, said: stderr.split('\n').filter((line) => /^not|^Hint/.test(line)) }).toEqual({
+      status: 3,
+      said: [`not taken back ${area.project}/kept: the host changed it since the commit`, `Hint: agentfw show ${commit}:PATH prints a file as it was before that commit`],
+    });
+    expect(await area.cli(['show', `${commit}:kept`])).toMatchObject({ status: 0, stdout: 'kept\n' });
+    expect(await area.cli(['show', `${commit}:way`])).toMatchObject({ status: 1, stderr: expect.stringContaining('an undo has put it back') as string });
+  });
+});
