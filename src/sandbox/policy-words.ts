@@ -1,6 +1,8 @@
 import { toText } from '../bytes.js';
 import type { BuiltEnvironment, CompiledPolicy } from '../policy/index.js';
+import { isUnanswered } from '../view/user.js';
 import type { RunPolicy } from './policy.js';
+import type { SandboxRecord } from './sandbox.js';
 
 /** Worth a line: the agent is known, or the user should know why it isn't. */
 function isTold({ profile: { name, why } }: CompiledPolicy): boolean {
@@ -52,7 +54,7 @@ function refusedNames({ rules, variables }: CompiledPolicy, { dropped }: BuiltEn
 const MOST_NAMED = 4;
 
 /** The lines at the start of a run. */
-export function startLines(run: RunPolicy, built: BuiltEnvironment, { net, tag }: { readonly net: 'off' | 'allow' | 'ask' | 'deny'; readonly tag: string }): readonly string[] {
+export function startLines(run: RunPolicy, built: BuiltEnvironment, { net, tag, mounts }: Pick<SandboxRecord, 'net' | 'tag' | 'mounts'>): readonly string[] {
   const withheld = withheldIn(built);
   const notes = notesOf(run, built, net);
   const names = `${withheld.slice(0, MOST_NAMED).join(', ')}${withheld.length > MOST_NAMED ? ` and ${withheld.length - MOST_NAMED} more` : ''}`;
@@ -63,5 +65,14 @@ export function startLines(run: RunPolicy, built: BuiltEnvironment, { net, tag }
     ...refusedNames(run.policy, built).map((line) => `agentfw: ${line}`),
     ...(withheld.length === 0 ? [] : [`agentfw: withheld ${names}: pass one with --env NAME`]),
     ...(first === undefined ? [] : [`agentfw: ${first}${more}`]),
+    ...silentLines(mounts),
   ];
+}
+
+/** Files of the user's may lie there, so that their absence is no news for `status` alone. */
+function silentLines(mounts: SandboxRecord['mounts']): string[] {
+  const [first, ...others] = mounts.filter(isUnanswered).map(({ path }) => toText(path));
+  if (first === undefined) return [];
+  const [who, which] = others.length === 0 ? ['does', 'it is'] : [`and ${others.length} more do`, 'they are'];
+  return [`agentfw: ${first} ${who} not answer: ${which} empty in the sandbox`];
 }

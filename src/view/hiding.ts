@@ -6,13 +6,14 @@ import { isMapped } from './islands.js';
 import { mountOf } from './mountinfo.js';
 import type { Decided, Hidden, ViewOp } from './plan.js';
 import { PlanError } from './plan.js';
+import { snapshotHides } from './snapshots.js';
 
 /** What must not be seen: what the policy hides, then the store and every other place of layers. */
 export function placeHides(draft: Draft): void {
   const { options, facts, table } = draft;
   const stores = storePlaces(draft);
   const known: Known = { absent: new Map(), remade: new Map(), empty: new Map(), around: aboveAll(draft.regions.keys()) };
-  for (const hidden of hiddenPaths(table, facts, options.hide)) {
+  for (const hidden of hiddenPaths(table, facts, [...options.hide, ...snapshotHides(draft)])) {
     const { path } = hidden;
     if (path === '/' || isWithin(options.cwd, path)) {
       throw new PlanError(`Can't hide ${path}: the working directory lies in it (${hidden.rule}).`, 'Run elsewhere, or make an exception for it in your policy');

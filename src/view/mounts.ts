@@ -137,6 +137,7 @@ function placeGrants(draft: Draft): void {
     replaceDecision(draft, path, 'read-only', rule);
   }
   for (const path of options.share) {
+    if (DESCRIPTOR.test(path)) throw new PlanError(`Can't share ${path}: it is another descriptor to each program that looks.`, 'Name the file itself; what comes through a pipe can be given on stdin');
     const source = facts.realpath(path);
     if (source === null) throw new PlanError(`Can't share ${path}: there is no such file.`, 'Name a file or a directory of this machine');
     if (isWithin(source, '/proc' as Bytes)) throw new PlanError(`Can't share ${path}: it shows the host's processes.`, 'Share a copy of it: cat FILE > COPY');
@@ -149,6 +150,9 @@ function placeGrants(draft: Draft): void {
     addGranted(draft, isPrivate(regionOf(draft, path)) ? path : source, 'you share it with the sandbox', source);
   }
 }
+
+/** `<(…)` of shells is one too. */
+const DESCRIPTOR = /^\/(dev\/(fd\/|std(in|out|err)$)|proc\/(self|thread-self|\d+)\/(task\/\d+\/)?fd\/)/;
 
 /** What no agent writes to, asked or not: as root it would reach the machine itself by it. */
 const MACHINE = [['/proc', 'processes'], ['/sys', 'kernel'], ['/dev', 'devices']] as const;

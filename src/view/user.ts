@@ -108,9 +108,22 @@ export function closeAutomounts(draft: Draft): void {
  * nothing there either, and a layer over it is refused.
  */
 export function placeSilent(draft: Draft, path: Bytes): void {
+  const { type, options } = draft.table.at.get(path)!;
   addTmpfs(draft, path, 0o555, { size: 4096, readOnly: true });
-  decide(draft, path, 'hide', `its ${draft.table.at.get(path)!.type} does not answer you: shown empty`);
+  decide(draft, path, 'hide', isOthers(options, draft.options.uid) ? `its ${type} serves another user alone: shown empty` : `its ${type}${UNANSWERED}`);
   decideBelow(draft, path, 'skip', `below ${path}, which does not answer`);
+}
+
+const UNANSWERED = ' does not answer you: shown empty';
+
+/** A FUSE mount of somebody else's, which the kernel opens to nobody but them. */
+function isOthers(options: readonly string[], uid: number): boolean {
+  return options.some((option) => option.startsWith('user_id=')) && !options.includes(`user_id=${uid}`) && !options.includes('allow_other');
+}
+
+/** Its files may be missed: what serves it was too slow, or is gone. */
+export function isUnanswered({ decision, why }: { readonly decision: string; readonly why: string }): boolean {
+  return decision === 'hide' && why.endsWith(UNANSWERED);
 }
 
 /** Why a tree can't or needn't have a layer, whatever is in it; null when it can. */

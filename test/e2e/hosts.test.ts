@@ -101,7 +101,7 @@ for (const identity of identities()) {
     });
 
     for (const how of ['hangs', 'takes questions and hangs', 'is gone', 'is somebody else’s'] as const) {
-      needs('root', 'fuse', 'python').test(`a FUSE mount whose server ${how} is shown empty, said by \`status\`, and keeps no start waiting`, async () => {
+      needs('root', 'fuse', 'python').test(`a FUSE mount whose server ${how} is shown empty, said at the start and by \`status\`, and keeps no start waiting`, async () => {
         const owner = how === 'is somebody else’s' ? 64_321 : identity.uid;
         const host = `mkdir m beside; chown ${identity.uid}:${identity.gid} m beside; python3 -c ${quote(SILENT)} "$PWD/m" ${owner} ${quote(how)} & until grep -q " $PWD/m " /proc/self/mountinfo; do sleep 0.05; done`;
         const outcome = await there(host, [
@@ -111,7 +111,9 @@ for (const identity of identities()) {
         ].join('\n').replace('timeout -s KILL 60 agentfw', `timeout -s KILL 60 ${area.argv([]).map(quote).join(' ')}`));
 
         expect(outcome.status, outcome.stderr).toBe(0);
-        expect(outcome.stdout).toMatch(/^closed\n {2}hide +\S+\/m +its fuse does not answer you: shown empty\n/);
+        const theirs = owner !== identity.uid;
+        expect(outcome.stdout).toMatch(new RegExp(`^closed\\n {2}hide +\\S+/m +its fuse ${theirs ? 'serves another user alone' : 'does not answer you'}: shown empty\\n`));
+        expect(outcome.stderr.includes(`agentfw: ${area.project}/m does not answer: it is empty in the sandbox\n`)).toBe(!theirs);
         expect(outcome.stdout.split('\n').slice(-4)).toEqual([join(area.project, 'beside/new'), 'new', 'new', '']);
       });
     }

@@ -245,12 +245,37 @@ describe('what a plan refuses', () => {
   ])('%s', (_name, change, message) => {
     expect(() => plan({ ...base, ...change })).toThrow(message);
   });
+
+  test.each(['/proc/self/fd/0', '/dev/stdin', '/dev/fd/63', '/proc/12/fd/3'])('a share of %s, with what to name', (path) => {
+    expect(() => plan({ ...base, options: { share: [path as Bytes] } })).toThrow(`Can't share ${path}: it is another descriptor to each program that looks.`);
+  });
 });
 
 const passed = (...paths: readonly string[]): ViewOptions['passthrough'] => paths.map((path) => ({ path: path as Bytes, why: 'you let writes through to the host' }));
 const hides = (...paths: readonly string[]): Hidden[] => paths.map((path) => ({ path: path as Bytes, rule: 'a.rule' }));
 
 describe('hides', () => {
+  test('snapshots of filesystems that have them in their directories, where what is hidden shows as it was', () => {
+    const { paths, mounts } = plan({
+      mountinfo: `${ROOT}${KERNEL_MOUNTS}
+40 27 0:50 / /home rw,relatime shared:40 - ceph 10.0.0.1:/ rw
+41 27 0:51 / /tank rw,relatime shared:41 - zfs tank rw
+42 27 0:52 / /mnt/filer rw,relatime shared:42 - nfs4 filer:/ rw`,
+      host: `${BASIC}
+/home/.snap/
+/home/u/.snap/
+/home/u/work/.snap/
+/home/u/plain/.snap/
+/home/u/work/.env
+/tank/.zfs/
+/tank/u/.zfs/
+/mnt/filer/.snapshot/
+/srv/.snap/`,
+      options: { hide: hides('/home/u/work/.env'), stateDir: '/var/state' as Bytes },
+    });
+    const shown = [...mounts, ...paths].filter(({ decision, why }) => decision === 'hide' && why.startsWith('snapshots of')).map(({ path }) => path).sort();
+    expect(shown).toEqual(['/home/.snap', '/home/u/.snap', '/home/u/work/.snap', '/mnt/filer/.snapshot', '/tank/.zfs']);
+  });
   test('hold through every bind alias of the same directory (RD05)', () => {
     const { ops, paths } = plan({
       mountinfo: `${ROOT}${KERNEL_MOUNTS}
