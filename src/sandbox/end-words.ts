@@ -1,17 +1,31 @@
 import { constants } from 'node:os';
-import { toText } from '../bytes.js';
+import { isWithin, joinBytes, toText, type Bytes } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
+import { hostFacts } from '../kernel/facts.js';
 import { hiddenProgram } from './program.js';
-import type { SandboxRecord } from './sandbox.js';
+import type { Layer, SandboxRecord } from './sandbox.js';
 import type { Outcome } from './supervise.js';
 
 /** When the gate ends the tree, its own reason says more than the driver's that it has ended. */
 export function whyEnded({ failure }: Outcome, broken: AgentfwError | null, { env }: Context, record: SandboxRecord): AgentfwError | null {
   if (broken !== null && broken.code !== 'AFW_GATE') return broken;
   if (failure === null) return broken;
+  const closed = failure.code === 'cwd' ? closedInside(record) : null;
+  if (closed !== null) return driverError({ ...failure, hint: `The agent closed it to itself (its mode in the sandbox); agentfw discard --tag ${record.tag} -- ${toText(closed)} gives up what changed there` });
   const hidden = failure.exit === 125 ? null : hiddenProgram(record, env['PATH'] ?? '');
   return driverError(hidden === null ? failure : { ...failure, hint: `It is hidden (${hidden.why}): agentfw policy explain path ${toText(hidden.path)}` });
+}
+
+/** The working directory, or the one above it, that an earlier run took from itself; null where the host's own modes keep it out. */
+function closedInside({ cwd, layers }: SandboxRecord): Bytes | null {
+  const layer = layers.filter(({ base }) => isWithin(cwd, base)).reduce<Layer | null>((best, one) => (best !== null && isWithin(best.base, one.base) ? best : one), null);
+  if (layer === null) return null;
+  const upper = joinBytes(layer.dir, 'upper' as Bytes);
+  const below = cwd.slice(layer.base === '/' ? 1 : layer.base.length + 1).split('/').filter((name) => name !== '');
+  const dirs = below.map((_, i) => below.slice(0, i + 1).join('/') as Bytes);
+  const closed = dirs.find((dir) => ((hostFacts.lstat(joinBytes(upper, dir))?.mode ?? 0o100) & 0o100) === 0);
+  return closed === undefined ? null : joinBytes(layer.base, closed);
 }
 
 /** The kernel ends it without a word. */

@@ -100,6 +100,7 @@ function layerOf(value: unknown): Layer {
     covered: listField(fields['covered'], 'layers.covered').map((path) => bytesField(path, 'layers.covered')),
     skeleton: flagField(fields['skeleton'], 'layers.skeleton'),
     ...(fields['top'] === undefined ? {} : { top: topOf(fields['top']) }),
+    ...(fields['bare'] === true ? { bare: true } : {}),
   };
 }
 

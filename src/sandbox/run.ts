@@ -14,6 +14,7 @@ import { captureOf, settingOf, type CompiledPolicy } from '../policy/index.js';
 import { makeExecLog } from './execs.js';
 import { foreignGroupNote } from './foreign-group.js';
 import { watchLimits, type LimitWatch } from './limit-watch.js';
+import { keepLayers } from './keep-layers.js';
 import { limitLines } from './limit-words.js';
 import { holdLimits, releaseLimits, type LimitPlan } from './limits.js';
 import { hostMoved } from './moved.js';
@@ -123,10 +124,11 @@ async function open(store: Store, options: RunOptions): Promise<Opened> {
   const running = lockRunning(store, options.resume);
   try {
     await options.onResume(store);
-    const record = readRecord(store, options.resume);
+    let record = readRecord(store, options.resume);
     if (record.mode !== mode) throw otherMode(record);
     if (record.state === 'discarded') throw new AgentfwError('AFW_DISCARDED', `Sandbox ${record.tag} is discarded.`, { status: 125, hint: 'Start a new one: agentfw run' });
     if (!(await awaitGone(record))) throw new AgentfwError('AFW_RUNNING', `Sandbox ${record.tag} is still ending.`, { status: 125, hint: 'Try again in a moment' });
+    record = keepLayers(store, record);
     const started = context.now().toISOString();
     // What a machine crash left unverified stays so: the old boot's id says it.
     const bootId = record.state === 'unclean' ? record.bootId : context.bootId();

@@ -18,6 +18,8 @@ export interface Layer {
   readonly skeleton: boolean;
   /** what its top directory was made as, when it was; absent in records of earlier versions */
   readonly top?: LayerTop | undefined;
+  /** nothing was changed in it when the newest run ended: so nothing is lost with its directory */
+  readonly bare?: true;
 }
 
 /** Mode and owner, null for the owner that whoever makes it has; what it was made with of ACLs and other attributes (`attributesOf`). */

@@ -1,15 +1,11 @@
-import { constants } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Bytes } from '../bytes.js';
-import { fromText, isWithin, joinBytes, nameOf, parentOf, toText } from '../bytes.js';
-import { requireThere } from '../changes/scan/layer-dirs.js';
+import { fromText, isWithin, toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { silentPaths } from '../kernel/background.js';
 import { boundSockets, hostFacts, planningFacts, readMountinfo } from '../kernel/facts.js';
-import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { hasAllIds, hasOwnTerminal, hasSysAdmin } from '../kernel/process.js';
-import { removeTree } from '../kernel/remove.js';
 import { isRemote } from '../view/fstypes.js';
 import { parseMountinfo } from '../view/mountinfo.js';
 import { planView } from '../view/mounts.js';
@@ -17,7 +13,6 @@ import { PlanError, type PlannedLayer, type ViewOptions, type ViewPlan } from '.
 import { buildEnvironment, settingOf, type BuiltEnvironment, type CompiledPolicy } from '../policy/index.js';
 import { environmentOf, isPrivate, type EnvironmentOptions } from './environment.js';
 import { makeGateFiles } from './gatefiles.js';
-import { isAsMade } from './layer-top.js';
 import { prepareView } from './prepare.js';
 import { mayNestGroups, placesOf, rlimitsOf, type LimitPlan } from './limits.js';
 import { programPaths, projectOf, sharedGitDirs } from './program.js';
@@ -124,7 +119,7 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
     sockets: sockets.map(({ listen, target }, i) => ({ path: target, source: listen, rule: rules[i]?.rule ?? '' })),
     hostSockets: boundSockets(),
     ...(netOf(record) === 'gate' ? { gate: makeGateFiles(sandboxDir(store, record.tag)) } : {}),
-    previous: layersToKeep(store, record),
+    previous: record.layers,
     foreignLayerDir: foreignPlaces(store, record),
   };
   try {
@@ -133,37 +128,6 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;
     throw new AgentfwError('AFW_VIEW', error.message, { status: 125, hint: error.hint });
-  }
-}
-
-/**
- * Layers of an earlier run that hold something, or lie on another filesystem.
- * An empty one binds nobody: what it lay over may be gone or mounted
- * otherwise by now. It is none if the agent changed its top directory.
- */
-function layersToKeep({ kernel }: Store, { layers }: SandboxRecord): readonly Layer[] {
-  return layers.filter((layer) => {
-    const { dir, base, top } = layer;
-    const upper = joinBytes(dir, 'upper' as Bytes);
-    const stat = kernel.statOrNull(AT_FDCWD, upper);
-    if (stat === null) requireThere(kernel, layer);
-    if (stat === null) return false;
-    if ((stat.mode & 0o500) !== 0o500 || !isEmpty(kernel, upper) || (top !== undefined && !isAsMade(kernel, layer, stat))) return true;
-    const foreign = /\/\.agentfw-\d+\//.test(dir);
-    if (foreign) return kernel.statOrNull(AT_FDCWD, base) !== null;
-    const around = kernel.open(AT_FDCWD, parentOf(dir), constants.O_RDONLY | constants.O_DIRECTORY);
-    removeTree(kernel, around, nameOf(dir));
-    kernel.close(around);
-    return false;
-  });
-}
-
-function isEmpty(kernel: Kernel, dir: Bytes): boolean {
-  const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    return kernel.list(fd).length === 0;
-  } finally {
-    kernel.close(fd);
   }
 }
 

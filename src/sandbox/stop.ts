@@ -4,6 +4,7 @@ import { startSweeper } from '../kernel/background.js';
 import { AT_FDCWD, KernelError, type Fd, type Kernel } from '../kernel/kernel.js';
 import { isSameProcess } from '../kernel/process.js';
 import { removeTree } from '../kernel/remove.js';
+import { markBare } from './keep-layers.js';
 import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
 import { lockCommit, readRecord, type Store } from './store.js';
@@ -18,8 +19,10 @@ import { trashSandbox } from './trash.js';
  */
 export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome, thrownAway = false): SandboxRecord {
   const { groups: _groups, ...rest } = record;
+  const layers = markBare(store.kernel, record.layers);
   const stopped: SandboxRecord = {
     ...rest,
+    layers,
     state: record.bootId === store.context.bootId() || record.durable ? 'stopped' : 'unclean',
     stopped: store.context.now().toISOString(),
     driver: null,

@@ -87,14 +87,25 @@ export function finishLayers(draft: Draft): readonly PlannedLayer[] {
     if (!draft.layers.some((layer) => layer.base === earlier.base)) throw movedMounts(earlier.base);
   }
   const covered = new Map<Bytes, Bytes[]>();
+  const granted = grantedPaths(draft);
   for (const point of [...draft.regions.keys()].sort()) {
-    if (point === '/') continue;
+    if (point === '/' || granted.has(point)) continue;
     const { path } = regionOf(draft, parentOf(point));
     const some = covered.get(path);
     if (some === undefined) covered.set(path, [relativeTo(point, path)]);
     else some.push(relativeTo(point, path));
   }
   return draft.layers.map((layer) => ({ ...layer, covered: covered.get(layer.base) ?? [] }));
+}
+
+/**
+ * Where the host's own lies over what an earlier run may have changed: that is
+ * out of the agent's sight for this run, and a change all the same.
+ */
+function grantedPaths({ options, table, regions }: Draft): ReadonlySet<Bytes> {
+  const paths = [...options.share, ...[...options.readonly, ...options.passthrough].map(({ path }) => path)];
+  const isHidden = (path: Bytes): boolean => options.hide.some((hidden) => hidden.path === path) || regions.get(path)?.kind === 'hidden';
+  return new Set(paths.filter((path) => !table.at.has(path) && !isHidden(path)));
 }
 
 function movedMounts(base: Bytes): PlanError {

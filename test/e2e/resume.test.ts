@@ -49,5 +49,41 @@ for (const identity of identities()) {
       expect(home, home.stderr).toMatchObject({ status: 0, stdout: '711\n' });
       expect(await area.cli([...line('--in top'), 'stat -c %a ~'])).toMatchObject({ status: 0, stdout: '711\n' });
     });
+    test('shows what an earlier run changed where the host lies over it now', async () => {
+      mkdirSync(join(area.project, 'sub'));
+      chownSync(join(area.project, 'sub'), identity.uid, identity.gid);
+      expect((await area.cli(['run', '--tag', 'lent', '--net', 'off', '--', 'sh', '-c', 'echo mine >sub/made'])).status).toBe(0);
+      const run = await area.cli(['run', '--in', 'lent', '--net', 'off', '--share', 'sub', '--', 'ls', 'sub']);
+      expect(run).toMatchObject({ status: 0, stdout: '' });
+      expect(run.stderr).toContain('agentfw: 1 added in lent');
+      expect(await area.cli(['diff', 'lent', '--name-only'])).toMatchObject({ status: 0, stdout: `${area.project}/sub/made\n` });
+    });
+    test('is refused where a layer is gone that held something, and so is each look at it', async () => {
+      const start = (how: string) => area.cli(['run', how, 'lost', '--net', 'off', '--', 'touch', 'kept']);
+      expect((await start('--tag')).status).toBe(0);
+      const layers = join(area.state, 'sandboxes', 'lost', 'layers');
+      rmSync(layers, { recursive: true });
+      for (const [words, status] of [[['diff', 'lost'], 1], [['commit', 'lost', '--yes'], 1], [['run', '--in', 'lost', '--net', 'off', '--', 'true'], 125]] as const) {
+        const looked = await area.cli([...words]);
+        expect(looked, words[0]).toMatchObject({ status, stdout: '' });
+        expect(looked.stderr).toMatch(/Error: What was changed below \S+ lies in \S+, which isn't there\.\nHint: Put that directory back; agentfw discard/);
+      }
+      expect(await area.cli(['discard', 'lost', '--yes'])).toMatchObject({ status: 0 });
+    });
+    test('is told by what the agent closed its own directory to itself', async () => {
+      expect((await area.cli(['run', '--tag', 'shut', '--net', 'off', '--', 'chmod', '0', '.'])).status).toBe(0);
+      const run = await area.cli(['run', '--in', 'shut', '--net', 'off', '--', 'true']);
+      if (identity.uid === 0) return void expect(run.status).toBe(0);
+      expect(run.status).toBe(125);
+      expect(run.stderr).toContain(`agentfw discard --tag shut -- ${area.project} gives up`);
+      expect((await area.cli(['discard', '--tag', 'shut', '--yes', '--', area.project])).status).toBe(0);
+      expect((await area.cli(['run', '--in', 'shut', '--net', 'off', '--', 'true'])).status).toBe(0);
+    });
+    test('misses no layer that held nothing', async () => {
+      expect((await area.cli(['run', '--tag', 'bare', '--net', 'off', '--', 'true'])).status).toBe(0);
+      rmSync(join(area.state, 'sandboxes', 'bare', 'layers'), { recursive: true });
+      expect(await area.cli(['diff', 'bare'])).toMatchObject({ status: 0, stdout: '' });
+      expect(await area.cli(['run', '--in', 'bare', '--net', 'off', '--', 'echo', 'again'])).toMatchObject({ status: 0, stdout: 'again\n' });
+    });
   });
 }

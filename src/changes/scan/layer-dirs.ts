@@ -17,10 +17,7 @@ export interface LayerDirs {
   readonly base: Fd | null;
 }
 
-/**
- * Opens both sides; give them back with `closeLayer`. Of the store's own layers one
- * that was never laid is missing; one on another filesystem is missing with that.
- */
+/** Opens both sides; give them back with `closeLayer`. One that holds nothing may be missing. */
 export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
   const upper = orNull(() => openLocked(kernel, joinBytes(layer.dir, 'upper' as Bytes)));
   if (upper === null) requireThere(kernel, layer);
@@ -36,11 +33,11 @@ export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
 /** In the room that a filesystem of its own has for layers. */
 const FOREIGN = /\/\.agentfw-\d+\//;
 
-/** Refuses a layer that went with the filesystem that it lies on. */
-export function requireThere(kernel: Kernel, { base, dir }: Pick<Layer, 'base' | 'dir'>): void {
-  if (!FOREIGN.test(dir) || kernel.statOrNull(AT_FDCWD, dir) !== null) return;
+/** Refuses a layer that somebody removed, or that went with the filesystem that it lies on. */
+export function requireThere(kernel: Kernel, { base, dir, bare }: Pick<Layer, 'base' | 'dir' | 'bare'>): void {
+  if (bare === true || kernel.statOrNull(AT_FDCWD, joinBytes(dir, 'upper' as Bytes)) !== null) return;
   throw new AgentfwError('AFW_LAYER_GONE', `What was changed below ${toText(base)} lies in ${toText(dir)}, which isn't there.`, {
-    hint: 'Mount the filesystem that it lies on again',
+    hint: FOREIGN.test(dir) ? 'Mount the filesystem that it lies on again' : 'Put that directory back; agentfw discard gives up all that the sandbox holds',
   });
 }
 
@@ -69,7 +66,7 @@ function orNull(open: () => Fd, alsoAbsent?: string): Fd | null {
 }
 
 /** Nothing was changed in it: it is empty, and its top directory is as it was made. */
-export function isBare(kernel: Kernel, layer: Pick<Layer, 'base' | 'dir' | 'top'>): boolean {
+export function isBare(kernel: Kernel, layer: Pick<Layer, 'base' | 'dir' | 'top' | 'bare'>): boolean {
   const upper = joinBytes(layer.dir, 'upper' as Bytes);
   const stat = kernel.statOrNull(AT_FDCWD, upper);
   if (stat === null) requireThere(kernel, layer);

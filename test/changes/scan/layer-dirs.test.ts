@@ -14,11 +14,11 @@ function bareLayer(): { upper: string; layer: Parameters<typeof isBare>[1] } {
   return { upper, layer: { base: b('/base'), dir: b(dir), top: { mode: mode & 0o7777, uid, gid } } };
 }
 
-test('an empty layer with its directory as it was made holds no change, nor does one that was never laid', () => {
+test('an empty layer with its directory as it was made holds no change, nor does one that had none and is gone', () => {
   const { upper, layer } = bareLayer();
   expect(isBare(native, layer)).toBe(true);
   rmSync(upper, { recursive: true });
-  expect(isBare(native, layer)).toBe(true);
+  expect(isBare(native, { ...layer, bare: true })).toBe(true);
 });
 
 test('a layer holds a change where anything is in it, or its own directory is another', () => {
@@ -33,15 +33,17 @@ test('a layer holds a change where anything is in it, or its own directory is an
   expect(isBare(native, { ...layer, top: undefined })).toBe(false);
 });
 
-test('a layer of a filesystem that is not mounted is named; one that was never laid holds nothing', () => {
+test('a missing layer is named, with what to do, unless it held nothing', () => {
   const dir = tempDir();
   const layer = { id: 0, base: b(dir), dir: b(join(dir, 'layers/0')), family: 'user' as const, covered: [], skeleton: false };
-  const never = openLayer(native, layer);
-  expect(never.upper).toBeNull();
-  closeLayer(native, never);
+  const said = (one: typeof layer): string => `What was changed below ${dir} lies in ${one.dir}, which isn't there.`;
+  expect(() => openLayer(native, layer)).toThrow(said(layer));
+  const bare = openLayer(native, { ...layer, bare: true });
+  expect(bare.upper).toBeNull();
+  closeLayer(native, bare);
 
   const foreign = { ...layer, dir: b(join(dir, '.agentfw-0/box.abc/0')) };
-  expect(() => openLayer(native, foreign)).toThrow(`What was changed below ${dir} lies in ${foreign.dir}, which isn't there.`);
-  mkdirSync(foreign.dir, { recursive: true });
+  expect(() => openLayer(native, foreign)).toThrow(said(foreign));
+  mkdirSync(join(foreign.dir, 'upper'), { recursive: true });
   closeLayer(native, openLayer(native, foreign));
 });
