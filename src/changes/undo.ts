@@ -1,7 +1,7 @@
 import { AgentfwError } from '../errors.js';
 import { growSlowly, optimiseLate } from '../kernel/optimise.js';
 import { applyLocked } from './apply.js';
-import { commitInfos, meaningsOf, type CommitInfo } from './vault/commits.js';
+import { commitInfos, holderOf, meaningsOf, type CommitInfo } from './vault/commits.js';
 import { withCommitLock } from './journal/commit-lock.js';
 import { nothing } from './journal/conclude.js';
 import { readJournal, type Journal } from './journal/journal.js';
@@ -32,20 +32,20 @@ export interface Around {
 
 /**
  * Puts back what a commit replaced, as a commit of its own (I14). `id` null:
- * the newest commit that is landed, undos aside.
+ * the newest commit that is landed, undos aside. Of one that was taken back and
+ * landed again: what landed it again.
  */
 export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = {}, { box = 'still', layers = [] }: Around = {}): CommitResult {
   return withCommitLock(ctx, hooks, () => {
     recoverLocked(ctx, {});
-    const infos = commitInfos(ctx);
-    const info = chosen(infos, id);
+    const info = chosen(commitInfos(ctx), id);
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, info.id));
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
     if (box === 'running' && touchesLayer(journal)) throw running(info);
     if (journal.steps.length >= SOME) optimiseLate();
     if (journal.steps.length >= MANY) growSlowly();
     const closed = box === 'gone' ? 'the sandbox that it was dropped from is gone' : null;
-    const plan = planUndo(ctx, info.id, { journal, closed, heir: heirOf(infos, info), only: info.undoneBy === null ? null : new Set(info.left), meanings: meaningsOf(ctx, info.id), layers });
+    const plan = planUndo(ctx, info.id, { journal, closed, only: info.undoneBy === null ? null : new Set(info.left), meanings: meaningsOf(ctx, info.id), layers });
     const result = plan.steps.length === 0 ? nothing(plan, plan.refused) : applyLocked({ ctx, plan, hooks, tag: info.tag });
     return { ...result, refused: result.refused.map(sinceTheCommit) };
   });
@@ -54,25 +54,20 @@ export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = 
 type Info = Omit<CommitInfo, 'bytes'>;
 
 function chosen(commits: readonly Info[], id: string | null): Info {
-  const info =
+  const named =
     id === null
       ? commits.find(({ state, undoes, undoneBy }) => state === 'landed' && undoes === null && undoneBy === null)
       : commits.find((commit) => commit.id === id);
-  if (info === undefined) {
+  if (named === undefined) {
     throw new AgentfwError('AFW_NO_COMMIT', id === null ? 'There is no commit to undo.' : `There is no commit ${id}`, {
       hint: 'List them: agentfw log --commits',
     });
   }
+  const info = holderOf(commits, named);
   if (info.undoneBy !== null && info.left.length === 0) throw refusal(info, `is undone already, by ${info.undoneBy}`);
   if (info.state === 'pruned') throw refusal(info, 'was pruned: what it replaced is no longer kept');
   if (info.state !== 'landed') throw refusal(info, 'did not land');
   return info;
-}
-
-/** Each undo of an undo has what the one before it kept. */
-function heirOf(infos: readonly Info[], { id }: Info): string | null {
-  const next = infos.find(({ undoes, state }) => undoes === id && state === 'landed');
-  return next === undefined ? null : (heirOf(infos, next) ?? next.id);
 }
 
 function touchesLayer({ header, steps, refused }: Journal): boolean {

@@ -1,4 +1,6 @@
 /** One host tree, sandboxes over it, and verbs in random order. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fromText, isWithin, joinBytes, type Bytes } from '../../src/bytes.js';
 import type { Change } from '../../src/changes/change.js';
 import { landPlan, withBoxOf, withCommitLocks } from '../../src/changes/commit.js';
@@ -15,7 +17,8 @@ import { listCommits, type CommitInfo } from '../../src/changes/vault/commits.js
 import { readRecord, type Store } from '../../src/sandbox/store.js';
 import type { Layer } from '../../src/sandbox/sandbox.js';
 import { Dead, faulty } from '../crash/faulty.js';
-import { differing, diffTells, isBelow, landed, pathsOf, lostUpdates, takenBack, text, type Landing, type Told, type Trees, type Verb } from './expect.js';
+import { differing, diffTells, isBelow, landed, pathsOf, lostUpdates, show, takenBack, text, type Landing, type Told, type Trees, type Verb } from './expect.js';
+import { exportOf, unlike } from './exported.js';
 import { randomOf, type Random } from './random.js';
 import type { Server, Tree } from './server.js';
 
@@ -65,6 +68,8 @@ export class Episode {
       [0.7, 'commit, crash', (box) => this.commit(box, 'crash')],
       [1, 'discard', (box) => this.discard(box)],
       [2, 'undo', () => this.undo()],
+      [0.5, 'undo, crash', () => this.undo(true)],
+      [0.5, 'export', (box) => this.exports(box)],
     ];
     const total = verbs.reduce((sum, [weight]) => sum + weight, 0);
     for (; this.steps < count; this.steps += 1) {
@@ -252,7 +257,24 @@ export class Episode {
     return bad;
   }
 
-  private async undo(): Promise<readonly string[]> {
+  private async exports(box: Box): Promise<readonly string[]> {
+    const { store, server, root } = this.setting;
+    const gathered = gather(store, readRecord(store, box.tag));
+    const kind = this.random.chance(0.5) ? 'patch' : 'tar';
+    try {
+      const { bytes, omitted } = exportOf(gathered, kind, root);
+      const product = join(process.env['TMPDIR'] ?? '/tmp', 'product');
+      writeFileSync(product, bytes);
+      const { log, dump } = await server.exported(root, { kind, product, top: `${product}-top` });
+      const { view } = await this.trees(box);
+      const left = new Set(omitted.map(({ path }) => this.relative(path)));
+      return [...log, ...unlike(kind, view, dump).filter((path) => !isBelow(path, left)).map((path) => `${kind} of ${box.tag} makes ${show(path)} ${text(dump[path])} instead of ${text(view[path])}`)];
+    } finally {
+      gathered.contents.close();
+    }
+  }
+
+  private async undo(crash = false): Promise<readonly string[]> {
     const { store, say } = this.setting;
     const open = this.commits().filter(({ undoneBy, left }) => undoneBy === null || left.length > 0);
     const past = this.past.filter(({ id }) => open.some((commit) => commit.id === id));
@@ -263,12 +285,25 @@ export class Episode {
     const before = await this.trees(box);
     const known = new Set(this.commits().map(({ id }) => id));
     const first = info.undoneBy === null;
+    if (crash) {
+      const kernel = faulty(store.kernel, { how: 'die', at: 1 + this.random.below(120) }, { calls: 0, log: null, hit: null }).kernel;
+      try {
+        withBoxOf(store, info, () => undefined, (still) => undoCommit(storeContextOf({ ...store, kernel }), info.id, {}, { box: still, layers: layersIn(store) }));
+      } catch (error) {
+        if (!(error instanceof Dead)) throw error;
+      }
+      say(`  ${this.steps} ${box.tag}: undo ${info.id} crashed, recovered: ${JSON.stringify(recoverRecorded(store).map(({ outcome }) => outcome))}`);
+      const verb: Verb = { before, after: await this.trees(box) };
+      this.note(box, verb);
+      for (const { id } of this.commits()) if (!known.has(id)) this.past.push({ ...verb, id, tag: box.tag });
+      return first ? takenBack(verb, chosen, false) : [];
+    }
     const result = withBoxOf(store, info, () => undefined, (still) => undoCommit(storeContextOf(store), info.id, {}, { box: still, layers: layersIn(store) }));
     say(`  ${this.steps} ${box.tag}: undo ${info.id}${first ? '' : ' (rest)'}: ${result.id} ${result.state} refused ${JSON.stringify(result.refused.map(({ path, why, conflict, text: words }) => [this.relative(path), why, conflict, words]))}`);
     const verb: Verb = { before, after: await this.trees(box) };
     const untouched = differing(before.host, chosen.after.host).length === 0 && differing(before.view, chosen.after.view).length === 0;
     const bad = first ? [...takenBack(verb, chosen, result.refused.length === 0)] : [];
-    if (first && untouched && result.refused.some(({ text: words }) => !words.includes('taken away again'))) bad.push(`undo refuses ${JSON.stringify(result.refused)}, and nothing changed since`);
+    if (first && untouched && result.refused.length > 0) bad.push(`undo refuses ${JSON.stringify(result.refused)}, and nothing changed since`);
     if (result.state === 'rolled-back') bad.push(`rolled back: ${JSON.stringify(result.error)}`);
     this.note(box, verb);
     for (const { id } of this.commits()) if (!known.has(id)) this.past.push({ ...verb, id, tag: box.tag });

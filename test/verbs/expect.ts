@@ -99,8 +99,10 @@ export function landed({ before, after }: Verb, { selected, dropped, refused, co
 
 /** What the host changed itself is not written over. `edited`: what the agent knows, of paths that somebody else wrote. */
 export function lostUpdates({ before, after }: Verb, edited: ReadonlyMap<string, string>, settled: ReadonlySet<string>): readonly string[] {
+  // A side that was chosen for one name of a file holds for all of them.
+  const isSettled = (path: string): boolean => [path, ...((before.host[path]?.['links'] as string[] | undefined) ?? [])].some((name) => isBelow(name, settled));
   return [...edited.keys()]
-    .filter((path) => !isBelow(path, settled) && text(before.host[path]) !== edited.get(path) && before.host[path] !== undefined && text(before.host[path]) !== text(after.host[path]))
+    .filter((path) => !isSettled(path) && text(before.host[path]) !== edited.get(path) && before.host[path] !== undefined && text(before.host[path]) !== text(after.host[path]))
     .map((path) => `host ${show(path)} was edited by its user and is lost: ${text(before.host[path])} became ${text(after.host[path])}`);
 }
 

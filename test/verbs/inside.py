@@ -11,6 +11,7 @@ import sys
 
 sys.path.insert(0, os.environ["OPS_DIR"])
 sys.dont_write_bytecode = True
+import exported  # noqa: E402
 from ops import GHOSTS, World, dump, make  # noqa: E402
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -60,6 +61,10 @@ def answer(request, at):
         root = request["root"].encode("latin1")
         log = operate(root, request["seed"], request["count"])
         return {"log": log, "dump": dump(root)}
+    if verb == "exported":
+        host, top, product = (request[name].encode("latin1") for name in ("root", "top", "product"))
+        log = exported.apply(request["kind"], product, host, top)
+        return {"log": log, "dump": dump(top)}
     mount(request["layer"], at)
     try:
         root = at + request["rel"].encode("latin1")

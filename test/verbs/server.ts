@@ -31,7 +31,17 @@ export interface Server {
   readonly host: (root: Bytes, work?: Work) => Promise<Looked>;
   /** operations in the view of a sandbox, and what that is then */
   readonly view: (layer: Layer, root: Bytes, work?: Work) => Promise<Looked>;
+  /** what an export in a file makes of a copy of the host's tree; the log is what refused it */
+  readonly exported: (root: Bytes, product: Product) => Promise<Looked>;
   readonly end: () => Promise<void>;
+}
+
+export interface Product {
+  readonly kind: 'patch' | 'tar';
+  /** the file */
+  readonly product: string;
+  /** where the copy is made */
+  readonly top: string;
 }
 
 export function startServer(script: string, at: string, env: NodeJS.ProcessEnv): Server {
@@ -48,6 +58,7 @@ export function startServer(script: string, at: string, env: NodeJS.ProcessEnv):
     make: async (root, seed) => void (await ask({ verb: 'make', root, seed })),
     host: (root, work = LOOK) => ask({ verb: 'host', root, ...work }),
     view: (layer, root, work = LOOK) => ask({ verb: 'view', layer: { base: layer.base, dir: layer.dir, family: layer.family }, rel: `/${relativeTo(layer.base, root)}`, ...work }),
+    exported: (root, product) => ask({ verb: 'exported', root, ...product }),
     end: async () => {
       child.stdin?.end();
       if (child.exitCode === null) await once(child, 'exit');

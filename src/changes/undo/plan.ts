@@ -36,8 +36,6 @@ interface Undoing {
   readonly refill: Refill;
   /** why nothing can go back into a layer; null: it can */
   readonly closed: string | null;
-  /** the last of the undos of undos of it, which has what it kept by then; null: it has that itself */
-  readonly heir: string | null;
   /** nothing in a landed directory may have changed after this */
   readonly landedNs: bigint;
   /** read when it is asked for: seldom */
@@ -56,7 +54,6 @@ interface Undoing {
 export interface Undoable {
   readonly journal: Journal;
   readonly closed: string | null;
-  readonly heir?: string | null;
   /** what an earlier undo refused; null: there was none */
   readonly only?: ReadonlySet<Bytes> | null;
   /** what the git indexes that it landed say */
@@ -66,7 +63,7 @@ export interface Undoable {
 }
 
 /** The opposite of each landed step, from the last to the first; what is no longer as it landed is refused. */
-export function planUndo(ctx: StoreContext, id: string, { journal, closed, heir = null, only = null, meanings = new Map(), layers = [] }: Undoable): Plan {
+export function planUndo(ctx: StoreContext, id: string, { journal, closed, only = null, meanings = new Map(), layers = [] }: Undoable): Plan {
   const { kernel } = ctx;
   const landedNs = kernel.stat(AT_FDCWD, joinBytes(commitDir(ctx.stateDir, id), JOURNAL)).mtimeNs;
   const refill = refillOf(journal, journal.header.roots.map(undoRoot(journal.header.roots)));
@@ -74,7 +71,7 @@ export function planUndo(ctx: StoreContext, id: string, { journal, closed, heir 
   try {
     let later: LaterWork | null = null;
     let trees: readonly Place[] | null = null;
-    const undoing: Undoing = { rooms, refill, closed, heir, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], trees: () => (trees ??= treesIn(journal.steps)), stats: new StatStore(), drafts: [], taken: new Map() };
+    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], trees: () => (trees ??= treesIn(journal.steps)), stats: new StatStore(), drafts: [], taken: new Map() };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
       const step = journal.steps.at(index) as Step;
       if (!journal.refused.has(index) && only?.has(absolute(rooms.roots, step.host)) !== false) planStep(undoing, step);
@@ -251,13 +248,10 @@ function wouldReset(undoing: Undoing, { host }: Step, now: Stat, { place, stat }
 }
 
 function untake(undoing: Undoing, step: Step): Planned {
-  const { rooms, heir } = undoing;
+  const { rooms } = undoing;
   if (step.twin !== null) return relink(undoing, step, step.twin);
-  if (step.keep === null || statPlace(rooms, inVault(step.keep)) === null) {
-    if (heir !== null && step.keep !== null && step.old !== null) throw notKept(`it was put back and taken away again: agentfw undo ${heir}`);
-    // The host had deleted it itself: there is nothing to put back.
-    return null;
-  }
+  // The host had deleted it itself: there is nothing to put back.
+  if (step.keep === null || statPlace(rooms, inVault(step.keep)) === null) return null;
   if (statPlace(rooms, step.host) !== null) return 'created';
   return draft(undoing, step, { act: 'place', kind: 'add', old: null, kept: keptOf(undoing, step) });
 }
@@ -312,8 +306,8 @@ function keptOf({ rooms }: Undoing, { keep, old }: Step): Kept {
   return { place, stat };
 }
 
-function notKept(why = 'what it replaced is no longer kept'): Error {
-  return Object.assign(new Error(why), { code: 'ESTALE' });
+function notKept(): Error {
+  return Object.assign(new Error('what it replaced is no longer kept'), { code: 'ESTALE' });
 }
 
 function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {

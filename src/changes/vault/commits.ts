@@ -67,6 +67,13 @@ function commitIds({ kernel, stateDir }: StoreContext): Bytes[] {
   }
 }
 
+/** Who has what a commit replaced: once an undo of it was taken back, that is what took it back. */
+export function holderOf<T extends Pick<CommitInfo, 'id' | 'undoes' | 'undoneBy' | 'state'>>(newestFirst: readonly T[], commit: T): T {
+  const last = newestFirst.find(({ undoes, state }) => undoes === commit.id && state !== 'rolled-back');
+  const again = newestFirst.find(({ id }) => id === last?.undoneBy);
+  return again === undefined ? commit : holderOf(newestFirst, again);
+}
+
 /** An undo that was undone leaves its commit landed. */
 function undoneBy(newestFirst: readonly Plain[]): Map<string, Plain> {
   const undone = new Map<string, Plain>();
