@@ -64,11 +64,18 @@ export function newKey(): string {
 }
 
 export function publicKeyOf(privatePem: string): string {
-  return createPublicKey(createPrivateKey(privatePem)).export({ type: 'spki', format: 'pem' }).toString();
+  return createPublicKey(privateKeyOf(privatePem)).export({ type: 'spki', format: 'pem' }).toString();
 }
 
+/** Throws where it is none. The same key is asked for at a run's start and at its end. */
+export function privateKeyOf(pem: string): KeyObject {
+  if (known?.pem !== pem) known = { pem, key: createPrivateKey(pem) };
+  return known.key;
+}
+let known: { readonly pem: string; readonly key: KeyObject } | null = null;
+
 export function signHead(head: AuditHead, privatePem: string): AuditHead {
-  const key = createPrivateKey(privatePem);
+  const key = privateKeyOf(privatePem);
   const keyed = { ...head, key: fingerprint(createPublicKey(key)) };
   return { ...keyed, signature: sign(null, headText(keyed), key).toString('base64') };
 }

@@ -6,7 +6,7 @@ import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, RENAME, type Kernel } from '../kernel/kernel.js';
 import { objectField, numberField, textField } from '../fields.js';
 import type { AuditHead } from './chain.js';
-import { newKey, publicKeyOf } from './chain.js';
+import { newKey, privateKeyOf } from './chain.js';
 
 /** `audit.jsonl` is written; full ones are `audit.1.jsonl`, `audit.2.jsonl`, … in order. */
 export const CURRENT = 'audit.jsonl' as Bytes;
@@ -62,7 +62,7 @@ export function userKey(kernel: Kernel, store: Bytes): string {
 
 function sound(file: Bytes, key: string): string {
   try {
-    publicKeyOf(key);
+    privateKeyOf(key);
     return key;
   } catch (error) {
     throw new AgentfwError('AFW_AUDIT_KEY', `The key that signs the audit logs is damaged: ${toText(file)}`, { cause: error, hint: 'Put that file aside, the next command makes another. `agentfw log verify` will say of earlier logs that the end is not signed by your key' });

@@ -36,22 +36,26 @@ export function makeEngine(rules: readonly CompiledRule[]): Engine {
   const byList = new Map<RuleList, CompiledRule[]>();
   for (const rule of rules) byList.set(rule.list, [...(byList.get(rule.list) ?? []), rule]);
   const withPaths = rules.filter((rule) => rule.subjects.paths.length > 0);
-  // Two indexes for all lists: a path is folded and taken apart once, not once a list.
-  const covering = once(() => matcherOf(withPaths.filter(({ list }) => !GRANTS.has(list)), 'covering'));
+  // Two indexes for all lists: a path is folded and taken apart once, not once a list. What a start asks about is half of it.
+  const withheld = withPaths.filter(({ list }) => !GRANTS.has(list));
+  const all = once(() => matcherOf(withheld, 'covering'));
+  const hidden = once(() => matcherOf(withheld.filter(({ list }) => list.startsWith('files.')), 'covering'));
+  const covering = (lists: readonly RuleList[]): PathMatcher<CompiledRule> => (lists.every((list) => list.startsWith('files.')) ? hidden() : all());
   const exact = once(() => matcherOf(withPaths.filter(({ list }) => GRANTS.has(list)), 'exact'));
   const holes = new Map<CompiledRule, PathMatcher<true>>();
   const of = (lists: readonly RuleList[]): CompiledRule[] => lists.flatMap((list) => byList.get(list) ?? []);
   return {
     paths: (lists, path) => {
       const found: CompiledRule[] = [];
-      if (lists.some((list) => !GRANTS.has(list))) found.push(...covering().all(path));
+      if (lists.some((list) => !GRANTS.has(list))) found.push(...covering(lists).all(path));
       if (lists.some((list) => GRANTS.has(list))) found.push(...exact().all(path));
       return found.filter((rule) => lists.includes(rule.list) && !isExcepted(rule, path, holes));
     },
     within: (lists, dir) => {
-      const [withheld, granted] = [covering().within(dir), exact().within(dir)];
-      if (withheld === null || granted === null) return null;
-      const found = [...withheld, ...granted].filter((rule) => lists.includes(rule.list));
+      const kept = lists.every((list) => GRANTS.has(list)) ? [] : covering(lists).within(dir);
+      const granted = exact().within(dir);
+      if (kept === null || granted === null) return null;
+      const found = [...kept, ...granted].filter((rule) => lists.includes(rule.list));
       const excepted = found.map((rule) => isExceptedWithin(rule, dir, holes));
       return excepted.includes(null) ? null : found.filter((_, index) => excepted[index] === false);
     },

@@ -86,7 +86,7 @@ function findDeep(search: Search, deep: readonly (readonly [PathPattern, Compile
     filter: nameFilter(deep.map(([pattern]) => pattern)),
   });
   for (const path of paths) {
-    if (names.named(nameOf(path)).length > 0 && !ancestorsOf(path).some((dir) => search.found.has(dir))) consider(search, path);
+    if (names.named(nameOf(path)).length > 0 && !isBelow(search.found, path)) consider(search, path);
   }
   return { entries, incomplete: whyIncomplete(entries, limit, unread) };
 }
@@ -242,18 +242,12 @@ function topmost(paths: readonly Bytes[]): Bytes[] {
 }
 
 function outermost(found: ReadonlyMap<Bytes, Hide>): Hide[] {
-  const sorted = [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
-  const out: Hide[] = [];
-  for (const one of sorted) {
-    const covered = ancestorsOf(one.path).some((dir) => found.has(dir));
-    if (!covered) out.push(one);
-  }
-  return out;
+  return [...found.values()].filter(({ path }) => !isBelow(found, path)).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-function ancestorsOf(path: Bytes): Bytes[] {
-  const parts = path.split('/');
-  return parts.slice(1, -1).map((_, i) => parts.slice(0, i + 2).join('/') as Bytes);
+function isBelow(found: ReadonlyMap<Bytes, Hide>, path: Bytes): boolean {
+  for (let at = path; at !== '/'; ) if (found.has((at = parentOf(at)))) return true;
+  return false;
 }
 
 function statOf(path: Bytes): BigIntStats | null {

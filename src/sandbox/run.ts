@@ -220,12 +220,15 @@ async function beginTrail(store: Store, opened: Opened, policy: CompiledPolicy):
   }
 }
 
-/** Keeps the policy with the sandbox, and tells what the user should know before the agent starts. */
-function announce(store: Store, { record, environment }: Start, options: Prepared): void {
-  const { policy, say } = options;
+/** Keeps the policy with the sandbox. */
+function keepPolicy(store: Store, { record, environment }: Start, { policy, say }: Prepared): void {
   const notes = notesOf(policy, environment, record.net);
   const kept = writePolicy(store, record.tag, { version: 1, policy: policy.policy, notes, withheld: withheldIn(environment) });
   if (!kept) say('agentfw: the disk under the store is full: the policy could not be kept with the sandbox');
+}
+
+/** Tells what the user should know before the agent starts. */
+function announce(store: Store, { record, environment }: Start, { policy, say }: Prepared): void {
   for (const line of startLines(policy, environment, record)) say(line);
   const group = record.mode === 'user' ? foreignGroupNote(record.cwd, idsOf(store.context)) : null;
   if (group !== null) say(`agentfw: ${group}`);
@@ -245,12 +248,13 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
   let held: Driver | null = null;
   const execs = makeExecLog(trail.audit);
   const begin = (ears: DriverEars): Driver => {
-    // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view.
+    // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view, and so have we.
     const note = noteRecord(store, record);
     note.write();
     const started = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag), ...(network === null ? {} : { gate: { rung: rungWish(store) } }) }, ears);
     held = started;
     network?.attach(started);
+    keepPolicy(store, start, options);
     note.sync();
     return started;
   };

@@ -91,7 +91,7 @@ function layerThatHides(draft: Draft, path: Bytes, { remade, empty, around }: Kn
   if (around.has(path)) return null;
   const layer = draft.layers.find(({ base }) => base === region.path)!;
   const upper = joinBytes(layer.dir, 'upper' as Bytes);
-  const isEmpty = once(empty, upper, () => facts.list(upper)?.length === 0);
+  const isEmpty = once(empty, upper, () => facts.lstat(upper) === null || facts.list(upper)?.length === 0);
   if (!isEmpty && facts.lstat(joinBytes(upper, relativeTo(path, region.path))) !== null) return null;
   if (layer.skeleton) return parentOf(path) === region.path ? region.path : null;
   const possible = once(remade, parentOf(path), () => ancestors(region.path, parentOf(path)).every(

@@ -409,6 +409,18 @@ describe('hides', () => {
     expect(ops).toContainEqual({ op: 'hide', dst: '/home/u/key' });
   });
 
+  test('are not looked for in layers that no run has used yet', () => {
+    const asked: string[] = [];
+    plan({
+      mountinfo: ROOT + KERNEL_MOUNTS,
+      host: `${BASIC}\n/home/u/key  600  me\n/home/u/more/key  600  me`,
+      options: { hide: hides('/home/u/key', '/home/u/more/key') },
+      spy: (question, path) => asked.push(`${question} ${path}`),
+    });
+
+    expect(asked.filter((line) => line.includes('/upper/'))).toEqual([]);
+  });
+
   test('of one below another need no step of their own', () => {
     const { ops } = plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}\n/home/u/a/key  600  me`, options: { hide: hides('/home/u/a', '/home/u/a/key') } });
 
