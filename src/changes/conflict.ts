@@ -12,6 +12,7 @@ import { conflictOf, isParentMoved } from './conflict/rule.js';
 import { relativeTo } from './plan/drafting.js';
 import { hasLanded, landedDir, readEpochs, tookAway } from './capture/epoch.js';
 import { withFileConflicts } from './scan/hostlink.js';
+import { isMachineError } from './apply/failure.js';
 import { lendAccess } from './apply/lend.js';
 import { isSpareOfGit, packedRefs } from './git/packed-ref.js';
 import { hostPlace, isTouched, openQuietly, READ, type Judging } from './conflict/judging.js';
@@ -262,8 +263,17 @@ function hasOrigin(rooms: Rooms, place: Place): boolean {
   return rooms.kernel.xattrs(at, name).some((xattr) => xattr.name === `${family}.overlay.origin`);
 }
 
-/** The host's object has the content that was captured. */
+/** The host's object has the content that was captured; one that it removes or replaces just now has another. */
 function hasContent(judging: Judging, change: Change, captured: CapturedBase): boolean {
+  try {
+    return readsAs(judging, change, captured);
+  } catch (error) {
+    if (isMachineError(error)) throw error;
+    return false;
+  }
+}
+
+function readsAs(judging: Judging, change: Change, captured: CapturedBase): boolean {
   const { rooms } = judging;
   const { kernel } = rooms;
   const { at, name } = spotOf(rooms, hostPlace(rooms, change));

@@ -138,6 +138,18 @@ describe('without a captured base', () => {
 });
 
 describe('with a captured base', () => {
+  test.each([['removed', 'rm $H/a'], ['replaced by a symlink', 'rm $H/a; ln -s t $H/a']])('a file of the host that is %s while it is compared is one, and ends nothing', (_, how) => {
+    sh(world, HOST);
+    begin();
+    sh(world, AGENT);
+    capture();
+    sh(world, 'for f in a d/x; do cp $H/$f $H/$f~; mv $H/$f~ $H/$f; done');
+    const changes = changesIn(world);
+    sh(world, how);
+
+    const judged = judgeConflicts(world.ctx, changes);
+    expect(Object.fromEntries(judged.map(({ path, conflict }) => [path.slice(world.host.length + 1), conflict]))).toMatchObject({ a: 'changed', 'd/x': null });
+  });
   test('a touch, a save of the same bytes and an agent that made both are told apart', () => {
     sh(world, 'for f in touched saved edited chmodded gone link; do echo old >$H/$f; done; ln -sfn t $H/link');
     begin();

@@ -266,6 +266,7 @@ export class Episode {
       const product = join(process.env['TMPDIR'] ?? '/tmp', 'product');
       writeFileSync(product, bytes);
       const { log, dump } = await server.exported(root, { kind, product, top: `${product}-top` });
+      if (dump === null) return [];
       const { view } = await this.trees(box);
       const left = new Set(omitted.map(({ path }) => this.relative(path)));
       return [...log, ...unlike(kind, view, dump).filter((path) => !isBelow(path, left)).map((path) => `${kind} of ${box.tag} makes ${show(path)} ${text(dump[path])} instead of ${text(view[path])}`)];

@@ -55,6 +55,9 @@ def apply(kind, product, host, top):
         unpack(product, top)
     elif os.path.getsize(product) > 0:
         done = subprocess.run(["git", "apply", "--binary", "--whitespace=nowarn", os.fsdecode(product)], cwd=top, check=False, capture_output=True)
+        # git knows no empty directories, so it can't remove one for a file.
+        if done.returncode != 0 and b": Directory not empty" in done.stderr:
+            return None
         if done.returncode != 0:
             return [done.stderr.decode("latin1")]
     return []

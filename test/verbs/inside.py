@@ -64,7 +64,7 @@ def answer(request, at):
     if verb == "exported":
         host, top, product = (request[name].encode("latin1") for name in ("root", "top", "product"))
         log = exported.apply(request["kind"], product, host, top)
-        return {"log": log, "dump": dump(top)}
+        return {"log": log or [], "dump": None if log is None else dump(top)}
     mount(request["layer"], at)
     try:
         root = at + request["rel"].encode("latin1")

@@ -31,8 +31,8 @@ export interface Server {
   readonly host: (root: Bytes, work?: Work) => Promise<Looked>;
   /** operations in the view of a sandbox, and what that is then */
   readonly view: (layer: Layer, root: Bytes, work?: Work) => Promise<Looked>;
-  /** what an export in a file makes of a copy of the host's tree; the log is what refused it */
-  readonly exported: (root: Bytes, product: Product) => Promise<Looked>;
+  /** what an export in a file makes of a copy of the host's tree, null where it can't; the log is what refused it */
+  readonly exported: (root: Bytes, product: Product) => Promise<Pick<Looked, 'log'> & { readonly dump: Tree | null }>;
   readonly end: () => Promise<void>;
 }
 
