@@ -13,6 +13,7 @@ export function whyEnded({ failure }: Outcome, broken: AgentfwError | null, { en
   if (failure === null) return broken;
   const closed = failure.code === 'cwd' ? closedInside(record) : null;
   if (closed !== null) return driverError({ ...failure, hint: `The agent closed it to itself (its mode in the sandbox); agentfw discard --tag ${record.tag} -- ${toText(closed)} gives up what changed there` });
+  if (isOccupied(failure, record)) return driverError({ ...failure, hint: `An earlier run of ${record.tag} changed what lies there: see agentfw diff ${record.tag}; agentfw discard --tag ${record.tag} -- PATH gives it up` });
   const hidden = failure.exit === 125 ? null : hiddenProgram(record, env['PATH'] ?? '');
   return driverError(hidden === null ? failure : { ...failure, hint: `It is hidden (${hidden.why}): agentfw policy explain path ${toText(hidden.path)}` });
 }
@@ -26,6 +27,11 @@ function closedInside({ cwd, layers }: SandboxRecord): Bytes | null {
   const dirs = below.map((_, i) => below.slice(0, i + 1).join('/') as Bytes);
   const closed = dirs.find((dir) => ((hostFacts.lstat(joinBytes(upper, dir))?.mode ?? 0o100) & 0o100) === 0);
   return closed === undefined ? null : joinBytes(layer.base, closed);
+}
+
+/** What is handed in, let through or hidden has its place in the view, which an earlier run may have taken away. */
+function isOccupied(failure: NonNullable<Outcome['failure']>, { created, started }: SandboxRecord): boolean {
+  return created !== started && failure.code === 'mount' && failure.hint === null;
 }
 
 /** The kernel ends it without a word. */

@@ -1,5 +1,6 @@
 import { constants, existsSync, statfsSync } from 'node:fs';
-import { toBuffer, type Bytes } from '../bytes.js';
+import { toBuffer, toText, type Bytes } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
 import { startSweeper } from '../kernel/background.js';
 import { AT_FDCWD, KernelError, type Fd, type Kernel } from '../kernel/kernel.js';
 import { isSameProcess } from '../kernel/process.js';
@@ -18,6 +19,7 @@ import { trashSandbox } from './trash.js';
  * thrown away at once need not reach the disk.
  */
 export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome, thrownAway = false): SandboxRecord {
+  requirePlace(store, record.tag);
   const { groups: _groups, ...rest } = record;
   const layers = markBare(store.kernel, record.layers);
   const stopped: SandboxRecord = {
@@ -35,6 +37,14 @@ export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome
   note.write();
   if (outcome.started && !thrownAway) dropWork(store.kernel, record);
   return stopped;
+}
+
+/** The kernel lets the agent go on where its layers are, and nothing says where that is. */
+function requirePlace({ dir }: Store, tag: string): void {
+  if (existsSync(toBuffer(dir))) return;
+  throw new AgentfwError('AFW_STORE_GONE', `The store ${toText(dir)} was moved away while ${tag} ran, so its end can't be recorded. What the agent wrote is in the store.`, {
+    ...{ status: 125, hint: `Where the store is now: AGENTFW_STATE_DIR=PLACE agentfw diff ${tag}` },
+  });
 }
 
 /**

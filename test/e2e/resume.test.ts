@@ -1,5 +1,5 @@
 /** `run --in`: what an interrupted commit left is settled before the agent sees the layer or the host. */
-import { chownSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -69,6 +69,28 @@ for (const identity of identities()) {
         expect(looked.stderr).toMatch(/Error: What was changed below \S+ lies in \S+, which isn't there\.\nHint: Put that directory back; agentfw discard/);
       }
       expect(await area.cli(['discard', 'lost', '--yes'])).toMatchObject({ status: 0 });
+    });
+    test('is refused where the agent has taken away the place of what is handed in', async () => {
+      mkdirSync(join(area.project, 'data'));
+      chownSync(join(area.project, 'data'), identity.uid, identity.gid);
+      for (const agent of ['rmdir data', 'rmdir data; ln -s /etc data']) {
+        expect((await area.cli(['run', '--tag', 'taken', '--net', 'off', '--', 'sh', '-c', agent])).status).toBe(0);
+        const run = await area.cli(['run', '--in', 'taken', '--net', 'off', '--share', 'data', '--', 'ls', 'data']);
+        expect(run, agent).toMatchObject({ status: 125, stdout: '' });
+        expect(run.stderr).toContain('Hint: An earlier run of taken changed what lies there');
+        expect((await area.cli(['discard', 'taken', '--yes'])).status).toBe(0);
+      }
+    });
+    test('says where the agent’s work is if its store was moved meanwhile', async () => {
+      const file = join(area.state, 'sandboxes', 'away', 'sandbox.json');
+      const run = area.cli(['run', '--tag', 'away', '--net', 'off', '--', 'sh', '-c', 'echo 1 >before; sleep 3; echo 2 >after']);
+      await expect.poll(() => existsSync(file) && readFileSync(file, 'utf8'), { timeout: 60_000 }).toContain('"running"');
+      renameSync(area.state, `${area.state}.new`);
+      const { status, stderr } = await run;
+      renameSync(`${area.state}.new`, area.state);
+      expect(status).toBe(125);
+      expect(stderr).toContain(`Error: The store ${area.state} was moved away while away ran, so its end can't be recorded. What the agent wrote is in the store.\nHint: Where the store is now: AGENTFW_STATE_DIR=PLACE agentfw diff away\n`);
+      expect(await area.cli(['diff', 'away', '--name-only'])).toMatchObject({ status: 0, stdout: `${area.project}/after\n${area.project}/before\n` });
     });
     test('is told by what the agent closed its own directory to itself', async () => {
       expect((await area.cli(['run', '--tag', 'shut', '--net', 'off', '--', 'chmod', '0', '.'])).status).toBe(0);
