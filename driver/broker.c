@@ -160,7 +160,8 @@ static void admit(struct state *s, int index)
 	}
 	*l = (struct link){.socket = index, .pid = pid};
 	l->half[0] = (struct half){.from = inside, .to = outside,
-				   .bytes = malloc(RELAY_BUFFER)};
+				   .bytes = malloc(RELAY_BUFFER),
+				   .is_keys = s->spec->sockets[index].is_keys};
 	l->half[1] = (struct half){.from = outside, .to = inside,
 				   .bytes = malloc(RELAY_BUFFER)};
 	s->nlinks++;
@@ -182,6 +183,9 @@ static void serve(struct state *s, struct link *l)
 		if (went == RELAY_RIGHTS)
 			note(s, l->socket, l->pid, "rights",
 			     "a descriptor was sent");
+		if (went == RELAY_KEYS)
+			note(s, l->socket, l->pid, "keys",
+			     "more was asked of a key agent than to use keys");
 		if (went != RELAY_ON) {
 			drop(s, l);
 			return;
@@ -237,7 +241,8 @@ static void turn(struct state *s)
 /*
  * Who: a child of the driver, the user's own process in the host's
  * namespaces. Rights: none but to connect to unix sockets. End: with the
- * driver. It copies what the agent and host servers write, and reads nothing.
+ * driver. It copies what the agent and host servers write, and reads nothing
+ * but what is asked of a key agent.
  */
 static _Noreturn void broker_main(struct state *s, pid_t parent)
 {

@@ -45,6 +45,8 @@ static enum relay fill(struct half *h)
 		return errno == EAGAIN ? RELAY_ON : RELAY_END;
 	if (carries(&m))
 		return RELAY_RIGHTS;
+	if (h->is_keys && !keys_allow(&h->keys, h->bytes, (size_t)n))
+		return RELAY_KEYS;
 	h->at = 0;
 	h->length = (size_t)n;
 	if (n == 0) {

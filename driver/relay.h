@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "keys.h"
+
 enum { RELAY_BUFFER = 32768 };
 
 struct half {
@@ -12,11 +14,16 @@ struct half {
 	bool ended; /* `from` has no more, and `to` was told */
 	size_t at, length;
 	char *bytes; /* RELAY_BUFFER of them */
+	bool is_keys; /* requests to a key agent */
+	struct keys keys;
 };
 
-enum relay { RELAY_ON, RELAY_END, RELAY_RIGHTS };
+enum relay { RELAY_ON, RELAY_END, RELAY_RIGHTS, RELAY_KEYS };
 
-/* As far as it goes now. RELAY_RIGHTS: a descriptor was sent, and is closed. */
+/*
+ * As far as it goes now. RELAY_RIGHTS: a descriptor was sent, and is closed.
+ * RELAY_KEYS: more is asked of a key agent than to use its keys.
+ */
 enum relay relay_pump(struct half *h);
 
 #endif

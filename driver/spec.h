@@ -63,6 +63,7 @@ enum nested { NESTED_DENY, NESTED_NO_CGROUP, NESTED_ALLOW };
 /* A host socket that is brokered: ours, which the view shows, and the real one. */
 struct host_socket {
 	const char *listen, *target;
+	bool is_keys; /* a key agent's: its keys are used, no more */
 };
 
 /* A control group to start in, and the one to go back to. */

@@ -183,6 +183,9 @@ SETTER(socket)
 		return spec_bad(p, "too many `socket`", a[0]);
 	if (set_path(p, a[0], &h->listen) || set_path(p, a[1], &h->target))
 		return -1;
+	h->is_keys = !strcmp(a[2], "keys");
+	if (!h->is_keys && strcmp(a[2], "bytes") != 0)
+		return spec_bad(p, "not `bytes` or `keys`", a[2]);
 	s->nsockets++;
 	return 0;
 }
@@ -352,7 +355,7 @@ const struct verb spec_verbs[] = {
 	{"arg", 1, RUN | ENTER, set_arg},
 	{"env", 1, RUN | ENTER, set_env},
 	{"rlimit", 3, RUN | ENTER, set_rlimit},
-	{"socket", 2, RUN, set_socket},
+	{"socket", 3, RUN, set_socket},
 	{"cgroup", 2, RUN | ENTER, set_cgroup},
 	{"dir", 2, RUN, set_dir},
 	{"symlink", 2, RUN, set_symlink},

@@ -10,6 +10,8 @@ import { judgeSocket, type CompiledPolicy } from '../policy/index.js';
 export interface HostSocket {
   /** where it is on the host and in the view, its directory resolved; the last name is no symlink */
   readonly path: Bytes;
+  /** the key agent's: its keys are used and listed, nothing else is asked of it */
+  readonly isKeys: boolean;
   readonly rule: string;
   readonly origin: string;
 }
@@ -50,6 +52,7 @@ const MOST = 32;
  */
 export function socketsFor(policy: CompiledPolicy, facts: SocketFacts = socketFacts): HostSockets {
   const denied = deniedInodes(policy, facts);
+  const keys = new Set((policy.sockets['ssh-agent'] ?? []).map((path) => resolved(path, facts)));
   const sockets = new Map<string, HostSocket>();
   const notes: string[] = [];
   for (const wanted of wantedPaths(policy)) {
@@ -57,7 +60,7 @@ export function socketsFor(policy: CompiledPolicy, facts: SocketFacts = socketFa
     const found = verdict === 'allow' ? lookAt(policy, wanted, facts, denied) : null;
     if (found === null) continue;
     if ('why' in found) notes.push(`the socket ${wanted} stays out: ${found.why}`);
-    else if (sockets.size < MOST) sockets.set(found.path, { path: fromText(found.path), rule, origin: origin === null ? '' : `${origin.file}:${origin.line}` });
+    else if (sockets.size < MOST) sockets.set(found.path, { path: fromText(found.path), isKeys: keys.has(found.path), rule, origin: origin === null ? '' : `${origin.file}:${origin.line}` });
     else notes.push(`the socket ${wanted} stays out: ${MOST} are open already`);
   }
   return { sockets: [...sockets.values()], notes };
@@ -84,11 +87,16 @@ function isDenied(policy: CompiledPolicy, path: string): boolean {
   return verdict === 'deny' && rule !== 'sockets.default';
 }
 
+/** All but the last name, which may be a symlink. */
+function resolved(path: string, { realpath }: SocketFacts): string | null {
+  const dir = realpath(posix.dirname(path));
+  return dir === null ? null : posix.join(dir, posix.basename(path));
+}
+
 /** Null: there is nothing, which is no news. */
 function lookAt(policy: CompiledPolicy, wanted: string, facts: SocketFacts, denied: ReadonlySet<string>): { readonly path: string } | { readonly why: string } | null {
   const { lstat, realpath } = facts;
-  const dir = realpath(posix.dirname(wanted));
-  const path = dir === null ? null : posix.join(dir, posix.basename(wanted));
+  const path = resolved(wanted, facts);
   const stat = path === null ? null : lstat(path);
   if (path === null || stat === null) return null;
   if (stat.isSymbolicLink()) return { why: `it is a symlink; allow what it leads to: ${realpath(path) ?? '(nothing)'}` };
@@ -115,16 +123,17 @@ function typeOf({ bound, lstat }: SocketFacts, path: string, { dev, ino }: Pick<
 }
 
 /** Where the driver will listen, emptied of what an earlier run left. */
-export function makeSocketRoom(dir: Bytes, { sockets }: HostSockets): readonly { readonly listen: Bytes; readonly target: Bytes }[] {
+export function makeSocketRoom(dir: Bytes, { sockets }: HostSockets): readonly { readonly listen: Bytes; readonly target: Bytes; readonly isKeys: boolean }[] {
   const room = joinBytes(dir, 'sockets' as Bytes);
   if (lstatSync(toBuffer(room), { throwIfNoEntry: false }) !== undefined) rmSync(toBuffer(room), { recursive: true });
   if (sockets.length > 0) mkdirSync(toBuffer(room), { mode: 0o700 });
-  return sockets.map(({ path }, i) => ({ listen: joinBytes(room, String(i) as Bytes), target: path }));
+  return sockets.map(({ path, isKeys }, i) => ({ listen: joinBytes(room, String(i) as Bytes), target: path, isKeys }));
 }
 
 const WORDS: Readonly<Record<string, string>> = {
   open: 'it is brokered',
   rights: 'a descriptor was sent, which is refused: the connection was ended',
+  keys: 'the key agent was asked for more than its list and signatures, which is refused: the connection was ended',
   failed: "the host's socket refused",
 };
 
@@ -135,6 +144,6 @@ export function socketRecord(sockets: readonly HostSocket[], { socket, pid, what
   const said = what === 'failed' ? `${WORDS['failed'] ?? ''}: ${why}` : (WORDS[what] ?? what);
   return {
     kind: 'socket', subject: subjectOf(pid), object: { path: toText(found.path) },
-    verdict: what === 'open' ? 'allow' : 'deny', rule: what === 'rights' ? 'sockets.rights' : found.rule, origin: found.origin, detail: { why: said },
+    verdict: what === 'open' ? 'allow' : 'deny', rule: what === 'rights' || what === 'keys' ? `sockets.${what}` : found.rule, origin: found.origin, detail: { why: said },
   };
 }

@@ -24,7 +24,7 @@ export interface Spec {
   readonly groups: readonly { readonly dir: string; readonly back: string }[];
   readonly ops: readonly ViewOp[];
   /** host sockets that are brokered: where the driver listens, and the real one */
-  readonly sockets: readonly { readonly listen: Bytes; readonly target: Bytes }[];
+  readonly sockets: readonly { readonly listen: Bytes; readonly target: Bytes; readonly isKeys: boolean }[];
 }
 
 /** What joins a running sandbox: no view is built. */
@@ -42,7 +42,7 @@ export function encodeSpec(spec: Spec): Buffer {
     ['wait', spec.wait ? '1' : '0'],
     ['audit', spec.audit],
     ...process(spec),
-    ...spec.sockets.map(({ listen, target }): Tokens => ['socket', listen, target]),
+    ...spec.sockets.map(({ listen, target, isKeys }): Tokens => ['socket', listen, target, isKeys ? 'keys' : 'bytes']),
     ...spec.ops.map(opTokens),
   ]);
 }

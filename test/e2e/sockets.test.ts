@@ -8,6 +8,32 @@ import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
 import { createArea, helpers, identities, jsonOf, python, removeTree, type Area, type Outcome } from '../helpers/sandbox.js';
 
+/** Says each type that it is asked for, and answers that there are no keys. */
+const KEY_AGENT = `import os, socket, sys, threading
+server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1]); os.chmod(sys.argv[1], 0o666); server.listen()
+print("ready", flush=True)
+def serve(client):
+  while head := client.recv(4, socket.MSG_WAITALL):
+    if len(head) < 4 or not (body := client.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)): return
+    print("asked", body[0], flush=True)
+    try: client.sendall(b"\\0\\0\\0\\5\\x0c\\0\\0\\0\\0")
+    except OSError: return
+while True: threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()`;
+
+/** To list, sign and extend; behind that, or byte by byte, to add, remove, lock and load. */
+const KEY_CLIENT = `import os, socket
+def say(kinds, step=99):
+  s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(os.environ["SSH_AUTH_SOCK"])
+  answers = 0
+  try:
+    for kind in kinds:
+      data = b"\\0\\0\\0\\x09" + bytes([kind]) + b"\\x11" * 8
+      for at in range(0, len(data), step): s.sendall(data[at:at + step])
+      answers += len(s.recv(9)) > 0
+  except OSError: pass
+  return answers
+print(say([11, 13, 27]), [say([kind]) for kind in (17, 18, 19, 20, 22, 23, 25, 26)], say([11, 19], 1))`;
+
 for (const identity of identities()) {
   const gated = needs('userns', 'overlay', 'python');
 
@@ -77,6 +103,27 @@ for (const identity of identities()) {
         expect(told[0]?.subject?.argv).toContain(path());
       });
     }
+
+    gated.test('the key agent lists and signs, and takes no key, lock or library from inside', async () => {
+      const socket = join(area.home, 'agent.sock');
+      const agent = spawn(python, ['-c', KEY_AGENT, socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let asked = '';
+      agent.stdout.on('data', (data: Buffer) => (asked += data.toString()));
+      await once(agent.stdout, 'data');
+      const policy = join(area.dir, 'agent.yaml');
+      writeFileSync(policy, 'version: 1\nsockets: {allow: [ssh-agent]}\n', { mode: 0o600 });
+      chownSync(policy, identity.uid, identity.gid);
+      try {
+        const outcome = await area.cli(['run', '--tag', 'agent', '--net', 'off', '--policy', policy, '--', python, '-c', KEY_CLIENT], { env: { SSH_AUTH_SOCK: socket } });
+
+        expect(outcome.stdout, outcome.stderr).toBe('3 [0, 0, 0, 0, 0, 0, 0, 0] 1\n');
+        expect(new Set(asked.match(/\d+/g))).toEqual(new Set(['11', '13', '27']));
+        const told = (await records('agent')).filter(({ verdict }) => verdict === 'deny');
+        expect(told.map(({ rule }) => rule)).toEqual(Array(9).fill('sockets.keys'));
+      } finally {
+        agent.kill();
+      }
+    });
 
     gated.test('a symlink, or another name of one that is denied, stays out (IP08)', async () => {
       const link = join(area.home, 'link.sock');

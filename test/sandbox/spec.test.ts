@@ -40,9 +40,9 @@ describe('a spec', () => {
   });
 
   test('names a brokered socket: where the driver listens, and the real one', () => {
-    const written = tokens(encodeSpec({ ...base, sockets: [{ listen: '/s/sockets/0' as Bytes, target: '/run/x' as Bytes }] }));
+    const written = tokens(encodeSpec({ ...base, sockets: [{ listen: '/s/sockets/0' as Bytes, target: '/run/x' as Bytes, isKeys: false }, { listen: '/s/sockets/1' as Bytes, target: '/run/y' as Bytes, isKeys: true }] }));
 
-    expect(written.slice(-4)).toEqual(['socket', '/s/sockets/0', '/run/x', 'end']);
+    expect(written.slice(-9)).toEqual(['socket', '/s/sockets/0', '/run/x', 'bytes', 'socket', '/s/sockets/1', '/run/y', 'keys', 'end']);
   });
 
   test('keeps every byte of a path', () => {
