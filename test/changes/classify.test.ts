@@ -48,6 +48,8 @@ describe('control', () => {
     ['.git/objects/info/alternates', 'git objects from elsewhere'],
     ['.git/worktrees/feat/commondir', 'git directory elsewhere'],
     ['.GIT/modules/a/b/commondir', 'git directory elsewhere'],
+    ['.hg/hgrc', 'version control configuration'], ['sub/.hg/sharedpath', 'version control configuration'], ['.sl/sharedpath', 'version control configuration'],
+    ['.jj/repo/config.toml', 'version control configuration'], ['.jj/repo', 'version control configuration'], ['_darcs/prefs/defaults', 'version control configuration'],
     ['.claude/settings.json', 'agent configuration'], ['.claude/settings.local.json', 'agent configuration'], ['.claude/hooks/a/b', 'agent configuration'],
     ['.mcp.json', 'agent configuration'], ['.codex/config.toml', 'agent configuration'], ['.cursor/mcp.json', 'agent configuration'],
     ['.gemini/policies/x.toml', 'agent configuration'], ['opencode.jsonc', 'agent configuration'], ['deep/down/.kiro/x', 'agent configuration'],
@@ -59,7 +61,7 @@ describe('control', () => {
     expect(judged(change(path, modified))).toBe(`control: ${reason}`);
   });
 
-  test.each(['.git/hooks/pre-commit.sample', '.git/index', '.git/refs/heads/main', '.vscode/notes.json', 'git/hooks/x', 'src/envrc'])('%s is normal', (path) => {
+  test.each(['.git/hooks/pre-commit.sample', '.git/index', '.jj/repo/store/type', '.hg/store/data/x', '.git/refs/heads/main', '.vscode/notes.json', 'git/hooks/x', 'src/envrc'])('%s is normal', (path) => {
     expect(judged(change(path))).toBe('normal');
   });
 
@@ -88,6 +90,7 @@ describe('control', () => {
 
     expect(link('.vscode')).toBe('control: editor configuration');
     expect(link('.git')).toBe('control: .git as a symlink');
+    for (const dir of ['.hg', '.sl', '.jj', 'sub/.jj/repo', '_darcs', '.bzr']) expect(link(dir)).toBe('control: version control configuration');
     expect(link('.git/hooks')).toBe('control: git hook');
     expect(link('.husky')).toBe('later: commit hook');
     expect(link('src/link')).toBe('normal');

@@ -17,6 +17,9 @@ export const BLOCK: readonly GateRule[] = [
   ...rules('git hook', '.git/**/hooks/**'),
   ...rules('git objects from elsewhere', '.git/**/objects/info/alternates', '.git/**/objects/info/http-alternates'),
   ...rules('git directory elsewhere', '.git/**/commondir'),
+  ...rules('version control configuration', '.hg/hgrc*', '.hg/{sharedpath,requires}', '.sl/{config*,sharedpath,requires}'),
+  // As a file it says where the repository is.
+  ...rules('version control configuration', '.jj/**/config*.toml', '.jj/repo', '_darcs/prefs/{defaults,sources}', '.bzr/branch/branch.conf'),
   ...rules('agent configuration', '.claude/settings*.json', '.claude/hooks/**', '.mcp.json', '.codex/**', '.agents/**'),
   ...rules('agent configuration', '.gemini/settings.json', '.gemini/policies/**', '.qwen/settings.json', '.crush.json'),
   ...rules('agent configuration', '.cursor/mcp.json', '.cursor/hooks*', '.cursor/hooks/**', '.cursor/cli.json'),
