@@ -25,7 +25,7 @@ import { notesOf, startLines, withheldIn } from './policy-words.js';
 import { policyForRun, type PolicyWish, type RunPolicy } from './policy.js';
 import { endLines, whyEnded } from './end-words.js';
 import { accountOf, idsOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
-import { awaitGone, isDiskFull, recordStop, removeSandbox } from './stop.js';
+import { awaitGone, dropWork, isDiskFull, recordStop, removeSandbox } from './stop.js';
 import { createSandbox, lockRunning, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
 import { refuseUnstartable } from './startable.js';
 import { socketRecord } from './sockets.js';
@@ -345,6 +345,7 @@ function processOf(pid: number): SandboxRecord['driver'] {
 /** After a start that came to nothing: a sandbox made for it goes, an older one is stopped as before. */
 async function giveUp(store: Store, { record, fresh }: Opened): Promise<void> {
   await awaitGone(record);
-  if (fresh) removeSandbox(store, record);
-  else writeRecord(store, { ...record, state: 'stopped', stopped: store.context.now().toISOString(), driver: null, init: null });
+  if (fresh) return removeSandbox(store, record);
+  dropWork(store.kernel, record);
+  writeRecord(store, { ...record, state: 'stopped', stopped: store.context.now().toISOString(), driver: null, init: null });
 }

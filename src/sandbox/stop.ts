@@ -52,7 +52,7 @@ function requirePlace({ dir }: Store, tag: string): void {
  * leaves one of mode 000 in each, over which a plain `rm -r` of the store
  * would stumble. What can't be removed waits for that next run.
  */
-function dropWork(kernel: Kernel, { layers }: SandboxRecord): void {
+export function dropWork(kernel: Kernel, { layers }: SandboxRecord): void {
   for (const { dir } of layers) {
     if (kernel.statOrNull(AT_FDCWD, dir) === null) continue;
     const at = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);

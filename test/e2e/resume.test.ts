@@ -1,5 +1,5 @@
 /** `run --in`: what an interrupted commit left is settled before the agent sees the layer or the host. */
-import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -97,6 +97,9 @@ for (const identity of identities()) {
       const run = await area.cli(['run', '--in', 'shut', '--net', 'off', '--', 'true']);
       if (identity.uid === 0) return void expect(run.status).toBe(0);
       expect(run.status).toBe(125);
+      // A plain `rm -r` of the store finds nothing closed.
+      const left = join(area.state, 'sandboxes', 'shut', 'layers');
+      for (const id of readdirSync(left)) expect(existsSync(join(left, id, 'work')), id).toBe(false);
       expect(run.stderr).toContain(`agentfw discard --tag shut -- ${area.project} gives up`);
       expect((await area.cli(['discard', '--tag', 'shut', '--yes', '--', area.project])).status).toBe(0);
       expect((await area.cli(['run', '--in', 'shut', '--net', 'off', '--', 'true'])).status).toBe(0);
