@@ -1,6 +1,6 @@
 /** The `policy` commands end to end: bundled once, each run in an emptied environment. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -75,6 +75,15 @@ describe('agentfw policy', () => {
 
     expect(status).toBe(0);
     expect(stdout).toMatch(/^verdict {2}deny\nsubject {2}read ~\/app\/\.env\nrule {5}secrets\.env\nfrom {5}profiles\/base-secrets\.yaml:\d+:\d+ \(built-in\)\nbecause {2}it is hidden\n/);
+  });
+
+  test('`explain` judges what lies behind a symlink where it lies', () => {
+    const home = tempHome({ '.aws/config': '', 'app/x': '' });
+    symlinkSync('../.aws', join(home, 'app/cloud'));
+    for (const path of ['cloud', 'cloud/config', 'cloud/none']) {
+      expect(JSON.parse(cli(home, 'explain', 'path', path, '--json').stdout), path).toMatchObject({ verdict: 'deny', subject: `~/.aws${path.slice('cloud'.length)}` });
+    }
+    expect(JSON.parse(cli(home, 'explain', 'path', 'x', '--json').stdout)).toMatchObject({ verdict: 'allow', subject: '~/app/x' });
   });
 
   test.each([[['explain', 'file', 'x']], [['explain', 'path']], [['explain', 'path', 'x', '--op', 'run']], [['diff', 'x']], [['test']]])('%j is a usage error', (argv) => {

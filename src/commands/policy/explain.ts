@@ -1,7 +1,8 @@
 import { string } from '@oclif/core/flags';
 import { toText } from '../../bytes.js';
 import { usageError } from '../../errors.js';
-import { explain, type Operation, type SubjectKind } from '../../policy/explain.js';
+import { explainHere } from '../../policy/explain-here.js';
+import type { Operation, SubjectKind } from '../../policy/explain.js';
 import { compilePolicy } from '../../policy/index.js';
 import { AgentfwCommand, common } from '../../ui/command.js';
 import { explanationText, requestHere } from '../../ui/policy.js';
@@ -30,7 +31,7 @@ export default class PolicyExplain extends AgentfwCommand {
     const request = await requestHere(flags.agent ?? null);
     const { policy } = await compilePolicy(request);
     const question = { kind: kind as SubjectKind, subject, op: op as Operation, cwd: request.cwd, ...(flags.address === undefined ? {} : { addresses: flags.address }) };
-    const explanation = explain(policy, question);
+    const explanation = explainHere(policy, question);
     if (flags.json) this.printer.json({ version: 1, ...explanation });
     else this.printer.product(explanationText(explanation));
     return 0;
