@@ -46,6 +46,7 @@ function paxRecords(path: string, entry: TarEntry): Buffer {
   if (entry.link.length > LONGEST_NAME) records.push(record('linkpath', entry.link));
   if (entry.size > BIGGEST) records.push(record('size', String(entry.size)));
   if (entry.uid > MOST_OCTAL) records.push(record('uid', String(entry.uid)));
+  if (entry.mtime > BIGGEST || entry.mtime < 0) records.push(record('mtime', String(entry.mtime)));
   if (entry.gid > MOST_OCTAL) records.push(record('gid', String(entry.gid)));
   return Buffer.from(records.join(''), 'latin1');
 }
@@ -65,7 +66,7 @@ function block(path: string, entry: TarEntry, type: string): Buffer {
   octal(header, 108, 8, Math.min(entry.uid, MOST_OCTAL));
   octal(header, 116, 8, Math.min(entry.gid, MOST_OCTAL));
   octal(header, 124, 12, entry.type === 'file' || type === 'x' ? Math.min(entry.size, BIGGEST) : 0);
-  octal(header, 136, 12, Math.max(0, entry.mtime));
+  octal(header, 136, 12, Math.min(Math.max(0, entry.mtime), BIGGEST));
   header.write('        ', 148, 'latin1');
   header.write(type, 156, 'latin1');
   header.write(entry.link.slice(0, LONGEST_NAME), 157, 'latin1');

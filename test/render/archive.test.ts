@@ -110,6 +110,16 @@ describe('over the host it gives the view', () => {
     expect(statSync(join(work, 'a')).ino).toBe(statSync(join(work, 'b')).ino);
   });
 
+  // A header has 33 bits, and no sign.
+  test.each([-86_400, 0o77777777777 + 1000])('a time of %d is told as it is', (seconds) => {
+    const planted = layerOf({ f: 'x' }, {});
+    const file = join(planted.upper, 'f');
+    const time = new Date(seconds * 1000);
+    utimesSync(file, time, time);
+
+    expect(statSync(join(unpacked(planted, archived(planted).bytes), 'f')).mtimeMs).toBe(seconds * 1000);
+  });
+
   test('mode, time and big content', () => {
     const planted = layerOf({ f: 'x'.repeat(300_000) }, {});
     chmodSync(join(planted.upper, 'f'), 0o750);
