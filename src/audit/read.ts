@@ -1,9 +1,10 @@
 import { constants, readSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
+import { errnoOf } from '../errors.js';
 import { AT_FDCWD, type Fd, type Kernel } from '../kernel/kernel.js';
 import { auditRecordSchema, type AuditKind, type AuditRecord } from './event.js';
-import { CURRENT, logFiles } from './files.js';
+import { logFiles } from './files.js';
 
 export interface RawLine {
   readonly file: Bytes;
@@ -44,13 +45,19 @@ export function* readLog(kernel: Kernel, dir: Bytes, filter: LogFilter = {}): Ge
   }
 }
 
-/** The same, then what is appended, until the signal. */
+/** The same, then what is appended, until the signal or until the log is gone. */
 export async function* followLog(kernel: Kernel, dir: Bytes, filter: LogFilter, signal: AbortSignal, pauseMs = 200): AsyncGenerator<AuditRecord> {
   let next = 0;
   while (!signal.aborted) {
-    for (const record of readFrom(kernel, dir, next)) {
-      next = record.index + 1;
-      if (fits(record, filter)) yield record;
+    try {
+      for (const record of readFrom(kernel, dir, next)) {
+        next = record.index + 1;
+        if (fits(record, filter)) yield record;
+      }
+    } catch (error) {
+      // Else a file was just rotated away.
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      if (kernel.statOrNull(AT_FDCWD, dir) === null) return;
     }
     await new Promise<void>((resolve) => {
       const timer = setTimeout(done, pauseMs);
@@ -64,33 +71,32 @@ export async function* followLog(kernel: Kernel, dir: Bytes, filter: LogFilter, 
   }
 }
 
-/** Only the current file is read again, unless it was rotated away from under us. */
 function* readFrom(kernel: Kernel, dir: Bytes, index: number): Generator<AuditRecord> {
-  const files = logFiles(kernel, dir);
-  const first = index > 0 ? firstIndex(kernel, joinBytes(dir, files.at(-1) ?? CURRENT)) : null;
-  const from = first !== null && first <= index ? files.slice(-1) : files;
-  for (const file of from) {
-    const fd = kernel.open(AT_FDCWD, joinBytes(dir, file), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
+  const fds: Fd[] = [];
+  try {
+    if (!openFrom(kernel, dir, index, fds)) return;
+    for (const fd of fds) {
       const pieces = new Pieces(fd);
       for (let line = pieces.next(); line !== null; line = pieces.next()) {
         const record = parseLine(line.text);
         if (record !== null && record.index >= index) yield record;
       }
-    } finally {
-      kernel.close(fd);
     }
+  } finally {
+    for (const fd of fds) kernel.close(fd);
   }
 }
 
-function firstIndex(kernel: Kernel, path: Bytes): number | null {
-  const fd = kernel.open(AT_FDCWD, path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  try {
-    const line = new Pieces(fd).next();
-    return line === null ? null : (parseLine(line.text)?.index ?? null);
-  } finally {
-    kernel.close(fd);
+/** From the one that has this record to the newest. False: one was rotated away meanwhile, and its records would be passed over. */
+function openFrom(kernel: Kernel, dir: Bytes, index: number, fds: Fd[]): boolean {
+  const files = logFiles(kernel, dir);
+  for (const file of [...files].reverse()) {
+    const fd = kernel.open(AT_FDCWD, joinBytes(dir, file), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    fds.unshift(fd);
+    const first = parseLine(new Pieces(fd).next()?.text ?? '')?.index;
+    if (first !== undefined && first <= index) break;
   }
+  return logFiles(kernel, dir).length === files.length;
 }
 
 export function parseLine(text: string): AuditRecord | null {

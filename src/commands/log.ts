@@ -48,7 +48,7 @@ export default class Log extends AgentfwCommand {
     return 0;
   }
 
-  /** Until it is interrupted: a line of text or of JSON for each record. */
+  /** Until it is interrupted, or the sandbox is gone: a line of text or of JSON for each record. */
   private async follow(store: Store, tag: string, flags: Flags): Promise<number> {
     const stop = new AbortController();
     process.once('SIGINT', () => stop.abort());
@@ -56,6 +56,7 @@ export default class Log extends AgentfwCommand {
       if (flags.json === true) this.printer.json(record);
       else this.printer.product(`${recordLine(record, this.printer.paint)}\n`);
     }
+    if (!stop.signal.aborted) this.printer.say(`${tag} is gone, and its log with it.`);
     return 0;
   }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import { followLog, parseLine, readLog } from '../../src/audit/read.js';
 import { redactArgv } from '../../src/audit/redact.js';
 import { verifyLog } from '../../src/audit/verify.js';
 import { openAudit, type AuditOptions } from '../../src/audit/write.js';
+import type { Fd } from '../../src/kernel/kernel.js';
 import { native as kernel } from '../../src/kernel/native.js';
 
 const key = newKey();
@@ -347,6 +348,29 @@ describe('reading', () => {
     await following;
 
     expect(seen).toEqual(Array.from({ length: 20 }, (_, i) => `${i}.test`));
+  });
+
+  test('who follows passes nothing over that is rotated away between two looks, and is done when the log is gone', async () => {
+    const place = join(dir, 'log');
+    mkdirSync(place);
+    const audit = openAudit({ kernel, dir: fromText(place), tag: 't', policy: null, now: () => new Date(0), onFull: 'stop', rotateBytes: 700 });
+    let written = 0;
+    const writes = (): void => void audit.record(conn(`${(written += 1)}.test`));
+    writes();
+    // Another process writes whenever the reader has looked what files there are.
+    const racing = { ...kernel, list: (fd: Fd) => {
+      const names = kernel.list(fd);
+      if (written < 40) for (let i = 0; i < 3; i += 1) writes();
+      return names;
+    } };
+    const seen: unknown[] = [];
+    for await (const record of followLog(racing, fromText(place), { kinds: ['conn'] }, new AbortController().signal, 1)) {
+      seen.push(record.object['host']);
+      if (seen.length >= 40 && seen.length === written) rmSync(place, { recursive: true });
+    }
+    audit.leave();
+
+    expect(seen).toEqual(Array.from({ length: written }, (_, i) => `${i + 1}.test`));
   });
 
   test('`denied` shows only refusals', () => {
