@@ -58,10 +58,14 @@ export function readBases(kernel: Kernel, sandboxDir: Bytes): Bases {
   try {
     for (const { kind, body } of framesIn(fd)) {
       if (kind !== 'B') continue;
-      const fields = body.split('\0');
-      for (let at = 0; at + 3 < fields.length; at += 4) {
-        const [path, state, numbers, detail] = [fields[at] as Bytes, fields[at + 1] as CapturedBase['state'], fields[at + 2] ?? '', fields[at + 3] as Bytes];
-        if (!bases.has(path)) bases.set(path, new StoredBase(state, numbers, detail));
+      for (let at = 0, end = 0; ; at = end + 1) {
+        const path = body.indexOf('\0', at);
+        const state = body.indexOf('\0', path + 1);
+        const numbers = body.indexOf('\0', state + 1);
+        end = body.indexOf('\0', numbers + 1);
+        if (Math.min(path, state, numbers, end) < 0) break;
+        const name = body.slice(at, path) as Bytes;
+        if (!bases.has(name)) bases.set(name, new StoredBase(stateOf(body.slice(path + 1, state)), body, state + 1, numbers, end));
       }
     }
   } finally {
@@ -70,15 +74,25 @@ export function readBases(kernel: Kernel, sandboxDir: Bytes): Bases {
   return bases;
 }
 
-/** Decoded when it is asked for: most captured bases never are, and there may be very many. */
-class StoredBase implements CapturedBase {
-  private fields: readonly string[] | null = null;
+const STATES: readonly CapturedBase['state'][] = ['file', 'symlink', 'dir', 'other', 'absent', 'unknown'];
 
+/** One string for all that have it. */
+function stateOf(word: string): CapturedBase['state'] {
+  return STATES.find((state) => state === word) ?? (word as CapturedBase['state']);
+}
+
+/** Cut out of its record when it is asked for: most captured bases never are, and there may be very many. */
+class StoredBase implements CapturedBase {
   constructor(
     readonly state: CapturedBase['state'],
-    private readonly numbers: string,
-    readonly detail: Bytes,
+    private readonly text: string,
+    private readonly from: number,
+    private readonly to: number,
+    private readonly end: number,
   ) {}
+  get detail(): Bytes {
+    return this.text.slice(this.to + 1, this.end) as Bytes;
+  }
   get ino(): bigint {
     return BigInt(this.field(0));
   }
@@ -105,8 +119,7 @@ class StoredBase implements CapturedBase {
     return field === '0' ? null : field === NONE ? '' : field;
   }
   private field(index: number): string {
-    this.fields ??= this.numbers.split(' ');
-    return this.fields[index] ?? '0';
+    return this.text.slice(this.from, this.to).split(' ')[index] ?? '0';
   }
 }
 

@@ -1,4 +1,4 @@
-import { joinBytes, nameOf, type Bytes } from '../../bytes.js';
+import { joinBytes, type Bytes } from '../../bytes.js';
 import type { WalkEntry } from '../../kernel/kernel.js';
 import type { Change } from '../change.js';
 import { fileTypeOf } from './filetype.js';
@@ -29,15 +29,17 @@ export function start(where: Whereabouts, entry: WalkEntry, told: Told): Change 
   const top = where.layer.base;
   const { kind = 'add', content = false, meta = NO_META, oldType = null, gone, basePath } = told;
   const { path, upper, base, copiedUp, plain, origin, look, lines } = entry;
+  const whole = joinBelow(top, path);
   const change: Change & Undecided = {
-    path: path === '' ? top : joinBytes(where.dir, nameOf(path)),
+    path: whole,
     kind,
     from: null,
     type: gone === undefined ? fileTypeOf(upper) : gone.type,
     oldType,
     upper: gone === undefined ? upper : null,
     base,
-    at: { layer: where.index, path },
+    // A part of the whole one and no string of its own.
+    at: { layer: where.index, path: whole.slice(whole.length - path.length) as Bytes },
     basePath: basePath === path ? undefined : joinBelow(top, basePath),
     opaque: false,
     copiedUp,
