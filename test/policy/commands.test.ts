@@ -40,7 +40,8 @@ describe('agentfw policy', () => {
     ['a rule that does not exist', 'except: {secrets.pemm: ["./x"]}', 'p.yaml:2:10: there is no rule `secrets.pemm`\n    Did you mean `secrets.pem`?\n'],
     ['an exemption of a command from the sandbox (WR25)', 'excludedCommands: ["git:*"]', 'p.yaml:2:1: unknown key `excludedCommands`'],
     ['a socket that does not exist', 'sockets: {allow: [dokcer]}', 'p.yaml:2:19: there is no socket named `dokcer`\n    Did you mean `docker`?\n'],
-    ['names that every object has', 'constructor: 1\n__proto__: {a: 1}\ntoString: x', 'p.yaml:2:1: unknown key `constructor`'],
+    ['names that every object has', 'constructor: 1\ntoString: x', 'p.yaml:2:1: unknown key `constructor`'],
+    ['the name that sets what an object is made from', '__proto__: {a: 1}', 'p.yaml:2:1: `__proto__` names nothing'],
     ['a profile that does not exist', 'extends: claud-code', 'p.yaml:2:10: there is no profile `claud-code`\n    Did you mean claude-code?\n'],
   ])('`check` shows %s, known only when all is compiled, like any other mistake', (_, text, says) => {
     const { status, stdout } = cli(tempHome({ 'app/p.yaml': `version: 1\n${text}\n` }), 'check', 'p.yaml');
