@@ -1,10 +1,11 @@
-import { toText } from '../bytes.js';
+import type { Bytes } from '../bytes.js';
 import { storeContextOf } from '../changes/context.js';
 import { contentOf } from '../changes/show.js';
-import { hasCommit, keptContent } from '../changes/vault/kept.js';
+import { commitInfos, holderOf } from '../changes/vault/commits.js';
+import { keptContent } from '../changes/vault/kept.js';
 import { usageError } from '../errors.js';
 import { resolveOnly, splitTagPath } from '../sandbox/resolve.js';
-import { hasSandbox } from '../sandbox/store.js';
+import { hasSandbox, type Store } from '../sandbox/store.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { bytesJson } from '../ui/record.js';
 
@@ -20,16 +21,28 @@ export default class Show extends AgentfwCommand {
     if (word === undefined || rest.length > 0) throw usageError('Expected one TAG:PATH.', 'For example: agentfw show fix-login:src/main.c');
     const store = await this.store();
     const { name, path } = splitTagPath(store.context.cwd, word);
-    const context = storeContextOf(store);
-    const commit = !hasSandbox(store, name) && hasCommit(context, name) ? toText(name) : null;
-    const record = commit === null ? resolveOnly(store, { tag: null, words: name === '' ? [] : [name], after: [] }, { certain: false }) : null;
-    const pieces = record === null ? keptContent(context, name, path) : contentOf(store, record, path);
+    const { source, pieces } = versionAt(store, name, path);
     if (flags.json) {
       const content = Buffer.concat([...pieces]).toString('base64');
-      this.printer.json({ version: 1, ...(record === null ? { commit } : { tag: record.tag }), ...bytesJson('path', path), content });
+      this.printer.json({ version: 1, ...source, ...bytesJson('path', path), content });
       return 0;
     }
     for (const piece of pieces) this.printer.product(piece);
     return 0;
   }
+}
+
+interface Version {
+  readonly source: { readonly tag: string } | { readonly commit: string };
+  readonly pieces: Iterable<Buffer>;
+}
+
+/** A sandbox's version, or what a commit replaced. */
+function versionAt(store: Store, name: Bytes, path: Bytes): Version {
+  const context = storeContextOf(store);
+  const commits = hasSandbox(store, name) ? [] : commitInfos(context);
+  const commit = commits.find(({ id }) => id === name);
+  if (commit !== undefined) return { source: { commit: commit.id }, pieces: keptContent(context, [holderOf(commits, commit).id, commit.id], path) };
+  const record = resolveOnly(store, { tag: null, words: name === '' ? [] : [name], after: [] }, { certain: false });
+  return { source: { tag: record.tag }, pieces: contentOf(store, record, path) };
 }

@@ -45,5 +45,12 @@ needs('userns', 'overlay').describe('an undo after an edit of the user', () => {
     });
     expect(await area.cli(['show', `${commit}:kept`])).toMatchObject({ status: 0, stdout: 'kept\n' });
     expect(await area.cli(['show', `${commit}:way`])).toMatchObject({ status: 1, stderr: expect.stringContaining('an undo has put it back') as string });
+
+    // Landed again by an undo of that: what it replaced is in what landed it again.
+    writeFileSync(join(area.project, 'kept'), 'kept\n');
+    const undo = jsonOf<{ commits: { id: string }[] }>(await area.cli(['log', '--commits', '--json'])).commits[0]!.id;
+    expect((await area.cli(['undo', undo])).status).toBe(0);
+    expect(await area.cli(['show', `${commit}:old/deep`])).toMatchObject({ status: 0, stdout: 'deep\n' });
+    expect(await area.cli(['show', `${commit}:kept`])).toMatchObject({ status: 0, stdout: 'kept\n' });
   });
 });

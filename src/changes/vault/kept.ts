@@ -11,26 +11,28 @@ import { fileTypeOf } from '../scan/filetype.js';
 import type { StoreContext } from '../store-context.js';
 import { commitDir } from './vault.js';
 
-/** Whether a commit of this id is on record, whatever became of what it kept. */
-export function hasCommit({ kernel, stateDir }: StoreContext, id: string): boolean {
-  return /^[0-9a-z]{26}$/.test(id) && readJournal(kernel, commitDir(stateDir, id)) !== null;
-}
-
 /**
  * What stood at a path of the host before a commit, piece by piece; of a
  * symlink, its target. It is what `undo` would put back.
+ *
+ * @param ids of the undo that landed the commit again, if there is one, and of the
+ * commit itself: where the undo in between was refused, that one still has it
  */
-export function* keptContent(ctx: StoreContext, id: string, path: Bytes): Generator<Buffer> {
-  const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, id));
-  if (journal === null) throw new AgentfwError('AFW_NO_COMMIT', `There is no commit ${id}`, { hint: 'List them: agentfw log --commits' });
-  const rooms = openRooms(ctx.kernel, journal.header.roots);
-  try {
-    const found = keptAt(rooms, journal, path);
-    if (found === null) throw notKept(id, path);
-    yield* contentAt(rooms, found, path);
-  } finally {
-    closeRooms(rooms);
+export function* keptContent(ctx: StoreContext, ids: readonly string[], path: Bytes): Generator<Buffer> {
+  for (const id of ids) {
+    const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, id));
+    if (journal === null) continue;
+    const rooms = openRooms(ctx.kernel, journal.header.roots);
+    try {
+      const found = keptAt(rooms, journal, path);
+      if (found !== null) return yield* contentAt(rooms, found, path);
+    } finally {
+      closeRooms(rooms);
+    }
   }
+  throw new AgentfwError('AFW_NO_FILE', `That commit keeps nothing for ${toText(path)}: it replaced no file there, or an undo has put it back, or it was pruned.`, {
+    hint: 'List the commits: agentfw log --commits',
+  });
 }
 
 /** By itself, or in a directory that was replaced or taken away as a whole. */
@@ -63,10 +65,4 @@ function* contentAt(rooms: Rooms, { place, stat }: { place: Place; stat: Stat },
   } finally {
     rooms.kernel.close(fd);
   }
-}
-
-function notKept(id: string, path: Bytes): AgentfwError {
-  return new AgentfwError('AFW_NO_FILE', `Commit ${id} keeps nothing for ${toText(path)}: it replaced no file there, or an undo has put it back, or it was pruned.`, {
-    hint: 'List the commits: agentfw log --commits',
-  });
 }
