@@ -75,7 +75,7 @@ export default class Run extends AgentfwCommand {
       ...{ context, argv: after, tag: flags.tag ?? null, resume: flags.in ?? null, onResume: async (store: Store) => this.finishCommits(store) },
       net: (flags.net ?? 'ask') as RunOptions['net'],
       network: {
-        person: flags.detach !== true && hasOwnTerminal(),
+        person: hasOwnTerminal(),
         noAsk: flags['no-ask'] === true,
         publish: (flags.publish ?? []).map(parsePublish),
         connectHost: new Map((flags['connect-host'] ?? []).map(parseConnectHost).map(({ port, to }) => [port, to])),
@@ -99,7 +99,7 @@ export default class Run extends AgentfwCommand {
         write(() => runReport(store, record, { ended, facts, status: facts.status === 0 ? (held ?? 0) : facts.status }));
         return held;
       }),
-      onDetached: (tag) => this.printer.say(`agentfw: sandbox ${tag} runs in the background; agentfw status ${tag}`),
+      onDetached: (tag) => this.printer.say(detachedLine(tag, (flags.net ?? 'ask') === 'ask' && flags['no-ask'] !== true && hasOwnTerminal())),
     });
     return report === null ? run : run.catch((error: unknown) => {
       write(() => failedReport(error));
@@ -142,4 +142,8 @@ function limitFlags({ memory, pids, time, layer }: { memory?: string | undefined
 
 function netFlag(net: string | undefined): Pick<PolicyFlags, 'net'> {
   return net === undefined ? {} : { net: net as NonNullable<PolicyFlags['net']> };
+}
+
+function detachedLine(tag: string, asks: boolean): string {
+  return `agentfw: sandbox ${tag} runs in the background; agentfw status ${tag}${asks ? ', and for what it asks agentfw approvals' : ''}`;
 }

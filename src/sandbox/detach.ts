@@ -6,10 +6,24 @@ import { encodeFrame } from '../kernel/frames.js';
 import type { Context } from '../context.js';
 import { newTag, sandboxDir, type Store } from './store.js';
 
-/** Tells the background process that it is one, and its tag; never passed to an agent. */
-export const BACKGROUND = 'AGENTFW_BACKGROUND';
+/** Tells the background process that it is one; never passed to an agent. */
+const BACKGROUND = 'AGENTFW_BACKGROUND';
+const ATTENDED = ':attended';
 const REPORT_FD = 3;
 const OUTPUT = 'output.log' as Bytes;
+
+/** What the command that waits for it says to the background process. */
+export interface Background {
+  readonly tag: string;
+  /** it has a terminal: somebody is there to be asked, by `agentfw approvals` */
+  readonly attended: boolean;
+}
+
+/** Null in any other process. */
+export function backgroundOf({ env }: Context): Background | null {
+  const value = env[BACKGROUND];
+  return value === undefined ? null : { tag: value.replace(ATTENDED, ''), attended: value.endsWith(ATTENDED) };
+}
 
 interface DetachOptions {
   readonly context: Context;
@@ -17,6 +31,7 @@ interface DetachOptions {
   readonly tag: string | null;
   readonly resume: string | null;
   readonly self: readonly string[];
+  readonly network: { readonly person: boolean };
   readonly say: (line: string) => void;
   readonly onDetached: (tag: string) => void;
 }
@@ -28,7 +43,7 @@ export async function runInBackground(options: DetachOptions, store: Store): Pro
   const file = options.resume === null ? pendingLog(store, tag) : joinBytes(sandboxDir(store, tag), OUTPUT);
   const log = openSync(toBuffer(file), 'a', 0o600);
   try {
-    const readiness = await startBackground(options.self, { ...options.context.env, [BACKGROUND]: tag }, log);
+    const readiness = await startBackground(options.self, { ...options.context.env, [BACKGROUND]: `${tag}${options.network.person ? ATTENDED : ''}` }, log);
     if (readiness.ready) {
       options.onDetached(readiness.tag);
       return 0;

@@ -16,7 +16,7 @@ import type { Trail } from './trail.js';
 
 /** What the command line says about the network, beside `--net`. */
 export interface NetworkWish {
-  /** false: no terminal that would ring */
+  /** false: nobody at a terminal, who could answer */
   readonly person: boolean;
   /** `--no-ask`: not even the policy's approver is asked */
   readonly noAsk: boolean;

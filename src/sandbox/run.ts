@@ -8,7 +8,7 @@ import { optimiseLater, staySmall } from '../kernel/optimise.js';
 import { startTimeOf } from '../kernel/process.js';
 import { anchored, keepAnchored } from './anchor.js';
 import { startCapture, type Capture } from '../changes/capture/capture.js';
-import { adoptLog, BACKGROUND, report, runInBackground } from './detach.js';
+import { adoptLog, backgroundOf, report, runInBackground } from './detach.js';
 import { checkNetwork, makeNetwork, networkLines, rungWish, waitsForDoors, type Network, type NetworkWish } from './network.js';
 import { captureOf, settingOf, type CompiledPolicy } from '../policy/index.js';
 import { makeExecLog } from './execs.js';
@@ -89,16 +89,17 @@ export async function runSandbox(options: RunOptions): Promise<number> {
   refuseUnstartable(options.argv[0] ?? ('' as Bytes), context.cwd);
   const optimiseNow = optimiseLater();
   staySmall();
-  const background = options.detach ? (context.env[BACKGROUND] ?? null) : null;
+  const background = options.detach ? backgroundOf(context) : null;
   const store = openStore(context);
   if (options.detach && background === null) return runInBackground(options, store);
   const policy = await policyForRun(store, options.argv, options.wish, accountOf(context).home);
-  checkNetwork(options.net, options.network, policy.policy);
+  const network = background === null ? options.network : { ...options.network, person: background.attended };
+  checkNetwork(options.net, network, policy.policy);
   const limits = holdLimits(policy.policy, modeOf(context), options.accepted);
   try {
-    const opened = await open(store, { ...options, tag: background ?? options.tag });
+    const opened = await open(store, { ...options, tag: background?.tag ?? options.tag });
     try {
-      return await runOpened(store, opened, { ...options, policy, limits, background: background !== null, optimiseNow });
+      return await runOpened(store, opened, { ...options, network, policy, limits, background: background !== null, optimiseNow });
     } finally {
       opened.running.release();
     }

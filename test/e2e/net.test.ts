@@ -205,6 +205,16 @@ for (const identity of identities()) {
         expect(kinds.map(({ kind, verdict }) => `${kind} ${String(verdict)}`)).toEqual(['ask ask', 'answer deny']);
       });
 
+      gated.test('what `--detach` started from a terminal asks, too, and is answered from there', async () => {
+        const child = start(world, ['run', '--tag', 'behind', '--detach', '--net', 'ask', '--', 'sh', '-c', get(OTHER)], true);
+        expect((await child.ended).output).toContain('sandbox behind runs in the background; agentfw status behind, and for what it asks agentfw approvals');
+        const { id, rule } = await question('behind');
+        expect((await area.cli(['approve', id])).stderr).toBe(`Allowed ${rule} in behind, once\n`);
+        await eventually('it ends', async () => /"state":\s*"stopped"/.test((await area.cli(['status', 'behind', '--json'])).stdout));
+        const { records } = jsonOf<{ readonly records: readonly AuditRecord[] }>(await area.cli(['log', 'behind', '--json', '--kind', 'answer']));
+        expect(records.map(({ verdict }) => verdict)).toEqual(['allow']);
+      });
+
       gated.test('`--no-ask` refuses at once; a flood of names is cut off (PO10)', async () => {
         const off = start(world, ['run', '--rm', '--net', 'ask', '--no-ask', '--', 'sh', '-c', get('nowhere.example')], true);
         expect((await off.ended).output).toContain('403');
