@@ -200,12 +200,9 @@ static const struct rule always[] = {
 #ifdef SYS_lookup_dcookie
 	NO(lookup_dcookie, EPERM),
 #endif
-#ifdef SYS_nfsservctl
-	NO(nfsservctl, ENOSYS),
-#endif
 #ifdef __x86_64__
 	NO(modify_ldt, EPERM), NO(iopl, EPERM), NO(ioperm, EPERM),
-	NO(uselib, ENOSYS), NO(create_module, ENOSYS),
+	NO(uselib, ENOSYS),
 #endif
 };
 

@@ -25,6 +25,7 @@ TESTS = []
 REFUSED = {  # try.c: what must be answered, in every mode
     'EAFNOSUPPORT': 'socket_alg socket_vsock socket_packet socket_bluetooth '
                     'socket_key socket_xdp socket_high socketpair_tipc '
+                    'socketpair_generic '
                     'socket_audit socket_netfilter',
     'EPROTONOSUPPORT': 'socket_mptcp socket_mptcp6',
     'OK': 'socket_unix socket_inet socket_route socket_diag personality_get '
@@ -50,6 +51,31 @@ REFUSED = {  # try.c: what must be answered, in every mode
 }
 REFUSED_NESTED_DENY = {
     'EPERM': 'unshare_user setns chroot new_listener', 'ENOSYS': 'clone3'}
+# What the filter refuses even who has every capability: any kind of agent,
+# and with `nested deny` also.
+BY_FILTER = {
+    'EAFNOSUPPORT': REFUSED['EAFNOSUPPORT'],
+    'EPROTONOSUPPORT': REFUSED['EPROTONOSUPPORT'],
+    'ENOSYS': REFUSED['ENOSYS'] + ' uselib',
+    'EPERM': 'tiocsti tiocsti_high tioclinux tioclinux_high tiocsetd '
+             'tiocexcl setpriority_job ioprio_job btrfs_snapshot '
+             'btrfs_snapshot_v2 bcachefs_subvolume fscrypt_remove_key '
+             'fscrypt_remove_key_all kdskbent kdskbsent kdskbdiacr '
+             'kdskbdiacruc kdsetkeycode keyctl add_key request_key bpf '
+             'perf_event_open userfaultfd kexec_load kexec_file_load '
+             'init_module finit_module delete_module swapon swapoff reboot '
+             'clock_settime settimeofday adjtimex clock_adjtime quotactl '
+             'quotactl_fd name_to_handle_at open_by_handle_at lookup_dcookie '
+             'kcmp acct syslog vhangup personality_norandom modify_ldt iopl '
+             'ioperm'}
+BY_FILTER_NESTED_DENY = {
+    'ENOSYS': 'clone3',
+    'EPERM': 'mount remount_rw remount_usr_rw bind move make_shared umount '
+             'umount_proc pivot_root chroot open_tree open_tree_attr '
+             'move_mount fsopen fsconfig fsmount fspick mount_setattr '
+             'clone_mount clone_cgroup unshare_user unshare_mount '
+             'unshare_net unshare_time unshare_cgroup setns new_listener'}
+BY_FILTER_NO_CGROUP = {'ENOSYS': 'clone3', 'EPERM': 'clone_cgroup unshare_cgroup'}
 
 
 def test(*modes):
@@ -510,6 +536,32 @@ def forbidden_calls_fail_KN01_KN07_KN10_KN11_NP08_NP10_NP11_TT01_TT02(box):
     equal(got['unshare_user'], 'OK')
     equal(got['open_proc_sys'] in ('EACCES', 'EROFS'), True)
     equal(got['open_sysrq'] in ('EACCES', 'EROFS', 'ENOENT'), True)
+
+
+def filtered(box, nested, names):
+    """As the machine's root, who lacks nothing; its mounts are its own."""
+    out = subprocess.run(
+        ['unshare', '-mun', os.path.join(harness.BUILD, 'filtered'), nested,
+         box.attempt, *names], capture_output=True, text=True,
+        start_new_session=True).stdout
+    return dict(line.split() for line in out.splitlines())
+
+
+@test('root')
+def the_filter_refuses_without_the_help_of_missing_capabilities(box):
+    for nested, tables, works in (
+            ('allow', [BY_FILTER], 'unshare_mount unshare_cgroup setpriority_own '
+             'ioprio_own'),
+            ('no-cgroup', [BY_FILTER, BY_FILTER_NO_CGROUP], 'unshare_mount'),
+            ('deny', [BY_FILTER, BY_FILTER_NESTED_DENY], 'unshare_files')):
+        want = {name: errno for table in tables
+                for errno, names in table.items() for name in names.split()}
+        want.update({name: 'OK' for name in works.split()})
+        got = filtered(box, nested, want)
+        wrong = {name: (nested, got[name], errno) for name, errno in want.items()
+                 if name in got and got[name] != errno}
+        equal(wrong, {})
+        equal(len(got) > 50, True)
 
 
 @test()

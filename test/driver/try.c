@@ -2,12 +2,14 @@
  * Calls what must be refused, with arguments that could do no harm if it were
  * not, and prints what came of it: `name errno` per line. A call that reached
  * the kernel shows another errno than one that was stopped before it.
+ * `try NAME…` makes these calls alone.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +47,7 @@ TRY(socket_key, socket(15, SOCK_RAW, 2))
 TRY(socket_xdp, socket(44, SOCK_RAW, 0))
 TRY(socket_high, syscall(SYS_socket, 0x100000000L | AF_ALG, SOCK_SEQPACKET, 0))
 TRY(socketpair_tipc, socketpair(30, SOCK_STREAM, 0, (int[2]){-1, -1}))
+TRY(socketpair_generic, socketpair(AF_NETLINK, SOCK_RAW, 16, (int[2]){-1, -1}))
 TRY(socket_mptcp, socket(AF_INET, SOCK_STREAM, 262))
 TRY(socket_mptcp6, socket(AF_INET6, SOCK_STREAM, 262))
 TRY(socket_audit, socket(AF_NETLINK, SOCK_RAW, 9))
@@ -86,10 +89,12 @@ TRY(bpf, syscall(SYS_bpf, -1, 0, 0))
 TRY(perf_event_open, syscall(SYS_perf_event_open, 0, 0, -1, -1, 0))
 TRY(userfaultfd, syscall(SYS_userfaultfd, ~0))
 TRY(kexec_load, syscall(SYS_kexec_load, 0, ~0UL, 0, ~0UL))
+TRY(kexec_file_load, syscall(SYS_kexec_file_load, -1, -1, 0, 0, ~0UL))
 TRY(init_module, syscall(SYS_init_module, 0, 0, 0))
 TRY(finit_module, syscall(SYS_finit_module, -1, 0, 0))
 TRY(delete_module, syscall(SYS_delete_module, 0, 0))
 TRY(swapon, syscall(SYS_swapon, 0, 0))
+TRY(swapoff, syscall(SYS_swapoff, 0))
 TRY(reboot, syscall(SYS_reboot, 0, 0, 0, 0))
 TRY(clock_settime, syscall(SYS_clock_settime, -1, 0))
 TRY(settimeofday, syscall(SYS_settimeofday, 0, -1))
@@ -100,7 +105,7 @@ TRY(quotactl_fd, syscall(443, -1, 0, 0, 0))
 TRY(name_to_handle_at, syscall(SYS_name_to_handle_at, -1, 0, 0, 0, 0))
 TRY(open_by_handle_at, syscall(SYS_open_by_handle_at, -1, 0, 0))
 TRY(lookup_dcookie, syscall(SYS_lookup_dcookie, 0, 0, 0))
-TRY(kcmp, syscall(SYS_kcmp, 1, 1, -1, 0, 0))
+TRY(kcmp, syscall(SYS_kcmp, getpid(), getpid(), -1, 0, 0))
 TRY(acct, syscall(SYS_acct, "/nonexistent/x"))
 TRY(syslog, syscall(SYS_syslog, 3, 0, 0))
 TRY(vhangup, syscall(SYS_vhangup))
@@ -109,6 +114,7 @@ TRY(personality_norandom, syscall(SYS_personality, 0x0040000))
 #ifdef __x86_64__
 TRY(modify_ldt, syscall(SYS_modify_ldt, -1, 0, 0))
 TRY(iopl, syscall(SYS_iopl, 0))
+TRY(uselib, syscall(SYS_uselib, 0))
 TRY(ioperm, syscall(SYS_ioperm, 0, 0, 0))
 TRY(x32, syscall(0x40000000 | SYS_getpid))
 #endif
@@ -123,9 +129,19 @@ TRY(umount_proc, umount2("/proc", MNT_DETACH))
 TRY(pivot_root, syscall(SYS_pivot_root, ".", "."))
 TRY(chroot, chroot("/nonexistent/x"))
 TRY(open_tree, syscall(428, AT_FDCWD, "/usr", 1))
+TRY(move_mount, syscall(429, -1, "x", -1, "x", 0))
 TRY(fsopen, syscall(430, "tmpfs", 0))
+TRY(fsconfig, syscall(431, -1, 6, 0, 0, 0))
+TRY(fsmount, syscall(432, -1, 0, 0))
+TRY(fspick, syscall(433, -1, "x", 0))
+TRY(open_tree_attr, syscall(467, -1, "x", 0, 0, 0))
 TRY(mount_setattr, syscall(442, AT_FDCWD, "/usr", 0,
 			   (uint64_t[4]){0, 1, 0, 0}, 32))
+/* no process comes of it: the kernel wants CLONE_VM with that flag */
+TRY(clone_mount, syscall(SYS_clone, CLONE_NEWNS | CLONE_SIGHAND, 0, 0, 0, 0))
+TRY(clone_cgroup, syscall(SYS_clone, 0x02000000 | CLONE_SIGHAND, 0, 0, 0, 0))
+TRY(unshare_time, unshare(0x80))
+TRY(unshare_cgroup, unshare(0x02000000))
 TRY(unshare_user, unshare(CLONE_NEWUSER))
 TRY(unshare_mount, unshare(CLONE_NEWNS))
 TRY(unshare_net, unshare(CLONE_NEWNET))
@@ -153,8 +169,8 @@ TRY(write_root, open("/agentfw-try", O_CREAT | O_WRONLY, 0600))
 static const struct attempt attempts[] = {
 	ROW(socket_alg), ROW(socket_vsock), ROW(socket_packet),
 	ROW(socket_bluetooth), ROW(socket_key), ROW(socket_xdp),
-	ROW(socket_high), ROW(socketpair_tipc), ROW(socket_mptcp),
-	ROW(socket_mptcp6), ROW(socket_audit), ROW(socket_netfilter),
+	ROW(socket_high), ROW(socketpair_tipc), ROW(socketpair_generic),
+	ROW(socket_mptcp), ROW(socket_mptcp6), ROW(socket_audit), ROW(socket_netfilter),
 	ROW(socket_raw), ROW(socket_unix), ROW(socket_inet),
 	ROW(socket_route), ROW(socket_diag), ROW(tiocsti), ROW(tiocsti_high),
 	ROW(tioclinux), ROW(tioclinux_high), ROW(tiocsetd), ROW(kdskbent),
@@ -166,19 +182,21 @@ static const struct attempt attempts[] = {
 	ROW(kdsetkeycode), ROW(tiocgwinsz),
 	ROW(io_uring_setup), ROW(io_uring_enter), ROW(io_uring_register),
 	ROW(keyctl), ROW(keyctl_join), ROW(add_key), ROW(request_key), ROW(bpf),
-	ROW(perf_event_open), ROW(userfaultfd), ROW(kexec_load),
-	ROW(init_module), ROW(finit_module), ROW(delete_module), ROW(swapon),
+	ROW(perf_event_open), ROW(userfaultfd), ROW(kexec_load), ROW(kexec_file_load),
+	ROW(init_module), ROW(finit_module), ROW(delete_module), ROW(swapon), ROW(swapoff),
 	ROW(reboot), ROW(clock_settime), ROW(settimeofday), ROW(adjtimex),
 	ROW(clock_adjtime), ROW(quotactl), ROW(quotactl_fd),
 	ROW(name_to_handle_at), ROW(open_by_handle_at), ROW(lookup_dcookie),
 	ROW(kcmp), ROW(acct), ROW(syslog), ROW(vhangup),
 	ROW(personality_get), ROW(personality_norandom),
 #ifdef __x86_64__
-	ROW(modify_ldt), ROW(iopl), ROW(ioperm), ROW(x32),
+	ROW(modify_ldt), ROW(iopl), ROW(uselib), ROW(ioperm), ROW(x32),
 #endif
 	ROW(mount), ROW(remount_rw), ROW(remount_usr_rw), ROW(bind),
 	ROW(move), ROW(make_shared), ROW(umount), ROW(umount_proc),
-	ROW(pivot_root), ROW(chroot), ROW(open_tree), ROW(fsopen),
+	ROW(pivot_root), ROW(chroot), ROW(open_tree), ROW(open_tree_attr),
+	ROW(move_mount), ROW(fsopen), ROW(fsconfig), ROW(fsmount), ROW(fspick),
+	ROW(clone_mount), ROW(clone_cgroup), ROW(unshare_time), ROW(unshare_cgroup),
 	ROW(mount_setattr), ROW(unshare_user), ROW(unshare_mount),
 	ROW(unshare_net), ROW(unshare_files), ROW(setns), ROW(clone3),
 	ROW(new_listener), ROW(sethostname), ROW(mknod_block),
@@ -206,6 +224,14 @@ static void attempt(const struct attempt *a)
 	waitpid(pid, NULL, 0);
 }
 
+static bool named(const char *name, char **words)
+{
+	while (*++words)
+		if (strcmp(name, *words) == 0)
+			return true;
+	return false;
+}
+
 #ifdef __x86_64__
 /* getpid by the 32-bit entry: must kill the process. */
 static int compat(void)
@@ -223,8 +249,8 @@ int main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "compat") == 0)
 		return compat();
 #endif
-	(void)argc, (void)argv;
 	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
-		attempt(&attempts[i]);
+		if (argc == 1 || named(attempts[i].name, argv))
+			attempt(&attempts[i]);
 	return 0;
 }
