@@ -75,6 +75,19 @@ describe('races with the host (I5, I6)', () => {
     expect(refusals(result)).toEqual({ d: 'changed' });
     expect(sh(world, 'cat $H/d/e/x $H/d/e/late')).toBe('x\nlate\n');
   });
+  test.each([['deleted', 'wh $U/d'], ['replaced by a file', 'echo file >$U/d']])('a file that is saved in a directory while it is %s keeps the directory (E109)', (_, how) => {
+    for (const late of ['echo saved >>$H/d/e/x', 'echo saved >$H/d/e/y; mv $H/d/e/y $H/d/e/x', 'echo late >$H/d/late']) {
+      sh(world, `rm -rf $H/d $U/d; mkdir -p $H/d/e; echo old >$H/d/e/x; ${how}`);
+      const plan = planOf(world);
+      sh(world, late);
+      const held = sh(world, 'cd $H/d; grep -r .');
+
+      const result = applyPlan(world.ctx, plan);
+
+      expect(refusals(result), late).toEqual({ d: 'changed' });
+      expect(sh(world, 'cd $H/d; grep -r .'), late).toBe(held);
+    }
+  });
   test('a directory replaced by a symlink is not followed (CW01, CW02, E105)', () => {
     sh(world, 'mkdir $H/d $T/victim; echo new >$T/victim/.keep; mkdir $U/d; echo evil >$U/d/x; echo e >$U/e');
     const plan = planOf(world);

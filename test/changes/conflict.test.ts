@@ -5,7 +5,7 @@ import { fromText } from '../../src/bytes.js';
 import { startCapture } from '../../src/changes/capture/capture.js';
 import { judgeConflicts } from '../../src/changes/conflict.js';
 import { undoCommit } from '../../src/changes/undo.js';
-import { AT_FDCWD } from '../../src/kernel/kernel.js';
+import { AT_FDCWD, KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { needs } from '../helpers/needs.js';
 import { at, changesIn, commit, contextFor, makeWorld, sh, type World } from './world.js';
@@ -77,6 +77,16 @@ describe('without a captured base', () => {
     origin('a');
 
     expect(conflicts()).toEqual({ a: 'deleted', both: 'created' });
+  });
+  test('a deletion by the host in the very tick of the start is one', () => {
+    sh(world, 'echo old >$H/a');
+    begin();
+    sh(world, 'echo new >$U/a; rm $H/a');
+    origin('a');
+    const { t0 } = world.ctx.record;
+    native.utimes(AT_FDCWD, fromText(world.host), t0, t0);
+
+    expect(conflicts()).toEqual({ a: 'deleted' });
   });
   test('a renamed file that was copied up is an addition, not a deletion by the host', () => {
     sh(world, HOST);
@@ -150,6 +160,17 @@ describe('with a captured base', () => {
     const judged = judgeConflicts(world.ctx, changes);
     expect(Object.fromEntries(judged.map(({ path, conflict }) => [path.slice(world.host.length + 1), conflict]))).toMatchObject({ a: 'changed', 'd/x': null });
   });
+  test('a disk that fails while the host\'s file is compared is an error, and no conflict to settle', () => {
+    sh(world, 'echo old >$H/a');
+    begin();
+    sh(world, 'echo new >$U/a');
+    capture();
+    sh(world, 'cp $H/a $H/b; mv $H/b $H/a');
+    const changes = changesIn(world);
+    const sick: Kernel = { ...native, sameBytes: () => { throw new KernelError('EIO', 5, 'read', null, 'EIO: i/o error, read'); } };
+
+    expect(() => judgeConflicts({ ...world.ctx, kernel: sick }, changes)).toThrow('EIO');
+  });
   test('a touch, a save of the same bytes and an agent that made both are told apart', () => {
     sh(world, 'for f in touched saved edited chmodded gone link; do echo old >$H/$f; done; ln -sfn t $H/link');
     begin();
@@ -203,6 +224,16 @@ describe('with a captured base', () => {
     sh(world, 'chmod 700 $H/dir; chmod 711 $H/both; for f in same edited tagged; do echo host >$H/$f; done; chmod 600 $H/chmodded; rm $H/gone; ln -sfn h $H/link');
 
     expect(conflicts()).toEqual({ both: 'changed', edited: 'changed', tagged: 'changed' });
+  });
+  needs('root').test('an owner that the agent gave a file is its change, though the host wrote to it', () => {
+    sh(world, 'for f in given group same; do echo old >$H/$f; done');
+    begin();
+    world = { ...world, ctx: { ...world.ctx, record: { ...world.ctx.record, mode: 'root' } } };
+    sh(world, 'for f in given group same; do echo old >$U/$f; done; chown 5 $U/given; chgrp 5 $U/group');
+    capture();
+    sh(world, 'for f in given group same; do echo host >$H/$f; done');
+
+    expect(conflicts()).toEqual({ given: 'changed', group: 'changed' });
   });
   needs('attr').test('attributes that the host alone changed are a conflict, of a directory and of a deletion too (CW13)', () => {
     sh(world, 'mkdir $H/dir; for f in edited gone new quiet; do echo old >$H/$f; setfattr -n user.a -v 1 $H/$f; done');
