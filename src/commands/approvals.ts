@@ -1,4 +1,5 @@
 import { boolean, string } from '@oclif/core/flags';
+import { AgentfwError } from '../errors.js';
 import { forgetAnswer, readAnswers } from '../gate/approvals.js';
 import { withAnswers } from '../sandbox/network.js';
 import { liveSandboxes, type Live } from '../sandbox/questions.js';
@@ -19,8 +20,8 @@ export default class Approvals extends AgentfwCommand {
   static wordless = 'To answer one: agentfw approve ID';
   static override flags = {
     ...common,
-    watch: boolean({ char: 'w', description: 'go on, and show each question as it comes' }),
-    stored: boolean({ description: 'list the answers that were kept for a project' }),
+    watch: boolean({ char: 'w', description: 'go on, and show each question as it comes', exclusive: ['stored', 'forget'] }),
+    stored: boolean({ description: 'list the answers that were kept for a project', exclusive: ['forget'] }),
     forget: string({ description: 'forget the answers kept for a rule', helpValue: 'RULE' }),
   };
 
@@ -70,10 +71,11 @@ export default class Approvals extends AgentfwCommand {
 
   private forget(store: Store, rule: string, json: boolean): number {
     const projects = readAnswers(store.kernel, store.dir).filter((answer) => answer.rule === rule).map(({ project }) => project);
+    if (projects.length === 0) throw new AgentfwError('AFW_NO_ANSWER', `No answer is kept for ${rule}.`, { hint: 'List them: agentfw approvals --stored' });
     withAnswers(store, () => projects.forEach((project) => forgetAnswer(store.kernel, store.dir, project, rule)));
     if (json) this.printer.json({ version: 1, rule, forgotten: projects });
-    else this.printer.say(projects.length === 0 ? 'There is no such answer.' : `Forgot ${escapeForTerminal(rule)} for ${projects.map(escapeForTerminal).join(', ')}`);
-    return projects.length === 0 ? 1 : 0;
+    else this.printer.say(`Forgot ${escapeForTerminal(rule)} for ${projects.map(escapeForTerminal).join(', ')}`);
+    return 0;
   }
 }
 

@@ -74,7 +74,8 @@ export default class Commit extends AgentfwCommand {
     const line = await this.line(Commit);
     const flags = flagsOf(line.flags);
     if (!flags.yes && !flags.dryRun && !this.printer.interactive) {
-      throw usageError('There is no terminal to ask on.', 'Say --yes to land it, or --dry-run to see what would');
+      const chosen = line.flags.patch === true || line.flags.interactive === true;
+      throw usageError('There is no terminal to ask on.', chosen ? 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks' : 'Say --yes to land it, or --dry-run to see what would');
     }
     const store = await this.store();
     const { record, paths } = resolveTag(store, wordsOf(line), { certain: flags.yes });

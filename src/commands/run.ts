@@ -102,7 +102,7 @@ export default class Run extends AgentfwCommand {
       onDetached: (tag) => this.printer.say(detachedLine(tag, (flags.net ?? 'ask') === 'ask' && flags['no-ask'] !== true && hasOwnTerminal())),
     });
     return report === null ? run : run.catch((error: unknown) => {
-      write(() => failedReport(error));
+      write(() => failedReport(error, this.statusOf(error)));
       throw error;
     });
   }
@@ -114,7 +114,7 @@ export default class Run extends AgentfwCommand {
     } catch (error) {
       if (status === 0) throw error;
       this.report(error);
-      write(() => ({ ...failedReport(error), status }));
+      write(() => failedReport(error, status));
       return 'failed';
     }
   }

@@ -25,7 +25,8 @@ export interface ControlState {
 export type ControlReply =
   | { readonly ok: true; readonly state: ControlState }
   | { readonly ok: true; readonly result: string; readonly cut: number }
-  | { readonly ok: false; readonly why: string };
+  /** `mend`: what opens it all the same */
+  | { readonly ok: false; readonly why: string; readonly mend?: string };
 
 export interface ControlHandler {
   readonly state: () => ControlState;

@@ -175,8 +175,8 @@ function onNet({ audit, policy }: GateOptions, asking: Asking, session: Session,
   if (ports === 'any') return { ok: false, why: `\`${text}\`: a rule for a running sandbox names one port` };
   const host = gateHost(value);
   const wanted = ports ?? [443, 80];
-  const denied = op === 'allow' ? wanted.map((port) => deniedAnyway(policy, host, port)).find((why) => why !== null) : undefined;
-  if (denied !== undefined) return { ok: false, why: denied };
+  const denied = op === 'allow' ? wanted.map((port) => deniedAnyway(policy, host, port)).find((reply) => reply !== null) : undefined;
+  if (denied !== undefined) return denied;
   const rules = ports === null && op !== 'allow' ? [hostRule(host)] : wanted.map((port) => exactRule(host, port));
   let known = false;
   let cut = 0;
@@ -194,10 +194,12 @@ function onNet({ audit, policy }: GateOptions, asking: Asking, session: Session,
 }
 
 /** Why no rule of a run can open it; null: one can. */
-function deniedAnyway(policy: CompiledPolicy, host: Host, port: number): string | null {
-  if (isMetadata(host)) return `${exactRule(host, port)} gives out the machine's own credentials: it is never reached`;
+function deniedAnyway(policy: CompiledPolicy, host: Host, port: number): ControlReply | null {
+  if (isMetadata(host)) return { ok: false, why: `${exactRule(host, port)} gives out the machine's own credentials: it is never reached`, mend: 'Give the agent a credential of its own: agentfw run --env NAME' };
   const { verdict, rule, why } = judgeHost(policy, { host: hostText(host), port });
-  return verdict === 'deny' ? `${exactRule(host, port)}: ${why} (${rule}), and a rule for a run opens nothing that the policy denies` : null;
+  if (verdict !== 'deny') return null;
+  const mend = rule === 'network.default' ? 'Run with --net ask, or name it in network.allow of your policy for the next run' : `See what denies it: agentfw policy explain host ${exactRule(host, port)}`;
+  return { ok: false, why: `${exactRule(host, port)}: ${why} (${rule}), and a rule for a run opens nothing that the policy denies`, mend };
 }
 
 export function hostResolver(): Resolver {

@@ -18,7 +18,7 @@ export function openOutput(kernel: Kernel, path: Bytes): Output {
       return act();
     } catch (cause) {
       // By name: a full disk is this one's, not that of the sandboxes.
-      throw new AgentfwError('AFW_OUTPUT', `Can't write ${toText(path)}.`, { cause });
+      throw new AgentfwError('AFW_OUTPUT', `Can't write ${toText(path)}.`, { cause, hint: 'Name a file in a directory where you can write, or - for stdout' });
     }
   };
   const output = named(() => opened(kernel, path));

@@ -15,6 +15,8 @@ const caseSchema = z.strictObject({
 }).refine((one) => [one.path, one.host, one.env, one.socket].filter((subject) => subject !== undefined).length === 1, 'a case has exactly one of path, host, env, socket');
 const casesSchema = z.strictObject({ version: z.literal(1), cases: z.array(caseSchema).min(1) });
 
+const EXAMPLE = 'A table of cases, for example: {version: 1, cases: [{path: ./.env, expect: deny}]}';
+
 /** One row of a table of subjects and what is expected of them. */
 export interface CaseResult {
   readonly line: number;
@@ -26,15 +28,15 @@ export interface CaseResult {
 /** Runs `policy test`'s file against a compiled policy. */
 export function runCases(policy: CompiledPolicy, file: string, text: string, cwd: string): CaseResult[] {
   const parsed = parseYaml(file, text);
-  if (parsed.kind === 'empty') throw usageError(`${file} has no cases.`, 'Write some: cases: [{path: ./.env, expect: deny}]');
-  if (parsed.kind === 'invalid') throw policyError(parsed.problems, 'The cases are not valid');
+  if (parsed.kind === 'empty') throw usageError(`${file} has no cases.`, EXAMPLE);
+  if (parsed.kind === 'invalid') throw policyError(parsed.problems, 'The cases are not valid', EXAMPLE);
   const shape = casesSchema.safeParse(parsed.yaml.value);
   if (!shape.success) {
     const problems: Problem[] = shape.error.issues.map((issue) => {
       const place = parsed.yaml.place(issue.path);
       return { file, ...place, message: issue.message, text: sourceLine(text, place.line), hint: null };
     });
-    throw policyError(problems, 'The cases are not valid');
+    throw policyError(problems, 'The cases are not valid', EXAMPLE);
   }
   return shape.data.cases.map((one, i) => {
     const [kind, subject] = subjectOf(one);

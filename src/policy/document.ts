@@ -152,14 +152,14 @@ export class PolicyError extends AgentfwError {
 }
 
 /** Policy that can't be used refuses the run: the first problem is the message, the others its causes. */
-export function policyError(problems: readonly Problem[], what = 'The policy is not valid'): PolicyError {
+export function policyError(problems: readonly Problem[], what = 'The policy is not valid', mend: string | null = null): PolicyError {
   let cause: Error | undefined;
   for (const problem of [...problems].reverse()) {
     const { hint, text } = problem;
     const line = `${placeText(problem)}: ${problem.message}${text === null ? '' : `  (${text})`}${hint === null ? '' : `. ${hint}`}`;
     cause = cause === undefined ? new Error(line) : new Error(line, { cause });
   }
-  return new PolicyError(problems, `${what}.`, { ...(cause === undefined ? {} : { cause }), hint: `Run agentfw policy check${named(problems[0]?.file)}` });
+  return new PolicyError(problems, `${what}.`, { ...(cause === undefined ? {} : { cause }), hint: mend ?? `Run agentfw policy check${named(problems[0]?.file)}` });
 }
 
 /** Only where a shell takes it as it is: else the check of all that holds here finds the place, if it is one of these. */

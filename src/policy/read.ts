@@ -39,12 +39,15 @@ export async function readPolicy(request: ReadRequest): Promise<LoadResult> {
   return result;
 }
 
+/** Of a file that is named on the command line: it may be any, and stays where it is. */
+export const NAME_ANOTHER = 'Name a file of text that you can read';
+
 /** A small file that the user names, whole: a FIFO is not waited for, a device not read to its end. */
 export function readNamed(file: string): Buffer {
   const result = readChecked({ file, owner: { by: 'anybody' }, follow: true });
   if ('bytes' in result) return result.bytes;
   const why = result.kind === 'unreadable' ? result.why : 'there is no such file';
-  throw new AgentfwError('AFW_POLICY_UNREADABLE', `Can't use ${file}: ${why}.`, { hint: 'Name a file of text that you can read' });
+  throw new AgentfwError('AFW_POLICY_UNREADABLE', `Can't use ${file}: ${why}.`, { hint: NAME_ANOTHER });
 }
 
 function readChecked({ file, owner, follow }: Omit<ReadRequest, 'cache'>): LoadResult | { bytes: Buffer } {

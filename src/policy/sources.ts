@@ -9,7 +9,7 @@ import type { Source } from './compile.js';
 import { placeText, policyError, type Layer, type LoadResult, type PolicyDocument } from './document.js';
 import { flagsDocument, type PolicyFlags } from './flags.js';
 import { matchProfile, type KnownAgent } from './profile.js';
-import { readPolicy, type Ownership } from './read.js';
+import { NAME_ANOTHER, readPolicy, type Ownership } from './read.js';
 import { suggest } from './suggest.js';
 import { isTrusted, readTrust, type TrustStore } from './trust.js';
 
@@ -177,7 +177,8 @@ async function optional(reader: Reader, file: string, layer: Layer, owner: Owner
 }
 
 async function required(reader: Reader, file: string, root: string): Promise<Source> {
-  return sourceOf(usable(await reader.read(file, { by: 'anybody' }, true)), 'command line', true, root);
+  const result = await reader.read(file, { by: 'anybody' }, true);
+  return sourceOf(usable(result.kind === 'unreadable' ? { ...result, hint: NAME_ANOTHER } : result), 'command line', true, root);
 }
 
 async function projectSources(reader: Reader, request: SourceRequest, notes: string[]): Promise<Source[]> {

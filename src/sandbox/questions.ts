@@ -2,7 +2,8 @@ import { toText } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import type { Question, Scope } from '../gate/ask.js';
 import { askSandbox, type ControlReply, type ControlRequest, type ControlState } from '../gate/control.js';
-import { listRecords, sandboxDir, type Store } from './store.js';
+import type { SandboxRecord } from './sandbox.js';
+import { listRecords, readRecord, sandboxDir, type Store } from './store.js';
 
 /** A running sandbox as its supervisor tells it. */
 export interface Live {
@@ -38,24 +39,28 @@ export async function answerQuestion(store: Store, id: string, verdict: 'allow' 
     throw new AgentfwError('AFW_NO_QUESTION', `There is no open question ${id}.`, { hint: 'List them: agentfw approvals' });
   }
   const { tag, question } = found;
-  const { cut } = done(tag, await ask(store, tag, { do: 'answer', id, rule: question.rule, verdict, scope, by }), 'See what it asks for: agentfw approvals');
+  const { cut } = done(store, tag, await ask(store, tag, { do: 'answer', id, rule: question.rule, verdict, scope, by }), 'See what it asks for: agentfw approvals');
   return { tag, question, cut };
 }
 
 /** A rule for the rest of a run. */
 export async function liveRule(store: Store, tag: string, op: 'allow' | 'deny' | 'revoke', rule: string): Promise<{ readonly result: string; readonly cut: number }> {
-  return done(tag, await ask(store, tag, { do: 'net', op, rule }), `A rule is HOST:PORT; those of this run: agentfw status ${tag}`);
+  return done(store, tag, await ask(store, tag, { do: 'net', op, rule }), `A rule is HOST:PORT; those of this run: agentfw status ${tag}`);
 }
 
 function ask(store: Store, tag: string, request: ControlRequest): Promise<ControlReply | null> {
   return askSandbox(toText(sandboxDir(store, tag)), request);
 }
 
-function done(tag: string, reply: ControlReply | null, hint: string): { readonly result: string; readonly cut: number } {
-  if (reply === null) {
-    throw new AgentfwError('AFW_NO_GATE', `Sandbox ${tag} does not run behind the network gate.`, { hint: 'It is there with agentfw run --net ask or --net deny' });
-  }
-  if (!reply.ok) throw new AgentfwError('AFW_CONTROL', `Refused: ${reply.why}.`, { hint });
+function done(store: Store, tag: string, reply: ControlReply | null, hint: string): { readonly result: string; readonly cut: number } {
+  if (reply === null) throw noGate(readRecord(store, tag));
+  if (!reply.ok) throw new AgentfwError('AFW_CONTROL', `Refused: ${reply.why}.`, { hint: reply.mend ?? hint });
   if ('state' in reply) throw new Error('the supervisor answered something else');
   return reply;
+}
+
+function noGate({ tag, state, net }: SandboxRecord): AgentfwError {
+  const hasGate = net === 'ask' || net === 'deny';
+  if (state === 'running' && !hasGate) return new AgentfwError('AFW_NO_GATE', `Sandbox ${tag} does not run behind the network gate.`, { hint: 'It is there with agentfw run --net ask or --net deny' });
+  return new AgentfwError('AFW_NOT_RUNNING', `Sandbox ${tag} is not running.`, { hint: 'Rules for all runs: network in ~/.config/agentfw/policy.yaml' });
 }

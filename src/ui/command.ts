@@ -103,8 +103,14 @@ export abstract class AgentfwCommand extends Command {
     if (this.argv.includes('--json')) this.printer.json(errorJson(report));
     else this.printer.say(renderError(report, this.printer.paintErr));
     if (process.env['AGENTFW_DEBUG'] === '1' && error instanceof Error) this.printer.say(error.stack ?? '');
-    const own = report.status === 126 || report.status === 127;
-    return this.failure === null || own ? this.failed(report.status) : this.failure;
+    return this.statusOf(error);
+  }
+
+  /** The exit status that an error means here. */
+  protected statusOf(error: unknown): number {
+    const { status } = reportOf(error);
+    const own = status === 126 || status === 127;
+    return this.failure === null || own ? this.failed(status) : this.failure;
   }
 
   /** The status of an error, where one of this command's means something else. */
@@ -137,6 +143,8 @@ function flagError(command: CommandClass<FlagInput>, error: unknown): unknown {
   const near = unknown === undefined ? null : suggest(unknown, Object.keys(command.flags));
   const together = /--(\S+?)=.* cannot also be provided when using (--\S+)/s.exec(first);
   if (together !== null) return usageError(`--${together[1] ?? ''} and ${together[2] ?? ''} exclude each other.`, `See agentfw ${command.id} --help`);
+  const needed = /when using (--\S+): (--\S+)$/.exec(first.trim());
+  if (needed !== null) return usageError(`${needed[1] ?? ''} is of use with ${needed[2] ?? ''} alone.`, `Say both, or see agentfw ${command.id} --help`);
   const text = unknown === undefined ? first.replaceAll('\n', ' ').trim() : `There is no flag ${flag ?? ''}`;
   return usageError(text, near === null ? `See agentfw ${command.id} --help` : `Did you mean --${near}?`);
 }

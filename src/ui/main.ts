@@ -101,7 +101,8 @@ function isTopic(word: string): boolean {
 function refuse(word: string, argv: readonly string[]): Promise<void> {
   if (isTopic(word)) return answer(usageError(`${word} takes a command of its own.`, `See agentfw ${word} --help`), argv);
   const near = suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
-  const hint = near === null ? 'See agentfw --help' : `Did you mean ${near}?`;
+  const [topic = ''] = word.split(' ');
+  const hint = near === null ? `See agentfw ${isTopic(topic) ? `${topic} ` : ''}--help` : `Did you mean ${near}?`;
   return answer(usageError(`There is no ${word.startsWith('-') ? 'flag' : 'command'} ${word}`, hint), argv);
 }
 

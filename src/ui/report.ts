@@ -35,6 +35,6 @@ function replace(path: string, text: string): string | null {
 }
 
 /** The object of a run whose agent never started, as `--json` has it elsewhere. */
-export function failedReport(error: unknown): object {
-  return { ...errorJson(reportOf(error)), status: reportOf(error).status };
+export function failedReport(error: unknown, status: number): object {
+  return { ...errorJson(reportOf(error)), status };
 }

@@ -267,7 +267,7 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
     expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Error: Can't write .*\/no\/such\/dir\.\nCaused by: ENOENT/) as string });
     // Not the disk of the sandboxes is full.
     const full = await area.cli(['export', 'job', '-o', '/dev/full']);
-    expect([full.status, full.stderr]).toEqual([1, "Error: Can't write /dev/full.\nCaused by: ENOSPC: no space left on device, write\n"]);
+    expect([full.status, full.stderr]).toEqual([1, "Error: Can't write /dev/full.\nCaused by: ENOSPC: no space left on device, write\nHint: Name a file in a directory where you can write, or - for stdout\n"]);
   });
 
   test('a stopped sandbox leaves nothing that `rm -r` stumbles over', async () => {

@@ -233,8 +233,11 @@ for (const identity of identities()) {
         expect((await area.cli(['status', 'live'])).stdout).toContain('allow nowhere.example:443 (net)');
         expect((await area.cli(['net', 'revoke', 'live', 'nowhere.example:443'])).status).toBe(0);
         expect(await area.cli(['net', 'revoke', 'live', 'nowhere.example:443'])).toMatchObject({ status: 1, stderr: expect.stringContaining('Hint: A rule is HOST:PORT; those of this run: agentfw status live') as string });
+        // What the policy denies: not its form is wrong.
+        expect(await area.cli(['net', 'allow', 'live', 'webhook.site'])).toMatchObject({ status: 1, stderr: expect.stringContaining('Hint: See what denies it: agentfw policy explain host webhook.site:443') as string });
         await area.cli(['kill', 'live']);
         await child.ended;
+        expect(await area.cli(['net', 'allow', 'live', 'nowhere.example'])).toMatchObject({ status: 1, stderr: expect.stringContaining('Sandbox live is not running.') as string });
       });
 
       gated.test('an answer for the project is kept in the store and serves the next run; it can be forgotten', async () => {

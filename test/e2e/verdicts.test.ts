@@ -118,6 +118,9 @@ for (const identity of identities()) {
 
       expect((await run(['--report', file, '--hide', area.project], 'true')).status).toBe(125);
       expect(report()).toMatchObject({ version: 1, error: { code: 'AFW_VIEW' }, status: 125 });
+      // The status of `agentfw run`, not that of the error elsewhere.
+      expect((await run(['--report', file, '--in', 'nowhere'], 'true')).status).toBe(125);
+      expect(report()).toMatchObject({ version: 1, error: { code: 'AFW_NO_SANDBOX' }, status: 125 });
       expect((await run(['--report', join(area.home, 'none/report.json')], 'echo ran > ran')).status).toBe(125);
       expect((await run(['--rm', '--report', 'r.json'], 'exit 7')).status).toBe(7);
       expect(JSON.parse(readFileSync(join(area.project, 'r.json'), 'utf8'))).toMatchObject({ status: 7, changes: [] });

@@ -3,7 +3,7 @@ import { toText } from '../../bytes.js';
 import { AgentfwError, usageError } from '../../errors.js';
 import { PolicyError, problemText, type LoadResult, type Problem } from '../../policy/document.js';
 import { compilePolicy, type Compiled } from '../../policy/index.js';
-import { readPolicy } from '../../policy/read.js';
+import { NAME_ANOTHER, readPolicy } from '../../policy/read.js';
 import { AgentfwCommand, common } from '../../ui/command.js';
 import { escapeForTerminal } from '../../ui/escape.js';
 import { loosenedText, requestHere } from '../../ui/policy.js';
@@ -48,7 +48,7 @@ async function check(file: string | undefined): Promise<Compiled | { readonly pr
 async function load(file: string): Promise<LoadResult> {
   const result = await readPolicy({ file, owner: { by: 'anybody' }, follow: true, cache: null });
   if (result.kind === 'missing') throw new AgentfwError('AFW_POLICY_MISSING', `There is no file ${file}`, { hint: 'agentfw policy init writes one' });
-  if (result.kind === 'unreadable') throw new AgentfwError('AFW_POLICY_UNREADABLE', `Can't use ${file}: ${result.why}.`, result.hint === null ? {} : { hint: result.hint });
+  if (result.kind === 'unreadable') throw new AgentfwError('AFW_POLICY_UNREADABLE', `Can't use ${file}: ${result.why}.`, { hint: NAME_ANOTHER });
   if (result.kind === 'empty') throw new AgentfwError('AFW_POLICY_EMPTY', `The policy file ${file} is empty.`, { hint: 'Write at least `version: 1`' });
   return result;
 }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { string } from '@oclif/core/flags';
 import { toText } from '../../bytes.js';
 import { usageError } from '../../errors.js';
@@ -28,6 +29,10 @@ export default class PolicyExplain extends AgentfwCommand {
     if (subject === undefined || more.length > 0) throw usageError('policy explain takes one subject.', 'See agentfw policy explain --help');
     const op = flags.op ?? 'read';
     if (!OPS.includes(op)) throw usageError(`--op takes ${OPS.join(', ')}, not ${op}.`, 'See agentfw policy explain --help');
+    if (flags.op !== undefined && kind !== 'path') throw usageError('--op is about a path.', 'See agentfw policy explain --help');
+    if (flags.address !== undefined && kind !== 'host') throw usageError('--address is about a host.', 'See agentfw policy explain --help');
+    const strange = flags.address?.find((address) => isIP(address) === 0);
+    if (strange !== undefined) throw usageError(`--address takes an IP address, not ${strange}.`, 'For example: agentfw policy explain host example.org --address 10.0.0.1');
     const request = await requestHere(flags.agent ?? null);
     const { policy } = await compilePolicy(request);
     const question = { kind: kind as SubjectKind, subject, op: op as Operation, cwd: request.cwd, ...(flags.address === undefined ? {} : { addresses: flags.address }) };

@@ -1,0 +1,78 @@
+/** What README.md and docs/json.md show, against what the commands say. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { COMMANDS } from '../../src/ui/main.js';
+import { needs } from '../helpers/needs.js';
+import { createArea, identities, repository, unnoticed, type Area } from '../helpers/sandbox.js';
+
+const read = (name: string): string => readFileSync(join(repository, name), 'utf8');
+const json = read('docs/json.md');
+const wordsIn = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, word = '']) => word);
+
+/** The table: commands, and what is said of their fields. */
+const rows = [...json.matchAll(/^\| (`.*?`) \| (.*) \|$/gm)].map(([, names = '', text = '']) => ({ names: wordsIn(names), text }));
+
+/** SANDBOX and RESULT are told once, below the table. */
+function fieldsOf(name: string): string[] {
+  const text = rows.find(({ names }) => names.includes(name))?.text ?? '';
+  const shared = ['SANDBOX', 'RESULT'].filter((word) => text.includes(word)).map((word) => json.slice(json.indexOf(`\n${word}: `)).split('\n\n')[0] ?? '');
+  return ['version', ...wordsIn([text, ...shared].join(' '))];
+}
+
+test('docs/json.md has each command that takes --json', () => {
+  const told = new Set(rows.flatMap(({ names }) => names));
+
+  expect(Object.keys(COMMANDS).filter((name) => !told.has(name) && name !== 'export').sort()).toEqual(['exec', 'run', 'shell']);
+});
+
+needs('userns', 'overlay').describe('as documented', () => {
+  let area: Area;
+
+  beforeAll(() => {
+    area = createArea(identities().at(-1)!);
+    mkdirSync(join(area.dir, 'bin'));
+    writeFileSync(join(area.dir, 'bin/agentfw'), `#!/bin/sh\nexec ${area.argv([]).join(' ')} "$@"\n`, { mode: 0o755 });
+  });
+  afterAll(() => area.remove());
+
+  /** One line of a shell, all that it says. */
+  async function shell(line: string, cwd: string): Promise<string> {
+    const env = { PATH: `${join(area.dir, 'bin')}:${area.env['PATH'] ?? ''}` };
+    return unnoticed((await area.native(['bash', '-c', `{ ${line}\n} 2>&1`], { cwd, env })).stdout);
+  }
+
+  test('what README.md shows is word for word what happens, but for ids and what it leaves out', async () => {
+    const [, transcript = ''] = /^```console\n(.*?)^```$/ms.exec(read('README.md')) ?? [];
+    const [first, ...steps] = transcript.split(/^\$ /m).slice(1).map((step) => /^(.*)\n([^]*)$/.exec(step)?.slice(1) ?? []);
+    expect(await shell(first?.[0] ?? '', repository)).toBe('');
+    const plain = (text: string): string => text.replaceAll('/home/ada', area.home).replace(/sha256:[0-9a-f]{64}|\b[0-9a-z]{26}\b/g, 'ID');
+
+    for (const [line = '', shown = ''] of steps) {
+      const said = plain(await shell(line, join(area.home, 'hello')));
+      const pattern = plain(shown).replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replaceAll('…\n', '(?:.*\\n)+?');
+      expect(said, line).toMatch(new RegExp(`^${pattern}$`));
+    }
+    expect(steps.length).toBeGreaterThan(5);
+  });
+
+  const commands = [
+    'list', 'status', 'diff', 'commit --dry-run', 'commit', 'undo', 'log', 'log verify', 'log --commits', 'approvals', 'recover', 'prune', 'kill', 'doctor',
+    'policy check', 'policy show', 'policy explain', 'policy test', 'policy diff', 'policy init', 'policy trust', 'policy untrust', 'discard',
+  ];
+  const words: Readonly<Record<string, string>> = {
+    'commit': '--yes', 'prune': '--dry-run', 'policy explain': 'path x', 'policy test': 'cases.yaml', 'policy diff': 'a.yaml a.yaml', 'policy trust': '--yes', 'discard': '--yes',
+  };
+
+  test('each object has the fields of docs/json.md and no others', async () => {
+    writeFileSync(join(area.project, 'cases.yaml'), 'version: 1\ncases: [{path: ./x, expect: allow}]\n');
+    for (const name of ['a.yaml', '.agentfw.yaml']) writeFileSync(join(area.project, name), 'version: 1\n');
+    expect(await area.cli(['run', '--tag', 'job', '--net', 'off', '--', 'sh', '-c', 'echo 1 > new'])).toMatchObject({ status: 0 });
+
+    for (const command of commands) {
+      const { stdout, stderr } = await area.cli([...`${command} ${words[command] ?? ''}`.trim().split(' '), '--json']);
+      const untold = Object.keys(JSON.parse(stdout) as object).filter((key) => !fieldsOf(command).includes(key));
+      expect(untold, `${command}: ${stdout.slice(0, 300)} ${stderr}`).toEqual([]);
+    }
+  });
+});

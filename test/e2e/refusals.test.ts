@@ -1,0 +1,51 @@
+/**
+ * What is asked for wrongly: each refusal tells one thing to do that works,
+ * with the status of DESIGN §13, and as one object where JSON was asked for.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, identities, type Area } from '../helpers/sandbox.js';
+
+const [identity] = identities();
+let area: Area;
+
+beforeAll(async () => {
+  area = createArea(identity!);
+  mkdirSync(join(area.project, 'src'));
+  writeFileSync(join(area.project, 'odd.yaml'), 'version: 1\nfoo: 1\n');
+  await area.cli(['run', '--tag', 'job', '--net', 'off', '--', 'sh', '-c', 'echo 1 > new']);
+});
+afterAll(() => area.remove());
+
+needs('userns', 'overlay').describe('a refusal says what and what to do', () => {
+  const refused: readonly (readonly [line: string, status: number, error: string, hint: string])[] = [
+    ['commit job -p', 2, 'There is no terminal to ask on.', 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks'],
+    ['commit job -i', 2, 'There is no terminal to ask on.', 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks'],
+    ['commit job', 2, 'There is no terminal to ask on.', 'Say --yes to land it, or --dry-run to see what would'],
+    ['diff job --hunks', 2, '--hunks is of use with --json alone.', 'Say both, or see agentfw diff --help'],
+    ['approvals --forget junk', 1, 'No answer is kept for junk.', 'List them: agentfw approvals --stored'],
+    ['approvals --watch --stored', 2, '--stored and --watch exclude each other.', 'See agentfw approvals --help'],
+    ['export job -o src', 1, "Can't write $PROJECT/src.", 'Name a file in a directory where you can write, or - for stdout'],
+    ['net allow job example.org', 1, 'Sandbox job is not running.', 'Rules for all runs: network in ~/.config/agentfw/policy.yaml'],
+    ['policy junk', 2, 'There is no command policy junk', 'See agentfw policy --help'],
+    ['policy check src', 1, "Can't use src: it is not a regular file.", 'Name a file of text that you can read'],
+    ['run --policy src -- true', 125, "Can't use the policy file src: it is not a regular file", 'Name a file of text that you can read'],
+    ['policy test odd.yaml', 1, 'The cases are not valid.', 'A table of cases, for example: {version: 1, cases: [{path: ./.env, expect: deny}]}'],
+    ['policy explain host a.example --address junk', 2, '--address takes an IP address, not junk.', 'For example: agentfw policy explain host example.org --address 10.0.0.1'],
+    ['policy explain path x --address 1.2.3.4', 2, '--address is about a host.', 'See agentfw policy explain --help'],
+    ['policy explain host a.example --op write', 2, '--op is about a path.', 'See agentfw policy explain --help'],
+  ];
+
+  test.each(refused)('%s', async (line, status, error, hint) => {
+    const said = await area.cli(line.split(' '));
+
+    const lines = said.stderr.replaceAll(area.project, '$PROJECT').split('\n').filter((one) => !one.startsWith('Caused by:'));
+    expect({ status: said.status, lines }).toEqual({ status, lines: [`Error: ${error}`, `Hint: ${hint}`, ''] });
+    if (line.startsWith('run ') || line.includes('--hunks')) return;
+    const asJson = await area.cli([...line.split(' '), '--json']);
+    expect(asJson.status).toBe(status);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({ version: 1, error: { hint: expect.any(String) as string } });
+  });
+});
