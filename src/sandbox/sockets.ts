@@ -10,6 +10,8 @@ import { judgeSocket, type CompiledPolicy } from '../policy/index.js';
 export interface HostSocket {
   /** where it is on the host and in the view, its directory resolved; the last name is no symlink */
   readonly path: Bytes;
+  /** what is reached by it */
+  readonly target: Bytes;
   /** the key agent's: its keys are used and listed, nothing else is asked of it */
   readonly isKeys: boolean;
   readonly rule: string;
@@ -52,15 +54,17 @@ const MOST = 32;
  */
 export function socketsFor(policy: CompiledPolicy, facts: SocketFacts = socketFacts): HostSockets {
   const denied = deniedInodes(policy, facts);
-  const keys = new Set((policy.sockets['ssh-agent'] ?? []).map((path) => resolved(path, facts)));
+  const places = (name: string): ReadonlySet<string | null> => new Set((policy.sockets[name] ?? []).map((path) => resolved(path, facts)));
+  const [keys, pgp] = [places('ssh-agent'), places('gpg-agent')];
   const sockets = new Map<string, HostSocket>();
   const notes: string[] = [];
   for (const wanted of wantedPaths(policy)) {
     const { verdict, rule, origin } = judgeSocket(policy, wanted);
-    const found = verdict === 'allow' ? lookAt(policy, wanted, facts, denied) : null;
+    let found = verdict === 'allow' ? lookAt(policy, wanted, facts, denied) : null;
+    if (found !== null && 'path' in found && pgp.has(found.path)) found = restricted(found.path, lookAt(policy, `${found.path}.extra`, facts, denied));
     if (found === null) continue;
     if ('why' in found) notes.push(`the socket ${wanted} stays out: ${found.why}`);
-    else if (sockets.size < MOST) sockets.set(found.path, { path: fromText(found.path), isKeys: keys.has(found.path), rule, origin: origin === null ? '' : `${origin.file}:${origin.line}` });
+    else if (sockets.size < MOST) sockets.set(found.path, { path: fromText(found.path), target: fromText(found.target), isKeys: keys.has(found.path), rule, origin: origin === null ? '' : `${origin.file}:${origin.line}` });
     else notes.push(`the socket ${wanted} stays out: ${MOST} are open already`);
   }
   return { sockets: [...sockets.values()], notes };
@@ -93,8 +97,10 @@ function resolved(path: string, { realpath }: SocketFacts): string | null {
   return dir === null ? null : posix.join(dir, posix.basename(path));
 }
 
+type Looked = { readonly path: string; readonly target: string } | { readonly why: string };
+
 /** Null: there is nothing, which is no news. */
-function lookAt(policy: CompiledPolicy, wanted: string, facts: SocketFacts, denied: ReadonlySet<string>): { readonly path: string } | { readonly why: string } | null {
+function lookAt(policy: CompiledPolicy, wanted: string, facts: SocketFacts, denied: ReadonlySet<string>): Looked | null {
   const { lstat, realpath } = facts;
   const path = resolved(wanted, facts);
   const stat = path === null ? null : lstat(path);
@@ -104,7 +110,16 @@ function lookAt(policy: CompiledPolicy, wanted: string, facts: SocketFacts, deni
   if (denied.has(`${stat.dev}:${stat.ino}`) || isDenied(policy, path)) return { why: 'it is one that a rule denies' };
   const type = typeOf(facts, path, stat);
   if (type !== undefined) return { why: `it is a ${type} socket, and the broker carries streams` };
-  return { path };
+  return { path, target: path };
+}
+
+/**
+ * GnuPG's agent gives out and deletes secret keys at its first socket; at the one
+ * for other machines it signs and decrypts (gpg-agent(1), `--extra-socket`).
+ */
+function restricted(path: string, extra: Looked | null): Looked {
+  if (extra === null) return { why: `GnuPG's restricted socket ${path}.extra, which is used in its place, is not there` };
+  return 'why' in extra ? extra : { path, target: extra.path };
 }
 
 const OTHER_TYPES: ReadonlyMap<string, string> = new Map([['0002', 'datagram'], ['0005', 'sequenced packet']]);
@@ -123,11 +138,11 @@ function typeOf({ bound, lstat }: SocketFacts, path: string, { dev, ino }: Pick<
 }
 
 /** Where the driver will listen, emptied of what an earlier run left. */
-export function makeSocketRoom(dir: Bytes, { sockets }: HostSockets): readonly { readonly listen: Bytes; readonly target: Bytes; readonly isKeys: boolean }[] {
+export function makeSocketRoom(dir: Bytes, { sockets }: HostSockets): readonly { readonly listen: Bytes; readonly target: Bytes; readonly isKeys: boolean; readonly path: Bytes }[] {
   const room = joinBytes(dir, 'sockets' as Bytes);
   if (lstatSync(toBuffer(room), { throwIfNoEntry: false }) !== undefined) rmSync(toBuffer(room), { recursive: true });
   if (sockets.length > 0) mkdirSync(toBuffer(room), { mode: 0o700 });
-  return sockets.map(({ path, isKeys }, i) => ({ listen: joinBytes(room, String(i) as Bytes), target: path, isKeys }));
+  return sockets.map(({ path, target, isKeys }, i) => ({ listen: joinBytes(room, String(i) as Bytes), target, isKeys, path }));
 }
 
 const WORDS: Readonly<Record<string, string>> = {

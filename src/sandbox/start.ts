@@ -95,7 +95,7 @@ export function nestedOf(policy: CompiledPolicy, groups: SandboxRecord['groups']
 interface Surroundings {
   readonly account: Account;
   readonly searchPath: string;
-  readonly sockets: Spec['sockets'];
+  readonly sockets: ReturnType<typeof makeSocketRoom>;
 }
 
 function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, searchPath, sockets }: Surroundings): ViewPlan {
@@ -116,7 +116,7 @@ function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, 
     readonly: grants.readonly,
     passthrough: grants.passthrough.map(({ path, rule, layer }) => ({ path, why: layer === 'profile' ? 'the profile lets writes through to the host' : `you let writes through to the host (${rule})` })),
     share: grants.share.map(({ path }) => path),
-    sockets: sockets.map(({ listen, target }, i) => ({ path: target, source: listen, rule: rules[i]?.rule ?? '' })),
+    sockets: sockets.map(({ listen, path }, i) => ({ path, source: listen, rule: rules[i]?.rule ?? '' })),
     hostSockets: boundSockets(),
     ...(netOf(record) === 'gate' ? { gate: makeGateFiles(sandboxDir(store, record.tag)) } : {}),
     previous: record.layers,

@@ -1,7 +1,7 @@
 /** Host sockets: none, but those of `sockets.allow`, brokered, and never a descriptor through them. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, linkSync, mkdirSync, mkdtempSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, linkSync, mkdirSync, mkdtempSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
@@ -19,6 +19,12 @@ def serve(client):
     try: client.sendall(b"\\0\\0\\0\\5\\x0c\\0\\0\\0\\0")
     except OSError: return
 while True: threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()`;
+
+/** Says its own name to whoever comes. */
+const GREETER = `import os, socket, sys
+server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1]); os.chmod(sys.argv[1], 0o666); server.listen()
+print("ready", flush=True)
+while True: server.accept()[0].sendall(sys.argv[1].encode())`;
 
 /** To list, sign and extend; behind that, or byte by byte, to add, remove, lock and load. */
 const KEY_CLIENT = `import os, socket
@@ -122,6 +128,32 @@ for (const identity of identities()) {
         expect(told.map(({ rule }) => rule)).toEqual(Array(9).fill('sockets.keys'));
       } finally {
         agent.kill();
+      }
+    });
+
+    gated.test('GnuPG’s agent is reached at the socket that gives out no secret key, or not at all', async () => {
+      const runtime = mkdtempSync(join(area.home, 'run-'));
+      const sockets = join(runtime, 'gnupg');
+      mkdirSync(sockets);
+      for (const made of [runtime, sockets]) chownSync(made, identity.uid, identity.gid);
+      chmodSync(runtime, 0o700);
+      const client = 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(99))';
+      const reach = (tag: string): Promise<Outcome> => {
+        const policy = join(area.dir, `${tag}.yaml`);
+        writeFileSync(policy, 'version: 1\nsockets: {allow: [gpg-agent]}\n', { mode: 0o600 });
+        chownSync(policy, identity.uid, identity.gid);
+        return area.cli(['run', '--tag', tag, '--net', 'off', '--policy', policy, '--', python, '-c', client, join(sockets, 'S.gpg-agent')], { env: { XDG_RUNTIME_DIR: runtime } });
+      };
+      const servers = ['S.gpg-agent', 'S.gpg-agent.extra'].map((name) => spawn(python, ['-c', GREETER, name], { cwd: sockets, stdio: ['ignore', 'pipe', 'inherit'] }));
+      try {
+        await Promise.all(servers.map((server) => once(server.stdout, 'data')));
+        expect(await reach('pgp')).toMatchObject({ status: 0, stdout: "b'S.gpg-agent.extra'\n" });
+        unlinkSync(join(sockets, 'S.gpg-agent.extra'));
+        const without = await reach('pgp-without');
+        expect(without.stdout).toBe('');
+        expect(without.stderr).toContain('stays out: GnuPG\'s restricted socket');
+      } finally {
+        for (const server of servers) server.kill();
       }
     });
 
