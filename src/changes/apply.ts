@@ -1,6 +1,6 @@
 import { AgentfwError } from '../errors.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
-import { afterwards } from './apply/afterwards.js';
+import { afterwards, halfway } from './apply/afterwards.js';
 import { nodeDisk } from './apply/disk.js';
 import type { Plan } from './plan/draft.js';
 import { closeJournal, createJournal, writeDrafts, writeHeader, writeSteps, type Header } from './journal/journal.js';
@@ -143,7 +143,7 @@ function carryOut(draft: Drafting, writer: FrameWriter, prepared: Prepared): Com
   const { ctx, plan, rooms, hooks } = draft;
   const { keepSpecial } = plan;
   const running: Running = { rooms, writer, ...prepared, refused: new Map(), hooks, keepSpecial, isFresh: true, disk: ctx.disk ?? nodeDisk };
-  const error = runForward(running);
+  const error = halfway(draft.id, () => runForward(running));
   const header = headerOf(draft);
   if (error !== null) return takenBack(ctx, { header, running, refused: prepared.refused, error });
   return afterwards(draft.id, () => conclude(ctx, { header, running, refused: prepared.refused }));

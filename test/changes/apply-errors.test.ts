@@ -151,6 +151,20 @@ describe('errors', () => {
     expect(look(world)).toBe(old);
     expect(readdirSync(join(world.state, 'commits'))).toEqual(['.lock']);
   });
+  test('of the machine that hold on: it is said that the host is half new, and the next command takes it back', () => {
+    sh(world, 'for f in a b c; do echo old >$H/$f; echo new >$U/$f; done');
+    const old = look(world);
+    let isBroken = false;
+    const kernel = failing('EROFS', (_at, name) => (isBroken ||= name === 'c'));
+
+    expect(() => applyPlan(contextFor(world, kernel), planOf(world))).toThrow(
+      expect.objectContaining({ code: 'AFW_UNFINISHED', message: expect.stringMatching(/half way, as commit \w+: some of it is on the host/), hint: expect.stringContaining('agentfw recover') }),
+    );
+    expect(look(world)).not.toBe(old);
+
+    expect(recoverAll(world.ctx)).toMatchObject([{ outcome: 'rolled-back' }]);
+    expect(look(world)).toBe(old);
+  });
   test('of one path refuse that path (I10)', () => {
     sh(world, 'echo a >$H/a; echo A >$U/a; echo b >$U/b; echo c >$H/c; wh $U/c');
 

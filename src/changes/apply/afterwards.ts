@@ -13,3 +13,15 @@ export function afterwards<T>(id: string | null, act: () => T): T {
     });
   }
 }
+
+/** A commit past its commit point that went neither forward nor back, say because the filesystem became read-only: nobody must take the host for unchanged. */
+export function halfway<T>(id: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw new AgentfwError('AFW_UNFINISHED', `It stopped half way, as commit ${id}: some of it is on the host, and could not be taken back.`, {
+      cause: error,
+      hint: 'Free what stands in the way, then run agentfw recover',
+    });
+  }
+}

@@ -85,10 +85,13 @@ export function withFileConflicts<T extends Change & Pick<JudgedChange, 'conflic
 export function settleLinks(drafts: readonly Draft[]): readonly Draft[] {
   if (!drafts.some(({ link }) => link !== undefined)) return drafts;
   const files = new Map(drafts.map((draft) => [keyOf(draft.host), draft]));
+  const written = new Set(drafts.flatMap(({ act, layer, old }) => (act === 'write' && old !== null ? [`${layer} ${old.ino}`] : [])));
   return drafts.map((draft) => {
     const { link } = draft;
     if (link === undefined) return draft;
-    const ident = landedIdent(draft, files.get(keyOf(link.at)));
+    const file = files.get(keyOf(link.at));
+    // Written through another of its names, it won't have what the agent's has.
+    const ident = file === undefined && written.has(`${draft.layer} ${link.now.ino}`) ? null : landedIdent(draft, file);
     // It leaves the layer with the directory that it is in.
     if (link.inNew) return redraft(draft, { method: 'copy', link: { ...link, ident } });
     return redraft(ident === null ? draft : copied(draft), { link: ident === null ? undefined : { ...link, ident } });

@@ -2,10 +2,11 @@ import { constants } from 'node:fs';
 import { createHash } from 'node:crypto';
 import type { Bytes } from '../../bytes.js';
 import { isWithin, joinBytes, parentOf } from '../../bytes.js';
+import { errnoOf } from '../../errors.js';
 import { AT_FDCWD, type Stat } from '../../kernel/kernel.js';
 import { StatStore } from '../../kernel/stat-store.js';
 import { treeWalk } from '../apply/cleaning.js';
-import { redraft, type Draft, type Plan } from '../plan/draft.js';
+import { redraft, type Draft, type DraftLink, type Plan } from '../plan/draft.js';
 import { relativeTo } from '../plan/drafting.js';
 import { conflicted, isMachineError, refusalFor } from '../apply/failure.js';
 import { readIndex, type Meanings } from '../capture/epoch.js';
@@ -176,16 +177,27 @@ function twinOf({ rooms }: Undoing, { link }: Step, now: Stat | null): Place | u
 function relink(undoing: Undoing, step: Step, twin: Place): Planned {
   const { rooms } = undoing;
   const now = statPlace(rooms, twin);
-  const there = statPlace(rooms, step.host);
+  const inNew = !hasDir(rooms, step.host);
+  const there = inNew ? null : statPlace(rooms, step.host);
   if (!(step.act === 'take' ? there === null : isIdent(there, step.fresh))) return surprise({ old: step.fresh }, there);
   if (now === null || now.ino !== step.old?.ino) return surprise(step, now);
   const written = undoing.drafts.find(({ act, host }) => act === 'write' && host.root === twin.root && host.path === twin.path);
   const ident = written?.fresh ? { ...identOf(written.fresh), ino: now.ino } : identOf(now);
   if (!isSameFile(ident, step.old)) return 'changed';
-  const inNew = statPlace(rooms, { root: step.host.root, path: splitPath(step.host.path).dir }) === null;
   const link = { at: twin, ident, now: identOf(now), same: written === undefined, inNew };
   const parts = step.act === 'take' ? ({ act: 'place', kind: 'add' } as const) : { act: step.act, kind: step.kind };
   return redraft(draft(undoing, step, { ...parts, old: there }), { method: 'copy', link });
+}
+
+/** Not where the directory that it was in comes back with the same undo, be it in place of something else. */
+function hasDir(rooms: Rooms, { root, path }: Place): boolean {
+  try {
+    const dir = statPlace(rooms, { root, path: splitPath(path).dir });
+    return dir !== null && fileTypeOf(dir) === 'dir';
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOTDIR' && errnoOf(error) !== 'ELOOP') throw error;
+    return false;
+  }
 }
 
 function isSameFile(a: Ident, b: Ident): boolean {
@@ -237,8 +249,20 @@ function unswap(undoing: Undoing, step: Step): Planned {
   const covers = untouched(undoing, step, now);
   const kept = keptOf(undoing, step);
   if (covers === null || wouldReset(undoing, step, now, kept)) return 'changed';
+  const name = writtenName(undoing, kept);
+  if (name !== undefined) {
+    return redraft(draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers }), { type: 'file', method: 'copy', link: name });
+  }
   const [back, twin] = [draft(undoing, step, { act: 'swap', kind: step.kind, old: now, covers, kept }), twinOf(undoing, step, now)];
   return twin === undefined ? back : redraft(back, { twin });
+}
+
+/** A name of a file that the commit wrote through another one: that one gets its content back first, and then this is a name of it again. */
+function writtenName({ drafts }: Undoing, { stat }: Kept): DraftLink | undefined {
+  if (stat.nlink < 2 || fileTypeOf(stat) !== 'file') return undefined;
+  const written = drafts.find(({ act, old }) => act === 'write' && old?.ino === stat.ino && old.dev === stat.dev);
+  if (!written?.fresh) return undefined;
+  return { at: written.host, ident: { ...identOf(written.fresh), ino: stat.ino }, now: identOf(stat), same: false, inNew: false };
 }
 
 /** The host gave it another mode, owner or attribute since the commit, which the undo would take back. */

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { undoCommit } from '../../../src/changes/undo.js';
-import { at, changesIn, commit, contextFor, judgedIn, makeWorld, sh, type World } from '../world.js';
+import { at, changesIn, commit, contextFor, judgedIn, makeWorld, picture, sh, type World } from '../world.js';
 import { native } from '../../../src/kernel/native.js';
 
 let world: World;
@@ -69,6 +69,15 @@ test.each([
   expect(sh(world, 'cmp $U/../upper/new $H/new 2>/dev/null || cat $H/new')).toContain('text');
   expect(changesIn(world)).toEqual([]);
 });
+test.each(['new', 'd/in'])('of a file that is written through another of its names, one lands as the file that the agent sees: %s', (name) => {
+  sh(world, `mkdir $U/d; echo text >$H/base; ln $H/base $H/second; cp -a $H/base $U/base; ln $U/base $U/${name}; echo other >$U/second`);
+
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+
+  expect(sh(world, `cat $H/second $H/${name}`)).toBe('other\ntext\n');
+  expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+  expect(sh(world, 'ls $H; cat $H/second')).toBe('base\nsecond\ntext\n');
+});
 test('of a file that the host changed meanwhile is a conflict; the agent\'s version can land as a file of its own', () => {
   sh(world, 'echo text >$H/base; sleep 0.02');
   const t0 = BigInt(Date.now()) * 1_000_000n;
@@ -118,6 +127,37 @@ test('an undo takes the name away and leaves no other, and an undo of that makes
   expect(undoCommit(world.ctx, undone.id)).toMatchObject({ state: 'landed', refused: [] });
   expect(sh(world, 'cat $H/second $H/new')).toBe('text\nmore\ntext\nmore\n');
   expect(names('base', 'new')[1]?.[0]).toBe('base');
+});
+test.each([
+  ['a file', 'echo f >$H/d; rmdir $U/d; mkdir $U/d'],
+  ['a symlink', 'ln -s / $H/d'],
+  ['a file above', 'echo f >$H/top; mkdir $U/top; mv $U/d $U/top/d; D=top/d'],
+])('in a directory that replaced %s: an undo of an undo makes it again', (_what, made) => {
+  sh(world, `echo text >$H/base; cp -a $H/base $U/base; mkdir $U/d; D=d; ${made}; ln $U/base $U/$D/in; echo own >$U/$D/own`);
+  const first = commit(world);
+  expect(first).toMatchObject({ state: 'landed', refused: [] });
+  const landed = picture(world.host);
+
+  const undone = undoCommit(world.ctx, first.id);
+  expect(undone).toMatchObject({ state: 'landed', refused: [] });
+  expect(statSync(join(world.host, 'base')).nlink).toBe(1);
+
+  expect(undoCommit(world.ctx, undone.id)).toMatchObject({ state: 'landed', refused: [] });
+  expect(picture(world.host)).toBe(landed);
+});
+test.each(['mkdir $U/one; echo in >$U/one/in', 'ln -s other $U/one'])('a name of a file that was written through another one comes back as a name of it: %s', (made) => {
+  sh(world, `echo text >$H/one; ln $H/one $H/other; echo longer text >$U/other; ${made}`);
+  const before = picture(world.host, { times: true });
+  const first = commit(world);
+  const landed = picture(world.host);
+
+  const undone = undoCommit(world.ctx, first.id);
+  expect(undone).toMatchObject({ state: 'landed', refused: [] });
+  expect(picture(world.host, { times: true }).replaceAll(/ x\d+ /g, ' ')).toBe(before.replaceAll(/ x\d+ /g, ' '));
+  expect(statSync(join(world.host, 'one')).ino).toBe(statSync(join(world.host, 'other')).ino);
+
+  expect(undoCommit(world.ctx, undone.id)).toMatchObject({ state: 'landed', refused: [] });
+  expect(picture(world.host).replaceAll(/ x\d+ /g, ' ')).toBe(landed.replaceAll(/ x\d+ /g, ' '));
 });
 test('an undo whose file lost its other name keeps the content', () => {
   sh(world, LINK);
