@@ -173,6 +173,25 @@ describe('the chain', () => {
     });
   });
 
+  test('AU02 a rewritten last record needs the key, whatever the signed end is made to say', () => {
+    written(3);
+    const forged = lines().with(-1, lines().at(-1)!.replace(/"time":"./, '"time":"3'));
+    expect(forged).not.toEqual(lines());
+    writeFileSync(join(dir, 'audit.jsonl'), forged.map((line) => `${line}\n`).join(''));
+    const head = join(dir, 'audit.head.json');
+    const said = JSON.parse(readFileSync(head, 'utf8')) as Record<string, unknown>;
+    writeFileSync(head, JSON.stringify({ ...said, hash: hashLine(forged.at(-1)!) }));
+
+    expect(verify()).toMatchObject({ ok: false, file: 'audit.head.json', why: 'the end is not signed by your key' });
+  });
+
+  test('AU02 the log of another sandbox, put here without its end, is not this one\'s', () => {
+    written(3, { tag: 'u' });
+    rmSync(join(dir, 'audit.head.json'));
+
+    expect(verify()).toMatchObject({ ok: false, index: 0, why: 'it belongs to u' });
+  });
+
   test('AU02 the signed end of another sandbox is none', () => {
     written(3, { tag: 'u' });
     const other = readFileSync(join(dir, 'audit.head.json'));

@@ -373,6 +373,20 @@ def odd_names_need_no_escaping(box):
     equal(os.listdir(upper), ['n'])
 
 
+@test('root')
+def read_only_bind_holds_for_what_is_mounted_below_it(box):
+    given, below = box.mkdir('given'), box.mkdir('given', 'below')
+    subprocess.run(['mount', '-t', 'tmpfs', 'agentfw-test', below], check=True)
+    try:
+        result = sh(box, '(echo x >/t/given/below/n) 2>/dev/null && '
+                         'echo wrote; true',
+                    more=[('bind', given, '/t/given', 'ro')])
+        good(result, '')
+        equal(os.listdir(below), [])
+    finally:
+        subprocess.run(['umount', below], check=True)
+
+
 @test()
 def hidden_things_are_unreadable(box):
     box.mkdir('host', 'secret')
@@ -382,20 +396,24 @@ def hidden_things_are_unreadable(box):
     more = [('hide', '/work/secret'), ('hide', '/work/token'),
             ('hide', '/work/link'), ('hide', '/work/missing'),
             ('hide', '/work/token/below'), ('hide', '/nowhere/at/all')]
-    result = sh(box, 'ls secret; cat secret/key token link; '
+    result = sh(box, 'stat -c %a secret; ls secret; cat secret/key token link; '
                      'cat /proc/self/cwd/token; echo >token; ls -A; '
                      'mv secret s 2>/dev/null && echo moved; '
                      'rm -f token; ln token t2', more=more)
     if 'KEY' in result.out or 'TOKEN' in result.out or 'moved' in result.out:
         raise AssertionError(result.out)
+    equal(result.out.startswith('0\n'), True, result.out)
     equal(open(box.host + '/token').read(), 'TOKEN')
 
 
 @test()
 def hide_does_not_follow_a_symlink_on_the_way(box):
+    box.mkdir('host', 'here')
+    box.write(box.host + '/here/passwd', '')
     os.symlink('/etc', box.host + '/way')
-    refused(run(box, 'true', more=[('hide', '/work/way/passwd')]), 'hide',
-            '/work/way/passwd')
+    os.symlink('here', box.host + '/near')
+    for path in ('/work/way/passwd', '/work/near/passwd'):
+        refused(run(box, 'true', more=[('hide', path)]), 'hide', path)
 
 
 @test()
@@ -464,6 +482,23 @@ def layer_without_programs_executes_none(box):
     result = run(box, './s', ops=ops)
     equal((result.status, 'mount with noexec' in str(result.events)),
           (126, True))
+
+
+@test()
+def mounts_of_the_view_bring_no_devices_and_no_rights(box):
+    layer = 'trusted' if box.mode == 'root' else 'user'
+    more = [('dir', '/careful', '755'),
+            box.overlay('/careful', box.host, f'{layer},nosuid,noexec')]
+    out = good(run(box, 'cat', '/proc/self/mountinfo', more=more)).out
+    flags = {line.split()[4]: line.split()[5].split(',')
+             for line in out.splitlines()}
+    for place, wanted in (('/tmp', 'nosuid nodev'), ('/work', 'nodev'),
+                          ('/proc', 'nosuid nodev noexec'),
+                          ('/usr', 'ro nodev'), ('/etc', 'ro nodev'),
+                          ('/dev', 'nosuid'), ('/dev/null', 'ro nosuid noexec'),
+                          ('/careful', 'nosuid nodev noexec')):
+        lacks = set(wanted.split()) - set(flags[place])
+        equal((place, lacks), (place, set()))
 
 
 @test()

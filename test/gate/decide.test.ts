@@ -173,6 +173,7 @@ describe('first bytes', () => {
     ['NT14 ECH by rule', 'a.test', 443, { hiddenName: true }, { sni: 'a.test', ech: true }, null],
     ['an address without SNI', '93.184.216.34', 443, {}, {}, null],
     ['an address with a denied SNI', '93.184.216.34', 443, {}, { sni: 'd.test' }, 'deny.rule'],
+    ['NT10 an address with a metadata name as SNI', '93.184.216.34', 443, {}, { sni: 'metadata.google.internal' }, 'network.default'],
     ['HTTP on 443', 'a.test', 443, {}, { spoke: 'http', host: 'a.test', method: 'GET' }, 'net.tls-required'],
     ['TLS on 80', 'a.test', 80, {}, { sni: 'a.test' }, 'net.http-required'],
     ['NT13 another Host', 'a.test', 80, {}, { spoke: 'http', host: 'evil.test', method: 'GET' }, 'net.host-mismatch'],

@@ -122,6 +122,29 @@ print()`;
     expect((await behindGate([python, '-c', code], answers)).out).toBe('200 200 200 cut 200 cut 200 cut 200 cut 200 200 200 cut \n');
   });
 
+  test('NT13 a request whose end two servers could see in two places never arrives', async () => {
+    const heard: string[] = [];
+    const server = await listen((socket) => socket.on('data', (data) => {
+      heard.push(String(data));
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+    }));
+    const code = `import socket
+for fields in (["Content-Length: 5"], ["Transfer-Encoding: chunked"], ["Content-Length: 5", "Transfer-Encoding: chunked"],
+    ["Transfer-Encoding: chunked", "Content-Length: 5"], ["Content-Length: 5", "Content-Length: 5"], ["Content-Length: +5"],
+    ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"], ["Transfer-Encoding: gzip, chunked"], ["Transfer-Encoding: xchunked"],
+    ["Content-Length : 5"], ["X: y", " Content-Length: 5"], ["Host: ok.test"]):
+  s=socket.create_connection(("ok.test",${server.port}),60); s.settimeout(60)
+  s.sendall("\\r\\n".join(["POST / HTTP/1.1", "Host: ok.test", *fields, "", "0\\r\\n\\r\\n"]).encode())
+  try: print("passed" if b"200" in s.recv(99) else "cut", *fields, sep="|")
+  except OSError: print("cut", *fields, sep="|")`;
+    const { out } = await behindGate([python, '-c', code], { conn: () => ({ addrs: ['127.0.0.1'], port: server.port }), first: ({ spoke }) => spoke !== 'bad' });
+    await server.close();
+
+    expect(out.split('\n').filter((line) => line.startsWith('passed'))).toEqual(['passed|Content-Length: 5', 'passed|Transfer-Encoding: chunked']);
+    expect(out.split('\n').filter((line) => line.startsWith('cut'))).toHaveLength(10);
+    expect(heard).toHaveLength(2);
+  });
+
   test.each([1, 2, 3, 4])('NT13 whatever is odd about a request, a server that takes anything hears none for another host (seed %i)', async (seed) => {
     const hosts: string[] = [];
     const server = createServer(LENIENT, (request, response) => {
