@@ -492,9 +492,9 @@ def mounts_of_the_view_bring_no_devices_and_no_rights(box):
     out = good(run(box, 'cat', '/proc/self/mountinfo', more=more)).out
     flags = {line.split()[4]: line.split()[5].split(',')
              for line in out.splitlines()}
-    for place, wanted in (('/tmp', 'nosuid nodev'), ('/work', 'nodev'),
+    for place, wanted in (('/tmp', 'nosuid nodev'), ('/work', 'nosuid nodev'),
                           ('/proc', 'nosuid nodev noexec'),
-                          ('/usr', 'ro nodev'), ('/etc', 'ro nodev'),
+                          ('/usr', 'ro nosuid nodev'), ('/etc', 'ro nodev'),
                           ('/dev', 'nosuid'), ('/dev/null', 'ro nosuid noexec'),
                           ('/careful', 'nosuid nodev noexec')):
         lacks = set(wanted.split()) - set(flags[place])
