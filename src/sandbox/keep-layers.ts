@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { joinBytes, nameOf, parentOf, type Bytes } from '../bytes.js';
-import { isBare, requireThere } from '../changes/scan/layer-dirs.js';
+import { isBare, isForeign, requireThere } from '../changes/scan/layer-dirs.js';
 import { AT_FDCWD, KernelError, type Kernel } from '../kernel/kernel.js';
 import { removeTree } from '../kernel/remove.js';
 import { isAsMade } from './layer-top.js';
@@ -32,10 +32,6 @@ function holdsSomething(kernel: Kernel, layer: Layer): boolean {
   if (stat === null) return false;
   if ((stat.mode & 0o500) !== 0o500 || !isEmpty(kernel, upper) || (top !== undefined && !isAsMade(kernel, layer, stat))) return true;
   return isForeign(layer) && kernel.statOrNull(AT_FDCWD, base) !== null;
-}
-
-function isForeign({ dir }: Layer): boolean {
-  return /\/\.agentfw-\d+\//.test(dir);
 }
 
 function isEmpty(kernel: Kernel, dir: Bytes): boolean {

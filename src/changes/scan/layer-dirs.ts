@@ -30,14 +30,16 @@ export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
   }
 }
 
-/** In the room that a filesystem of its own has for layers. */
-const FOREIGN = /\/\.agentfw-\d+\//;
+/** It lies in the room that a filesystem of its own has for layers. */
+export function isForeign({ dir }: Pick<Layer, 'dir'>): boolean {
+  return /\/\.agentfw-\d+\//.test(dir);
+}
 
 /** Refuses a layer that somebody removed, or that went with the filesystem that it lies on. */
 export function requireThere(kernel: Kernel, { base, dir, bare }: Pick<Layer, 'base' | 'dir' | 'bare'>): void {
   if (bare === true || kernel.statOrNull(AT_FDCWD, joinBytes(dir, 'upper' as Bytes)) !== null) return;
   throw new AgentfwError('AFW_LAYER_GONE', `What was changed below ${toText(base)} lies in ${toText(dir)}, which isn't there.`, {
-    hint: FOREIGN.test(dir) ? 'Mount the filesystem that it lies on again' : 'Put that directory back; agentfw discard gives up all that the sandbox holds',
+    hint: isForeign({ dir }) ? 'Mount the filesystem that it lies on again' : 'Put that directory back; agentfw discard gives up all that the sandbox holds',
   });
 }
 
