@@ -9,7 +9,7 @@ import type { Take } from '../changes/plan/refusal.js';
 import { commitStatus } from '../changes/result.js';
 import { filterChanges } from '../changes/words.js';
 import { AgentfwError, usageError } from '../errors.js';
-import { absolutePath, resolveTag } from '../sandbox/resolve.js';
+import { absolutePath, refuseUnmatched, resolveTag, type Resolved } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Freezer } from '../sandbox/still.js';
 import type { Store } from '../sandbox/store.js';
@@ -43,6 +43,7 @@ interface Job {
   readonly gathered: Gathered;
   readonly flags: Flags;
   readonly freezer: Freezer | null;
+  readonly resolved: Resolved;
 }
 
 export default class Commit extends AgentfwCommand {
@@ -78,7 +79,8 @@ export default class Commit extends AgentfwCommand {
       throw usageError('There is no terminal to ask on.', chosen ? 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks' : 'Say --yes to land it, or --dry-run to see what would');
     }
     const store = await this.store();
-    const { record, paths } = resolveTag(store, wordsOf(line), { certain: flags.yes });
+    const resolved = resolveTag(store, wordsOf(line), { certain: flags.yes });
+    const { record, paths } = resolved;
     const absolute = (words: readonly string[] | undefined): Bytes[] => (words ?? []).map((word) => absolutePath(store.context.cwd, decodeWord(word)));
     const take = takesOf(line.flags.take ?? [], (word) => absolutePath(store.context.cwd, decodeWord(word)));
     const accept = absolute(line.flags['accept-control']);
@@ -86,7 +88,7 @@ export default class Commit extends AgentfwCommand {
     const live = line.flags.live ?? false;
     const run = (locked: Locked): Promise<number> => {
       const wish: Wish = { ...WHOLE, words: paths, accept, take, keepSpecial: line.flags['keep-special'] ?? false, note: line.flags.message ?? null, live: locked.freezer !== null };
-      return this.withChanges(store, locked, (gathered) => this.settle({ store, record: locked.record, gathered, flags, freezer: locked.freezer }, wish));
+      return this.withChanges(store, locked, (gathered) => this.settle({ store, record: locked.record, gathered, flags, freezer: locked.freezer, resolved }, wish));
     };
     try {
       return await withCommitLocks(store, record.tag, onWait, run, live);
@@ -119,7 +121,7 @@ export default class Commit extends AgentfwCommand {
     const wish = await this.narrow(job, asked);
     if (wish === null) return this.leave();
     let offer = offerOf(store, record, { gathered, wish });
-    refuseUnmatched(offer);
+    refuseUnmatched(job.resolved, offer.unmatched);
     if (!flags.yes && !flags.dryRun && offer.withheld.length > 0) {
       const accepted = await askControl(this.printer, offer.withheld, { gathered, root: record.cwd });
       if (accepted === null) return this.leave();
@@ -226,11 +228,6 @@ function takesOf(words: readonly string[], absolute: (word: string) => Bytes): R
 function orLive(error: unknown, tag: string): unknown {
   if (!(error instanceof AgentfwError) || error.code !== 'AFW_RUNNING') return error;
   return new AgentfwError(error.code, error.message, { hint: `End it first: agentfw kill ${tag}; or land what it has now: agentfw commit ${tag} --live` });
-}
-
-function refuseUnmatched({ unmatched }: Offer): void {
-  const [first] = unmatched;
-  if (first !== undefined) throw new AgentfwError('AFW_NO_CHANGE', `The sandbox has no change at ${showBytes(first)}`, { hint: 'List them: agentfw diff --name-only' });
 }
 
 function otherDigest(expected: string, digest: string): AgentfwError {

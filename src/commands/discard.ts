@@ -1,5 +1,5 @@
 import { boolean, string } from '@oclif/core/flags';
-import { toText, type Bytes } from '../bytes.js';
+import { toText } from '../bytes.js';
 import { landPlan, withCommitLocks } from '../changes/commit.js';
 import { countChanges, gather } from '../changes/gather.js';
 import { dropPlan } from '../changes/dropping.js';
@@ -7,7 +7,7 @@ import { commitStatus, type CommitResult } from '../changes/result.js';
 import { filterChanges } from '../changes/words.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { discardSandbox } from '../sandbox/discard.js';
-import { resolveTag } from '../sandbox/resolve.js';
+import { refuseUnmatched, resolveTag, type Resolved } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { changeLine, countsText } from '../ui/changes.js';
@@ -38,8 +38,8 @@ export default class Discard extends AgentfwCommand {
     const line = await this.line(Discard);
     const answers = { yes: line.flags.yes ?? false, json: line.flags.json ?? false };
     const store = await this.store();
-    const { record, paths } = resolveTag(store, wordsOf(line), { certain: answers.yes });
-    return paths.length === 0 ? this.whole(store, record, answers) : this.some(store, record, { paths, answers });
+    const resolved = resolveTag(store, wordsOf(line), { certain: answers.yes });
+    return resolved.paths.length === 0 ? this.whole(store, resolved.record, answers) : this.some(store, resolved, answers);
   }
 
   private async whole(store: Store, record: SandboxRecord, { yes, json }: Answers): Promise<number> {
@@ -55,7 +55,8 @@ export default class Discard extends AgentfwCommand {
   }
 
   /** Drops the agent's version of some paths: the view shows the host's again. */
-  private async some(store: Store, { tag }: SandboxRecord, { paths, answers }: { readonly paths: readonly Bytes[]; readonly answers: Answers }): Promise<number> {
+  private async some(store: Store, resolved: Resolved, answers: Answers): Promise<number> {
+    const { record: { tag }, paths } = resolved;
     if (!answers.yes && !this.printer.interactive) throw usageError('There is no terminal to ask on.', 'Say --yes to go on without asking');
     const onWait = (): void => this.printer.say('Waiting for a commit of this sandbox to end.');
     return withCommitLocks(store, tag, onWait, async ({ record, recovered }) => {
@@ -63,8 +64,7 @@ export default class Discard extends AgentfwCommand {
       const gathered = gather(store, record);
       gathered.contents.close();
       const { changes, unmatched } = filterChanges(gathered.shown, paths);
-      const [missing] = unmatched;
-      if (missing !== undefined) throw new AgentfwError('AFW_NO_CHANGE', `The sandbox has no change at ${showBytes(missing)}`, { hint: 'List them: agentfw diff --name-only' });
+      refuseUnmatched(resolved, unmatched);
       const { plan, added } = dropPlan(store, record, { gathered, words: paths });
       const count = changes.length + added.length;
       if (!answers.json) for (const { path } of added) this.printer.say(`${showBytes(path)} goes too: it belongs to what was named`);

@@ -74,6 +74,13 @@ export function refuseMistyped({ record, mistyped }: Resolved, unmatched: readon
   throw new AgentfwError('AFW_NO_SANDBOX', `There is no sandbox ${mistyped.tag}, and ${record.tag}, which was started here, has nothing of that name.`, { hint: 'List the sandboxes: agentfw list' });
 }
 
+/** The same, where each word must name a change. */
+export function refuseUnmatched(resolved: Resolved, unmatched: readonly Bytes[]): void {
+  refuseMistyped(resolved, unmatched);
+  const [first] = unmatched;
+  if (first !== undefined) throw new AgentfwError('AFW_NO_CHANGE', `The sandbox has no change at ${toText(first)}`, { hint: `List them: agentfw diff ${resolved.record.tag} --name-only` });
+}
+
 /** The sandbox of a command that takes only `[TAG]`. */
 export function resolveOnly(store: Store, words: Words, options: ResolveOptions): SandboxRecord {
   const [first, ...rest] = words.tag === null ? words.words : [fromText(words.tag), ...words.words];

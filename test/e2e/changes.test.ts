@@ -186,7 +186,7 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
     expect(await cli(['commit', 'job', '--yes', '../../etc'])).toMatchInlineSnapshot(`
       "--- stderr ---
       Error: The sandbox has no change at $AREA/etc
-      Hint: List them: agentfw diff --name-only
+      Hint: List them: agentfw diff job --name-only
       --- exit 1 ---
       "
     `);

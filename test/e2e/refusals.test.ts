@@ -23,6 +23,9 @@ needs('userns', 'overlay').describe('a refusal says what and what to do', () => 
   const refused: readonly (readonly [line: string, status: number, error: string, hint: string])[] = [
     ['commit job -p', 2, 'There is no terminal to ask on.', 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks'],
     ['commit job -i', 2, 'There is no terminal to ask on.', 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks'],
+    ['commit jobb --yes', 1, 'There is no sandbox jobb, and job, which was started here, has nothing of that name.', 'List the sandboxes: agentfw list'],
+    ['discard jobb --yes', 1, 'There is no sandbox jobb, and job, which was started here, has nothing of that name.', 'List the sandboxes: agentfw list'],
+    ['commit job --yes src/none', 1, 'The sandbox has no change at $PROJECT/src/none', 'List them: agentfw diff job --name-only'],
     ['commit job', 2, 'There is no terminal to ask on.', 'Say --yes to land it, or --dry-run to see what would'],
     ['diff job --hunks', 2, '--hunks is of use with --json alone.', 'Say both, or see agentfw diff --help'],
     ['approvals --forget junk', 1, 'No answer is kept for junk.', 'List them: agentfw approvals --stored'],
