@@ -1,4 +1,5 @@
 import { AgentfwError } from '../errors.js';
+import { uninterrupted } from '../kernel/interrupts.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import { afterwards, halfway } from './apply/afterwards.js';
 import { nodeDisk } from './apply/disk.js';
@@ -56,10 +57,13 @@ export function applyLocked({ ctx, plan, hooks, tag }: Applying): CommitResult {
     return discard(draft, runErrorOf(error, null));
   }
   try {
-    const prepared = toCommitPoint(draft, writer);
+    const prepared = stage(draft, writer);
     if ('error' in prepared) return discard(draft, prepared.error);
     if (prepared.steps.length === 0) return dropped(draft, prepared);
-    return carryOut(draft, writer, prepared);
+    return uninterrupted(() => {
+      const error = toCommitPoint(draft, writer, prepared);
+      return error === null ? carryOut(draft, writer, prepared) : discard(draft, error);
+    });
   } finally {
     closeJournal(kernel, writer);
     closeRooms(rooms);
@@ -77,8 +81,8 @@ interface Drafting {
   readonly places: Place[];
 }
 
-/** Steps 3 to 6. Until this returns without an error, the host is untouched (I1). */
-function toCommitPoint(draft: Drafting, writer: FrameWriter): Prepared | { readonly error: RunError } {
+/** Steps 3 to 5. */
+function stage(draft: Drafting, writer: FrameWriter): Prepared | { readonly error: RunError } {
   const { ctx, plan, rooms, id } = draft;
   try {
     writeHeader(writer, headerOf(draft));
@@ -100,11 +104,20 @@ function toCommitPoint(draft: Drafting, writer: FrameWriter): Prepared | { reado
     draft.hooks.onStaged?.();
     // I2: content first, then the journal that relies on it.
     syncRoots(rooms);
-    writeSteps(writer, { ...prepared, digest: plan.digest });
-    sealJournal(draft, writer);
     return prepared;
   } catch (error) {
     return { error: runErrorOf(error, null) };
+  }
+}
+
+/** Step 6. Until this returns null, the host is untouched (I1). */
+function toCommitPoint(draft: Drafting, writer: FrameWriter, prepared: Prepared): RunError | null {
+  try {
+    writeSteps(writer, { ...prepared, digest: draft.plan.digest });
+    sealJournal(draft, writer);
+    return null;
+  } catch (error) {
+    return runErrorOf(error, null);
   }
 }
 

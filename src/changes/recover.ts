@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { joinBytes } from '../bytes.js';
+import { uninterrupted } from '../kernel/interrupts.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import { withCommitLock } from './journal/commit-lock.js';
 import { conclude, RESULT, takenBack } from './journal/conclude.js';
@@ -62,7 +63,7 @@ function recoverOne(ctx: StoreContext, id: string, hooks: Hooks): Recovered {
   }
   const rooms = openRooms(kernel, journal.header.roots);
   try {
-    if (journal.state !== 'draft') return carryOn({ ctx, hooks, rooms, id }, journal);
+    if (journal.state !== 'draft') return uninterrupted(() => carryOn({ ctx, hooks, rooms, id }, journal));
     removeNear(rooms, journal.drafts);
     removeVaults(kernel, stateDir, rooms.roots, id);
     return { id, tag: journal.header.tag, outcome: 'discarded', result: null, error: null };
