@@ -1,16 +1,14 @@
-import { constants } from 'node:fs';
-import { joinBytes } from '../bytes.js';
 import { uninterrupted } from '../kernel/interrupts.js';
-import { AT_FDCWD } from '../kernel/kernel.js';
 import { withCommitLock } from './journal/commit-lock.js';
-import { conclude, RESULT, takenBack } from './journal/conclude.js';
+import { conclude, takenBack } from './journal/conclude.js';
 import { nodeDisk } from './apply/disk.js';
 import { closeJournal, readJournal, reopenJournal, type Journal } from './journal/journal.js';
+import { unfinished } from './journal/unfinished.js';
 import type { CommitResult } from './result.js';
 import { closeRooms, openRooms, type Rooms } from './apply/rooms.js';
 import { runBackward, runForward, type Running } from './apply/run.js';
 import type { Hooks, StoreContext } from './store-context.js';
-import { commitDir, commitsDir, removeNear, removeVaults } from './vault/vault.js';
+import { commitDir, removeNear, removeVaults } from './vault/vault.js';
 
 /** What became of a commit that a crash had left. */
 export interface Recovered {
@@ -38,19 +36,6 @@ export function recoverLocked(ctx: StoreContext, hooks: Hooks): readonly Recover
       return { id, tag: null, outcome: 'blocked', result: null, error: error instanceof Error ? error.message : String(error) };
     }
   });
-}
-
-/** Commits without a result, oldest first as far as ids sort by time. */
-function unfinished({ kernel, stateDir }: StoreContext): string[] {
-  const dir = commitsDir(stateDir);
-  if (kernel.statOrNull(AT_FDCWD, dir) === null) return [];
-  const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    const ids = kernel.list(fd).filter((name) => !name.startsWith('.'));
-    return ids.filter((id) => kernel.statOrNull(fd, joinBytes(id, RESULT)) === null).sort();
-  } finally {
-    kernel.close(fd);
-  }
 }
 
 function recoverOne(ctx: StoreContext, id: string, hooks: Hooks): Recovered {

@@ -1,6 +1,8 @@
 import { boolean, string } from '@oclif/core/flags';
 import { fromText, isText, toBuffer, toText, type Bytes } from '../bytes.js';
 import type { Change, JudgedChange } from '../changes/change.js';
+import { storeContextOf } from '../changes/context.js';
+import { interruptedCommits } from '../changes/journal/unfinished.js';
 import { hunkFileOf } from '../changes/conflict/compose.js';
 import { weightOf } from '../changes/scan/crowd.js';
 import { changedPaths, changesOf, countKinds, gather, type Gathered } from '../changes/gather.js';
@@ -13,6 +15,7 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { classHeading, countsText } from '../ui/changes.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
+import { sayInterrupted } from '../ui/commits.js';
 import { showBytes } from '../ui/escape.js';
 import { viewOf } from '../ui/patch.js';
 import { statText } from '../ui/stat.js';
@@ -44,6 +47,7 @@ export default class Diff extends AgentfwCommand {
     const resolved = resolveTag(store, wordsOf(line), { certain: false });
     const { record } = resolved;
     this.sayState(record);
+    sayInterrupted(this.printer, interruptedCommits(storeContextOf(store)));
     // Names need no contents: that is ten times as fast.
     if (flags['name-only'] === true && flags.json !== true && flags.class === undefined && flags.conflicts !== true) {
       const paths = resolved.paths.length === 0 ? changedPaths(store, record) : this.named(changesOf(store, record), resolved).map(({ path }) => path);

@@ -1,12 +1,14 @@
 import { storeContextOf } from '../changes/context.js';
 import { listCommits, type CommitInfo } from '../changes/engine.js';
 import { countChanges, type KindCounts } from '../changes/gather.js';
+import { interruptedCommits } from '../changes/journal/unfinished.js';
 import { nameOf, type Bytes } from '../bytes.js';
 import { isFrozen } from '../sandbox/frozen.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { listRecords, type Store } from '../sandbox/store.js';
 import { countsText } from '../ui/changes.js';
 import { AgentfwCommand, common } from '../ui/command.js';
+import { sayInterrupted } from '../ui/commits.js';
 import { reportOf } from '../ui/error.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
 import { recordJson } from '../ui/record.js';
@@ -32,6 +34,7 @@ export default class List extends AgentfwCommand {
     const store = await this.store();
     const { records, broken } = listRecords(store);
     const entries = records.map((record) => entryOf(store, record));
+    sayInterrupted(this.printer, interruptedCommits(storeContextOf(store)));
     const undo = undoUse(listCommits(storeContextOf(store)));
     if (flags.json) {
       this.printer.json({

@@ -1,6 +1,8 @@
 import type { Bytes } from '../bytes.js';
 import { countBases, readBases, type BaseCounts } from '../changes/base.js';
+import { storeContextOf } from '../changes/context.js';
 import { countChanges, type KindCounts } from '../changes/gather.js';
+import { interruptedCommits } from '../changes/journal/unfinished.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';
 import { placeText } from '../gate/names.js';
@@ -14,6 +16,7 @@ import { sandboxDir } from '../sandbox/store.js';
 import { hiddenTracked } from '../sandbox/tracked.js';
 import { countsText } from '../ui/changes.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
+import { sayInterrupted } from '../ui/commits.js';
 import { reportOf } from '../ui/error.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
 import { MOST_HIDES, mountText } from '../ui/mounts.js';
@@ -31,6 +34,7 @@ export default class Status extends AgentfwCommand {
     const line = await this.line(Status);
     const store = await this.store();
     const record = resolveOnly(store, wordsOf(line), { certain: false });
+    sayInterrupted(this.printer, interruptedCommits(storeContextOf(store)));
     const processes = processesOf(record);
     const counts = this.counted(() => countChanges(store, record));
     const policy = readPolicyOf(store, record.tag);

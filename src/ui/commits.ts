@@ -84,3 +84,8 @@ export function sayRecovered(printer: Printer, recovered: readonly Recovered[]):
     else printer.say(words);
   }
 }
+
+/** For commands that only look: a crash, or a kill, left the host with a part of a commit, perhaps. */
+export function sayInterrupted(printer: Printer, ids: readonly string[]): void {
+  for (const id of ids) printer.warn(`The commit ${id} was interrupted: what it lands may be there in part. agentfw recover finishes it, or takes it back.`);
+}

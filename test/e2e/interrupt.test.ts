@@ -44,4 +44,15 @@ needs('userns', 'overlay').describe('a signal while changes land', () => {
     const again = await area.cli(['run', '--in', 'many', '--net', 'off', '--', 'sh', '-c', `i=0; while [ $i -lt ${FILES} ]; do echo $i > f$i; i=$((i+1)); done`]);
     expect(again.status, again.stderr).toBe(0);
   });
+
+  test('what only looks says that a killed commit waits to be finished', async () => {
+    const commit = await struck(['commit', 'many', '--yes'], 'SIGKILL', () => landed() > 0);
+    expect([commit.by, landed() < FILES]).toEqual(['SIGKILL', true]);
+    for (const words of [['list'], ['status', 'many'], ['diff', 'many', '--stat'], ['diff', 'many', '--name-only']]) {
+      expect((await area.cli(words)).stderr, words.join(' ')).toMatch(/^Warning: The commit \w{26} was interrupted: what it lands may be there in part\. agentfw recover finishes it/m);
+    }
+    expect((await area.cli(['recover'])).stderr).toMatch(/^Finished the commit/);
+    expect(landed()).toBe(FILES);
+    expect((await area.cli(['list'])).stderr).not.toContain('interrupted');
+  });
 });

@@ -1,5 +1,5 @@
 import { joinBytes, type Bytes } from '../../bytes.js';
-import { waitLock, type Lock } from '../../sandbox/lock.js';
+import { isLocked, waitLock, type Lock } from '../../sandbox/lock.js';
 import { commitsDir } from '../vault/vault.js';
 import type { Hooks, StoreContext } from '../store-context.js';
 
@@ -8,7 +8,7 @@ import type { Hooks, StoreContext } from '../store-context.js';
  * kernel gives both back when we end, however we end.
  */
 export function withCommitLock<T>(ctx: StoreContext, hooks: Hooks, work: () => T): T {
-  const files = [ctx.hostLock, joinBytes(commitsDir(ctx.stateDir), '.lock' as Bytes)];
+  const files = [ctx.hostLock, storeLock(ctx)];
   const locks: Lock[] = [];
   let told = false;
   const tell = (): void => {
@@ -21,4 +21,13 @@ export function withCommitLock<T>(ctx: StoreContext, hooks: Hooks, work: () => T
   } finally {
     for (const lock of locks.reverse()) lock.release();
   }
+}
+
+/** A commit, an undo or a recovery of this store is under way. */
+export function isCommitting(ctx: StoreContext): boolean {
+  return isLocked(ctx.kernel, storeLock(ctx));
+}
+
+function storeLock({ stateDir }: StoreContext): Bytes {
+  return joinBytes(commitsDir(stateDir), '.lock' as Bytes);
 }

@@ -1,4 +1,3 @@
-import type { Bytes } from '../../bytes.js';
 import { joinBytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { encodeBytes } from '../../fields.js';
@@ -14,8 +13,7 @@ import { nearOf, type RunError, type Running } from '../apply/run.js';
 import type { StoreContext } from '../store-context.js';
 import { absolute, below, isIdent, numbered, type Ident, type Place, type Step } from '../plan/step.js';
 import { commitDir, removeNear, removeVaults } from '../vault/vault.js';
-
-export const RESULT = 'result.json' as Bytes;
+import { RESULT } from './unfinished.js';
 
 /** What a finished journal did. */
 function concluded(header: Header, running: Running, before: readonly Refused[]): CommitResult {

@@ -7,7 +7,7 @@ import { readWhole, replaceFile } from '../../kernel/files.js';
 import { AT_FDCWD, type Kernel } from '../../kernel/kernel.js';
 import type { Leftover } from '../../kernel/remove.js';
 import { withCommitLock } from '../journal/commit-lock.js';
-import { RESULT } from '../journal/conclude.js';
+import { RESULT } from '../journal/unfinished.js';
 import type { Meanings } from '../capture/epoch.js';
 import { JOURNAL, readHeader } from '../journal/journal.js';
 import type { Counts } from '../result.js';
