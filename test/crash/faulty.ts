@@ -22,6 +22,11 @@ const ERRNO: Readonly<Record<string, number>> = { EIO: 5, ENOSPC: 28, EDQUOT: 12
 
 export class Dead extends Error {}
 
+/** A death, also where it is what an error of the commit tells of: past the commit point that says what it left. */
+export function isDeath(error: unknown): boolean {
+  return error instanceof Dead || (error instanceof Error && error.cause instanceof Dead);
+}
+
 /** Every call counts but closing, which a dead process does too. */
 export function faulty(kernel: Kernel, fault: Fault, counter: Counter): { readonly kernel: Kernel; readonly disk: Disk } {
   const step = (name: string, about: string): void => {

@@ -17,7 +17,7 @@ import type { CommitResult } from '../../src/changes/result.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { native as whole } from '../../src/kernel/native.js';
 import { contextFor, isStaged, makeWorld, withoutFlags, type World } from '../changes/world.js';
-import { Dead, faulty, type Counter, type Fault } from './faulty.js';
+import { faulty, isDeath, type Counter, type Fault } from './faulty.js';
 import { look } from './look.js';
 import { build, planFor, type Scene } from './scene.js';
 
@@ -132,8 +132,7 @@ function second(ctx: World['ctx'], { clean, plan, counter }: Second): CommitResu
   try {
     applyPlan({ ...contextFor(clean, dying.kernel), disk: dying.disk }, plan);
   } catch (error) {
-    // Past the commit point an error says what it left.
-    if (!(error instanceof Dead || (error as Error).cause instanceof Dead)) throw error;
+    if (!isDeath(error)) throw error;
   }
   counter.calls = 0;
   recoverAll(ctx);

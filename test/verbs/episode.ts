@@ -16,7 +16,7 @@ import { undoCommit } from '../../src/changes/undo.js';
 import { listCommits, type CommitInfo } from '../../src/changes/vault/commits.js';
 import { readRecord, type Store } from '../../src/sandbox/store.js';
 import type { Layer } from '../../src/sandbox/sandbox.js';
-import { Dead, faulty } from '../crash/faulty.js';
+import { faulty, isDeath } from '../crash/faulty.js';
 import { differing, diffTells, isBelow, landed, pathsOf, lostUpdates, show, takenBack, text, type Landing, type Told, type Trees, type Verb } from './expect.js';
 import { exportOf, unlike } from './exported.js';
 import { randomOf, type Random } from './random.js';
@@ -198,7 +198,7 @@ export class Episode {
         try {
           result = landPlan(how === 'crash' ? { ...store, kernel: faulty(store.kernel, { how: 'die', at: 1 + this.random.below(120) }, { calls: 0, log: null, hit: null }).kernel } : store, record, offer.plan, {});
         } catch (error) {
-          if (!(error instanceof Dead)) throw error;
+          if (!isDeath(error)) throw error;
           crashed = true;
         }
         const composed = new Set([...offer.plan.steps].flatMap((step) => (wish.hunks.has(step.path) || wish.merges.composed.has(step.path) ? [this.relative(step.path)] : [])));
@@ -291,7 +291,7 @@ export class Episode {
       try {
         withBoxOf(store, info, () => undefined, (still) => undoCommit(storeContextOf({ ...store, kernel }), info.id, {}, { box: still, layers: layersIn(store) }));
       } catch (error) {
-        if (!(error instanceof Dead)) throw error;
+        if (!isDeath(error)) throw error;
       }
       say(`  ${this.steps} ${box.tag}: undo ${info.id} crashed, recovered: ${JSON.stringify(recoverRecorded(store).map(({ outcome }) => outcome))}`);
       const verb: Verb = { before, after: await this.trees(box) };
