@@ -3,7 +3,7 @@ import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, identities, type Area } from '../helpers/sandbox.js';
+import { createArea, identities, removeTree, type Area } from '../helpers/sandbox.js';
 
 const { test } = needs('userns', 'overlay');
 
@@ -62,7 +62,7 @@ for (const identity of identities()) {
       const start = (how: string) => area.cli(['run', how, 'lost', '--net', 'off', '--', 'touch', 'kept']);
       expect((await start('--tag')).status).toBe(0);
       const layers = join(area.state, 'sandboxes', 'lost', 'layers');
-      rmSync(layers, { recursive: true });
+      await removeTree(layers);
       for (const [words, status] of [[['diff', 'lost'], 1], [['commit', 'lost', '--yes'], 1], [['run', '--in', 'lost', '--net', 'off', '--', 'true'], 125]] as const) {
         const looked = await area.cli([...words]);
         expect(looked, words[0]).toMatchObject({ status, stdout: '' });
