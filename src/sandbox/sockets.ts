@@ -44,6 +44,9 @@ export const socketFacts: SocketFacts = {
   bound: () => readFileSync('/proc/net/unix', 'utf8'),
 };
 
+/** GnuPG's agent has this name wherever it is, also where a rule names its path and no variable does. */
+const PGP = 'S.gpg-agent';
+
 /** As many as the driver takes. */
 const MOST = 32;
 
@@ -54,14 +57,13 @@ const MOST = 32;
  */
 export function socketsFor(policy: CompiledPolicy, facts: SocketFacts = socketFacts): HostSockets {
   const denied = deniedInodes(policy, facts);
-  const places = (name: string): ReadonlySet<string | null> => new Set((policy.sockets[name] ?? []).map((path) => resolved(path, facts)));
-  const [keys, pgp] = [places('ssh-agent'), places('gpg-agent')];
+  const keys = new Set((policy.sockets['ssh-agent'] ?? []).map((path) => resolved(path, facts)));
   const sockets = new Map<string, HostSocket>();
   const notes: string[] = [];
   for (const wanted of wantedPaths(policy)) {
     const { verdict, rule, origin } = judgeSocket(policy, wanted);
     let found = verdict === 'allow' ? lookAt(policy, wanted, facts, denied) : null;
-    if (found !== null && 'path' in found && pgp.has(found.path)) found = restricted(found.path, lookAt(policy, `${found.path}.extra`, facts, denied));
+    if (found !== null && 'path' in found && posix.basename(found.path) === PGP) found = restricted(found.path, lookAt(policy, `${found.path}.extra`, facts, denied));
     if (found === null) continue;
     if ('why' in found) notes.push(`the socket ${wanted} stays out: ${found.why}`);
     else if (sockets.size < MOST) sockets.set(found.path, { path: fromText(found.path), target: fromText(found.target), isKeys: keys.has(found.path), rule, origin: origin === null ? '' : `${origin.file}:${origin.line}` });

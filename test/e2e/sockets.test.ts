@@ -146,16 +146,17 @@ for (const identity of identities()) {
       for (const made of [runtime, sockets]) chownSync(made, identity.uid, identity.gid);
       chmodSync(runtime, 0o700);
       const client = 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(99))';
-      const reach = (tag: string): Promise<Outcome> => {
+      const reach = (tag: string, env: Readonly<Record<string, string>> = { XDG_RUNTIME_DIR: runtime }, allow = 'gpg-agent'): Promise<Outcome> => {
         const policy = join(area.dir, `${tag}.yaml`);
-        writeFileSync(policy, 'version: 1\nsockets: {allow: [gpg-agent]}\n', { mode: 0o600 });
+        writeFileSync(policy, `version: 1\nsockets: {allow: [${allow}]}\n`, { mode: 0o600 });
         chownSync(policy, identity.uid, identity.gid);
-        return area.cli(['run', '--tag', tag, '--net', 'off', '--policy', policy, '--', python, '-c', client, join(sockets, 'S.gpg-agent')], { env: { XDG_RUNTIME_DIR: runtime } });
+        return area.cli(['run', '--tag', tag, '--net', 'off', '--policy', policy, '--', python, '-c', client, join(sockets, 'S.gpg-agent')], { env });
       };
       const servers = ['S.gpg-agent', 'S.gpg-agent.extra'].map((name) => spawn(python, ['-c', GREETER, name], { cwd: sockets, stdio: ['ignore', 'pipe', 'inherit'] }));
       try {
         await Promise.all(servers.map((server) => once(server.stdout, 'data')));
         expect(await reach('pgp')).toMatchObject({ status: 0, stdout: "b'S.gpg-agent.extra'\n" });
+        expect(await reach('pgp-path', {}, join(sockets, 'S.gpg-agent'))).toMatchObject({ status: 0, stdout: "b'S.gpg-agent.extra'\n" });
         unlinkSync(join(sockets, 'S.gpg-agent.extra'));
         const without = await reach('pgp-without');
         expect(without.stdout).toBe('');
