@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
-import { identities, jsonOf, python, repository, type Area } from '../helpers/sandbox.js';
+import { allIdentities, jsonOf, python, repository, type Area } from '../helpers/sandbox.js';
 import { ALLOWED, inWorld, type Upstream, type World } from '../helpers/upstream.js';
 
 const script = join(repository, 'test/attack/net.py');
@@ -51,7 +51,7 @@ const EXPECTED: Readonly<Record<string, RegExp>> = {
   'NP14 sockets of the host in /proc': /^none$/,
 };
 
-for (const identity of identities()) {
+for (const identity of allIdentities()) {
   const gated = needs('root', 'userns', 'overlay', 'python');
 
   gated.describe(`unusual clients of the network gate, as ${identity.name}`, () => {

@@ -6,7 +6,7 @@ import { chownSync, existsSync, lchownSync, lstatSync, mkdirSync, readdirSync, s
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, ownSleep, identities, jsonOf, processesWith, python, repository, type Area } from '../helpers/sandbox.js';
+import { allIdentities, createArea, eventually, identities, jsonOf, ownSleep, processesWith, python, repository, type Area } from '../helpers/sandbox.js';
 
 type Answer = string | number | boolean | readonly string[] | readonly number[] | Readonly<Record<string, string>>;
 type Answers = Readonly<Record<string, Readonly<Record<string, Answer>>>>;
@@ -285,8 +285,16 @@ for (const identity of identities()) {
       expect(answers.length).toBeGreaterThan(12);
       expect(answers.filter(([, answer]) => !refused.includes(answer) && !['EBUSY', 'EXDEV'].includes(answer))).toEqual([]);
     });
+  });
+}
 
-    needs('root').test('RS04 a store behind a symlink of another user is refused', async () => {
+for (const identity of allIdentities()) {
+  needs('root', 'userns', 'overlay').describe(`stores of others, as ${identity.name}`, () => {
+    let area: Area;
+    beforeAll(() => { area = createArea(identity); });
+    afterAll(() => area.remove());
+
+    test('RS04 a store behind a symlink of another user is refused', async () => {
       const link = join(area.dir, 'link');
       symlinkSync(area.state, link);
       lchownSync(link, 65_000, 65_000);
@@ -296,7 +304,7 @@ for (const identity of identities()) {
       expect(run.stderr).toMatch(/^Error: /m);
     });
 
-    needs('root').test('RS04 a store that belongs to another user is refused', async () => {
+    test('RS04 a store that belongs to another user is refused', async () => {
       const other = join(area.dir, 'other');
       mkdirSync(other);
       chownSync(other, 65_000, 65_000);

@@ -2,11 +2,11 @@
 import { execa } from 'execa';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, identities, type Area, type Outcome } from '../helpers/sandbox.js';
+import { allIdentities, createArea, type Area, type Outcome } from '../helpers/sandbox.js';
 
 const gated = needs('root', 'userns', 'overlay');
 
-for (const identity of identities()) {
+for (const identity of allIdentities()) {
   gated.describe(`homes as ${identity.name}`, () => {
     let area: Area;
     beforeEach(() => { area = createArea(identity); });

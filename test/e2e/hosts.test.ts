@@ -9,7 +9,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { has, needs, type Prerequisite } from '../helpers/needs.js';
-import { createArea, identities, type Area, type Outcome } from '../helpers/sandbox.js';
+import { allIdentities, createArea, type Area, type Outcome } from '../helpers/sandbox.js';
 
 /**
  * A FUSE mount at its first argument, which the user that is the second alone
@@ -47,7 +47,7 @@ const MOUNTS: readonly { readonly name: string; readonly needs: readonly Prerequ
   { name: 'btrfs', needs: ['loop', 'btrfs'], make: 'truncate -s 160M "$1/b"; mkfs.btrfs -q -f "$1/b" > /dev/null; mount -o loop "$1/b" m/btrfs; btrfs -q subvolume create m/btrfs/sub > /dev/null; echo old > m/btrfs/sub/file' },
 ];
 
-for (const identity of identities()) {
+for (const identity of allIdentities()) {
   needs('root', 'userns', 'overlay', 'setpriv').describe(`on another host as ${identity.name}`, () => {
     let area: Area;
     beforeEach(() => {

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test as plain } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, jsonOf, mountsBelow, onRootDisk, processesWith, type Area } from '../helpers/sandbox.js';
+import { allIdentities, createArea, eventually, identities, jsonOf, mountsBelow, onRootDisk, processesWith, type Area } from '../helpers/sandbox.js';
 
 type Victim = 'supervisor' | 'driver' | 'init';
 interface Listed {
@@ -86,7 +86,9 @@ for (const identity of identities()) {
       expect(outcome.stdout, outcome.stderr).toBe('plain 129: up \nnohup 0: up done word \n');
     });
   });
+}
 
+for (const identity of allIdentities()) {
   needs('root').describe(`a full disk under the store as ${identity.name}`, () => {
     let area: Area;
     beforeAll(() => { area = createArea(identity); });

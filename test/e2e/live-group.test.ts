@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { childrenOf, exists, strike } from '../helpers/processes.js';
-import { createArea, eventually, identities, ownSleep, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { allIdentities, createArea, eventually, ownSleep, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
 import { holdStore, isAwaited, releaseStores } from '../helpers/store-lock.js';
 import { makeUnified, type Unified } from '../helpers/unified.js';
 
@@ -20,7 +20,7 @@ while True:
 `;
 const { test } = needs('userns', 'overlay', 'cgroup2');
 
-for (const identity of identities()) {
+for (const identity of allIdentities()) {
   describe(`commit --live by a control group as ${identity.name}`, () => {
     let area: Area;
     let unified: Unified;

@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { serveOnLoopback } from '../helpers/loopback.js';
 import { needs } from '../helpers/needs.js';
-import { eventually, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { allIdentities, eventually, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
 import { childrenOf, exists, parentOf } from '../helpers/processes.js';
 import { ALLOWED, INWARD, inWorld, OTHER, type Upstream, type World } from '../helpers/upstream.js';
 
@@ -20,7 +20,7 @@ interface Shown {
   readonly gate?: object | null;
 }
 
-for (const identity of identities()) {
+for (const identity of allIdentities()) {
   const gated = needs('root', 'userns', 'overlay', 'curl');
 
   gated.describe(`the network gate as ${identity.name}`, () => {

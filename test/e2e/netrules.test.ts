@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
-import { eventually, helpers, identities, jsonOf, ownSleep, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { allIdentities, eventually, helpers, jsonOf, ownSleep, processesWith, python, type Area, type Outcome } from '../helpers/sandbox.js';
 import { inWorld, OTHER, RULES, type Upstream, type World } from '../helpers/upstream.js';
 
 const [GET = '', RAW = '', ASKED = '', REGISTRY = ''] = RULES;
 
-for (const identity of identities()) {
+for (const identity of allIdentities()) {
   const gated = needs('root', 'userns', 'overlay', 'python', 'curl');
 
   gated.describe(`rules of the network gate as ${identity.name}`, () => {

@@ -7,10 +7,10 @@ import { expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
 import { childrenOf, parentOf } from '../helpers/processes.js';
-import { eventually, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { allIdentities, eventually, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
 import { ALLOWED, inWorld, OTHER, type Upstream, type World } from '../helpers/upstream.js';
 
-for (const identity of identities()) {
+for (const identity of allIdentities()) {
   const gated = needs('root', 'userns', 'overlay', 'curl');
 
   gated.describe(`ways around the network gate as ${identity.name}`, () => {

@@ -2,13 +2,13 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, helpers, identities, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
+import { allIdentities, createArea, helpers, jsonOf, python, type Area, type Outcome } from '../helpers/sandbox.js';
 
 interface Doctor {
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string; readonly mend: string | null }[];
 }
 
-for (const identity of identities()) {
+for (const identity of allIdentities()) {
   const gated = needs('root', 'userns', 'overlay', 'python');
 
   gated.describe(`a kernel without rungs for the network gate, as ${identity.name}`, () => {

@@ -4,13 +4,40 @@ import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, mountsBelow, ownSleep, repository, unnoticed, type Area } from '../helpers/sandbox.js';
+import { allIdentities, createArea, eventually, identities, mountsBelow, ownSleep, repository, unnoticed, type Area } from '../helpers/sandbox.js';
 
 interface Saved {
   readonly state: string;
   readonly exit: { readonly code?: number; readonly signal?: number } | null;
   readonly driver: { readonly pid: number } | null;
   readonly init: { readonly pid: number } | null;
+}
+
+for (const identity of allIdentities()) {
+  needs('root', 'userns', 'overlay').test(`\`--in\` copes with a directory that has gone, unless its layer holds something, as ${identity.name}`, async () => {
+    const area = createArea(identity);
+    try {
+      const [gone, written] = ['gone', 'written'].map((name) => join(area.home, name)) as [string, string];
+      for (const dir of [gone, written]) {
+        mkdirSync(join(dir, 'project'), { recursive: true });
+        writeFileSync(join(dir, 'project', '.git'), '');
+        // Somebody else's directory around the project makes the project the root of a layer.
+        chownSync(dir, 0, 0);
+        for (const path of [join(dir, 'project'), join(dir, 'project', '.git')]) chownSync(path, identity.uid, identity.gid);
+        const script = dir === written ? 'echo x > file' : 'true';
+        const first = await area.cli(['run', '--tag', dir === written ? 'w' : 'g', '--net', 'off', '--', 'sh', '-c', script], { cwd: join(dir, 'project') });
+        expect(first.status, first.stderr).toBe(0);
+        rmSync(dir, { recursive: true });
+      }
+
+      expect((await area.cli(['run', '--net', 'off', '--in', 'g', '--', 'true'])).status).toBe(0);
+      const refused = await area.cli(['run', '--net', 'off', '--in', 'w', '--', 'true']);
+      expect(refused.status).toBe(identity.name === 'root' ? 0 : 125);
+      if (identity.name === 'user') expect(refused.stderr).toContain("can't be laid as before");
+    } finally {
+      await area.remove();
+    }
+  });
 }
 
 for (const identity of identities()) {
@@ -82,26 +109,6 @@ for (const identity of identities()) {
       expect((await run(['--in', 'again'], 'cat', 'f')).stdout).toBe('one\ntwo\n');
       expect(saved('again')).toMatchObject({ state: 'stopped', exit: { code: 0 }, driver: null, init: null });
       expect((await run(['--tag', 'again'], 'true')).status).toBe(125);
-    });
-
-    needs('root', 'userns', 'overlay').test('`--in` copes with a directory that has gone, unless its layer holds something', async () => {
-      const [gone, written] = ['gone', 'written'].map((name) => join(area.home, name)) as [string, string];
-      for (const dir of [gone, written]) {
-        mkdirSync(join(dir, 'project'), { recursive: true });
-        writeFileSync(join(dir, 'project', '.git'), '');
-        // Somebody else's directory around the project makes the project the root of a layer.
-        chownSync(dir, 0, 0);
-        for (const path of [join(dir, 'project'), join(dir, 'project', '.git')]) chownSync(path, identity.uid, identity.gid);
-        const script = dir === written ? 'echo x > file' : 'true';
-        const first = await area.cli(['run', '--tag', dir === written ? 'w' : 'g', '--net', 'off', '--', 'sh', '-c', script], { cwd: join(dir, 'project') });
-        expect(first.status, first.stderr).toBe(0);
-        rmSync(dir, { recursive: true });
-      }
-
-      expect((await run(['--in', 'g'], 'true')).status).toBe(0);
-      const refused = await run(['--in', 'w'], 'true');
-      expect(refused.status).toBe(identity.name === 'root' ? 0 : 125);
-      if (identity.name === 'user') expect(refused.stderr).toContain("can't be laid as before");
     });
 
     gated.test('a symlink that the agent left in its /tmp leads a later run nowhere', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
-import { createArea, helpers, identities, jsonOf, python, removeTree, type Area, type Outcome } from '../helpers/sandbox.js';
+import { allIdentities, createArea, helpers, identities, jsonOf, python, removeTree, type Area, type Outcome } from '../helpers/sandbox.js';
 
 /** Says each type that it is asked for, and answers that there are no keys. */
 const KEY_AGENT = `import os, socket, sys, threading
@@ -85,22 +85,6 @@ for (const identity of identities()) {
     gated.test('none is reached without a rule (IP01)', async () => {
       expect((await run('none', '', inTmp)).stdout).toBe('FileNotFoundError\n');
       expect((await run('none-home', '', inHome)).stdout).toMatch(/^(ConnectionRefused|FileNotFound)Error\n$/);
-    });
-
-    needs('root', 'userns', 'overlay', 'python').test('services in /run that act with more rights are not there, and no program gains any (IP17)', async () => {
-      const place = mkdtempSync('/run/agentfw-test-');
-      chmodSync(place, 0o755);
-      const service = spawn(python, [join(helpers, 'unix-server.py'), join(place, 'bus')], { stdio: ['ignore', 'pipe', 'inherit'] });
-      try {
-        await once(service.stdout, 'data');
-        const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'find /run /var/run/ -type s; ls -d "$0"; grep NoNewPrivs /proc/self/status', place]);
-
-        expect(outcome.stdout).toBe('NoNewPrivs:\t1\n');
-        expect(outcome.stderr).toContain('No such file');
-      } finally {
-        service.kill();
-        await removeTree(place);
-      }
     });
 
     for (const [name, path] of [['home', () => inHome], ['tmp', () => inTmp]] as const) {
@@ -230,5 +214,25 @@ for (const identity of identities()) {
       expect(outcome.stdout).toContain('echo False');
       expect((await records('gone'))[0]).toMatchObject({ verdict: 'deny', detail: { why: "the host's socket refused: Connection refused" } });
     });
+  });
+}
+
+for (const identity of allIdentities()) {
+  needs('root', 'userns', 'overlay', 'python').test(`services in /run that act with more rights are not there, and no program gains any, as ${identity.name} (IP17)`, async () => {
+    const area = createArea(identity);
+    const place = mkdtempSync('/run/agentfw-test-');
+    chmodSync(place, 0o755);
+    const service = spawn(python, [join(helpers, 'unix-server.py'), join(place, 'bus')], { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      await once(service.stdout, 'data');
+      const outcome = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'find /run /var/run/ -type s; ls -d "$0"; grep NoNewPrivs /proc/self/status', place]);
+
+      expect(outcome.stdout).toBe('NoNewPrivs:\t1\n');
+      expect(outcome.stderr).toContain('No such file');
+    } finally {
+      service.kill();
+      await removeTree(place);
+      await area.remove();
+    }
   });
 }

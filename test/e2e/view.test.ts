@@ -1,6 +1,5 @@
 /** What the agent sees. */
-import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
@@ -65,18 +64,6 @@ for (const identity of identities()) {
       expect(written).toContain(join(area.home, 'agentfw-x'));
       if (identity.name === 'root') expect(written).toEqual(['/etc/agentfw-x', '/usr/agentfw-x', '/agentfw-x', join(area.home, 'agentfw-x')]);
       for (const path of ['/etc/agentfw-x', '/usr/agentfw-x', '/agentfw-x', join(area.home, 'agentfw-x')]) expect(existsSync(path)).toBe(false);
-    });
-
-    needs('userns', 'overlay', 'root', 'attr').test('starts a program whose file has capabilities, without them', async () => {
-      const program = join(area.dir, 'capable');
-      copyFileSync('/bin/cat', program);
-      chmodSync(program, 0o755);
-      // CAP_NET_RAW, permitted and effective, as ping has it on Debian
-      expect(spawnSync('setfattr', ['-n', 'security.capability', '-v', '0x0100000200200000000000000000000000000000', program]).status).toBe(0);
-
-      expect(await inside(`${program} /proc/self/status | grep -E 'CapEff|CapPrm' | tr -d '\\n'; grep -vc nosuid /proc/self/mountinfo || true`, ['--share', program]))
-        .toMatch(/^CapPrm:\t([0-9a-f]+)CapEff:\t\1\n?0\n$/);
-      expect(await inside(`${program} /proc/self/status`, ['--share', program])).not.toMatch(/^CapPrm:\t[0-9a-f]{12}[2367abef]/m);
     });
 
     gated.test('has a private /tmp, /var/tmp, /dev/shm, /run and runtime directory', async () => {

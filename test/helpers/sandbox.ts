@@ -60,8 +60,13 @@ export const python = '/usr/bin/python3';
 const entry = join(repository, 'bin/run.js');
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** As root: root and a plain user; else the one that we are. */
+/** As root: root and a plain user; else the one that we are. With AGENTFW_TEST_AS=root root alone: a plain user runs the same tests apart. */
 export function identities(): readonly Identity[] {
+  return process.env['AGENTFW_TEST_AS'] === 'root' ? allIdentities().slice(0, 1) : allIdentities();
+}
+
+/** The same for tests that only root can prepare: no plain user runs them apart. */
+export function allIdentities(): readonly Identity[] {
   const uid = process.getuid?.() ?? -1;
   const gid = process.getgid?.() ?? -1;
   if (uid !== 0) return [{ name: 'user', uid, gid }];

@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { bundleRunner } from '../crash/bundle.js';
 import { needs } from '../helpers/needs.js';
-import { createArea, identities, jsonOf, repository, type Area } from '../helpers/sandbox.js';
+import { allIdentities, createArea, jsonOf, repository, type Area } from '../helpers/sandbox.js';
 
 const total = Number(process.env['AGENTFW_VERBS_SEEDS'] ?? 2);
 const first = Number(process.env['AGENTFW_VERBS_FIRST'] ?? 1);
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(dirname(program), { recursive: true, force: true }));
 
-for (const identity of identities()) {
+for (const identity of allIdentities()) {
   needs('userns', 'overlay', 'python').describe(`random verbs as ${identity.name}`, () => {
     let area: Area;
     beforeAll(() => { area = createArea(identity); });
