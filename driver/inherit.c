@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "mount.h"
 #include "sys.h"
@@ -18,6 +19,14 @@ enum { INHERITED = 3 };
 /* Where they were found on the host: a file that is opened again has no path. */
 static char paths[INHERITED][PATH_MAX];
 static struct stat before[INHERITED];
+static bool had_caps[INHERITED];
+
+static const char file_caps[] = "security.capability";
+
+static bool has_caps(int fd)
+{
+	return fgetxattr(fd, file_caps, NULL, 0) > 0;
+}
 
 static void note(int fd)
 {
@@ -25,6 +34,7 @@ static void note(int fd)
 
 	paths[fd][n > 0 ? n : 0] = '\0';
 	fstat(fd, &before[fd]);
+	had_caps[fd] = has_caps(fd);
 }
 
 int inherit_check(struct fault *f)
@@ -191,21 +201,29 @@ void inherit_rehome(int dev)
 	}
 }
 
+/* Who could change it can change it back. */
+static void settle(int fd, const struct stat *old, const struct stat *now)
+{
+	mode_t gained = now->st_mode & ~old->st_mode & (S_ISUID | S_ISGID);
+	int lost = 0;
+
+	if (!had_caps[fd] && has_caps(fd))
+		lost |= fremovexattr(fd, file_caps);
+	if (gained)
+		lost |= fchmod(fd, now->st_mode & 07777 & ~gained);
+	if (now->st_uid != old->st_uid || now->st_gid != old->st_gid)
+		lost |= fchown(fd, old->st_uid, old->st_gid);
+	(void)lost; /* the caller's rights were not enough: then the agent's too */
+}
+
 void inherit_settle(void)
 {
 	for (int fd = 0; fd < INHERITED; fd++) {
 		const struct stat *old = &before[fd];
 		struct stat st;
-		mode_t gained;
 
-		if (fstat(fd, &st) || st.st_dev != old->st_dev ||
-		    st.st_ino != old->st_ino)
-			continue;
-		gained = st.st_mode & ~old->st_mode & (S_ISUID | S_ISGID);
-		/* Who could change it can change it back. */
-		if ((gained && fchmod(fd, st.st_mode & 07777 & ~gained)) ||
-		    ((st.st_uid != old->st_uid || st.st_gid != old->st_gid) &&
-		     fchown(fd, old->st_uid, old->st_gid)))
-			continue;
+		if (fstat(fd, &st) == 0 && st.st_dev == old->st_dev &&
+		    st.st_ino == old->st_ino)
+			settle(fd, old, &st);
 	}
 }

@@ -21,7 +21,7 @@ int inherit_protect(struct fault *f);
 void inherit_rehome(int dev);
 /*
  * When the tree has ended: an output file gets its owner back and loses the
- * set-id bits that it was given. The agent may write it, not make a program of
+ * set-id bits and capabilities that it was given. The agent may write it, not make a program of
  * the caller's rights out of it.
  */
 void inherit_settle(void);

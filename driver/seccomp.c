@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "seccomp.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -43,12 +44,24 @@
 /* <linux/fscrypt.h>: for one's own user, and for all */
 #define FSCRYPT_REMOVE_KEY_ 0xc0406618u
 #define FSCRYPT_REMOVE_KEY_ALL_ 0xc0406619u
+/* F_SETDELEG, leases of directories: Linux 6.19 */
+#define SETDELEG_ 1040u
 /* <linux/kd.h>: what a key of the console types */
 #define KDSKBENT_ 0x4b47u
 #define KDSKBSENT_ 0x4b49u
 #define KDSKBDIACR_ 0x4b4bu
 #define KDSKBDIACRUC_ 0x4bfbu
 #define KDSETKEYCODE_ 0x4b4du
+/* ... whether any types at all, and what letters and colours look like */
+#define KDSETMODE_ 0x4b3au
+#define KDSKBMODE_ 0x4b45u
+#define KDSKBMUTE_ 0x4b51u
+#define PIO_FONT_ 0x4b61u
+#define PIO_UNIMAP_ 0x4b67u
+#define PIO_SCRNMAP_ 0x4b41u
+#define PIO_UNISCRNMAP_ 0x4b6au
+#define PIO_CMAP_ 0x4b71u
+#define KDFONTOP_ 0x4b72u
 
 enum { PROGRAM_MAX = 512, MAX_WORDS = 9 };
 
@@ -160,6 +173,14 @@ static const struct rule always[] = {
 	{SYS_ioctl, EPERM, IS_ONE_OF, 1,
 	 {TIOCSTI_, TIOCLINUX_, TIOCSETD_, TIOCEXCL_, KDSKBENT_, KDSKBSENT_,
 	  KDSKBDIACR_, KDSKBDIACRUC_, KDSETKEYCODE_}, 9, 0},
+	/* nor a screen or keyboard that stays dead, or shows other letters */
+	{SYS_ioctl, EPERM, IS_ONE_OF, 1,
+	 {KDSETMODE_, KDSKBMODE_, KDSKBMUTE_, PIO_FONT_, PIO_UNIMAP_,
+	  PIO_SCRNMAP_, PIO_UNISCRNMAP_, PIO_CMAP_, KDFONTOP_}, 9, 0},
+	/* a lease on what is shared, or an input, holds up whoever opens
+	 * it on the host for 45 s each time; filesystems without leases answer
+	 * so too */
+	{SYS_fcntl, EINVAL, IS_ONE_OF, 1, {F_SETLEASE, SETDELEG_}, 2, 0},
 	/* a snapshot shows a subvolume as it is below all that covers parts
 	 * of it here, and needs no more than to own its directory */
 	{SYS_ioctl, EPERM, IS_ONE_OF, 1,

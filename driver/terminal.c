@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,11 +47,23 @@ void terminal_take(struct terminal *t, pid_t agent)
 	tcsetpgrp(t->fd, getpgrp());
 }
 
+/*
+ * tcflow(TCOOFF) outlives who calls it, and no key undoes it: the next to
+ * write, the supervisor, would wait for good. The user's Ctrl-S stays.
+ */
+static void restart_output(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (isatty(fd))
+			tcflow(fd, TCOON);
+}
+
 void terminal_stop_job(struct terminal *t)
 {
 	if (t->fd < 0)
 		return;
 	t->stopped = true;
+	restart_output(); /* for the shell */
 	/* In an orphaned group the kernel drops it, as it does for anyone. */
 	signal(SIGTSTP, SIG_DFL);
 	kill(0, SIGTSTP); /* returns when we are continued */
@@ -106,6 +119,7 @@ static void restore_foreground(const struct terminal *t)
 
 void terminal_restore(const struct terminal *t)
 {
+	restart_output();
 	restore_autogroup(t);
 	restore_foreground(t);
 }

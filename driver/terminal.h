@@ -26,8 +26,8 @@ void terminal_stop_job(struct terminal *t);
 /* The job was continued (SIGCONT). True if it was us who had stopped it. */
 bool terminal_continue_job(struct terminal *t);
 /*
- * After the last process: the foreground must not stay with a dead group, nor
- * the session at a priority that the agent gave it.
+ * After the last process: the foreground must not stay with a dead group, the
+ * session at a priority that the agent gave it, nor the output held.
  */
 void terminal_restore(const struct terminal *t);
 

@@ -30,13 +30,16 @@ REFUSED = {  # try.c: what must be answered, in every mode
     'EPROTONOSUPPORT': 'socket_mptcp socket_mptcp6',
     'OK': 'socket_unix socket_inet socket_route socket_diag personality_get '
           'unshare_files setpriority_own ioprio_own',
-    'EBADF': 'tiocgwinsz',
+    'EBADF': 'tiocgwinsz dupfd',
+    'EINVAL': 'setlease setlease_high setdeleg',
     'ENOSYS': 'io_uring_setup io_uring_enter io_uring_register x32 keyctl_join',
     'EPERM': 'tiocsti tiocsti_high tioclinux tioclinux_high tiocsetd '
              'tiocexcl setpriority_job ioprio_job btrfs_snapshot '
              'btrfs_snapshot_v2 bcachefs_subvolume '
              'fscrypt_remove_key fscrypt_remove_key_all '
              'kdskbent kdskbsent kdskbdiacr kdskbdiacruc kdsetkeycode '
+             'kdsetmode kdskbmode kdskbmute pio_font pio_unimap '
+             'pio_scrnmap pio_uniscrnmap pio_cmap kdfontop '
              'socket_raw keyctl add_key request_key bpf perf_event_open '
              'userfaultfd kexec_load init_module finit_module delete_module '
              'swapon reboot clock_settime settimeofday adjtimex clock_adjtime '
@@ -57,11 +60,14 @@ BY_FILTER = {
     'EAFNOSUPPORT': REFUSED['EAFNOSUPPORT'],
     'EPROTONOSUPPORT': REFUSED['EPROTONOSUPPORT'],
     'ENOSYS': REFUSED['ENOSYS'] + ' uselib',
+    'EINVAL': REFUSED['EINVAL'],
     'EPERM': 'tiocsti tiocsti_high tioclinux tioclinux_high tiocsetd '
              'tiocexcl setpriority_job ioprio_job btrfs_snapshot '
              'btrfs_snapshot_v2 bcachefs_subvolume fscrypt_remove_key '
              'fscrypt_remove_key_all kdskbent kdskbsent kdskbdiacr '
-             'kdskbdiacruc kdsetkeycode keyctl add_key request_key bpf '
+             'kdskbdiacruc kdsetkeycode kdsetmode kdskbmode kdskbmute '
+             'pio_font pio_unimap pio_scrnmap pio_uniscrnmap pio_cmap '
+             'kdfontop keyctl add_key request_key bpf '
              'perf_event_open userfaultfd kexec_load kexec_file_load '
              'init_module finit_module delete_module swapon swapoff reboot '
              'clock_settime settimeofday adjtimex clock_adjtime quotactl '
@@ -700,6 +706,17 @@ def an_output_file_becomes_no_program_of_the_callers_rights(box):
           (box.uid, box.gid, 0o755, 1))
 
 
+@test('root')
+def an_output_file_gains_no_capabilities(box):
+    caps = '01000002' + 'ff' * 8 + '00' * 8
+    path = box.write(box.path('output'), '')
+    with open(path, 'w') as out:
+        good(run(box, 'python3', '-c', 'import os\n'
+                 'os.setxattr(1, "security.capability",'
+                 f' bytes.fromhex("{caps}"))\n', stdout=out))
+    equal(os.listxattr(path), [])
+
+
 @test()
 def driver_cannot_be_reached_through_proc_exe_KN13(box):
     box.own(box.driver, 0o755)
@@ -978,6 +995,27 @@ def kernel_without_landlock_is_reported_or_refused_KN22(box):
     contains(result.events[0]['why'], 'Landlock')
     refused(run(box, 'true', extra=[('require', 'signal-scope')], **options),
             'signal-scope', 'Landlock')
+
+
+@test('root')
+def who_holds_the_other_end_of_an_input_is_out_of_reach_KN02(box):
+    """An editor starts the agent: SO_PEERPIDFD of the input leads to it."""
+    ours, theirs = socket.socketpair()
+    script = ('import ctypes, errno, os, socket\n'
+              's = socket.socket(fileno=os.dup(0))\n'
+              'try: editor = s.getsockopt(socket.SOL_SOCKET, 77)\n'
+              'except OSError: raise SystemExit(print("none"))\n'
+              'c = ctypes.CDLL(None, use_errno=True)\n'
+              'for call in ((438, editor, 0, 0), (424, editor, 0, 0, 0)):\n'
+              '    print(c.syscall(*call),'
+              ' errno.errorcode[ctypes.get_errno()])\n')
+    for before in (None, without_landlock):
+        result = good(run(box, 'python3', '-c', script, stdin=theirs,
+                          before=before))
+        equal(result.out in ('none\n', '-1 EPERM\n-1 EINVAL\n'), True,
+              result.out)
+    ours.close()
+    theirs.close()
 
 
 def without_landlock():

@@ -6,6 +6,7 @@ runs as one user: a driver stops its job, and may only signal its own user.
 """
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -146,10 +147,26 @@ def interrupt_reaches_the_agent_alone(t):
     t.status(9)
 
 
+HELD = ('import os, signal, sys, termios; termios.tcflow(1, termios.TCOOFF); '
+        'os.kill(os.getpid(), int(sys.argv[1]))')
+
+
+def output_that_the_agent_held_goes_on(t):
+    """At its end, and for the shell when it stops."""
+    t.start('python3', '-c', f"'{HELD}'", '0')
+    t.status(0)
+    t.start('python3', '-c', f"'{HELD}'", str(int(signal.SIGSTOP)))
+    t.type('echo back', 'Enter')
+    t.wait('back', 'outer>')
+    t.type('fg', 'Enter')
+    t.status(0)
+
+
 def main():
     tests = [cat_stops_and_goes_on, vim_suspends_itself_and_comes_back,
              less_stops_and_comes_back, interactive_shell_has_its_own_jobs,
-             interrupt_reaches_the_agent_alone]
+             interrupt_reaches_the_agent_alone,
+             output_that_the_agent_held_goes_on]
     missing = [p for p in ('tmux', 'vim', 'less', 'setpriv')
                if not shutil.which(p)]
     passed = failed = 0

@@ -77,6 +77,19 @@ TRY(kdskbsent, ioctl(-1, 0x4b49, "x"))
 TRY(kdskbdiacr, ioctl(-1, 0x4b4b, "x"))
 TRY(kdskbdiacruc, ioctl(-1, 0x4bfb, "x"))
 TRY(kdsetkeycode, ioctl(-1, 0x4b4d, "x"))
+TRY(kdsetmode, ioctl(-1, 0x4b3a, 1))
+TRY(kdskbmode, ioctl(-1, 0x4b45, 4))
+TRY(kdskbmute, ioctl(-1, 0x4b51, 1))
+TRY(pio_font, ioctl(-1, 0x4b61, "x"))
+TRY(pio_unimap, ioctl(-1, 0x4b67, "x"))
+TRY(pio_scrnmap, ioctl(-1, 0x4b41, "x"))
+TRY(pio_uniscrnmap, ioctl(-1, 0x4b6a, "x"))
+TRY(pio_cmap, ioctl(-1, 0x4b71, "x"))
+TRY(kdfontop, ioctl(-1, 0x4b72, "x"))
+TRY(setlease, fcntl(-1, F_SETLEASE, F_RDLCK))
+TRY(setlease_high, syscall(SYS_fcntl, -1, 0x100000000L | F_SETLEASE, F_WRLCK))
+TRY(setdeleg, fcntl(-1, 1040, 0))
+TRY(dupfd, fcntl(-1, F_DUPFD, 0))
 TRY(tiocgwinsz, ioctl(-1, TIOCGWINSZ, 0))
 TRY(io_uring_setup, syscall(425, 0, 0))
 TRY(io_uring_enter, syscall(426, -1, 0, 0, 0, 0, 0))
@@ -179,7 +192,10 @@ static const struct attempt attempts[] = {
 	ROW(btrfs_snapshot), ROW(btrfs_snapshot_v2), ROW(bcachefs_subvolume),
 	ROW(fscrypt_remove_key), ROW(fscrypt_remove_key_all),
 	ROW(kdskbsent), ROW(kdskbdiacr), ROW(kdskbdiacruc),
-	ROW(kdsetkeycode), ROW(tiocgwinsz),
+	ROW(kdsetkeycode), ROW(kdsetmode), ROW(kdskbmode), ROW(kdskbmute),
+	ROW(pio_font), ROW(pio_unimap), ROW(pio_scrnmap),
+	ROW(pio_uniscrnmap), ROW(pio_cmap), ROW(kdfontop),
+	ROW(setlease), ROW(setlease_high), ROW(setdeleg), ROW(dupfd), ROW(tiocgwinsz),
 	ROW(io_uring_setup), ROW(io_uring_enter), ROW(io_uring_register),
 	ROW(keyctl), ROW(keyctl_join), ROW(add_key), ROW(request_key), ROW(bpf),
 	ROW(perf_event_open), ROW(userfaultfd), ROW(kexec_load), ROW(kexec_file_load),
