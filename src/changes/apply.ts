@@ -2,6 +2,7 @@ import { AgentfwError } from '../errors.js';
 import { uninterrupted } from '../kernel/interrupts.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import { afterwards, halfway } from './apply/afterwards.js';
+import { withBases } from './apply/bases.js';
 import { nodeDisk } from './apply/disk.js';
 import type { Plan } from './plan/draft.js';
 import { closeJournal, createJournal, writeDrafts, writeHeader, writeSteps, type Header } from './journal/journal.js';
@@ -46,7 +47,7 @@ export interface Applying {
 export function applyLocked({ ctx, plan, hooks, tag }: Applying): CommitResult {
   const { kernel, stateDir } = ctx;
   const id = ctx.randomId();
-  const roots = rootsFor(plan.roots, id);
+  const roots = withBases(kernel, rootsFor(plan.roots, id));
   const rooms = openRooms(kernel, roots);
   const draft: Drafting = { ctx, plan, id, rooms, tag, hooks, places: [] };
   let writer: FrameWriter;

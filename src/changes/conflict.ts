@@ -3,6 +3,7 @@ import { joinBytes, parentOf } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import type { Fd, Kernel, Stat } from '../kernel/kernel.js';
 import { attributesOf } from '../kernel/attributes.js';
+import { objectAt } from '../kernel/object.js';
 import { openBase, readBases, type CapturedBase } from './base.js';
 import type { Change, Conflict } from './change.js';
 import { isClockBehind } from './capture/clock.js';
@@ -186,9 +187,9 @@ function ownConflict(judging: Judging, change: Change): Conflict | null {
 function isOtherBase({ ctx, rooms, others }: Judging, layer: number): boolean {
   const known = others.get(layer);
   if (known !== undefined) return known;
-  const ino = ctx.record.layers[layer]?.top?.ino;
-  const now = ino === undefined ? null : statQuietly(rooms, { root: 2 * layer, path: '' as Bytes });
-  const isOther = now !== null && Number(now.ino) !== ino;
+  const over = ctx.record.layers[layer]?.top?.over;
+  const now = over === undefined ? null : objectAt(ctx.kernel, (rooms.roots[2 * layer] as Root).dir);
+  const isOther = now !== null && now !== over;
   others.set(layer, isOther);
   return isOther;
 }

@@ -1,4 +1,5 @@
 import { uninterrupted } from '../kernel/interrupts.js';
+import { requireBases, requireVaults } from './apply/bases.js';
 import { withCommitLock } from './journal/commit-lock.js';
 import { conclude, takenBack } from './journal/conclude.js';
 import { nodeDisk } from './apply/disk.js';
@@ -48,6 +49,8 @@ function recoverOne(ctx: StoreContext, id: string, hooks: Hooks): Recovered {
   }
   const rooms = openRooms(kernel, journal.header.roots);
   try {
+    requireVaults(kernel, journal.header);
+    requireBases(kernel, journal);
     if (journal.state !== 'draft') return uninterrupted(() => carryOn({ ctx, hooks, rooms, id }, journal));
     removeNear(rooms, journal.drafts);
     removeVaults(kernel, stateDir, rooms.roots, id);

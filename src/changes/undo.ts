@@ -1,5 +1,6 @@
 import { AgentfwError } from '../errors.js';
 import { growSlowly, optimiseLate } from '../kernel/optimise.js';
+import { requireVaults } from './apply/bases.js';
 import { applyLocked } from './apply.js';
 import { commitInfos, holderOf, meaningsOf, type CommitInfo } from './vault/commits.js';
 import { withCommitLock } from './journal/commit-lock.js';
@@ -41,6 +42,7 @@ export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = 
     const info = chosen(commitInfos(ctx), id);
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, info.id));
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
+    requireVaults(ctx.kernel, journal.header);
     if (box === 'running' && touchesLayer(journal)) throw running(info);
     if (journal.steps.length >= SOME) optimiseLate();
     if (journal.steps.length >= MANY) growSlowly();

@@ -7,6 +7,7 @@ import { commitStatus, type CommitResult } from '../changes/result.js';
 import { filterChanges } from '../changes/words.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { discardSandbox } from '../sandbox/discard.js';
+import { awayLayers } from '../sandbox/foreign.js';
 import { refuseUnmatched, resolveTag, type Resolved } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
@@ -48,7 +49,9 @@ export default class Discard extends AgentfwCommand {
       this.printer.say(`Sandbox ${record.tag}: ${counts}. All of it will be lost.`);
       if (!(await confirm(this.printer, `Discard ${record.tag}?`))) return 1;
     }
+    const away = awayLayers(store.kernel, record.layers);
     discardSandbox(store, record.tag, () => this.printer.say('Waiting for a commit of this sandbox to end.'));
+    for (const { dir } of away) this.printer.warn(`${showBytes(dir)} lies on a filesystem that isn't mounted: agentfw prune removes it once it is.`);
     if (json) this.printer.json({ version: 1, tag: record.tag, discarded: 'all' });
     else this.printer.say(`Discarded ${record.tag}`);
     return 0;

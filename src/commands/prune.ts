@@ -8,6 +8,7 @@ import type { Leftover } from '../kernel/remove.js';
 import { parseDuration, parseSize, type Parsed } from '../policy/units.js';
 import { discardSandbox } from '../sandbox/discard.js';
 import { prunableSandboxes } from '../sandbox/prune.js';
+import { Away } from '../sandbox/foreign.js';
 import { sweepTrash } from '../sandbox/trash.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { confirm } from '../ui/confirm.js';
@@ -53,6 +54,7 @@ export default class Prune extends AgentfwCommand {
     let complete = true;
     const left = (dir: Bytes, { count, first }: Leftover): void => {
       complete = false;
+      if (first instanceof Away) return this.printer.warn(`${showBytes(first.dir)} lies on a filesystem that isn't mounted. Mount it and run agentfw prune again; if it is gone for good, remove ${showBytes(first.notedIn)}.`);
       this.printer.warn(`${plural(count, 'file')} in ${showBytes(dir)} can't be removed: ${escapeForTerminal(first instanceof Error ? first.message : String(first))}. Where lsattr shows i or a, chattr -i -a lets it be removed.`);
     };
     const nothing = sandboxes.length === 0 && commits.length === 0;

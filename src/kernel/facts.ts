@@ -72,7 +72,7 @@ function statOf(path: Bytes): HostStat | null {
   const stat = lstatSync(toBuffer(path), { throwIfNoEntry: false });
   if (stat === undefined) return null;
   const type = stat.isDirectory() ? 'dir' : stat.isFile() ? 'file' : stat.isSymbolicLink() ? 'symlink' : 'other';
-  return { type, mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid, size: stat.size, ino: stat.ino };
+  return { type, mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid, size: stat.size };
 }
 
 /** Most objects of the system have no write bit for others; asking the kernel would cost an exception each. */

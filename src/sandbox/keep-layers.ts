@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
 import { joinBytes, nameOf, parentOf, type Bytes } from '../bytes.js';
-import { isBare, isForeign, requireThere } from '../changes/scan/layer-dirs.js';
+import { isBare, requireThere } from '../changes/scan/layer-dirs.js';
 import { AT_FDCWD, KernelError, type Kernel } from '../kernel/kernel.js';
 import { removeTree } from '../kernel/remove.js';
+import { isForeign } from './foreign.js';
 import { isAsMade } from './layer-top.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
 import { writeRecord, type Store } from './store.js';

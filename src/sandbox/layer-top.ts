@@ -2,6 +2,7 @@ import { joinBytes, type Bytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
 import { attributesOf, ownAttributes } from '../kernel/attributes.js';
 import { AT_FDCWD, RENAME, type Fd, type Kernel, type Stat, type Xattr } from '../kernel/kernel.js';
+import { objectAt } from '../kernel/object.js';
 import { removeTree } from '../kernel/remove.js';
 import type { PlannedLayer } from '../view/plan.js';
 import type { Layer, LayerTop } from './sandbox.js';
@@ -47,9 +48,10 @@ function unlessImpossible(set: () => void): void {
   }
 }
 
-/** As it was made, with what came of its attributes. */
-export function madeTop(kernel: Kernel, { dir, top }: Pick<Layer, 'dir' | 'top'>): LayerTop | undefined {
-  return top === undefined ? undefined : { ...top, attributes: attributesOf(kernel, AT_FDCWD, joinBytes(dir, UPPER)) };
+/** As it was made, with what came of its attributes, and over what. */
+export function madeTop(kernel: Kernel, { base, dir, top }: Pick<Layer, 'base' | 'dir' | 'top'>): LayerTop | undefined {
+  const over = objectAt(kernel, base);
+  return top === undefined ? undefined : { ...top, ...(over === null ? {} : { over }), attributes: attributesOf(kernel, AT_FDCWD, joinBytes(dir, UPPER)) };
 }
 
 /** The agent has left the top directory as it was made: mode, owner, attributes. */

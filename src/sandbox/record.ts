@@ -105,9 +105,9 @@ function layerOf(value: unknown): Layer {
 }
 
 function topOf(value: unknown): LayerTop {
-  const { mode, uid, gid, ino, attributes } = objectField(value, 'layers.top');
+  const { mode, uid, gid, over, attributes } = objectField(value, 'layers.top');
   const owner = (id: unknown): number | null => (id === null ? null : numberField(id, 'layers.top'));
-  return { mode: numberField(mode, 'layers.top'), uid: owner(uid), gid: owner(gid), ...(attributes === undefined ? {} : { attributes: textField(attributes, 'layers.top') }), ...(ino === undefined ? {} : { ino: numberField(ino, 'layers.top') }) };
+  return { mode: numberField(mode, 'layers.top'), uid: owner(uid), gid: owner(gid), ...(attributes === undefined ? {} : { attributes: textField(attributes, 'layers.top') }), ...(over === undefined ? {} : { over: textField(over, 'layers.top') }) };
 }
 
 function processOf(value: unknown, name: string): SandboxRecord['driver'] {

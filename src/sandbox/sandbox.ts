@@ -29,8 +29,8 @@ export interface LayerTop {
   readonly gid: number | null;
   /** absent in records of earlier versions */
   readonly attributes?: string | undefined;
-  /** inode number of the host's directory, to know it again; absent where it is none that a number can hold */
-  readonly ino?: number | undefined;
+  /** the host's directory that it lies over, to know it again (`objectAt`); absent in records of earlier versions */
+  readonly over?: string | undefined;
 }
 
 /** One limit of a run, and what holds it: a control group, the kernel per process or namespace, or the supervisor's eye. */

@@ -4,6 +4,7 @@ import { fromText, isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
 import { AT_FDCWD, RENAME, type Fd } from '../kernel/kernel.js';
 import { readWhole } from '../kernel/files.js';
 import { removeTree, type Leftover } from '../kernel/remove.js';
+import { Away, isAway } from './foreign.js';
 import { tryLock } from './lock.js';
 import { decodeRecord } from './record.js';
 import type { SandboxRecord } from './sandbox.js';
@@ -91,11 +92,8 @@ function sweepDrafts(store: Store): void {
 /** First the layers that lie elsewhere, last the record that names them. */
 function removeEntry(store: Store, trash: Fd, name: Bytes): Leftover | null {
   try {
-    for (const dir of foreignDirs(store, name)) {
-      const left = removeForeign(store, dir);
-      if (left !== null) return left;
-    }
-    return removeTree(store.kernel, trash, name);
+    const left = foreignDirs(store, name).flatMap((dir) => awayIn(store, name, dir) ?? removeForeign(store, dir) ?? []);
+    return left[0] ?? removeTree(store.kernel, trash, name);
   } catch (error) {
     return { count: 1, first: error };
   }
@@ -110,6 +108,13 @@ function foreignDirs(store: Store, name: Bytes): Bytes[] {
   return decodeRecord(text.toString('utf8'), 'sandbox.json')
     .layers.map((layer) => layer.dir)
     .filter((dir) => !isWithin(dir, store.dir) && nameOf(parentOf(parentOf(dir))) === room);
+}
+
+/** It goes when `prune` finds the filesystem mounted. */
+function awayIn(store: Store, name: Bytes, dir: Bytes): Leftover | null {
+  if (!isAway(store.kernel, dir)) return null;
+  const kept = name.startsWith('stuck.') ? name : (`stuck.${name}` as Bytes);
+  return { count: 1, first: new Away(dir, joinBytes(storeRoom(store, 'trash'), kept)) };
 }
 
 /** Removes one layer directory and then the sandbox's directory around it, if that was the last. */

@@ -5,7 +5,7 @@ import type { Draft } from './draft.js';
 import { decide, ensurePoint, regionOf, relativeTo, setRegion } from './draft.js';
 import { canBeUpper } from './fstypes.js';
 import { mountOf } from './mountinfo.js';
-import type { HostStat, OverlayOption, PlannedLayer, SkeletonEntry } from './plan.js';
+import type { OverlayOption, PlannedLayer, SkeletonEntry } from './plan.js';
 import { PlanError } from './plan.js';
 
 /** Lays a layer over the host directory `base`; `skeleton` when mounts below it forbid using the directory itself. */
@@ -24,7 +24,7 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
     skeleton: skeleton !== null,
     shim: false,
     ...{ mode, owner },
-    top: place.top ?? { mode, uid: owner?.uid ?? null, gid: owner?.gid ?? null, ...(base === '/' ? {} : inoOf(stat)) },
+    top: place.top ?? { mode, uid: owner?.uid ?? null, gid: owner?.gid ?? null },
     skeletonEntries: skeleton ?? [],
   };
   draft.layers.push(layer);
@@ -39,11 +39,6 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
   });
   setRegion(draft, base, 'overlay');
   decide(draft, base, 'overlay', why);
-}
-
-/** Those of some network filesystems are greater than a number can hold. */
-function inoOf(stat: HostStat | null): { readonly ino?: number } {
-  return stat?.ino !== undefined && Number.isSafeInteger(stat.ino) ? { ino: stat.ino } : {};
 }
 
 function optionsOf({ options, table }: Draft, base: Bytes): readonly OverlayOption[] {

@@ -101,7 +101,6 @@ export interface HostStat {
   readonly uid: number;
   readonly gid: number;
   readonly size: number;
-  readonly ino?: number | undefined;
 }
 
 /** What the planner may ask of the host: answers, no effects. */

@@ -105,3 +105,15 @@ test('a directory that is no commit of ours is discarded only when it has no jou
   expect(found.map(({ id, outcome }) => [id, outcome])).toEqual([['empty', 'discarded'], ['newer', 'blocked']]);
   expect(readFileSync(join(world.state, 'commits/newer/plan'))).toEqual(body);
 });
+test('what another directory has taken the place of is not gone on with: a filesystem may not be mounted', () => {
+  sh(world, TREES);
+  die((line) => line === 'rename b b');
+  sh(world, 'mv $H $H.away; mkdir $H');
+
+  expect(recoverAll(world.ctx)).toMatchObject([{ outcome: 'blocked', error: expect.stringContaining('mount the filesystem that it lies on again') as string }]);
+  expect(sh(world, 'ls -A $H')).toBe('');
+
+  sh(world, 'rmdir $H; mv $H.away $H');
+  expect(recoverAll(world.ctx)).toMatchObject([{ outcome: 'finished' }]);
+  expect(sh(world, 'cat $H/a $H/b $H/c; ls $H')).toBe('new\nnew\nnew\na\nb\nc\n');
+});

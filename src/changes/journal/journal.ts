@@ -202,8 +202,9 @@ export function decodeHeader(body: string): Header {
 }
 
 function decodeRoot(value: unknown): Root {
-  const { role, dir, family, as } = objectField(value, 'root');
+  const { role, dir, family, as, object } = objectField(value, 'root');
   return {
+    ...(object === undefined ? {} : { object: textField(object, 'object') }),
     ...(as === undefined ? {} : { as: bytesField(as, 'as') }),
     role: wordField(role, 'role', ['host', 'layer', 'vault']),
     dir: bytesField(dir, 'dir'),

@@ -12,6 +12,8 @@ export interface Root {
   readonly family: 'user' | 'trusted';
   /** a sandbox's layer, into which an undo puts back what was dropped from it: the host directory that its paths stand for */
   readonly as?: Bytes;
+  /** a host directory as it was when the journal was written, to know it again: inode and birth time; absent in earlier journals */
+  readonly object?: string;
 }
 
 /** A path below a root. */

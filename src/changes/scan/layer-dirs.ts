@@ -3,6 +3,7 @@ import { joinBytes, toText, type Bytes } from '../../bytes.js';
 import { AgentfwError } from '../../errors.js';
 import { AT_FDCWD, type Fd, type Kernel, KernelError, O_PATH, RESOLVE } from '../../kernel/kernel.js';
 import { openLocked } from '../../kernel/locked.js';
+import { isForeign } from '../../sandbox/foreign.js';
 import { isAsMade } from '../../sandbox/layer-top.js';
 import type { Layer } from '../../sandbox/sandbox.js';
 
@@ -28,11 +29,6 @@ export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
     kernel.close(upper);
     throw error;
   }
-}
-
-/** It lies in the room that a filesystem of its own has for layers. */
-export function isForeign({ dir }: Pick<Layer, 'dir'>): boolean {
-  return /\/\.agentfw-\d+\//.test(dir);
 }
 
 /** Refuses a layer that somebody removed, or that went with the filesystem that it lies on. */

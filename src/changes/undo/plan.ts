@@ -5,6 +5,7 @@ import { isWithin, joinBytes, parentOf } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { AT_FDCWD, type Stat } from '../../kernel/kernel.js';
 import { StatStore } from '../../kernel/stat-store.js';
+import { otherBases } from '../apply/bases.js';
 import { treeWalk } from '../apply/cleaning.js';
 import { redraft, type Draft, type DraftLink, type Plan } from '../plan/draft.js';
 import { relativeTo } from '../plan/drafting.js';
@@ -50,6 +51,8 @@ interface Undoing {
   readonly drafts: Draft[];
   /** what of `drafts` goes away, by root: asked for each directory */
   readonly taken: Map<number, Set<Bytes>>;
+  /** a root is another directory by now */
+  readonly isElsewhere: (root: number) => boolean;
 }
 
 export interface Undoable {
@@ -72,7 +75,7 @@ export function planUndo(ctx: StoreContext, id: string, { journal, closed, only 
   try {
     let later: LaterWork | null = null;
     let trees: readonly Place[] | null = null;
-    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], trees: () => (trees ??= treesIn(journal.steps)), stats: new StatStore(), drafts: [], taken: new Map() };
+    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], trees: () => (trees ??= treesIn(journal.steps)), stats: new StatStore(), drafts: [], taken: new Map(), isElsewhere: otherBases(kernel, rooms.roots) };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
       const step = journal.steps.at(index) as Step;
       if (!journal.refused.has(index) && only?.has(absolute(rooms.roots, step.host)) !== false) planStep(undoing, step);
@@ -96,10 +99,10 @@ function undoRoot(roots: readonly Root[]): (root: Root, index: number) => Root {
 }
 
 function planStep(undoing: Undoing, step: Step): void {
-  const { closed } = undoing;
-  const { roots } = undoing.rooms;
+  const { closed, rooms: { roots } } = undoing;
   const path = absolute(roots, step.host);
   if (closed !== null && isOfLayer(roots, step)) return void undoing.refused.push(refused({ path }, 'failed', { text: closed }));
+  if (undoing.isElsewhere(step.host.root)) return void undoing.refused.push(conflicted(path, 'parent'));
   try {
     const draft = step.kind === 'rename' ? unshift(undoing, step) : OPPOSITE[step.act](undoing, step);
     if (typeof draft === 'string') undoing.refused.push(conflicted(path, draft));

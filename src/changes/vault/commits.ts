@@ -6,6 +6,7 @@ import { bytesField, FieldError, numberField, objectField, textField, wordField,
 import { readWhole, replaceFile } from '../../kernel/files.js';
 import { AT_FDCWD, type Kernel } from '../../kernel/kernel.js';
 import type { Leftover } from '../../kernel/remove.js';
+import { Away, isAway } from '../../sandbox/foreign.js';
 import { withCommitLock } from '../journal/commit-lock.js';
 import { RESULT } from '../journal/unfinished.js';
 import type { Meanings } from '../capture/epoch.js';
@@ -219,6 +220,8 @@ function pruneOne(ctx: StoreContext, id: string): readonly Leftover[] {
   const main = commitDir(stateDir, id);
   const text = readWhole(kernel, joinBytes(main, RESULT));
   if (text === null) return [];
+  const away = [...vaultsOf(ctx, id)].find((dir) => isAway(kernel, dir));
+  if (away !== undefined) return [{ count: 1, first: new Away(away, main) }];
   const fields = sound(() => (resultInfo(resultFields(text)).id === id ? resultFields(text) : null)) ?? { version: 1, error: null, ...infoOf(ctx, id as Bytes) };
   replaceFile(kernel, joinBytes(main, RESULT), `${JSON.stringify({ ...fields, pruned: true })}\n`);
   const outside = [...vaultsOf(ctx, id)].flatMap((dir) => (dir === main ? [] : (removeVault(kernel, dir) ?? [])));

@@ -3,6 +3,7 @@ import { isWithin, toText, type Bytes } from '../../bytes.js';
 import { AgentfwError, errnoOf } from '../../errors.js';
 import { piecesOf } from '../../kernel/files.js';
 import type { Stat } from '../../kernel/kernel.js';
+import { requireVaults } from '../apply/bases.js';
 import { closeRooms, openRooms, spotOf, statPlace, type Rooms } from '../apply/rooms.js';
 import { readJournal, type Journal } from '../journal/journal.js';
 import { relativeTo } from '../plan/drafting.js';
@@ -22,6 +23,7 @@ export function* keptContent(ctx: StoreContext, ids: readonly string[], path: By
   for (const id of ids) {
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, id));
     if (journal === null) continue;
+    requireVaults(ctx.kernel, journal.header);
     const rooms = openRooms(ctx.kernel, journal.header.roots);
     try {
       const found = keptAt(rooms, journal, path);
