@@ -95,6 +95,18 @@ static bool is_closed(const char *path)
 	return statvfs(path, &fs) == 0 && fs.f_flag & ST_NOEXEC;
 }
 
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static const char *asked_by(const struct spec *s)
+{
+	return s->target ? "agentfw exec TAG" : "agentfw run";
+}
+
 static int explain(const struct spec *s, const char *tried, struct fault *f)
 {
 	int error = errno;
@@ -115,13 +127,18 @@ static int explain(const struct spec *s, const char *tried, struct fault *f)
 		f->exit = EXIT_MISSING;
 		if (!strchr(s->argv[0], '/'))
 			fault_hint(f, "No directory of the sandbox's PATH has "
-				      "it: agentfw run -- sh -c 'echo $PATH'");
+				      "it: %s -- sh -c 'echo $PATH'",
+				   asked_by(s));
 		else
-			fault_hint(f, "The view has no such file: agentfw run "
-				      "-- ls -ld %s", s->argv[0]);
+			fault_hint(f, "The view has no such file: %s -- ls "
+				      "-ld %s", asked_by(s), s->argv[0]);
 	} else {
 		f->exit = EXIT_CANNOT;
-		if (error == EACCES && is_closed(tried))
+		if (error == EACCES && is_directory(tried))
+			fault_hint(f, "%s is a directory. The agent starts in "
+				      "the one that you are in: %s -- sh",
+				   tried, asked_by(s));
+		else if (error == EACCES && is_closed(tried))
 			fault_hint(f, "It lies on a mount with noexec: name an "
 				      "interpreter first, or put it elsewhere");
 		else if (error == EACCES)

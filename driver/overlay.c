@@ -96,14 +96,12 @@ static int options_of(const struct view *v, const struct op *o,
 		n += (size_t)snprintf(
 			buf + n, OPTIONS_MAX - n,
 			",upperdir=%s,workdir=%s,"
-			"index=off,xino=%s,metacopy=off%s%s%s",
+			"index=off,xino=%s,metacopy=off%s%s",
 			fd_path(l->upper).text, fd_path(l->work).text,
 			has_shim(v, o) ? "on" : "off",
-			o->flags & FLAG_TRUSTED ? "" : ",userxattr",
-			o->flags & FLAG_VOLATILE ? ",volatile" : "",
-			o->flags & FLAG_REDIRECT	? ",redirect_dir=on"
-			: o->flags & FLAG_TRUSTED ? ",redirect_dir=nofollow"
-						  : "");
+			o->flags & FLAG_TRUSTED ? ",redirect_dir=nofollow"
+						: ",userxattr",
+			o->flags & FLAG_VOLATILE ? ",volatile" : "");
 	if (n < OPTIONS_MAX)
 		return 0;
 	return fault(f, "mount", "can't mount the overlay at %s: %zu lowers",

@@ -98,5 +98,5 @@ int probe_root_overlay(struct probe *p)
 		snprintf(p->detail, sizeof(p->detail), "not root");
 		return EPERM;
 	}
-	return try_overlay(p->dir, "/", ",redirect_dir=on");
+	return try_overlay(p->dir, "/", ",redirect_dir=nofollow");
 }

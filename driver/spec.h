@@ -36,8 +36,7 @@ enum op_flag {
 	FLAG_NOEXEC = 1 << 1,
 	FLAG_NOSUID = 1 << 2,
 	FLAG_VOLATILE = 1 << 3,
-	FLAG_REDIRECT = 1 << 4,
-	FLAG_TRUSTED = 1 << 5, /* xattr family; without it: user */
+	FLAG_TRUSTED = 1 << 4, /* xattr family; without it: user */
 };
 
 struct op {

@@ -27,12 +27,11 @@ static const struct word nesteds[] = {{"deny", NESTED_DENY},
 static const struct word binds[] = {{"rw", 0}, {"ro", FLAG_RO}, {0}};
 static const struct word tmpfs_flags[] = {
 	{"ro", FLAG_RO}, {"noexec", FLAG_NOEXEC}, {0}};
-enum { FLAG_USER = 1 << 6 };
+enum { FLAG_USER = 1 << 5 };
 static const struct word overlay_flags[] = {
 	{"user", FLAG_USER},	     {"trusted", FLAG_TRUSTED},
-	{"volatile", FLAG_VOLATILE}, {"redirect", FLAG_REDIRECT},
-	{"nosuid", FLAG_NOSUID},     {"noexec", FLAG_NOEXEC},
-	{0}};
+	{"volatile", FLAG_VOLATILE}, {"nosuid", FLAG_NOSUID},
+	{"noexec", FLAG_NOEXEC},     {0}};
 static const struct word resources[] = {
 	{"as", RLIMIT_AS}, {"core", RLIMIT_CORE}, {"cpu", RLIMIT_CPU},
 	{"data", RLIMIT_DATA}, {"fsize", RLIMIT_FSIZE},
@@ -305,18 +304,13 @@ static int set_paths(struct parser *p, const char *count, const char *bad,
 
 OP_SETTER(overlay, OP_OVERLAY, 0)
 {
-	bool user;
-
 	if (set_path(p, a[1], &o->upper) || set_path(p, a[2], &o->work))
 		return -1;
 	if (value_flags(overlay_flags, a[3], &o->flags))
 		return spec_bad(p, "bad overlay options", a[3]);
-	user = o->flags & FLAG_USER;
-	if (user == !!(o->flags & FLAG_TRUSTED))
+	if (!(o->flags & FLAG_USER) == !(o->flags & FLAG_TRUSTED))
 		return spec_bad(p, "one of `user` and `trusted` is needed, not",
 			   a[3]);
-	if (user && (o->flags & FLAG_REDIRECT))
-		return spec_bad(p, "`redirect` needs `trusted`, not", a[3]);
 	return set_paths(p, a[4], "not a number of lowers",
 			 "missing lowers after", o);
 }

@@ -21,7 +21,7 @@ export type ViewOp =
   | { readonly op: 'tmpfs'; readonly dst: Bytes; readonly mode: number; readonly size: number; readonly flags: readonly ('ro' | 'noexec')[] }
   | { readonly op: 'proc' | 'dev' | 'hide' | 'remount-ro'; readonly dst: Bytes };
 
-export type OverlayOption = 'user' | 'trusted' | 'volatile' | 'redirect' | 'nosuid' | 'noexec';
+export type OverlayOption = 'user' | 'trusted' | 'volatile' | 'nosuid' | 'noexec';
 
 /**
  * What the view shows at a host mount: its content under a layer, the host's

@@ -15,7 +15,7 @@ static const char seed_text[] =
 
 static const char *const words[] = {
 	"end", "", "/", "overlay", "arg", "99999999999999999999", "-1", "root",
-	"trusted,redirect", "/../x", "65536", "target", "agentfw-spec 1", "0"};
+	"trusted,volatile", "/../x", "65536", "target", "agentfw-spec 1", "0"};
 
 static size_t below(unsigned *seed, size_t n)
 {

@@ -81,7 +81,7 @@ static const struct bad_case bad_cases[] = {
 	{HEAD "tmpfs|/a|755|1|ro,ro|" TAIL, "tmpfs flags"},
 	{HEAD "overlay|/w|/u|/k||1|/l|" TAIL, "one of `user`"},
 	{HEAD "overlay|/w|/u|/k|user,trusted|1|/l|" TAIL, "one of `user`"},
-	{HEAD "overlay|/w|/u|/k|user,redirect|1|/l|" TAIL, "needs `trusted`"},
+	{HEAD "overlay|/w|/u|/k|user,redirect|1|/l|" TAIL, "overlay options"},
 	{HEAD "overlay|/w|/u|/k|trusted|1|/l|" TAIL, "needs mode root"},
 	{HEAD "overlay|/w|/u|/k|user|0|" TAIL, "number of lowers"},
 	{HEAD "overlay|/w|/u|/k|user|2|/l|" TAIL, "normalized path `arg`"},

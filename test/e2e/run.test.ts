@@ -241,7 +241,8 @@ for (const identity of identities()) {
       const caps = identity.name === 'root' ? '00000000800004fb' : '0000000000000000';
       expect(outcome.stdout, outcome.stderr).toMatch(new RegExp(`^inner\\nprivate\\n${area.project}\\n${String(identity.uid)}\\nCapEff:\\t${caps} NoNewPrivs:\\t1 Seccomp:\\t2 \\d\\n$`));
       expect(outcome.status).toBe(6);
-      expect((await area.cli(['exec', 'entered', '--', 'no-such-program'])).status).toBe(127);
+      const missing = await area.cli(['exec', 'entered', '--', 'no-such-program']);
+      expect([missing.status, missing.stderr]).toEqual([127, expect.stringContaining(': agentfw exec TAG -- sh -c ')]);
 
       const killed = await area.cli(['kill', 'entered']);
       expect(killed.status, killed.stderr).toBe(0);

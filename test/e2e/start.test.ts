@@ -113,6 +113,8 @@ for (const identity of identities()) {
       expect((await run([], 'no-such-program')).status).toBe(127);
       expect((await run([], '')).status).toBe(127);
       expect((await run([], '/etc/passwd')).status).toBe(126);
+      const directory = await run([], '.');
+      expect([directory.status, directory.stderr]).toEqual([126, expect.stringMatching(/\nHint: \/\S+\/\. is a directory\. The agent starts in the one that you are in: agentfw run -- sh\n$/)]);
       expect((await run(['--passthrough', '/etc/passwd'], 'true')).status).toBe(125);
       expect((await area.cli(['run', '--net', 'off', '--publish', '3000', '--', 'true'])).status).toBe(125);
       expect(sandboxes()).toEqual([]);
@@ -124,7 +126,7 @@ for (const identity of identities()) {
       const options = { env: { PATH: `${closed}:/root/no-such-bin:${area.env['PATH'] ?? ''}` } };
       const none = await area.cli(['run', '--net', 'off', '--', 'no-such-program'], options);
 
-      expect([none.status, none.stderr]).toEqual([127, expect.stringContaining("No directory of the sandbox's PATH has it")]);
+      expect([none.status, none.stderr]).toEqual([127, expect.stringContaining("No directory of the sandbox's PATH has it: agentfw run -- ")]);
       expect((await area.cli(['run', '--rm', '--net', 'off', '--', 'true'], options)).status).toBe(0);
       expect(sandboxes()).toEqual([]);
     });
