@@ -9,6 +9,7 @@ import { changedPaths, changesOf, countKinds, gather, type Gathered } from '../c
 import { wholeDigest } from '../changes/offer.js';
 import { filterChanges } from '../changes/words.js';
 import { diffJson } from '../render/json.js';
+import { quoteName } from '../render/quote.js';
 import { summarise } from '../render/summary.js';
 import { refuseMistyped, resolveTag, type Resolved } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
@@ -34,6 +35,7 @@ export default class Diff extends AgentfwCommand {
     tag: string({ description: 'the sandbox, whatever files are called', helpValue: 'TAG' }),
     stat: boolean({ description: 'one line a change, with lines added and removed', exclusive: ['name-only'] }),
     'name-only': boolean({ description: 'absolute paths only, a rename as both of its names' }),
+    null: boolean({ char: 'z', description: 'with --name-only: names as they are, each ended by a NUL, for xargs -0', dependsOn: ['name-only'], exclusive: ['json'] }),
     'exit-code': boolean({ description: 'exit with 1 when there are changes' }),
     hunks: boolean({ description: 'with --json: number the hunks, for commit --hunk', dependsOn: ['json'] }),
     conflicts: boolean({ description: 'only what changed on the host meanwhile' }),
@@ -51,7 +53,7 @@ export default class Diff extends AgentfwCommand {
     // Names need no contents: that is ten times as fast.
     if (flags['name-only'] === true && flags.json !== true && flags.class === undefined && flags.conflicts !== true) {
       const paths = resolved.paths.length === 0 ? changedPaths(store, record) : this.named(changesOf(store, record), resolved).map(({ path }) => path);
-      this.names(paths.sort());
+      this.names(paths.sort(), flags.null);
       return flags['exit-code'] === true && paths.length > 0 ? 1 : 0;
     }
     const counts = flags.stat === true || flags.json === true;
@@ -63,7 +65,7 @@ export default class Diff extends AgentfwCommand {
         (change) => (flags.class === undefined || change.class === flags.class) && (flags.conflicts !== true || change.conflict !== null),
       );
       if (flags.json === true) this.object(changes, { store, record, gathered }, flags.hunks ?? false);
-      else if (flags['name-only'] === true) this.names(changes.map(({ path }) => path));
+      else if (flags['name-only'] === true) this.names(changes.map(({ path }) => path), flags.null);
       else if (flags.stat === true) this.stat(changes, gathered);
       else this.patch(changes, gathered, record);
       return flags['exit-code'] === true && changes.length > 0 ? 1 : 0;
@@ -90,10 +92,10 @@ export default class Diff extends AgentfwCommand {
     if (state === 'unclean') this.printer.warn(`The machine went down while ${tag} ran: these changes are unverified.`);
   }
 
-  /** Exact bytes for programs, escaped for a screen. */
-  private names(paths: readonly Bytes[]): void {
-    const lines = this.printer.screen ? paths.map((path) => fromText(showBytes(path))) : paths;
-    this.printer.product(toBuffer(lines.map((line) => `${line}\n`).join('') as Bytes));
+  /** As git does: for programs quoted where a line wouldn't tell, or exact, with NULs; escaped for a screen. */
+  private names(paths: readonly Bytes[], isExact = false): void {
+    const show = this.printer.screen ? (path: Bytes): string => fromText(showBytes(path)) : quoteName;
+    this.printer.product(toBuffer(paths.map((path) => (isExact ? `${path}\0` : `${show(path)}\n`)).join('') as Bytes));
   }
 
   private named<T extends Change>(changes: readonly T[], resolved: Resolved): readonly T[] {

@@ -1,10 +1,10 @@
 import { string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
-import { fromText, type Bytes } from '../bytes.js';
+import { fromText, isWithin, toText, type Bytes } from '../bytes.js';
 import type { JudgedChange } from '../changes/change.js';
 import { gather, type Gathered } from '../changes/gather.js';
 import { filterChanges } from '../changes/words.js';
-import { usageError } from '../errors.js';
+import { AgentfwError, usageError } from '../errors.js';
 import { openOutput, type Output } from '../kernel/output.js';
 import { renderArchive } from '../render/archive.js';
 import { diffJson } from '../render/json.js';
@@ -12,7 +12,7 @@ import { renderOci } from '../render/oci.js';
 import { renderPatch } from '../render/patch.js';
 import type { Omitted } from '../render/source.js';
 import { summarise } from '../render/summary.js';
-import { absolutePath, refuseMistyped, resolveTag } from '../sandbox/resolve.js';
+import { absolutePath, refuseUnmatched, resolveTag } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { checkTrail, recordEffect } from '../sandbox/trail.js';
@@ -51,9 +51,10 @@ export default class Export extends AgentfwCommand {
     const gathered = gather(store, record);
     try {
       const { changes, unmatched } = filterChanges(gathered.shown, paths);
-      refuseMistyped(resolved, unmatched);
-      for (const word of unmatched) this.printer.warn(`No change at ${showBytes(word)}`);
+      // As `git archive`: what was asked for is in it, or there is none.
+      refuseUnmatched(resolved, unmatched);
       const root = flags.root === undefined ? null : absolutePath(store.context.cwd, decodeWord(flags.root));
+      if (root !== null && format !== 'json') refuseOutside(changes, root);
       const pieces = piecesOf({ store, record, gathered, changes, root: root ?? (format === 'patch' ? record.cwd : fromText('/')) }, format);
       const omitted = this.write(this.outputOf(store, flags.output), pieces);
       recordEffect(store, record.tag, { kind: 'export', object: { format, to: flags.output ?? null }, detail: { changes: changes.length, omitted: omitted.length } });
@@ -83,6 +84,12 @@ export default class Export extends AgentfwCommand {
       throw error;
     }
   }
+}
+
+/** A directory that is none of theirs is misspelt. */
+function refuseOutside(changes: readonly JudgedChange[], root: Bytes): void {
+  if (changes.length === 0 || changes.some(({ path, from }) => isWithin(path, root) || (from !== null && isWithin(from, root)))) return;
+  throw new AgentfwError('AFW_NO_CHANGE', `None of the changes lies in ${toText(root)}.`, { hint: 'Give --root a directory that they lie in' });
 }
 
 interface Job {

@@ -11,6 +11,7 @@ import { checkTrail, recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { resultJson, sayRecovered, sayResult, total } from '../ui/commits.js';
 import { progressOn } from '../ui/progress.js';
+import { plural } from '../ui/table.js';
 
 export default class Undo extends AgentfwCommand {
   static override id = 'undo';
@@ -58,6 +59,16 @@ export default class Undo extends AgentfwCommand {
 /** The newest that did something to the host and isn't undone; what `discard PATH` did concerns no host, and is taken back by its id. */
 function newestOf(commits: readonly CommitInfo[]): string | null {
   const found = commits.find(({ state, undoes, undoneBy, counts }) => state === 'landed' && undoes === null && undoneBy === null && total(counts) > 0);
+  const half = commits.find(({ state, undoes, undoneBy, left }) => state === 'landed' && undoes === null && undoneBy !== null && left.length > 0);
+  if (half !== undefined && found !== undefined && commits.indexOf(half) < commits.indexOf(found)) throw halfDone(half, found);
   if (found === undefined) throw new AgentfwError('AFW_NO_COMMIT', 'There is no commit to take back.', { hint: 'List them: agentfw log --commits' });
   return found.id;
+}
+
+/** Who repeats an undo means the rest of it, or the commit before it: nobody knows which. */
+function halfDone({ id, left }: CommitInfo, { id: older }: CommitInfo): AgentfwError {
+  return new AgentfwError('AFW_HALF_UNDONE', `The newest commit ${id} is taken back but for ${plural(left.length, 'path')}: say which commit you mean.`, {
+    status: 3,
+    hint: `agentfw undo ${id} takes the rest, agentfw undo ${older} the commit before it`,
+  });
 }

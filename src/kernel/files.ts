@@ -1,7 +1,7 @@
 import { constants, readFileSync, readSync, writeSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { nameOf, parentOf, toText } from '../bytes.js';
-import { AgentfwError } from '../errors.js';
+import { AgentfwError, errnoOf } from '../errors.js';
 import { AT_FDCWD, RENAME, type Fd, type Kernel } from './kernel.js';
 
 /**
@@ -9,10 +9,20 @@ import { AT_FDCWD, RENAME, type Fd, type Kernel } from './kernel.js';
  * its place would have everybody wait for a writer, a device does as it likes.
  */
 export function openOwn(kernel: Kernel, path: Bytes, flags: number, mode?: number): Fd {
-  const fd = kernel.open(AT_FDCWD, path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode);
-  if ((kernel.stat(fd, '' as Bytes).mode & constants.S_IFMT) === constants.S_IFREG) return fd;
-  kernel.close(fd);
+  const fd = openPlain(kernel, path, flags, mode);
+  if (fd !== null && (kernel.stat(fd, '' as Bytes).mode & constants.S_IFMT) === constants.S_IFREG) return fd;
+  if (fd !== null) kernel.close(fd);
   throw new AgentfwError('AFW_STORE_FILE', `${toText(path)} is no regular file.`, { hint: 'Nothing of agentfw makes such a one: move it away' });
+}
+
+/** Null for a symlink. */
+function openPlain(kernel: Kernel, path: Bytes, flags: number, mode: number | undefined): Fd | null {
+  try {
+    return kernel.open(AT_FDCWD, path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode);
+  } catch (error) {
+    if (errnoOf(error) !== 'ELOOP') throw error;
+    return null;
+  }
 }
 
 /** The whole of a regular file; null when there is none. A symlink is an error. */

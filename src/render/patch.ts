@@ -3,6 +3,7 @@ import { isWithin, type Bytes } from '../bytes.js';
 import type { Change, FileType } from '../changes/change.js';
 import type { Stat } from '../kernel/kernel.js';
 import { binaryPatch, isBinary } from './git-binary.js';
+import { heldPlaces } from './held-places.js';
 import { fileLinePath, quotePath } from './quote.js';
 import type { ContentSource, Omitted } from './source.js';
 import { hunkText, textDiff, wholeText } from './text-diff.js';
@@ -39,11 +40,16 @@ interface Section {
  * A patch that `git apply --binary` takes, change by change. Returns what git
  * has no words for: owners, xattrs, special files, modes of directories.
  */
-export function* renderPatch(changes: Iterable<Change>, options: PatchOptions): Generator<Buffer, Omitted[]> {
+export function* renderPatch(changes: readonly Change[], options: PatchOptions): Generator<Buffer, Omitted[]> {
   const omitted: Omitted[] = [];
+  const held = heldPlaces(changes);
   for (const change of expand(changes, options.parts)) {
     if (!isWithin(change.path, options.root) || !isWithin(basePathOf(change), options.root)) {
       omitted.push({ path: change.path, why: 'outside the directory of the patch' });
+      continue;
+    }
+    if (held.has(change.path) && change.kind === 'type') {
+      omitted.push({ path: change.path, why: 'git apply leaves directories without files standing in its place' });
       continue;
     }
     const sections = sectionsOf(change, options);

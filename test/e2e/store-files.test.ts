@@ -42,13 +42,13 @@ for (const identity of identities()) {
     });
 
     for (const [file, command] of READERS) {
-      test(`E106: a FIFO or a directory for ${file} is named, and nobody waits`, async () => {
+      test(`E106: a FIFO, a symlink or a directory for ${file} is named, and nobody waits`, async () => {
         const path = join(area.state, file);
         const isThere = existsSync(path);
         if (isThere) renameSync(path, `${path}.kept`);
         try {
-          for (const make of ['mkfifo', 'mkdir']) {
-            expect((await area.native([make, path])).status).toBe(0);
+          for (const make of [['mkfifo'], ['ln', '-s', '/etc/hostname'], ['mkdir']]) {
+            expect((await area.native([...make, path])).status).toBe(0);
             const { status, stderr } = await area.cli([...command], { timeout: LONG });
             expect([1, 125], stderr).toContain(status);
             expect(stderr).toContain(path);

@@ -1,5 +1,5 @@
 /** An undo overwrites nothing of the user's own; what was there before the commit can be read. */
-import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -53,4 +53,27 @@ needs('userns', 'overlay').describe('an undo after an edit of the user', () => {
     expect(await area.cli(['show', `${commit}:old/deep`])).toMatchObject({ status: 0, stdout: 'deep\n' });
     expect(await area.cli(['show', `${commit}:kept`])).toMatchObject({ status: 0, stdout: 'kept\n' });
   });
+});
+
+needs('userns', 'overlay').test('a bare undo after one that left something takes no older commit back', async () => {
+  const own = createArea(identity!);
+  try {
+    const commits: string[] = [];
+    for (const name of ['early', 'late']) {
+      expect((await own.cli(['run', '--tag', name, '--net', 'off', '--', 'sh', '-c', `echo x >${name}; echo y >${name}2`])).status).toBe(0);
+      commits.push(jsonOf<{ commit: string }>(await own.cli(['commit', name, '--yes', '--json'])).commit);
+    }
+    const [early, late] = commits;
+    appendFileSync(join(own.project, 'late'), 'mine\n');
+    expect((await own.cli(['undo'])).status).toBe(3);
+
+    const again = await own.cli(['undo']);
+    expect([again.status, again.stderr]).toEqual([3, `Error: The newest commit ${late} is taken back but for 1 path: say which commit you mean.\nHint: agentfw undo ${late} takes the rest, agentfw undo ${early} the commit before it\n`]);
+    expect(readdirSync(own.project).sort()).toEqual(['early', 'early2', 'late']);
+
+    expect((await own.cli(['undo', early!])).status).toBe(0);
+    expect(readdirSync(own.project)).toEqual(['late']);
+  } finally {
+    await own.remove();
+  }
 });

@@ -1,4 +1,4 @@
-import { chmodSync, constants, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -143,6 +143,17 @@ describe('git applies and reverts', () => {
     mark(planted.upper, 'd', 'user.overlay.opaque', 'y');
 
     expect(applied(planted, patchOf(planted).text).after).toEqual({ 'd/kept': 'file 2\n' });
+  });
+
+  test('a file in the place of directories without files is left out by name: git would stop half-way', () => {
+    const planted = layerOf({ d: 'x\n', e: '-> a', g: 'x\n', z: 'new\n' }, { 'd/a': '1\n', 'd/sub/b': '2\n', 'e/f': '1\n', 'g/sub/f': '1\n', z: 'old\n' });
+    for (const dir of ['d/sub/empty', 'e/empty/deep']) mkdirSync(join(planted.base, dir), { recursive: true });
+
+    const { text, omitted } = patchOf(planted);
+
+    const why = 'git apply leaves directories without files standing in its place';
+    expect(omitted).toEqual([`d: ${why}`, `e: ${why}`]);
+    expect(applied(planted, text).after).toEqual({ g: 'file x\n', z: 'file new\n' });
   });
 
   test('random pairs of texts', () => {

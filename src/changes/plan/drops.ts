@@ -22,7 +22,7 @@ export function isHosts(path: Bytes, take: ReadonlyMap<Bytes, Take>): boolean {
 
 /** A directory of the layer leaves it with all that is in it, so that must have been named too. */
 export function holdsMore(change: JudgedChange): Refused {
-  return refused(change, 'with', { text: 'what the agent changed in it would go with it, and was not named' });
+  return refused(change, 'with', { text: 'something in it stays or lands, and would go with it: choose the same for all of it' });
 }
 
 /** What becomes of a change: it leaves the layer, lands, or neither. */
