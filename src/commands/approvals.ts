@@ -25,6 +25,8 @@ export default class Approvals extends AgentfwCommand {
     forget: string({ description: 'forget the answers kept for a rule', helpValue: 'RULE' }),
   };
 
+  protected override readonly shows = true;
+
   protected override async main(): Promise<number> {
     const { flags } = await this.line(Approvals);
     const store = await this.store();

@@ -42,6 +42,8 @@ export default class Diff extends AgentfwCommand {
     class: string({ description: 'only one class of risk', options: [...CLASSES] }),
   };
 
+  protected override readonly shows = true;
+
   protected override async main(): Promise<number> {
     const line = await this.line(Diff);
     const { flags } = line;

@@ -31,6 +31,8 @@ export default class Log extends AgentfwCommand {
     commits: boolean({ description: 'what landed on the host, newest first', exclusive: ['follow', 'kind', 'denied'] }),
   };
 
+  protected override readonly shows = true;
+
   protected override async main(): Promise<number> {
     const line = await this.line(Log);
     const store = await this.store();

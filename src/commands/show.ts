@@ -15,6 +15,8 @@ export default class Show extends AgentfwCommand {
   static override usage = ['show TAG:PATH', 'show COMMIT:PATH'];
   static override flags = { ...common };
 
+  protected override readonly shows = true;
+
   protected override async main(): Promise<number> {
     const { flags, words, after } = await this.line(Show);
     const [word, ...rest] = [...words, ...after];

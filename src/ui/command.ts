@@ -12,7 +12,7 @@ import { refuseOwnStore } from '../sandbox/place.js';
 import { hasTrash } from '../sandbox/trash.js';
 import { openStore, type Store } from '../sandbox/store.js';
 import { errorJson, renderError, reportOf } from './error.js';
-import { makePrinter, type Printer } from './print.js';
+import { makePrinter, Unread, type Printer } from './print.js';
 
 /** Flags that nearly every command has. */
 export const common = {
@@ -49,6 +49,8 @@ export abstract class AgentfwCommand extends Command {
   protected readonly failure: FailureStatus | null = null;
   /** It decides over sandboxes or what they may do: refused inside one. */
   protected readonly decides: boolean = false;
+  /** It does nothing but print: it ends when nobody reads that any more. */
+  protected readonly shows: boolean = false;
   /** words that never go through the parser */
   after: readonly Bytes[] = [];
   protected printer!: Printer;
@@ -58,12 +60,12 @@ export abstract class AgentfwCommand extends Command {
   protected abstract main(): Promise<number>;
 
   override async run(): Promise<void> {
-    this.printer = await makePrinter({ color: !this.argv.includes('--no-color') });
+    this.printer = await makePrinter({ color: !this.argv.includes('--no-color'), endUnread: this.shows });
     try {
       if (this.decides) refuseInside((this.constructor as unknown as { readonly id: string }).id);
       process.exitCode = await this.main();
     } catch (error) {
-      process.exitCode = this.report(error);
+      process.exitCode = error instanceof Unread ? 0 : this.reportTo(error);
     }
     if (this.opened !== null && hasTrash(this.opened)) {
       (await import('../kernel/background.js')).startSweeper(this.opened.dir);
@@ -94,6 +96,16 @@ export abstract class AgentfwCommand extends Command {
       return await parse(this.argv, { args: {}, flags: command.flags, strict: false });
     } catch (error) {
       throw flagError(command, error);
+    }
+  }
+
+  /** The status stays what it is where nobody reads. */
+  private reportTo(error: unknown): number {
+    try {
+      return this.report(error);
+    } catch (unread) {
+      if (!(unread instanceof Unread)) throw unread;
+      return this.statusOf(error);
     }
   }
 

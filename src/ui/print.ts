@@ -5,7 +5,8 @@ import { safeJson } from './escape.js';
 
 /**
  * The only way out: `product` goes to stdout and may be piped, the rest goes
- * to stderr. A reader that goes away (EPIPE) is no error.
+ * to stderr. A reader that goes away (EPIPE) is no error: the rest is said to
+ * nobody or, where there is nothing to do but print, `Unread` ends the command.
  */
 export interface Printer {
   /** the command's product */
@@ -28,6 +29,9 @@ export interface Printer {
   readonly interactive: boolean;
 }
 
+/** Nobody reads stdout any more. Thrown by a printer that was made with `endUnread`. */
+export class Unread extends Error {}
+
 export type Colour = 'red' | 'green' | 'yellow' | 'cyan' | 'bold' | 'dim';
 /** Wraps text in a colour, or not. */
 export type Paint = (colour: Colour, text: string) => string;
@@ -37,9 +41,9 @@ export type Paint = (colour: Colour, text: string) => string;
  * make the descriptors non-blocking for an agent that shares them, and takes
  * 8 ms. What is slow to load is loaded when a terminal wants it.
  */
-export async function makePrinter(options: { readonly color: boolean }): Promise<Printer> {
+export async function makePrinter(options: { readonly color: boolean; readonly endUnread?: boolean }): Promise<Printer> {
   const paintErr = await paintFor(2, options.color);
-  const product = writer(1);
+  const product = writer(1, options.endUnread === true);
   const status = writer(2);
   const say = (line: string): void => status(`${line}\n`);
   return {
@@ -63,7 +67,7 @@ export async function makePrinter(options: { readonly color: boolean }): Promise
 }
 
 /** Writes at once and whole; to nobody when nobody reads. */
-function writer(fd: number): (text: string | Uint8Array) => void {
+function writer(fd: number, endUnread = false): (text: string | Uint8Array) => void {
   let gone = false;
   return (text) => {
     const bytes = typeof text === 'string' ? Buffer.from(text) : text;
@@ -78,6 +82,7 @@ function writer(fd: number): (text: string | Uint8Array) => void {
         else throw new AgentfwError('AFW_OUTPUT', "Can't write the output.", { cause: error, hint: 'Let it go to a file or program that takes it' });
       }
     }
+    if (gone && endUnread) throw new Unread();
   };
 }
 

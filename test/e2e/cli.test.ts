@@ -345,6 +345,16 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
     `);
   });
 
+  test('what only prints ends when nobody reads it any more', async () => {
+    await area.cli(['run', '--tag', 'unread', '--net', 'off', '--', 'sh', '-c', 'echo more >> poem']);
+    const ended = join(area.project, '..', 'ended');
+    const piped = await area.native(['sh', '-c', 'file=$1; shift; { timeout 20 "$@"; echo "$?" > "$file"; } | true', 'sh', ended, ...area.argv(['log', 'unread', '--follow'])]);
+
+    expect(piped).toMatchObject({ status: 0, stderr: '' });
+    expect(readFileSync(ended, 'utf8')).toBe('0\n');
+    rmSync(ended);
+  });
+
   test('E135 many kept sandboxes are all listed, and each can be used and goes by itself', async () => {
     const tags = Array.from({ length: 30 }, (_, n) => `many${String(n).padStart(2, '0')}`);
     const made = await area.native(['sh', '-c', 'words=$1; shift; for tag; do $words run --tag $tag --net off -- sh -c "echo $tag > made" || exit; done', 'sh', area.argv([]).join(' '), ...tags]);
