@@ -155,10 +155,11 @@ function changeRows(bench) {
   if (!selected('changes')) return [];
   const template = join(bench.home, 'template-changes');
   ok(bench, [...work, 'make', 'changes', template]);
-  const samples = { diff: [], commit: [], discard: [], copy: [] };
+  const samples = { names: [], diff: [], commit: [], discard: [], copy: [] };
   for (let n = 0; n < rounds; n++) {
     const dir = freshCopy(bench, template, 'host');
     ok(bench, [...agentfw, 'run', '--tag', 'changes', '--net', 'off', '--', ...work, 'changes', dir], dir);
+    samples.names.push(spawned(bench, [...agentfw, 'diff', '--tag', 'changes', '--name-only'], dir));
     samples.diff.push(spawned(bench, [...agentfw, 'diff', '--tag', 'changes', '--stat'], dir));
     samples.commit.push(spawned(bench, [...agentfw, 'commit', '--tag', 'changes', '--yes'], dir));
     ok(bench, [...agentfw, 'discard', '--tag', 'changes', '--yes'], dir);
@@ -178,7 +179,8 @@ function changeRows(bench) {
     clean(bench, copy);
   }
   const title = (what) => `${what} of 20,000 changes (native: \`cp -a\` + \`rsync\` of the same)`;
-  return ['diff', 'commit', 'discard'].map((what) => row(title(what), samples.copy, samples[what]));
+  const titles = { names: 'diff --name-only', diff: 'diff --stat', commit: 'commit', discard: 'discard' };
+  return Object.entries(titles).map(([name, what]) => row(title(what), samples.copy, samples[name]));
 }
 
 /** The search for what is hidden at any depth: a launch in a full home against one in an empty home. */
