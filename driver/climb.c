@@ -44,7 +44,7 @@ static _Noreturn void child(const struct climb_row *row, struct climb c,
 static struct outcome try_row(const struct climb_row *row,
 			      const struct climb *c)
 {
-	struct outcome o = {.detail = "the attempt came to no end"};
+	struct outcome o = {.detail = "the attempt did not finish"};
 	int out[2];
 	pid_t pid;
 

@@ -124,7 +124,7 @@ static bool fails_with(long result, int error)
 
 static int broken(struct fault *f, const char *promise)
 {
-	return fault(f, "proof", "can't keep a promise: %s", promise);
+	return fault(f, "proof", "a protection failed its own check: %s", promise);
 }
 
 static int prove(const struct spec *s, uint64_t keep, struct fault *f)
@@ -182,7 +182,7 @@ static int arm_gate(int notify, struct fault *f)
 
 	if (error) {
 		errno = error;
-		fault_errno(f, "net", "no rung of the network gate works here: "
+		fault_errno(f, "net", "the network gate can't work here: "
 				      "nftables is refused, and so is a "
 				      "seccomp listener");
 		fault_hint(f, "As root: modprobe nf_tables nft_tproxy "

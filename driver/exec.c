@@ -142,7 +142,7 @@ static int explain(const struct spec *s, const char *tried, struct fault *f)
 			fault_hint(f, "It lies on a mount with noexec: name an "
 				      "interpreter first, or put it elsewhere");
 		else if (error == EACCES)
-			fault_hint(f, "It is no program: see ls -ld %s, and "
+			fault_hint(f, "It is not a program: see ls -ld %s, and "
 				      "chmod +x if it should be one", tried);
 	}
 	return -1;

@@ -72,7 +72,7 @@ static int check_caller(const struct spec *s, struct fault *f)
 		return fault(f, "spec", "mode root needs root");
 #ifndef AGENTFW_GATE
 	if (s->net == NET_GATE)
-		return fault(f, "net", "the gate is not built yet");
+		return fault(f, "net", "this driver was built without the network gate");
 #endif
 	return 0;
 }

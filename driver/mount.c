@@ -14,7 +14,7 @@
 static void hint(struct fault *f, int error)
 {
 	if (error == ENOSPC)
-		fault_hint(f, "This is no disk limit: too many mounts, raise "
+		fault_hint(f, "This is not a disk limit: too many mounts, raise "
 			      "fs.mount-max");
 	else if (error == ENOSYS)
 		fault_hint(f, "agentfw needs Linux 5.12 or later");

@@ -45,7 +45,7 @@ static int open_directory(const char *path, struct fault *f)
 	if (fd < 0 || S_ISDIR(st.st_mode))
 		return fd;
 	close(fd);
-	return fault(f, "mount", "can't use %s: it is no directory", path);
+	return fault(f, "mount", "can't use %s: it is not a directory", path);
 }
 
 static int open_layers(const struct op *o, struct layers *l, struct fault *f)
@@ -167,7 +167,7 @@ static void hint(struct fault *f, int error, const struct op *o)
 			      "%s of the same overlay",
 			   o->lowers[o->nlowers - 1]);
 	else if (error == ENOSPC)
-		fault_hint(f, "This is no disk limit: too many mounts, raise "
+		fault_hint(f, "This is not a disk limit: too many mounts, raise "
 			      "fs.mount-max");
 	else if (error == EPERM)
 		fault_hint(f, "Overlays in user namespaces need Linux 5.11");

@@ -43,7 +43,7 @@ function verifyOnce(kernel: Kernel, dir: Bytes, tag: string, { publicKey, anchor
   let prev = GENESIS;
   let last: { file: Bytes; number: number } = { file: 'audit.jsonl' as Bytes, number: 0 };
   for (const line of readable(kernel, dir)) {
-    if (line === null) return bad(expected, last.file, last.number + 1, 'what follows is no file that can be read');
+    if (line === null) return bad(expected, last.file, last.number + 1, 'the file that follows can’t be read');
     const wrong = wrongLine(line.text, line.ended, expected, prev, tag);
     if (wrong !== null) return bad(expected, line.file, line.number, wrong);
     prev = hashLine(line.text);

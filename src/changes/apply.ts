@@ -32,7 +32,7 @@ export function applyPlan(ctx: StoreContext & { readonly record?: { readonly tag
 
 function unfinished(id: string, why: string | null): AgentfwError {
   return new AgentfwError('AFW_UNFINISHED', `An earlier commit ${id} is unfinished${why === null ? '' : `: ${why}`}`, {
-    hint: 'Free what stands in the way, then run agentfw recover',
+    hint: 'Remove what stands in the way, then run agentfw recover',
   });
 }
 

@@ -41,7 +41,7 @@ export default class Approvals extends AgentfwCommand {
 
   private show(store: Store, live: readonly Live[]): void {
     const text = live.map(({ tag, state }) => questionRows(tag, state.questions, store.context.now())).join('');
-    if (text === '') this.printer.say('Nobody asks for anything.');
+    if (text === '') this.printer.say('No open questions.');
     else {
       this.printer.product(text);
       this.printer.say(HOW);
@@ -66,7 +66,7 @@ export default class Approvals extends AgentfwCommand {
   private stored(store: Store, json: boolean): number {
     const answers = readAnswers(store.kernel, store.dir);
     if (json) this.printer.json({ version: 1, answers });
-    else if (answers.length === 0) this.printer.say('No answers are kept.');
+    else if (answers.length === 0) this.printer.say('No stored answers.');
     else this.printer.product(table(answers.map(({ project, rule, verdict, at, by }) => [verdict, rule, project, at, by].map(escapeForTerminal))));
     return 0;
   }

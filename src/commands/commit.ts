@@ -53,6 +53,7 @@ export default class Commit extends AgentfwCommand {
     'Without paths, everything. What changed on the host meanwhile is not overwritten; what takes effect by itself lands only when it is named. ' +
     'Each file lands whole or not at all, and `agentfw undo` takes it back. Status 3: something needs a decision.';
   static override usage = ['commit [TAG] [PATH...]'];
+  static override examples = ['agentfw commit fix-login src --yes', 'agentfw commit fix-login -p', 'agentfw commit fix-login --take host README.md --merge'];
   static override flags = {
     ...common,
     tag: string({ description: 'the sandbox, whatever files are called', helpValue: 'TAG' }),

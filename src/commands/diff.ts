@@ -30,6 +30,7 @@ export default class Diff extends AgentfwCommand {
     'What takes effect by itself comes first, then what runs code later, then deletions, then the rest. ' +
     'Text is a patch that `git apply` takes in the directory where the sandbox was started. --exit-code: 0 none, 1 changes, 2 and more a failure.';
   static override usage = ['diff [TAG] [PATH...]'];
+  static override examples = ['agentfw diff', 'agentfw diff fix-login src --stat', 'agentfw diff fix-login --conflicts'];
   static override flags = {
     ...common,
     tag: string({ description: 'the sandbox, whatever files are called', helpValue: 'TAG' }),
@@ -90,7 +91,7 @@ export default class Diff extends AgentfwCommand {
   }
 
   private sayState({ state, tag }: SandboxRecord): void {
-    if (state === 'running' || state === 'starting') this.printer.say(`Sandbox ${tag} is running: this is a moment's picture.`);
+    if (state === 'running' || state === 'starting') this.printer.say(`Sandbox ${tag} is running: this is a snapshot.`);
     if (state === 'unclean') this.printer.warn(`The machine went down while ${tag} ran: these changes are unverified.`);
   }
 

@@ -28,6 +28,7 @@ export default class Discard extends AgentfwCommand {
   static override summary = 'throw a sandbox away, or some of its changes';
   static override description = 'With paths, the sandbox shows the host’s version of them again, and `agentfw undo ID` brings them back. For a whole sandbox there is no way back.';
   static override usage = ['discard [TAG] [PATH...]'];
+  static override examples = ['agentfw discard fix-login node_modules --yes', 'agentfw discard fix-login'];
   static override flags = {
     ...common,
     tag: string({ description: 'the sandbox, whatever files are called', helpValue: 'TAG' }),

@@ -30,7 +30,7 @@ export default class Doctor extends AgentfwCommand {
     this.printer.product(shown.map((finding) => this.lines(finding)).join(''));
     this.printer.product(`\nstore   ${showBytes(store.dir)}\nkernel  ${kernelRelease()}\nmode    ${where.mode}\n`);
     const weak = findings.filter(({ ok, level }) => !ok && level === 'wanted').length;
-    this.printer.say(works ? `Sandboxes can run here${weak === 0 ? '.' : `, with ${plural(weak, 'protection')} less.`}` : 'Sandboxes can’t run here: mend what says FAIL.');
+    this.printer.say(works ? `Sandboxes can run here${weak === 0 ? '.' : `, without ${plural(weak, 'protection')}.`}` : 'Sandboxes can’t run here: fix what says FAIL.');
     return works ? 0 : 1;
   }
 

@@ -11,6 +11,7 @@ export default class Exec extends AgentfwCommand {
   static override summary = 'run a command in a running sandbox, confined as its agent is';
   static override description = 'The exit status is the command’s, 128+n for a signal; 125, 126 and 127 mean that it never started.';
   static override usage = ['exec TAG -- COMMAND [ARG...]'];
+  static override examples = ['agentfw exec fix-login -- git status', 'agentfw exec fix-login --cwd /tmp -- ls'];
   static override flags = {
     env: string({ description: 'let a variable pass, or set one (can be repeated)', helpValue: 'NAME[=VALUE]', multiple: true, multipleNonGreedy: true }),
     cwd: string({ description: 'start in this directory (default: the sandbox’s)', helpValue: 'DIR' }),

@@ -30,6 +30,7 @@ export default class Export extends AgentfwCommand {
     'patch: for `git apply`, binary files included; tar: the new versions, and whiteouts for deletions, as a layer of an OCI image; ' +
     'oci: the same as an image; json: as diff --json. What a format can’t hold is said on stderr.';
   static override usage = ['export [TAG] [PATH...] [-o FILE]'];
+  static override examples = ['agentfw export fix-login -o changes.patch', 'agentfw export fix-login --format tar -o changes.tar'];
   static override flags = {
     ...common,
     tag: string({ description: 'the sandbox, whatever files are called', helpValue: 'TAG' }),
@@ -42,8 +43,8 @@ export default class Export extends AgentfwCommand {
     const line = await this.line(Export);
     const { flags } = line;
     const format = flags.format as Format;
-    if (flags.output === '-' && flags.json === true) throw usageError('--json and the product can’t both go to stdout.', 'Write to a file: -o FILE');
-    if (flags.output === '-' && this.printer.screen && format !== 'json' && format !== 'patch') throw usageError('An archive is nothing for a terminal.', 'Write to a file: -o FILE');
+    if (flags.output === '-' && flags.json === true) throw usageError('The export and the report of --json can’t both go to stdout.', 'Write to a file: -o FILE');
+    if (flags.output === '-' && this.printer.screen && format !== 'json' && format !== 'patch') throw usageError('An archive can’t be shown on a terminal.', 'Write to a file: -o FILE');
     const store = await this.store();
     checkTrail(store);
     const resolved = resolveTag(store, wordsOf(line), { certain: false });

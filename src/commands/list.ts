@@ -47,7 +47,7 @@ export default class List extends AgentfwCommand {
     }
     if (records.length === 0) this.printer.say('No sandboxes.');
     this.printer.product(table(entries.map((entry) => rowOf(entry, store.context.now()))));
-    if (undo.bytes > 0) this.printer.say(`${plural(undo.commits, 'commit')} can be undone: ${size(undo.bytes)}; agentfw prune --keep-undo SIZE lets go of the oldest`);
+    if (undo.bytes > 0) this.printer.say(`${plural(undo.commits, 'commit')} can be undone: ${size(undo.bytes)}; agentfw prune --keep-undo SIZE removes the oldest`);
     for (const { record, error } of entries) if (error !== null) this.printer.warn(`${record.tag}: ${escapeForTerminal(error)}`);
     for (const { tag, error } of broken) this.printer.warn(`${tag}: ${escapeForTerminal(reportOf(error).message)}`);
     return 0;

@@ -23,6 +23,7 @@ export default class Log extends AgentfwCommand {
   static override description =
     '`log verify` reads the whole log again and names the first record that was changed, moved or cut off; its status is 1 then. docs/audit.md describes a record.';
   static override usage = ['log [TAG]', 'log verify [TAG]', 'log --commits [TAG]'];
+  static override examples = ['agentfw log fix-login --denied', 'agentfw log verify fix-login', 'agentfw log --commits'];
   static override flags = {
     ...common,
     follow: boolean({ char: 'f', description: 'go on with what is added' }),

@@ -23,6 +23,7 @@ export default class Prune extends AgentfwCommand {
     'Without an age: sandboxes of which everything is committed. With --older-than also other stopped sandboxes and what older commits keep for undo. What goes is shown first. AGENTFW_KEEP_UNDO, such as 10GB,30d, bounds what is kept after each commit.';
   static override usage = ['prune'];
   static wordless = true as const;
+  static override examples = ['agentfw prune --dry-run', 'agentfw prune --older-than 30d --keep-undo 2GB --yes'];
   static override flags = {
     ...common,
     'older-than': string({ description: 'also what ended or landed longer ago, such as 30d', helpValue: 'AGE' }),

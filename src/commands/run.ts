@@ -59,9 +59,9 @@ export default class Run extends AgentfwCommand {
   protected override async main(): Promise<number> {
     const { flags, after } = await this.line(Run);
     if (after.length === 0) {
-      throw new AgentfwError('AFW_USAGE', 'Which agent?', { status: 125, hint: 'agentfw run claude, or agentfw run -- sh -c "…"' });
+      throw new AgentfwError('AFW_USAGE', 'No agent is named.', { status: 125, hint: 'agentfw run claude, or agentfw run -- sh -c "…"' });
     }
-    if (after[0] === '') throw new AgentfwError('AFW_NOT_FOUND', "Can't execute a program without a name.", { status: 127, hint: 'Is a variable empty? agentfw run claude' });
+    if (after[0] === '') throw new AgentfwError('AFW_NOT_FOUND', "The name of the program is empty.", { status: 127, hint: 'Is a variable empty? agentfw run claude' });
     const { processContext } = await import('../ui/context.js');
     const context = processContext();
     const paths = (flag: 'hide' | 'passthrough' | 'share'): string[] =>
@@ -132,7 +132,7 @@ export default class Run extends AgentfwCommand {
 function unfinished({ id, error }: Recovered): AgentfwError {
   return new AgentfwError('AFW_UNFINISHED', `An earlier commit ${id} is unfinished${error === null ? '' : `: ${error}`}`, {
     status: 125,
-    hint: 'Free what stands in the way, then run agentfw recover',
+    hint: 'Remove what stands in the way, then run agentfw recover',
   });
 }
 

@@ -7,7 +7,7 @@ import { plural } from '../ui/table.js';
 
 export default class Selftest extends AgentfwCommand {
   static override id = 'selftest';
-  static override summary = 'climb the walls of a sandbox from inside, and say which held';
+  static override summary = 'try to break out of a sandbox, and say which walls held';
   static override description =
     'Runs a throw-away sandbox under your own policy, with an agent that tries to get at the host. No attempt does harm where it succeeds. The exit status is 1 when a wall did not hold.';
   static override usage = ['selftest'];

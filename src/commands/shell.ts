@@ -5,6 +5,7 @@ import { AgentfwCommand, wordsOf } from '../ui/command.js';
 export default class Shell extends AgentfwCommand {
   static override id = 'shell';
   static override summary = 'open your shell in a running sandbox';
+  static override description = 'It is confined as the agent is. To go on in a stopped sandbox: agentfw run --in TAG -- sh';
   static override usage = ['shell [TAG]'];
   static override flags = {};
   protected override readonly decides = true;

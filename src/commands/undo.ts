@@ -20,6 +20,7 @@ export default class Undo extends AgentfwCommand {
     'What changed on the host since the commit is not overwritten but reported. What it dropped (--take host, discard PATH, a policy) goes back into the sandbox. ' +
     'An undo is a commit too: undo it to have the commit again.';
   static override usage = ['undo [COMMIT]'];
+  static override examples = ['agentfw undo', 'agentfw undo 01m89d2x4wj829fpcsdrv5nvg9'];
   static override flags = { ...common };
   protected override readonly decides = true;
 

@@ -12,7 +12,7 @@ export function openOwn(kernel: Kernel, path: Bytes, flags: number, mode?: numbe
   const fd = openPlain(kernel, path, flags, mode);
   if (fd !== null && (kernel.stat(fd, '' as Bytes).mode & constants.S_IFMT) === constants.S_IFREG) return fd;
   if (fd !== null) kernel.close(fd);
-  throw new AgentfwError('AFW_STORE_FILE', `${toText(path)} is no regular file.`, { hint: 'Nothing of agentfw makes such a one: move it away' });
+  throw new AgentfwError('AFW_STORE_FILE', `${toText(path)} is not a regular file.`, { hint: 'agentfw never makes one like that: move it away' });
 }
 
 /** Null for a symlink. */

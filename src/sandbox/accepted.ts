@@ -11,7 +11,7 @@ export function acceptedNames(words: readonly string[]): ReadonlySet<string> {
   for (const name of names) {
     if (NAMES.includes(name)) continue;
     const near = suggest(name, NAMES);
-    throw usageError(`--accept-degraded: nothing is called \`${name}\`.`, near === null ? `The names are ${NAMES.join(', ')}` : `Did you mean ${near}?`);
+    throw usageError(`--accept-degraded: there is no protection \`${name}\`.`, near === null ? `The names are ${NAMES.join(', ')}` : `Did you mean ${near}?`);
   }
   return new Set(names);
 }

@@ -76,7 +76,7 @@ export const EXPLAINED: Readonly<Record<string, Explanation>> = {
   'close-range': { level: 'needed', meaning: 'no file descriptor is inherited', mends: KERNEL },
   'cgroup2-delegated': {
     level: 'wanted',
-    meaning: 'limits of memory, processors and processes for the whole tree by control groups; without them a watch, and no limit of processors',
+    meaning: 'memory, cpu and process limits of the whole tree by control groups; without them agentfw itself watches memory and processes, and cpu is not limited',
     mends: { other: 'Start agentfw from a systemd user session, or: systemd-run --user --scope -p Delegate=yes agentfw run …' },
   },
   'kernel/apparmor_restrict_unprivileged_userns': { level: 'information', meaning: 'Ubuntu’s restriction of user namespaces', mends: { apparmor: APPARMOR_PROFILE } },

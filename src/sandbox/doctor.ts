@@ -43,7 +43,7 @@ export function diagnose(probes: readonly Probe[], where: Surroundings): Finding
     const words = EXPLAINED[probe.name] ?? UNKNOWN;
     const level = levelIn(words, where);
     const follows = base !== undefined && probe.name !== BASE && probe.detail !== '' && probe.detail === base.detail;
-    const others = `Nothing to mend: only ${words.only === 'root' ? 'root needs it' : 'a plain user needs it'}`;
+    const others = `Nothing to fix: only ${words.only === 'root' ? 'root needs it' : 'a plain user needs it'}`;
     const mend = isOthers(words, where) ? others : follows ? `Mend ${BASE} first` : mendFor(words, where, blocked);
     return { ...probe, level, meaning: words.meaning, mend: probe.ok ? null : mend };
   });
@@ -74,7 +74,7 @@ function mendFor(words: Explanation, where: Surroundings, blocked: (name: string
   for (const family of ['debian', 'fedora'] as const) {
     if (where.distribution.split(/\s+/).includes(family) && mends[family] !== undefined) return mends[family] ?? '';
   }
-  return mends.other ?? 'No mend is known: please report it';
+  return mends.other ?? 'No fix is known: please report it';
 }
 
 /** True when a sandbox can be started here. */

@@ -12,7 +12,7 @@ export function whyEnded({ failure }: Outcome, broken: AgentfwError | null, { en
   if (broken !== null && broken.code !== 'AFW_GATE') return broken;
   if (failure === null) return broken;
   const closed = failure.code === 'cwd' ? closedInside(record) : null;
-  if (closed !== null) return driverError({ ...failure, hint: `The agent closed it to itself (its mode in the sandbox); agentfw discard --tag ${record.tag} -- ${toText(closed)} gives up what changed there` });
+  if (closed !== null) return driverError({ ...failure, hint: `The agent took away its own access there (chmod); agentfw discard --tag ${record.tag} -- ${toText(closed)} gives up what changed there` });
   if (isOccupied(failure, record)) return driverError({ ...failure, hint: `An earlier run of ${record.tag} changed what lies there: see agentfw diff ${record.tag}; agentfw discard --tag ${record.tag} -- PATH gives it up` });
   const hidden = failure.exit === 125 ? null : hiddenProgram(record, env['PATH'] ?? '');
   return driverError(hidden === null ? failure : { ...failure, hint: `It is hidden (${hidden.why}): agentfw policy explain path ${toText(hidden.path)}` });

@@ -70,7 +70,7 @@ export function refuseFrozen(store: Store, record: SandboxRecord): void {
 
 function runningDriver({ tag, state, driver }: SandboxRecord): Process {
   if (state === 'running' && driver !== null && isSameProcess(driver)) return driver;
-  throw new AgentfwError('AFW_NOT_RUNNING', `Sandbox ${tag} is ${state === 'starting' ? 'only starting' : 'not running'}.`, {
+  throw new AgentfwError('AFW_NOT_RUNNING', `Sandbox ${tag} is ${state === 'starting' ? 'still starting' : 'not running'}.`, {
     hint: state === 'starting' ? 'Try again in a moment' : 'List what runs: agentfw list',
   });
 }

@@ -44,14 +44,14 @@ function passedThrough(rule: CompiledRule, path: Bytes, notes: string[]): Grante
   const { layer } = rule.origin;
   const found = hostFacts.lstat(path);
   if (layer === 'command line') {
-    if (found === null) throw new AgentfwError('AFW_VIEW', `Can't pass ${path} through: there is no such directory.`, { status: 125, hint: 'Make it first' });
+    if (found === null) throw new AgentfwError('AFW_VIEW', `Can't pass ${path} through: there is no such directory.`, { status: 125, hint: 'Create it first' });
     return [{ path: hostFacts.realpath(path) ?? path, rule: rule.id, layer: rule.origin.layer }];
   }
   if (found === null && !made(path)) return [];
   const parent = hostFacts.realpath(parentOf(path));
   const real = parent === null ? null : joinBytes(parent, nameOf(path));
   if (real !== null && hostFacts.lstat(real)?.type === 'dir') return [{ path: real, rule: rule.id, layer: rule.origin.layer }];
-  notes.push(`${path} is not passed through: it is no directory`);
+  notes.push(`${path} is not passed through: it is not a directory`);
   return [];
 }
 

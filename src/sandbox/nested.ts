@@ -11,16 +11,16 @@ export function isInside(): boolean {
 /** Refuses a run inside a run: a second view over the first would be half of one. */
 export function refuseNested(): void {
   if (!isInside()) return;
-  throw new AgentfwError('AFW_NESTED', "Can't run inside a sandbox of agentfw.", {
+  throw new AgentfwError('AFW_NESTED', "agentfw run can’t be used inside a sandbox.", {
     status: 125,
-    hint: 'The agent is confined already: start the program itself',
+    hint: 'The agent is already confined: start the program directly',
   });
 }
 
 /** What decides over a sandbox is not for those in one. */
 export function refuseInside(command: string): void {
   if (!isInside()) return;
-  throw new AgentfwError('AFW_NESTED', `Can't run agentfw ${command} inside a sandbox of agentfw.`, {
-    hint: 'Decide from a terminal outside',
+  throw new AgentfwError('AFW_NESTED', `agentfw ${command} can’t be used inside a sandbox.`, {
+    hint: 'Run it from a terminal outside the sandbox',
   });
 }

@@ -21,7 +21,7 @@ export function storePath(env: Context['env']): Bytes {
   if (xdg?.startsWith('/') === true) return normal(fromText(`${xdg}/agentfw`));
   const home = env['HOME'];
   if (home?.startsWith('/') !== true) {
-    throw new AgentfwError('AFW_STORE_PLACE', `No place for the store: HOME is ${home === undefined || home === '' ? 'not set' : 'no absolute path'}.`, {
+    throw new AgentfwError('AFW_STORE_PLACE', `No place for the store: HOME is ${home === undefined || home === '' ? 'not set' : 'not an absolute path'}.`, {
       hint: 'Set AGENTFW_STATE_DIR to a directory of yours',
     });
   }
@@ -67,7 +67,7 @@ function refuseNoHome({ kernel, env }: Context, path: Bytes): void {
 function refuseUmask(): void {
   const mask = process.umask();
   if ((mask & 0o700) === 0) return;
-  throw new AgentfwError('AFW_UMASK', `The umask ${mask.toString(8).padStart(3, '0')} takes your own rights away from what is made.`, { hint: `Set another one first: umask ${(mask & 0o077).toString(8).padStart(3, '0')}` });
+  throw new AgentfwError('AFW_UMASK', `The umask ${mask.toString(8).padStart(3, '0')} takes your own access to new files away.`, { hint: `Set another one first: umask ${(mask & 0o077).toString(8).padStart(3, '0')}` });
 }
 
 /** False when the directory has no mark yet; another one than ours is refused. */
@@ -129,7 +129,7 @@ function walkTo(kernel: Kernel, path: Bytes, uid: number): Bytes {
 }
 
 function checkDir(stat: Stat, dir: Bytes, path: Bytes): void {
-  if ((stat.mode & constants.S_IFMT) !== constants.S_IFDIR) throw foreign(path, `${toText(dir)} is no directory`);
+  if ((stat.mode & constants.S_IFMT) !== constants.S_IFDIR) throw foreign(path, `${toText(dir)} is not a directory`);
   if ((stat.mode & 0o1002) === 0o0002) throw foreign(path, `everybody can replace what is in ${toText(dir)}`);
 }
 
@@ -163,7 +163,7 @@ function isMissing(kernel: Kernel, path: Bytes): boolean {
 }
 
 function outOfReach(): AgentfwError {
-  return new AgentfwError('AFW_NESTED', 'The store is out of reach inside a sandbox of agentfw.', { hint: 'Ask from a terminal outside' });
+  return new AgentfwError('AFW_NESTED', 'The store can’t be reached from inside a sandbox.', { hint: 'Run it from a terminal outside the sandbox' });
 }
 
 function foreign(path: Bytes, why: string): AgentfwError {
@@ -176,8 +176,8 @@ function otherFormat(path: Bytes, format: string): AgentfwError {
   const named = format.split('\n')[0]?.slice(0, 60) ?? '';
   return new AgentfwError(
     'AFW_STORE_VERSION',
-    `Can't use the store ${toText(path)}: its format is "${named}", and this agentfw reads "${FORMAT.trim()}".`,
-    { hint: 'Use the agentfw that made it, or set AGENTFW_STATE_DIR to another directory' },
+    `Can't use the store ${toText(path)}: its format is "${named}", and this version of agentfw reads "${FORMAT.trim()}".`,
+    { hint: 'Use the version of agentfw that made it, or set AGENTFW_STATE_DIR to another directory' },
   );
 }
 

@@ -51,5 +51,5 @@ function fileOf(store: Store, tag: string): Buffer {
 
 function unreadable(store: Store, tag: string, cause?: unknown): AgentfwError {
   const where = toText(joinBytes(sandboxDir(store, tag), fromText('policy.json')));
-  return new AgentfwError('AFW_STORE_POLICY', `Can't read ${where}.`, cause === undefined ? { hint: 'Use the agentfw that made it, or a newer one' } : { cause });
+  return new AgentfwError('AFW_STORE_POLICY', `Can't read ${where}.`, cause === undefined ? { hint: 'Use the version of agentfw that made it, or a newer one' } : { cause });
 }

@@ -61,6 +61,6 @@ function done(store: Store, tag: string, reply: ControlReply | null, hint: strin
 
 function noGate({ tag, state, net }: SandboxRecord): AgentfwError {
   const hasGate = net === 'ask' || net === 'deny';
-  if (state === 'running' && !hasGate) return new AgentfwError('AFW_NO_GATE', `Sandbox ${tag} does not run behind the network gate.`, { hint: 'It is there with agentfw run --net ask or --net deny' });
+  if (state === 'running' && !hasGate) return new AgentfwError('AFW_NO_GATE', `Sandbox ${tag} does not run behind the network gate.`, { hint: 'Start it with agentfw run --net ask or --net deny' });
   return new AgentfwError('AFW_NOT_RUNNING', `Sandbox ${tag} is not running.`, { hint: 'Rules for all runs: network in ~/.config/agentfw/policy.yaml' });
 }

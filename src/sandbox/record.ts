@@ -48,8 +48,8 @@ export function decodeRecord(text: string, where: string): SandboxRecord {
   if (fields['version'] !== 1) {
     throw new AgentfwError(
       'AFW_STORE_VERSION',
-      `Can't read ${where}: format ${String(fields['version'])}, and this agentfw reads format 1.`,
-      { hint: 'Use the agentfw that made it, or a newer one' },
+      `Can't read ${where}: format ${String(fields['version'])}, and this version of agentfw reads format 1.`,
+      { hint: 'Use the version of agentfw that made it, or a newer one' },
     );
   }
   try {

@@ -111,7 +111,7 @@ function newestFrom(store: Store, { certain, running = false }: ResolveOptions, 
  * at. An empty word is a variable that was not set: it doesn't mean all that is here.
  */
 export function absolutePath(cwd: Bytes, path: Bytes): Bytes {
-  if (path === '') throw usageError('An empty word names no path.', 'Look at the variable it came from; the directory you are in is .');
+  if (path === '') throw usageError('A path is empty.', 'Is a variable empty? The directory you are in is .');
   const parts: string[] = [];
   for (const part of (path.startsWith('/') ? path : joinBytes(cwd, path)).split('/')) {
     if (part === '..') parts.pop();

@@ -89,8 +89,8 @@ function readAll(pieces: Iterable<Buffer>): string {
 }
 
 function unfinished(status: number): AgentfwError {
-  return new AgentfwError('AFW_SELFTEST', `The attempts came to no end: status ${status}.`, {
-    hint: 'Try it where a sandbox can write: TMPDIR=$HOME agentfw selftest',
+  return new AgentfwError('AFW_SELFTEST', `The attempts did not finish: status ${status}.`, {
+    hint: 'Try it in a directory that a sandbox can write to: TMPDIR=$HOME agentfw selftest',
   });
 }
 

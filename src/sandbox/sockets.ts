@@ -67,7 +67,7 @@ export function socketsFor(policy: CompiledPolicy, facts: SocketFacts = socketFa
     if (found === null) continue;
     if ('why' in found) notes.push(`the socket ${wanted} stays out: ${found.why}`);
     else if (sockets.size < MOST) sockets.set(found.path, { path: fromText(found.path), target: fromText(found.target), isKeys: keys.has(found.path), rule, origin: origin === null ? '' : `${origin.file}:${origin.line}` });
-    else notes.push(`the socket ${wanted} stays out: ${MOST} are open already`);
+    else notes.push(`the socket ${wanted} is not opened: ${MOST} are open already`);
   }
   return { sockets: [...sockets.values()], notes };
 }
@@ -108,7 +108,7 @@ function lookAt(policy: CompiledPolicy, wanted: string, facts: SocketFacts, deni
   const stat = path === null ? null : lstat(path);
   if (path === null || stat === null) return null;
   if (stat.isSymbolicLink()) return { why: `it is a symlink; allow what it leads to: ${realpath(path) ?? '(nothing)'}` };
-  if (!stat.isSocket()) return { why: 'it is no socket' };
+  if (!stat.isSocket()) return { why: 'it is not a socket' };
   if (denied.has(`${stat.dev}:${stat.ino}`) || isDenied(policy, path)) return { why: 'it is one that a rule denies' };
   const type = typeOf(facts, path, stat);
   if (type !== undefined) return { why: `it is a ${type} socket, and the broker carries streams` };

@@ -23,7 +23,7 @@ const PID_NAMESPACE = 202;
 export function freezerOf(record: SandboxRecord, lock: Lock): Freezer {
   const { tag, state, driver } = record;
   if (state !== 'running' || driver === null) {
-    throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is only starting.`, { hint: 'Try again in a moment' });
+    throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is still starting.`, { hint: 'Try again in a moment' });
   }
   const group = groupOf(record);
   let held: Held | null = null;

@@ -43,7 +43,7 @@ export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome
 function requirePlace({ dir }: Store, tag: string): void {
   if (existsSync(toBuffer(dir))) return;
   throw new AgentfwError('AFW_STORE_GONE', `The store ${toText(dir)} was moved away while ${tag} ran, so its end can't be recorded. What the agent wrote is in the store.`, {
-    ...{ status: 125, hint: `Where the store is now: AGENTFW_STATE_DIR=PLACE agentfw diff ${tag}` },
+    ...{ status: 125, hint: `Name its new place: AGENTFW_STATE_DIR=PLACE agentfw diff ${tag}` },
   });
 }
 

@@ -141,7 +141,7 @@ function refuseUnbuilt(command: CommandClass<FlagInput>, argv: readonly string[]
   for (const word of argv) {
     const flag = word.split('=')[0] ?? '';
     if (command.unbuilt?.includes(flag.replace(/^--/, '')) === true && flag.startsWith('--')) {
-      throw usageError(`${flag} is not built yet.`, 'Leave it out; this version has no substitute for it');
+      throw usageError(`${flag} is not available in this version.`, 'Leave it out');
     }
   }
 }
@@ -154,9 +154,9 @@ function flagError(command: CommandClass<FlagInput>, error: unknown): unknown {
   const unknown = flag?.replace(/^--?/, '');
   const near = unknown === undefined ? null : suggest(unknown, Object.keys(command.flags));
   const together = /--(\S+?)=.* cannot also be provided when using (--\S+)/s.exec(first);
-  if (together !== null) return usageError(`--${together[1] ?? ''} and ${together[2] ?? ''} exclude each other.`, `See agentfw ${command.id} --help`);
+  if (together !== null) return usageError(`--${together[1] ?? ''} and ${together[2] ?? ''} can’t be used together.`, `See agentfw ${command.id} --help`);
   const needed = /when using (--\S+): (--\S+)$/.exec(first.trim());
-  if (needed !== null) return usageError(`${needed[1] ?? ''} is of use with ${needed[2] ?? ''} alone.`, `Say both, or see agentfw ${command.id} --help`);
+  if (needed !== null) return usageError(`${needed[1] ?? ''} needs ${needed[2] ?? ''}.`, `Say both, or see agentfw ${command.id} --help`);
   const text = unknown === undefined ? first.replaceAll('\n', ' ').trim() : `There is no flag ${flag ?? ''}`;
   return usageError(text, near === null ? `See agentfw ${command.id} --help` : `Did you mean --${near}?`);
 }

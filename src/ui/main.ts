@@ -99,7 +99,7 @@ function isTopic(word: string): boolean {
 
 /** `argv` says whether the answer is to be JSON. */
 function refuse(word: string, argv: readonly string[]): Promise<void> {
-  if (isTopic(word)) return answer(usageError(`${word} takes a command of its own.`, `See agentfw ${word} --help`), argv);
+  if (isTopic(word)) return answer(usageError(`${word} needs a subcommand.`, `See agentfw ${word} --help`), argv);
   const near = suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
   const [topic = ''] = word.split(' ');
   const hint = near === null ? `See agentfw ${isTopic(topic) ? `${topic} ` : ''}--help` : `Did you mean ${near}?`;

@@ -79,7 +79,7 @@ function writer(fd: number, endUnread = false): (text: string | Uint8Array) => v
         // Another process may have made the descriptor non-blocking: wait for the reader.
         if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
         else if (code === 'EPIPE' || (fd === 2 && code === 'EIO')) gone = true;
-        else throw new AgentfwError('AFW_OUTPUT', "Can't write the output.", { cause: error, hint: 'Let it go to a file or program that takes it' });
+        else throw new AgentfwError('AFW_OUTPUT', "Can't write the output.", { cause: error, hint: 'Send it to a file or a program that can take it' });
       }
     }
     if (gone && endUnread) throw new Unread();

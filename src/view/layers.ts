@@ -105,7 +105,7 @@ function grantedPaths({ options, table, regions }: Draft): ReadonlySet<Bytes> {
 
 function movedMounts(base: Bytes): PlanError {
   return new PlanError(
-    `The layer over ${base} can't be laid as before: it is gone, or mounts at it or below it have changed.`,
-    'Make it as it was, or take the changes over with agentfw commit or agentfw export',
+    `The layer over ${base} can't be mounted again: it is gone, or mounts at it or below it have changed.`,
+    'Restore it, or bring the changes over with agentfw commit or agentfw export',
   );
 }

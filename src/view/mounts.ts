@@ -120,10 +120,10 @@ function placeGrants(draft: Draft): void {
   const { options, facts } = draft;
   for (const { path, why } of options.passthrough) {
     const stat = facts.lstat(path);
-    if (stat?.type !== 'dir') throw new PlanError(`Can't pass ${path} through: it is no directory.`, 'Only directories can be passed through: a bound file can not be replaced');
+    if (stat?.type !== 'dir') throw new PlanError(`Can't pass ${path} through: it is not a directory.`, 'Only directories can be passed through: a bound file can not be replaced');
     const machine = MACHINE.find(([dir]) => isWithin(path, dir as Bytes) && !isWithin(path, '/dev/shm' as Bytes));
-    if (machine !== undefined) throw new PlanError(`Can't pass ${path} through: it shows the host's ${machine[1]}.`, 'Take it out');
-    if (isWithin(MARKER, path)) throw new PlanError(`Can't pass ${path} through: the sandbox has ${MARKER} of its own.`, 'Name what is needed in it');
+    if (machine !== undefined) throw new PlanError(`Can't pass ${path} through: it shows the host's ${machine[1]}.`, 'Leave that rule or flag out');
+    if (isWithin(MARKER, path)) throw new PlanError(`Can't pass ${path} through: the sandbox has ${MARKER} of its own.`, 'Name only the paths in it that are needed');
     if (isWithin(options.stateDir, path)) throw new PlanError(`Can't pass ${path} through: the store lies in it.`, 'Name a smaller directory');
     ensurePoint(draft, path, 'dir');
     draft.ops.push({ op: 'bind', src: path, dst: path, write: true });
@@ -161,7 +161,7 @@ const MACHINE = [['/proc', 'processes'], ['/sys', 'kernel'], ['/dev', 'devices']
 function refuseOwn(draft: Draft, path: Bytes, source: Bytes): void {
   const roots = [...draft.privateRoots.map((root) => root.path), '/dev/shm' as Bytes, '/dev' as Bytes];
   const own = roots.find((root) => isWithin(root, source) || root === path);
-  if (own !== undefined) throw new PlanError(`Can't share ${path}: the sandbox has ${own} of its own.`, 'Name what is needed in it');
+  if (own !== undefined) throw new PlanError(`Can't share ${path}: the sandbox has ${own} of its own.`, 'Name only the paths in it that are needed');
 }
 
 /** A read-only bind of the host would lie over what the sandbox has there of its own: its layers, its /var/tmp. */

@@ -158,7 +158,7 @@ describe('errors', () => {
     const kernel = failing('EROFS', (_at, name) => (isBroken ||= name === 'c'));
 
     expect(() => applyPlan(contextFor(world, kernel), planOf(world))).toThrow(
-      expect.objectContaining({ code: 'AFW_UNFINISHED', message: expect.stringMatching(/half way, as commit \w+: some of it is on the host/), hint: expect.stringContaining('agentfw recover') }),
+      expect.objectContaining({ code: 'AFW_UNFINISHED', message: expect.stringMatching(/Commit \w+ stopped half way: some of it is on the host/), hint: expect.stringContaining('agentfw recover') }),
     );
     expect(look(world)).not.toBe(old);
 
@@ -272,7 +272,7 @@ describe('what fails once all has landed', () => {
     };
     const ctx = contextFor(world, kernel);
 
-    expect(() => applyPlan(ctx, planOf(world))).toThrow(/^It is done, as commit \w+; but/);
+    expect(() => applyPlan(ctx, planOf(world))).toThrow(/^It is done, as commit \w+, but/);
     expect(readFileSync(join(world.host, 'a'), 'utf8')).toBe('new\n');
 
     full = false;

@@ -82,7 +82,7 @@ describe('without a sandbox', () => {
   test('where no command is meant the answer is JSON as well, if that was asked for', async () => {
     for (const [line, message] of [
       [['comit', '--json'], 'There is no command comit'],
-      [['policy', '--json'], 'policy takes a command of its own.'],
+      [['policy', '--json'], 'policy needs a subcommand.'],
       [['policy', 'chek', '--json'], 'There is no command policy chek'],
       [['--json'], 'There is no flag --json'],
     ] as const) {
@@ -118,7 +118,7 @@ describe('without a sandbox', () => {
   test('flags that exclude each other are named', async () => {
     expect(await cli(['run', '--tag', 'a', '--in', 'b', 'sh'])).toMatchInlineSnapshot(`
       "--- stderr ---
-      Error: --tag and --in exclude each other.
+      Error: --tag and --in can’t be used together.
       Hint: See agentfw run --help
       --- exit 125 ---
       "
@@ -146,7 +146,7 @@ describe('without a sandbox', () => {
     `);
     expect(await cli(['run'])).toMatchInlineSnapshot(`
       "--- stderr ---
-      Error: Which agent?
+      Error: No agent is named.
       Hint: agentfw run claude, or agentfw run -- sh -c "…"
       --- exit 125 ---
       "
@@ -278,7 +278,7 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
   });
 
   test.each([['diff', ''], ['discard', 'job', '', '--yes'], ['commit', 'job', '', '--yes'], ['commit', 'job', '--take', 'host', '', '--yes']])('an empty word is no path: %s', async (...words) => {
-    expect(await cli(words)).toContain('Error: An empty word names no path.');
+    expect(await cli(words)).toContain('Error: A path is empty.');
     expect(await cli(words)).toContain('--- exit 2 ---');
   });
 

@@ -1,5 +1,5 @@
-/** What README.md and docs/json.md show, against what the commands say. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+/** What README.md, docs/json.md, docs/errors.md and the examples of each `--help` show, against what the commands say. */
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/ui/main.js';
@@ -24,6 +24,13 @@ test('docs/json.md has each command that takes --json', () => {
   const told = new Set(rows.flatMap(({ names }) => names));
 
   expect(Object.keys(COMMANDS).filter((name) => !told.has(name) && name !== 'export').sort()).toEqual(['exec', 'run', 'shell']);
+});
+
+test('docs/errors.md has each code that an error can have, and no other', () => {
+  const source = readdirSync(join(repository, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts')).map((name) => read(join('src', name))).join('\n');
+  const codes = (text: string): string[] => [...new Set(text.match(/AFW_[A-Z_]*[A-Z]\b/g) ?? [])].sort();
+
+  expect(codes(read('docs/errors.md'))).toEqual(codes(source));
 });
 
 needs('userns', 'overlay').describe('as documented', () => {
@@ -54,6 +61,13 @@ needs('userns', 'overlay').describe('as documented', () => {
       expect(said, line).toMatch(new RegExp(`^${pattern}$`));
     }
     expect(steps.length).toBeGreaterThan(5);
+  });
+
+  test('the examples of each `--help` are command lines that it takes', async () => {
+    const { commands } = JSON.parse(read('oclif.manifest.json')) as { commands: Record<string, { id: string; examples?: string[] }> };
+    const examples = Object.values(commands).flatMap(({ id, examples = [] }) => (id === 'run' ? [] : examples));
+    expect(examples.length).toBeGreaterThan(20);
+    for (const line of examples) expect(await shell(`mkdir -p elsewhere; cd elsewhere; HOME=$PWD; ${line}; echo "status $?"`, area.project), line).not.toMatch(/^(?!Error: There is no terminal)[^]*status 2$/);
   });
 
   const commands = [

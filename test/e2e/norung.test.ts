@@ -35,7 +35,7 @@ for (const identity of allIdentities()) {
 
         expect(outcome.status).toBe(125);
         expect(outcome.stdout).toBe('');
-        expect(outcome.stderr).toContain('Error: No rung of the network gate works here: nftables is refused, and so is a seccomp listener: Invalid argument.');
+        expect(outcome.stderr).toContain("Error: The network gate can't work here: nftables is refused, and so is a seccomp listener: Invalid argument.");
         expect(outcome.stderr).toContain('Hint: As root: modprobe nf_tables nft_tproxy nft_redir; or start agentfw outside of the container or sandbox');
         expect(jsonOf<{ readonly sandboxes: readonly { readonly tag: string }[] }>(await area.cli(['list', '--json'])).sandboxes.map(({ tag }) => tag)).not.toContain('gone');
       });

@@ -89,7 +89,7 @@ for (const identity of identities()) {
       const { status, stderr } = await run;
       renameSync(`${area.state}.new`, area.state);
       expect(status).toBe(125);
-      expect(stderr).toContain(`Error: The store ${area.state} was moved away while away ran, so its end can't be recorded. What the agent wrote is in the store.\nHint: Where the store is now: AGENTFW_STATE_DIR=PLACE agentfw diff away\n`);
+      expect(stderr).toContain(`Error: The store ${area.state} was moved away while away ran, so its end can't be recorded. What the agent wrote is in the store.\nHint: Name its new place: AGENTFW_STATE_DIR=PLACE agentfw diff away\n`);
       expect(await area.cli(['diff', 'away', '--name-only'])).toMatchObject({ status: 0, stdout: `${area.project}/after\n${area.project}/before\n` });
     });
     test('is told by what the agent closed its own directory to itself', async () => {

@@ -33,7 +33,7 @@ for (const identity of allIdentities()) {
       expect((await area.cli(['run', '--net', 'off', '--in', 'g', '--', 'true'])).status).toBe(0);
       const refused = await area.cli(['run', '--net', 'off', '--in', 'w', '--', 'true']);
       expect(refused.status).toBe(identity.name === 'root' ? 0 : 125);
-      if (identity.name === 'user') expect(refused.stderr).toContain("can't be laid as before");
+      if (identity.name === 'user') expect(refused.stderr).toContain("can't be mounted again");
     } finally {
       await area.remove();
     }
@@ -141,7 +141,7 @@ for (const identity of identities()) {
       const outcome = await run(['--rm', '--share', repository], ...area.argv(['run', '--profile', 'generic', '--', 'true']));
 
       expect(outcome.status, outcome.stderr).toBe(125);
-      expect(outcome.stderr).toContain("Can't run inside a sandbox");
+      expect(outcome.stderr).toContain("agentfw run can’t be used inside a sandbox");
     });
 
     gated.test('a command that asks the store says inside a sandbox where to ask instead', async () => {
@@ -149,7 +149,7 @@ for (const identity of identities()) {
       for (const place of ['/sys/agentfw', '/tmp/agentfw']) {
         const outcome = await run(['--rm', '--share', repository], 'env', `AGENTFW_STATE_DIR=${place}`, ...area.argv(['list']));
 
-        expect([outcome.status, unnoticed(outcome.stderr)]).toEqual([1, 'Error: The store is out of reach inside a sandbox of agentfw.\nHint: Ask from a terminal outside\n']);
+        expect([outcome.status, unnoticed(outcome.stderr)]).toEqual([1, 'Error: The store can’t be reached from inside a sandbox.\nHint: Run it from a terminal outside the sandbox\n']);
       }
     });
 

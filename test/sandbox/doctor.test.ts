@@ -47,7 +47,7 @@ describe('the mend fits the place', () => {
 describe('what the other mode needs', () => {
   test.each([['user', 'root-mode', 'root'], ['root', 'overlay-userxattr', 'a plain user']] as const)('in %s mode %s is no failure', (mode, name, whose) => {
     const findings = diagnose([probe(name)], { ...DEBIAN, mode, container: 'docker' });
-    expect(findings[0]).toMatchObject({ level: 'information', mend: `Nothing to mend: only ${whose} needs it` });
+    expect(findings[0]).toMatchObject({ level: 'information', mend: `Nothing to fix: only ${whose} needs it` });
     expect(canRun(findings)).toBe(true);
   });
 

@@ -57,5 +57,5 @@ test('CW22: `absolutePath` resolves `..` by words and never leaves the root', ()
   expect(absolutePath(fromText('/a/b'), fromText('../../../etc/./x//y'))).toBe('/etc/x/y');
   expect(absolutePath(fromText('/a'), fromText('/'))).toBe('/');
   expect(absolutePath(fromText('/a'), fromText('.'))).toBe('/a');
-  expect(() => absolutePath(fromText('/a'), fromText(''))).toThrow('An empty word names no path.');
+  expect(() => absolutePath(fromText('/a'), fromText(''))).toThrow('A path is empty.');
 });

@@ -169,7 +169,7 @@ describe('a plain user', () => {
 
     expect(plan({ ...base, options: { previous } }).layers.map(({ id, dir }) => [id, dir])).toEqual(previous.map(({ id, dir }) => [id, dir]));
     const changed = `${base.mountinfo}\n40 27 254:2 / /home/u/disk rw,relatime - ext4 /dev/vdb rw`;
-    expect(() => plan({ ...base, mountinfo: changed, host: `${BASIC}/home/u/disk/  755  me`, options: { previous } })).toThrow(/can't be laid as before/);
+    expect(() => plan({ ...base, mountinfo: changed, host: `${BASIC}/home/u/disk/  755  me`, options: { previous } })).toThrow(/can't be mounted again/);
   });
 });
 
@@ -229,7 +229,7 @@ describe('a later run in the same sandbox', () => {
   test('is refused when a base is gone', () => {
     const first = plan({ ...base, options: { cwd: '/tmp/p' as Bytes, trees: ['/tmp/p', '/home/u'] as Bytes[] } });
 
-    expect(() => plan({ ...base, host: base.host.replace('/tmp/p/  755  me', ''), options: { previous: first.layers } })).toThrow(/can't be laid/);
+    expect(() => plan({ ...base, host: base.host.replace('/tmp/p/  755  me', ''), options: { previous: first.layers } })).toThrow(/can't be mounted again/);
   });
 });
 
@@ -239,7 +239,7 @@ describe('what a plan refuses', () => {
   test.each([
     ['a store on an overlay filesystem (E14)', { mountinfo: base.mountinfo.replace('ext4', 'overlay') }, /can't hold layers/],
     ['a run inside the store', { options: { cwd: '/home/u/.local/state/agentfw' as Bytes } }, /inside the store/],
-    ['a passthrough of a file', { options: { passthrough: passed('/etc/passwd') } }, /no directory/],
+    ['a passthrough of a file', { options: { passthrough: passed('/etc/passwd') } }, /not a directory/],
     ['a passthrough around the store', { options: { passthrough: passed('/home/u') } }, /the store lies in it/],
     ['a hide of the working directory', { options: { hide: hides('/home/u') } }, /working directory lies in it/],
   ])('%s', (_name, change, message) => {

@@ -7,9 +7,9 @@ export function afterwards<T>(id: string | null, act: () => T): T {
   } catch (error) {
     if (id === null || errnoOf(error) === null) throw error;
     if (error instanceof AgentfwError && error.code === 'AFW_UNFINISHED') throw error;
-    throw new AgentfwError('AFW_UNFINISHED', `It is done, as commit ${id}; but not all of it could be written down.`, {
+    throw new AgentfwError('AFW_UNFINISHED', `It is done, as commit ${id}, but its record could not be completed.`, {
       cause: error,
-      hint: `Free what stands in the way, then: agentfw recover; agentfw undo ${id} takes it back`,
+      hint: `Remove what stands in the way, then run agentfw recover; agentfw undo ${id} takes it back`,
     });
   }
 }
@@ -19,9 +19,9 @@ export function halfway<T>(id: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    throw new AgentfwError('AFW_UNFINISHED', `It stopped half way, as commit ${id}: some of it is on the host, and could not be taken back.`, {
+    throw new AgentfwError('AFW_UNFINISHED', `Commit ${id} stopped half way: some of it is on the host and could not be taken back.`, {
       cause: error,
-      hint: 'Free what stands in the way, then run agentfw recover',
+      hint: 'Remove what stands in the way, then run agentfw recover',
     });
   }
 }

@@ -213,7 +213,7 @@ function decodeRoot(value: unknown): Root {
 }
 
 function newerJournal(version: number): AgentfwError {
-  return new AgentfwError('AFW_STORE_VERSION', `A commit's journal has version ${version}, this agentfw reads ${VERSION}.`, {
-    hint: 'Use the agentfw that made it',
+  return new AgentfwError('AFW_STORE_VERSION', `A commit's journal has version ${version}, this version of agentfw reads ${VERSION}.`, {
+    hint: 'Use the version of agentfw that made it',
   });
 }

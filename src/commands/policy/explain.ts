@@ -15,6 +15,7 @@ export default class PolicyExplain extends AgentfwCommand {
   static override id = 'policy explain';
   static override summary = 'tell what the policy says of something, and which rule says it';
   static override usage = ['policy explain path|host|env|socket SUBJECT [--op read|write|commit]'];
+  static override examples = ['agentfw policy explain path ~/.ssh/id_ed25519', 'agentfw policy explain host example.org:443', 'agentfw policy explain env GITHUB_TOKEN'];
   static override flags = {
     ...common,
     agent: string({ description: 'for this agent: a profile or a command', helpValue: 'A' }),

@@ -13,6 +13,7 @@ export default class PolicyInit extends AgentfwCommand {
   static override summary = 'write a commented policy file to start from';
   static override usage = ['policy init [--agent A] [--project]'];
   static wordless = true as const;
+  static override examples = ['agentfw policy init --agent claude-code', 'agentfw policy init --project'];
   static override flags = {
     ...common,
     agent: string({ description: 'the profile to start from', helpValue: 'A' }),

@@ -11,7 +11,9 @@ import { originText, requestHere } from '../../ui/policy.js';
 export default class PolicyTest extends AgentfwCommand {
   static override id = 'policy test';
   static override summary = 'check the policy against a table of subjects and expected verdicts';
+  static override description = 'CASES is YAML, for example {version: 1, cases: [{path: ./.env, expect: deny}, {host: example.org, expect: ask}]}. The exit status is 1 when a verdict is another one.';
   static override usage = ['policy test CASES'];
+  static override examples = ['agentfw policy test cases.yaml'];
   static override flags = { ...common, agent: string({ description: 'for this agent: a profile or a command', helpValue: 'A' }) };
 
   protected override async main(): Promise<number> {

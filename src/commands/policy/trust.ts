@@ -17,6 +17,7 @@ import { requestHere } from '../../ui/policy.js';
 export default class PolicyTrust extends AgentfwCommand {
   static override id = 'policy trust';
   static override summary = 'let a project file loosen the policy, as it is now';
+  static override description = 'The trust is for the file as it is: once it changes, it only tightens until you trust it again.';
   static override usage = ['policy trust [FILE]'];
   static override flags = { ...common, yes: boolean({ char: 'y', description: 'do not ask' }) };
   protected override readonly decides = true;

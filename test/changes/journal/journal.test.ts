@@ -146,7 +146,7 @@ test('a newer journal is named and left alone', () => {
   writeHeader(writer, { ...HEADER, version: 9 as 1 });
   closeSync(writer.fd);
 
-  expect(() => readJournal(native, fromText(dir))).toThrow("A commit's journal has version 9, this agentfw reads 1.");
+  expect(() => readJournal(native, fromText(dir))).toThrow("A commit's journal has version 9, this version of agentfw reads 1.");
 });
 test('a record whose length is a lie is none', () => {
   const fd = openSync(join(dir, 'f'), 'w+');
