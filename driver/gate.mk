@@ -3,7 +3,7 @@
 GATE_SRCS := gate.c gate_addr.c gate_chan.c gate_conn.c gate_dial.c gate_dns.c \
 	gate_dns_answer.c gate_dns_wire.c gate_door.c gate_fd.c gate_harden.c gate_hello.c harden.c \
 	gate_icmp.c gate_json.c gate_kept.c gate_loop.c gate_names.c gate_netd.c \
-	gate_pump.c gate_refuse.c gate_request.c gate_sniff.c gate_udp.c gate_verdict.c \
+	gate_pump.c gate_refuse.c gate_request.c gate_sniff.c gate_udp.c gate_verdict.c gate_via.c \
 	netd.c netd_notify.c netd_setup.c netd_who.c netlink.c netlink_diag.c netlink_nft.c \
 	notify.c dns.c tls.c http.c http2.c http_answer.c http_body.c http_line.c
 GATE_OBJS := $(GATE_SRCS:%.c=build/%.o)

@@ -49,7 +49,7 @@ struct conn *conn_new(struct core *g, int fd, const struct sockaddr_in6 *peer,
 	c->s[1].src = (struct source){ SRC_UPSTREAM, -1 };
 	c->s[0].wr = true;
 	c->peer = *peer;
-	c->dst = *dst;
+	c->dst = c->local = *dst;
 	c->started = g->now;
 	c->next = g->all;
 	if (c->next)
@@ -88,6 +88,8 @@ static void report_close(struct core *g, const struct conn *c)
 	gj_put_text(&w, "alpn", c->alpn[0] ? c->alpn : NULL);
 	gj_put_text(&w, "method", c->method[0] ? c->method : NULL);
 	gj_put_text(&w, "error", c->error ? strerrorname_np(c->error) : NULL);
+	if (c->proxy_said)
+		gj_put_number(&w, "proxy", c->proxy_said);
 	chan_tell(g, &w);
 }
 
@@ -154,6 +156,9 @@ void conn_bury(struct core *g)
 		free(c->rule);
 		free(c->message);
 		free(c->how);
+		free(c->tunnel);
+		free(c->prefix);
+		free(c->extra);
 		free(c);
 	}
 }
@@ -273,7 +278,7 @@ static void asked_event(struct core *g, struct conn *c, uint32_t events)
 	    ioctl(c->s[0].src.fd, FIONREAD, &waiting) < 0)
 		return;
 	if (waiting)
-		netd_ask(g, NETD_WHO, c->id, &c->peer, &c->dst);
+		netd_ask(g, NETD_WHO, c->id, &c->peer, &c->local);
 	else
 		gone(g, c);
 }
@@ -309,6 +314,8 @@ void conn_client(struct core *g, struct conn *c, uint32_t events)
 		refuse_step(g, c, false);
 	else if (c->state == CONN_LINGER)
 		linger_step(g, c);
+	else if (c->state == CONN_PROXY)
+		proxy_step(g, c);
 	else if (c->sniff == SNIFF_PENDING && s->rd)
 		sniff_step(g, c);
 	else if (c->sniff == SNIFF_ASKED && (events & (EPOLLERR | EPOLLHUP)))
@@ -334,7 +341,9 @@ void conn_upstream(struct core *g, struct conn *c, uint32_t events)
 		return;
 	}
 	note_events(s, events);
-	if (c->state != CONN_OPEN)
+	if (c->state == CONN_TUNNEL && s->rd)
+		tunnel_step(g, c);
+	if (c->dead || c->state != CONN_OPEN)
 		return;
 	if (s->rd && (c->sniff == SNIFF_DONE || c->expect == EXPECT_ANY))
 		pump(g, c, 1);

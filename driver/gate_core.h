@@ -92,7 +92,9 @@ struct flow_dir {
 enum conn_state {
 	CONN_ASKED,	/* accepted and held: the supervisor decides */
 	CONN_INSIDE,	/* ingress: netd makes the inner socket */
+	CONN_PROXY,	/* dialled the proxy: for whom does it ask? */
 	CONN_DIALING,
+	CONN_TUNNEL,	/* CONNECT was sent to the proxy */
 	CONN_OPEN,
 	CONN_REFUSING,	/* denied: which language does it speak? */
 	CONN_LINGER,	/* refusal sent */
@@ -116,10 +118,10 @@ struct conn {
 	enum expect expect;
 	enum check check;
 	enum spoken spoken;
-	bool dead, queued, gone, denied, ingress, unconfirmed;
+	bool dead, queued, gone, denied, ingress, unconfirmed, proxied;
 	struct conn *prev, *next;	/* all */
 	struct conn *work, *grave;
-	struct sockaddr_in6 peer, dst;
+	struct sockaddr_in6 peer, dst, local; /* local: the client's socket */
 	const char *name;		/* from DNS, or NULL: held */
 	uint64_t started, deadline;
 	char *head;
@@ -127,6 +129,9 @@ struct conn {
 	struct sockaddr_storage addr[GATE_ADDRS];
 	uint8_t addrs, tried;
 	char *rule, *message, *how;	/* why it is refused */
+	char *tunnel;	/* said to a proxy before all else */
+	char *prefix, *extra;	/* of requests to a proxy: gate_via.c */
+	unsigned proxy_said;	/* the status, where it was a refusal */
 	int error;
 	char alpn[32], method[16];
 	bool guard;		/* request by request, gate_request.c */
@@ -243,6 +248,7 @@ void dial_start(struct core *g, struct conn *c);
 void dial_inside(struct core *g, struct conn *c, int fd);
 void dial_event(struct core *g, struct conn *c, uint32_t events);
 void dial_next(struct core *g, struct conn *c, int err);
+void dial_done(struct core *g, struct conn *c);
 
 /* gate_sniff.c: the client's first bytes */
 void sniff_step(struct core *g, struct conn *c);
@@ -266,6 +272,14 @@ int request_feed(struct core *g, struct conn *c, const char *data, size_t len);
 bool request_waits(const struct conn *c);
 int request_answered(struct core *g, struct conn *c, const char *data,
 		     size_t len);
+
+/* gate_via.c: through an HTTP proxy */
+void tunnel_begin(struct core *g, struct conn *c);
+void tunnel_step(struct core *g, struct conn *c);
+void proxy_begin(struct core *g, struct conn *c);
+void proxy_step(struct core *g, struct conn *c);
+int via_put(struct core *g, struct conn *c, const struct http_head *h,
+	    const char *data);
 
 /* gate_refuse.c */
 void refuse(struct core *g, struct conn *c);

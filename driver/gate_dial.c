@@ -15,7 +15,8 @@ static socklen_t size_of(const struct sockaddr_storage *ss)
 					: sizeof(struct sockaddr_in6);
 }
 
-static void dialled(struct core *g, struct conn *c)
+/* The way is open to its end. */
+void dial_done(struct core *g, struct conn *c)
 {
 	bool due = c->sniff != SNIFF_DONE && c->expect != EXPECT_ANY;
 
@@ -120,5 +121,8 @@ void dial_event(struct core *g, struct conn *c, uint32_t events)
 	}
 	c->s[1].rd = events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP);
 	c->s[1].hup = events & (EPOLLRDHUP | EPOLLHUP);
-	dialled(g, c);
+	if (c->tunnel)
+		tunnel_begin(g, c);
+	else
+		dial_done(g, c);
 }

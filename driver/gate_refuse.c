@@ -148,11 +148,17 @@ void refuse_step(struct core *g, struct conn *c, bool late)
 	http = c->head_len > 0 && http_like(c->head, c->head_len);
 	http2 = c->head_len > 0 && http2_begun(c->head, c->head_len);
 	/* Some send a request only when they were answered: those wait. */
+	/* Passed already, so it is known. */
+	if (c->head_len == 0 && c->spoken != SPOKE_NOTHING) {
+		late = true;
+		tls = c->spoken == SPOKE_TLS;
+		http = c->spoken == SPOKE_HTTP;
+	}
 	if ((c->head_len == 0 ||
 	     (http2 && !http2_stream(c->head, c->head_len))) &&
 	    !late && !c->s[0].eof)
 		return;
-	if (c->head_len == 0 && late) {
+	if (c->head_len == 0 && late && c->spoken == SPOKE_NOTHING) {
 		tls = port == 443;
 		http = port == 80;
 	}

@@ -68,26 +68,26 @@ static int refused(struct core *g, struct conn *c, enum http_result r,
 
 /* A following head, whole or not yet. The bytes of it, 0 for more, -1. */
 static ssize_t next_head(struct core *g, struct conn *c, const char *data,
-			 size_t len)
+			 size_t len, struct http_head *h)
 {
-	struct http_head h;
-	enum http_result r = http_parse(data, len, &h);
+	enum http_result r = http_parse(data, len, h);
 
 	if (r == HTTP_MORE && len < GATE_HEAD_MAX)
 		return 0;
 	if (r != HTTP_HEAD ||
-	    !(c->said ? as_judged(c, &h) : sniff_same(c, &h)))
-		return refused(g, c, r, &h);
+	    !(c->said ? as_judged(c, h) : sniff_same(c, h)))
+		return refused(g, c, r, h);
 	/* Only the first may switch: an answer to it can be told apart. */
-	body_begin(&c->body, &h);
-	return (ssize_t)h.length;
+	body_begin(&c->body, h);
+	return (ssize_t)h->length;
 }
 
 static int feed(struct core *g, struct conn *c, const char *data, size_t len)
 {
-	size_t at = 0;
+	size_t at = 0, from = 0;	/* from: not passed yet */
 
 	while (at < len) {
+		struct http_head h;
 		ssize_t n;
 
 		if (c->body.state != BODY_END) {
@@ -98,14 +98,20 @@ static int feed(struct core *g, struct conn *c, const char *data, size_t len)
 		}
 		if (c->upgrade == UPGRADE_ASKED)
 			break;
-		n = next_head(g, c, data + at, len - at);
+		n = next_head(g, c, data + at, len - at, &h);
 		if (n < 0)
 			return -1;
 		if (n == 0)
 			break;
+		if (c->prefix) {
+			if (pump_add(g, c, data + from, at - from) < 0 ||
+			    via_put(g, c, &h, data + at) < 0)
+				return -1;
+			from = at + (size_t)n;
+		}
 		at += (size_t)n;
 	}
-	if (pump_add(g, c, data, at) < 0)
+	if (pump_add(g, c, data + from, at - from) < 0)
 		return -1;
 	return at < len ? conn_hold(c, data + at, len - at) : 0;
 }

@@ -243,7 +243,8 @@ static int pass_http(struct core *g, struct conn *c, const struct http_head *h,
 		     const char *held, size_t len, bool judged)
 {
 	if (request_begin(c, h, judged) < 0 ||
-	    pump_put(g, c, held, h->length) < 0)
+	    (c->prefix ? via_put(g, c, h, held)
+		       : pump_put(g, c, held, h->length)) < 0)
 		return -1;
 	return len > h->length
 		       ? request_feed(g, c, held + h->length, len - h->length)

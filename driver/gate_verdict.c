@@ -13,7 +13,8 @@ static void begin(struct core *g, struct conn *c)
 	if (c->check == CHECK_NEVER)
 		c->sniff = SNIFF_DONE;
 	dial_start(g, c);
-	if (!c->dead && c->sniff == SNIFF_PENDING && c->s[0].rd &&
+	if (!c->dead && c->sniff == SNIFF_PENDING &&
+	    (c->s[0].rd || c->head_len > 0) &&
 	    (c->state == CONN_DIALING || c->state == CONN_OPEN))
 		sniff_step(g, c);
 }
@@ -39,15 +40,15 @@ void conn_ask(struct core *g, struct conn *c)
 	} else {
 		chan_send(g, &w);
 	}
-	if (!c->dead)
-		netd_ask(g, NETD_WHO, c->id, &c->peer, &c->dst);
+	if (!c->dead && !c->proxied)
+		netd_ask(g, NETD_WHO, c->id, &c->peer, &c->local);
 }
 
 static char *copy_text(const struct gj_object *v, const char *key)
 {
 	const char *text = gj_text(v, key);
 
-	return text ? strndup(text, 1024) : NULL;
+	return text ? strndup(text, 4096) : NULL;
 }
 
 static void deny(struct core *g, struct conn *c, const struct gj_object *v)
@@ -79,6 +80,14 @@ static bool add_address(struct conn *c, const char *text, uint16_t port)
 	return true;
 }
 
+/* Through a proxy: what is told it first, or in each request. */
+static void take_via(struct conn *c, const struct gj_object *v)
+{
+	c->tunnel = copy_text(v, "tunnel");
+	c->prefix = copy_text(v, "prefix");
+	c->extra = copy_text(v, "extra");
+}
+
 static enum expect expect_of(const char *text)
 {
 	if (text && !strcmp(text, "tls"))
@@ -93,11 +102,16 @@ static enum check check_of(const char *text)
 	return text && !strcmp(text, "match") ? CHECK_MATCH : CHECK_ALWAYS;
 }
 
-static bool allowed(const struct gj_object *v)
+static bool said(const struct gj_object *v, const char *word)
 {
 	const char *verdict = gj_text(v, "verdict");
 
-	return verdict && !strcmp(verdict, "allow");
+	return verdict && !strcmp(verdict, word);
+}
+
+static bool allowed(const struct gj_object *v)
+{
+	return said(v, "allow");
 }
 
 /* The answer to one that was begun: it goes on, or it is cut. */
@@ -130,6 +144,10 @@ void conn_verdict(struct core *g, const struct gj_object *v)
 	}
 	if (!c || c->state != CONN_ASKED || c->unconfirmed)
 		return;
+	if (said(v, "proxy") && !c->proxied) {
+		proxy_begin(g, c);
+		return;
+	}
 	if (!gj_number(v, "port", &port))
 		port = ntohs(c->dst.sin6_port);
 	for (size_t i = 0; addrs && i < addrs->count && c->addrs < GATE_ADDRS;
@@ -143,7 +161,8 @@ void conn_verdict(struct core *g, const struct gj_object *v)
 	}
 	c->expect = expect_of(gj_text(v, "expect"));
 	c->check = check_of(gj_text(v, "check"));
-	if (gj_number(v, "keep", &keep) && keep > 0)
+	take_via(c, v);
+	if (!c->tunnel && !c->prefix && gj_number(v, "keep", &keep) && keep > 0)
 		kept_add(g, c, keep);
 	begin(g, c);
 }

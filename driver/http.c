@@ -163,7 +163,6 @@ static bool parse_target(const char *target, size_t len,
 	const char *sep = memmem(target, len, "://", 3);
 	const char *from = target;
 	size_t n = len;
-	int port;
 
 	copy_cut(head->target, sizeof(head->target), target, len);
 	head->override = query_overrides(target, len);
@@ -186,7 +185,7 @@ static bool parse_target(const char *target, size_t len,
 		}
 	}
 	head->has_authority = true;
-	return split_host(from, n, head->authority, &port);
+	return split_host(from, n, head->authority, &head->authority_port);
 }
 
 static bool parse_request_line(const char *line, size_t len,
@@ -327,7 +326,7 @@ enum http_result http_parse(const char *data, size_t len,
 	int state;
 
 	memset(head, 0, sizeof(*head));
-	head->port = -1;
+	head->port = head->authority_port = -1;
 	if (len == 0)
 		return HTTP_MORE;
 	state = method_state(data, len, &method_len);

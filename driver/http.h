@@ -21,6 +21,7 @@ struct http_head {
 	char host[256];		/* lower case, without the port */
 	int port;		/* of the Host header, -1 when it has none */
 	char authority[256];	/* of an absolute-form or CONNECT target */
+	int authority_port;	/* -1 when it has none */
 	char target[256];	/* cut when it is longer */
 	bool has_host, has_authority;
 	size_t length;		/* of the head itself */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { runProbe } from '../kernel/background.js';
+import { proxyVariable } from '../policy/upstream.js';
 import { canRun, diagnose, parseProbes, type Finding } from '../sandbox/doctor.js';
 import { rungWish } from '../sandbox/network.js';
 import { surroundingsOf } from '../sandbox/surroundings.js';
@@ -29,6 +30,8 @@ export default class Doctor extends AgentfwCommand {
     const shown = findings.filter(({ ok, level }) => !ok || level !== 'information');
     this.printer.product(shown.map((finding) => this.lines(finding)).join(''));
     this.printer.product(`\nstore   ${showBytes(store.dir)}\nkernel  ${kernelRelease()}\nmode    ${where.mode}\n`);
+    const proxy = proxyVariable(store.context.env);
+    if (proxy !== null) this.printer.say(`${proxy} is set: the network gate goes through that proxy where your policy says \`network: {upstream: environment}\`.`);
     const weak = findings.filter(({ ok, level }) => !ok && level === 'wanted').length;
     this.printer.say(works ? `Sandboxes can run here${weak === 0 ? '.' : `, without ${plural(weak, 'protection')}.`}` : 'Sandboxes can’t run here: fix what says FAIL.');
     return works ? 0 : 1;

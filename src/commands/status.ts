@@ -119,9 +119,10 @@ const NETWORK = {
 /** What only a running gate knows. */
 function gateRows(gate: ControlState | null): string[][] {
   if (gate === null) return [];
-  const { connections, questions, doors, rules } = gate;
+  const { connections, questions, doors, rules, upstream } = gate;
   return [
     ['connections', String(connections.filter(({ state }) => state === 'open').length)],
+    ...(upstream === null ? [] : [['upstream', `the proxy ${escapeForTerminal(upstream)}`]]),
     ['questions', questions.length === 0 ? 'none' : `${questions.length}: agentfw approvals`],
     ...doors.map(({ addr, port, inside }) => ['published', `${placeText(addr, port)} leads to port ${inside} inside`]),
     ...rules.map(({ rule, verdict, by }) => ['rule', `${verdict} ${escapeForTerminal(rule)} (${escapeForTerminal(by)})`]),

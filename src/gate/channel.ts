@@ -82,6 +82,8 @@ export interface CloseReport {
   readonly method: string | null;
   /** errno name, or null */
   readonly error: string | null;
+  /** the status by which the proxy refused, or 0 */
+  readonly proxy: number;
 }
 
 export interface StatsReport {
@@ -102,6 +104,16 @@ export interface Refusal {
   readonly how: string;
 }
 
+/** Of a connection through a proxy. */
+export interface Via {
+  /** sent before anything else; nothing passes until it was answered */
+  readonly tunnel?: string;
+  /** stands before the path in each request's target */
+  readonly prefix?: string;
+  /** header lines of each request */
+  readonly extra?: string;
+}
+
 export type GateCommand =
   | { readonly t: 'dns'; readonly id: number; readonly verdict: 'nodata' | 'nxdomain' | 'refused' | 'servfail' }
   /** keep: so many ms the gate gives the name its address again without a question */
@@ -117,7 +129,9 @@ export type GateCommand =
       /** for so many ms the gate may begin the like at once; 0: not */
       readonly keep?: number;
       readonly begun?: boolean;
-    }
+    } & Via
+  /** the client dialled the proxy: it is asked about again, as what the client asks that for */
+  | { readonly t: 'conn'; readonly id: number; readonly verdict: 'proxy' }
   | ({ readonly t: 'conn' | 'first'; readonly id: number; readonly verdict: 'deny'; readonly begun?: boolean } & Refusal)
   /** methods: those of the requests that follow on the connection; without it, that of the first */
   | { readonly t: 'first'; readonly id: number; readonly verdict: 'allow'; readonly methods?: readonly string[] }
@@ -179,7 +193,7 @@ export function parseMessage(value: unknown): GateMessage {
     case 'close':
       return {
         ...{ t, id: id(fields), up: count(fields, 'up'), down: count(fields, 'down'), ms: count(fields, 'ms') },
-        ...{ spoke: text(fields, 'spoke'), alpn: text(fields, 'alpn'), method: text(fields, 'method'), error: text(fields, 'error') },
+        ...{ spoke: text(fields, 'spoke'), alpn: text(fields, 'alpn'), method: text(fields, 'method'), error: text(fields, 'error'), proxy: fields['proxy'] === undefined ? 0 : count(fields, 'proxy') },
       };
     case 'who':
       return { t, id: id(fields), pid: count(fields, 'pid'), process: processOf(fields) };

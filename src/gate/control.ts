@@ -20,6 +20,8 @@ export interface ControlState {
   readonly connections: readonly { readonly id: number; readonly host: string; readonly port: number; readonly state: string; readonly exe: string | null }[];
   readonly doors: readonly { readonly addr: string; readonly port: number; readonly inside: number }[];
   readonly rung: string | null;
+  /** `host:port` of the proxy that leads out */
+  readonly upstream: string | null;
 }
 
 export type ControlReply =

@@ -2,10 +2,12 @@ import type { HostGrants } from '../policy/document.js';
 import { privateEntry } from '../policy/grants.js';
 import type { HostJudgement, HostQuestion } from '../policy/judge.js';
 import { canonHost, type Host } from '../policy/host.js';
+import { isOver, type Upstream } from '../policy/upstream.js';
 import type { ConnQuestion, FirstQuestion, UdpQuestion } from './channel.js';
 import type { Asking } from './ask.js';
 import { exactRule, gateHost, hostText, isMetadata, isSameHost } from './names.js';
-import type { Resolver } from './resolve.js';
+import { within, type Resolution, type Resolver } from './resolve.js';
+import { upstreamText } from './via.js';
 
 export interface DecideOptions {
   readonly judge: (question: HostQuestion) => HostJudgement;
@@ -18,6 +20,10 @@ export interface DecideOptions {
   readonly ownAddresses: () => ReadonlySet<string>;
   /** sandbox ports that lead to the host's loopback (`--connect-host`) */
   readonly forwards: ReadonlyMap<number, number>;
+  /** the proxy that leads out, or null */
+  readonly upstream: Upstream | null;
+  /** a variable that names a proxy which the policy doesn't use */
+  readonly unusedProxy: string | null;
 }
 
 export interface Refused {
@@ -39,6 +45,8 @@ export interface Allowed {
   readonly origin: string | null;
   readonly approval: string | null;
   readonly flags: HostGrants;
+  /** the addresses are this proxy's */
+  readonly via: Upstream | null;
 }
 
 export type Decision = Allowed | Refused;
@@ -74,24 +82,44 @@ export function lookAt(options: DecideOptions, wanted: Wanted): FirstLook {
 export async function vet(options: DecideOptions, look: Extract<FirstLook, { kind: 'dial' }>, port: number): Promise<Decision> {
   const { host, approval } = look;
   options.asking.use(exactRule(host, port));
-  const found = host.kind === 'ip' ? { kind: 'addresses' as const, addresses: [host.ip] } : await options.resolve(hostText(host));
-  if (found.kind === 'none') return refuse('net.resolve', `${hostText(host)} can't be reached: ${found.why}`, mendName(hostText(host)));
-  const { addresses } = found;
+  const via = options.upstream !== null && isOver(options.upstream, hostText(host), port) ? options.upstream : null;
+  const found = await addressesOf(options, host, via);
+  if (found.kind === 'none' && via === null) return refuse('net.resolve', `${hostText(host)} can't be reached: ${found.why}`, mendName(options, hostText(host)));
+  const addresses = found.kind === 'none' ? [] : found.addresses;
   const credentials = addresses.find((ip) => isMetadata(canonHost(ip)));
   if (credentials !== undefined) return refuse('net.metadata', `${hostText(host)} leads to ${credentials}, which gives out the machine's own credentials`);
-  const judgement = options.judge({ host: hostText(host), port, addresses });
+  const judgement = options.judge({ host: hostText(host), port, ...(addresses.length === 0 ? {} : { addresses }) });
   if (judgement.verdict === 'deny') return judged(judgement, host, port);
   const own = addresses.find((ip) => options.ownAddresses().has(ip));
   if (own !== undefined && !options.isPrivate(judgement)) return refuse('net.own', `${hostText(host)} leads to this machine itself (${own})`, privateMend(judgement, host, port));
   const { rule, origin } = judgement;
-  return { verdict: 'allow', host, addresses, port, rule, origin: originText(origin), approval, flags: options.flags(judgement) };
+  const allowed = { verdict: 'allow', host, addresses, port, rule, origin: originText(origin), approval, flags: options.flags(judgement), via } as const;
+  return via === null ? allowed : through(options, via, allowed);
+}
+
+/** How long the host's resolver may take over a name that a proxy will look up anyway. */
+const KNOWN_MS = 1000;
+
+/** What the host's own resolver knows is vetted, whatever way it is reached. */
+function addressesOf({ resolve }: DecideOptions, host: Host, via: Upstream | null): Promise<Resolution> {
+  if (host.kind === 'ip') return Promise.resolve({ kind: 'addresses', addresses: [host.ip] });
+  const found = resolve(hostText(host));
+  return via === null ? found : within(found, KNOWN_MS);
+}
+
+/** The user named the proxy, so it may be anywhere. */
+async function through({ resolve }: DecideOptions, via: Upstream, allowed: Allowed): Promise<Decision> {
+  const proxy = gateHost(via.host);
+  const found = proxy.kind === 'ip' ? { kind: 'addresses' as const, addresses: [proxy.ip] } : await resolve(via.host);
+  if (found.kind === 'none') return refuse('net.upstream', `the proxy ${upstreamText(via)} can't be reached: ${found.why}`);
+  return { ...allowed, addresses: found.addresses, port: via.port };
 }
 
 /** A forwarded port of the sandbox's loopback: named on the command line, so nothing else is asked. */
 export function forwardOf(options: DecideOptions, question: ConnQuestion): Decision {
   const port = options.forwards.get(question.port);
   if (port === undefined) return refuse('net.forward', `port ${question.port} is not forwarded`);
-  return { verdict: 'allow', host: { kind: 'ip', ip: '127.0.0.1' }, addresses: ['127.0.0.1'], port, rule: 'net.forward', origin: null, approval: null, flags: { raw: true } };
+  return { verdict: 'allow', host: { kind: 'ip', ip: '127.0.0.1' }, addresses: ['127.0.0.1'], port, rule: 'net.forward', origin: null, approval: null, flags: { raw: true }, via: null };
 }
 
 /** First bytes that don't agree with the name, or that only a rule can pass. Null: they may pass. */
@@ -145,7 +173,8 @@ export async function decideUdp(options: DecideOptions, question: UdpQuestion): 
   const host = hostText(look.host);
   const none = refuse('net.udp', `UDP to ${host}:${question.port} needs a rule with \`udp: true\``);
   if (look.kind === 'ask' || options.flags(look.judgement).udp !== true) return none;
-  const decision = await vet(options, look, question.port);
+  // No proxy takes datagrams.
+  const decision = await vet({ ...options, upstream: null }, look, question.port);
   return decision.verdict === 'allow' && decision.flags.udp !== true ? none : decision;
 }
 
@@ -160,8 +189,9 @@ function unreadMend(host: Host, port: number): string {
 }
 
 /** Search domains would make another name of it, one that nobody judged. */
-function mendName(name: string): string {
-  return name.includes('.') ? 'Check the name.' : 'Write its full name: search domains are not tried.';
+function mendName({ unusedProxy }: DecideOptions, name: string): string {
+  if (!name.includes('.')) return 'Write its full name: search domains are not tried.';
+  return unusedProxy === null ? 'Check the name.' : `Check the name. If ${unusedProxy} is the only way out: add \`network: {upstream: environment}\` to your policy.`;
 }
 
 function privateMend(judgement: HostJudgement, host: Host, port: number): string {

@@ -1,9 +1,10 @@
 import type { GateCommand, GateMessage } from './channel.js';
 import type { HostJudgement } from '../policy/judge.js';
+import { isOver } from '../policy/upstream.js';
 import { originText, type DecideOptions } from './decide.js';
 import { gateHost, hostRule, hostText, isMetadata } from './names.js';
 
-export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve' | 'asking'> {
+export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve' | 'asking' | 'upstream'> {
   /** what DNS says of a denied name: the gate's own refusal says more than a missing name */
   readonly dnsDenied: 'fake' | 'nxdomain' | 'refused';
   /** TXT, MX, SRV of allowed names, as a whole DNS packet; null: no data */
@@ -53,7 +54,9 @@ export async function answerName(
     return simple(options.dnsDenied === 'refused' ? 'refused' : 'nxdomain');
   }
   const isOpen = judgement.verdict === 'allow' && options.asking.answered(hostRule(host))?.verdict !== 'deny';
-  if (type === TYPE.A && isOpen) {
+  // A proxy may know names that the host's resolver doesn't.
+  const isAsked = options.upstream === null || !isOver(options.upstream, host.name, 443);
+  if (type === TYPE.A && isOpen && isAsked) {
     // An allowed name may be asked upstream: then a typing error looks like one.
     upstream(judgement);
     const found = await options.resolve(host.name);

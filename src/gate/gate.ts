@@ -8,6 +8,7 @@ import type { CompiledPolicy } from '../policy/compiled.js';
 import { hostGrants, isPrivatelyAllowed } from '../policy/grants.js';
 import { judgeHost } from '../policy/judge.js';
 import { parseHostPattern, type Host } from '../policy/host.js';
+import type { Upstream } from '../policy/upstream.js';
 import { askApprover, type RunProgram } from './approver.js';
 import { makeAsking, type Answer, type Asking, type Question } from './ask.js';
 import { serveControl, type ControlReply, type ControlServer, type ControlState } from './control.js';
@@ -17,6 +18,7 @@ import type { Published } from './publish.js';
 import { makeRecords } from './records.js';
 import { hostLookup, makeResolver, type Resolver } from './resolve.js';
 import { startSession, type Session, type SessionOptions } from './session.js';
+import { upstreamText } from './via.js';
 import { subjectOf } from './who.js';
 
 export interface GateOptions {
@@ -46,6 +48,10 @@ export interface GateOptions {
   readonly publish: readonly Published[];
   /** sandbox port → host port */
   readonly connectHost: ReadonlyMap<number, number>;
+  /** the proxy that leads out, or null */
+  readonly upstream: Upstream | null;
+  /** a variable that names one which the policy doesn't use */
+  readonly unusedProxy: string | null;
   /** for tests */
   readonly resolve?: Resolver;
   readonly records?: (name: string, type: number) => Promise<Buffer | null>;
@@ -78,7 +84,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const ended = session.ended.then((error) => Promise.reject(error ?? new Error('the gate ended before it was ready')));
   const { rung } = await Promise.race([session.ready, ended]);
   ended.catch(() => undefined);
-  const state = (): ControlState => ({ questions: asking.open(), rules: asking.rules(), wouldAsk: asking.wouldAsk(), connections: session.connections(), doors: options.publish, rung });
+  const state = (): ControlState => ({ questions: asking.open(), rules: asking.rules(), wouldAsk: asking.wouldAsk(), connections: session.connections(), doors: options.publish, rung, upstream: options.upstream === null ? null : upstreamText(options.upstream) });
   const served = (control = await serveControl(options.dir, {
     state,
     answer: (answer) => onAnswer(asking, session, answer),
@@ -116,6 +122,8 @@ function sessionOf(options: GateOptions, asking: Asking, note: SessionOptions['n
     asking,
     ownAddresses,
     forwards: options.connectHost,
+    upstream: options.upstream,
+    unusedProxy: options.unusedProxy,
     audit: (events) => options.audit.recordAll(events),
     subject: (pid) => subjectOf(pid),
     note,

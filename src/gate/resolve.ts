@@ -69,7 +69,8 @@ export function makeResolver({ lookup, now, timeoutMs = 8000, keepMs = 5000 }: R
   };
 }
 
-function within(run: Promise<Resolution>, ms: number): Promise<Resolution> {
+/** What took longer is no answer. */
+export function within(run: Promise<Resolution>, ms: number): Promise<Resolution> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => resolve({ kind: 'none', missing: false, why: `the host's resolver did not answer within ${ms / 1000} s` }), ms);
     run.then(resolve, reject).finally(() => clearTimeout(timer));

@@ -8,6 +8,7 @@ import { answerName, type NameNote, type NameOptions } from './dns.js';
 import { exactRule, gateHost, hostText, isWithin, placeText } from './names.js';
 import type { Note } from './notes.js';
 import { makeOutbox, type Outbox } from './outbox.js';
+import { isProxy, upstreamText, viaOf } from './via.js';
 import { makeRecent, type Recent } from './recent.js';
 
 export interface SessionOptions extends DecideOptions, NameOptions {
@@ -147,7 +148,7 @@ function handle(state: State, message: GateMessage): void {
     case 'door':
       return state.doors.answered(message);
     case 'ready':
-      return state.outbox.record({ kind: 'gate', object: { rung: message.rung }, detail: { ipv6: message.ipv6, udp: message.udp, limit: message.limit } });
+      return state.outbox.record({ kind: 'gate', object: { rung: message.rung }, detail: { ipv6: message.ipv6, udp: message.udp, limit: message.limit, upstream: state.options.upstream === null ? null : upstreamText(state.options.upstream) } });
     case 'stats':
       return undefined;
   }
@@ -168,7 +169,12 @@ function entryOf(id: number, kind: Entry['kind'], host: string, port: number): E
 
 function onConn(state: State, question: ConnQuestion): void {
   const entry = entryOf(question.id, 'conn', question.name ?? question.ip, question.port);
+  // Asked about as the proxy already, and by the same process.
+  const asProxy = state.entries.get(entry.id);
+  if (asProxy !== undefined) Object.assign(entry, { subject: asProxy.subject, named: asProxy.named });
   state.entries.set(entry.id, entry);
+  const { upstream } = state.options;
+  if (upstream !== null && asProxy === undefined && !question.forward && isProxy(upstream, question)) return state.outbox.send({ t: 'conn', id: entry.id, verdict: 'proxy' });
   const recent = question.forward ? null : lately(state, question);
   if (recent !== null) return settle(state, entry, question, { decision: recent, gone: false });
   entry.work = conclude(state, entry, question);
@@ -210,11 +216,13 @@ function answer({ outbox }: State, { id, port, begun }: ConnQuestion, decision: 
     return;
   }
   const { raw = false, methods } = decision.flags;
+  const { via, host } = decision;
   outbox.send({
     ...{ t: 'conn', id, verdict: 'allow', begun, addrs: decision.addresses.slice(0, 8), port: decision.port },
     expect: raw ? 'any' : port === 443 ? 'tls' : port === 80 ? 'http' : 'any',
     check: raw ? 'never' : methods === undefined ? 'match' : 'always',
-    keep: decision.approval === null ? KEEP_MS : 0,
+    keep: decision.approval === null && via === null ? KEEP_MS : 0,
+    ...(via === null ? {} : viaOf(via, hostText(host), port, port === 80 && !raw)),
   });
 }
 
@@ -296,7 +304,7 @@ async function onUdp(state: State, question: UdpQuestion): Promise<void> {
 
 function recordDecision(state: State, entry: Entry, { ip, port }: ConnQuestion | UdpQuestion, decision: Decision, gone: boolean): void {
   const allowed = decision.verdict === 'allow';
-  const detail: AuditFields = { ...(allowed ? { addresses: decision.addresses } : { why: decision.why }), ...(gone ? { gone } : {}) };
+  const detail: AuditFields = { ...(allowed ? { addresses: decision.addresses, ...(decision.via === null ? {} : { via: upstreamText(decision.via) }) } : { why: decision.why }), ...(gone ? { gone } : {}) };
   state.outbox.record({
     kind: entry.kind === 'udp' ? 'udp' : 'conn', subject: entry.subject,
     object: { host: entry.host, ip, port, connId: entry.id },
@@ -327,10 +335,11 @@ function onClose(state: State, close: CloseReport): void {
   entry.onWho?.();
   if (entry.allowed !== null || entry.kind === 'ingress') recordClose(state, entry, close);
   else entry.closed = close;
+  if (close.proxy > 0) tell(state, placeText(entry.host, entry.port), refuse('net.upstream', `the proxy answered ${close.proxy}`));
 }
 
-function recordClose({ outbox }: State, { subject, host, port }: Entry, { id, up, down, ms, spoke, alpn, method, error }: CloseReport): void {
-  outbox.record({ kind: 'close', subject, object: { host, port, connId: id }, detail: { up, down, ms, spoke, alpn, method, error } });
+function recordClose({ outbox }: State, { subject, host, port }: Entry, { id, up, down, ms, spoke, alpn, method, error, proxy }: CloseReport): void {
+  outbox.record({ kind: 'close', subject, object: { host, port, connId: id }, detail: { up, down, ms, spoke, alpn, method, error, ...(proxy > 0 ? { proxy } : {}) } });
 }
 
 function cut({ entries, outbox }: State, rule: string): number {

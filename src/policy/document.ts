@@ -62,7 +62,7 @@ export interface HostGrants {
 }
 
 export type SettingKey =
-  | 'changes.default' | 'network.default' | 'environment.secrets' | 'nested'
+  | 'changes.default' | 'network.default' | 'network.upstream' | 'environment.secrets' | 'nested'
   | 'ask.timeout' | 'ask.approver' | 'audit.full' | 'audit.exec'
   | `changes.thresholds.${ThresholdName}` | `changes.capture.${CaptureName}` | `limits.${LimitName}`;
 

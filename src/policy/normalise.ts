@@ -3,6 +3,7 @@ import { checkExamples } from './examples.js';
 import { parseHostPattern } from './host.js';
 import { isLiteral, parsePattern } from './pattern.js';
 import type { PolicyInput } from './schema.js';
+import { parseUpstream } from './upstream.js';
 import { parseCount, parseDuration, parseMemory, parseProcesses, parseSize, parseWait, type Parsed } from './units.js';
 import { sourceLine, type PositionedYaml } from './yaml.js';
 
@@ -180,6 +181,7 @@ function settingsOf(input: PolicyInput, sink: Sink): SettingText[] {
   };
   add('changes.default', input.changes?.default);
   add('network.default', input.network?.default);
+  add('network.upstream', upstreamOf(input, sink));
   add('environment.secrets', input.environment?.secrets);
   add('nested', input.nested);
   add('ask.timeout', input.ask?.timeout, parseWait);
@@ -199,6 +201,16 @@ function settingsOf(input: PolicyInput, sink: Sink): SettingText[] {
   add('limits.pids', limits.pids, parseProcesses);
   for (const name of ['inodes', 'cpu'] as const) add(`limits.${name}`, limits[name]);
   return found;
+}
+
+/** A login would be in every record of the policy. */
+function upstreamOf({ network }: PolicyInput, sink: Sink): string | undefined {
+  const text = network?.upstream;
+  if (text === undefined || text === 'environment') return text;
+  const parsed = parseUpstream(text);
+  if (!parsed.ok) report(sink, ['network', 'upstream'], `\`${text}\`: ${parsed.why}`, parsed.hint);
+  else if (parsed.value.login !== null) report(sink, ['network', 'upstream'], 'a policy keeps no login', 'Write `environment`, and the login in HTTPS_PROXY where agentfw runs.');
+  return text;
 }
 
 /** As JSON: a setting is one word. */

@@ -8,6 +8,7 @@ import type { Published } from '../gate/publish.js';
 import type { RunProgram } from '../gate/approver.js';
 import { runProgram, type Driver } from '../kernel/driver.js';
 import { settingOf, type CompiledPolicy } from '../policy/index.js';
+import { proxyVariable, upstreamOf, type Upstream } from '../policy/upstream.js';
 import { waitLock } from './lock.js';
 import { makeQuiet, type Quiet } from './quiet.js';
 import type { SandboxRecord } from './sandbox.js';
@@ -51,12 +52,14 @@ const ASK_TIMEOUT_S = 60;
 const LAST_WORDS_MS = 1000;
 
 /** Refuses what contradicts itself, and the open network where the managed policy has rules for it. */
-export function checkNetwork(net: SandboxRecord['net'], { publish, connectHost }: NetworkWish, { rules, settings }: CompiledPolicy): void {
+export function checkNetwork(net: SandboxRecord['net'], { publish, connectHost }: NetworkWish, policy: CompiledPolicy, env: Store['context']['env']): void {
+  const { rules, settings } = policy;
   const gated = net === 'ask' || net === 'deny';
   if (!gated && publish.length + connectHost.size > 0) {
     const flag = publish.length > 0 ? '--publish' : '--connect-host';
     throw new AgentfwError('AFW_NET', `${flag} needs the network gate.`, { status: 125, hint: `Say --net ask or --net deny: with --net ${net} ${net === 'off' ? 'nothing leads out or in' : 'the ports are the host’s own'}` });
   }
+  if (gated) upstreamFor(policy, env);
   const managed = [...rules.filter(({ list }) => list.startsWith('network.')), ...settings.filter(({ key }) => key === 'network.default')].find(({ origin }) => origin.layer === 'managed');
   if (net !== 'allow' || managed === undefined) return;
   throw new AgentfwError('AFW_NET', 'Refused: --net allow goes around the network rules of the managed policy.', { status: 125, hint: `${managed.origin.file} has them: say --net ask or --net deny` });
@@ -148,6 +151,8 @@ async function open(options: NetworkOptions, quiet: Quiet, driver: Driver): Prom
     },
     publish: wish.publish,
     connectHost: wish.connectHost,
+    upstream: upstreamFor(policy, context.env),
+    unusedProxy: settingOf(policy, 'network.upstream') === null ? proxyVariable(context.env) : null,
   });
 }
 
@@ -158,6 +163,14 @@ function approverOf(policy: CompiledPolicy, { env }: Store['context']): { readon
   const argv = listField(JSON.parse(String(given)), 'ask.approver').map((word) => textField(word, 'ask.approver'));
   const run: RunProgram = (words, input, patience) => runProgram(words, { input, ...patience, cwd: '/', env });
   return { argv: argv.map((word, i) => (i === 0 ? word.replace(/^~(?=\/)/, policy.home) : word)), run };
+}
+
+/** The proxy that the gate goes through; refused where the environment names none that it can speak to. */
+function upstreamFor(policy: CompiledPolicy, env: Store['context']['env']): Upstream | null {
+  const setting = settingOf(policy, 'network.upstream');
+  const found = setting === null ? null : upstreamOf(String(setting.value), env);
+  if (found?.ok === false) throw new AgentfwError('AFW_NET', `The proxy of network.upstream can't be used. ${found.why}.`, { status: 125, hint: found.hint });
+  return found?.value ?? null;
 }
 
 /** One writer of `approvals.json` at a time. */

@@ -94,7 +94,7 @@ export async function runSandbox(options: RunOptions): Promise<number> {
   if (options.detach && background === null) return runInBackground(options, store);
   const policy = await policyForRun(store, options.argv, options.wish, accountOf(context).home);
   const network = background === null ? options.network : { ...options.network, person: background.attended };
-  checkNetwork(options.net, network, policy.policy);
+  checkNetwork(options.net, network, policy.policy, context.env);
   const limits = holdLimits(policy.policy, modeOf(context), options.accepted);
   try {
     const opened = await open(store, { ...options, tag: background?.tag ?? options.tag });

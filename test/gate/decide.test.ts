@@ -9,6 +9,7 @@ import { hostLookup, makeResolver } from '../../src/gate/resolve.js';
 import type { HostGrants } from '../../src/policy/document.js';
 import { isPublic } from '../../src/policy/ip.js';
 import type { HostJudgement } from '../../src/policy/judge.js';
+import type { Upstream } from '../../src/policy/upstream.js';
 
 const ASK: AskOptions = { now: () => Date.now(), elapsed: () => performance.now(), newId: () => 'q1', enabled: true, holdMs: 50, keepMs: 1000, maxOpen: 100, perMinute: 100 };
 const about = (host: string, port = 443): Parameters<ReturnType<typeof makeAsking>['ask']>[0] => ({ host, port, rule: `${host}:${port}`, note: null, who: null });
@@ -21,6 +22,8 @@ interface World {
   readonly own?: readonly string[];
   readonly flags?: HostGrants;
   readonly ask?: Partial<AskOptions>;
+  readonly upstream?: Upstream | null;
+  readonly unusedProxy?: string;
 }
 
 function options(world: World = {}): DecideOptions {
@@ -38,6 +41,7 @@ function options(world: World = {}): DecideOptions {
     asking: makeAsking({ ...ASK, ...world.ask }),
     ownAddresses: () => new Set(world.own),
     forwards: new Map(),
+    ...{ upstream: world.upstream ?? null, unusedProxy: world.unusedProxy ?? null },
   };
 }
 
@@ -162,9 +166,65 @@ describe('a connection', () => {
   });
 });
 
+describe('through a proxy', () => {
+  const upstream: Upstream = { host: 'proxy.corp.test', port: 3128, login: null, direct: ['direct.test'] };
+  const names = { 'proxy.corp.test': ['10.0.0.9'], 'inward.test': ['10.1.1.1'], 'direct.test': ['93.184.216.34'], 'own.test': ['93.184.216.35'] };
+  const decided = async (name: string, more: World = {}): Promise<unknown> => {
+    const given = options({ upstream, names, own: ['93.184.216.35'], allow: [name, 'proxy.corp.test'], ...more });
+    const look = lookAt(given, conn(name));
+    return look.kind === 'dial' ? await vet(given, look, 443) : look;
+  };
+
+  test('a name that only the proxy knows is dialled there, wherever the proxy is', async () => {
+    expect(await decided('far.test')).toMatchObject({ verdict: 'allow', addresses: ['10.0.0.9'], port: 3128, via: upstream });
+    expect(await decided('93.184.216.40')).toMatchObject({ verdict: 'allow', addresses: ['10.0.0.9'], via: upstream });
+    expect(await decided('direct.test')).toMatchObject({ verdict: 'allow', addresses: ['93.184.216.34'], port: 443, via: null });
+  });
+
+  test('what this machine knows of a name is vetted all the same', async () => {
+    expect(await decided('inward.test')).toMatchObject({ verdict: 'deny', rule: 'net.private' });
+    expect(await decided('own.test')).toMatchObject({ verdict: 'deny', rule: 'net.own' });
+    expect(await decided('10.1.1.1')).toMatchObject({ decision: { verdict: 'deny', rule: 'net.private' } });
+  });
+
+  test('names of each machine’s own are never the proxy’s', async () => {
+    for (const name of ['localhost', 'a.localhost', 'printer.local', 'intranet']) expect(await decided(name)).toMatchObject({ verdict: 'deny', rule: 'net.resolve' });
+  });
+
+  test('a resolver that hangs doesn’t hold what the proxy looks up', async () => {
+    const given = { ...options({ upstream: { ...upstream, host: '10.0.0.9' }, allow: ['far.test'] }), resolve: () => new Promise<never>(() => undefined) };
+    const look = lookAt(given, conn('far.test'));
+
+    expect(look.kind === 'dial' && await vet(given, look, 443)).toMatchObject({ verdict: 'allow', addresses: ['10.0.0.9'] });
+  });
+
+  test('a proxy that is not found is named', async () => {
+    expect(await decided('far.test', { names: {} })).toMatchObject({ verdict: 'deny', rule: 'net.upstream', why: "the proxy proxy.corp.test:3128 can't be reached: it does not exist" });
+  });
+
+  test('datagrams go by no proxy', async () => {
+    expect(await decideUdp(options({ upstream, names, allow: ['far.test', 'direct.test'], flags: { udp: true } }), { ...conn('far.test', 4000), t: 'udp' })).toMatchObject({ verdict: 'deny', rule: 'net.resolve' });
+  });
+
+  test('where a variable names one that the policy doesn’t use, the refusal says how to', async () => {
+    expect(await decided('far.test', { upstream: null, unusedProxy: 'HTTPS_PROXY' })).toMatchObject({ rule: 'net.resolve', how: 'Check the name. If HTTPS_PROXY is the only way out: add `network: {upstream: environment}` to your policy.' });
+  });
+
+  test('DNS: an allowed name that the host’s resolver doesn’t know has its address', async () => {
+    const asked = async (more: World): Promise<unknown> => {
+      const replies: unknown[] = [];
+      await answerName({ ...options({ allow: ['far.test'], ...more }), dnsDenied: 'fake' }, { t: 'dns', id: 1, name: 'far.test', type: 1 }, (reply) => replies.push(reply), () => undefined);
+      return replies[0];
+    };
+
+    expect(await asked({ upstream })).toMatchObject({ verdict: 'fake' });
+    expect(await asked({})).toMatchObject({ verdict: 'nxdomain' });
+  });
+});
+
 describe('first bytes', () => {
   const first = (more: Partial<FirstQuestion>): FirstQuestion => ({ t: 'first', id: 1, spoke: 'tls', sni: null, alpn: null, ech: false, method: null, host: null, hostPort: null, target: null, authority: null, override: false, upgrade: false, ...more });
-  const allowed = (host: string, flags: HostGrants = {}): Allowed => ({ verdict: 'allow', host: gateHost(host), addresses: [], port: 443, rule: '', origin: null, approval: null, flags });
+  const allowed = (host: string, flags: HostGrants = {}): Allowed => ({ verdict: 'allow', host: gateHost(host), addresses: [], port: 443, rule: '', origin: null, approval: null, flags, via: null });
   test.each<[string, string, number, HostGrants, Partial<FirstQuestion>, string | null]>([
     ['NT13 another SNI', 'a.test', 443, {}, { sni: 'evil.test' }, 'net.sni-mismatch'],
     ['the same SNI in capitals', 'a.test', 443, {}, { sni: 'A.TEST' }, null],

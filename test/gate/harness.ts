@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { join } from 'node:path';
-import { openChannel, type Channel, type ConnQuestion, type GateMessage } from '../../src/gate/channel.js';
+import { openChannel, type Channel, type ConnQuestion, type GateMessage, type Via } from '../../src/gate/channel.js';
 import { serveOnLoopback } from '../helpers/loopback.js';
 import { repository } from '../helpers/sandbox.js';
 
@@ -22,7 +22,7 @@ export interface Answers {
   /** ms for which a fake address is given again unasked */
   readonly dnsKeep?: number;
   /** host:port to dial, or null to deny, or 'hold' */
-  readonly conn?: (question: ConnQuestion) => { addrs: readonly string[]; port: number; check?: 'match' | 'always' | 'never' } | null | 'hold';
+  readonly conn?: (question: ConnQuestion) => { addrs: readonly string[]; port: number; check?: 'match' | 'always' | 'never'; via?: Via } | null | 'hold' | 'proxy';
   readonly first?: (message: Extract<GateMessage, { t: 'first' }>) => boolean;
   /** of requests behind a first that is allowed */
   readonly methods?: readonly string[];
@@ -113,8 +113,9 @@ function answer(channel: Channel, answers: Answers, message: GateMessage): void 
   } else if (message.t === 'conn') {
     const to = answers.conn?.(message) ?? null;
     if (to === 'hold') return;
+    if (to === 'proxy') return channel.send({ t: 'conn', id: message.id, verdict: 'proxy' });
     if (to === null) channel.send({ t: 'conn', id: message.id, verdict: 'deny', ...REFUSAL });
-    else channel.send({ t: 'conn', id: message.id, verdict: 'allow', addrs: to.addrs, port: to.port, check: to.check ?? 'match', expect: message.port === 443 ? 'tls' : message.port === 80 ? 'http' : 'any' });
+    else channel.send({ t: 'conn', id: message.id, verdict: 'allow', addrs: to.addrs, port: to.port, check: to.check ?? 'match', expect: message.port === 443 ? 'tls' : message.port === 80 ? 'http' : 'any', ...to.via });
   } else if (message.t === 'first') {
     if (answers.first?.(message) === true) channel.send({ t: 'first', id: message.id, verdict: 'allow', ...(answers.methods === undefined ? {} : { methods: answers.methods }) });
     else channel.send({ t: 'first', id: message.id, verdict: 'deny', ...REFUSAL });

@@ -20,6 +20,7 @@ import { native as kernel } from '../../src/kernel/native.js';
 import type { CompiledPolicy } from '../../src/policy/compiled.js';
 import { serveOnLoopback } from '../helpers/loopback.js';
 import { needs } from '../helpers/needs.js';
+import { startProxy } from '../helpers/proxy.js';
 import { policyOf as compilePolicyOf } from '../policy/make.js';
 import { buildHarness, HARNESS, sh } from './harness.js';
 
@@ -69,7 +70,7 @@ interface Running {
 }
 
 let ids = 0;
-async function start(argv: readonly string[], policy: CompiledPolicy, more: Partial<GateOptions['ask']> & Pick<Partial<GateOptions>, 'publish'> = {}, onResolve: (name: string) => Promise<void> | void = () => undefined): Promise<Running> {
+async function start(argv: readonly string[], policy: CompiledPolicy, more: Partial<GateOptions['ask']> & Pick<Partial<GateOptions>, 'publish' | 'upstream'> = {}, onResolve: (name: string) => Promise<void> | void = () => undefined): Promise<Running> {
   const root = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
   const command = [...root, HARNESS, '--', ...argv];
   const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'ignore', 'ignore', 'ignore', 'pipe'], env: { PATH: '/usr/bin:/bin', HOME: '/' }, cwd: '/' });
@@ -80,7 +81,7 @@ async function start(argv: readonly string[], policy: CompiledPolicy, more: Part
   const gate = await startGate({
     ...{ stream: (child.stdio as unknown as Duplex[])[5]!, policy, audit, dir, now: () => new Date(), newId: () => `q${(ids += 1)}` },
     ask: { enabled: true, person: true, timeoutMs: 300_000, approver: null, onChanged: () => undefined, stored: [], store: () => undefined, ...more },
-    ...{ publish: more.publish ?? [], connectHost: new Map() },
+    ...{ publish: more.publish ?? [], connectHost: new Map(), upstream: more.upstream ?? null, unusedProxy: null },
     records: makeRecords({
       resolveTxt: () => Promise.resolve([['hello text']]),
       resolveMx: () => Promise.resolve([{ exchange: 'mail.a.test', priority: 1 }]),
@@ -88,7 +89,7 @@ async function start(argv: readonly string[], policy: CompiledPolicy, more: Part
     }),
     resolve: async (name) => {
       await onResolve(name);
-      return name.endsWith('.test') && name !== 'typo.test' ? { kind: 'addresses', addresses: ['127.0.0.1'] } : { kind: 'none', missing: true, why: 'it does not exist' };
+      return name.endsWith('.test') && name !== 'typo.test' && !name.endsWith('far.test') ? { kind: 'addresses', addresses: ['127.0.0.1'] } : { kind: 'none', missing: true, why: 'it does not exist' };
     },
   });
   return { gate, audit, child, done };
@@ -311,6 +312,21 @@ bash -c "$ask" x "$(printf '\377\200')"`;
 
     expect(out).toContain(`add \`x.test:${port}\` to network.allow`);
     expect(wanted.wouldAsk()).toEqual([{ rule: `x.test:${port}`, count: 2 }]);
+  });
+
+  withCurl.test('through a proxy, the record says so, and a client that is set up for it is asked about by the name it wants', async () => {
+    const proxy = await startProxy((host) => (host.endsWith('far.test') ? port : null));
+    const upstream = { host: '127.0.0.1', port: proxy.port, login: 'me:secret', direct: [] };
+    const curl = 'curl -sS -m 60 -o /dev/null -w "%{http_code}\\n"';
+    const running = await start(sh(`${curl} http://far.test/; ${curl} -p -x http://127.0.0.9:${proxy.port} http://far.test/ 2>/dev/null; ${curl} http://other.far.test/; ${curl} http://no.test/`), await policyOf({ allow: ['far.test', 'no.test'], deny: ['other.far.test'] }), { upstream });
+    const { out, log } = await finish(running);
+    await proxy.close();
+
+    expect(out).toBe('200\n000\n403\n403\n');
+    expect(proxy.seen.map((line) => line.replace(/ Basic .*/, ' LOGIN'))).toEqual(['GET http://far.test/ LOGIN', 'GET http://no.test/ LOGIN']);
+    expect(log.find(({ kind }) => kind === 'gate')?.detail).toMatchObject({ upstream: `127.0.0.1:${proxy.port}` });
+    expect(log.find(({ kind, object }) => kind === 'conn' && object['host'] === 'far.test')?.detail).toMatchObject({ via: `127.0.0.1:${proxy.port}`, addresses: ['127.0.0.1'] });
+    expect(JSON.stringify(log)).not.toContain('secret');
   });
 
   test('other terminals see rung, connections and questions; a stopped sandbox is told apart', async () => {

@@ -54,6 +54,9 @@ export const ALLOWED = 'up.agentfw-test.example';
 export const INWARD = 'inward.agentfw-test.example';
 export const OTHER = 'other.agentfw-test.example';
 
+/** Has an address that nothing answers at: a proxy leads there. */
+export const FAR = 'far.agentfw-test.example';
+
 /** No rule of the shared policy names these: a test's own policy file does. */
 export const RULES = ['get', 'raw', 'asked', 'registry'].map((name) => `${name}.rules-test.example`);
 
@@ -88,7 +91,7 @@ function makeWorld(area: Area, port: number): World {
     chownSync(path, area.identity.uid, area.identity.gid);
   }
   const hosts = join(area.dir, 'hosts');
-  writeFileSync(hosts, `127.0.0.1 localhost\n127.0.0.1 ${ALLOWED} ${OTHER} ${INWARD} ${RULES.join(' ')}\n169.254.169.254 metadata.agentfw-test.example\n`, { mode: 0o644 });
+  writeFileSync(hosts, `127.0.0.1 localhost\n127.0.0.1 ${ALLOWED} ${OTHER} ${INWARD} ${RULES.join(' ')}\n169.254.169.254 metadata.agentfw-test.example\n192.88.98.1 ${FAR}\n`, { mode: 0o644 });
   const policy = join(dir, 'policy.yaml');
   writeFileSync(policy, [
     'version: 1', 'network:', '  allow:',

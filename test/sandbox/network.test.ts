@@ -30,18 +30,28 @@ describe('what contradicts itself', () => {
     const policy = await policyOf({ managed: 'version: 1\nnetwork: {deny: [evil.example]}\n' });
     const none = await policyOf({});
 
-    expect(() => checkNetwork('allow', WISH, policy)).toThrow('managed policy');
-    expect(() => checkNetwork('ask', WISH, policy)).not.toThrow();
-    expect(() => checkNetwork('allow', WISH, none)).not.toThrow();
+    expect(() => checkNetwork('allow', WISH, policy, {})).toThrow('managed policy');
+    expect(() => checkNetwork('ask', WISH, policy, {})).not.toThrow();
+    expect(() => checkNetwork('allow', WISH, none, {})).not.toThrow();
   });
 
   test('ports need the gate', async () => {
     const publish = [{ addr: '127.0.0.1', port: 3000, inside: 3000 }];
     const none = await policyOf({});
 
-    expect(() => checkNetwork('off', { ...WISH, publish }, none)).toThrow('--publish needs the network gate');
-    expect(() => checkNetwork('deny', { ...WISH, publish }, none)).not.toThrow();
-    expect(() => checkNetwork('allow', { ...WISH, connectHost: new Map([[1, 2]]) }, none)).toThrow('--connect-host');
+    expect(() => checkNetwork('off', { ...WISH, publish }, none, {})).toThrow('--publish needs the network gate');
+    expect(() => checkNetwork('deny', { ...WISH, publish }, none, {})).not.toThrow();
+    expect(() => checkNetwork('allow', { ...WISH, connectHost: new Map([[1, 2]]) }, none, {})).toThrow('--connect-host');
+  });
+});
+
+describe('a proxy that leads out', () => {
+  test('a run that could not go through it is refused before it starts', async () => {
+    const policy = await policyOf({ user: 'version: 1\nnetwork: {upstream: environment}\n' });
+
+    expect(() => checkNetwork('ask', WISH, policy, { ALL_PROXY: 'socks5://127.0.0.1:1080' })).toThrow("The proxy of network.upstream can't be used. ALL_PROXY: a proxy that is spoken to by socks5:// is not known.");
+    expect(() => checkNetwork('allow', WISH, policy, { ALL_PROXY: 'socks5://127.0.0.1:1080' })).not.toThrow();
+    expect(() => checkNetwork('ask', WISH, policy, {})).not.toThrow();
   });
 });
 
