@@ -146,37 +146,6 @@ static void rest(long factor)
 	nanosleep(&t, NULL);
 }
 
-static void tell_children(const struct freeze *z, pid_t parent, int sig)
-{
-	for (size_t i = 0; i < z->found.used; i++) {
-		const struct proc *p = &z->found.at[i];
-		uint64_t start;
-
-		if (p->parent == parent && is_stopped_by_us(z, p) &&
-		    proc_stat(p->pid, &start, NULL) == 0 && start == p->start)
-			kill(p->pid, sig);
-	}
-}
-
-/*
- * A process that waits for its vfork stops once the child has gone on. So the
- * children of what has not stopped do, for a moment; nothing else.
- */
-static void step(struct freeze *z)
-{
-	static const int signals[] = {SIGCONT, SIGSTOP};
-
-	for (size_t s = 0; s < 2; s++) {
-		for (size_t i = 0; i < z->stopped->used; i++) {
-			pid_t pid = z->stopped->at[i].pid;
-
-			if (s == 1 || !proc_is_still(pid))
-				tell_children(z, pid, signals[s]);
-		}
-		rest(1);
-	}
-}
-
 /* Until two looks in a row find nothing that runs: what is stopped forks no more. */
 static int settle(struct freeze *z, struct fault *f)
 {
@@ -190,8 +159,6 @@ static int settle(struct freeze *z, struct fault *f)
 			return 1;
 		if (!still)
 			rest(n < 10 ? 1 : 2);
-		if (!still && n % 5 == 4)
-			step(z);
 	}
 	return 0;
 }

@@ -62,6 +62,35 @@ bool proc_is_stopped(pid_t pid)
 	return state_at(path) == 'T';
 }
 
+/*
+ * In vfork until the child has gone on, which nothing but death ends before: it
+ * does nothing, and is to stop before it is itself again. The kernel's function
+ * that it sleeps in tells it from what waits for a disk.
+ */
+static bool waits_for_child(const char *task)
+{
+	static const char *const places[] = {"kernel_clone", "_do_fork",
+					     "wait_for_vfork_done"};
+	char path[80], place[64];
+
+	snprintf(path, sizeof(path), "%s/wchan", task);
+	if (read_file(AT_FDCWD, path, place, sizeof(place)) <= 0)
+		return false;
+	for (size_t i = 0; i < COUNT(places); i++)
+		if (strncmp(place, places[i], strlen(places[i])) == 0)
+			return true;
+	return false;
+}
+
+static bool is_still(const char *task)
+{
+	char path[80], state;
+
+	snprintf(path, sizeof(path), "%s/stat", task);
+	state = state_at(path);
+	return strchr("TtZXx", state) || (state == 'D' && waits_for_child(task));
+}
+
 bool proc_is_still(pid_t pid)
 {
 	char path[64];
@@ -76,9 +105,9 @@ bool proc_is_still(pid_t pid)
 	while (still && (entry = readdir(tasks))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%.12s/stat", pid,
+		snprintf(path, sizeof(path), "/proc/%d/task/%.12s", pid,
 			 entry->d_name);
-		still = strchr("TtZXx", state_at(path)) != NULL;
+		still = is_still(path);
 	}
 	closedir(tasks);
 	return still;

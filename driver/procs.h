@@ -32,7 +32,7 @@ int procs_in(struct procs *list, pid_t driver, dev_t dev, ino_t ino);
 
 bool proc_exists(pid_t pid);
 
-/* True when no thread of it runs: all are stopped, traced or dead. */
+/* True when no thread of it runs: all are stopped, traced, dead, or in vfork. */
 bool proc_is_still(pid_t pid);
 
 /* True for a process that is stopped, and not on its way there. */

@@ -6,8 +6,9 @@ import { letGoOn, stopForGood, type Process } from '../kernel/driver.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import { isSameProcess, startTimeOf } from '../kernel/process.js';
+import { membersOf } from './processes.js';
 import type { SandboxRecord } from './sandbox.js';
-import { groupOf, isHeld, membersOf } from './still.js';
+import { groupOf, isHeld } from './still.js';
 import { lockCommit, readRecord, sandboxDir, type Store } from './store.js';
 import { recordEffect } from './trail.js';
 

@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { AgentfwError } from '../errors.js';
 import { freezable, isGroupFrozen, isInGroup } from '../kernel/cgroup.js';
 import { holdStill, type Held } from '../kernel/driver.js';
 import { isSameProcess } from '../kernel/process.js';
 import type { Lock } from './lock.js';
+import { membersOf } from './processes.js';
 import type { SandboxRecord } from './sandbox.js';
 
 /** Stops and continues all of a running sandbox, see docs/driver-protocol.md. */
@@ -15,9 +16,6 @@ export interface Freezer {
   /** the same without a look, for the way out */
   readonly letGo: () => void;
 }
-
-/** The driver's own number for the sandbox's pid namespace. */
-const PID_NAMESPACE = 202;
 
 /** `lock`: the sandbox's commit lock, which is kept until all goes on again. */
 export function freezerOf(record: SandboxRecord, lock: Lock): Freezer {
@@ -56,23 +54,18 @@ export function groupOf({ groups }: SandboxRecord): string | null {
   return freezable(groups ?? []);
 }
 
-/** Null: the sandbox has no namespace any more. */
-export function membersOf(driver: number): number[] | null {
-  const namespace = inodeOf(`/proc/${driver}/fd/${PID_NAMESPACE}`);
-  if (namespace === null) return null;
-  return readdirSync('/proc').filter((pid) => /^[0-9]+$/.test(pid) && inodeOf(`/proc/${pid}/ns/pid`) === namespace).map(Number);
-}
-
-function inodeOf(path: string): number | null {
-  try {
-    return statSync(path).ino;
-  } catch {
-    return null;
-  }
-}
-
 function isStopped(pid: number): boolean {
-  return 'TtZXx'.includes(stateOf(pid) ?? 'X');
+  const state = stateOf(pid) ?? 'X';
+  return 'TtZXx'.includes(state) || (state === 'D' && waitsForChild(pid));
+}
+
+/** In vfork, whose child is as still: the driver's own rule (driver/procs.c). */
+function waitsForChild(pid: number): boolean {
+  try {
+    return /^(?:kernel_clone|_do_fork|wait_for_vfork_done)/.test(readFileSync(`/proc/${pid}/wchan`, 'latin1'));
+  } catch {
+    return false;
+  }
 }
 
 /** True for what a signal stopped. */

@@ -17,6 +17,8 @@ threading.Thread(target=lambda: [subprocess.run(["true"]) for _ in iter(int, 1)]
 with open("a", "w") as a:
     while True: a.write("x"); a.flush()
 `;
+/** Waits for a child of vfork, which never goes on. */
+const WAITING = 'import ctypes; c = ctypes.PyDLL(None)\nif c.vfork() == 0:\n while True: c.pause()';
 const { test } = needs('userns', 'overlay');
 
 interface Seen {
@@ -55,6 +57,18 @@ for (const identity of identities()) {
       await cli('kill', 'box');
       await ended;
       await area.remove();
+    });
+
+    test('a parent that waits for its vfork stands still as its child does, to commit --live too', async () => {
+      const waiting = start(area, ['exec', 'box', '--', python, '-c', WAITING]);
+      await eventually('it waits', async () => (await status()).processes.some(({ pid, command }) => command.includes('vfork') && stateOf(pid) === 'D'));
+      expect(await cli('freeze', 'box')).toMatchObject({ status: 0, stderr: 'Froze box\n' });
+      expect(await written()).toBe(await written());
+      expect((await cli('thaw', 'box')).status).toBe(0);
+      expect(await cli('commit', 'box', '--live', '--yes')).toMatchObject({ status: 0 });
+      await goesOn();
+      await cli('kill', 'box');
+      await eventually('it has ended', () => waiting.exitCode !== null || waiting.signalCode !== null);
     });
 
     test('all of it stands still, everything says so, and goes on by thaw; what the agent had stopped stays so', async () => {
