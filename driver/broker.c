@@ -161,7 +161,8 @@ static void admit(struct state *s, int index)
 	*l = (struct link){.socket = index, .pid = pid};
 	l->half[0] = (struct half){.from = inside, .to = outside,
 				   .bytes = malloc(RELAY_BUFFER),
-				   .is_keys = s->spec->sockets[index].is_keys};
+				   .is_keys = s->spec->sockets[index].is_keys,
+				   .is_asked = !s->spec->sockets[index].is_keys};
 	l->half[1] = (struct half){.from = outside, .to = inside,
 				   .bytes = malloc(RELAY_BUFFER)};
 	s->nlinks++;

@@ -47,6 +47,8 @@ static enum relay fill(struct half *h)
 		return RELAY_RIGHTS;
 	if (h->is_keys && !keys_allow(&h->keys, h->bytes, (size_t)n))
 		return RELAY_KEYS;
+	if (h->is_asked && keys_manage(&h->guess, h->bytes, (size_t)n))
+		return RELAY_KEYS;
 	h->at = 0;
 	h->length = (size_t)n;
 	if (n == 0) {

@@ -16,6 +16,8 @@ struct half {
 	char *bytes; /* RELAY_BUFFER of them */
 	bool is_keys; /* requests to a key agent */
 	struct keys keys;
+	bool is_asked; /* of another server */
+	struct keys_guess guess;
 };
 
 enum relay { RELAY_ON, RELAY_END, RELAY_RIGHTS, RELAY_KEYS };

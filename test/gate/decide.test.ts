@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { makeAsking, type AskOptions } from '../../src/gate/ask.js';
+import { makeAsking, MOST_MISSED, type AskOptions } from '../../src/gate/ask.js';
 import { askApprover } from '../../src/gate/approver.js';
 import type { ConnQuestion, FirstQuestion } from '../../src/gate/channel.js';
 import { answerName } from '../../src/gate/dns.js';
@@ -311,6 +311,41 @@ describe('asking', () => {
 
     expect(await answer).toMatchObject({ verdict: 'deny', rule: 'ask.gone' });
     expect(asking.open()).toMatchObject([{ waiting: 0 }]);
+    asking.close();
+  });
+
+  test('a client that has gone already is not held', async () => {
+    const asking = makeAsking({ ...ASK, holdMs: 100_000 });
+
+    expect(await asking.ask(about('a.test'), AbortSignal.abort())).toMatchObject({ rule: 'ask.gone' });
+    asking.close();
+  });
+
+  test('PO10 so many questions are open at once, and a minute later more may be opened', async () => {
+    let now = 0;
+    let ids = 0;
+    const asking = makeAsking({ ...ASK, elapsed: () => now, newId: () => `q${(ids += 1)}`, holdMs: 100_000, maxOpen: 3, perMinute: 2 });
+    const tried = async (host: string): Promise<string> => {
+      const gone = new AbortController();
+      const outcome = asking.ask(about(host), gone.signal);
+      gone.abort();
+      const found = await outcome;
+      return found.verdict === 'deny' ? found.rule : found.verdict;
+    };
+
+    expect([await tried('a.test'), await tried('b.test'), await tried('c.test'), await tried('a.test')]).toEqual(['ask.gone', 'ask.gone', 'ask.flood', 'ask.gone']);
+    now = 60_001;
+    expect([await tried('c.test'), await tried('d.test'), await tried('c.test')]).toEqual(['ask.gone', 'ask.flood', 'ask.gone']);
+    asking.close();
+  });
+
+  test('what would have been asked is counted for a thousand destinations, not for any number', async () => {
+    const asking = makeAsking({ ...ASK, enabled: false });
+    for (let i = 0; i < MOST_MISSED + 5; i += 1) await asking.ask(about(`n${i}.test`));
+    await asking.ask(about('n0.test'));
+
+    expect(asking.wouldAsk()).toHaveLength(MOST_MISSED);
+    expect(asking.wouldAsk()[0]).toEqual({ rule: 'n0.test:443', count: 2 });
     asking.close();
   });
 
