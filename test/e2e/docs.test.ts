@@ -63,11 +63,23 @@ needs('userns', 'overlay').describe('as documented', () => {
     expect(steps.length).toBeGreaterThan(5);
   });
 
-  test('the examples of each `--help` are command lines that it takes', async () => {
+  test('the examples of each `--help`, and the lines of docs/howto.md, are command lines that are taken', async () => {
     const { commands } = JSON.parse(read('oclif.manifest.json')) as { commands: Record<string, { id: string; examples?: string[] }> };
-    const examples = Object.values(commands).flatMap(({ id, examples = [] }) => (id === 'run' ? [] : examples));
-    expect(examples.length).toBeGreaterThan(20);
+    const told = wordsIn(read('docs/howto.md')).filter((word) => word.startsWith('agentfw '));
+    const examples = new Set([...Object.values(commands).flatMap(({ examples = [] }) => examples), ...told].filter((line) => !line.startsWith('agentfw run ')));
+    expect(examples.size).toBeGreaterThan(40);
     for (const line of examples) expect(await shell(`mkdir -p elsewhere; cd elsewhere; HOME=$PWD; ${line}; echo "status $?"`, area.project), line).not.toMatch(/^(?!Error: There is no terminal)[^]*status 2$/);
+  });
+
+  test('docs/store.md tells of all that lies in a store', async () => {
+    const run = ['run', '--detach', '--net', 'deny', '--tag', 'stored', '--', 'sh', '-c', 'echo x > new; sleep 1'];
+    expect(await area.cli(run)).toMatchObject({ status: 0 });
+    expect(await area.cli(['commit', 'stored', '--live', '--yes'])).toMatchObject({ status: 0 });
+    const told = new Set([...read('docs/store.md').matchAll(/^ {4}(?: {2})?(\S+?)\/?(?:\/\S*)? {2,}/gm)].map(([, name = '']) => name));
+    const lying = [area.state, join(area.state, 'sandboxes/stored')].flatMap((dir) => readdirSync(dir));
+
+    expect(lying.length).toBeGreaterThan(15);
+    expect(lying.filter((name) => !told.has(name) && !name.startsWith('audit.'))).toEqual([]);
   });
 
   const commands = [
