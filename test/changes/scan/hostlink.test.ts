@@ -170,3 +170,17 @@ test('an undo whose file lost its other name keeps the content', () => {
   undoCommit(world.ctx, undone.id);
   expect(sh(world, 'cat $H/new')).toBe('text\n');
 });
+test('of a file that is written in place, because the host has further names of it: also a name that sorts before it (I12)', () => {
+  sh(world, 'mkdir $H/d; echo old >$H/d/z; ln $H/d/z $H/other; mkdir $U/d; echo new >$U/d/z; ln $U/d/z $U/d/a');
+  const old = picture(world.host);
+
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [], counts: { add: 1, modify: 1 } });
+  expect(names('d/z', 'other', 'd/a')).toEqual([['d/z', 3], ['d/z', 3], ['d/z', 3]]);
+  expect(sh(world, 'cat $H/other')).toBe('new\n');
+
+  const undone = undoCommit(world.ctx, null);
+  expect(undone).toMatchObject({ state: 'landed', refused: [] });
+  expect(picture(world.host)).toEqual(old);
+  expect(undoCommit(world.ctx, undone.id)).toMatchObject({ state: 'landed', refused: [] });
+  expect(names('d/z', 'other', 'd/a')).toEqual([['d/z', 3], ['d/z', 3], ['d/z', 3]]);
+});
