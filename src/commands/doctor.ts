@@ -11,7 +11,7 @@ import { plural } from '../ui/table.js';
 
 export default class Doctor extends AgentfwCommand {
   static override id = 'doctor';
-  static override summary = 'try what a sandbox needs, and say how to mend what is missing';
+  static override summary = 'try what a sandbox needs, and say how to fix what is missing';
   static override description = 'Each kernel feature is tried for real. The exit status is 1 when `run` cannot work here.';
   static override usage = ['doctor'];
   static wordless = true as const;
@@ -33,7 +33,7 @@ export default class Doctor extends AgentfwCommand {
     const proxy = proxyVariable(store.context.env);
     if (proxy !== null) this.printer.say(`${proxy} is set: the network gate goes through that proxy where your policy says \`network: {upstream: environment}\`.`);
     const weak = findings.filter(({ ok, level }) => !ok && level === 'wanted').length;
-    this.printer.say(works ? `Sandboxes can run here${weak === 0 ? '.' : `, without ${plural(weak, 'protection')}.`}` : 'Sandboxes can’t run here: fix what says FAIL.');
+    this.printer.say(works ? `Sandboxes can run here${weak === 0 ? '.' : `; ${plural(weak, 'check')} marked weak.`}` : 'Sandboxes can’t run here: fix what says FAIL.');
     return works ? 0 : 1;
   }
 

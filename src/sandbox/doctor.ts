@@ -44,7 +44,7 @@ export function diagnose(probes: readonly Probe[], where: Surroundings): Finding
     const level = levelIn(words, where);
     const follows = base !== undefined && probe.name !== BASE && probe.detail !== '' && probe.detail === base.detail;
     const others = `Nothing to fix: only ${words.only === 'root' ? 'root needs it' : 'a plain user needs it'}`;
-    const mend = isOthers(words, where) ? others : follows ? `Mend ${BASE} first` : mendFor(words, where, blocked);
+    const mend = isOthers(words, where) ? others : follows ? `Fix ${BASE} first` : mendFor(words, where, blocked);
     return { ...probe, level, meaning: words.meaning, mend: probe.ok ? null : mend };
   });
 }

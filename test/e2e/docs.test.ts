@@ -1,5 +1,5 @@
 /** What README.md, docs/json.md, docs/errors.md and the examples of each `--help` show, against what the commands say. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/ui/main.js';
@@ -80,6 +80,16 @@ needs('userns', 'overlay').describe('as documented', () => {
 
     expect(lying.length).toBeGreaterThan(15);
     expect(lying.filter((name) => !told.has(name) && !name.startsWith('audit.'))).toEqual([]);
+  });
+
+  test('the store is removed by the line of docs/howto.md', async () => {
+    const line = wordsIn(read('docs/howto.md')).find((word) => word.startsWith('chmod -R ')) ?? '';
+    const state = join(area.dir, 'leaving');
+    const job = 'mkdir -p ../other/locked; echo x > ../other/locked/new; chmod 0 ../other/locked';
+    expect(await area.cli(['run', '--net', 'off', '--', 'sh', '-c', job], { env: { AGENTFW_STATE_DIR: state } })).toMatchObject({ status: 0 });
+
+    expect(await shell(line.replaceAll('~/.local/state/agentfw', state), area.project)).toBe('');
+    expect(existsSync(state)).toBe(false);
   });
 
   const commands = [

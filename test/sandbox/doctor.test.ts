@@ -36,7 +36,7 @@ describe('the mend fits the place', () => {
   test('what fails for want of a user namespace is mended with it', () => {
     const failed = (name: string, detail: string): Probe => ({ name, ok: false, detail });
     const found = diagnose([failed('userns', 'No space left on device'), failed('mountns', 'No space left on device'), failed('landlock', 'no')], DEBIAN);
-    expect(found.map(({ mend }) => mend === 'Mend userns first')).toEqual([false, true, false]);
+    expect(found.map(({ mend }) => mend === 'Fix userns first')).toEqual([false, true, false]);
   });
 
   test('a store that can hold no layers is moved, not the kernel', () => {
