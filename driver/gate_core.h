@@ -118,7 +118,8 @@ struct conn {
 	enum expect expect;
 	enum check check;
 	enum spoken spoken;
-	bool dead, queued, gone, denied, ingress, unconfirmed, proxied;
+	bool dead, queued, gone, denied, ingress, unconfirmed, proxied,
+	     greeted;
 	struct conn *prev, *next;	/* all */
 	struct conn *work, *grave;
 	struct sockaddr_in6 peer, dst, local; /* local: the client's socket */

@@ -136,6 +136,18 @@ void linger_step(struct core *g, struct conn *c)
 		conn_close(g, c, true);
 }
 
+/* gRPC asks for nothing before it has seen a server's settings. */
+static bool greet(struct conn *c)
+{
+	static const char settings[9] = { [3] = 4 };
+
+	if (c->greeted)
+		return true;
+	c->greeted = true;
+	return send(c->s[0].src.fd, settings, sizeof(settings),
+		    MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(settings);
+}
+
 /* `late`: the client said nothing, so its port speaks for it. */
 void refuse_step(struct core *g, struct conn *c, bool late)
 {
@@ -156,8 +168,11 @@ void refuse_step(struct core *g, struct conn *c, bool late)
 	}
 	if ((c->head_len == 0 ||
 	     (http2 && !http2_stream(c->head, c->head_len))) &&
-	    !late && !c->s[0].eof)
+	    !late && !c->s[0].eof) {
+		if (http2 && !greet(c))
+			conn_close(g, c, true);
 		return;
+	}
 	if (c->head_len == 0 && late && c->spoken == SPOKE_NOTHING) {
 		tls = port == 443;
 		http = port == 80;

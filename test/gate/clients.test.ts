@@ -94,6 +94,13 @@ describe.each(CLIENTS)('%s', (_title, program, argv, allowed, refused) => {
 });
 
 describe('a client of HTTP/2 without TLS', () => {
+  test('that first waits for the server’s settings, as gRPC does, reads why', async () => {
+    const code = 'const c=require("http2").connect("http://HOST/"); c.on("remoteSettings",()=>{ const r=c.request(); r.on("response",h=>console.log(h[":status"])); r.on("data",d=>console.log(String(d))); r.on("end",()=>c.close()); }); c.on("goaway",(code,last,text)=>console.log("goaway",code,String(text))); c.on("error",()=>{})';
+    const { out } = await behindGate(node(code)('no.test'), answers);
+
+    expect(out).toContain('403\nForbidden by agentfw');
+  });
+
   test('reads the refusal as an answer to its request', async () => {
     const { out } = await behindGate(node('const c=require("http2").connect("http://HOST/"); const r=c.request(); r.on("response",h=>console.log(h[":status"])); r.on("data",d=>console.log(String(d))); r.on("end",()=>c.close())')('no.test'), answers);
 
