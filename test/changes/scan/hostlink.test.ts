@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { undoCommit } from '../../../src/changes/undo.js';
@@ -183,4 +183,13 @@ test('of a file that is written in place, because the host has further names of 
   expect(picture(world.host)).toEqual(old);
   expect(undoCommit(world.ctx, undone.id)).toMatchObject({ state: 'landed', refused: [] });
   expect(names('d/z', 'other', 'd/a')).toEqual([['d/z', 3], ['d/z', 3], ['d/z', 3]]);
+});
+test.each([['setuid', 0o4755], ['setgid', 0o2755]])('of a %s file nobody gets another name: it would outlive its mend', (_, mode) => {
+  sh(world, LINK);
+  for (const path of [join(world.host, 'base'), join(world.upper, 'base')]) chmodSync(path, mode);
+
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [], counts: { add: 1 } });
+
+  expect(names('base', 'new')).toEqual([['base', 1], ['new', 1]]);
+  expect([statSync(join(world.host, 'base')).mode & 0o7777, statSync(join(world.host, 'new')).mode & 0o7777]).toEqual([mode, 0o755]);
 });
