@@ -10,7 +10,7 @@ import { applyPlan, type Box, type CommitInfo, type CommitResult, type Hooks, ty
 import { AgentfwError } from '../errors.js';
 import { hasChanges } from './gather.js';
 import { keepOf, keepWithin } from './vault/keep.js';
-import { refuseBeyondMemory } from './apply/room.js';
+import { refuseBeyondMemory } from './apply/memory.js';
 
 export interface Locked {
   readonly record: SandboxRecord;

@@ -9,7 +9,7 @@ import { flagField, objectLines, textField } from '../fields.js';
 import { DRIVER } from '../kernel/background.js';
 import type { SandboxRecord } from './sandbox.js';
 import { runSandbox } from './run.js';
-import { abandonedCamps, pitchCamp, type Camp } from './selftest-camp.js';
+import { abandonedTargets, makeTargets, type Targets } from './selftest-targets.js';
 import { ATTEMPTS } from './selftest-words.js';
 import { removeSandbox } from './stop.js';
 import { listRecords, newTag, openStore, sandboxDir, type Store } from './store.js';
@@ -49,20 +49,20 @@ export async function selfTest(
 ): Promise<SelfTest> {
   const store = openStore(context);
   clearAbandoned(store);
-  const camp = await pitchCamp(store.kernel);
+  const targets = await makeTargets(store.kernel);
   try {
     let found: SelfTest | null = null;
     const status = await runSandbox({
-      context: { ...context, cwd: fromText(camp.dir), env: { ...context.env, SELFTEST_API_TOKEN: 'secret', LD_AUDIT: 'hook' } },
-      argv: [DRIVER, '--climb', camp.dir, toText(store.dir), String(camp.port), ...camp.namespaces].map(fromText),
+      context: { ...context, cwd: fromText(targets.dir), env: { ...context.env, SELFTEST_API_TOKEN: 'secret', LD_AUDIT: 'hook' } },
+      argv: [DRIVER, '--climb', targets.dir, toText(store.dir), String(targets.port), ...targets.namespaces].map(fromText),
       ...{ tag: newTag(store, 'selftest' as Bytes), resume: null, onResume: () => undefined, detach: false, durable: false, rm: false, accepted },
       net: 'deny',
       network: { person: false, noAsk: true, publish: [], connectHost: new Map(), onQuestions: () => undefined },
-      wish: { flags: { hide: [camp.secret], passthrough: [], share: [], env: [], net: 'deny' }, files: [], profile: null, ci: false },
+      wish: { flags: { hide: [targets.secret], passthrough: [], share: [], env: [], net: 'deny' }, files: [], profile: null, ci: false },
       ...{ self: [], say: () => undefined, warn: () => undefined, onDetached: () => undefined },
       onStopped: (store, record) => {
-        const told = parseAttempts(readAll(contentOf(store, record, fromText(`${camp.dir}/result.jsonl`))));
-        found = { attempts: judgeAttempts(told, look(store, record, camp)), degraded: record.degraded };
+        const told = parseAttempts(readAll(contentOf(store, record, fromText(`${targets.dir}/result.jsonl`))));
+        found = { attempts: judgeAttempts(told, look(store, record, targets)), degraded: record.degraded };
         // Not by `rm`: that throws the record away before its end is signed.
         removeSandbox(store, record);
         return null;
@@ -71,16 +71,16 @@ export async function selfTest(
     if (found === null || status !== 0) throw unfinished(status);
     return found;
   } finally {
-    camp.close();
+    targets.close();
   }
 }
 
 /** What a self-test left that was killed: its directory, and the sandbox that began there. */
 function clearAbandoned(store: Store): void {
-  for (const camp of abandonedCamps(store.kernel, store.context.uid)) {
-    const ended = listRecords(store).records.filter(({ cwd, state }) => cwd === camp.dir && state !== 'running' && state !== 'starting');
+  for (const targets of abandonedTargets(store.kernel, store.context.uid)) {
+    const ended = listRecords(store).records.filter(({ cwd, state }) => cwd === targets.dir && state !== 'running' && state !== 'starting');
     for (const record of ended) removeSandbox(store, record);
-    camp.remove();
+    targets.remove();
   }
 }
 
@@ -95,14 +95,14 @@ function unfinished(status: number): AgentfwError {
 }
 
 /** What only the host's side knows. */
-function look(store: Store, { tag, audit }: SandboxRecord, camp: Camp): Outside {
+function look(store: Store, { tag, audit }: SandboxRecord, targets: Targets): Outside {
   const { kernel, dir } = store;
   const log = sandboxDir(store, tag);
   const refused = [...readLog(kernel, log, { denied: true })].map((record) => JSON.stringify(record.object));
   const missing = REFUSED.filter((address) => !refused.some((object) => object.includes(address)));
   const chain = verifyLog(kernel, log, tag, { publicKey: publicKeyOf(userKey(kernel, dir)), anchor: audit ?? null });
   return {
-    reached: camp.reached(),
+    reached: targets.reached(),
     looks: [
       { name: 'record.refusals', held: missing.length === 0, detail: missing.length === 0 ? '' : `nothing of ${missing.join(', ')}` },
       { name: 'record.chain', held: chain.ok && chain.end === 'signed', detail: chain.ok ? chain.end : chain.why },

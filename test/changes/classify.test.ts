@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { fromText, type Bytes } from '../../src/bytes.js';
-import { bareRepositories } from '../../src/changes/classify/bare.js';
+import { bareRepositories } from '../../src/changes/classify/bare-repository.js';
 import type { Change, JudgedChange } from '../../src/changes/change.js';
 import { classify, type ClassifyInput, withClass, withStrictestClass } from '../../src/changes/classify.js';
 import { foldPath } from '../../src/changes/classify/fold.js';

@@ -4,7 +4,7 @@ import type { Bytes } from '../../src/bytes.js';
 import type { FileType, JudgedChange } from '../../src/changes/change.js';
 import type { Plan } from '../../src/changes/plan/draft.js';
 import { planCommit, type CommitInput } from '../../src/changes/plan.js';
-import { heapWanted } from '../../src/changes/apply/room.js';
+import { heapWanted } from '../../src/changes/apply/memory.js';
 import { selectChanges } from '../../src/changes/selection.js';
 import type { Stat } from '../../src/kernel/kernel.js';
 

@@ -33,12 +33,12 @@ for (const identity of identities()) {
 
     test('what a killed one left goes with the next one, and nothing else', async () => {
       const tmp = area.env['TMPDIR'] ?? '';
-      const camp = (name: string): string => join(tmp, `agentfw-selftest-${name}`);
-      for (const name of ['killed', 'running', 'unknown']) await area.native(['mkdir', camp(name)]);
-      for (const name of ['killed', 'running']) await area.native(['touch', join(camp(name), 'lock')]);
-      const lock = tryLock(native, fromText(join(camp('running'), 'lock')));
+      const place = (name: string): string => join(tmp, `agentfw-selftest-${name}`);
+      for (const name of ['killed', 'running', 'unknown']) await area.native(['mkdir', place(name)]);
+      for (const name of ['killed', 'running']) await area.native(['touch', join(place(name), 'lock')]);
+      const lock = tryLock(native, fromText(join(place('running'), 'lock')));
       for (const name of ['killed', 'running']) {
-        expect((await area.cli(['run', '--tag', `selftest-${name}`, '--net', 'off', '--', 'touch', 'made'], { cwd: camp(name) })).status).toBe(0);
+        expect((await area.cli(['run', '--tag', `selftest-${name}`, '--net', 'off', '--', 'touch', 'made'], { cwd: place(name) })).status).toBe(0);
       }
 
       expect((await area.cli(['selftest'])).status).toBe(0);

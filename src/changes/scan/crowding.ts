@@ -20,14 +20,14 @@ export function membersOf(crowd: Crowd): Change[] {
 }
 
 /** The first stands for all. Null for no members. */
-export function leaderOf(crowd: Crowd): Change | null {
+export function representativeOf(crowd: Crowd): Change | null {
   const [first, ...rest] = crowd.at;
   if (first === undefined) return null;
-  const leader = memberOf(crowd, first);
-  if (rest.length === 0) return leader;
+  const representative = memberOf(crowd, first);
+  if (rest.length === 0) return representative;
   let bytes = 0;
   if (crowd.kind !== 'delete') for (const at of rest) bytes += crowd.piece.upperSize(at);
-  return { ...leader, crowd: { count: rest.length, bytes, crowd: { ...crowd, at: rest } } };
+  return { ...representative, crowd: { count: rest.length, bytes, crowd: { ...crowd, at: rest } } };
 }
 
 /** Puts the usual entries of a piece into crowds. */

@@ -2,7 +2,7 @@ import type { NameFilter } from '../../kernel/kernel.js';
 import type { CompiledPolicy } from '../../policy/compiled.js';
 import { ruledNames } from '../../policy/judge.js';
 import { filterOf } from '../../policy/match.js';
-import { BARE_NAMES } from '../classify/bare.js';
+import { BARE_NAMES } from '../classify/bare-repository.js';
 import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from '../classify/control-list.js';
 import { BESIDE } from '../database/database.js';
 import { firstOf } from '../classify/gate-match.js';

@@ -118,7 +118,7 @@ function storeOf({ top, state }: World): Store {
   return { context: { ...testContext({ HOME: top }), now: () => new Date(Date.now() + 60_000) }, kernel: native, dir: fromText(state) };
 }
 
-/** Each change by itself, with what its leader was judged. */
+/** Each change by itself, with what its representative was judged. */
 function apart(shown: readonly JudgedChange[]): JudgedChange[] {
   return shown.flatMap((change) => {
     const { crowd, class: name, reason, conflict, verdict, rule } = change;

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fromText, type Bytes } from '../../../src/bytes.js';
-import { bareRepositories } from '../../../src/changes/classify/bare.js';
+import { bareRepositories } from '../../../src/changes/classify/bare-repository.js';
 import type { Change } from '../../../src/changes/change.js';
 import { classify, type ClassifyInput } from '../../../src/changes/classify.js';
 import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from '../../../src/changes/classify/control-list.js';

@@ -8,7 +8,7 @@ import type { Kernel } from '../kernel/kernel.js';
 import { tryLock, type Lock } from './lock.js';
 
 /** What the attempts of a self-test are aimed at, on the host, and whether they got there. */
-export interface Camp {
+export interface Targets {
   /** absolute; the agent's working directory, and where it leaves its results (in its layer) */
   readonly dir: string;
   readonly secret: string;
@@ -21,8 +21,8 @@ export interface Camp {
   readonly close: () => void;
 }
 
-/** A camp whose self-test was killed. */
-export interface AbandonedCamp {
+/** The targets of a self-test that was killed. */
+export interface AbandonedTargets {
   readonly dir: Bytes;
   readonly remove: () => void;
 }
@@ -32,7 +32,7 @@ const PREFIX = 'agentfw-selftest-';
 const LOCK = 'lock';
 
 /** The user's own in the directory for temporary files, while nobody holds them. */
-export function* abandonedCamps(kernel: Kernel, uid: number): Iterable<AbandonedCamp> {
+export function* abandonedTargets(kernel: Kernel, uid: number): Iterable<AbandonedTargets> {
   const room = realpathSync(tmpdir());
   for (const name of readdirSync(room).filter((one) => one.startsWith(PREFIX))) {
     const dir = join(room, name);
@@ -57,7 +57,7 @@ function ownDirectory(kernel: Kernel): { readonly dir: string; readonly lock: Lo
 
 const KINDS = ['mnt', 'pid', 'user', 'ipc', 'uts', 'cgroup', 'net'] as const;
 
-export async function pitchCamp(kernel: Kernel): Promise<Camp> {
+export async function makeTargets(kernel: Kernel): Promise<Targets> {
   const { dir, lock } = ownDirectory(kernel);
   const text = randomBytes(8).toString('hex');
   const kept = ['keep.txt', 'gone.txt', 'secret.txt'].map((name) => join(dir, name));

@@ -5,7 +5,7 @@ import type { Change } from '../change.js';
 import { isAllOrdinary, type ClassifyInput } from '../classify.js';
 import type { Known } from '../conflict.js';
 import { pathAt, sizeAt, type Crowd } from './crowd.js';
-import { leaderOf, memberOf, membersOf } from './crowding.js';
+import { representativeOf, memberOf, membersOf } from './crowding.js';
 import { isPaged } from '../database/database.js';
 import { hasLanded } from '../capture/epoch.js';
 import type { Blindness } from '../classify/hidden.js';
@@ -19,17 +19,17 @@ export interface Apart {
   readonly known: Known;
 }
 
-interface Led {
+interface Represented {
   readonly changes: Change[];
   /** for the search for renames among them */
   readonly limits: RenameLimits;
 }
 
 /**
- * Crowds as changes: one leads what all is alike for, whatever will be decided
+ * Crowds as changes: one stands for all that are alike whatever will be decided
  * of it, and what may be decided differently stands for itself.
  */
-export function lead(changes: Change[], crowds: readonly Crowd[], by: Apart): Led {
+export function withRepresentatives(changes: Change[], crowds: readonly Crowd[], by: Apart): Represented {
   if (crowds.length === 0) return { changes, limits: MOST_TO_COMPARE };
   const all = changes.slice();
   const alike: Crowd[] = [];
@@ -102,7 +102,7 @@ function without(crowd: Crowd, isOut: (at: number) => boolean, all: Change[]): C
   return { ...crowd, at: crowd.at.filter((at) => !isOut(at)) };
 }
 
-/** Adds the leaders, and apart from them what may be one end of a rename. */
+/** Adds the representatives, and apart from them what may be one end of a rename. */
 function pickRenamed(crowds: readonly Crowd[], all: Change[]): RenameLimits {
   const sizes = sizesOf(all, crowds);
   if (sizes === 'trees') {
@@ -111,8 +111,8 @@ function pickRenamed(crowds: readonly Crowd[], all: Change[]): RenameLimits {
   }
   const few = sizes !== 'many' && sizes.size > 0 ? sizes : null;
   for (const crowd of crowds) {
-    const leader = leaderOf(few === null || crowd.kind === 'modify' ? crowd : without(crowd, (at) => few.has(sizeAt(crowd, at)), all));
-    if (leader !== null) all.push(leader);
+    const representative = representativeOf(few === null || crowd.kind === 'modify' ? crowd : without(crowd, (at) => few.has(sizeAt(crowd, at)), all));
+    if (representative !== null) all.push(representative);
   }
   // With fewer to compare than there are, a pair may seem the only one.
   return sizes === 'many' ? NO_PAIRS : MOST_TO_COMPARE;
