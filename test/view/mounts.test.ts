@@ -280,9 +280,17 @@ describe('hides', () => {
     const { ops, paths } = plan({
       mountinfo: `${ROOT}${KERNEL_MOUNTS}
 40 27 254:1 /home/u /mnt/alias rw,relatime - ext4 /dev/vda1 rw
-41 27 254:1 /home/u/.ssh /mnt/keys rw,relatime - ext4 /dev/vda1 rw`,
+41 27 254:1 /home/u/.ssh /mnt/keys rw,relatime - ext4 /dev/vda1 rw
+42 27 254:1 /home/u/.ssh/old /mnt/part rw,relatime - ext4 /dev/vda1 rw
+43 27 254:1 /home/u /mnt/covered rw,relatime - ext4 /dev/vda1 rw
+44 43 0:60 / /mnt/covered/.ssh rw,relatime - tmpfs tmpfs rw`,
       host: `${BASIC}
 /home/u/.ssh/  700  me
+/home/u/.ssh/old/  700  me
+/mnt/part/  700  me
+/mnt/covered/  755  me
+/mnt/covered/.ssh/  755  me
+/mnt/covered/.local/state/agentfw/  700  me
 /mnt/alias/  755  me
 /mnt/alias/.ssh/  700  me
 /mnt/alias/.local/state/agentfw/  700  me
@@ -291,7 +299,7 @@ describe('hides', () => {
     });
 
     expect(shimsOf(ops)).toEqual([['/home/u', ['/home/u/.ssh']], ['/mnt/alias', ['/mnt/alias/.ssh']]]);
-    expect(ops.filter(({ op }) => op === 'hide').map(({ dst }) => dst)).toEqual(['/mnt/keys']);
+    expect(ops.filter(({ op }) => op === 'hide').map(({ dst }) => dst)).toEqual(['/mnt/keys', '/mnt/part']);
     expect(ops.some((step) => step.op === 'tmpfs' && step.dst === '/mnt/alias/.local/state/agentfw')).toBe(true);
     expect(paths.filter(({ why }) => why === 'a.rule').map(({ path }) => path)).toEqual(['/home/u/.ssh', '/mnt/alias/.ssh']);
   });
@@ -314,6 +322,13 @@ describe('hides', () => {
       const overlay = ops.find((step) => step.op === 'overlay' && step.dst === base);
       expect(overlay?.op === 'overlay' && overlay.lowers[0] === `${dir}/shim`).toBe(shim);
     }
+  });
+
+  test('of what holds the store leave its place there, which has a cover of its own', () => {
+    const { ops } = plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: BASIC, options: { hide: hides('/home/u/.local') } });
+
+    expect(shimsOf(ops)).toEqual([]);
+    expect(ops.filter(({ dst }) => dst?.startsWith('/home/u/.local')).map(({ op, dst }) => [op, dst])).toEqual([['hide', '/home/u/.local']]);
   });
 
   test('are absent in what is handed in for reading, which has a layer then that nothing is written to', () => {
