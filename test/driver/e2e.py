@@ -7,6 +7,7 @@ in their name.
 """
 import ctypes
 import os
+import pty
 import random
 import resource
 import signal
@@ -610,6 +611,9 @@ def nested_deny_refuses_namespaces_too_KN05_KN19_TC11(box):
     judge(good(run(box, '/t/try', nested='deny')),
           {**REFUSED, **{'OK': 'socket_unix socket_inet'}})
     judge(run(box, '/t/try', nested='deny'), REFUSED_NESTED_DENY)
+    if box.mode == 'user':  # as root the limit is on a read-only mount
+        good(sh(box, 'cat /proc/sys/user/max_user_namespaces', nested='deny'),
+             '0\n')
 
 
 @test()
@@ -665,6 +669,41 @@ def file_on_standard_input_cannot_be_written(box):
                          'true', stdin=f)
     good(result, 'one\ntwo\n')
     equal(open(path).read(), 'one\ntwo\n')
+
+
+@test()
+def file_on_standard_input_goes_on_where_it_was_read(box):
+    path = box.write(box.path('input'), 'one\ntwo\n')
+    with open(path) as f:
+        os.lseek(f.fileno(), 4, os.SEEK_SET)
+        good(sh(box, 'cat', stdin=f), 'two\n')
+    with open(path) as f:  # as bash does it for a long here-document
+        os.unlink(path)
+        good(sh(box, 'cat', stdin=f), 'one\ntwo\n')
+
+
+@test()
+def file_on_standard_input_is_not_what_has_its_name_by_now(box):
+    path = box.write(box.path('input'), 'mine\n')
+    with open(path) as f:
+        os.link(path, path + '-kept')
+        os.unlink(path)  # what /proc calls it now
+        box.write(path + ' (deleted)', 'not mine\n')
+        refused(sh(box, 'cat', stdin=f), 'stdio', "can't find the file")
+
+
+@test()
+def the_terminal_keeps_its_mode_and_waits_for_what_is_typed(box):
+    ours, theirs = pty.openpty()
+    os.fchown(theirs, box.uid, box.gid)
+    before = os.fstat(theirs).st_mode
+    good(run(box, 'python3', '-c', 'import os\n'
+             'try: os.fchmod(0, 0o777)\nexcept OSError: pass\n'
+             'print(os.isatty(0), os.get_blocking(0))', stdin=theirs),
+         'True True\n')
+    equal(os.fstat(theirs).st_mode, before)
+    os.close(ours)
+    os.close(theirs)
 
 
 MINE_TO_CHANGE = (
