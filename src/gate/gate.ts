@@ -8,7 +8,7 @@ import type { CompiledPolicy } from '../policy/compiled.js';
 import { hostGrants, isPrivatelyAllowed } from '../policy/grants.js';
 import { judgeHost } from '../policy/judge.js';
 import { parseHostPattern, type Host } from '../policy/host.js';
-import type { Upstream } from '../policy/upstream.js';
+import { isOnLoopback, type Upstream } from '../policy/upstream.js';
 import { askApprover, type RunProgram } from './approver.js';
 import { makeAsking, type Answer, type Asking, type Question } from './ask.js';
 import { serveControl, type ControlReply, type ControlServer, type ControlState } from './control.js';
@@ -105,6 +105,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   try {
     for (const { addr, port, inside } of options.publish) await session.publish(addr, port, inside);
     for (const port of options.connectHost.keys()) await session.forward(port);
+    if (options.upstream !== null && isOnLoopback(options.upstream) && !options.connectHost.has(options.upstream.port)) await session.forward(options.upstream.port);
   } catch (error) {
     close();
     throw error;

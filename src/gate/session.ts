@@ -173,8 +173,9 @@ function onConn(state: State, question: ConnQuestion): void {
   const asProxy = state.entries.get(entry.id);
   if (asProxy !== undefined) Object.assign(entry, { subject: asProxy.subject, named: asProxy.named });
   state.entries.set(entry.id, entry);
-  const { upstream } = state.options;
-  if (upstream !== null && asProxy === undefined && !question.forward && isProxy(upstream, question)) return state.outbox.send({ t: 'conn', id: entry.id, verdict: 'proxy' });
+  const { upstream, forwards } = state.options;
+  const forwarded = question.forward && forwards.has(question.port);
+  if (upstream !== null && asProxy === undefined && !forwarded && isProxy(upstream, question)) return state.outbox.send({ t: 'conn', id: entry.id, verdict: 'proxy' });
   const recent = question.forward ? null : lately(state, question);
   if (recent !== null) return settle(state, entry, question, { decision: recent, gone: false });
   entry.work = conclude(state, entry, question);

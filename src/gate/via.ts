@@ -1,4 +1,4 @@
-import type { Upstream } from '../policy/upstream.js';
+import { isOnLoopback, type Upstream } from '../policy/upstream.js';
 import type { ConnQuestion, Via } from './channel.js';
 import { gateHost, isSameHost, placeText } from './names.js';
 
@@ -7,8 +7,9 @@ export function upstreamText({ host, port }: Upstream): string {
 }
 
 /** The client dialled the proxy itself: it is set up for one. */
-export function isProxy(upstream: Upstream, { name, ip, port }: Pick<ConnQuestion, 'name' | 'ip' | 'port'>): boolean {
-  return port === upstream.port && isSameHost(name ?? ip, gateHost(upstream.host));
+export function isProxy(upstream: Upstream, { name, ip, port, forward }: Pick<ConnQuestion, 'name' | 'ip' | 'port' | 'forward'>): boolean {
+  if (port !== upstream.port) return false;
+  return forward ? isOnLoopback(upstream) : isSameHost(name ?? ip, gateHost(upstream.host));
 }
 
 /** What the gate says to it on behalf of a connection to that place. `plain`: HTTP whose requests are read, one by one; proxies seldom open a tunnel to port 80. */

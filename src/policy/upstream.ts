@@ -53,6 +53,11 @@ function decoded(text: string): string {
   }
 }
 
+/** A helper on this machine, as for NTLM: the sandbox's own loopback has to lead to it. */
+export function isOnLoopback({ host }: Upstream): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
 /** Names that each machine knows for itself: the proxy's are others. */
 const OWN_NAMES = /(^|\.)(localhost|local|internal)$/;
 

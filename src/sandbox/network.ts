@@ -8,7 +8,7 @@ import type { Published } from '../gate/publish.js';
 import type { RunProgram } from '../gate/approver.js';
 import { runProgram, type Driver } from '../kernel/driver.js';
 import { settingOf, type CompiledPolicy } from '../policy/index.js';
-import { proxyVariable, upstreamOf, type Upstream } from '../policy/upstream.js';
+import { isOnLoopback, proxyVariable, upstreamOf, type Upstream } from '../policy/upstream.js';
 import { waitLock } from './lock.js';
 import { makeQuiet, type Quiet } from './quiet.js';
 import type { SandboxRecord } from './sandbox.js';
@@ -66,8 +66,9 @@ export function checkNetwork(net: SandboxRecord['net'], { publish, connectHost }
 }
 
 /** The agent may look for an open port at once. */
-export function waitsForDoors({ publish, connectHost }: NetworkWish): boolean {
-  return publish.length + connectHost.size > 0;
+export function waitsForDoors({ publish, connectHost }: NetworkWish, policy: CompiledPolicy, env: Store['context']['env']): boolean {
+  const upstream = upstreamFor(policy, env);
+  return publish.length + connectHost.size > 0 || (upstream !== null && isOnLoopback(upstream));
 }
 
 /** The gate's rung that the user insists on. */
@@ -93,7 +94,7 @@ export function makeNetwork(options: NetworkOptions): Network {
       starting = open(options, quiet, driver).then(
         (opened) => {
           gate = opened;
-          if (waitsForDoors(options.wish)) driver.send({ do: 'go' });
+          if (waitsForDoors(options.wish, options.policy, options.store.context.env)) driver.send({ do: 'go' });
           void opened.session.ended.then((error) => error !== null && fail(driver, error));
         },
         (error: unknown) => fail(driver, error),

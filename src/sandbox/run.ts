@@ -172,7 +172,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   const network = netOf(record) === 'gate' ? makeNetwork({ store, record, policy, trail, wish: options.network }) : null;
   try {
     for (let tries = MAX_TRIES; ; tries -= 1) {
-      const start = prepareStart(store, opened.record, { ...options, wait: waitsForDoors(options.network) });
+      const start = prepareStart(store, opened.record, { ...options, wait: network !== null && waitsForDoors(options.network, policy, store.context.env) });
       record = start.record;
       if (tries === MAX_TRIES) {
         announce(store, start, options);

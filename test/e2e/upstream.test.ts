@@ -14,18 +14,20 @@ for (const identity of identities()) {
     let world: World;
     inWorld(identity, (made) => ({ area, up, world } = made));
 
-    needs('root', 'userns', 'overlay', 'curl').test('the proxy of the environment is used by programs that know of none, and judged by name; `status` tells it', async () => {
+    needs('root', 'userns', 'overlay', 'curl').test('the proxy of the environment is used by programs that know of none, found by those set up for it, and judged by name', async () => {
       const policy = join(area.dir, 'upstream.yaml');
       writeFileSync(policy, `version: 1\nnetwork: {upstream: environment, allow: [${FAR}]}\n`);
       chownSync(policy, identity.uid, identity.gid);
       const proxy = await startProxy((host) => (host === FAR ? up.port : null));
       const env = { HTTPS_PROXY: `http://me:hidden-word@127.0.0.1:${proxy.port}` };
-      const script = `env | grep -ci proxy; curl -sS -m 60 http://${FAR}/; curl -s -m 60 -o /dev/null -w '%{http_code}\n' http://evil.${FAR}/`;
+      const script = `env | grep -ci proxy; curl -sS -m 60 -x http://127.0.0.1:${proxy.port} http://${FAR}/configured; curl -sS -m 60 http://${FAR}/; curl -s -m 60 -o /dev/null -w '%{http_code}\n' http://evil.${FAR}/`;
       const outcome = await world.cli(['run', '--tag', 'proxied', '--no-ask', '--policy', policy, '--', 'sh', '-c', script], { env });
+      const off = await world.cli(['run', '--rm', '--net', 'off', '--policy', policy, '--', 'echo', 'off'], { env });
       await proxy.close();
 
-      expect(outcome.stdout, outcome.stderr).toBe('0\nfrom upstream\n403\n');
-      expect(proxy.seen.map((line) => line.replace(/ Basic .*/, ' LOGIN'))).toEqual([`GET http://${FAR}/ LOGIN`]);
+      expect(outcome.stdout, outcome.stderr).toBe('0\nfrom upstream\nfrom upstream\n403\n');
+      expect(proxy.seen.map((line) => line.replace(/ Basic .*/, ' LOGIN'))).toEqual([`GET http://${FAR}/configured LOGIN`, `GET http://${FAR}/ LOGIN`]);
+      expect(off.stdout, off.stderr).toBe('off\n');
       const log = await world.cli(['log', 'proxied', '--json']);
       expect(log.stdout).toContain(`"via":"127.0.0.1:${proxy.port}"`);
       expect(log.stdout).not.toContain('hidden-word');

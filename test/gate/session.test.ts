@@ -318,12 +318,12 @@ bash -c "$ask" x "$(printf '\377\200')"`;
     const proxy = await startProxy((host) => (host.endsWith('far.test') ? port : null));
     const upstream = { host: '127.0.0.1', port: proxy.port, login: 'me:secret', direct: [] };
     const curl = 'curl -sS -m 60 -o /dev/null -w "%{http_code}\\n"';
-    const running = await start(sh(`${curl} http://far.test/; ${curl} -p -x http://127.0.0.9:${proxy.port} http://far.test/ 2>/dev/null; ${curl} http://other.far.test/; ${curl} http://no.test/`), await policyOf({ allow: ['far.test', 'no.test'], deny: ['other.far.test'] }), { upstream });
+    const running = await start(sh(`${curl} http://far.test/; until ${curl} -x http://localhost:${proxy.port} http://far.test/; do sleep 0.1; done 2>/dev/null; ${curl} -x http://127.0.0.1:${proxy.port} http://other.far.test/; ${curl} http://other.far.test/; ${curl} http://no.test/`), await policyOf({ allow: ['far.test', 'no.test'], deny: ['other.far.test'] }), { upstream });
     const { out, log } = await finish(running);
     await proxy.close();
 
-    expect(out).toBe('200\n000\n403\n403\n');
-    expect(proxy.seen.map((line) => line.replace(/ Basic .*/, ' LOGIN'))).toEqual(['GET http://far.test/ LOGIN', 'GET http://no.test/ LOGIN']);
+    expect(out).toMatch(/^200\n(000\n)*200\n403\n403\n403\n$/);
+    expect(proxy.seen.map((line) => line.replace(/ Basic .*/, ' LOGIN'))).toEqual(['GET http://far.test/ LOGIN', 'GET http://far.test/ LOGIN', 'GET http://no.test/ LOGIN']);
     expect(log.find(({ kind }) => kind === 'gate')?.detail).toMatchObject({ upstream: `127.0.0.1:${proxy.port}` });
     expect(log.find(({ kind, object }) => kind === 'conn' && object['host'] === 'far.test')?.detail).toMatchObject({ via: `127.0.0.1:${proxy.port}`, addresses: ['127.0.0.1'] });
     expect(JSON.stringify(log)).not.toContain('secret');
