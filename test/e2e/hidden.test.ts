@@ -217,7 +217,7 @@ for (const identity of identities()) {
         unset AGENTFW AGENTFW_TAG; export AGENTFW_STATE_DIR=$HOME/fake
         ${commands.map((words) => `${self} ${words} </dev/null 2>&1 | head -1`).join('\n')}`);
 
-      for (const line of outcome.stdout.trimEnd().split('\n')) expect(line).toMatch(/^Error: Can't run (agentfw \w+( \w+)? )?inside a sandbox/);
+      for (const line of outcome.stdout.trimEnd().split('\n')) expect(line).toMatch(/^Error: (agentfw \w+( \w+)? can’t be used|The store can’t be reached from) inside a sandbox\.$/);
       expect(outcome.stdout.trimEnd().split('\n')).toHaveLength(commands.length);
     });
 
