@@ -1151,15 +1151,15 @@ def enter_refuses_another_start_time(box):
 
 
 @test()
-def enter_input_is_read_only_too(box):
+def enter_input_is_read_only_too_and_the_umask_is_kept(box):
     path = box.write(box.path('input'), 'one\n')
     runner, _ = started(box, 'sleep', '1000')
     with open(path) as f:
         inside = Run(box, box.enter_spec(
             runner, 'sh', '-c', 'cat; (echo evil >/proc/self/fd/0) '
-            '2>/dev/null && echo wrote; true'), verb='enter',
-            stdin=f).finish()
-    good(inside, 'one\n')
+            '2>/dev/null && echo wrote; umask'), verb='enter',
+            stdin=f, before=lambda: os.umask(0o027)).finish()
+    good(inside, 'one\n0027\n')
     equal(open(path).read(), 'one\n')
     runner.send(do='kill')
     runner.finish()
