@@ -120,7 +120,7 @@ static int join_inside(const int *fds, struct fault *f)
  * all of it. Ends by exec, or by a fault that goes to the parent.
  */
 static _Noreturn void child_main(const struct spec *s, const int *fds,
-				 const struct told *told, mode_t mask)
+				 const struct told *told)
 {
 	int sock = told->notes;
 	struct fault f;
@@ -129,7 +129,6 @@ static _Noreturn void child_main(const struct spec *s, const int *fds,
 	if (protect_inherited(&f) || join_inside(fds, &f))
 		goto failed;
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	umask(mask);
 	if (msg_send(sock, MSG_AGENT, 0, NULL))
 		_exit(EXIT_SETUP);
 	if (confine(s, told, &f) == 0)
@@ -139,7 +138,7 @@ failed:
 	_exit(f.exit);
 }
 
-static int start(struct watch *w, mode_t mask, struct fault *f)
+static int start(struct watch *w, struct fault *f)
 {
 	static const int yes = 1;
 	int fds[NS_FD_END - NS_FD_USER];
@@ -160,7 +159,7 @@ static int start(struct watch *w, mode_t mask, struct fault *f)
 		return fault_errno(f, "enter", "can't fork");
 	if (w->child == 0)
 		child_main(w->spec, fds,
-			   &(struct told){pair[1], -1, -1}, mask);
+			   &(struct told){pair[1], -1, -1});
 	w->agent = w->child;
 	close(pair[1]);
 	for (size_t i = 0; i < COUNT(fds); i++)
@@ -169,7 +168,7 @@ static int start(struct watch *w, mode_t mask, struct fault *f)
 	return 0;
 }
 
-int enter_main(const struct spec *s, mode_t mask)
+int enter_main(const struct spec *s)
 {
 	struct watch w = {.spec = s, .enter = true, .sock = -1,
 			  .broker = {.notes = -1},
@@ -177,7 +176,7 @@ int enter_main(const struct spec *s, mode_t mask)
 	struct fault f;
 
 	terminal_open(&w.terminal, s->tty);
-	if (start(&w, mask, &f) == 0)
+	if (start(&w, &f) == 0)
 		return watch_run(&w);
 	event_error(&f);
 	return f.exit;

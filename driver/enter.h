@@ -5,6 +5,6 @@
 #include "watch.h"
 
 /* Returns the driver's exit status. */
-int enter_main(const struct spec *s, mode_t umask_of_caller);
+int enter_main(const struct spec *s);
 
 #endif

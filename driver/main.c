@@ -227,7 +227,7 @@ static int serve(char **argv, bool enter)
 		event_error(&f);
 		return f.exit;
 	}
-	return enter ? enter_main(&s, mask) : run_main(&s, mask);
+	return enter ? enter_main(&s) : run_main(&s, mask);
 }
 
 static int hold_still(int argc, char **argv)
