@@ -14,6 +14,7 @@ export interface ArchiveOptions {
 const WHITEOUT = '.wh.';
 /** Set-id bits would be honoured by whoever unpacks the archive as root (CW11). */
 const KEPT_MODE = 0o1777;
+const SET_ID = 0o6000;
 
 /**
  * A tar of the agent's versions with OCI whiteouts for deletions: the same as an
@@ -116,7 +117,8 @@ function* file(state: State, change: Change, stat: Stat): Generator<Buffer> {
   yield padding(stat.size);
 }
 
-function entryOf({ options }: State, change: Change, stat: Stat, more: Partial<TarEntry>): TarEntry {
+function entryOf({ options, omitted }: State, change: Change, stat: Stat, more: Partial<TarEntry>): TarEntry {
+  if (change.type !== 'symlink' && (stat.mode & SET_ID) !== 0) omitted.push({ path: change.path, why: 'of its mode the set-id bits' });
   return {
     path: relative(change.path, options.root),
     type: change.type === 'dir' ? 'dir' : 'symlink',

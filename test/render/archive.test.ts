@@ -160,11 +160,13 @@ describe('CW04', () => {
     expect(archived(planted)).toMatchObject({ omitted: ["null: an archive can't hold a char"] });
   });
 
-  test('set-id bits are taken off (CW11)', () => {
+  test('set-id bits are taken off, and that is said (CW11)', () => {
     const planted = layerOf({ f: 'x' }, {});
     chmodSync(join(planted.upper, 'f'), 0o6755);
 
-    expect(listed(archived(planted).bytes)[0]?.mode).toBe(0o755);
+    const { bytes, omitted } = archived(planted);
+    expect(listed(bytes)[0]?.mode).toBe(0o755);
+    expect(omitted).toEqual(['f: of its mode the set-id bits']);
   });
 
   test('a file that is called like a whiteout can not delete anything', () => {
