@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { undoCommit } from '../../../src/changes/undo.js';
 import { at, changesIn, commit, contextFor, judgedIn, makeWorld, picture, sh, type World } from '../world.js';
 import { native } from '../../../src/kernel/native.js';
+import { needs } from '../../helpers/needs.js';
 
 let world: World;
 beforeEach(() => {
@@ -192,4 +193,11 @@ test.each([['setuid', 0o4755], ['setgid', 0o2755]])('of a %s file nobody gets an
 
   expect(names('base', 'new')).toEqual([['base', 1], ['new', 1]]);
   expect([statSync(join(world.host, 'base')).mode & 0o7777, statSync(join(world.host, 'new')).mode & 0o7777]).toEqual([mode, 0o755]);
+});
+needs('root').test('of a file of somebody else nobody gets another name', () => {
+  sh(world, `${LINK}; chown 12345 $H/base`);
+
+  expect(changesIn(world).find(({ path }) => path === at(world, 'new'))).toMatchObject({ kind: 'add', link: undefined });
+  commit(world);
+  expect(names('base', 'new').map(([, links]) => links)).toEqual([1, 1]);
 });
