@@ -30,8 +30,9 @@ function plug(): void {
   execFileSync('mount', ['--bind', disk, drive]);
 }
 
-function unplug(): void {
-  execFileSync('umount', [drive]);
+/** The kernel lets go of an ended sandbox's mounts in its own time. */
+async function unplug(): Promise<void> {
+  await vi.waitFor(() => execFileSync('umount', [drive], { stdio: 'pipe' }), { timeout: LONG });
 }
 
 async function land(tag: string, cwd: string, script: string): Promise<void> {
@@ -47,7 +48,7 @@ test('undo, discard and prune say what to mount, and remove what lies there once
   writeFileSync(join(cwd, 'f'), 'old\n');
   await land('landed', cwd, 'echo new >f');
   expect((await area.cli(['run', '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'echo x >g'], { cwd })).status).toBe(0);
-  unplug();
+  await unplug();
 
   const undo = await area.cli(['undo']);
   expect([undo.status, undo.stderr]).toEqual([1, expect.stringMatching(/^Error: What commit \S+ keeps of \S+ lies in \S+, which isn't there\.\nHint: Mount the filesystem that it lies on again\n$/)]);
@@ -72,7 +73,7 @@ test('undo puts nothing into the directory beneath the mount point', async () =>
   writeFileSync(join(drive, 'f'), 'old\n');
   writeFileSync(join(drive, 'gone'), 'gone\n');
   await land('landed', drive, 'echo new >f; rm gone');
-  unplug();
+  await unplug();
 
   const undo = await area.cli(['undo']);
   expect([undo.status, undo.stderr]).toEqual([3, expect.stringContaining(`not taken back ${join(drive, 'gone')}: a directory above it was renamed, replaced or removed on the host`)]);
