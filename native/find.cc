@@ -43,7 +43,7 @@ private:
 	// What reading one directory came to.
 	struct Found {
 		std::vector<std::string> dirs;
-		std::string paths;
+		std::string paths, closed;
 		int64_t entries = 0;
 		bool unread = false;
 	};
@@ -96,6 +96,7 @@ private:
 		result.dirs++;
 		result.unread += found.unread;
 		result.paths += found.paths;
+		result.closed += found.closed;
 		for (std::string &dir : found.dirs)
 			queue.push_back(std::move(dir));
 		if (busy == 0 || found.dirs.size() > 1)
@@ -109,6 +110,14 @@ private:
 		int fd = retry([&] {
 			return open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
 		});
+		// Without the right to search it, not even itself is found in it.
+		if (fd < 0 ? errno == EACCES : faccessat(fd, ".", F_OK, 0) && errno == EACCES) {
+			if (isOwn(dir))
+				found.closed.append(dir.c_str(), dir.size() + 1);
+			if (fd >= 0)
+				close(fd);
+			return;
+		}
 		alignas(struct dirent64) char batch[BATCH];
 		long length = -1;
 		while (fd >= 0 && (length = retry([&] { return syscall(SYS_getdents64, fd, batch, BATCH); })) > 0)
@@ -117,7 +126,6 @@ private:
 				at += entry->d_reclen;
 				seen(dir, fd, *entry, found);
 			}
-		// What the user can't read or what has gone, the agent can't read either.
 		if (length < 0)
 			found.unread = errno != ENOENT && errno != ENOTDIR && errno != EACCES && errno != EPERM;
 		if (fd >= 0)
@@ -141,6 +149,13 @@ private:
 			found.paths.append(path.c_str(), path.size() + 1);
 		if (enter && !request.avoid.count(path))
 			found.dirs.push_back(std::move(path));
+	}
+
+	// What others closed to the user is closed to the agent. What is the user's own an agent opens by chmod.
+	static bool isOwn(const std::string &dir)
+	{
+		struct stat st;
+		return lstat(dir.c_str(), &st) == 0 && st.st_uid == geteuid();
 	}
 
 	static bool isDir(int fd, const struct dirent64 &entry)

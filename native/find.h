@@ -21,6 +21,7 @@ struct FindRequest {
 struct FindResult {
 	std::string paths; // each ended by a NUL, in no order
 	int64_t entries = 0, dirs = 0;
+	std::string closed; // the user's own directories that they may not read or search, each ended by a NUL
 	int64_t unread = 0; // directories that the disk didn't give
 };
 

@@ -13,6 +13,7 @@ static Napi::Value FindNames(const Napi::CallbackInfo &info)
 	FindResult result = findNames(request);
 	Napi::Object out = Napi::Object::New(info.Env());
 	out.Set("paths", bytesOut(info.Env(), result.paths.data(), result.paths.size()));
+	out.Set("closed", bytesOut(info.Env(), result.closed.data(), result.closed.size()));
 	out.Set("entries", Napi::Number::New(info.Env(), (double)result.entries));
 	out.Set("dirs", Napi::Number::New(info.Env(), (double)result.dirs));
 	out.Set("unread", Napi::Number::New(info.Env(), (double)result.unread));

@@ -37,7 +37,7 @@ interface Addon {
   forgetProgram(): number;
   flock(fd: number, operation: number): number;
   landBatch(steps: Buffer, names: Buffer, lanes: Uint32Array, status: Uint8Array, threads: number, most: number): void;
-  findNames(roots: string, literals: string, endings: string, pieces: string, skip: string, avoid: string, limit: bigint): { readonly paths: string; readonly entries: number; readonly dirs: number; readonly unread: number };
+  findNames(roots: string, literals: string, endings: string, pieces: string, skip: string, avoid: string, limit: bigint): { readonly paths: string; readonly closed: string; readonly entries: number; readonly dirs: number; readonly unread: number };
   errorText(errno: number): string;
   walkOpen(upper: number, base: number, bits: number, before: bigint, ...names: string[]): WalkHandle | number;
   walkNext(walk: WalkHandle): ArrayBuffer | number;
@@ -208,6 +208,8 @@ export interface FindRequest {
 export interface FindResult {
   /** sorted; names with bytes beyond ASCII are always among them */
   readonly paths: readonly Bytes[];
+  /** directories of the user's own that they may not read or search: an agent could, after a chmod in its layer */
+  readonly closed: readonly Bytes[];
   readonly entries: number;
   /** directories that the disk did not give */
   readonly unread: number;
@@ -216,8 +218,8 @@ export interface FindResult {
 /** Searches whole trees for names, links never followed, by several threads: the caller waits. */
 export function findNames({ roots, filter, skip, avoid, limit }: FindRequest): FindResult {
   const [literals, endings, pieces] = packedFilter(filter);
-  const { paths, entries, unread } = addon.findNames(packedList(roots), literals, endings, pieces, packedList(skip), packedList(avoid), BigInt(limit));
-  return { paths: stringsIn(paths).sort(), entries, unread };
+  const { paths, closed, entries, unread } = addon.findNames(packedList(roots), literals, endings, pieces, packedList(skip), packedList(avoid), BigInt(limit));
+  return { paths: stringsIn(paths).sort(), closed: stringsIn(closed).sort(), entries, unread };
 }
 
 /**

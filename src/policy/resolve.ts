@@ -81,14 +81,24 @@ const NOTHING_SOUGHT = { entries: 0, incomplete: null };
 /** One search of the trees for the names of any-depth patterns. What is hidden already is not entered. */
 function findDeep(search: Search, deep: readonly (readonly [PathPattern, CompiledRule])[], { roots, skip, avoid, limit }: Trees): Pick<ResolvedHides, 'entries' | 'incomplete'> {
   const names = nameMatcher(deep);
-  const { paths, entries, unread } = findNames({
+  const { paths, closed, entries, unread } = findNames({
     ...{ roots, skip: [...skip].map(fromText), avoid: [...avoid, ...search.found.keys()], limit },
     filter: nameFilter(deep.map(([pattern]) => pattern)),
   });
   for (const path of paths) {
     if (names.named(nameOf(path)).length > 0 && !isBelow(search.found, path)) consider(search, path);
   }
-  return { entries, incomplete: whyIncomplete(entries, limit, unread) };
+  const ours = closed.filter((path) => !roots.some((root) => isWithin(root, path)));
+  for (const path of ours) hideClosed(search, path);
+  return { entries, incomplete: whyIncomplete(entries, limit, unread + closed.length - ours.length) };
+}
+
+/** What is in it can't be known, and an agent, who is the same user, could open it in its layer. */
+function hideClosed({ found, stats }: Search, path: Bytes): void {
+  const stat = statOf(path);
+  if (stat === null || found.has(path)) return;
+  found.set(path, { path, kind: 'dir', rule: 'agentfw.closed', dev: stat.dev, ino: stat.ino });
+  stats.set(path, stat);
 }
 
 /** Literal paths, and those with wildcards in single names, looked up on disk: each directory is read once for all patterns. */

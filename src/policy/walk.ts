@@ -116,7 +116,7 @@ function failed(state: Walk, error: NodeJS.ErrnoException): void {
   if (!isGone(error)) state.unread += 1;
 }
 
-/** What the user can't read or what has gone, the agent can't read either. */
+/** Gone, or closed to the user: that of their own is hidden, see `findNames`. */
 function isGone(error: NodeJS.ErrnoException): boolean {
   return ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(error.code ?? '');
 }

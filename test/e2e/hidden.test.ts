@@ -1,5 +1,5 @@
 /** End to end: what a policy hides from an agent, by whatever way. */
-import { linkSync, lstatSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, linkSync, lstatSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
@@ -54,6 +54,20 @@ for (const identity of identities()) {
 
       expect(await seen('grep -raI KEY ~; cat .envrc; ls keys')).toBe('use flake\nid_rsa.pub\n');
       for (const name of copies) expect(host(name)).toBe(KEY);
+    });
+
+    // Nothing is closed to root.
+    if (identity.name === 'user') gated.test('what the user closed to themselves does not exist for the agent, who could open it', async () => {
+      const closed = { none: 0, unlisted: 0o300, unsearched: 0o600 };
+      for (const [name, mode] of Object.entries(closed)) {
+        put(`project/${name}/below/.env`, KEY);
+        put(`.config/${name}/gh/hosts.yml`, KEY);
+        for (const dir of ['project', '.config']) chmodSync(join(area.home, dir, name), mode);
+      }
+
+      const names = Object.keys(closed).flatMap((name) => [name, `~/.config/${name}`]).join(' ');
+      expect(await seen(`chmod 700 ${names} 2>&1 | grep -v 'No such file'; ls -d ${names} 2>/dev/null; grep -ra KEY . ~; true`)).toBe('');
+      expect(host('project/none/below/.env')).toBe(KEY);
     });
 
     gated.test('a hidden file can not be linked, moved, replaced or deleted (RD04)', async () => {

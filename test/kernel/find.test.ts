@@ -57,7 +57,7 @@ test('a wide tree is seen whole, by however many threads, and a limit ends the s
 
   for (let n = 0; n < 20; n += 1) expect(search(dir, ['.env']).paths).toHaveLength(300);
   expect(search(dir, ['.env'], { limit: 10 }).entries).toBeLessThan(300);
-  expect(search(join(dir, 'none'), ['.env'])).toEqual({ paths: [], entries: 0, unread: 0 });
+  expect(search(join(dir, 'none'), ['.env'])).toEqual({ paths: [], closed: [], entries: 0, unread: 0 });
 });
 
 test('no pattern finds nothing but what is beyond ASCII', () => {
