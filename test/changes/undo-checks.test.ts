@@ -86,3 +86,26 @@ test('what was replaced stays kept after a roll-back that somebody else put a fi
   expect(ids).toHaveLength(1);
   expect(Buffer.concat([...keptContent(world.ctx, ids, at(world, 'a'))]).toString()).toBe('precious\n');
 });
+
+test('a roll-back is on the disk before what tells of it is removed: the host may lie on another one', () => {
+  sh(world, 'for f in a b; do echo old >$H/$f; echo new >$U/$f; done');
+  const calls: string[] = [];
+  let isBroken = true;
+  const recorded = Object.fromEntries(Object.entries(singleCalls(native)).map(([name, call]) => [
+    name, (...args: unknown[]): unknown => {
+      calls.push(name);
+      if (name === 'rename' && args[3] === 'b' && isBroken) {
+        isBroken = false;
+        throw new KernelError('EIO', 5, 'renameat2', null, 'EIO: I/O error, renameat2');
+      }
+      return (call as (...args: unknown[]) => unknown)(...args);
+    },
+  ])) as unknown as Kernel;
+
+  expect(applyPlan(contextFor(world, recorded), planOf(world))).toMatchObject({ state: 'rolled-back' });
+
+  expect(readdirSync(join(world.state, 'commits'))).toEqual(['.lock']);
+  const sync = calls.lastIndexOf('syncfs');
+  expect(calls.lastIndexOf('rename')).toBeLessThan(sync);
+  expect(calls.findIndex((call, index) => index > sync && /^(?:unlink|rmdir|removeTree)$/.test(call))).toBeGreaterThan(sync);
+});
