@@ -51,7 +51,7 @@ export interface NetworkOptions {
 const ASK_TIMEOUT_S = 60;
 const LAST_WORDS_MS = 1000;
 
-/** Refuses what contradicts itself, and the open network where the managed policy has rules for it. */
+/** Refuses what contradicts itself, and what goes around the managed policy's network rules. */
 export function checkNetwork(net: SandboxRecord['net'], { publish, connectHost }: NetworkWish, policy: CompiledPolicy, env: Store['context']['env']): void {
   const { rules, settings } = policy;
   const gated = net === 'ask' || net === 'deny';
@@ -61,8 +61,14 @@ export function checkNetwork(net: SandboxRecord['net'], { publish, connectHost }
   }
   if (gated) upstreamFor(policy, env);
   const managed = [...rules.filter(({ list }) => list.startsWith('network.')), ...settings.filter(({ key }) => key === 'network.default')].find(({ origin }) => origin.layer === 'managed');
-  if (net !== 'allow' || managed === undefined) return;
-  throw new AgentfwError('AFW_NET', 'Refused: --net allow goes around the network rules of the managed policy.', { status: 125, hint: `${managed.origin.file} has them: say --net ask or --net deny` });
+  if (managed === undefined) return;
+  if (net === 'allow') {
+    throw new AgentfwError('AFW_NET', 'Refused: --net allow goes around the network rules of the managed policy.', { status: 125, hint: `${managed.origin.file} has them: say --net ask or --net deny` });
+  }
+  const upstream = settings.find(({ key }) => key === 'network.upstream');
+  if (!gated || upstream === undefined || upstream.origin.layer === 'managed') return;
+  // The proxy looks names up: where they lead is no longer checked here.
+  throw new AgentfwError('AFW_NET', 'Refused: network.upstream would let a proxy decide where names lead, and the managed policy has network rules.', { status: 125, hint: `Have ${managed.origin.file} name the proxy: network: {upstream: environment}` });
 }
 
 /** The agent may look for an open port at once. */

@@ -53,6 +53,20 @@ describe('a proxy that leads out', () => {
     expect(() => checkNetwork('allow', WISH, policy, { ALL_PROXY: 'socks5://127.0.0.1:1080' })).not.toThrow();
     expect(() => checkNetwork('ask', WISH, policy, {})).not.toThrow();
   });
+
+  test('a user’s proxy is refused beside a managed policy’s network rules; one that it names itself is not', async () => {
+    const managed = 'version: 1\nnetwork: {deny: [evil.example]}\n';
+    const user = 'version: 1\nnetwork: {upstream: environment}\n';
+    const env = { HTTPS_PROXY: 'http://proxy.test:3128' };
+
+    const both = await policyOf({ managed, user });
+    expect(() => checkNetwork('ask', WISH, both, env)).toThrow('the managed policy has network rules');
+    expect(() => checkNetwork('off', WISH, both, env)).not.toThrow();
+    const named = await policyOf({ managed: managed.replace('deny:', 'upstream: environment, deny:'), user });
+    expect(() => checkNetwork('ask', WISH, named, env)).not.toThrow();
+    const unruled = await policyOf({ managed: 'version: 1\nnested: deny\n', user });
+    expect(() => checkNetwork('ask', WISH, unruled, env)).not.toThrow();
+  });
 });
 
 describe('what the user is told at the end', () => {
