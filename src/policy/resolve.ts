@@ -5,7 +5,7 @@ import { findNames } from '../kernel/native.js';
 import { engineOf, type Engine } from './engine.js';
 import { fold, nameFilter, nameMatcher } from './match.js';
 import type { PathPattern } from './pattern.js';
-import { walk, whyIncomplete, type EntryKind } from './walk.js';
+import { isGone, walk, whyIncomplete, type EntryKind } from './walk.js';
 
 /** A path that must not be seen. `absent` ones don't exist now, but would be hidden if they came. */
 export interface Hide {
@@ -47,6 +47,8 @@ interface Search {
   readonly folded: Map<Bytes, ReadonlySet<string>>;
   readonly leaks: { path: Bytes; why: string }[];
   readonly trees: readonly Bytes[];
+  /** directories that are there and could not be listed; grows */
+  unread: number;
 }
 
 /**
@@ -59,14 +61,14 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
   const rules = engine.rules(['files.hide']);
   const patterns = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
   const trees = topmost([fromText(policy.home), ...(policy.homes ?? []).map(fromText), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
-  const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), lists: new Map(), folded: new Map(), leaks: [], trees };
+  const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), lists: new Map(), folded: new Map(), leaks: [], trees, unread: 0 };
   lookUp(search, patterns.flatMap(([pattern, rule]) => soughtIn(search, pattern, rule)));
   const deep = patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule));
   const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
   const request = { roots: trees, skip, avoid: new Set(options.avoid ?? []), limit: options.limit ?? 3_000_000 };
-  const walked = deep.length === 0 ? NOTHING_SOUGHT : findDeep(search, deep, request);
+  const { entries, unread } = deep.length === 0 ? NOTHING_SOUGHT : findDeep(search, deep, request);
   await addHardLinks(search, request);
-  return { hides: outermost(search.found), leaks: search.leaks, incomplete: walked.incomplete, entries: walked.entries };
+  return { hides: outermost(search.found), leaks: search.leaks, incomplete: whyIncomplete(entries, request.limit, unread + search.unread), entries };
 }
 
 interface Trees {
@@ -76,10 +78,10 @@ interface Trees {
   readonly limit: number;
 }
 
-const NOTHING_SOUGHT = { entries: 0, incomplete: null };
+const NOTHING_SOUGHT = { entries: 0, unread: 0 };
 
 /** One search of the trees for the names of any-depth patterns. What is hidden already is not entered. */
-function findDeep(search: Search, deep: readonly (readonly [PathPattern, CompiledRule])[], { roots, skip, avoid, limit }: Trees): Pick<ResolvedHides, 'entries' | 'incomplete'> {
+function findDeep(search: Search, deep: readonly (readonly [PathPattern, CompiledRule])[], { roots, skip, avoid, limit }: Trees): { readonly entries: number; readonly unread: number } {
   const names = nameMatcher(deep);
   const { paths, closed, entries, unread } = findNames({
     ...{ roots, skip: [...skip].map(fromText), avoid: [...avoid, ...search.found.keys()], limit },
@@ -90,7 +92,7 @@ function findDeep(search: Search, deep: readonly (readonly [PathPattern, Compile
   }
   const ours = closed.filter((path) => !roots.some((root) => isWithin(root, path)));
   for (const path of ours) hideClosed(search, path);
-  return { entries, incomplete: whyIncomplete(entries, limit, unread + closed.length - ours.length) };
+  return { entries, unread: unread + closed.length - ours.length };
 }
 
 /** What is in it can't be known, and an agent, who is the same user, could open it in its layer. */
@@ -268,19 +270,21 @@ function statOf(path: Bytes): BigIntStats | null {
   }
 }
 
-function listOf({ lists }: Search, dir: Bytes): readonly Bytes[] {
-  const known = lists.get(dir);
+function listOf(search: Search, dir: Bytes): readonly Bytes[] {
+  const known = search.lists.get(dir);
   if (known !== undefined) return known;
   const names = namesIn(dir);
-  lists.set(dir, names);
-  return names;
+  search.lists.set(dir, names ?? []);
+  if (names === null) search.unread += 1;
+  return names ?? [];
 }
 
-function namesIn(dir: Bytes): Bytes[] {
+/** Null where it is there, but the disk or a limit keeps it from being read. */
+function namesIn(dir: Bytes): Bytes[] | null {
   try {
     return readdirSync(toBuffer(dir), { encoding: 'buffer' }).map(fromBuffer);
-  } catch {
-    return [];
+  } catch (error) {
+    return isGone(error as NodeJS.ErrnoException) ? [] : null;
   }
 }
 

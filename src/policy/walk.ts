@@ -117,7 +117,7 @@ function failed(state: Walk, error: NodeJS.ErrnoException): void {
 }
 
 /** Gone, or closed to the user: that of their own is hidden, see `findNames`. */
-function isGone(error: NodeJS.ErrnoException): boolean {
+export function isGone(error: NodeJS.ErrnoException): boolean {
   return ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(error.code ?? '');
 }
 
