@@ -13,7 +13,7 @@ import { conclude, nothing, takenBack } from './journal/conclude.js';
 import { recoverLocked } from './recover.js';
 import { makeParents } from './apply/refill.js';
 import type { CommitResult } from './result.js';
-import { closeRooms, openRooms, type Rooms } from './apply/rooms.js';
+import { closeDirs, openDirs, type OpenDirs } from './apply/open-dirs.js';
 import { nearOf, runErrorOf, runForward, type RunError, type Running } from './apply/run.js';
 import type { Hooks, StoreContext } from './store-context.js';
 import type { Place } from './plan/step.js';
@@ -48,8 +48,8 @@ export function applyLocked({ ctx, plan, hooks, tag }: Applying): CommitResult {
   const { kernel, stateDir } = ctx;
   const id = ctx.randomId();
   const roots = withBases(kernel, rootsFor(plan.roots, id));
-  const rooms = openRooms(kernel, roots);
-  const draft: Drafting = { ctx, plan, id, rooms, tag, hooks, places: [] };
+  const dirs = openDirs(kernel, roots);
+  const draft: Drafting = { ctx, plan, id, dirs, tag, hooks, places: [] };
   let writer: FrameWriter;
   try {
     kernel.mkdir(AT_FDCWD, commitDir(stateDir, id), 0o700);
@@ -67,7 +67,7 @@ export function applyLocked({ ctx, plan, hooks, tag }: Applying): CommitResult {
     });
   } finally {
     closeJournal(kernel, writer);
-    closeRooms(rooms);
+    closeDirs(dirs);
   }
 }
 
@@ -75,7 +75,7 @@ interface Drafting {
   readonly ctx: StoreContext;
   readonly plan: Plan;
   readonly id: string;
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   readonly tag: string;
   readonly hooks: Hooks;
   /** staged copies beside targets; grows */
@@ -84,12 +84,12 @@ interface Drafting {
 
 /** Steps 3 to 5. */
 function stage(draft: Drafting, writer: FrameWriter): Prepared | { readonly error: RunError } {
-  const { ctx, plan, rooms, id } = draft;
+  const { ctx, plan, dirs, id } = draft;
   try {
     writeHeader(writer, headerOf(draft));
-    makeVaults(ctx.kernel, rooms.roots);
-    const preparing: Preparing = { rooms, id, plan, isLate: draft.hooks.isLate === true, keepSpecial: plan.keepSpecial, refused: [...plan.refused] };
-    makeParents(rooms, plan);
+    makeVaults(ctx.kernel, dirs.roots);
+    const preparing: Preparing = { dirs, id, plan, isLate: draft.hooks.isLate === true, keepSpecial: plan.keepSpecial, refused: [...plan.refused] };
+    makeParents(dirs, plan);
     const methods = chooseMethods(preparing);
     for (const method of methods) {
       const near = nearPlace(preparing, method);
@@ -104,7 +104,7 @@ function stage(draft: Drafting, writer: FrameWriter): Prepared | { readonly erro
     removeRefused(draft, prepared);
     draft.hooks.onStaged?.();
     // I2: content first, then the journal that relies on it.
-    syncRoots(rooms);
+    syncRoots(dirs);
     return prepared;
   } catch (error) {
     return { error: runErrorOf(error, null) };
@@ -123,10 +123,10 @@ function toCommitPoint(draft: Drafting, writer: FrameWriter, prepared: Prepared)
 }
 
 /** What was staged for a step that was refused since: no step of the journal would know of it. */
-function removeRefused({ rooms, places }: Drafting, { steps }: Prepared): void {
+function removeRefused({ dirs, places }: Drafting, { steps }: Prepared): void {
   if (places.length === 0) return;
-  const needed = new Set(nearOf({ rooms, steps }).map(({ root, path }) => `${root}/${path}`));
-  removeNear(rooms, places.filter(({ root, path }) => !needed.has(`${root}/${path}`)));
+  const needed = new Set(nearOf({ dirs, steps }).map(({ root, path }) => `${root}/${path}`));
+  removeNear(dirs, places.filter(({ root, path }) => !needed.has(`${root}/${path}`)));
 }
 
 function sealJournal({ ctx, id }: Drafting, writer: FrameWriter): void {
@@ -135,28 +135,28 @@ function sealJournal({ ctx, id }: Drafting, writer: FrameWriter): void {
   syncDir(ctx.kernel, commitsDir(ctx.stateDir));
 }
 
-function headerOf({ ctx, plan, id, rooms, tag }: Drafting): Header {
+function headerOf({ ctx, plan, id, dirs, tag }: Drafting): Header {
   const { note, digest, counts, undoes, keepSpecial } = plan;
-  return { version: 1, id, tag, created: ctx.now().toISOString(), note, digest, counts, undoes, keepSpecial, roots: rooms.roots };
+  return { version: 1, id, tag, created: ctx.now().toISOString(), note, digest, counts, undoes, keepSpecial, roots: dirs.roots };
 }
 
 /** Nothing of what was prepared is of use: away with it. */
 function discard(draft: Drafting, error: RunError): CommitResult {
-  removeNear(draft.rooms, draft.places);
-  removeVaults(draft.ctx.kernel, draft.ctx.stateDir, draft.rooms.roots, draft.id);
+  removeNear(draft.dirs, draft.places);
+  removeVaults(draft.ctx.kernel, draft.ctx.stateDir, draft.dirs.roots, draft.id);
   return { ...nothing(draft.plan, draft.plan.refused), state: 'rolled-back', error };
 }
 
 function dropped(draft: Drafting, { refused }: Prepared): CommitResult {
-  removeNear(draft.rooms, draft.places);
-  removeVaults(draft.ctx.kernel, draft.ctx.stateDir, draft.rooms.roots, draft.id);
+  removeNear(draft.dirs, draft.places);
+  removeVaults(draft.ctx.kernel, draft.ctx.stateDir, draft.dirs.roots, draft.id);
   return nothing(draft.plan, refused);
 }
 
 function carryOut(draft: Drafting, writer: FrameWriter, prepared: Prepared): CommitResult {
-  const { ctx, plan, rooms, hooks } = draft;
+  const { ctx, plan, dirs, hooks } = draft;
   const { keepSpecial } = plan;
-  const running: Running = { rooms, writer, ...prepared, refused: new Map(), hooks, keepSpecial, isFresh: true, disk: ctx.disk ?? nodeDisk };
+  const running: Running = { dirs, writer, ...prepared, refused: new Map(), hooks, keepSpecial, isFresh: true, disk: ctx.disk ?? nodeDisk };
   const error = halfway(draft.id, () => runForward(running));
   const header = headerOf(draft);
   if (error !== null) return takenBack(ctx, { header, running, refused: prepared.refused, error });

@@ -1,7 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { hasSandbox, lockCommit, lockRunning, readRecord, writeRecord, type Lock, type Store } from '../sandbox/store.js';
-import { freezerOf, type Freezer } from '../sandbox/still.js';
+import { freezerOf, type Freezer } from '../sandbox/freezer.js';
 import { checkTrail, recordEffect } from '../sandbox/trail.js';
 import { afterwards } from './apply/afterwards.js';
 import { commitContextOf } from './context.js';

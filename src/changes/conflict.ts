@@ -17,7 +17,7 @@ import { isMachineError } from './apply/failure.js';
 import { lendAccess } from './apply/lend.js';
 import { isSpareOfGit, packedRefs } from './git/packed-ref.js';
 import { hostPlace, isTouched, openQuietly, READ, type Judging } from './conflict/judging.js';
-import { closeRooms, openRooms, rootFd, spotOf, statPlace, type Rooms } from './apply/rooms.js';
+import { closeDirs, openDirs, rootFd, spotOf, statPlace, type OpenDirs } from './apply/open-dirs.js';
 import { splitPath, type Place, type Root } from './plan/step.js';
 import type { CommitContext } from './store-context.js';
 import { mayBeIndex, saySame } from './git/touched-index.js';
@@ -39,7 +39,7 @@ export function judgeConflicts<T extends Change>(
     const judged = withoutUntouched(keepDatabases(judging, keepObjects(judging, withFileConflicts(all))), (change) => isUntouched(judging, change));
     return lost.size === 0 ? [...judged] : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
   } finally {
-    closeRooms(judging.rooms);
+    closeDirs(judging.dirs);
   }
 }
 
@@ -61,9 +61,9 @@ function isUntouched(judging: Judging, change: Judged): boolean {
 }
 
 /** The layer's file has the content that was captured; what can't be read is taken for changed. */
-function layerHas({ rooms, sandboxDir }: Judging, change: Change, captured: CapturedBase): boolean {
-  const { kernel } = rooms;
-  const upper = openQuietly(rooms, { root: 2 * change.at.layer + 1, path: change.at.path });
+function layerHas({ dirs, sandboxDir }: Judging, change: Change, captured: CapturedBase): boolean {
+  const { kernel } = dirs;
+  const upper = openQuietly(dirs, { root: 2 * change.at.layer + 1, path: change.at.path });
   let stored: Fd | null = null;
   try {
     stored = upper === null ? null : openBase(kernel, sandboxDir, captured);
@@ -76,14 +76,14 @@ function layerHas({ rooms, sandboxDir }: Judging, change: Change, captured: Capt
   }
 }
 
-function layerHasAttributes({ rooms }: Judging, change: Change, { attributes }: CapturedBase): boolean {
-  return attributes !== null && attributesAt(rooms, { root: 2 * change.at.layer + 1, path: change.at.path }) === attributes;
+function layerHasAttributes({ dirs }: Judging, change: Change, { attributes }: CapturedBase): boolean {
+  return attributes !== null && attributesAt(dirs, { root: 2 * change.at.layer + 1, path: change.at.path }) === attributes;
 }
 
-function attributesAt(rooms: Rooms, place: Place): string | null {
+function attributesAt(dirs: OpenDirs, place: Place): string | null {
   try {
-    const { at, name } = spotOf(rooms, place);
-    return attributesOf(rooms.kernel, at, name);
+    const { at, name } = spotOf(dirs, place);
+    return attributesOf(dirs.kernel, at, name);
   } catch (error) {
     if (errnoOf(error) === null) throw error;
     return null;
@@ -126,7 +126,7 @@ function start(ctx: CommitContext, changes: readonly Change[], known: Known): Ju
     ...known,
     t0: record.t0,
     clockIsBehind: isClockBehind(ctx),
-    rooms: openRooms(kernel, roots),
+    dirs: openDirs(kernel, roots),
     packed: packedRefs(kernel),
     parents: new Map(),
     others: new Map(),
@@ -153,7 +153,7 @@ function judge(judging: Judging, change: Change): Conflict | null {
   const own = ownConflict(judging, change);
   if (own !== null) return own;
   if (isOtherBase(judging, change.at.layer)) return 'parent';
-  if (judging.rooms.roots[2 * change.at.layer]?.dir === change.path) return null;
+  if (judging.dirs.roots[2 * change.at.layer]?.dir === change.path) return null;
   return parentMoved(judging, change.at.layer, (change.basePath === undefined ? change.ordinaryIn : undefined) ?? parentOf(change.basePath ?? change.path)) ? 'parent' : null;
 }
 
@@ -173,7 +173,7 @@ function ownConflict(judging: Judging, change: Change): Conflict | null {
     t0: judging.t0,
     captured,
     sameContent: () => captured !== null && hasContent(judging, change, captured),
-    sameAttributes: () => captured === null || captured.attributes === null || attributesAt(judging.rooms, hostPlace(judging.rooms, change)) === captured.attributes,
+    sameAttributes: () => captured === null || captured.attributes === null || attributesAt(judging.dirs, hostPlace(judging.dirs, change)) === captured.attributes,
     copiedUp: () => change.copiedUp ?? isCopiedUp(judging, change),
     parentChanged: () => entriesChanged(judging, change.at.layer, parentOf(path)),
     landedBefore,
@@ -184,11 +184,11 @@ function ownConflict(judging: Judging, change: Change): Conflict | null {
 }
 
 /** The layer's base is not the directory that it lay over: a mount there is gone or another one, and what was beneath it is no place for this. */
-function isOtherBase({ ctx, rooms, others }: Judging, layer: number): boolean {
+function isOtherBase({ ctx, dirs, others }: Judging, layer: number): boolean {
   const known = others.get(layer);
   if (known !== undefined) return known;
   const over = ctx.record.layers[layer]?.top?.over;
-  const now = over === undefined ? null : objectAt(ctx.kernel, (rooms.roots[2 * layer] as Root).dir);
+  const now = over === undefined ? null : objectAt(ctx.kernel, (dirs.roots[2 * layer] as Root).dir);
   const isOther = now !== null && now !== over;
   others.set(layer, isOther);
   return isOther;
@@ -198,7 +198,7 @@ function isOtherBase({ ctx, rooms, others }: Judging, layer: number): boolean {
 function parentMoved(judging: Judging, layer: number, dir: Bytes): boolean {
   const known = judging.parents.get(dir);
   if (known !== undefined) return known;
-  const base = judging.rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
+  const base = judging.dirs.roots[2 * layer]?.dir ?? ('/' as Bytes);
   const chain: Bytes[] = [];
   let at = dir;
   for (; !judging.parents.has(at); at = parentOf(at)) {
@@ -214,8 +214,8 @@ function parentMoved(judging: Judging, layer: number, dir: Bytes): boolean {
 }
 
 function isMoved(judging: Judging, layer: number, dir: Bytes): boolean {
-  const base = judging.rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
-  const now = statQuietly(judging.rooms, { root: 2 * layer, path: relativeTo(base, dir) });
+  const base = judging.dirs.roots[2 * layer]?.dir ?? ('/' as Bytes);
+  const now = statQuietly(judging.dirs, { root: 2 * layer, path: relativeTo(base, dir) });
   const captured = judging.bases.get(dir) ?? null;
   // A clock that is behind proves nothing against a directory: what is in it is judged by itself.
   const touched = now !== null && now.ctimeNs >= judging.t0 && isTouched(judging, dir, now) && landedDir(judging.epochs, dir, now) === null;
@@ -223,45 +223,45 @@ function isMoved(judging: Judging, layer: number, dir: Bytes): boolean {
 }
 
 function entriesChanged(judging: Judging, layer: number, dir: Bytes): boolean {
-  const { rooms, t0, asked } = judging;
+  const { dirs, t0, asked } = judging;
   if (asked !== null && asked.dir === dir && asked.layer === layer) return asked.changed;
-  const base = rooms.roots[2 * layer]?.dir ?? ('/' as Bytes);
-  const now = statQuietly(rooms, { root: 2 * layer, path: relativeTo(base, dir) });
+  const base = dirs.roots[2 * layer]?.dir ?? ('/' as Bytes);
+  const now = statQuietly(dirs, { root: 2 * layer, path: relativeTo(base, dir) });
   const changed = now !== null && now.mtimeNs >= t0;
   judging.asked = { layer, dir, changed };
   return changed;
 }
 
 /** null for whatever stands in the way of looking. */
-function statQuietly(rooms: Rooms, place: Place): Stat | null {
+function statQuietly(dirs: OpenDirs, place: Place): Stat | null {
   try {
-    return statPlace(rooms, place);
+    return statPlace(dirs, place);
   } catch (error) {
     if (['ELOOP', 'EXDEV', 'EACCES'].includes(errnoOf(error) ?? '')) return null;
     throw error;
   }
 }
 
-function isCopiedUp({ rooms }: Judging, change: Change): boolean {
+function isCopiedUp({ dirs }: Judging, change: Change): boolean {
   if (change.implied || change.type === 'symlink') return false;
   const root = 2 * change.at.layer + 1;
   try {
-    return hasOrigin(rooms, { root, path: change.at.path });
+    return hasOrigin(dirs, { root, path: change.at.path });
   } catch (error) {
     if (errnoOf(error) !== 'EACCES') throw error;
   }
-  const lent = lendAccess(rooms.kernel, rootFd(rooms, root), splitPath(change.at.path).dir);
+  const lent = lendAccess(dirs.kernel, rootFd(dirs, root), splitPath(change.at.path).dir);
   try {
-    return hasOrigin(rooms, { root, path: change.at.path });
+    return hasOrigin(dirs, { root, path: change.at.path });
   } finally {
     lent?.restore();
   }
 }
 
-function hasOrigin(rooms: Rooms, place: Place): boolean {
-  const { at, name } = spotOf(rooms, place);
-  const { family } = rooms.roots[place.root] as Root;
-  return rooms.kernel.xattrs(at, name).some((xattr) => xattr.name === `${family}.overlay.origin`);
+function hasOrigin(dirs: OpenDirs, place: Place): boolean {
+  const { at, name } = spotOf(dirs, place);
+  const { family } = dirs.roots[place.root] as Root;
+  return dirs.kernel.xattrs(at, name).some((xattr) => xattr.name === `${family}.overlay.origin`);
 }
 
 /** The host's object has the content that was captured; one that it removes or replaces just now has another. */
@@ -275,9 +275,9 @@ function hasContent(judging: Judging, change: Change, captured: CapturedBase): b
 }
 
 function readsAs(judging: Judging, change: Change, captured: CapturedBase): boolean {
-  const { rooms } = judging;
-  const { kernel } = rooms;
-  const { at, name } = spotOf(rooms, hostPlace(rooms, change));
+  const { dirs } = judging;
+  const { kernel } = dirs;
+  const { at, name } = spotOf(dirs, hostPlace(dirs, change));
   if (captured.state === 'symlink') return kernel.readlink(at, name) === captured.detail;
   if (captured.state !== 'file' || (change.base?.size !== captured.size && !mayBeIndex(change.path))) return false;
   const stored = openBase(kernel, judging.sandboxDir, captured);

@@ -6,7 +6,7 @@ import { nodeDisk } from './apply/disk.js';
 import { closeJournal, readJournal, reopenJournal, type Journal } from './journal/journal.js';
 import { unfinished } from './journal/unfinished.js';
 import type { CommitResult } from './result.js';
-import { closeRooms, openRooms, type Rooms } from './apply/rooms.js';
+import { closeDirs, openDirs, type OpenDirs } from './apply/open-dirs.js';
 import { runBackward, runForward, type Running } from './apply/run.js';
 import type { Hooks, StoreContext } from './store-context.js';
 import { commitDir, removeNear, removeVaults } from './vault/vault.js';
@@ -47,32 +47,32 @@ function recoverOne(ctx: StoreContext, id: string, hooks: Hooks): Recovered {
     removeVaults(kernel, stateDir, [], id);
     return { id, tag: null, outcome: 'discarded', result: null, error: null };
   }
-  const rooms = openRooms(kernel, journal.header.roots);
+  const dirs = openDirs(kernel, journal.header.roots);
   try {
     requireVaults(kernel, journal.header);
     requireBases(kernel, journal);
-    if (journal.state !== 'draft') return uninterrupted(() => carryOn({ ctx, hooks, rooms, id }, journal));
-    removeNear(rooms, journal.drafts);
-    removeVaults(kernel, stateDir, rooms.roots, id);
+    if (journal.state !== 'draft') return uninterrupted(() => carryOn({ ctx, hooks, dirs, id }, journal));
+    removeNear(dirs, journal.drafts);
+    removeVaults(kernel, stateDir, dirs.roots, id);
     return { id, tag: journal.header.tag, outcome: 'discarded', result: null, error: null };
   } finally {
-    closeRooms(rooms);
+    closeDirs(dirs);
   }
 }
 
 interface Recovering {
   readonly ctx: StoreContext;
   readonly hooks: Hooks;
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   readonly id: string;
 }
 
-function carryOn({ ctx, hooks, rooms, id }: Recovering, journal: Journal): Recovered {
+function carryOn({ ctx, hooks, dirs, id }: Recovering, journal: Journal): Recovered {
   const { header, steps, unmark, emptied, lends } = journal;
   const writer = reopenJournal(ctx.kernel, commitDir(ctx.stateDir, id), { disk: ctx.disk, end: journal.end });
   const disk = ctx.disk ?? nodeDisk;
   const refused = new Map(journal.refused);
-  const running: Running = { rooms, writer, steps, unmark, emptied, lends, refused, hooks, disk, keepSpecial: header.keepSpecial, isFresh: false };
+  const running: Running = { dirs, writer, steps, unmark, emptied, lends, refused, hooks, disk, keepSpecial: header.keepSpecial, isFresh: false };
   try {
     const cause = { code: 'EABORTED', path: null, text: 'an earlier error' };
     const error =

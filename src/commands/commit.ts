@@ -11,7 +11,7 @@ import { filterChanges } from '../changes/words.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { absolutePath, refuseUnmatched, resolveTag, type Resolved } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
-import type { Freezer } from '../sandbox/still.js';
+import type { Freezer } from '../sandbox/freezer.js';
 import type { Store } from '../sandbox/store.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 import { resultJson, sayRecovered, sayResult } from '../ui/commits.js';
@@ -22,7 +22,7 @@ import { pickPaths } from '../ui/pathpicker.js';
 import { progressOn } from '../ui/progress.js';
 import { bytesJson } from '../ui/record.js';
 import { askControl, pickPatch } from '../ui/review.js';
-import { settlingHint } from '../ui/settling.js';
+import { settlingHint } from '../ui/conflict-hint.js';
 
 const many = { multiple: true, multipleNonGreedy: true } as const;
 

@@ -8,7 +8,7 @@ import { AT_FDCWD } from '../kernel/kernel.js';
 import { isSameProcess, startTimeOf } from '../kernel/process.js';
 import { membersOf } from './processes.js';
 import type { SandboxRecord } from './sandbox.js';
-import { groupOf, isHeld } from './still.js';
+import { groupOf, isHeld } from './freezer.js';
 import { lockCommit, readRecord, sandboxDir, type Store } from './store.js';
 import { recordEffect } from './trail.js';
 

@@ -10,7 +10,7 @@ import { runProgram, type Driver } from '../kernel/driver.js';
 import { settingOf, type CompiledPolicy } from '../policy/index.js';
 import { isOnLoopback, proxyVariable, upstreamOf, type Upstream } from '../policy/upstream.js';
 import { waitLock } from './lock.js';
-import { makeQuiet, type Quiet } from './quiet.js';
+import { makeQuiet, type Quiet } from './idle-memory.js';
 import type { SandboxRecord } from './sandbox.js';
 import { sandboxDir, type Store } from './store.js';
 import type { Trail } from './trail.js';

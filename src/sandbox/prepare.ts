@@ -124,9 +124,9 @@ function copyFile(kernel: Kernel, { from, name, to, as, mode }: Copy): void {
 }
 
 /** A directory that the agent writes: on a later run everything in it is the agent's, symlinks included. */
-function makePrivate(kernel: Kernel, rooms: Bytes, room: PrivateDir): void {
-  makeDirs(kernel, rooms);
-  const at = kernel.open(AT_FDCWD, rooms, DIRECTORY);
+function makePrivate(kernel: Kernel, dirs: Bytes, room: PrivateDir): void {
+  makeDirs(kernel, dirs);
+  const at = kernel.open(AT_FDCWD, dirs, DIRECTORY);
   if (kernel.statOrNull(at, room.name) === null) makeDirWith(kernel, at, room.name, room.mode);
   const inside = kernel.open(at, room.name, DIRECTORY);
   kernel.close(at);

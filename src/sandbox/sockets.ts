@@ -140,7 +140,7 @@ function typeOf({ bound, lstat }: SocketFacts, path: string, { dev, ino }: Pick<
 }
 
 /** Where the driver will listen, emptied of what an earlier run left. */
-export function makeSocketRoom(dir: Bytes, { sockets }: HostSockets): readonly { readonly listen: Bytes; readonly target: Bytes; readonly isKeys: boolean; readonly path: Bytes }[] {
+export function makeSocketDir(dir: Bytes, { sockets }: HostSockets): readonly { readonly listen: Bytes; readonly target: Bytes; readonly isKeys: boolean; readonly path: Bytes }[] {
   const room = joinBytes(dir, 'sockets' as Bytes);
   if (lstatSync(toBuffer(room), { throwIfNoEntry: false }) !== undefined) rmSync(toBuffer(room), { recursive: true });
   if (sockets.length > 0) mkdirSync(toBuffer(room), { mode: 0o700 });

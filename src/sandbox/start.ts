@@ -18,7 +18,7 @@ import { mayNestGroups, placesOf, rlimitsOf, type LimitPlan } from './limits.js'
 import { programPaths, projectOf, sharedGitDirs } from './program.js';
 import { hiddenFor, type RunPolicy } from './policy.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
-import { makeSocketRoom } from './sockets.js';
+import { makeSocketDir } from './sockets.js';
 import { encodeSpec, type Spec } from './spec.js';
 import { makeStandIns } from './standins.js';
 import { foreignLayerDir, sandboxDir, type Store } from './store.js';
@@ -58,7 +58,7 @@ export function prepareStart(store: Store, record: SandboxRecord, wanted: Wanted
   const built = buildEnvironment(policy, store.context.env, toText(record.cwd));
   const env = environmentFor(store.context, built, { tag: record.tag, cwd: record.cwd }, account);
   const dir = sandboxDir(store, record.tag);
-  const sockets = makeSocketRoom(dir, wanted.policy.sockets);
+  const sockets = makeSocketDir(dir, wanted.policy.sockets);
   const plan = planOf(store, record, wanted, { account, searchPath: valueIn(env, 'PATH'), sockets });
   const made = prepareView(store.kernel, plan, dir);
   const { limited: _limited, ...rest } = record;
@@ -95,7 +95,7 @@ export function nestedOf(policy: CompiledPolicy, groups: SandboxRecord['groups']
 interface Surroundings {
   readonly account: Account;
   readonly searchPath: string;
-  readonly sockets: ReturnType<typeof makeSocketRoom>;
+  readonly sockets: ReturnType<typeof makeSocketDir>;
 }
 
 function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, searchPath, sockets }: Surroundings): ViewPlan {

@@ -54,11 +54,11 @@ export function openStore(context: Context): Store {
 }
 
 export function sandboxDir(store: Store, tag: string): Bytes {
-  return joinBytes(storeRoom(store, 'sandboxes'), fromText(checkTag(tag)));
+  return joinBytes(storeDirOf(store, 'sandboxes'), fromText(checkTag(tag)));
 }
 
-/** One of the store's three rooms. */
-export function storeRoom(store: Store, room: 'sandboxes' | 'commits' | 'trash'): Bytes {
+/** One of the store's three directories. */
+export function storeDirOf(store: Store, room: 'sandboxes' | 'commits' | 'trash'): Bytes {
   return joinBytes(store.dir, room as Bytes);
 }
 
@@ -92,7 +92,7 @@ export function hasSandbox(store: Store, tag: string): boolean {
 export function createSandbox(store: Store, made: NewSandbox): CreatedSandbox {
   const tag = made.tag === null ? newTag(store, made.argv[0] ?? ('' as Bytes)) : checkTag(made.tag);
   const { kernel } = store;
-  const room = storeRoom(store, 'sandboxes');
+  const room = storeDirOf(store, 'sandboxes');
   if (hasSandbox(store, tag)) throw tagTaken(tag);
   const draft = joinBytes(room, `${DRAFT}${store.context.random(8).toString('hex')}` as Bytes);
   kernel.mkdir(AT_FDCWD, draft, 0o700);
@@ -218,7 +218,7 @@ function noSandbox(tag: string): AgentfwError {
 export function listRecords(store: Store): Listing {
   const records: SandboxRecord[] = [];
   const broken: { tag: string; error: unknown }[] = [];
-  const room = store.kernel.open(AT_FDCWD, storeRoom(store, 'sandboxes'), constants.O_RDONLY | constants.O_DIRECTORY);
+  const room = store.kernel.open(AT_FDCWD, storeDirOf(store, 'sandboxes'), constants.O_RDONLY | constants.O_DIRECTORY);
   const tags = store.kernel.list(room).filter(isTag);
   store.kernel.close(room);
   for (const tag of tags) {

@@ -8,7 +8,7 @@ import { Away, isAway } from './foreign.js';
 import { tryLock } from './lock.js';
 import { decodeRecord } from './record.js';
 import type { SandboxRecord } from './sandbox.js';
-import { DRAFT, sandboxDir, storeRoom, type Store } from './store.js';
+import { DRAFT, sandboxDir, storeDirOf, type Store } from './store.js';
 
 /**
  * Moves a sandbox out of sight with one rename; its layers on other
@@ -25,7 +25,7 @@ export function trashSandbox(store: Store, record: SandboxRecord): void {
  */
 export function moveToTrash(store: Store, path: Bytes): void {
   const { kernel } = store;
-  const trash = openRoom(store, 'trash');
+  const trash = openStoreDir(store, 'trash');
   const from = kernel.open(AT_FDCWD, parentOf(path), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     const name = `${nameOf(path).slice(0, 80)}.${store.context.random(8).toString('hex')}` as Bytes;
@@ -38,7 +38,7 @@ export function moveToTrash(store: Store, path: Bytes): void {
 
 /** True when a sweeper has something to do. */
 export function hasTrash(store: Store): boolean {
-  const trash = openRoom(store, 'trash');
+  const trash = openStoreDir(store, 'trash');
   try {
     return store.kernel.list(trash).some((name) => !KEPT.test(name));
   } finally {
@@ -54,9 +54,9 @@ const KEPT = /^(\.sweep\.lock$|stuck\.)/;
  * killed at any moment, and the next one goes on.
  */
 export function sweepTrash(store: Store, options: { readonly stuckToo: boolean }): readonly Leftover[] {
-  const lock = tryLock(store.kernel, joinBytes(storeRoom(store, 'trash'), '.sweep.lock' as Bytes));
+  const lock = tryLock(store.kernel, joinBytes(storeDirOf(store, 'trash'), '.sweep.lock' as Bytes));
   if (lock === null) return [];
-  const trash = openRoom(store, 'trash');
+  const trash = openStoreDir(store, 'trash');
   try {
     const leftovers: Leftover[] = [];
     sweepDrafts(store);
@@ -81,7 +81,7 @@ const HOUR_NS = 3_600_000_000_000n;
 /** Sandboxes that a crash left half made. One that is being made is younger. */
 function sweepDrafts(store: Store): void {
   const now = BigInt(store.context.now().getTime()) * 1_000_000n;
-  const room = openRoom(store, 'sandboxes');
+  const room = openStoreDir(store, 'sandboxes');
   for (const name of store.kernel.list(room)) {
     if (!name.startsWith(DRAFT) || now - store.kernel.stat(room, name).mtimeNs < HOUR_NS) continue;
     removeTree(store.kernel, room, name);
@@ -101,7 +101,7 @@ function removeEntry(store: Store, trash: Fd, name: Bytes): Leftover | null {
 
 /** Layer directories of a trashed sandbox outside the store, only where agentfw itself puts them. */
 function foreignDirs(store: Store, name: Bytes): Bytes[] {
-  const file = joinBytes(joinBytes(storeRoom(store, 'trash'), name), 'sandbox.json' as Bytes);
+  const file = joinBytes(joinBytes(storeDirOf(store, 'trash'), name), 'sandbox.json' as Bytes);
   const text = readWhole(store.kernel, file);
   if (text === null) return [];
   const room = fromText(`.agentfw-${store.context.uid}`);
@@ -114,7 +114,7 @@ function foreignDirs(store: Store, name: Bytes): Bytes[] {
 function awayIn(store: Store, name: Bytes, dir: Bytes): Leftover | null {
   if (!isAway(store.kernel, dir)) return null;
   const kept = name.startsWith('stuck.') ? name : (`stuck.${name}` as Bytes);
-  return { count: 1, first: new Away(dir, joinBytes(storeRoom(store, 'trash'), kept)) };
+  return { count: 1, first: new Away(dir, joinBytes(storeDirOf(store, 'trash'), kept)) };
 }
 
 /** Removes one layer directory and then the sandbox's directory around it, if that was the last. */
@@ -133,6 +133,6 @@ function removeForeign(store: Store, dir: Bytes): Leftover | null {
   return null;
 }
 
-function openRoom(store: Store, room: 'sandboxes' | 'trash'): Fd {
-  return store.kernel.open(AT_FDCWD, storeRoom(store, room), constants.O_RDONLY | constants.O_DIRECTORY);
+function openStoreDir(store: Store, room: 'sandboxes' | 'trash'): Fd {
+  return store.kernel.open(AT_FDCWD, storeDirOf(store, room), constants.O_RDONLY | constants.O_DIRECTORY);
 }

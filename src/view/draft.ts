@@ -1,6 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import { isWithin, parentOf } from '../bytes.js';
-import { aliasesOf, layerRooms } from './hides.js';
+import { aliasesOf, layerDirs } from './hides.js';
 import type { MountTable } from './mountinfo.js';
 import { mountsBelow } from './mountinfo.js';
 import type { Decided, Decision, HostFacts, PlannedLayer, PrivateDir, StandIn, ViewOp, ViewOptions } from './plan.js';
@@ -37,13 +37,13 @@ export interface Draft {
   readonly made: Set<Bytes>;
   /** directories that the sandbox has of its own; a name in the store, or null for one in memory */
   readonly privateRoots: { readonly path: Bytes; readonly name: string | null; readonly mode: number }[];
-  /** where the store and rooms of layers outside it show: covered at the end, so nothing is laid there before */
+  /** where the store and directories of layers outside it show: covered at the end, so nothing is laid there before */
   readonly storeAt: readonly Bytes[];
 }
 
 export function newDraft(table: MountTable, options: ViewOptions, facts: HostFacts): Draft {
   return {
-    storeAt: [options.stateDir, ...layerRooms(table, facts, options.uid)].flatMap((path) => aliasesOf(table, path)),
+    storeAt: [options.stateDir, ...layerDirs(table, facts, options.uid)].flatMap((path) => aliasesOf(table, path)),
     ...{ options, facts, table, ops: [], layers: [], privateDirs: [], standIns: [] },
     nextLayer: 1 + Math.max(-1, ...options.previous.map(({ id }) => id)),
     ...{ decided: new Map(), paths: [], regions: new Map(), parted: new Set(), made: new Set(), privateRoots: [] },

@@ -92,7 +92,7 @@ function wholePlaces(table: MountTable, home: Mount, dir: Bytes): readonly Bytes
 }
 
 /** The directories of foreign layers on each mount, which the store's hide does not reach. */
-export function layerRooms(table: MountTable, facts: HostFacts, uid: number): readonly Bytes[] {
+export function layerDirs(table: MountTable, facts: HostFacts, uid: number): readonly Bytes[] {
   // Looking below an automount point would mount it.
   return table.points
     .filter((point) => canBeUpper(table.at.get(point)!.type))

@@ -2,7 +2,7 @@ import type { Bytes } from '../bytes.js';
 import { isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
 import { addReadOnly, addTmpfs, ancestors, decide, decideBelow, isPrivate, regionOf, relativeTo, setRegion, type Draft } from './draft.js';
 import { aliasesOf, hiddenPaths } from './hides.js';
-import { isMapped } from './islands.js';
+import { isMapped } from './ownership.js';
 import { mountOf } from './mountinfo.js';
 import type { Decided, Hidden, ViewOp } from './plan.js';
 import { PlanError } from './plan.js';

@@ -3,7 +3,7 @@ import { isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
 import { addReadOnly, addTmpfs, decide, isPrivate, newDraft, regionOf, setRegion, ensurePoint, type Draft } from './draft.js';
 import { canBeUpper } from './fstypes.js';
 import { addGranted } from './grants.js';
-import { coverElsewhere, refuseMachine } from './elsewhere.js';
+import { coverElsewhere, refuseMachine } from './kernel-mounts.js';
 import { placeHides, replaceDecision } from './hiding.js';
 import { aliasesOf } from './hides.js';
 import { finishLayers } from './layers.js';

@@ -3,7 +3,7 @@ import { isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
 import { addReadOnly, addTmpfs, decide, decideBelow, makeDir, ensurePoint, regionOf, setRegion, type Draft } from './draft.js';
 import { isForeignDrive, placeDrive } from './drives.js';
 import { canBeLower, isPseudo } from './fstypes.js';
-import { layerRootFor, surveyOf } from './islands.js';
+import { layerRootFor, surveyOf } from './ownership.js';
 import { addOverlay } from './layers.js';
 import { mountOf, mountsBelow, type Mount } from './mountinfo.js';
 import type { HostStat, SkeletonEntry } from './plan.js';

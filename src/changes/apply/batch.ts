@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import type { Kernel } from '../../kernel/kernel.js';
-import { dirFd, type Rooms } from './rooms.js';
+import { dirFd, type OpenDirs } from './open-dirs.js';
 import { dirOf, splitPath, type Ident, type Place, type Step, type Steps } from '../plan/step.js';
 
 /**
@@ -17,7 +17,7 @@ const ACT = { place: 0, swap: 1, take: 2 } as const;
 const FLAG = { clean: 1, keepCapability: 2, overWhiteout: 4 } as const;
 const STEP_BYTES = 88;
 const DONE = 1;
-/** Directories open at once: fewer than the rooms keep. */
+/** Directories open at once: fewer than `OpenDirs` keeps. */
 const MOST_DIRS = 64;
 const MOST_STEPS = 4096;
 const THREADS = 2;
@@ -33,7 +33,7 @@ interface Simple {
 }
 
 export interface Batching {
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   readonly steps: Steps;
   readonly keepSpecial: boolean;
   readonly landBatch: LandBatch;
@@ -189,12 +189,12 @@ interface Packing {
 /** Left out when a directory can't be opened: `landStep` will say why. */
 function pack(packing: Packing, { index, step, other }: Simple): void {
   const { batching, view, packed } = packing;
-  const { rooms, keepSpecial } = batching;
+  const { dirs, keepSpecial } = batching;
   const host = splitPath(step.host.path);
   const rest = splitPath(other.path);
   const fds = dirsOf(packing, { root: step.host.root, path: host.dir }, { root: other.root, path: rest.dir });
   if (fds === null) return;
-  const over = step.act === 'take' && rooms.roots[other.root]?.role === 'layer' ? FLAG.overWhiteout : 0;
+  const over = step.act === 'take' && dirs.roots[other.root]?.role === 'layer' ? FLAG.overWhiteout : 0;
   const clean = (step.clean === null ? 0 : FLAG.clean) | (keepSpecial ? FLAG.keepCapability : 0);
   const at = (packed.length * STEP_BYTES) / 4;
   const { narrow } = view;
@@ -222,7 +222,7 @@ function dirsOf(packing: Packing, host: Place, other: Place): readonly [number, 
   const roots = `${host.root} ${other.root}`;
   if (last !== null && last.host === host.path && last.other === other.path && last.roots === roots) return last.fds;
   try {
-    const fds = [dirFd(batching.rooms, host.root, host.path), dirFd(batching.rooms, other.root, other.path)] as const;
+    const fds = [dirFd(batching.dirs, host.root, host.path), dirFd(batching.dirs, other.root, other.path)] as const;
     packing.last = { roots, host: host.path, other: other.path, fds };
     return fds;
   } catch {

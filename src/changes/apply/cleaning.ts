@@ -5,7 +5,7 @@ import type { Draft } from '../plan/draft.js';
 import { landingMode, Moved, staysBehind, type Duplicating } from './duplicate.js';
 import { lendAccess, lendBelow, lending, type Lent } from './lend.js';
 import { ORIGIN_NAME, OriginMark } from '../scan/origin-mark.js';
-import { rootFd, spotOf, type Rooms, type Spot } from './rooms.js';
+import { rootFd, spotOf, type OpenDirs, type Spot } from './open-dirs.js';
 import { below, isSameObject, isWhiteout, type Cleaning, type Place, type Step } from '../plan/step.js';
 
 const ORIGIN = 'user.overlay.origin' as Bytes;
@@ -30,36 +30,36 @@ export function cleaningOf(doing: Duplicating, draft: Draft): Cleaning {
 }
 
 /** The scan saw the one attribute that it has. */
-function isOriginMark({ rooms, keepSpecial }: Duplicating, { plain, origin, source }: Draft): boolean {
-  return !plain && origin !== null && source !== null && rooms.roots[source.root]?.family === 'trusted' && staysBehind(ORIGIN_NAME, keepSpecial);
+function isOriginMark({ dirs, keepSpecial }: Duplicating, { plain, origin, source }: Draft): boolean {
+  return !plain && origin !== null && source !== null && dirs.roots[source.root]?.family === 'trusted' && staysBehind(ORIGIN_NAME, keepSpecial);
 }
 
 /** What is put back after a roll-back. A user-mode layer has no mark on a file but an empty origin, which the scan saw. */
 function marksOf(doing: Duplicating, draft: Draft, source: Place): Cleaning['marks'] {
-  const { family } = doing.rooms.roots[source.root] ?? { family: 'user' };
+  const { family } = doing.dirs.roots[source.root] ?? { family: 'user' };
   if (family === 'user' && draft.type !== 'dir' && draft.copiedUp !== null) {
     return draft.copiedUp ? ORIGIN_ONLY : [];
   }
   if (draft.plain) return [];
   if (isOriginMark(doing, draft)) return new OriginMark(draft.origin ?? '').marks;
-  return leaving(doing, spotOf(doing.rooms, source)).map(({ name, value }) => ({ path: '' as Bytes, name, value }));
+  return leaving(doing, spotOf(doing.dirs, source)).map(({ name, value }) => ({ path: '' as Bytes, name, value }));
 }
 
 function leaving(doing: Duplicating, spot: Spot): Xattr[] {
-  return doing.rooms.kernel.xattrs(spot.at, spot.name).filter(({ name }) => staysBehind(name, doing.keepSpecial));
+  return doing.dirs.kernel.xattrs(spot.at, spot.name).filter(({ name }) => staysBehind(name, doing.keepSpecial));
 }
 
 /** Walks the tree that is going to land: each entry must be one that was shown, and nothing else may be in it. */
 function treeCleaning(doing: Duplicating, draft: Draft, source: Place): Cleaning {
-  const { rooms, keepSpecial } = doing;
+  const { dirs, keepSpecial } = doing;
   const expected = new Map((draft.entries ?? []).map((entry) => [entry.path, entry]));
   const whiteouts: Bytes[] = [];
   const modes: { path: Bytes; from: number; to: number }[] = [];
   const marks: { path: Bytes; name: Bytes; value: Buffer }[] = [];
-  const { family } = rooms.roots[source.root] ?? { family: 'user' as const };
+  const { family } = dirs.roots[source.root] ?? { family: 'user' as const };
   const paths: Bytes[] = [];
   let seen = 0;
-  for (const piece of treePieces(rooms, source, family)) {
+  for (const piece of treePieces(dirs, source, family)) {
     for (let at = 0; at < piece.end; at = piece.after(at)) {
       const path = piece.path(at);
       if (piece.whiteout(at)) {
@@ -85,93 +85,93 @@ function treeCleaning(doing: Duplicating, draft: Draft, source: Place): Cleaning
 }
 
 function noteMarks(doing: Duplicating, place: Place, path: Bytes, marks: { path: Bytes; name: Bytes; value: Buffer }[]): void {
-  inside(doing.rooms, place, (spot) => {
+  inside(doing.dirs, place, (spot) => {
     for (const { name, value } of leaving(doing, spot)) marks.push({ path, name, value });
   });
 }
 
-export function* treeWalk(rooms: Rooms, tree: Place, family: 'user' | 'trusted'): Generator<WalkEntry> {
-  for (const piece of treePieces(rooms, tree, family)) {
+export function* treeWalk(dirs: OpenDirs, tree: Place, family: 'user' | 'trusted'): Generator<WalkEntry> {
+  for (const piece of treePieces(dirs, tree, family)) {
     for (let at = 0; at < piece.end; at = piece.after(at)) yield piece.entry(at);
   }
 }
 
-function* treePieces(rooms: Rooms, tree: Place, family: 'user' | 'trusted'): Generator<WalkPiece> {
-  const { at, name } = spotOf(rooms, tree);
+function* treePieces(dirs: OpenDirs, tree: Place, family: 'user' | 'trusted'): Generator<WalkPiece> {
+  const { at, name } = spotOf(dirs, tree);
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-  const lent = lendTop(rooms, tree);
-  const fd = rooms.kernel.open(at, name, flags);
+  const lent = lendTop(dirs, tree);
+  const fd = dirs.kernel.open(at, name, flags);
   try {
-    yield* rooms.kernel.walkPieces(fd, null, { family, compare: false, unreadable: 'unlock', origins: false });
+    yield* dirs.kernel.walkPieces(fd, null, { family, compare: false, unreadable: 'unlock', origins: false });
   } finally {
-    rooms.kernel.close(fd);
+    dirs.kernel.close(fd);
     lent?.restore();
   }
 }
 
 /** The walk opens up what is in the tree, not its top. */
-function lendTop(rooms: Rooms, tree: Place): Lent | null {
-  const { at, name } = spotOf(rooms, tree);
-  if ((rooms.kernel.stat(at, name).mode & 0o500) === 0o500) return null;
+function lendTop(dirs: OpenDirs, tree: Place): Lent | null {
+  const { at, name } = spotOf(dirs, tree);
+  if ((dirs.kernel.stat(at, name).mode & 0o500) === 0o500) return null;
   // On the host only an undo walks: what it takes away, and has landed like that.
-  if (rooms.roots[tree.root]?.role === 'host') return lendBelow(rooms.kernel, at, name);
-  return lendAccess(rooms.kernel, rootFd(rooms, tree.root), tree.path);
+  if (dirs.roots[tree.root]?.role === 'host') return lendBelow(dirs.kernel, at, name);
+  return lendAccess(dirs.kernel, rootFd(dirs, tree.root), tree.path);
 }
 
 export interface Washing {
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   readonly keepSpecial: boolean;
   /** the object is as it was prepared: what is to be taken off is known */
   readonly isFresh: boolean;
 }
 
 /** Takes off all that must not reach the host. Repeating it does nothing. */
-export function clean({ rooms, keepSpecial, isFresh }: Washing, step: Step): void {
+export function clean({ dirs, keepSpecial, isFresh }: Washing, step: Step): void {
   if (step.clean === null || step.from === null) return;
   const { from } = step;
   for (const path of step.clean.whiteouts) {
-    inside(rooms, below(from, path), ({ at, name }) => {
-      if (isWhiteout(rooms.kernel.statOrNull(at, name))) rooms.kernel.unlink(at, name);
+    inside(dirs, below(from, path), ({ at, name }) => {
+      if (isWhiteout(dirs.kernel.statOrNull(at, name))) dirs.kernel.unlink(at, name);
     });
   }
-  for (const { path, to } of step.clean.modes) inside(rooms, below(from, path), ({ at, name }) => rooms.kernel.chmod(at, name, to));
-  const marked = step.tree && isFresh ? new Set(step.clean.marks.map(({ path }) => path)) : step.tree ? entriesOf(rooms, from) : [TOP];
+  for (const { path, to } of step.clean.modes) inside(dirs, below(from, path), ({ at, name }) => dirs.kernel.chmod(at, name, to));
+  const marked = step.tree && isFresh ? new Set(step.clean.marks.map(({ path }) => path)) : step.tree ? entriesOf(dirs, from) : [TOP];
   for (const path of marked) {
-    inside(rooms, below(from, path), (spot) => strip(rooms, spot, keepSpecial));
+    inside(dirs, below(from, path), (spot) => strip(dirs, spot, keepSpecial));
   }
 }
 
 /** Below directories, too, that the agent may not search any more. */
-function inside(rooms: Rooms, place: Place, act: (spot: Spot) => void): void {
-  lending(rooms, [place], () => act(spotOf(rooms, place)));
+function inside(dirs: OpenDirs, place: Place, act: (spot: Spot) => void): void {
+  lending(dirs, [place], () => act(spotOf(dirs, place)));
 }
 
-function entriesOf(rooms: Rooms, tree: Place): Bytes[] {
+function entriesOf(dirs: OpenDirs, tree: Place): Bytes[] {
   const paths: Bytes[] = [];
-  for (const { path } of treeWalk(rooms, tree, 'user')) paths.push(path);
+  for (const { path } of treeWalk(dirs, tree, 'user')) paths.push(path);
   return paths.includes('' as Bytes) ? paths : ['' as Bytes, ...paths];
 }
 
-function strip(rooms: Rooms, spot: Spot, keepSpecial: boolean): void {
-  for (const { name } of rooms.kernel.xattrs(spot.at, spot.name)) {
-    if (staysBehind(name, keepSpecial)) rooms.kernel.removeXattr(spot.at, spot.name, name);
+function strip(dirs: OpenDirs, spot: Spot, keepSpecial: boolean): void {
+  for (const { name } of dirs.kernel.xattrs(spot.at, spot.name)) {
+    if (staysBehind(name, keepSpecial)) dirs.kernel.removeXattr(spot.at, spot.name, name);
   }
 }
 
 /** The opposite of `clean`, for a new object that is back in the layer. */
-export function soil(rooms: Rooms, step: Step): void {
+export function soil(dirs: OpenDirs, step: Step): void {
   if (step.clean === null || step.from === null) return;
-  const { kernel } = rooms;
+  const { kernel } = dirs;
   const { from: home } = step;
   for (const path of step.clean.whiteouts) {
-    inside(rooms, below(home, path), ({ at, name }) => {
+    inside(dirs, below(home, path), ({ at, name }) => {
       if (kernel.statOrNull(at, name) === null) kernel.mknod(at, name, constants.S_IFCHR, 0);
     });
   }
   for (const { path, name: mark, value } of step.clean.marks) {
-    inside(rooms, below(home, path), ({ at, name }) => {
+    inside(dirs, below(home, path), ({ at, name }) => {
       if (!kernel.xattrs(at, name).some((xattr) => xattr.name === mark)) kernel.setXattr(at, name, mark, value);
     });
   }
-  for (const { path, from } of step.clean.modes) inside(rooms, below(home, path), ({ at, name }) => kernel.chmod(at, name, from));
+  for (const { path, from } of step.clean.modes) inside(dirs, below(home, path), ({ at, name }) => kernel.chmod(at, name, from));
 }

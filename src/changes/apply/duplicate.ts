@@ -3,7 +3,7 @@ import type { Bytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { isOverlayMark, isSystemLabel } from '../../kernel/attributes.js';
 import type { Kernel, Stat, Xattr } from '../../kernel/kernel.js';
-import { makeRoom, spotOf, type Rooms, type Spot } from './rooms.js';
+import { makeDirsAbove, spotOf, type OpenDirs, type Spot } from './open-dirs.js';
 import { identOf, isIdent, type Ident, type Meta, type Place } from '../plan/step.js';
 
 const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO } = constants;
@@ -16,7 +16,7 @@ export class Moved extends Error {
 }
 
 export interface Duplicating {
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   /** keep setuid, setgid and file capabilities */
   readonly keepSpecial: boolean;
 }
@@ -37,13 +37,13 @@ export function landingMode(stat: { readonly mode: number }, keepSpecial: boolea
  * place that doesn't exist yet. `expected` null: whatever is there.
  */
 export function duplicate(doing: Duplicating, from: Place, to: Place, expected: Ident | null): Stat {
-  const { rooms } = doing;
-  const { kernel } = rooms;
-  const source = spotOf(rooms, from);
+  const { dirs } = doing;
+  const { kernel } = dirs;
+  const source = spotOf(dirs, from);
   const stat = kernel.stat(source.at, source.name);
   if (expected !== null && !isIdent(stat, expected)) throw new Moved(`${from.path} is not what it was`);
-  if (rooms.roots[to.root]?.role === 'vault') makeRoom(rooms, to);
-  const target = spotOf(rooms, to);
+  if (dirs.roots[to.root]?.role === 'vault') makeDirsAbove(dirs, to);
+  const target = spotOf(dirs, to);
   create(kernel, { source, target, stat });
   finishCopy(doing, { source, target, stat });
   return kernel.stat(target.at, target.name);
@@ -84,7 +84,7 @@ function copyContent(kernel: Kernel, { source, target, stat }: Pair): void {
 }
 
 function finishCopy(doing: Duplicating, { source, target, stat }: Pair): void {
-  const { kernel } = doing.rooms;
+  const { kernel } = doing.dirs;
   const xattrs = kernel.xattrs(source.at, source.name).filter(({ name }) => !staysBehind(name, doing.keepSpecial));
   const mode = landingMode(stat, doing.keepSpecial);
   setMeta(kernel, target, { mode: (stat.mode & S_IFMT) | mode, uid: stat.uid, gid: stat.gid, xattrs });

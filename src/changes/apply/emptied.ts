@@ -5,7 +5,7 @@ import { AT_FDCWD, RENAME, RESOLVE, type Fd, type Kernel } from '../../kernel/ke
 import type { Emptied } from '../journal/journal.js';
 import { lockedMode } from './locked.js';
 import type { Preparing } from './preparing.js';
-import { dirFd, forgetRooms, makeRoom, rootFd, spotOf, statPlace, type Rooms, type Spot } from './rooms.js';
+import { dirFd, forgetDirs, makeDirsAbove, rootFd, spotOf, statPlace, type OpenDirs, type Spot } from './open-dirs.js';
 import { splitPath, type Place, type Root, type Steps } from '../plan/step.js';
 
 /**
@@ -15,13 +15,13 @@ import { splitPath, type Place, type Root, type Steps } from '../plan/step.js';
  * layer is accounted for: what nobody showed must not leave it (I9).
  */
 export function prepareEmptied(preparing: Preparing, steps: Steps): Emptied[] {
-  const { plan, rooms } = preparing;
+  const { plan, dirs } = preparing;
   if (preparing.refused.length > 0) return [];
   const emptied: Emptied[] = [];
   for (const layer of plan.emptied) {
     const names = namesOf(steps, 3 * layer);
-    if (names === null || !isAccounted(rooms, 3 * layer + 1, names)) continue;
-    emptied.push({ layer, ino: makeTop(rooms, layer) });
+    if (names === null || !isAccounted(dirs, 3 * layer + 1, names)) continue;
+    emptied.push({ layer, ino: makeTop(dirs, layer) });
   }
   return emptied;
 }
@@ -39,16 +39,16 @@ function namesOf(steps: Steps, root: number): ReadonlySet<Bytes> | null {
 }
 
 /** Lists the layer's directories only; what lands as a whole is not looked into. */
-function isAccounted(rooms: Rooms, root: number, names: ReadonlySet<Bytes>): boolean {
-  const { kernel } = rooms;
+function isAccounted(dirs: OpenDirs, root: number, names: ReadonlySet<Bytes>): boolean {
+  const { kernel } = dirs;
   const open: Bytes[] = ['' as Bytes];
   for (let dir = open.pop(); dir !== undefined; dir = open.pop()) {
-    const found = namesIn(rooms, dirFd(rooms, root, dir));
+    const found = namesIn(dirs, dirFd(dirs, root, dir));
     if (found === null) return false;
     for (const name of found) {
       const path = (dir === '' ? name : `${dir}/${name}`) as Bytes;
       if (names.has(path)) continue;
-      const stat = kernel.statOrNull(dirFd(rooms, root, dir), name);
+      const stat = kernel.statOrNull(dirFd(dirs, root, dir), name);
       if (stat === null || (stat.mode & constants.S_IFMT) !== constants.S_IFDIR) return false;
       open.push(path);
     }
@@ -57,7 +57,7 @@ function isAccounted(rooms: Rooms, root: number, names: ReadonlySet<Bytes>): boo
 }
 
 /** null: not for us to read, so not accounted for. */
-function namesIn({ kernel }: Rooms, at: Fd): Bytes[] | null {
+function namesIn({ kernel }: OpenDirs, at: Fd): Bytes[] | null {
   let fd: Fd;
   try {
     fd = kernel.open(at, '.' as Bytes, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -73,13 +73,13 @@ function namesIn({ kernel }: Rooms, at: Fd): Bytes[] | null {
 }
 
 /** An empty directory like the layer's top, waiting in the vault. */
-function makeTop(rooms: Rooms, layer: number): bigint {
-  const { kernel } = rooms;
+function makeTop(dirs: OpenDirs, layer: number): bigint {
+  const { kernel } = dirs;
   const place = topPlace(layer);
-  makeRoom(rooms, place);
-  const spot = spotOf(rooms, place);
+  makeDirsAbove(dirs, place);
+  const spot = spotOf(dirs, place);
   kernel.mkdir(spot.at, spot.name, 0o700);
-  const top = rootFd(rooms, 3 * layer + 1);
+  const top = rootFd(dirs, 3 * layer + 1);
   const { mode, uid, gid, atimeNs, mtimeNs } = kernel.stat(top, '' as Bytes);
   const made = kernel.stat(spot.at, spot.name);
   if (made.uid !== uid || made.gid !== gid) kernel.chown(spot.at, spot.name, uid, gid);
@@ -100,40 +100,40 @@ function oldPlace(layer: number): Place {
 }
 
 /** Empties the layer as far as that isn't done. Its top is then another directory: it is opened anew. */
-export function emptyTop(rooms: Rooms, emptied: Emptied): void {
-  if (topIno(rooms, emptied.layer) !== emptied.ino) exchange(rooms, emptied.layer, topPlace(emptied.layer));
-  finishTop(rooms, emptied);
+export function emptyTop(dirs: OpenDirs, emptied: Emptied): void {
+  if (topIno(dirs, emptied.layer) !== emptied.ino) exchange(dirs, emptied.layer, topPlace(emptied.layer));
+  finishTop(dirs, emptied);
 }
 
 /** The second half: what was the layer's top directory goes to its place in the vault. */
-export function finishTop(rooms: Rooms, emptied: Emptied): void {
+export function finishTop(dirs: OpenDirs, emptied: Emptied): void {
   const top = topPlace(emptied.layer);
-  if (topIno(rooms, emptied.layer) !== emptied.ino) return;
-  const spare = statPlace(rooms, top);
+  if (topIno(dirs, emptied.layer) !== emptied.ino) return;
+  const spare = statPlace(dirs, top);
   if (spare === null || spare.ino === emptied.ino) return;
-  makeRoom(rooms, oldPlace(emptied.layer));
-  move(rooms, top, oldPlace(emptied.layer));
+  makeDirsAbove(dirs, oldPlace(emptied.layer));
+  move(dirs, top, oldPlace(emptied.layer));
 }
 
 /** True when the exchange was made. */
-export function isEmptied(rooms: Rooms, emptied: Emptied): boolean {
-  return topIno(rooms, emptied.layer) === emptied.ino;
+export function isEmptied(dirs: OpenDirs, emptied: Emptied): boolean {
+  return topIno(dirs, emptied.layer) === emptied.ino;
 }
 
 /** The opposite. What a sandbox that ran again wrote to the empty layer must not be lost with it. */
-export function refillTop(rooms: Rooms, emptied: Emptied): void {
-  if (!isEmptied(rooms, emptied)) return;
-  if (namesIn(rooms, rootFd(rooms, 3 * emptied.layer + 1))?.length !== 0) throw new Error('the layer was written to since');
+export function refillTop(dirs: OpenDirs, emptied: Emptied): void {
+  if (!isEmptied(dirs, emptied)) return;
+  if (namesIn(dirs, rootFd(dirs, 3 * emptied.layer + 1))?.length !== 0) throw new Error('the layer was written to since');
   const top = topPlace(emptied.layer);
-  if (statPlace(rooms, top) === null) move(rooms, oldPlace(emptied.layer), top);
-  exchange(rooms, emptied.layer, top);
+  if (statPlace(dirs, top) === null) move(dirs, oldPlace(emptied.layer), top);
+  exchange(dirs, emptied.layer, top);
 }
 
-function move(rooms: Rooms, from: Place, to: Place): void {
-  const source = spotOf(rooms, from);
-  const target = spotOf(rooms, to);
-  renameTop(rooms.kernel, { from: source, to: target, flags: RENAME.noReplace });
-  forgetRooms(rooms);
+function move(dirs: OpenDirs, from: Place, to: Place): void {
+  const source = spotOf(dirs, from);
+  const target = spotOf(dirs, to);
+  renameTop(dirs.kernel, { from: source, to: target, flags: RENAME.noReplace });
+  forgetDirs(dirs);
 }
 
 /** A layer's top has no write bit where the user may not write the base: it lends it, as its `..` changes. */
@@ -153,28 +153,28 @@ function chmodIf(kernel: Kernel, { at, name }: Spot, mode: number | null): void 
   if (mode !== null) kernel.chmod(at, name, mode);
 }
 
-function topIno(rooms: Rooms, layer: number): bigint {
-  return rooms.kernel.stat(AT_FDCWD, (rooms.roots[3 * layer + 1] as Root).dir).ino;
+function topIno(dirs: OpenDirs, layer: number): bigint {
+  return dirs.kernel.stat(AT_FDCWD, (dirs.roots[3 * layer + 1] as Root).dir).ino;
 }
 
-function exchange(rooms: Rooms, layer: number, spare: Place): void {
-  const { kernel, roots } = rooms;
+function exchange(dirs: OpenDirs, layer: number, spare: Place): void {
+  const { kernel, roots } = dirs;
   const root = 3 * layer + 1;
   const { dir: above, name } = splitPath((roots[root] as Root).dir.slice(1) as Bytes);
-  const parent = openParent(rooms, above);
+  const parent = openParent(dirs, above);
   try {
-    const vault = spotOf(rooms, spare);
+    const vault = spotOf(dirs, spare);
     renameTop(kernel, { from: vault, to: { at: parent, name }, flags: RENAME.exchange });
   } finally {
     kernel.close(parent);
   }
-  forgetRooms(rooms);
-  const old = rooms.fds[root];
+  forgetDirs(dirs);
+  const old = dirs.fds[root];
   if (old !== null && old !== undefined) kernel.close(old);
-  rooms.fds[root] = null;
+  dirs.fds[root] = null;
 }
 
-function openParent(rooms: Rooms, above: Bytes): number {
+function openParent(dirs: OpenDirs, above: Bytes): number {
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-  return rooms.kernel.open(AT_FDCWD, `/${above}` as Bytes, flags, 0, RESOLVE.noSymlinks);
+  return dirs.kernel.open(AT_FDCWD, `/${above}` as Bytes, flags, 0, RESOLVE.noSymlinks);
 }

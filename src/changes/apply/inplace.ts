@@ -2,23 +2,23 @@ import { constants } from 'node:fs';
 import type { Fd, Kernel } from '../../kernel/kernel.js';
 import { errnoOf } from '../../errors.js';
 import type { Disk } from './disk.js';
-import { spotOf, type Rooms, type Spot } from './rooms.js';
+import { spotOf, type OpenDirs, type Spot } from './open-dirs.js';
 import type { Place } from '../plan/step.js';
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const WRITE = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Gives an existing file the content of another, so that all its names have it (I12). */
-export function writeInPlace({ rooms, disk }: { readonly rooms: Rooms; readonly disk: Disk }, from: Place, to: Place): void {
-  withBoth(rooms, { from, to, flags: WRITE }, (source, target) => {
-    if (rooms.kernel.sameBytes(source, target)) return;
+export function writeInPlace({ dirs, disk }: { readonly dirs: OpenDirs; readonly disk: Disk }, from: Place, to: Place): void {
+  withBoth(dirs, { from, to, flags: WRITE }, (source, target) => {
+    if (dirs.kernel.sameBytes(source, target)) return;
     disk.truncate(target, 0);
-    rooms.kernel.copy(source, target);
+    dirs.kernel.copy(source, target);
   });
 }
 
-export function isSame(rooms: Rooms, a: Place, b: Place): boolean {
-  return withBoth(rooms, { from: a, to: b, flags: READ }, (source, target) => rooms.kernel.sameBytes(source, target));
+export function isSame(dirs: OpenDirs, a: Place, b: Place): boolean {
+  return withBoth(dirs, { from: a, to: b, flags: READ }, (source, target) => dirs.kernel.sameBytes(source, target));
 }
 
 interface Both {
@@ -27,12 +27,12 @@ interface Both {
   readonly flags: number;
 }
 
-function withBoth<T>(rooms: Rooms, { from, to, flags }: Both, use: (source: Fd, target: Fd) => T): T {
-  const { kernel } = rooms;
-  const source = spotOf(rooms, from);
+function withBoth<T>(dirs: OpenDirs, { from, to, flags }: Both, use: (source: Fd, target: Fd) => T): T {
+  const { kernel } = dirs;
+  const source = spotOf(dirs, from);
   const src = kernel.open(source.at, source.name, READ);
   try {
-    const target = spotOf(rooms, to);
+    const target = spotOf(dirs, to);
     const dst = openOwn(kernel, target, flags);
     try {
       return use(src, dst);

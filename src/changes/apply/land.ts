@@ -13,11 +13,11 @@ import { renameUnlocked, settleModes } from './locked.js';
 import { refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
 import { settleAside } from './rename.js';
-import { spotOf, statPlace, type Rooms } from './rooms.js';
+import { spotOf, statPlace, type OpenDirs } from './open-dirs.js';
 import { absolute, below, isIdent, isWhiteout, type Place, type Step } from '../plan/step.js';
 
 export interface Landing {
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   readonly keepSpecial: boolean;
   readonly disk: Disk;
   /** straight from its preparation, not after a crash: nobody can have written to layers and vaults since */
@@ -30,11 +30,11 @@ export interface Landing {
  * the host's object in place; `revertStep` brings the rest back.
  */
 export function landStep(landing: Landing, step: Step): Refused | null {
-  const path = absolute(landing.rooms.roots, step.host);
+  const path = absolute(landing.dirs.roots, step.host);
   try {
-    if (!landing.isFresh && step.act === 'swap') settleAside(landing.rooms, step);
+    if (!landing.isFresh && step.act === 'swap') settleAside(landing.dirs, step);
     const conflict = ACTS[step.act](landing, step);
-    settleModes(landing.rooms, step);
+    settleModes(landing.dirs, step);
     return conflict === null ? null : conflicted(path, conflict);
   } catch (error) {
     if (error instanceof Moved) return refused({ path }, 'failed', { text: `the layer changed: ${error.message}`, code: 'ESTALE' });
@@ -60,97 +60,97 @@ export function surprise(step: Pick<Step, 'old'>, now: Stat | null): Conflict {
 }
 
 function landNew(landing: Landing, step: Step): Conflict | null {
-  const { rooms } = landing;
-  const now = statPlace(rooms, step.host);
+  const { dirs } = landing;
+  const now = statPlace(dirs, step.host);
   if (isIdent(now, step.fresh)) return null;
   if (now !== null) return 'created';
-  if (!linkUp(rooms, step)) return 'changed';
-  freshSpot(rooms, step);
+  if (!linkUp(dirs, step)) return 'changed';
+  freshSpot(dirs, step);
   clean(landing, step);
   // Only now: cleaning a large tree opens more directories than are kept open.
-  const from = spotOf(rooms, step.from as Place);
-  const target = spotOf(rooms, step.host);
-  renameUnlocked(rooms, step, { from, to: target, flags: RENAME.noReplace });
+  const from = spotOf(dirs, step.from as Place);
+  const target = spotOf(dirs, step.host);
+  renameUnlocked(dirs, step, { from, to: target, flags: RENAME.noReplace });
   return null;
 }
 
 /** A new name of a file of the host is made only now: it changes that file's link count (I1). False: the file is another one. */
-function linkUp(rooms: Rooms, { link, from, fresh }: Step): boolean {
-  if (link === null || from === null || statPlace(rooms, from) !== null) return true;
-  if (!isIdent(statPlace(rooms, link), fresh)) return false;
-  const file = spotOf(rooms, link);
-  const target = spotOf(rooms, from);
-  rooms.kernel.link(file.at, file.name, target.at, target.name);
+function linkUp(dirs: OpenDirs, { link, from, fresh }: Step): boolean {
+  if (link === null || from === null || statPlace(dirs, from) !== null) return true;
+  if (!isIdent(statPlace(dirs, link), fresh)) return false;
+  const file = spotOf(dirs, link);
+  const target = spotOf(dirs, from);
+  dirs.kernel.link(file.at, file.name, target.at, target.name);
   return true;
 }
 
 /** The other name of what is not to be kept is gone: the content would go with this one. */
-function isLastName(rooms: Rooms, { twin, old }: Step): boolean {
-  return twin !== null && statPlace(rooms, twin)?.ino !== old?.ino;
+function isLastName(dirs: OpenDirs, { twin, old }: Step): boolean {
+  return twin !== null && statPlace(dirs, twin)?.ino !== old?.ino;
 }
 
-function freshSpot(rooms: Rooms, step: Step): ReturnType<typeof spotOf> {
+function freshSpot(dirs: OpenDirs, step: Step): ReturnType<typeof spotOf> {
   if (step.from === null) throw new Moved('it has no source');
-  const spot = spotOf(rooms, step.from);
-  if (!isIdent(rooms.kernel.statOrNull(spot.at, spot.name), step.fresh)) throw new Moved(`${step.from.path} is another object`);
+  const spot = spotOf(dirs, step.from);
+  if (!isIdent(dirs.kernel.statOrNull(spot.at, spot.name), step.fresh)) throw new Moved(`${step.from.path} is another object`);
   return spot;
 }
 
 function landSwap(landing: Landing, step: Step): Conflict | null {
-  const { rooms } = landing;
-  const { kernel } = rooms;
-  const now = statPlace(rooms, step.host);
+  const { dirs } = landing;
+  const { kernel } = dirs;
+  const now = statPlace(dirs, step.host);
   if (isIdent(now, step.fresh)) return null;
   if (!isIdent(now, step.old)) return surprise(step, now);
-  if (isLastName(rooms, step) || !linkUp(rooms, step)) return 'changed';
-  freshSpot(rooms, step);
+  if (isLastName(dirs, step) || !linkUp(dirs, step)) return 'changed';
+  freshSpot(dirs, step);
   clean(landing, step);
-  const from = spotOf(rooms, step.from as Place);
-  const target = spotOf(rooms, step.host);
-  renameUnlocked(rooms, step, { from, to: target, flags: RENAME.exchange });
+  const from = spotOf(dirs, step.from as Place);
+  const target = spotOf(dirs, step.host);
+  renameUnlocked(dirs, step, { from, to: target, flags: RENAME.exchange });
   const held = kernel.statOrNull(from.at, from.name);
-  if (isIdent(held, step.old) && isCovered(rooms, step, step.from as Place)) return null;
+  if (isIdent(held, step.old) && isCovered(dirs, step, step.from as Place)) return null;
   // I5: somebody was faster. What we took goes back to its place.
-  renameUnlocked(rooms, step, { from, to: target, flags: RENAME.exchange });
+  renameUnlocked(dirs, step, { from, to: target, flags: RENAME.exchange });
   return surprise(step, held);
 }
 
 /** What the directory held when it was judged is what it holds now: nobody added or changed anything (E109). */
-function isCovered(rooms: Rooms, step: Step, held: Place): boolean {
+function isCovered(dirs: OpenDirs, step: Step, held: Place): boolean {
   if (step.old?.fmt !== constants.S_IFDIR) return true;
   // In our hands by now: what is in it can be looked at although it landed without permissions.
   let lent = false;
-  return lending(rooms, [below(held, '-' as Bytes), ...step.covers.map(({ path }) => below(held, path))], () => {
+  return lending(dirs, [below(held, '-' as Bytes), ...step.covers.map(({ path }) => below(held, path))], () => {
     const unreadable = lent ? 'empty' : 'refused';
     lent = true;
-    return coversAll(rooms, step, held, unreadable);
+    return coversAll(dirs, step, held, unreadable);
   });
 }
 
 /** `refused`: a directory that can't be listed is an error, so that the permission can be lent. */
 type Unreadable = 'refused' | 'empty';
 
-function coversAll(rooms: Rooms, step: Step, held: Place, unreadable: Unreadable): boolean {
+function coversAll(dirs: OpenDirs, step: Step, held: Place, unreadable: Unreadable): boolean {
   const counts = new Map<Bytes, number>([['' as Bytes, 0]]);
   for (const { path, ident } of step.covers) {
-    if (!isIdent(statPlace(rooms, below(held, path)), ident)) return false;
+    if (!isIdent(statPlace(dirs, below(held, path)), ident)) return false;
     const slash = path.lastIndexOf('/');
     const dir = path.slice(0, Math.max(slash, 0)) as Bytes;
     counts.set(dir, (counts.get(dir) ?? 0) + 1);
     if (ident.fmt === constants.S_IFDIR && !counts.has(path)) counts.set(path, 0);
   }
-  for (const [dir, count] of counts) if (countIn(rooms, below(held, dir), unreadable) !== count) return false;
+  for (const [dir, count] of counts) if (countIn(dirs, below(held, dir), unreadable) !== count) return false;
   return true;
 }
 
-function countIn(rooms: Rooms, dir: Place, unreadable: Unreadable): number {
-  const { at, name } = spotOf(rooms, dir);
+function countIn(dirs: OpenDirs, dir: Place, unreadable: Unreadable): number {
+  const { at, name } = spotOf(dirs, dir);
   try {
-    const fd = rooms.kernel.open(at, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    const fd = dirs.kernel.open(at, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
     try {
-      return rooms.kernel.list(fd).length;
+      return dirs.kernel.list(fd).length;
     } finally {
-      rooms.kernel.close(fd);
+      dirs.kernel.close(fd);
     }
   } catch (error) {
     // Of a directory that we may not read nothing was listed either.
@@ -159,71 +159,71 @@ function countIn(rooms: Rooms, dir: Place, unreadable: Unreadable): number {
   }
 }
 
-function landTake({ rooms }: Landing, step: Step): Conflict | null {
-  const { kernel } = rooms;
+function landTake({ dirs }: Landing, step: Step): Conflict | null {
+  const { kernel } = dirs;
   if (step.hold === null) return null;
-  const now = statPlace(rooms, step.host);
+  const now = statPlace(dirs, step.host);
   // Gone: taken by us before a crash, or by the host itself. Both is what was wanted.
   if (now === null) return null;
   if (!isIdent(now, step.old)) return surprise(step, now);
-  if (isLastName(rooms, step)) return 'changed';
-  const target = spotOf(rooms, step.host);
-  const hold = spotOf(rooms, step.hold);
+  if (isLastName(dirs, step)) return 'changed';
+  const target = spotOf(dirs, step.host);
+  const hold = spotOf(dirs, step.hold);
   const replaces = isWhiteout(kernel.statOrNull(hold.at, hold.name));
-  renameUnlocked(rooms, step, { from: target, to: hold, flags: replaces ? RENAME.replace : RENAME.noReplace });
+  renameUnlocked(dirs, step, { from: target, to: hold, flags: replaces ? RENAME.replace : RENAME.noReplace });
   const held = kernel.statOrNull(hold.at, hold.name);
-  if (isIdent(held, step.old) && isCovered(rooms, step, step.hold)) return null;
-  renameUnlocked(rooms, step, { from: hold, to: target, flags: RENAME.noReplace });
+  if (isIdent(held, step.old) && isCovered(dirs, step, step.hold)) return null;
+  renameUnlocked(dirs, step, { from: hold, to: target, flags: RENAME.noReplace });
   if (replaces) kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
   return surprise(step, held);
 }
 
-function landMeta({ rooms }: Landing, step: Step): Conflict | null {
-  const { kernel } = rooms;
-  const now = statPlace(rooms, step.host);
+function landMeta({ dirs }: Landing, step: Step): Conflict | null {
+  const { kernel } = dirs;
+  const now = statPlace(dirs, step.host);
   if (!isIdent(now, step.old) || step.meta === null) return surprise(step, now);
-  setMeta(kernel, spotOf(rooms, step.host), step.meta.fresh);
-  return isIdent(statPlace(rooms, step.host), step.old) ? null : 'changed';
+  setMeta(kernel, spotOf(dirs, step.host), step.meta.fresh);
+  return isIdent(statPlace(dirs, step.host), step.old) ? null : 'changed';
 }
 
 /** I12. Not atomic for a reader, but for a crash: it is done again from the start. */
-function landWrite({ rooms, disk }: Landing, step: Step): Conflict | null {
-  const now = statPlace(rooms, step.host);
+function landWrite({ dirs, disk }: Landing, step: Step): Conflict | null {
+  const now = statPlace(dirs, step.host);
   if (step.meta === null || now === null || now.ino !== step.old?.ino) return surprise(step, now);
-  const source = [step.from, step.spent?.keep ?? null].find((place) => place !== null && isIdent(statPlace(rooms, place), step.fresh));
+  const source = [step.from, step.spent?.keep ?? null].find((place) => place !== null && isIdent(statPlace(dirs, place), step.fresh));
   if (source === null || source === undefined) throw new Moved('the new content is gone');
   // Either untouched, or something that we wrote before a crash.
-  if (!isIdent(now, step.old) && !isSame(rooms, source, step.host)) {
-    if (step.keep === null || statPlace(rooms, step.keep) === null) return 'changed';
+  if (!isIdent(now, step.old) && !isSame(dirs, source, step.host)) {
+    if (step.keep === null || statPlace(dirs, step.keep) === null) return 'changed';
   }
-  writeInPlace({ rooms, disk }, source, step.host);
-  setMeta(rooms.kernel, spotOf(rooms, step.host), step.meta.fresh);
-  const stamp = rooms.kernel.stat(spotOf(rooms, source).at, spotOf(rooms, source).name);
-  const target = spotOf(rooms, step.host);
-  rooms.kernel.utimes(target.at, target.name, stamp.atimeNs, stamp.mtimeNs);
+  writeInPlace({ dirs, disk }, source, step.host);
+  setMeta(dirs.kernel, spotOf(dirs, step.host), step.meta.fresh);
+  const stamp = dirs.kernel.stat(spotOf(dirs, source).at, spotOf(dirs, source).name);
+  const target = spotOf(dirs, step.host);
+  dirs.kernel.utimes(target.at, target.name, stamp.atimeNs, stamp.mtimeNs);
   return null;
 }
 
 /** Brings back what `landStep` did, in whatever state it is; leaves alone what somebody else put there (I13). */
 export function revertStep(landing: Landing, step: Step): void {
-  const { rooms } = landing;
-  restoreSpent(rooms, step);
-  if (step.act === 'meta' && step.meta !== null && isIdent(statPlace(rooms, step.host), step.old)) {
-    setMeta(rooms.kernel, spotOf(rooms, step.host), step.meta.old);
+  const { dirs } = landing;
+  restoreSpent(dirs, step);
+  if (step.act === 'meta' && step.meta !== null && isIdent(statPlace(dirs, step.host), step.old)) {
+    setMeta(dirs.kernel, spotOf(dirs, step.host), step.meta.old);
   }
   if (step.act === 'write') revertWrite(landing, step);
-  if (step.act === 'place') revertNew(rooms, step);
+  if (step.act === 'place') revertNew(dirs, step);
   if (step.act === 'swap') {
-    settleAside(rooms, step);
-    revertSwap(rooms, step);
+    settleAside(dirs, step);
+    revertSwap(dirs, step);
   }
-  if (step.act === 'take') revertTake(rooms, step);
-  settleModes(rooms, step);
+  if (step.act === 'take') revertTake(dirs, step);
+  settleModes(dirs, step);
 }
 
-function restoreSpent({ kernel, ...rooms }: Rooms, step: Step): void {
+function restoreSpent({ kernel, ...dirs }: OpenDirs, step: Step): void {
   if (step.spent === null) return;
-  const all = { kernel, ...rooms };
+  const all = { kernel, ...dirs };
   const { at, keep } = step.spent;
   if (statPlace(all, at) !== null) return;
   const target = spotOf(all, at);
@@ -236,56 +236,56 @@ function restoreSpent({ kernel, ...rooms }: Rooms, step: Step): void {
   kernel.rename(kept.at, kept.name, target.at, target.name, RENAME.noReplace);
 }
 
-function revertWrite({ rooms, disk }: Landing, step: Step): void {
-  const now = statPlace(rooms, step.host);
+function revertWrite({ dirs, disk }: Landing, step: Step): void {
+  const now = statPlace(dirs, step.host);
   if (step.keep === null || step.meta === null || now === null || now.ino !== step.old?.ino) return;
   if (isIdent(now, step.old)) return;
-  writeInPlace({ rooms, disk }, step.keep, step.host);
-  const target = spotOf(rooms, step.host);
-  setMeta(rooms.kernel, target, step.meta.old);
-  rooms.kernel.utimes(target.at, target.name, now.atimeNs, step.old.mtimeNs);
+  writeInPlace({ dirs, disk }, step.keep, step.host);
+  const target = spotOf(dirs, step.host);
+  setMeta(dirs.kernel, target, step.meta.old);
+  dirs.kernel.utimes(target.at, target.name, now.atimeNs, step.old.mtimeNs);
 }
 
-function revertNew(rooms: Rooms, step: Step): void {
+function revertNew(dirs: OpenDirs, step: Step): void {
   if (step.from === null) return;
-  if (isIdent(statPlace(rooms, step.host), step.fresh)) {
-    const target = spotOf(rooms, step.host);
-    const from = spotOf(rooms, step.from);
-    renameUnlocked(rooms, step, { from: target, to: from, flags: RENAME.noReplace });
+  if (isIdent(statPlace(dirs, step.host), step.fresh)) {
+    const target = spotOf(dirs, step.host);
+    const from = spotOf(dirs, step.from);
+    renameUnlocked(dirs, step, { from: target, to: from, flags: RENAME.noReplace });
   }
-  if (isIdent(statPlace(rooms, step.from), step.fresh)) soil(rooms, step);
+  if (isIdent(statPlace(dirs, step.from), step.fresh)) soil(dirs, step);
 }
 
-function revertSwap(rooms: Rooms, step: Step): void {
+function revertSwap(dirs: OpenDirs, step: Step): void {
   if (step.from === null) return;
-  if (isIdent(statPlace(rooms, step.host), step.fresh)) {
-    const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(rooms, place), step.old));
+  if (isIdent(statPlace(dirs, step.host), step.fresh)) {
+    const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(dirs, place), step.old));
     if (held === null || held === undefined) throw new Moved('the old object is gone from the undo store');
-    const at = spotOf(rooms, held);
-    const target = spotOf(rooms, step.host);
-    renameUnlocked(rooms, step, { from: at, to: target, flags: RENAME.exchange });
+    const at = spotOf(dirs, held);
+    const target = spotOf(dirs, step.host);
+    renameUnlocked(dirs, step, { from: at, to: target, flags: RENAME.exchange });
   }
-  bringHome(rooms, step);
-  if (isIdent(statPlace(rooms, step.from), step.fresh)) soil(rooms, step);
+  bringHome(dirs, step);
+  if (isIdent(statPlace(dirs, step.from), step.fresh)) soil(dirs, step);
 }
 
 /** After tidying the exchange leaves the new object in the vault. */
-function bringHome(rooms: Rooms, step: Step): void {
+function bringHome(dirs: OpenDirs, step: Step): void {
   const { from, keep, fresh } = step;
-  if (from === null || keep === null || statPlace(rooms, from) !== null || !isIdent(statPlace(rooms, keep), fresh)) return;
-  const kept = spotOf(rooms, keep);
-  const home = spotOf(rooms, from);
-  renameUnlocked(rooms, step, { from: kept, to: home, flags: RENAME.noReplace });
+  if (from === null || keep === null || statPlace(dirs, from) !== null || !isIdent(statPlace(dirs, keep), fresh)) return;
+  const kept = spotOf(dirs, keep);
+  const home = spotOf(dirs, from);
+  renameUnlocked(dirs, step, { from: kept, to: home, flags: RENAME.noReplace });
 }
 
-function revertTake(rooms: Rooms, step: Step): void {
-  const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(rooms, place), step.old));
-  if (statPlace(rooms, step.host) === null && held !== null && held !== undefined) {
-    const at = spotOf(rooms, held);
-    const target = spotOf(rooms, step.host);
-    renameUnlocked(rooms, step, { from: at, to: target, flags: RENAME.noReplace });
+function revertTake(dirs: OpenDirs, step: Step): void {
+  const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(dirs, place), step.old));
+  if (statPlace(dirs, step.host) === null && held !== null && held !== undefined) {
+    const at = spotOf(dirs, held);
+    const target = spotOf(dirs, step.host);
+    renameUnlocked(dirs, step, { from: at, to: target, flags: RENAME.noReplace });
   }
-  if (step.hold === null || rooms.roots[step.hold.root]?.role !== 'layer' || statPlace(rooms, step.hold) !== null) return;
-  const hold = spotOf(rooms, step.hold);
-  rooms.kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
+  if (step.hold === null || dirs.roots[step.hold.root]?.role !== 'layer' || statPlace(dirs, step.hold) !== null) return;
+  const hold = spotOf(dirs, step.hold);
+  dirs.kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
 }

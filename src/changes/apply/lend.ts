@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { type Fd, type Kernel, KernelError, O_PATH } from '../../kernel/kernel.js';
-import { rootFd, type Rooms } from './rooms.js';
+import { rootFd, type OpenDirs } from './open-dirs.js';
 import { splitPath, type Place } from '../plan/step.js';
 
 /** Permissions that are lent until `restore`. */
@@ -67,15 +67,15 @@ function lendOn(kernel: Kernel, layer: Fd, path: Bytes, withTop: boolean): Lent 
  * it is refused without. What it does must bear being begun twice. The host's
  * directories stay as they are: a refusal there is an answer.
  */
-export function lending<T>(rooms: Rooms, places: readonly (Place | null | undefined)[], act: () => T): T {
+export function lending<T>(dirs: OpenDirs, places: readonly (Place | null | undefined)[], act: () => T): T {
   try {
     return act();
   } catch (error) {
     if (errnoOf(error) !== 'EACCES') throw error;
   }
   const lent = places.flatMap((place) => {
-    if (place === null || place === undefined || rooms.roots[place.root]?.role === 'host') return [];
-    return lendAccess(rooms.kernel, rootFd(rooms, place.root), splitPath(place.path).dir) ?? [];
+    if (place === null || place === undefined || dirs.roots[place.root]?.role === 'host') return [];
+    return lendAccess(dirs.kernel, rootFd(dirs, place.root), splitPath(place.path).dir) ?? [];
   });
   try {
     return act();

@@ -3,7 +3,7 @@ import { errnoOf } from '../../errors.js';
 import type { Stat } from '../../kernel/kernel.js';
 import { lendAccess } from './lend.js';
 import { move, type Move } from './rename.js';
-import { rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
+import { rootFd, spotOf, statPlace, type OpenDirs } from './open-dirs.js';
 import { splitPath, type Place, type Step, type Steps } from '../plan/step.js';
 
 /**
@@ -17,23 +17,23 @@ export interface Lend extends Place {
 
 export const OWNER_WRITES = 0o300;
 
-export function findLends(rooms: Rooms, steps: Steps): Lend[] {
+export function findLends(dirs: OpenDirs, steps: Steps): Lend[] {
   const seen = new Set<string>();
   const lends: Lend[] = [];
   for (const { from, hold, spent } of steps) {
     for (const place of [from, hold, spent === null ? null : spent.at]) {
-      if (place !== null && rooms.roots[place.root]?.role === 'layer') lends.push(...lockedAbove(rooms, place, seen));
+      if (place !== null && dirs.roots[place.root]?.role === 'layer') lends.push(...lockedAbove(dirs, place, seen));
     }
   }
   return lends;
 }
 
 /** Upwards until a directory that was seen before: what is above it was seen with it. */
-function lockedAbove(rooms: Rooms, { root, path }: Place, seen: Set<string>): Lend[] {
+function lockedAbove(dirs: OpenDirs, { root, path }: Place, seen: Set<string>): Lend[] {
   const lends: Lend[] = [];
   for (let at = splitPath(path).dir; !seen.has(`${root}/${at}`); at = splitPath(at).dir) {
     seen.add(`${root}/${at}`);
-    const stat = statLocked(rooms, { root, path: at });
+    const stat = statLocked(dirs, { root, path: at });
     if (stat !== null && (stat.mode & OWNER_WRITES) !== OWNER_WRITES) lends.push({ root, path: at, mode: stat.mode & 0o7777 });
     if (at === '') break;
   }
@@ -41,38 +41,38 @@ function lockedAbove(rooms: Rooms, { root, path }: Place, seen: Set<string>): Le
 }
 
 /** What is above may be locked as well: that is opened up for the look. */
-function statLocked(rooms: Rooms, place: Place): Stat | null {
+function statLocked(dirs: OpenDirs, place: Place): Stat | null {
   try {
-    return statPlace(rooms, place);
+    return statPlace(dirs, place);
   } catch (error) {
     if (errnoOf(error) !== 'EACCES') throw error;
   }
-  const lent = lendAccess(rooms.kernel, rootFd(rooms, place.root), splitPath(place.path).dir);
+  const lent = lendAccess(dirs.kernel, rootFd(dirs, place.root), splitPath(place.path).dir);
   try {
-    return statPlace(rooms, place);
+    return statPlace(dirs, place);
   } finally {
     lent?.restore();
   }
 }
 
 /** Outer directories first, as inner ones may not be reachable before. */
-export function lend(rooms: Rooms, lends: readonly Lend[]): void {
+export function lend(dirs: OpenDirs, lends: readonly Lend[]): void {
   for (const { root, path, mode } of [...lends].sort((a, b) => a.path.length - b.path.length)) {
-    setMode(rooms, { root, path }, mode | OWNER_WRITES);
+    setMode(dirs, { root, path }, mode | OWNER_WRITES);
   }
 }
 
 /** Inner directories first. */
-export function giveBack(rooms: Rooms, lends: readonly Lend[]): void {
-  for (const { root, path, mode } of [...lends].sort((a, b) => b.path.length - a.path.length)) setMode(rooms, { root, path }, mode);
+export function giveBack(dirs: OpenDirs, lends: readonly Lend[]): void {
+  for (const { root, path, mode } of [...lends].sort((a, b) => b.path.length - a.path.length)) setMode(dirs, { root, path }, mode);
 }
 
 /** What is gone (to the vault, with all of its layer) needs nothing. */
-function setMode(rooms: Rooms, place: Place, mode: number): void {
-  const stat = statPlace(rooms, place);
+function setMode(dirs: OpenDirs, place: Place, mode: number): void {
+  const stat = statPlace(dirs, place);
   if (stat === null || (stat.mode & 0o7777) === mode) return;
-  const { at, name } = spotOf(rooms, place);
-  rooms.kernel.chmod(at, name, mode);
+  const { at, name } = spotOf(dirs, place);
+  dirs.kernel.chmod(at, name, mode);
 }
 
 /** Modes of directories that a rename can move only while their owner may write them (their `..` changes). */
@@ -82,8 +82,8 @@ export function lockedMode(stat: { readonly mode: number } | null): number | nul
 }
 
 /** A rename that opens up a directory which is in the way by its own mode; the step's modes are settled afterwards. */
-export function renameUnlocked(rooms: Rooms, step: Pick<Step, 'locked'>, { from, to, flags }: Move): void {
-  const { kernel } = rooms;
+export function renameUnlocked(dirs: OpenDirs, step: Pick<Step, 'locked'>, { from, to, flags }: Move): void {
+  const { kernel } = dirs;
   try {
     move(kernel, { from, to, flags });
   } catch (error) {
@@ -97,12 +97,12 @@ export function renameUnlocked(rooms: Rooms, step: Pick<Step, 'locked'>, { from,
 }
 
 /** Gives both objects of a step their own modes again, wherever they are by now. */
-export function settleModes(rooms: Rooms, step: Step): void {
+export function settleModes(dirs: OpenDirs, step: Step): void {
   if (step.locked === null) return;
   for (const place of [step.host, step.from, step.hold, step.keep]) {
-    const stat = place === null ? null : statPlace(rooms, place);
+    const stat = place === null ? null : statPlace(dirs, place);
     if (place === null || stat === null) continue;
     const mode = stat.ino === step.fresh?.ino ? step.locked.fresh : stat.ino === step.old?.ino ? step.locked.old : null;
-    if (mode !== null && (stat.mode & 0o7777) !== mode) setMode(rooms, place, mode);
+    if (mode !== null && (stat.mode & 0o7777) !== mode) setMode(dirs, place, mode);
   }
 }

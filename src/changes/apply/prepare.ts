@@ -11,11 +11,11 @@ import { findLends, lockedMode, type Lend } from './locked.js';
 import { Methods, nearPlace, type Method, type Preparing } from './preparing.js';
 import { conflictText, refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
-import { dirFd, makeRoom, statPlace, type Rooms } from './rooms.js';
-import { keepCopy, linkFor, roomFor, stage, type Staging } from './stage.js';
+import { dirFd, makeDirsAbove, statPlace, type OpenDirs } from './open-dirs.js';
+import { keepCopy, linkFor, dirFor, stage, type Staging } from './stage.js';
 import { dirOf, identOf, isWhiteout, type Place, type Step, type Steps, type Unmark } from '../plan/step.js';
 import { StepTable, stepsWhere } from '../journal/step-table.js';
-import { oldPlace } from '../journal/ways.js';
+import { oldPlace } from '../journal/place-paths.js';
 import { metaFor } from './stepmeta.js';
 import { mayBeIndex } from '../git/touched-index.js';
 import { findMarked } from './unmark.js';
@@ -33,7 +33,7 @@ export interface Prepared {
  * plan, knows about subvolumes, mounts and directories that went away (I6).
  */
 export function chooseMethods(preparing: Preparing): Methods {
-  const { rooms, plan } = preparing;
+  const { dirs, plan } = preparing;
   const methods = new Methods(plan.steps);
   const shifted = new Set(plan.steps.filter((step) => step.layerEntry === 'shift').map((step) => step.group));
   const devs = new Map<string, TargetDev>();
@@ -48,13 +48,13 @@ export function chooseMethods(preparing: Preparing): Methods {
     const dir = dirOf(path);
     if (last === null || last.root !== root || last.dir !== dir) {
       const later = draft.link?.inNew === true || (shifted.has(draft.group) && draft.layerEntry !== 'shift');
-      last = { root, dir, found: targetDev(devs, `${root}/${dir}`, () => (later ? { dev: devOf(rooms, draft.layer) } : hostDev(rooms, root, dir))) };
+      last = { root, dir, found: targetDev(devs, `${root}/${dir}`, () => (later ? { dev: devOf(dirs, draft.layer) } : hostDev(dirs, root, dir))) };
     }
     if ('error' in last.found) {
       preparing.refused.push(refusalFor(draft.path, last.found.error, 'parent'));
       continue;
     }
-    const vault = (plan.movable[draft.layer] ?? false) && last.found.dev === devOf(rooms, draft.layer);
+    const vault = (plan.movable[draft.layer] ?? false) && last.found.dev === devOf(dirs, draft.layer);
     methods.choose(n, { vault, move: draft.method === 'move' && vault });
   }
   return methods;
@@ -70,21 +70,21 @@ function targetDev(devs: Map<string, TargetDev>, key: string, look: () => Target
   return found;
 }
 
-function hostDev(rooms: Rooms, root: number, dir: Bytes): TargetDev {
+function hostDev(dirs: OpenDirs, root: number, dir: Bytes): TargetDev {
   try {
-    return { dev: rooms.kernel.stat(dirFd(rooms, root, dir), '' as Bytes).dev };
+    return { dev: dirs.kernel.stat(dirFd(dirs, root, dir), '' as Bytes).dev };
   } catch (error) {
     if (isMachineError(error)) throw error;
     return { error };
   }
 }
 
-const vaultDevs = new WeakMap<Rooms, bigint[]>();
+const vaultDevs = new WeakMap<OpenDirs, bigint[]>();
 
-function devOf(rooms: Rooms, layer: number): bigint {
-  const known = vaultDevs.get(rooms) ?? [];
-  vaultDevs.set(rooms, known);
-  return (known[layer] ??= statPlace(rooms, { root: 3 * layer + 2, path: '' as Bytes })?.dev ?? 0n);
+function devOf(dirs: OpenDirs, layer: number): bigint {
+  const known = vaultDevs.get(dirs) ?? [];
+  vaultDevs.set(dirs, known);
+  return (known[layer] ??= statPlace(dirs, { root: 3 * layer + 2, path: '' as Bytes })?.dev ?? 0n);
 }
 
 /** Makes what has to exist before the commit point, and turns planned steps into durable ones. */
@@ -98,8 +98,8 @@ export function prepare(preparing: Preparing, methods: Methods): Prepared {
   const halves = halvesIn(preparing, steps);
   const whole = withoutHalves(preparing, methods, { steps, halves });
   const planned = preparing.plan.unmark.filter(({ group }) => !halves.has(group));
-  const unmark = findMarked(preparing.rooms, whole, planned);
-  return { steps: whole, unmark, emptied: prepareEmptied(preparing, whole), lends: findLends(preparing.rooms, whole), refused: preparing.refused };
+  const unmark = findMarked(preparing.dirs, whole, planned);
+  return { steps: whole, unmark, emptied: prepareEmptied(preparing, whole), lends: findLends(preparing.dirs, whole), refused: preparing.refused };
 }
 
 function prepared(staging: Staging, method: Method): Step | null {
@@ -113,7 +113,7 @@ function prepared(staging: Staging, method: Method): Step | null {
       staging.refused.push(refused(method.draft, 'conflict', { text, conflict: 'changed' }));
       return null;
     }
-    return lending(staging.rooms, [method.draft.source], () => stepFor(staging, method));
+    return lending(staging.dirs, [method.draft.source], () => stepFor(staging, method));
   } catch (error) {
     if (isMachineError(error)) throw error;
     const { path } = method.draft;
@@ -127,8 +127,8 @@ function prepared(staging: Staging, method: Method): Step | null {
 }
 
 /** The steps themselves look at content only: whoever changed a mode or an attribute since the judgement must not lose it. How it is another one, or null. */
-function otherByNow({ rooms }: Staging, { act, old, host }: Draft): string | null {
-  const now = old === null || act === 'drop' ? null : statPlace(rooms, host);
+function otherByNow({ dirs }: Staging, { act, old, host }: Draft): string | null {
+  const now = old === null || act === 'drop' ? null : statPlace(dirs, host);
   if (old === null || now === null) return null;
   if (now.mode !== old.mode || now.uid !== old.uid || now.gid !== old.gid) return conflictText('changed');
   // Exchanged, it would part from that name (I12).
@@ -139,9 +139,9 @@ function otherByNow({ rooms }: Staging, { act, old, host }: Draft): string | nul
 }
 
 /** A git command will put its own index there when it is done, whatever lands meanwhile. */
-function isLockedByGit({ rooms }: Staging, { act, host }: Draft): boolean {
+function isLockedByGit({ dirs }: Staging, { act, host }: Draft): boolean {
   if (act === 'drop' || !mayBeIndex(host.path) || !dirOf(host.path).includes('.git')) return false;
-  return statPlace(rooms, { root: host.root, path: `${host.path}.lock` as Bytes }) !== null;
+  return statPlace(dirs, { root: host.root, path: `${host.path}.lock` as Bytes }) !== null;
 }
 
 /** Groups of which a step was refused. */
@@ -184,7 +184,7 @@ function stepFor(staging: Staging, method: Method): Step {
     return { ...base, from, hold: taken, keep: taken, ...metaFor(staging, draft), fresh: freshOf(staging, from) };
   }
   const link = linkFor(staging, method);
-  const from = link === null ? stage(staging, method) : roomFor(staging, method);
+  const from = link === null ? stage(staging, method) : dirFor(staging, method);
   const near = from.root === host.root;
   if (near && act === 'swap') keepCopy(staging, draft, taken);
   const keep = act !== 'swap' ? null : near ? taken : from;
@@ -227,8 +227,8 @@ function stepOf(staging: Staging, draft: Draft): Unfinished {
   };
 }
 
-function freshOf({ rooms }: Staging, from: Place | null): Step['fresh'] {
-  const stat = from === null ? null : statPlace(rooms, from);
+function freshOf({ dirs }: Staging, from: Place | null): Step['fresh'] {
+  const stat = from === null ? null : statPlace(dirs, from);
   return stat === null ? null : identOf(stat);
 }
 
@@ -257,7 +257,7 @@ function takeStep(staging: Staging, { draft, vault, n, move }: Method): Step {
   const spent = spentOf(staging, draft);
   const keep = step.twin === null ? taken : null;
   if (vault) {
-    makeRoom(staging.rooms, taken);
+    makeDirsAbove(staging.dirs, taken);
     return { ...step, hold: taken, keep, spent };
   }
   if (keep !== null) keepCopy(staging, draft, keep);
@@ -270,13 +270,13 @@ function spentOf(staging: Staging, draft: Draft): Step['spent'] {
   if (layerEntry === 'spent') return spentEntry(staging, draft);
   if (source === null || (layerEntry !== 'whiteout' && layerEntry !== 'shift')) return null;
   const at: Place = layerEntry === 'shift' ? { root: 3 * draft.layer + 1, path: source.path } : source;
-  const stat = statPlace(staging.rooms, at);
+  const stat = statPlace(staging.dirs, at);
   return stat !== null && isWhiteout(stat) ? { at, keep: null, ino: stat.ino } : null;
 }
 
 /** `whole`: a whiteout is kept as well, for an undo to put it back. */
 function spentEntry(staging: Staging, draft: Draft, whole = false): Step['spent'] {
-  const stat = draft.source === null ? null : statPlace(staging.rooms, draft.source);
+  const stat = draft.source === null ? null : statPlace(staging.dirs, draft.source);
   if (draft.source === null || stat === null) return null;
   return { at: draft.source, keep: !whole && isWhiteout(stat) ? null : oldPlace(draft.host), ino: stat.ino };
 }

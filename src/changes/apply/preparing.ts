@@ -2,7 +2,7 @@ import type { Bytes } from '../../bytes.js';
 import type { Draft, Plan } from '../plan/draft.js';
 import type { Duplicating } from './duplicate.js';
 import type { Refused } from '../result.js';
-import type { Rooms } from './rooms.js';
+import type { OpenDirs } from './open-dirs.js';
 import { splitPath, type Place } from '../plan/step.js';
 
 /** How one planned step will really be done. */
@@ -38,7 +38,7 @@ export class Methods {
 const [CHOSEN, MOVES, VAULT] = [1, 2, 4] as const;
 
 export interface Preparing extends Duplicating {
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   readonly id: string;
   readonly plan: Plan;
   /** see `Hooks` */

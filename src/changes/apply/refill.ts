@@ -4,7 +4,7 @@ import { errnoOf } from '../../errors.js';
 import type { Plan } from '../plan/draft.js';
 import type { Journal } from '../journal/journal.js';
 import { OWNER_WRITES } from './locked.js';
-import { dirFd, rootFd, spotOf, statPlace, type Rooms } from './rooms.js';
+import { dirFd, rootFd, spotOf, statPlace, type OpenDirs } from './open-dirs.js';
 import { numbered, splitPath, type Place, type Root, type Step } from '../plan/step.js';
 
 /**
@@ -43,35 +43,35 @@ export function refillOf(journal: Journal, undone: readonly Root[]): Refill {
  * made again as the base has them, which is no change. What can't be made is
  * missing, and is refused as such.
  */
-export function makeParents(rooms: Rooms, { steps, roots, undoes }: Plan): void {
+export function makeParents(dirs: OpenDirs, { steps, roots, undoes }: Plan): void {
   if (undoes === null) return;
   for (const { host, act } of steps) {
     const root = roots[host.root];
     if (root?.as === undefined || act === 'take') continue;
     const base = roots.findIndex(({ role, dir, as }) => role === 'host' && as === undefined && dir === root.as);
-    if (base >= 0) makeAbove(rooms, host, base);
+    if (base >= 0) makeAbove(dirs, host, base);
   }
 }
 
-function makeAbove(rooms: Rooms, { root, path }: Place, base: number): void {
+function makeAbove(dirs: OpenDirs, { root, path }: Place, base: number): void {
   const missing: Bytes[] = [];
   for (let at = splitPath(path).dir; at !== ''; at = splitPath(at).dir) {
-    if (statPlace(rooms, { root, path: at }) !== null) break;
+    if (statPlace(dirs, { root, path: at }) !== null) break;
     missing.push(at);
   }
   try {
     const [first, ...below] = missing.reverse();
-    if (first !== undefined) withWriting(rooms, { root, path: splitPath(first).dir }, () => makeLike(rooms, { root, path: first }, { root: base, path: first }));
-    for (const dir of below) makeLike(rooms, { root, path: dir }, { root: base, path: dir });
+    if (first !== undefined) withWriting(dirs, { root, path: splitPath(first).dir }, () => makeLike(dirs, { root, path: first }, { root: base, path: first }));
+    for (const dir of below) makeLike(dirs, { root, path: dir }, { root: base, path: dir });
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'EPERM', 'EEXIST'].includes(errnoOf(error) ?? '')) throw error;
   }
 }
 
 /** A layer's top has the mode of its base, which its owner may not be allowed to write. */
-function withWriting(rooms: Rooms, { root, path }: Place, act: () => void): void {
-  const { kernel } = rooms;
-  const dir = path === '' ? rootFd(rooms, root) : dirFd(rooms, root, path);
+function withWriting(dirs: OpenDirs, { root, path }: Place, act: () => void): void {
+  const { kernel } = dirs;
+  const dir = path === '' ? rootFd(dirs, root) : dirFd(dirs, root, path);
   const mode = kernel.stat(dir, '' as Bytes).mode & 0o7777;
   if ((mode & OWNER_WRITES) === OWNER_WRITES) return act();
   kernel.chmod(dir, '' as Bytes, mode | OWNER_WRITES);
@@ -82,15 +82,15 @@ function withWriting(rooms: Rooms, { root, path }: Place, act: () => void): void
   }
 }
 
-function makeLike(rooms: Rooms, place: Place, model: Place): void {
-  const { kernel } = rooms;
-  const like = statPlace(rooms, model);
+function makeLike(dirs: OpenDirs, place: Place, model: Place): void {
+  const { kernel } = dirs;
+  const like = statPlace(dirs, model);
   if (like === null || (like.mode & constants.S_IFMT) !== constants.S_IFDIR) return;
-  const { at, name } = spotOf(rooms, place);
+  const { at, name } = spotOf(dirs, place);
   kernel.mkdir(at, name, 0o700);
   const made = kernel.stat(at, name);
   if (made.uid !== like.uid || made.gid !== like.gid) kernel.chown(at, name, like.uid, like.gid);
-  const source = spotOf(rooms, model);
+  const source = spotOf(dirs, model);
   for (const xattr of kernel.xattrs(source.at, source.name)) {
     if (/^(user\.(?!overlay\.)|system\.)/.test(xattr.name)) kernel.setXattr(at, name, xattr.name, xattr.value);
   }

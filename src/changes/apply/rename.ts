@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { KernelError, RENAME, type Kernel } from '../../kernel/kernel.js';
-import { spotOf, statPlace, type Rooms, type Spot } from './rooms.js';
+import { spotOf, statPlace, type OpenDirs, type Spot } from './open-dirs.js';
 import { isIdent, type Place, type Step } from '../plan/step.js';
 
 export interface Move {
@@ -84,17 +84,17 @@ function isDir(kernel: Kernel, { at, name }: Spot): boolean {
 }
 
 /** What a crash left aside goes on, or back where it was: after that a step is as far as if it had been one rename (I4). */
-export function settleAside(rooms: Rooms, { host, from, hold, fresh, old }: Step): void {
+export function settleAside(dirs: OpenDirs, { host, from, hold, fresh, old }: Step): void {
   // Only what was staged beside its target is exchanged without a vault.
   if (from === null || hold === null || from.root !== host.root) return;
-  const { kernel } = rooms;
+  const { kernel } = dirs;
   const aside: Place = { root: from.root, path: asideOf(from.path) };
-  if (!isIdent(statPlace(rooms, aside), old)) return;
-  const [kept, mine, target] = [spotOf(rooms, aside), spotOf(rooms, from), spotOf(rooms, host)];
-  const now = statPlace(rooms, host);
+  if (!isIdent(statPlace(dirs, aside), old)) return;
+  const [kept, mine, target] = [spotOf(dirs, aside), spotOf(dirs, from), spotOf(dirs, host)];
+  const now = statPlace(dirs, host);
   if (now === null || isIdent(now, old)) put(kernel, kept, target);
   else if (isIdent(now, fresh)) {
-    if (isIdent(statPlace(rooms, from), fresh)) kernel.unlink(mine.at, mine.name);
+    if (isIdent(statPlace(dirs, from), fresh)) kernel.unlink(mine.at, mine.name);
     put(kernel, kept, mine);
   } else putBack(kernel, kept, target);
 }

@@ -34,12 +34,12 @@ const PROGRESS_EVERY = 256;
 export function runForward(running: Running): RunError | null {
   let at: Bytes | null = null;
   try {
-    lend(running.rooms, running.lends);
+    lend(running.dirs, running.lends);
     landAll(running, (path) => (at = path));
     at = null;
-    tidy(running.rooms, running);
-    giveBack(running.rooms, running.lends);
-    syncRoots(running.rooms);
+    tidy(running.dirs, running);
+    giveBack(running.dirs, running.lends);
+    syncRoots(running.dirs);
     markDone(running);
     return null;
   } catch (error) {
@@ -47,15 +47,15 @@ export function runForward(running: Running): RunError | null {
   }
 }
 
-function markDone({ writer, rooms }: Running): void {
+function markDone({ writer, dirs }: Running): void {
   writeDone(writer);
-  rooms.kernel.fsync(writer.fd);
+  dirs.kernel.fsync(writer.fd);
 }
 
 function landAll(running: Running, noteAt: (path: Bytes) => void): void {
   const { steps, hooks } = running;
   // A crash may have left a layer between its old top directory and the new one.
-  for (const top of running.emptied) finishTop(running.rooms, top);
+  for (const top of running.emptied) finishTop(running.dirs, top);
   // Renamed directories and permissions that others need come first.
   const early = (step: Step): boolean => step.kind === 'rename' || (step.act === 'meta' && step.type === 'dir');
   let simple: Marks = NONE;
@@ -64,7 +64,7 @@ function landAll(running: Running, noteAt: (path: Bytes) => void): void {
     const step = steps.at(index) as Step;
     if (simple === NONE && running.isFresh && !early(step)) simple = landBatched(running);
     if (simple.has(index)) continue;
-    noteAt(absolute(running.rooms.roots, step.host));
+    noteAt(absolute(running.dirs.roots, step.host));
     // Refused before a crash: it may not have been brought back whole.
     if (running.refused.has(index)) revertStep(running, step);
     else {
@@ -78,11 +78,11 @@ function landAll(running: Running, noteAt: (path: Bytes) => void): void {
 
 const NONE = new Marks(0);
 
-function landBatched({ rooms, steps, keepSpecial, hooks }: Running): Marks {
-  const { landBatch } = rooms.kernel;
+function landBatched({ dirs, steps, keepSpecial, hooks }: Running): Marks {
+  const { landBatch } = dirs.kernel;
   if (landBatch === undefined) return new Marks(0);
   const onDone = (count: number): void => hooks.onProgress?.(count, steps.length);
-  return landSimple({ rooms, steps, keepSpecial, landBatch, onDone });
+  return landSimple({ dirs, steps, keepSpecial, landBatch, onDone });
 }
 
 /** I11: the rest of the group goes back too, and what of it was still to come is left out. */
@@ -92,7 +92,7 @@ export function refuse(running: Running, index: number, why: Refused): void {
   const others = group === 0 ? [] : indicesWhere(steps, (step, other) => step.group === group && other !== index);
   for (const other of [index, ...others]) {
     if (running.refused.has(other)) continue;
-    const path = absolute(running.rooms.roots, (steps.at(other) as Step).host);
+    const path = absolute(running.dirs.roots, (steps.at(other) as Step).host);
     const said = other === index ? why : refused({ path }, 'with', { text: 'it lands only together with a path that was refused' });
     running.refused.set(other, said);
     writeRefused(running.writer, other, said);
@@ -113,28 +113,28 @@ export function runErrorOf(error: unknown, path: Bytes | null): RunError {
 
 /** Everything back, last step first. If that fails too, the journal stays for `recover`. */
 export function runBackward(running: Running, cause: RunError): RunError {
-  const { writer, rooms, steps } = running;
+  const { writer, dirs, steps } = running;
   try {
     writeAbort(writer, cause.text);
-    rooms.kernel.fsync(writer.fd);
+    dirs.kernel.fsync(writer.fd);
   } catch {
     // Without the record a crash from here on is finished instead: as good.
   }
-  for (const top of running.emptied) refillTop(rooms, top);
-  lend(rooms, running.lends);
+  for (const top of running.emptied) refillTop(dirs, top);
+  lend(dirs, running.lends);
   for (let index = steps.length - 1; index >= 0; index -= 1) revertStep(running, steps.at(index) as Step);
-  mark(rooms, running.unmark);
-  giveBack(rooms, running.lends);
-  removeNear(rooms, nearOf(running));
-  syncRoots(rooms);
+  mark(dirs, running.unmark);
+  giveBack(dirs, running.lends);
+  removeNear(dirs, nearOf(running));
+  syncRoots(dirs);
   return cause;
 }
 
 /** Staged copies beside targets: theirs while they wait, the old objects' afterwards. */
-export function nearOf({ rooms, steps }: Pick<Running, 'rooms' | 'steps'>): Place[] {
+export function nearOf({ dirs, steps }: Pick<Running, 'dirs' | 'steps'>): Place[] {
   const near: Place[] = [];
   for (const { from, hold, kind } of steps) {
-    for (const place of kind === 'rename' ? [] : [from, hold]) if (place !== null && rooms.roots[place.root]?.role === 'host') near.push(place);
+    for (const place of kind === 'rename' ? [] : [from, hold]) if (place !== null && dirs.roots[place.root]?.role === 'host') near.push(place);
   }
   return near;
 }

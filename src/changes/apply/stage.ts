@@ -5,7 +5,7 @@ import { nodeDisk, type Disk } from './disk.js';
 import type { Draft, DraftLink, Entry } from '../plan/draft.js';
 import { duplicate, landingMode, Moved, setMeta, staysBehind } from './duplicate.js';
 import { nearPlace, type Method, type Preparing } from './preparing.js';
-import { makeRoom, spotOf, statPlace } from './rooms.js';
+import { makeDirsAbove, spotOf, statPlace } from './open-dirs.js';
 import { below, identOf, isIdent, splitPath, type Covered, type Place } from '../plan/step.js';
 
 export interface Staging extends Preparing {
@@ -15,14 +15,14 @@ export interface Staging extends Preparing {
 }
 
 /** The link that a draft lands as; null where it must be a copy: the two names are on two filesystems. */
-export function linkFor({ rooms }: Staging, { draft, vault }: Method): DraftLink | null {
+export function linkFor({ dirs }: Staging, { draft, vault }: Method): DraftLink | null {
   const { link, host, layer } = draft;
   if (link === undefined || link.ident === null) return null;
-  const now = statPlace(rooms, link.at);
+  const now = statPlace(dirs, link.at);
   if (!isIdent(now, link.now)) throw new Moved(`${link.at.path} changed`);
   // A directory that doesn't exist yet will be beside the layer or, copied, beside the directory that it lands in.
   const beside = link.inNew ? { root: 3 * layer + (vault ? 2 : 0), path: '' as Bytes } : { root: host.root, path: splitPath(host.path).dir };
-  return statPlace(rooms, beside)?.dev === now?.dev ? link : null;
+  return statPlace(dirs, beside)?.dev === now?.dev ? link : null;
 }
 
 function stagedPlace(staging: Staging, method: Method): Place {
@@ -30,9 +30,9 @@ function stagedPlace(staging: Staging, method: Method): Place {
 }
 
 /** Where the new object of a step will be made, once it may be (I1). */
-export function roomFor(staging: Staging, method: Method): Place {
+export function dirFor(staging: Staging, method: Method): Place {
   const to = stagedPlace(staging, method);
-  if (staging.rooms.roots[to.root]?.role === 'vault') makeRoom(staging.rooms, to);
+  if (staging.dirs.roots[to.root]?.role === 'vault') makeDirsAbove(staging.dirs, to);
   return to;
 }
 
@@ -63,11 +63,11 @@ function copyOne(staging: Staging, { from, stat, to, layer }: Copy): void {
     if (isLinked) staging.linked.set(key, to);
     return;
   }
-  const { rooms } = staging;
-  if (rooms.roots[to.root]?.role === 'vault') makeRoom(rooms, to);
-  const old = spotOf(rooms, twin);
-  const target = spotOf(rooms, to);
-  rooms.kernel.link(old.at, old.name, target.at, target.name);
+  const { dirs } = staging;
+  if (dirs.roots[to.root]?.role === 'vault') makeDirsAbove(dirs, to);
+  const old = spotOf(dirs, twin);
+  const target = spotOf(dirs, to);
+  dirs.kernel.link(old.at, old.name, target.at, target.name);
 }
 
 /** Depth first by the sorted paths, without recursion; a directory's times last, as its entries change them. */
@@ -80,36 +80,36 @@ function copyTree(staging: Staging, draft: Draft, to: Place): void {
     copyOne(staging, { from: below(source, path), stat, to: below(to, path), layer: draft.layer });
   }
   stampDirs(staging, to, entries);
-  const top = spotOf(staging.rooms, to);
-  staging.rooms.kernel.utimes(top.at, top.name, fresh.atimeNs, fresh.mtimeNs);
+  const top = spotOf(staging.dirs, to);
+  staging.dirs.kernel.utimes(top.at, top.name, fresh.atimeNs, fresh.mtimeNs);
 }
 
-function stampDirs({ rooms }: Staging, to: Place, entries: readonly Entry[]): void {
+function stampDirs({ dirs }: Staging, to: Place, entries: readonly Entry[]): void {
   for (let index = entries.length - 1; index >= 0; index -= 1) {
     const { path, type, stat } = entries[index] as Entry;
     if (type !== 'dir') continue;
-    const spot = spotOf(rooms, below(to, path));
-    rooms.kernel.utimes(spot.at, spot.name, stat.atimeNs, stat.mtimeNs);
+    const spot = spotOf(dirs, below(to, path));
+    dirs.kernel.utimes(spot.at, spot.name, stat.atimeNs, stat.mtimeNs);
   }
 }
 
 /** A file with content of ours, and the metadata of the agent's version or as told. */
 function compose(staging: Staging, draft: Draft, to: Place): void {
-  const { rooms, keepSpecial } = staging;
-  const { kernel } = rooms;
+  const { dirs, keepSpecial } = staging;
+  const { kernel } = dirs;
   const { composed, source, fresh } = draft;
   if (composed === null || source === null || fresh === null) throw new Moved('there is nothing to compose');
-  const origin = spotOf(rooms, source);
+  const origin = spotOf(dirs, source);
   if (!isIdent(kernel.statOrNull(origin.at, origin.name), identOf(fresh))) throw new Moved(`${source.path} changed`);
-  if (rooms.roots[to.root]?.role === 'vault') makeRoom(rooms, to);
-  const target = spotOf(rooms, to);
+  if (dirs.roots[to.root]?.role === 'vault') makeDirsAbove(dirs, to);
+  const target = spotOf(dirs, to);
   const fd = kernel.open(target.at, target.name, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
     (staging.disk ?? nodeDisk).write(fd, composed.content, 0);
   } finally {
     kernel.close(fd);
   }
-  const model = composed.meta === undefined ? origin : spotOf(rooms, draft.host);
+  const model = composed.meta === undefined ? origin : spotOf(dirs, draft.host);
   const { mode, uid, gid } = composed.meta ?? fresh;
   const xattrs = kernel.xattrs(model.at, model.name).filter(({ name }) => !staysBehind(name, keepSpecial));
   setMeta(kernel, target, { mode: landingMode({ mode }, keepSpecial), uid, gid, xattrs });
@@ -125,10 +125,10 @@ export function keepCopy(staging: Staging, draft: Draft, to: Place): void {
   restamp(staging, draft, { to, covers });
 }
 
-function restamp({ rooms }: Staging, draft: Draft, copy: { readonly to: Place; readonly covers: readonly Covered[] }): void {
+function restamp({ dirs }: Staging, draft: Draft, copy: { readonly to: Place; readonly covers: readonly Covered[] }): void {
   for (const path of [...copy.covers.filter(({ ident }) => ident.fmt === constants.S_IFDIR).map((one) => one.path).reverse(), '' as Bytes]) {
-    const stat = statPlace(rooms, below(draft.host, path));
-    const spot = spotOf(rooms, below(copy.to, path));
-    if (stat !== null) rooms.kernel.utimes(spot.at, spot.name, stat.atimeNs, stat.mtimeNs);
+    const stat = statPlace(dirs, below(draft.host, path));
+    const spot = spotOf(dirs, below(copy.to, path));
+    if (stat !== null) dirs.kernel.utimes(spot.at, spot.name, stat.atimeNs, stat.mtimeNs);
   }
 }

@@ -2,7 +2,7 @@ import type { Xattr } from '../../kernel/kernel.js';
 import type { Draft } from '../plan/draft.js';
 import { landingMode, metaOf, Moved } from './duplicate.js';
 import type { Preparing } from './preparing.js';
-import { spotOf } from './rooms.js';
+import { spotOf } from './open-dirs.js';
 import { identOf, isIdent, type Meta, type Step } from '../plan/step.js';
 
 const isAcl = ({ name }: Xattr): boolean => name.startsWith('system.posix_acl_');
@@ -10,13 +10,13 @@ const isAcl = ({ name }: Xattr): boolean => name.startsWith('system.posix_acl_')
 /** Metadata before and after, of which only that changes which the agent changed. */
 export function metaFor(preparing: Preparing, draft: Draft): Pick<Step, 'meta' | 'fresh'> {
   if (draft.metas !== undefined) return { meta: draft.metas, fresh: null };
-  const { rooms, keepSpecial } = preparing;
-  const { kernel } = rooms;
+  const { dirs, keepSpecial } = preparing;
+  const { kernel } = dirs;
   if (draft.source === null || draft.fresh === null || draft.old === null) throw new Moved('there is nothing to compare');
-  const host = spotOf(rooms, draft.host);
+  const host = spotOf(dirs, draft.host);
   if (!isIdent(kernel.statOrNull(host.at, host.name), identOf(draft.old))) throw new Moved(`${draft.path} changed`);
   const old = metaOf(kernel, host, true);
-  const source = spotOf(rooms, draft.source);
+  const source = spotOf(dirs, draft.source);
   if (!isIdent(kernel.statOrNull(source.at, source.name), identOf(draft.fresh))) throw new Moved(`${draft.source.path} changed`);
   const agent = metaOf(kernel, source, keepSpecial);
   return { meta: { old, fresh: combined({ draft, old, agent, keepSpecial }) }, fresh: null };

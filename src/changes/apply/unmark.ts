@@ -1,7 +1,7 @@
 import type { Bytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { lending } from './lend.js';
-import { spotOf, statPlace, type Rooms } from './rooms.js';
+import { spotOf, statPlace, type OpenDirs } from './open-dirs.js';
 import { splitPath, type Place, type Steps, type Unmark } from '../plan/step.js';
 
 /** Marks by which a directory of a layer hides the host's of the same name, or takes another one's place. */
@@ -13,42 +13,42 @@ const HIDING = ['overlay.opaque', 'overlay.redirect'] as const;
  * directory, the mark would make it look deleted; without the mark both merge,
  * which is the same view.
  */
-export function findMarked(rooms: Rooms, steps: Steps, planned: readonly Unmark[]): Unmark[] {
+export function findMarked(dirs: OpenDirs, steps: Steps, planned: readonly Unmark[]): Unmark[] {
   const seen = new Set(planned.map(({ root, path }) => `${root}/${path}`));
   const marked = [...planned];
   for (const step of steps) {
     const left = step.from?.root === step.host.root + 1 ? step.from : (step.spent?.at ?? null);
-    if (left === null || rooms.roots[left.root]?.role !== 'layer') continue;
+    if (left === null || dirs.roots[left.root]?.role !== 'layer') continue;
     // What the host has not can't look deleted there, and the mark may hide what the agent deleted.
-    if (step.act === 'drop' && statPlace(rooms, step.host) === null) continue;
+    if (step.act === 'drop' && statPlace(dirs, step.host) === null) continue;
     const from = step.kind === 'rename' ? { root: step.host.root + 1, path: `${step.host.path}/` as Bytes } : left;
     for (let dir = splitPath(from.path).dir; dir !== ''; dir = splitPath(dir).dir) {
       const key = `${from.root}/${dir}`;
       if (seen.has(key)) continue;
       seen.add(key);
-      if (marksAt(rooms, { root: from.root, path: dir }).length > 0) marked.push({ root: from.root, path: dir, group: 0 });
+      if (marksAt(dirs, { root: from.root, path: dir }).length > 0) marked.push({ root: from.root, path: dir, group: 0 });
     }
   }
   return marked;
 }
 
-function marksAt(rooms: Rooms, place: Place): Bytes[] {
-  const { family } = rooms.roots[place.root] ?? { family: 'user' };
+function marksAt(dirs: OpenDirs, place: Place): Bytes[] {
+  const { family } = dirs.roots[place.root] ?? { family: 'user' };
   const names = HIDING.map((mark) => `${family}.${mark}`);
-  return lending(rooms, [place], () => {
-    const { at, name } = spotOf(rooms, place);
-    return rooms.kernel.xattrs(at, name).flatMap((xattr) => (names.includes(xattr.name) ? [xattr.name] : []));
+  return lending(dirs, [place], () => {
+    const { at, name } = spotOf(dirs, place);
+    return dirs.kernel.xattrs(at, name).flatMap((xattr) => (names.includes(xattr.name) ? [xattr.name] : []));
   });
 }
 
 /** Takes the marks off; what is gone already has none. */
-export function unmark(rooms: Rooms, places: readonly Place[]): void {
+export function unmark(dirs: OpenDirs, places: readonly Place[]): void {
   for (const place of places) {
-    if (statPlace(rooms, place) === null) continue;
-    for (const mark of marksAt(rooms, place)) {
-      const { at, name } = spotOf(rooms, place);
+    if (statPlace(dirs, place) === null) continue;
+    for (const mark of marksAt(dirs, place)) {
+      const { at, name } = spotOf(dirs, place);
       try {
-        rooms.kernel.removeXattr(at, name, mark);
+        dirs.kernel.removeXattr(at, name, mark);
       } catch (error) {
         if (errnoOf(error) !== 'ENODATA') throw error;
       }
@@ -57,11 +57,11 @@ export function unmark(rooms: Rooms, places: readonly Place[]): void {
 }
 
 /** After a roll-back the directories hide again what they hid; marks that hid nothing stay off. */
-export function mark(rooms: Rooms, places: readonly Unmark[]): void {
+export function mark(dirs: OpenDirs, places: readonly Unmark[]): void {
   for (const place of places) {
-    if (place.group === 0 || statPlace(rooms, place) === null) continue;
-    const { family } = rooms.roots[place.root] ?? { family: 'user' };
-    const spot = spotOf(rooms, place);
-    rooms.kernel.setXattr(spot.at, spot.name, `${family}.overlay.opaque` as Bytes, Buffer.from('y'));
+    if (place.group === 0 || statPlace(dirs, place) === null) continue;
+    const { family } = dirs.roots[place.root] ?? { family: 'user' };
+    const spot = spotOf(dirs, place);
+    dirs.kernel.setXattr(spot.at, spot.name, `${family}.overlay.opaque` as Bytes, Buffer.from('y'));
   }
 }

@@ -9,7 +9,7 @@ import { framesIn, writeList } from '../journal/frames.js';
 import { readHostFile } from '../conflict/host-file.js';
 import type { Header } from '../journal/journal.js';
 import { LONGEST_REFERENCE, referenceOf, valueOf } from '../git/packed-ref.js';
-import { spotOf, statPlace, type Rooms } from '../apply/rooms.js';
+import { spotOf, statPlace, type OpenDirs } from '../apply/open-dirs.js';
 import type { Running } from '../apply/run.js';
 import type { StoreContext } from '../store-context.js';
 import { absolute, below, isIdent, numbered, type Place, type Step } from '../plan/step.js';
@@ -82,24 +82,24 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
  * what happened to it before `landedNs` was our own doing, unless it changed
  * the content stamps too.
  */
-function* linesOf({ rooms, steps, refused }: Running, landedNs: bigint, meanings: Meanings): Generator<string> {
+function* linesOf({ dirs, steps, refused }: Running, landedNs: bigint, meanings: Meanings): Generator<string> {
   const repositories = new Map<Bytes, Place>();
   for (const [index, step] of numbered(steps)) {
-    if (refused.has(index) || step.act === 'drop' || rooms.roots[step.host.root]?.as !== undefined) continue;
+    if (refused.has(index) || step.act === 'drop' || dirs.roots[step.host.root]?.as !== undefined) continue;
     noteRepository(repositories, step.host);
     // A name that came or went made the ctime of the file new.
     const other = step.link ?? step.twin;
     const file = step.link === null ? step.old : step.fresh;
-    if (other !== null && file !== null) yield `${absolute(rooms.roots, other)}\0${file.ino} ${file.size} ${file.mtimeNs} ${landedNs} 0\0`;
-    const path = absolute(rooms.roots, step.host);
+    if (other !== null && file !== null) yield `${absolute(dirs.roots, other)}\0${file.ino} ${file.size} ${file.mtimeNs} ${landedNs} 0\0`;
+    const path = absolute(dirs.roots, step.host);
     const { ino, size, mtimeNs } = landedIdent(step) ?? GONE;
-    const meaning = meaningOf(rooms, step);
+    const meaning = meaningOf(dirs, step);
     if (meaning !== null && mayBeIndex(path)) meanings.set(path, meaning);
-    const said = meaning === null ? ownerOf(rooms, step, landedNs) : ` ${meaning}`;
+    const said = meaning === null ? ownerOf(dirs, step, landedNs) : ` ${meaning}`;
     yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}${said}\0`;
-    if (step.tree && step.act !== 'take') yield* indexLines(rooms, step, { landedNs, meanings });
+    if (step.tree && step.act !== 'take') yield* indexLines(dirs, step, { landedNs, meanings });
   }
-  for (const place of repositories.values()) noteIndex(rooms, place, { landedNs, meanings });
+  for (const place of repositories.values()) noteIndex(dirs, place, { landedNs, meanings });
 }
 
 const OBJECTS = '.git/objects/';
@@ -112,23 +112,23 @@ function noteRepository(repositories: Map<Bytes, Place>, { root, path }: Place):
 }
 
 /** Objects landed and the index did not: nobody who only looks makes it name one of them. */
-function noteIndex(rooms: Rooms, dir: Place, { landedNs, meanings }: Reading): void {
+function noteIndex(dirs: OpenDirs, dir: Place, { landedNs, meanings }: Reading): void {
   const place = below(dir, 'index' as Bytes);
-  const path = absolute(rooms.roots, place);
-  const read = meanings.has(path) ? null : readIndex(rooms, place);
+  const path = absolute(dirs.roots, place);
+  const read = meanings.has(path) ? null : readIndex(dirs, place);
   if (read !== null && read.stat.ctimeNs <= landedNs) meanings.set(path, read.meaning);
 }
 
 /** Mode and owner of a directory, unless the host touched it already. */
-function ownerOf(rooms: Rooms, step: Step, landedNs: bigint): string {
+function ownerOf(dirs: OpenDirs, step: Step, landedNs: bigint): string {
   if (step.type !== 'dir') return '';
-  const now = statQuietly(rooms, step.host);
+  const now = statQuietly(dirs, step.host);
   return now === null || now.ctimeNs > landedNs || !isIdent(now, landedIdent(step)) ? '' : ` ${now.mode} ${now.uid} ${now.gid} ${now.btimeNs}`;
 }
 
-function statQuietly(rooms: Rooms, place: Place): Stat | null {
+function statQuietly(dirs: OpenDirs, place: Place): Stat | null {
   try {
-    return statPlace(rooms, place);
+    return statPlace(dirs, place);
   } catch (error) {
     // Only to spare the user a conflict later.
     if (errnoOf(error) === null) throw error;
@@ -137,18 +137,18 @@ function statQuietly(rooms: Rooms, place: Place): Stat | null {
 }
 
 /** What a git index or reference says that landed; null for one that was written again since. */
-function meaningOf(rooms: Rooms, step: Step): string | null {
+function meaningOf(dirs: OpenDirs, step: Step): string | null {
   if (step.type !== 'file' || step.act === 'take') return null;
-  if (referenceOf(absolute(rooms.roots, step.host)) !== null) return landedReference(rooms, step);
+  if (referenceOf(absolute(dirs.roots, step.host)) !== null) return landedReference(dirs, step);
   if (!mayBeIndex(step.host.path)) return null;
-  const read = readIndex(rooms, step.host);
+  const read = readIndex(dirs, step.host);
   return read === null || !isIdent(read.stat, landedIdent(step)) ? null : read.meaning;
 }
 
 /** A branch or tag, which git may put among the packed ones at any time. */
-function landedReference(rooms: Rooms, step: Step): string | null {
-  const content = readHostFile(rooms.kernel, absolute(rooms.roots, step.host), LONGEST_REFERENCE);
-  return content !== null && isIdent(statPlace(rooms, step.host), landedIdent(step)) ? valueOf(content) : null;
+function landedReference(dirs: OpenDirs, step: Step): string | null {
+  const content = readHostFile(dirs.kernel, absolute(dirs.roots, step.host), LONGEST_REFERENCE);
+  return content !== null && isIdent(statPlace(dirs, step.host), landedIdent(step)) ? valueOf(content) : null;
 }
 
 interface Reading {
@@ -156,23 +156,23 @@ interface Reading {
   readonly meanings: Meanings;
 }
 
-function* indexLines(rooms: Rooms, { host }: Step, { landedNs, meanings }: Reading): Generator<string> {
-  for (const place of newIndexes(rooms, host)) {
-    const read = readIndex(rooms, place);
+function* indexLines(dirs: OpenDirs, { host }: Step, { landedNs, meanings }: Reading): Generator<string> {
+  for (const place of newIndexes(dirs, host)) {
+    const read = readIndex(dirs, place);
     if (read === null || read.stat.ctimeNs > landedNs) continue;
     const { ino, size, mtimeNs } = read.stat;
-    const at = absolute(rooms.roots, place);
+    const at = absolute(dirs.roots, place);
     meanings.set(at, read.meaning);
     yield `${at}\0${ino} ${size} ${mtimeNs} ${landedNs} 0 ${read.meaning}\0`;
   }
 }
 
 /** A git index that a path has now; null for anything else. */
-export function readIndex(rooms: Rooms, place: Place): { readonly stat: Stat; readonly meaning: string } | null {
-  const { kernel } = rooms;
+export function readIndex(dirs: OpenDirs, place: Place): { readonly stat: Stat; readonly meaning: string } | null {
+  const { kernel } = dirs;
   let fd: Fd | null = null;
   try {
-    const { at, name } = spotOf(rooms, place);
+    const { at, name } = spotOf(dirs, place);
     fd = kernel.open(at, name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const stat = kernel.stat(fd, '' as Bytes);
     const meaning = (stat.mode & constants.S_IFMT) === constants.S_IFREG ? meaningOfIndex(kernel, fd) : null;

@@ -7,7 +7,7 @@ import type { Change } from '../change.js';
 import { relativeTo } from '../plan/drafting.js';
 import { isOurs, type Epochs } from '../capture/epoch.js';
 import type { PackedRef } from '../git/packed-ref.js';
-import { spotOf, type Rooms } from '../apply/rooms.js';
+import { spotOf, type OpenDirs } from '../apply/open-dirs.js';
 import type { Place } from '../plan/step.js';
 import type { CommitContext } from '../store-context.js';
 
@@ -19,7 +19,7 @@ export interface Judging {
   readonly epochs: Epochs;
   readonly t0: bigint;
   readonly clockIsBehind: boolean;
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   readonly packed: (path: Bytes) => PackedRef;
   /** by directory: it or one above it was moved */
   readonly parents: Map<Bytes, boolean>;
@@ -37,18 +37,18 @@ export function isTouched({ t0, epochs, clockIsBehind }: Judging, path: Bytes, b
 }
 
 /** Where the change's base is. */
-export function hostPlace(rooms: Rooms, { at, basePath, path }: Change): Place {
+export function hostPlace(dirs: OpenDirs, { at, basePath, path }: Change): Place {
   const root = 2 * at.layer;
-  return { root, path: relativeTo(rooms.roots[root]?.dir ?? ('/' as Bytes), basePath ?? path) };
+  return { root, path: relativeTo(dirs.roots[root]?.dir ?? ('/' as Bytes), basePath ?? path) };
 }
 
 export const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Null for what can't be read. */
-export function openQuietly(rooms: Rooms, place: Place): Fd | null {
+export function openQuietly(dirs: OpenDirs, place: Place): Fd | null {
   try {
-    const { at, name } = spotOf(rooms, place);
-    return rooms.kernel.open(at, name, READ);
+    const { at, name } = spotOf(dirs, place);
+    return dirs.kernel.open(at, name, READ);
   } catch (error) {
     if (errnoOf(error) === null) throw error;
     return null;

@@ -4,7 +4,7 @@ import type { Stat } from '../../kernel/kernel.js';
 import type { Change, Conflict } from '../change.js';
 import { besideOf, databaseOf, isInUse, mayBeDatabase } from './database.js';
 import { hostPlace, isTouched, type Judging } from '../conflict/judging.js';
-import { statPlace } from '../apply/rooms.js';
+import { statPlace } from '../apply/open-dirs.js';
 
 /**
  * I20: a database lands with what is beside it, or not at all. The host may
@@ -40,9 +40,9 @@ function isMoved(judging: Judging, change: Change, path: Bytes): boolean {
   return now !== null && isInUse(now) && isTouched(judging, path, now);
 }
 
-function statQuietly({ rooms }: Judging, change: Change): Stat | null {
+function statQuietly({ dirs }: Judging, change: Change): Stat | null {
   try {
-    return statPlace(rooms, hostPlace(rooms, change));
+    return statPlace(dirs, hostPlace(dirs, change));
   } catch (error) {
     if (errnoOf(error) === null) throw error;
     return null;

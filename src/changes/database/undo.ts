@@ -3,14 +3,14 @@ import { besideOf, databaseOf, isInUse, mayBeDatabase } from './database.js';
 import { redraft, type Draft } from '../plan/draft.js';
 import { refused as refusedFor } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
-import { statPlace } from '../apply/rooms.js';
+import { statPlace } from '../apply/open-dirs.js';
 import type { Place } from '../plan/step.js';
 import type { Looking, Undone } from '../git/undo.js';
 
 const IN_USE = 'it is a database that was used since';
 
 /** I20: a database goes back together with what is beside it, and not from under a log that the host wrote since. */
-export function keepDatabases({ drafts, refused }: Undone, looking: Pick<Looking, 'rooms' | 'isNew'>): Undone {
+export function keepDatabases({ drafts, refused }: Undone, looking: Pick<Looking, 'dirs' | 'isNew'>): Undone {
   const staying = new Set(refused.map(({ path }) => mainOf(path)));
   const paths = besideOrMain(drafts);
   for (const draft of drafts) if (isUsed(draft, paths, looking)) staying.add(mainOf(draft.path));
@@ -41,12 +41,12 @@ function mainOf(path: Bytes): Bytes {
   return databaseOf(path) ?? path;
 }
 
-function isUsed({ old, path, host }: Draft, paths: ReadonlySet<Bytes>, { rooms, isNew }: Pick<Looking, 'rooms' | 'isNew'>): boolean {
+function isUsed({ old, path, host }: Draft, paths: ReadonlySet<Bytes>, { dirs, isNew }: Pick<Looking, 'dirs' | 'isNew'>): boolean {
   if (!mayBeDatabase(old) || databaseOf(path) !== null) return false;
   return besideOf(path).some((beside) => {
     if (paths.has(beside)) return false;
     const place: Place = { root: host.root, path: `${host.path}${beside.slice(path.length)}` as Bytes };
-    const stat = statPlace(rooms, place);
+    const stat = statPlace(dirs, place);
     return stat !== null && isInUse(stat) && isNew({ path: beside, place, stat });
   });
 }

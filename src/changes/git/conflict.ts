@@ -16,15 +16,15 @@ import { meaningOfIndex } from './touched-index.js';
 export function keepObjects<T extends Change & { readonly conflict: Conflict | null }>(judging: Judging, changes: readonly T[]): readonly T[] {
   const deleted = changes.filter(({ kind, path, conflict }) => kind === 'delete' && conflict === null && path.includes('/objects/'));
   if (deleted.length === 0) return changes;
-  const placeIn = (change: T, path: Bytes): Place => hostPlace(judging.rooms, { ...change, path, basePath: undefined });
-  const bare = bareIn(deleted, (dir, change) => hasHead(judging.rooms, placeIn(change, dir)));
+  const placeIn = (change: T, path: Bytes): Place => hostPlace(judging.dirs, { ...change, path, basePath: undefined });
+  const bare = bareIn(deleted, (dir, change) => hasHead(judging.dirs, placeIn(change, dir)));
   const paths = new Set(changes.map(({ path }) => path));
   const used = new Map<Bytes, boolean>();
   const isUsed = (change: T): boolean => {
     const inside = gitPartOf(change.path, bare);
     if (inside?.part !== 'objects') return false;
     const { dir } = inside;
-    const known = used.get(dir) ?? anyNaming(judging.rooms, { dir, place: placeIn(change, dir) }, ({ path, stat }) => !paths.has(path) && isTouched(judging, path, stat));
+    const known = used.get(dir) ?? anyNaming(judging.dirs, { dir, place: placeIn(change, dir) }, ({ path, stat }) => !paths.has(path) && isTouched(judging, path, stat));
     used.set(dir, known);
     return known;
   };
@@ -36,12 +36,12 @@ export function keepObjects<T extends Change & { readonly conflict: Conflict | n
 export function packedConflict(judging: Judging, path: Bytes, captured: CapturedBase | null): Conflict | null | undefined {
   const reference = referenceOf(path);
   if (reference === null) return undefined;
-  const { rooms, sandboxDir, epochs, t0 } = judging;
+  const { dirs, sandboxDir, epochs, t0 } = judging;
   const packed = judging.packed(path);
   const landed = epochs.byPath.get(path)?.meaning ?? '';
   return referenceConflict({
     ...{ captured, packed, landed: landed === '' ? null : landed, tookAway: tookAway(epochs, path) },
-    capturedValue: () => (captured === null ? null : capturedValue(rooms.kernel, sandboxDir, captured)),
+    capturedValue: () => (captured === null ? null : capturedValue(dirs.kernel, sandboxDir, captured)),
     isTouched: packed.ctimeNs >= t0 && packed.ctimeNs > (epochs.byPath.get(reference.file)?.ctimeNs ?? 0n),
   });
 }
@@ -57,14 +57,14 @@ function capturedValue(kernel: Kernel, sandboxDir: Bytes, captured: CapturedBase
 }
 
 /** A git index that agentfw landed, and that only `git status` wrote since. */
-export function saysWhatLanded({ rooms, epochs }: Judging, change: Change): boolean {
+export function saysWhatLanded({ dirs, epochs }: Judging, change: Change): boolean {
   const meaning = epochs.byPath.get(change.path)?.meaning ?? '';
   if (meaning === '' || change.meta.includes('mode') || change.meta.includes('owner')) return false;
-  const host = openQuietly(rooms, hostPlace(rooms, change));
+  const host = openQuietly(dirs, hostPlace(dirs, change));
   if (host === null) return false;
   try {
-    return meaningOfIndex(rooms.kernel, host) === meaning;
+    return meaningOfIndex(dirs.kernel, host) === meaning;
   } finally {
-    rooms.kernel.close(host);
+    dirs.kernel.close(host);
   }
 }

@@ -6,7 +6,7 @@ import { bareIn, gitPartOf, type GitPart } from './dir.js';
 import { anyNaming, hasHead, type Naming } from './names.js';
 import { refused as refusedFor } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
-import { closeRooms, openRooms, type Rooms } from '../apply/rooms.js';
+import { closeDirs, openDirs, type OpenDirs } from '../apply/open-dirs.js';
 import { readIndex } from '../capture/epoch.js';
 import { mayBeIndex } from './touched-index.js';
 import { below, type Place } from '../plan/step.js';
@@ -18,7 +18,7 @@ export interface Undone {
 }
 
 export interface Looking {
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   /** the host changed it after the commit landed */
   readonly isNew: (found: Naming) => boolean;
   /** of all sandboxes that there are */
@@ -45,7 +45,7 @@ const MOVED_ON = 'the repository was used since, and may need it';
  * may lead to what the agent committed, and so may those of a sandbox.
  */
 export function keepRepositories({ drafts, refused }: Undone, looking: Looking): Undone {
-  const bare = bareIn(drafts, (dir, draft) => isRepository(looking.rooms, placeOf(dir, draft)));
+  const bare = bareIn(drafts, (dir, draft) => isRepository(looking.dirs, placeOf(dir, draft)));
   const repositories = repositoriesIn({ drafts, refused }, bare);
   const staying = new Set<Draft>();
   const groups = new Map<Draft, number>();
@@ -69,8 +69,8 @@ function grouped(draft: Draft, groups: ReadonlyMap<Draft, number>): Draft {
   return group === undefined ? draft : redraft(draft, { group });
 }
 
-function isRepository(rooms: Rooms, place: Place | null): boolean {
-  return place === null || hasHead(rooms, place);
+function isRepository(dirs: OpenDirs, place: Place | null): boolean {
+  return place === null || hasHead(dirs, place);
 }
 
 function repositoriesIn({ drafts, refused }: Undone, bare: ReadonlySet<Bytes>): ReadonlyMap<Bytes, Repository> {
@@ -116,28 +116,28 @@ interface Used {
 }
 
 /** Since the commit the host wrote something that may name an object; so it is taken for where nothing can be seen. */
-function wasUsed({ rooms, isNew }: Looking, { dir, place, known }: Used): boolean {
-  return place === null || anyNaming(rooms, { dir, place }, (found) => !known.has(found.path) && isNew(found));
+function wasUsed({ dirs, isNew }: Looking, { dir, place, known }: Used): boolean {
+  return place === null || anyNaming(dirs, { dir, place }, (found) => !known.has(found.path) && isNew(found));
 }
 
 /** A sandbox has something that may name an object of its base. */
-function isUsedInside({ rooms: host, layers }: Looking, { dir, place }: Used): boolean {
+function isUsedInside({ dirs: host, layers }: Looking, { dir, place }: Used): boolean {
   return layers.some(({ base, upper }) => {
     if (!isWithin(dir, base)) return false;
-    const rooms = openRooms(host.kernel, [{ role: 'layer', dir: upper, family: 'user' }]);
+    const dirs = openDirs(host.kernel, [{ role: 'layer', dir: upper, family: 'user' }]);
     try {
-      return anyNaming(rooms, { dir, place: { root: 0, path: relativeTo(base, dir) } }, (found) => {
+      return anyNaming(dirs, { dir, place: { root: 0, path: relativeTo(base, dir) } }, (found) => {
         const own = place === null ? null : below(place, relativeTo(dir, found.path));
-        return own === null || !isOnlyRenewed(rooms, found, host, own);
+        return own === null || !isOnlyRenewed(dirs, found, host, own);
       });
     } finally {
-      closeRooms(rooms);
+      closeDirs(dirs);
     }
   });
 }
 
 /** Any git command inside leaves an index in the layer that says what the host's does; that one is looked at itself. */
-function isOnlyRenewed(layer: Rooms, { path, place }: Naming, host: Rooms, own: Place): boolean {
+function isOnlyRenewed(layer: OpenDirs, { path, place }: Naming, host: OpenDirs, own: Place): boolean {
   const inside = mayBeIndex(path) ? readIndex(layer, place) : null;
   return inside !== null && inside.meaning === readIndex(host, own)?.meaning;
 }

@@ -7,7 +7,7 @@ import { appendEpochs, type Meanings } from '../capture/epoch.js';
 import type { Header } from './journal.js';
 import { LandedList } from '../apply/landed.js';
 import { NO_LANDED, type CommitResult, type Counts, type Landed, type Refused } from '../result.js';
-import { statPlace, type Rooms } from '../apply/rooms.js';
+import { statPlace, type OpenDirs } from '../apply/open-dirs.js';
 import { isMachineError } from '../apply/failure.js';
 import { nearOf, type RunError, type Running } from '../apply/run.js';
 import type { StoreContext } from '../store-context.js';
@@ -32,8 +32,8 @@ function insideOf(step: Step): number {
 }
 
 /** False for what was dropped from a layer, or given back to it. */
-function isOnHost({ rooms }: Running, { act, host }: Step): boolean {
-  return act !== 'drop' && rooms.roots[host.root]?.as === undefined;
+function isOnHost({ dirs }: Running, { act, host }: Step): boolean {
+  return act !== 'drop' && dirs.roots[host.root]?.as === undefined;
 }
 
 function countsOf(running: Running): Counts {
@@ -64,13 +64,13 @@ interface Concluding {
 
 /** Step 10: repeated by `recover` until `result.json` is there. A commit of which nothing landed leaves no trace. */
 export function conclude(ctx: StoreContext, { header, running, refused }: Concluding): CommitResult {
-  const { rooms } = running;
+  const { dirs } = running;
   // Once the disk is well again `recover` removes them; what nobody may remove holds up nothing.
-  const ill = removeNear(rooms, [...nearOf(running), ...spareNames(running)]).find(({ first }) => isMachineError(first));
+  const ill = removeNear(dirs, [...nearOf(running), ...spareNames(running)]).find(({ first }) => isMachineError(first));
   if (ill !== undefined) throw ill.first;
   const result = concluded(header, running, refused);
   if (result.landed.length === 0 && !keepsOld(running)) {
-    removeVaults(ctx.kernel, ctx.stateDir, rooms.roots, header.id);
+    removeVaults(ctx.kernel, ctx.stateDir, dirs.roots, header.id);
     return nothing(header, result.refused);
   }
   const meanings = appendEpochs(ctx, header, running);
@@ -79,11 +79,11 @@ export function conclude(ctx: StoreContext, { header, running, refused }: Conclu
 }
 
 /** Names in the vault of files that have another one on the host: taken away, or made and then refused. */
-function spareNames({ steps, refused, rooms }: Running): Place[] {
+function spareNames({ steps, refused, dirs }: Running): Place[] {
   const found: Place[] = [];
   for (const [index, { twin, hold, link, from }] of numbered(steps)) {
     const spare = twin !== null ? hold : link !== null && refused.has(index) ? from : null;
-    if (spare !== null && (statPlace(rooms, spare)?.nlink ?? 0) >= 2) found.push(spare);
+    if (spare !== null && (statPlace(dirs, spare)?.nlink ?? 0) >= 2) found.push(spare);
   }
   return found;
 }
@@ -91,13 +91,13 @@ function spareNames({ steps, refused, rooms }: Running): Place[] {
 const BLOCK = 4096;
 
 /** Disk use of the old objects, from what the journal knows of them; null where it doesn't: of what was dropped. */
-function keptBytes({ rooms, steps, refused, writer }: Running): number | null {
+function keptBytes({ dirs, steps, refused, writer }: Running): number | null {
   let bytes = onDisk(writer.at);
   for (const [index, { act, keep, old, covers }] of numbered(steps)) {
     if (act === 'drop') return null;
     if (keep === null || old === null || refused.has(index)) continue;
-    bytes += useOf(rooms, keep, old);
-    for (const { path, ident } of covers) bytes += useOf(rooms, below(keep, path), ident);
+    bytes += useOf(dirs, keep, old);
+    for (const { path, ident } of covers) bytes += useOf(dirs, below(keep, path), ident);
   }
   return bytes;
 }
@@ -105,15 +105,15 @@ function keptBytes({ rooms, steps, refused, writer }: Running): number | null {
 /** From here on it is worth a look: a file with holes takes up next to nothing. */
 const LARGE = 1024 * 1024;
 
-function useOf(rooms: Rooms, place: Place, { size }: Pick<Ident, 'size'>): number {
-  const stat = size < LARGE ? null : lookAt(rooms, place);
+function useOf(dirs: OpenDirs, place: Place, { size }: Pick<Ident, 'size'>): number {
+  const stat = size < LARGE ? null : lookAt(dirs, place);
   return stat === null ? onDisk(size) : stat.blocks * 512;
 }
 
 /** What lies in a directory that was closed (`chmod 000`) can't be looked at: no reason to leave a commit unfinished. */
-function lookAt(rooms: Rooms, place: Place): Stat | null {
+function lookAt(dirs: OpenDirs, place: Place): Stat | null {
   try {
-    return statPlace(rooms, place);
+    return statPlace(dirs, place);
   } catch (error) {
     if (errnoOf(error) !== 'EACCES') throw error;
     return null;
@@ -126,7 +126,7 @@ function onDisk(size: number): number {
 
 /** An old object is in the vault and not back on the host: somebody put another one in its place. */
 function keepsOld(running: Running): boolean {
-  const { roots } = running.rooms;
+  const { roots } = running.dirs;
   for (const { act, keep, old } of running.steps) {
     if (act !== 'write' && keep !== null && roots[keep.root]?.role === 'vault' && isKept(running, { keep, old })) return true;
   }
@@ -163,12 +163,12 @@ interface TakenBack {
 export function takenBack(ctx: StoreContext, { header, running, refused, error }: TakenBack): CommitResult {
   const result: CommitResult = { ...nothing(header, refused), state: 'rolled-back', error };
   if (keepsOld(running)) writeResult(ctx, header, { ...result, dropped: 0, kept: null, meanings: new Map() });
-  else removeVaults(ctx.kernel, ctx.stateDir, running.rooms.roots, header.id);
+  else removeVaults(ctx.kernel, ctx.stateDir, running.dirs.roots, header.id);
   return result;
 }
 
-function isKept({ rooms }: Running, { keep, old }: Pick<Step, 'keep' | 'old'>): boolean {
-  return keep !== null && isIdent(statPlace(rooms, keep), old);
+function isKept({ dirs }: Running, { keep, old }: Pick<Step, 'keep' | 'old'>): boolean {
+  return keep !== null && isIdent(statPlace(dirs, keep), old);
 }
 
 export function nothing({ digest }: { readonly digest: string }, refused: readonly Refused[]): CommitResult {

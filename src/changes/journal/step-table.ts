@@ -3,7 +3,7 @@ import type { ChangeKind, FileType } from '../change.js';
 import { CLEAN, COPIED_UP } from '../apply/cleaning.js';
 import { ORIGIN_NAME, OriginMark } from '../scan/origin-mark.js';
 import type { Act, Cleaning, Covered, Ident, Place, Step, Steps } from '../plan/step.js';
-import { placeFrom, wayTo, WAYS } from './ways.js';
+import { placeFrom, wayTo, WAYS } from './place-paths.js';
 
 /**
  * The steps of a commit or an undo, of which there may be a million. Nearly all are of one

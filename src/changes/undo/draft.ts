@@ -1,7 +1,7 @@
 import type { Bytes } from '../../bytes.js';
 import type { Stat } from '../../kernel/kernel.js';
 import type { StatStore } from '../../kernel/stat-store.js';
-import type { Rooms } from '../apply/rooms.js';
+import type { OpenDirs } from '../apply/open-dirs.js';
 import type { ChangeKind, FileType } from '../change.js';
 import type { Draft, Entry, LayerEntry } from '../plan/draft.js';
 import { absolute, type Covered, type Place, type Root, type Step } from '../plan/step.js';
@@ -28,22 +28,22 @@ interface Parts {
 }
 
 interface Drafting {
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   readonly stats: StatStore;
 }
 
 type Origin = Pick<Step, 'host' | 'type' | 'keep'>;
 
 /** What takes a step back. */
-export function draft({ rooms, stats }: Drafting, step: Origin, { act, kind, old, covers = NOTHING, kept }: Parts): Draft {
+export function draft({ dirs, stats }: Drafting, step: Origin, { act, kind, old, covers = NOTHING, kept }: Parts): Draft {
   const isTree = kept !== undefined && fileTypeOf(kept.stat) === 'dir';
   // Where it is, the step knows; what was dropped from a layer is elsewhere.
   const place = kept === undefined || step.keep !== null ? undefined : kept.place;
-  return new UndoDraft(rooms.roots, step, {
+  return new UndoDraft(dirs.roots, step, {
     ...{ act, kind, covers, place },
     old: old === null ? null : stats.keep(old),
     fresh: kept === undefined ? null : stats.keep(kept.stat),
-    entries: isTree ? entriesOf(rooms, kept.place) : null,
+    entries: isTree ? entriesOf(dirs, kept.place) : null,
   });
 }
 

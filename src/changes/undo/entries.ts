@@ -1,13 +1,13 @@
 import { treeWalk } from '../apply/cleaning.js';
-import type { Rooms } from '../apply/rooms.js';
+import type { OpenDirs } from '../apply/open-dirs.js';
 import type { Entry } from '../plan/draft.js';
 import type { Place } from '../plan/step.js';
 import { fileTypeOf } from '../scan/filetype.js';
 
 /** All that a kept directory holds, in order. */
-export function entriesOf(rooms: Rooms, tree: Place): Entry[] {
+export function entriesOf(dirs: OpenDirs, tree: Place): Entry[] {
   const entries: Entry[] = [];
-  for (const { path, upper, target } of treeWalk(rooms, tree, 'user')) {
+  for (const { path, upper, target } of treeWalk(dirs, tree, 'user')) {
     if (path !== '') entries.push({ path, type: fileTypeOf(upper), stat: upper, target });
   }
   return entries.sort((a, b) => (a.path < b.path ? -1 : 1));

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { errnoOf } from '../../errors.js';
 import type { Stat } from '../../kernel/kernel.js';
-import { spotOf, statPlace, type Rooms } from '../apply/rooms.js';
+import { spotOf, statPlace, type OpenDirs } from '../apply/open-dirs.js';
 import { splitPath, type Place } from '../plan/step.js';
 
 /**
@@ -10,12 +10,12 @@ import { splitPath, type Place } from '../plan/step.js';
  * without a file, and a directory above it would be there again that the agent
  * removed.
  */
-export function wouldHaunt(rooms: Rooms, place: Place, back: Stat): boolean {
+export function wouldHaunt(dirs: OpenDirs, place: Place, back: Stat): boolean {
   let isMissing = false;
   for (let at = splitPath(place.path).dir; at !== ''; at = splitPath(at).dir) {
-    const above = statPlace(rooms, { root: place.root, path: at });
+    const above = statPlace(dirs, { root: place.root, path: at });
     if (above === null) isMissing = true;
-    else if (isOpaque(rooms, { root: place.root, path: at })) return isMissing || isWhiteout(back);
+    else if (isOpaque(dirs, { root: place.root, path: at })) return isMissing || isWhiteout(back);
   }
   return false;
 }
@@ -24,12 +24,12 @@ function isWhiteout({ mode, rdev }: Stat): boolean {
   return (mode & constants.S_IFMT) === constants.S_IFCHR && rdev === 0n;
 }
 
-function isOpaque(rooms: Rooms, place: Place): boolean {
-  const { family } = rooms.roots[place.root] ?? { family: 'user' };
+function isOpaque(dirs: OpenDirs, place: Place): boolean {
+  const { family } = dirs.roots[place.root] ?? { family: 'user' };
   const wanted = `${family}.overlay.opaque`;
   try {
-    const { at, name } = spotOf(rooms, place);
-    return rooms.kernel.xattrs(at, name).some((xattr) => xattr.name === wanted && xattr.value.toString('latin1') === 'y');
+    const { at, name } = spotOf(dirs, place);
+    return dirs.kernel.xattrs(at, name).some((xattr) => xattr.name === wanted && xattr.value.toString('latin1') === 'y');
   } catch (error) {
     // Closed by the agent: whoever puts something there is told.
     if (errnoOf(error) === null) throw error;

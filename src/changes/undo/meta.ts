@@ -1,9 +1,9 @@
 import { metaOf } from '../apply/duplicate.js';
-import { spotOf, type Rooms } from '../apply/rooms.js';
+import { spotOf, type OpenDirs } from '../apply/open-dirs.js';
 import type { Meta, Place } from '../plan/step.js';
 
-export function metaAt(rooms: Rooms, place: Place): Meta {
-  return metaOf(rooms.kernel, spotOf(rooms, place), true);
+export function metaAt(dirs: OpenDirs, place: Place): Meta {
+  return metaOf(dirs.kernel, spotOf(dirs, place), true);
 }
 
 /**

@@ -20,7 +20,7 @@ import { countsOf } from '../plan.js';
 import { isOfLayer, refillOf, type Refill } from '../apply/refill.js';
 import { refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
-import { closeRooms, openRooms, statPlace, type Rooms } from '../apply/rooms.js';
+import { closeDirs, openDirs, statPlace, type OpenDirs } from '../apply/open-dirs.js';
 import { inOrder } from '../plan/sequence.js';
 import type { StoreContext } from '../store-context.js';
 import { keepDatabases } from '../database/undo.js';
@@ -34,7 +34,7 @@ import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident,
 import { commitDir } from '../vault/vault.js';
 
 interface Undoing {
-  readonly rooms: Rooms;
+  readonly dirs: OpenDirs;
   readonly refill: Refill;
   /** why nothing can go back into a layer; null: it can */
   readonly closed: string | null;
@@ -71,18 +71,18 @@ export function planUndo(ctx: StoreContext, id: string, { journal, closed, only 
   const { kernel } = ctx;
   const landedNs = kernel.stat(AT_FDCWD, joinBytes(commitDir(ctx.stateDir, id), JOURNAL)).mtimeNs;
   const refill = refillOf(journal, journal.header.roots.map(undoRoot(journal.header.roots)));
-  const rooms = openRooms(kernel, refill.roots);
+  const dirs = openDirs(kernel, refill.roots);
   try {
     let later: LaterWork | null = null;
     let trees: readonly Place[] | null = null;
-    const undoing: Undoing = { rooms, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], trees: () => (trees ??= treesIn(journal.steps)), stats: new StatStore(), drafts: [], taken: new Map(), isElsewhere: otherBases(kernel, rooms.roots) };
+    const undoing: Undoing = { dirs, refill, closed, landedNs, later: () => (later ??= laterWork(ctx, landedNs)), meanings, layers, refused: [], trees: () => (trees ??= treesIn(journal.steps)), stats: new StatStore(), drafts: [], taken: new Map(), isElsewhere: otherBases(kernel, dirs.roots) };
     for (let index = journal.steps.length - 1; index >= 0; index -= 1) {
       const step = journal.steps.at(index) as Step;
-      if (!journal.refused.has(index) && only?.has(absolute(rooms.roots, step.host)) !== false) planStep(undoing, step);
+      if (!journal.refused.has(index) && only?.has(absolute(dirs.roots, step.host)) !== false) planStep(undoing, step);
     }
     return planFrom(id, journal, undoing);
   } finally {
-    closeRooms(rooms);
+    closeDirs(dirs);
   }
 }
 
@@ -99,7 +99,7 @@ function undoRoot(roots: readonly Root[]): (root: Root, index: number) => Root {
 }
 
 function planStep(undoing: Undoing, step: Step): void {
-  const { closed, rooms: { roots } } = undoing;
+  const { closed, dirs: { roots } } = undoing;
   const path = absolute(roots, step.host);
   if (closed !== null && isOfLayer(roots, step)) return void undoing.refused.push(refused({ path }, 'failed', { text: closed }));
   if (undoing.isElsewhere(step.host.root)) return void undoing.refused.push(conflicted(path, 'parent'));
@@ -135,7 +135,7 @@ const OPPOSITE: Readonly<Record<Step['act'], Opposite>> = {
 };
 
 function unplace(undoing: Undoing, step: Step): Planned {
-  const now = statPlace(undoing.rooms, step.host);
+  const now = statPlace(undoing.dirs, step.host);
   if (now === null) return null;
   if (!isAsLanded(undoing, step, now)) return surprise({ old: step.fresh }, now);
   if (step.link !== null) return unlink(undoing, step, now);
@@ -144,13 +144,13 @@ function unplace(undoing: Undoing, step: Step): Planned {
 }
 
 /** A git index is, as long as it says the same: `git status` writes it anew. */
-function isAsLanded({ rooms, meanings }: Undoing, { host, fresh }: Step, now: Stat): boolean {
-  return isIdent(now, fresh) || saysAsLanded({ rooms, meanings }, host);
+function isAsLanded({ dirs, meanings }: Undoing, { host, fresh }: Step, now: Stat): boolean {
+  return isIdent(now, fresh) || saysAsLanded({ dirs, meanings }, host);
 }
 
-function saysAsLanded({ rooms, meanings }: Pick<Undoing, 'rooms' | 'meanings'>, place: Place): boolean {
-  const meaning = meanings.get(absolute(rooms.roots, place));
-  return meaning !== undefined && readIndex(rooms, place)?.meaning === meaning;
+function saysAsLanded({ dirs, meanings }: Pick<Undoing, 'dirs' | 'meanings'>, place: Place): boolean {
+  const meaning = meanings.get(absolute(dirs.roots, place));
+  return meaning !== undefined && readIndex(dirs, place)?.meaning === meaning;
 }
 
 /** The name goes, the file stays under its other one: there is nothing to keep. */
@@ -160,9 +160,9 @@ function unlink(undoing: Undoing, step: Step, now: Stat | null): Planned {
 }
 
 /** On a foreign filesystem it would be put aside beside itself, where the new directory that it landed in has to be as it was. */
-function goesWithTree({ rooms, trees }: Undoing, { host }: Step): boolean {
+function goesWithTree({ dirs, trees }: Undoing, { host }: Step): boolean {
   const tree = trees().some(({ root, path }) => root === host.root && host.path.startsWith(`${path}/`));
-  return tree && !isMovable(rooms, Math.floor(host.root / 3));
+  return tree && !isMovable(dirs, Math.floor(host.root / 3));
 }
 
 function treesIn(steps: Steps): readonly Place[] {
@@ -172,16 +172,16 @@ function treesIn(steps: Steps): readonly Place[] {
 }
 
 /** Undefined where the file has lost its other name. */
-function twinOf({ rooms }: Undoing, { link }: Step, now: Stat | null): Place | undefined {
-  return link !== null && statPlace(rooms, link)?.ino === now?.ino ? link : undefined;
+function twinOf({ dirs }: Undoing, { link }: Step, now: Stat | null): Place | undefined {
+  return link !== null && statPlace(dirs, link)?.ino === now?.ino ? link : undefined;
 }
 
 /** The name that was taken away is made again, whatever else of the same undo is taken back in the file. */
 function relink(undoing: Undoing, step: Step, twin: Place): Planned {
-  const { rooms } = undoing;
-  const now = statPlace(rooms, twin);
-  const inNew = !hasDir(rooms, step.host);
-  const there = inNew ? null : statPlace(rooms, step.host);
+  const { dirs } = undoing;
+  const now = statPlace(dirs, twin);
+  const inNew = !hasDir(dirs, step.host);
+  const there = inNew ? null : statPlace(dirs, step.host);
   if (!(step.act === 'take' ? there === null : isIdent(there, step.fresh))) return surprise({ old: step.fresh }, there);
   if (now === null || now.ino !== step.old?.ino) return surprise(step, now);
   const written = undoing.drafts.find(({ act, host }) => act === 'write' && host.root === twin.root && host.path === twin.path);
@@ -193,9 +193,9 @@ function relink(undoing: Undoing, step: Step, twin: Place): Planned {
 }
 
 /** Not where the directory that it was in comes back with the same undo, be it in place of something else. */
-function hasDir(rooms: Rooms, { root, path }: Place): boolean {
+function hasDir(dirs: OpenDirs, { root, path }: Place): boolean {
   try {
-    const dir = statPlace(rooms, { root, path: splitPath(path).dir });
+    const dir = statPlace(dirs, { root, path: splitPath(path).dir });
     return dir !== null && fileTypeOf(dir) === 'dir';
   } catch (error) {
     if (errnoOf(error) !== 'ENOTDIR' && errnoOf(error) !== 'ELOOP') throw error;
@@ -208,10 +208,10 @@ function isSameFile(a: Ident, b: Ident): boolean {
 }
 
 /** The git indexes of a directory that landed, if they were only written anew, and the directories that they were renamed in. */
-function renewedIn({ rooms, meanings }: Undoing, tree: Place): ReadonlySet<Bytes> {
-  const top = absolute(rooms.roots, tree);
+function renewedIn({ dirs, meanings }: Undoing, tree: Place): ReadonlySet<Bytes> {
+  const top = absolute(dirs.roots, tree);
   const inside = [...meanings.keys()].filter((path) => isWithin(path, top)).map((path) => relativeTo(top, path));
-  const renewed = inside.filter((path) => saysAsLanded({ rooms, meanings }, below(tree, path)));
+  const renewed = inside.filter((path) => saysAsLanded({ dirs, meanings }, below(tree, path)));
   return new Set(renewed.flatMap((path) => [path, splitPath(path).dir]));
 }
 
@@ -223,8 +223,8 @@ function isHosts({ landedNs, later }: Undoing, path: Bytes, stat: Stat): boolean
 /** All that a landed directory holds now; null when the host changed something in it. */
 function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
   if (step.fresh?.fmt !== constants.S_IFDIR) return [];
-  const { rooms, landedNs } = undoing;
-  const top = absolute(rooms.roots, step.host);
+  const { dirs, landedNs } = undoing;
+  const top = absolute(dirs.roots, step.host);
   let ours = false;
   const renewed = renewedIn(undoing, step.host);
   const isNew = (path: Bytes, stat: Stat): boolean => {
@@ -236,7 +236,7 @@ function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
   if (isNew('' as Bytes, now)) return null;
   const covers: Covered[] = [];
   const unlinked = undoing.taken.get(step.host.root);
-  for (const { path, upper } of treeWalk(rooms, step.host, 'user')) {
+  for (const { path, upper } of treeWalk(dirs, step.host, 'user')) {
     if (path === '' || unlinked?.has(below(step.host, path).path) === true) continue;
     if (isNew(path, upper)) return null;
     covers.push({ path, ident: identOf(upper) });
@@ -247,7 +247,7 @@ function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
 
 function unswap(undoing: Undoing, step: Step): Planned {
   if (step.twin !== null) return relink(undoing, step, step.twin);
-  const now = statPlace(undoing.rooms, step.host);
+  const now = statPlace(undoing.dirs, step.host);
   if (now === null || !isAsLanded(undoing, step, now)) return surprise({ old: step.fresh }, now);
   const covers = untouched(undoing, step, now);
   const kept = keptOf(undoing, step);
@@ -270,35 +270,35 @@ function writtenName({ drafts }: Undoing, { stat }: Kept): DraftLink | undefined
 
 /** The host gave it another mode, owner or attribute since the commit, which the undo would take back. */
 function wouldReset(undoing: Undoing, { host }: Step, now: Stat, { place, stat }: Kept): boolean {
-  const { rooms } = undoing;
-  return fileTypeOf(now) === 'file' && fileTypeOf(stat) === 'file' && isHosts(undoing, absolute(rooms.roots, host), now) && !isSameMeta(metaAt(rooms, host), metaAt(rooms, place));
+  const { dirs } = undoing;
+  return fileTypeOf(now) === 'file' && fileTypeOf(stat) === 'file' && isHosts(undoing, absolute(dirs.roots, host), now) && !isSameMeta(metaAt(dirs, host), metaAt(dirs, place));
 }
 
 function untake(undoing: Undoing, step: Step): Planned {
-  const { rooms } = undoing;
+  const { dirs } = undoing;
   if (step.twin !== null) return relink(undoing, step, step.twin);
   // The host had deleted it itself: there is nothing to put back.
-  if (step.keep === null || statPlace(rooms, inVault(step.keep)) === null) return null;
-  if (statPlace(rooms, step.host) !== null) return 'created';
+  if (step.keep === null || statPlace(dirs, inVault(step.keep)) === null) return null;
+  if (statPlace(dirs, step.host) !== null) return 'created';
   return draft(undoing, step, { act: 'place', kind: 'add', old: null, kept: keptOf(undoing, step) });
 }
 
 function unmeta(undoing: Undoing, step: Step): Planned {
-  const { rooms } = undoing;
-  const now = statPlace(rooms, step.host);
+  const { dirs } = undoing;
+  const now = statPlace(dirs, step.host);
   if (now === null || step.meta === null || !isIdent(now, step.old)) return surprise(step, now);
   const { fresh, old } = step.meta;
-  if (!isSameMeta(metaAt(rooms, step.host), fresh)) return 'changed';
+  if (!isSameMeta(metaAt(dirs, step.host), fresh)) return 'changed';
   return redraft(draft(undoing, step, { act: 'meta', kind: 'metadata', old: now }), { metas: { old: fresh, fresh: old } });
 }
 
 function unwrite(undoing: Undoing, step: Step): Planned {
-  const now = statPlace(undoing.rooms, step.host);
+  const now = statPlace(undoing.dirs, step.host);
   const written = step.fresh === null || step.old === null ? null : { ...step.fresh, ino: step.old.ino };
   if (now === null || step.meta === null || !isIdent(now, written)) return surprise(step, now);
   const kept = keptOf(undoing, step);
   const { fresh, old } = step.meta;
-  if (!isSameMeta(metaAt(undoing.rooms, step.host), fresh)) return 'changed';
+  if (!isSameMeta(metaAt(undoing.dirs, step.host), fresh)) return 'changed';
   return redraft(draft(undoing, step, { act: 'write', kind: 'modify', old: now, kept }), { metas: { old: fresh, fresh: old } });
 }
 
@@ -307,26 +307,26 @@ function undrop(undoing: Undoing, step: Step): Planned {
   const layer = undoing.refill.layers.get(Math.floor(step.host.root / 3));
   if (step.spent === null || step.spent.keep === null || layer === undefined) return null;
   const host: Place = { root: 3 * layer, path: step.spent.at.path };
-  if (statPlace(undoing.rooms, host) !== null) return 'created';
+  if (statPlace(undoing.dirs, host) !== null) return 'created';
   const place = inVault(step.spent.keep);
-  const stat = statPlace(undoing.rooms, place);
+  const stat = statPlace(undoing.dirs, place);
   if (stat?.ino !== step.spent.ino) throw notKept();
-  if (wouldHaunt(undoing.rooms, host, stat)) throw replacedAbove();
+  if (wouldHaunt(undoing.dirs, host, stat)) throw replacedAbove();
   return draft(undoing, { host, type: step.type, keep: null }, { act: 'place', kind: 'add', old: null, kept: { place: { root: 3 * layer + 1, path: place.path }, stat } });
 }
 
 /** The renamed directory goes back to its old name, whatever is in it now. */
 function unshift(undoing: Undoing, step: Step): Planned {
-  const now = statPlace(undoing.rooms, step.host);
+  const now = statPlace(undoing.dirs, step.host);
   if (step.from === null || !isIdent(now, step.fresh)) return surprise({ old: step.fresh }, now);
-  if (statPlace(undoing.rooms, step.from) !== null) return 'created';
+  if (statPlace(undoing.dirs, step.from) !== null) return 'created';
   const back = draft(undoing, { host: step.from, type: step.type, keep: null }, { act: 'place', kind: 'rename', old: null });
   return redraft(back, { source: step.host, fresh: now, method: 'move', layerEntry: 'shift' });
 }
 
-function keptOf({ rooms }: Undoing, { keep, old }: Step): Kept {
+function keptOf({ dirs }: Undoing, { keep, old }: Step): Kept {
   const place = keep === null ? null : inVault(keep);
-  const stat = place === null ? null : statPlace(rooms, place);
+  const stat = place === null ? null : statPlace(dirs, place);
   if (place === null || stat === null || old === null || (stat.mode & constants.S_IFMT) !== old.fmt) {
     throw notKept();
   }
@@ -338,18 +338,18 @@ function notKept(): Error {
 }
 
 function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {
-  const { rooms, layers } = undoing;
-  const looking = { rooms, layers, isNew: ({ path, stat, place }: Naming) => isHosts(undoing, path, stat) && !saysAsLanded(undoing, place) };
+  const { dirs, layers } = undoing;
+  const looking = { dirs, layers, isNew: ({ path, stat, place }: Naming) => isHosts(undoing, path, stat) && !saysAsLanded(undoing, place) };
   const { drafts, refused: found } = keepDatabases(keepRepositories(undoing, looking), looking);
   const hash = createHash('sha256').update(`undo ${id}\n`);
   for (const step of journal.steps) hash.update(encodeStep(step), 'latin1');
   return {
-    counts: countsOf(drafts.filter(({ host }) => rooms.roots[host.root]?.as === undefined)),
+    counts: countsOf(drafts.filter(({ host }) => dirs.roots[host.root]?.as === undefined)),
     refused: found,
     steps: inOrder(drafts),
     copyBytes: 0,
-    roots: rooms.roots,
-    movable: Array.from({ length: rooms.roots.length / 3 }, (_none, layer) => isMovable(rooms, layer)),
+    roots: dirs.roots,
+    movable: Array.from({ length: dirs.roots.length / 3 }, (_none, layer) => isMovable(dirs, layer)),
     emptied: [],
     unmark: [],
     keepSpecial: true,

@@ -4,7 +4,7 @@ import { AgentfwError, errnoOf } from '../../errors.js';
 import { piecesOf } from '../../kernel/files.js';
 import type { Stat } from '../../kernel/kernel.js';
 import { requireVaults } from '../apply/bases.js';
-import { closeRooms, openRooms, spotOf, statPlace, type Rooms } from '../apply/rooms.js';
+import { closeDirs, openDirs, spotOf, statPlace, type OpenDirs } from '../apply/open-dirs.js';
 import { readJournal, type Journal } from '../journal/journal.js';
 import { relativeTo } from '../plan/drafting.js';
 import { absolute, below, numbered, type Place } from '../plan/step.js';
@@ -24,12 +24,12 @@ export function* keptContent(ctx: StoreContext, ids: readonly string[], path: By
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, id));
     if (journal === null) continue;
     requireVaults(ctx.kernel, journal.header);
-    const rooms = openRooms(ctx.kernel, journal.header.roots);
+    const dirs = openDirs(ctx.kernel, journal.header.roots);
     try {
-      const found = keptAt(rooms, journal, path);
-      if (found !== null) return yield* contentAt(rooms, found, path);
+      const found = keptAt(dirs, journal, path);
+      if (found !== null) return yield* contentAt(dirs, found, path);
     } finally {
-      closeRooms(rooms);
+      closeDirs(dirs);
     }
   }
   throw new AgentfwError('AFW_NO_FILE', `That commit keeps nothing for ${toText(path)}: it replaced no file there, or an undo has put it back, or it was pruned.`, {
@@ -38,26 +38,26 @@ export function* keptContent(ctx: StoreContext, ids: readonly string[], path: By
 }
 
 /** By itself, or in a directory that was replaced or taken away as a whole. */
-function keptAt(rooms: Rooms, { steps, refused }: Journal, path: Bytes): { place: Place; stat: Stat } | null {
+function keptAt(dirs: OpenDirs, { steps, refused }: Journal, path: Bytes): { place: Place; stat: Stat } | null {
   for (const [index, step] of numbered(steps)) {
     if (refused.has(index) || step.keep === null || step.act === 'drop') continue;
-    const top = absolute(rooms.roots, step.host);
+    const top = absolute(dirs.roots, step.host);
     if (!isWithin(path, top)) continue;
     const place = path === top ? step.keep : below(step.keep, relativeTo(top, path));
-    const stat = statPlace(rooms, place);
+    const stat = statPlace(dirs, place);
     if (stat !== null) return { place, stat };
   }
   return null;
 }
 
-function* contentAt(rooms: Rooms, { place, stat }: { place: Place; stat: Stat }, path: Bytes): Generator<Buffer> {
-  const { at, name } = spotOf(rooms, place);
+function* contentAt(dirs: OpenDirs, { place, stat }: { place: Place; stat: Stat }, path: Bytes): Generator<Buffer> {
+  const { at, name } = spotOf(dirs, place);
   const type = fileTypeOf(stat);
-  if (type === 'symlink') return yield Buffer.from(rooms.kernel.readlink(at, name), 'latin1');
+  if (type === 'symlink') return yield Buffer.from(dirs.kernel.readlink(at, name), 'latin1');
   if (type !== 'file') throw new AgentfwError('AFW_NO_FILE', `${toText(path)} was no file before that commit.`, { hint: 'Name a file in it' });
   let fd: number;
   try {
-    fd = rooms.kernel.open(at, name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    fd = dirs.kernel.open(at, name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if (errnoOf(error) !== 'EACCES') throw error;
     throw new AgentfwError('AFW_NO_FILE', `${toText(path)} can't be read: its mode keeps you out.`, { hint: 'agentfw undo puts it back as it was' });
@@ -65,6 +65,6 @@ function* contentAt(rooms: Rooms, { place, stat }: { place: Place; stat: Stat },
   try {
     yield* piecesOf(fd);
   } finally {
-    rooms.kernel.close(fd);
+    dirs.kernel.close(fd);
   }
 }

@@ -4,7 +4,7 @@ import { joinBytes, parentOf } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { AT_FDCWD, type Fd, type Kernel } from '../../kernel/kernel.js';
 import { removeTree, type Leftover } from '../../kernel/remove.js';
-import { rootFd, spotOf, statPlace, type Rooms } from '../apply/rooms.js';
+import { rootFd, spotOf, statPlace, type OpenDirs } from '../apply/open-dirs.js';
 import { splitPath, type Place, type Root } from '../plan/step.js';
 
 const DIR = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -73,32 +73,32 @@ export function removeVault(kernel: Kernel, dir: Bytes): Leftover | null {
 }
 
 /** Removes staged copies beside targets: only names of ours, and only what we made can have them. */
-export function removeNear(rooms: Rooms, places: readonly Place[]): readonly Leftover[] {
+export function removeNear(dirs: OpenDirs, places: readonly Place[]): readonly Leftover[] {
   return places.flatMap((place) => {
-    if (statPlace(rooms, place) === null) return [];
-    return removeTree(rooms.kernel, spotOf(rooms, place).at, spotOf(rooms, place).name) ?? [];
+    if (statPlace(dirs, place) === null) return [];
+    return removeTree(dirs.kernel, spotOf(dirs, place).at, spotOf(dirs, place).name) ?? [];
   });
 }
 
 /** One `syncfs` per filesystem that the roots are on. */
-export function syncRoots(rooms: Rooms): void {
+export function syncRoots(dirs: OpenDirs): void {
   const synced = new Set<bigint>();
-  rooms.roots.forEach((_root, index) => {
-    const fd = existing(rooms, index);
+  dirs.roots.forEach((_root, index) => {
+    const fd = existing(dirs, index);
     if (fd === null) return;
-    const { dev } = rooms.kernel.stat(fd, '' as Bytes);
+    const { dev } = dirs.kernel.stat(fd, '' as Bytes);
     if (synced.has(dev)) return;
     synced.add(dev);
-    rooms.kernel.syncfs(fd);
+    dirs.kernel.syncfs(fd);
   });
 }
 
 /** A base that the host removed holds nothing to be synced, nor does one that can't be opened: each step in it is refused. */
-function existing(rooms: Rooms, index: number): Fd | null {
+function existing(dirs: OpenDirs, index: number): Fd | null {
   try {
-    return rootFd(rooms, index);
+    return rootFd(dirs, index);
   } catch (error) {
-    if (rooms.roots[index]?.role === 'host' && ['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES'].includes(errnoOf(error) ?? '')) return null;
+    if (dirs.roots[index]?.role === 'host' && ['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES'].includes(errnoOf(error) ?? '')) return null;
     throw error;
   }
 }

@@ -6,7 +6,7 @@ import type { Bytes } from '../../../src/bytes.js';
 import { CLEAN, COPIED_UP } from '../../../src/changes/apply/cleaning.js';
 import { encodeStep } from '../../../src/changes/journal/step.js';
 import { StepTable, stepsWhere } from '../../../src/changes/journal/step-table.js';
-import { oldPlace } from '../../../src/changes/journal/ways.js';
+import { oldPlace } from '../../../src/changes/journal/place-paths.js';
 import type { Cleaning, Ident, Step } from '../../../src/changes/plan/step.js';
 
 const ident = (ino: bigint, overrides: Partial<Ident> = {}): Ident => ({ ino, fmt: constants.S_IFREG, size: 2 ** 40 + 7, mtimeNs: 1_700_000_000_123_456_789n, ...overrides });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { makeQuiet } from '../../src/sandbox/quiet.js';
+import { makeQuiet } from '../../src/sandbox/idle-memory.js';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

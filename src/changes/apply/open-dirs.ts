@@ -5,7 +5,7 @@ import { openLocked } from '../../kernel/locked.js';
 import { splitPath, type Place, type Root } from '../plan/step.js';
 
 /** Directories below the roots of a plan, opened once and kept for a while. */
-export interface Rooms {
+export interface OpenDirs {
   readonly kernel: Kernel;
   readonly roots: readonly Root[];
   readonly fds: (Fd | null)[];
@@ -23,44 +23,44 @@ const FLAGS = constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const INSIDE = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagiclinks | RESOLVE.noXdev;
 const MOST_OPEN = 192;
 
-export function openRooms(kernel: Kernel, roots: readonly Root[]): Rooms {
+export function openDirs(kernel: Kernel, roots: readonly Root[]): OpenDirs {
   return { kernel, roots, fds: roots.map(() => null), cache: new Map() };
 }
 
-export function closeRooms(rooms: Rooms): void {
-  for (const fd of rooms.cache.values()) rooms.kernel.close(fd);
-  rooms.cache.clear();
-  rooms.fds.forEach((fd, index) => {
-    if (fd !== null) rooms.kernel.close(fd);
-    rooms.fds[index] = null;
+export function closeDirs(dirs: OpenDirs): void {
+  for (const fd of dirs.cache.values()) dirs.kernel.close(fd);
+  dirs.cache.clear();
+  dirs.fds.forEach((fd, index) => {
+    if (fd !== null) dirs.kernel.close(fd);
+    dirs.fds[index] = null;
   });
 }
 
 /** The root itself, by its absolute path, which must hold no symlink. */
-export function rootFd(rooms: Rooms, root: number): Fd {
-  const open = rooms.fds[root];
+export function rootFd(dirs: OpenDirs, root: number): Fd {
+  const open = dirs.fds[root];
   if (open !== null && open !== undefined) return open;
-  const { dir, role } = rooms.roots[root] as Root;
-  const fd = role === 'layer' ? openLocked(rooms.kernel, dir) : rooms.kernel.open(AT_FDCWD, dir, constants.O_RDONLY | FLAGS, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks);
-  rooms.fds[root] = fd;
+  const { dir, role } = dirs.roots[root] as Root;
+  const fd = role === 'layer' ? openLocked(dirs.kernel, dir) : dirs.kernel.open(AT_FDCWD, dir, constants.O_RDONLY | FLAGS, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks);
+  dirs.fds[root] = fd;
   return fd;
 }
 
 /** The directory `dir` below the root; '' is the root. Valid until some ninety others were asked for. */
-export function dirFd(rooms: Rooms, root: number, dir: Bytes): Fd {
-  const top = rootFd(rooms, root);
+export function dirFd(dirs: OpenDirs, root: number, dir: Bytes): Fd {
+  const top = rootFd(dirs, root);
   if (dir === '') return top;
   const key = `${root}/${dir}`;
-  const cached = rooms.cache.get(key);
+  const cached = dirs.cache.get(key);
   if (cached !== undefined) {
     // Used last is dropped last: the newest few dozen can be relied on.
-    rooms.cache.delete(key);
-    rooms.cache.set(key, cached);
+    dirs.cache.delete(key);
+    dirs.cache.set(key, cached);
     return cached;
   }
-  const fd = openDir(rooms, { root, dir, top });
-  rooms.cache.set(key, fd);
-  if (rooms.cache.size > MOST_OPEN) dropOldest(rooms);
+  const fd = openDir(dirs, { root, dir, top });
+  dirs.cache.set(key, fd);
+  if (dirs.cache.size > MOST_OPEN) dropOldest(dirs);
   return fd;
 }
 
@@ -71,7 +71,7 @@ interface Opening {
 }
 
 /** From the directory above when that is open: a deep tree would else be gone through from its top each time. */
-function openDir({ kernel, cache }: Rooms, { root, dir, top }: Opening): Fd {
+function openDir({ kernel, cache }: OpenDirs, { root, dir, top }: Opening): Fd {
   const above = splitPath(dir);
   const parent = cache.get(`${root}/${above.dir}`);
   if (above.dir === '' || parent === undefined) return kernel.open(top, dir, O_PATH | FLAGS, 0, INSIDE);
@@ -79,33 +79,33 @@ function openDir({ kernel, cache }: Rooms, { root, dir, top }: Opening): Fd {
 }
 
 /** Half of the directories at once, those not used for longest. */
-function dropOldest(rooms: Rooms): void {
+function dropOldest(dirs: OpenDirs): void {
   let left = MOST_OPEN / 2;
-  for (const [key, fd] of rooms.cache) {
+  for (const [key, fd] of dirs.cache) {
     if (left === 0) return;
-    rooms.kernel.close(fd);
-    rooms.cache.delete(key);
+    dirs.kernel.close(fd);
+    dirs.cache.delete(key);
     left -= 1;
   }
 }
 
 /** Directories that were renamed or made anew must be opened again. */
-export function forgetRooms(rooms: Rooms): void {
-  for (const fd of rooms.cache.values()) rooms.kernel.close(fd);
-  rooms.cache.clear();
+export function forgetDirs(dirs: OpenDirs): void {
+  for (const fd of dirs.cache.values()) dirs.kernel.close(fd);
+  dirs.cache.clear();
 }
 
-export function spotOf(rooms: Rooms, place: Place): Spot {
+export function spotOf(dirs: OpenDirs, place: Place): Spot {
   const { dir, name } = splitPath(place.path);
-  return { at: dirFd(rooms, place.root, dir), name };
+  return { at: dirFd(dirs, place.root, dir), name };
 }
 
 /** null also when a directory on the way is missing. */
-export function statPlace(rooms: Rooms, place: Place): Stat | null {
+export function statPlace(dirs: OpenDirs, place: Place): Stat | null {
   try {
-    if (place.path === '') return rooms.kernel.stat(rootFd(rooms, place.root), '' as Bytes);
-    const { at, name } = spotOf(rooms, place);
-    return rooms.kernel.statOrNull(at, name);
+    if (place.path === '') return dirs.kernel.stat(rootFd(dirs, place.root), '' as Bytes);
+    const { at, name } = spotOf(dirs, place);
+    return dirs.kernel.statOrNull(at, name);
   } catch (error) {
     const code = (error as { code?: unknown }).code;
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
@@ -114,16 +114,16 @@ export function statPlace(rooms: Rooms, place: Place): Stat | null {
 }
 
 /** Makes the directories above the place, 0700: only ever in a vault. */
-export function makeRoom(rooms: Rooms, place: Place): void {
+export function makeDirsAbove(dirs: OpenDirs, place: Place): void {
   const { dir } = splitPath(place.path);
-  if (rooms.cache.has(`${place.root}/${dir}`)) return;
+  if (dirs.cache.has(`${place.root}/${dir}`)) return;
   const missing: Bytes[] = [];
   for (let at = dir; at !== ''; at = splitPath(at).dir) {
-    if (statPlace(rooms, { root: place.root, path: at }) !== null) break;
+    if (statPlace(dirs, { root: place.root, path: at }) !== null) break;
     missing.push(at);
   }
   for (const path of missing.reverse()) {
-    const spot = spotOf(rooms, { root: place.root, path });
-    rooms.kernel.mkdir(spot.at, spot.name, 0o700);
+    const spot = spotOf(dirs, { root: place.root, path });
+    dirs.kernel.mkdir(spot.at, spot.name, 0o700);
   }
 }
