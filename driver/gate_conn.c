@@ -263,8 +263,9 @@ static void gone(struct core *g, struct conn *c)
 
 /*
  * A held client that hangs up: its question may live on, it doesn't. With
- * bytes waiting, a half-close and a close look the same from here, so netd
- * is asked whether anybody still has the other end.
+ * bytes of it, waiting or read for the proxy, a half-close and a close look
+ * the same from here, so netd is asked whether anybody still has the other
+ * end.
  */
 static void asked_event(struct core *g, struct conn *c, uint32_t events)
 {
@@ -277,7 +278,7 @@ static void asked_event(struct core *g, struct conn *c, uint32_t events)
 	if (!(events & EPOLLRDHUP) ||
 	    ioctl(c->s[0].src.fd, FIONREAD, &waiting) < 0)
 		return;
-	if (waiting)
+	if (waiting || c->head_len > 0)
 		netd_ask(g, NETD_WHO, c->id, &c->peer, &c->local);
 	else
 		gone(g, c);

@@ -1,5 +1,6 @@
 /** A proxy is the only way out: what is dialled goes through it, and a client that is set up for it finds it in the gate. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer as createTls } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -10,7 +11,7 @@ import { viaOf } from '../../src/gate/via.js';
 import { serveOnLoopback } from '../helpers/loopback.js';
 import { startProxy, type Proxy } from '../helpers/proxy.js';
 import { startUpstream, type Upstream } from '../helpers/upstream.js';
-import { behindGate, buildHarness, listen, sh, type Answers } from './harness.js';
+import { behindGate, buildHarness, listen, sh, startBehindGate, type Answers } from './harness.js';
 
 describe('through an HTTP proxy', () => {
   let up: Upstream;
@@ -104,6 +105,27 @@ except OSError: pass`;
     // The judged name is written into each target: another port is none.
     if (then === 'same') expect(arrived).toEqual(['GET http://ok.test/a', 'GET http://ok.test/smuggled']);
     if (said.startsWith('CONNECT') || said.startsWith('GET /') || said.startsWith('GET https')) expect(arrived.filter((line) => line.startsWith('GET'))).toEqual([]);
+  });
+
+  test('a request whose client has said all is not given up while it is asked about', async () => {
+    const code = `import socket, time
+s = socket.create_connection(("proxy.corp.test", 3128), 60)
+s.sendall(b"GET http://ok.test/a HTTP/1.0\\r\\nHost: ok.test\\r\\n\\r\\n")
+time.sleep(1)
+s.shutdown(1)
+print("said", flush=True)
+s.recv(1)`;
+    const from = proxy.seen.length;
+    const run = await startBehindGate(['/usr/bin/python3', '-c', code], { ...over(proxy.port, []), conn: ({ name }) => (name === 'ok.test' ? 'hold' : 'proxy') });
+    const said = once(run.child.stdout!, 'data');
+    const { id } = await run.seen('conn', ({ name }) => name === 'ok.test');
+    await said;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    run.channel.send({ t: 'conn', id, verdict: 'allow', addrs: ['127.0.0.1'], port: proxy.port, check: 'match', expect: 'http', ...viaOf({ host: 'proxy.corp.test', port: 3128, login: null, direct: [] }, 'ok.test', 80, true) });
+    await run.done;
+    run.channel.close();
+
+    expect(proxy.seen.slice(from)).toEqual(['GET http://ok.test/a']);
   });
 
   test('what the proxy refuses is refused in the client’s language, and told', async () => {
