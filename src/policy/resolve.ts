@@ -1,9 +1,9 @@
-import { lstatSync, readdirSync, realpathSync, type BigIntStats } from 'node:fs';
+import { accessSync, constants, lstatSync, readdirSync, realpathSync, type BigIntStats } from 'node:fs';
 import { fromBuffer, fromText, isWithin, joinBytes, nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
 import type { CompiledPolicy, CompiledRule } from './compiled.js';
 import { findNames } from '../kernel/native.js';
 import { engineOf, type Engine } from './engine.js';
-import { fold, nameFilter, nameMatcher } from './match.js';
+import { floatingName, fold, nameFilter, nameMatcher } from './match.js';
 import type { PathPattern } from './pattern.js';
 import { isGone, walk, whyIncomplete, type EntryKind } from './walk.js';
 
@@ -90,9 +90,27 @@ function findDeep(search: Search, deep: readonly (readonly [PathPattern, Compile
   for (const path of paths) {
     if (names.named(nameOf(path)).length > 0 && !isBelow(search.found, path)) consider(search, path);
   }
-  const ours = closed.filter((path) => !roots.some((root) => isWithin(root, path)));
-  for (const path of ours) hideClosed(search, path);
-  return { entries, unread: unread + closed.length - ours.length };
+  const unseen = closed.filter((path) => isSearchable(path) || roots.some((root) => isWithin(root, path)));
+  for (const path of closed) {
+    if (!unseen.includes(path)) hideClosed(search, path);
+    else for (const name of plainNames(deep)) consider(search, joinBytes(path, name));
+  }
+  return { entries, unread: unread + unseen.length };
+}
+
+/** Of these any-depth patterns, those that are one name without wildcards. */
+function plainNames(deep: readonly (readonly [PathPattern, CompiledRule])[]): Bytes[] {
+  return deep.flatMap(([pattern]) => floatingName(pattern) ?? []).filter((name) => !/[*?[\\]/.test(name)).map(fromText);
+}
+
+/** Who knows a name in it can use it: the agent must be able to as well. */
+function isSearchable(dir: Bytes): boolean {
+  try {
+    accessSync(toBuffer(dir), constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What is in it can't be known, and an agent, who is the same user, could open it in its layer. */

@@ -58,7 +58,7 @@ for (const identity of identities()) {
 
     // Nothing is closed to root.
     if (identity.name === 'user') gated.test('what the user closed to themselves does not exist for the agent, who could open it', async () => {
-      const closed = { none: 0, unlisted: 0o300, unsearched: 0o600 };
+      const closed = { none: 0, unsearched: 0o600 };
       for (const [name, mode] of Object.entries(closed)) {
         put(`project/${name}/below/.env`, KEY);
         put(`.config/${name}/gh/hosts.yml`, KEY);
@@ -67,7 +67,19 @@ for (const identity of identities()) {
 
       const names = Object.keys(closed).flatMap((name) => [name, `~/.config/${name}`]).join(' ');
       expect(await seen(`chmod 700 ${names} 2>&1 | grep -v 'No such file'; ls -d ${names} 2>/dev/null; grep -ra KEY . ~; true`)).toBe('');
+      chmodSync(join(area.project, 'none'), 0o700);
       expect(host('project/none/below/.env')).toBe(KEY);
+    });
+
+    if (identity.name === 'user') gated.test('in a directory that can be searched but not listed, plain names are hidden, the rest is there, and the start says so (E61)', async () => {
+      put('project/drop/.env', KEY);
+      put('project/drop/known', 'old');
+      chmodSync(join(area.project, 'drop'), 0o300);
+      const { stdout, stderr } = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'cat drop/known; echo new > drop/known; cat drop/known; chmod 700 drop; ls -A drop; cat drop/.env 2>&1 | grep -o "No such.*"']);
+      chmodSync(join(area.project, 'drop'), 0o700);
+
+      expect(stdout).toBe('oldnew\nknown\nNo such file or directory\n');
+      expect(stderr).toContain('1 directory could not be read');
     });
 
     gated.test('a hidden file can not be linked, moved, replaced or deleted (RD04)', async () => {
