@@ -136,7 +136,7 @@ async function throughGate(argv) {
   const running = startGate({
     ...{ stream: child.stdio[5], policy, audit, dir, now: () => new Date(), newId: () => 'q' },
     ask: { enabled: false, person: false, timeoutMs: 1000, approver: null, onChanged: () => undefined, stored: [], store: () => undefined },
-    ...{ publish: [], connectHost: new Map(), resolve: () => Promise.resolve({ kind: 'addresses', addresses: ['127.0.0.1'] }) },
+    ...{ publish: [], connectHost: new Map(), upstream: null, resolve: () => Promise.resolve({ kind: 'addresses', addresses: ['127.0.0.1'] }) },
   });
   const text = await output(child);
   const gate = await running;
