@@ -37,6 +37,8 @@ export interface Draft {
   readonly made: Set<Bytes>;
   /** directories that the sandbox has of its own; a name in the store, or null for one in memory */
   readonly privateRoots: { readonly path: Bytes; readonly name: string | null; readonly mode: number }[];
+  /** where what is shared shows, and what it is, where these differ: a link to it in a place that is the sandbox's own */
+  readonly linked: { readonly path: Bytes; readonly source: Bytes }[];
   /** where the store and directories of layers outside it show: covered at the end, so nothing is laid there before */
   readonly storeAt: readonly Bytes[];
 }
@@ -46,7 +48,7 @@ export function newDraft(table: MountTable, options: ViewOptions, facts: HostFac
     storeAt: [options.stateDir, ...layerDirs(table, facts, options.uid)].flatMap((path) => aliasesOf(table, path)),
     ...{ options, facts, table, ops: [], layers: [], privateDirs: [], standIns: [] },
     nextLayer: 1 + Math.max(-1, ...options.previous.map(({ id }) => id)),
-    ...{ decided: new Map(), paths: [], regions: new Map(), parted: new Set(), made: new Set(), privateRoots: [] },
+    ...{ decided: new Map(), paths: [], regions: new Map(), parted: new Set(), made: new Set(), privateRoots: [], linked: [] },
   };
 }
 

@@ -13,7 +13,8 @@ export function placeHides(draft: Draft): void {
   const { options, facts, table } = draft;
   const stores = storePlaces(draft);
   const known: Known = { absent: new Map(), remade: new Map(), empty: new Map(), around: aboveAll(draft.regions.keys()) };
-  for (const hidden of hiddenPaths(table, facts, [...options.hide, ...snapshotHides(draft)])) {
+  const hides = hiddenPaths(table, facts, [...options.hide, ...snapshotHides(draft)]);
+  for (const hidden of [...hides, ...hides.flatMap((one) => linkedHides(draft, one))]) {
     const { path } = hidden;
     if (path === '/' || isWithin(options.cwd, path)) {
       throw new PlanError(`Can't hide ${path}: the working directory lies in it (${hidden.rule}).`, 'Run elsewhere, or make an exception for it in your policy');
@@ -23,6 +24,14 @@ export function placeHides(draft: Draft): void {
   }
   for (const [base, paths] of known.absent) addShim(draft, base, paths);
   for (const place of stores) hideStore(draft, place);
+}
+
+/** The same where a link to what it lies in, or to what lies in it, is shared. */
+function linkedHides({ linked }: Draft, hidden: Hidden): Hidden[] {
+  return linked.flatMap(({ path, source }) => {
+    if (isWithin(source, hidden.path)) return [{ ...hidden, path }];
+    return isWithin(hidden.path, source) ? [{ ...hidden, path: joinBytes(path, relativeTo(hidden.path, source)) }] : [];
+  });
 }
 
 /** What one pass over the hides has found: most lie in a few directories. */

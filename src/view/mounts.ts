@@ -147,7 +147,9 @@ function placeGrants(draft: Draft): void {
     if (facts.lstat(source)?.type === 'other') throw new PlanError(`Can't share ${path}: it is neither a file nor a directory.`, 'A host socket is opened by sockets.allow in your policy');
     refuseOwn(draft, path, source);
     // Symlinks on the way are in the view as well, but where it shows nothing of the host.
-    addGranted(draft, isPrivate(regionOf(draft, path)) ? path : source, 'you share it with the sandbox', source);
+    const at = isPrivate(regionOf(draft, path)) ? path : source;
+    if (at !== source) draft.linked.push({ path: at, source });
+    addGranted(draft, at, 'you share it with the sandbox', source);
   }
 }
 

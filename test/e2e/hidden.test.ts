@@ -1,5 +1,5 @@
 /** End to end: what a policy hides from an agent, by whatever way. */
-import { chmodSync, linkSync, lstatSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
@@ -80,6 +80,22 @@ for (const identity of identities()) {
 
       expect(stdout).toBe('oldnew\nknown\nNo such file or directory\n');
       expect(stderr).toContain('1 directory could not be read');
+    });
+
+    gated.test('nor does a link to a directory, shared in a place that is the sandbox’s own (RD17)', async () => {
+      const dir = mkdtempSync('/tmp/agentfw-share-');
+      const link = join(dir, 'link');
+      try {
+        chmodSync(dir, 0o755);
+        mkdirSync(join(dir, 'real/deep'), { recursive: true });
+        for (const [name, content] of [['.env', KEY], ['deep/id_rsa', KEY], ['seen', 'seen\n']] as const) writeFileSync(join(dir, 'real', name), content);
+        symlinkSync('real', link);
+        const outcome = await run(['--rm', '--share', link], `cat ${link}/.env ${link}/deep/id_rsa; cat ${link}/seen`);
+
+        expect(outcome.stdout, outcome.stderr).toBe('seen\n');
+      } finally {
+        rmSync(dir, { recursive: true });
+      }
     });
 
     gated.test('a hidden file can not be linked, moved, replaced or deleted (RD04)', async () => {
@@ -200,7 +216,7 @@ for (const identity of identities()) {
       const outcome = await run(['--rm', '--share', shared ?? '', '--passthrough', passed ?? ''], `cat ${shared}/.env ${shared}/deep/id_rsa ${passed}/.env ${passed}/deep/id_rsa ${shared}/seen ${passed}/seen`);
 
       expect(outcome.stdout, outcome.stderr).toBe('seen\nseen\n');
-      expect((await run(['--rm', '--share', `${shared}-link`], `cat ${shared}-link/.env ${shared}/.env; cat ${shared}/seen`)).stdout).toBe('seen\n');
+      expect((await run(['--rm', '--share', `${shared}-link`], `cat ${shared}-link/.env ${shared}/.env; cat ${shared}-link/seen`)).stdout).toBe('seen\n');
       for (const dir of [shared, passed]) expect(readFileSync(join(dir ?? '', '.env'), 'utf8')).toBe(KEY);
     });
 
