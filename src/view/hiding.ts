@@ -26,10 +26,12 @@ export function placeHides(draft: Draft): void {
   for (const place of stores) hideStore(draft, place);
 }
 
-/** The same where a link to what it lies in, or to what lies in it, is shared. */
+/** The same where a link to what it lies in is shared. */
 function linkedHides({ linked }: Draft, hidden: Hidden): Hidden[] {
   return linked.flatMap(({ path, source }) => {
-    if (isWithin(source, hidden.path)) return [{ ...hidden, path }];
+    if (isWithin(source, hidden.path) && hidden.standIn === undefined) {
+      throw new PlanError(`Can't share ${path}: what it leads to is hidden (${hidden.rule}).`, 'Name what it leads to by its own path, or make an exception for it in your policy');
+    }
     return isWithin(hidden.path, source) ? [{ ...hidden, path: joinBytes(path, relativeTo(hidden.path, source)) }] : [];
   });
 }

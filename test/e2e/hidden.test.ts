@@ -93,6 +93,11 @@ for (const identity of identities()) {
         const outcome = await run(['--rm', '--share', link], `cat ${link}/.env ${link}/deep/id_rsa; cat ${link}/seen`);
 
         expect(outcome.stdout, outcome.stderr).toBe('seen\n');
+        put('.aws/credentials', KEY);
+        symlinkSync(join(area.home, '.aws'), join(dir, 'aws'));
+        const hidden = await run(['--rm', '--share', join(dir, 'aws')], 'true');
+        expect(hidden).toMatchObject({ status: 125 });
+        expect(hidden.stderr).toContain(`Can't share ${join(dir, 'aws')}: what it leads to is hidden`);
       } finally {
         rmSync(dir, { recursive: true });
       }
