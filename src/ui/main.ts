@@ -76,12 +76,23 @@ function endAtOnce(): void {
 /** Commands whose own failures are 125, as they return another program's status. */
 const STARTERS: ReadonlySet<string> = new Set(['run', 'exec', 'shell']);
 
-/** Help and the version come from oclif and its manifest; no command is loaded for them. */
+/** In oclif's words, without the time that loading it takes: scripts ask for the version often. */
+async function tellVersion(root: string): Promise<void> {
+  const { name, version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { name: string; version: string };
+  try {
+    (await makePrinter({ color: false })).product(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
+  } catch (error) {
+    await report(error, null);
+  }
+}
+
+/** Help comes from oclif and its manifest; no command is loaded for it. */
 async function askOclif(argv: readonly string[], root: string, all: readonly string[]): Promise<void> {
   const words = argv.filter((word) => word !== '--help');
   const command = words.join(' ');
   const isKnown = command === '' || command === '--version' || commandOf(command) !== undefined || isTopic(command);
   if (!isKnown) return refuse(command, all);
+  if (argv.length === 1 && command === '--version') return tellVersion(root);
   // Else oclif asks the account database for it, which may not know the user (in a container).
   process.env['SHELL'] ??= 'unknown';
   const { run } = await import('@oclif/core/run');

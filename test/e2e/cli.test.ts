@@ -54,7 +54,8 @@ describe('without a sandbox', () => {
   });
 
   test('`--version` gives the version', async () => {
-    expect((await area.cli(['--version'])).stdout).toMatch(/^agentfw\/0\.1\.0 linux-/);
+    expect(await area.cli(['--version'])).toMatchObject({ status: 0, stdout: `agentfw/0.1.0 linux-${process.arch} node-${process.version}\n`, stderr: '' });
+    expect(await area.native(['sh', '-c', '"$@" > /dev/full', 'sh', ...area.argv(['--version'])])).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Error: Can't write the output\.\n/) as string });
   });
 
   test('a word that is no command gets the nearest one', async () => {
