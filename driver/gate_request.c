@@ -53,7 +53,9 @@ static bool as_judged(const struct conn *c, const struct http_head *h)
 	return j && may(c, h->method) &&
 	       h->override == j->override &&
 	       h->has_host == j->has_host && same_text(h->host, j->host) &&
-	       h->port == j->port && h->has_authority == j->has_authority &&
+	       h->port == j->port &&
+	       h->authority_port == j->authority_port &&
+	       h->has_authority == j->has_authority &&
 	       same_text(h->authority, j->authority);
 }
 

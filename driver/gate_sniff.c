@@ -113,15 +113,25 @@ static const char *called(const struct conn *c,
 	return strcat(text, "]");
 }
 
+/* Of the Host header and the target, the port that was not dialled. */
+static int said_port(const struct conn *c, const struct http_head *h)
+{
+	int port = ntohs(c->dst.sin6_port);
+
+	return h->authority_port > 0 && h->authority_port != port
+		       ? h->authority_port : h->port;
+}
+
 /* A request for the host that was dialled. Other notations are asked about. */
 bool sniff_same(const struct conn *c, const struct http_head *h)
 {
 	char text[INET6_ADDRSTRLEN + 2];
 	const char *name = called(c, text);
+	int port = said_port(c, h);
 
 	return c->expect != EXPECT_TLS && h->has_host &&
 	       same_host(h->host, name) &&
-	       (h->port < 0 || h->port == ntohs(c->dst.sin6_port)) &&
+	       (port < 0 || port == ntohs(c->dst.sin6_port)) &&
 	       (!h->has_authority || same_host(h->authority, name)) &&
 	       strcmp(h->method, "CONNECT") != 0;
 }
@@ -148,16 +158,19 @@ static bool agrees(const struct conn *c, const struct first *f)
 	return c->spoken == SPOKE_HTTP && sniff_same(c, h);
 }
 
-static void put_http(struct gj_writer *w, const struct http_head *h)
+static void put_http(struct gj_writer *w, const struct conn *c,
+		     const struct http_head *h)
 {
+	int port = said_port(c, h);
+
 	gj_put_text(w, "method", h->method);
 	gj_put_text(w, "host", h->has_host ? h->host : NULL);
 	gj_put_text(w, "target", h->target);
 	gj_put_text(w, "authority", h->has_authority ? h->authority : NULL);
 	gj_put_bool(w, "override", h->override);
 	gj_put_bool(w, "upgrade", h->upgrade);
-	if (h->port > 0)
-		gj_put_number(w, "hostPort", (uint64_t)h->port);
+	if (port > 0)
+		gj_put_number(w, "hostPort", (uint64_t)port);
 }
 
 /* A later request that is refused already; NULL: what came is none. */
@@ -169,7 +182,7 @@ void sniff_tell(struct core *g, struct conn *c, const struct http_head *h)
 	gj_put_number(&w, "id", c->id);
 	gj_put_text(&w, "spoke", h ? "http" : "bad");
 	if (h)
-		put_http(&w, h);
+		put_http(&w, c, h);
 	chan_send(g, &w);
 }
 
@@ -207,7 +220,7 @@ static void ask_first(struct core *g, struct conn *c, const struct first *f)
 	if (c->spoken == SPOKE_TLS)
 		put_tls(&w, &f->tls);
 	if (c->spoken == SPOKE_HTTP)
-		put_http(&w, &f->http);
+		put_http(&w, c, &f->http);
 	chan_send(g, &w);
 }
 

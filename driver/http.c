@@ -233,6 +233,33 @@ static bool names_hosts(const char *text, size_t len)
 	return false;
 }
 
+/*
+ * A field that is named here is for the next hop alone: some proxies take it
+ * away, and those behind them read another end or another host.
+ */
+static bool drops_field(const char *text, size_t len)
+{
+	static const char *const fields[] = { "host", "content-length",
+					      "transfer-encoding" };
+
+	for (size_t at = 0, end; at < len; at = end + 1) {
+		while (at < len && (text[at] == ' ' || text[at] == '\t'))
+			at++;
+		for (end = at; end < len && text[end] != ','; end++)
+			;
+		for (size_t k = 0; k < sizeof(fields) / sizeof(fields[0]); k++) {
+			size_t n = strlen(fields[k]);
+
+			if (end - at >= n &&
+			    !strncasecmp(text + at, fields[k], n) &&
+			    (end - at == n || text[at + n] == ' ' ||
+			     text[at + n] == '\t'))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* What tells where a request ends: said once, and in one way. */
 static bool parse_framing(const char *name, size_t n, const char *value,
 			  size_t len, struct http_head *head)
@@ -245,6 +272,8 @@ static bool parse_framing(const char *name, size_t n, const char *value,
 		head->chunked = true;
 		return is(value, len, "chunked");
 	}
+	if (is(name, n, "connection") || is(name, n, "proxy-connection"))
+		return !drops_field(value, len);
 	if (is(name, n, "upgrade")) {
 		head->unread = head->unread || names_hosts(value, len);
 		head->upgrade = !head->unread;

@@ -34,7 +34,7 @@ export function canonNet(text: string): { ok: true; net: string } | { ok: false;
 
 /**
  * The address and every address that it embeds: a v4-mapped, v4-compatible,
- * NAT64, 6to4 address reaches the v4 one, so rules hold on both.
+ * NAT64, 6to4, Teredo or ISATAP address reaches the v4 one, so rules hold on both.
  */
 export function addressesIn(ip: string): string[] {
   const address = lib().parse(ip);
@@ -71,6 +71,8 @@ function embeddedV4(address: Address, bytes: readonly number[]): string | null {
   if (range === '6to4') return bytes.slice(2, 6).join('.');
   if (range === 'teredo') return bytes.slice(12, 16).map((byte) => byte ^ 0xff).join('.');
   const high = bytes.slice(0, 12).every((byte) => byte === 0);
+  // ISATAP (RFC 5214): a tunnel to the v4 address that is its interface's id.
+  const isatap = bytes.slice(8, 12).join('.').match(/^[02]\.0\.94\.254$/) !== null;
   const compatible = high && (bytes[12] ?? 0) !== 0;
-  return isMapping(address) || compatible ? bytes.slice(12).join('.') : null;
+  return isMapping(address) || compatible || isatap ? bytes.slice(12).join('.') : null;
 }

@@ -53,6 +53,9 @@ describe('first bytes', () => {
     ['NT07 a Host with a user in it', 8080, 'b"GET / HTTP/1.1\\r\\nHost: ok.test@evil.test\\r\\n\\r\\n"', '403'],
     ['NT07 an authority with a user in it', 8080, 'b"GET http://ok.test@evil.test/ HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
     ['NT16 HTTP/2 by prior knowledge', 8080, 'b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n"', 'Forbidden by agentfw'],
+    ['a target with another port', 80, 'b"GET http://ok.test:22/ HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
+    ['NT13 a Host that proxies would take away', 80, 'b"GET / HTTP/1.1\\r\\nHost: ok.test\\r\\nConnection: close , HOST\\t\\r\\n\\r\\n"', '403'],
+    ['NT13 a length that proxies would take away', 80, 'b"POST / HTTP/1.1\\r\\nHost: ok.test\\r\\nProxy-Connection:content-length\\r\\nContent-Length: 0\\r\\n\\r\\n"', '403'],
     ['a Host with another port', 8080, 'b"GET / HTTP/1.1\\r\\nHost: ok.test:22\\r\\n\\r\\n"', '403'],
   ])('%s is a question, and refused', async (_, p, bytes, expected) => {
     const { out, messages } = await behindGate(raw('ok.test', p, bytes), allow('ok.test'));
