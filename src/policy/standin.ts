@@ -11,10 +11,15 @@ export function standInFor(name: string, text: string): string | null {
 }
 
 /** File names of the rule `secrets.registries` that have a stand-in. */
-export const STAND_INS: readonly string[] = ['.npmrc', '.yarnrc', '.yarnrc.yml', 'pip.conf'];
+export const STAND_INS: readonly string[] = ['.npmrc', 'npmrc', 'rc', '.yarnrc', '.yarnrc.yml', 'pip.conf'];
+
+const NPM = /^\s*(@[\w.-]+:)?registry\s*=|^\s*(save-exact|save-prefix|ignore-scripts|allow-scripts|min-release-age|prefer-offline|update-notifier|omit-lockfile-registry-resolved|strict-ssl|cafile|yes|engine-strict|package-lock|fund|audit|strict-peer-dependencies|legacy-peer-deps|auto-install-peers|node-linker)\s*=/;
 
 const KEEP: Readonly<Record<string, RegExp>> = {
-  '.npmrc': /^\s*(@[\w.-]+:)?registry\s*=|^\s*(save-exact|save-prefix|ignore-scripts|allow-scripts|min-release-age|prefer-offline|update-notifier|omit-lockfile-registry-resolved|strict-ssl|cafile|yes|engine-strict|package-lock|fund|audit|strict-peer-dependencies|legacy-peer-deps|auto-install-peers|node-linker)\s*=/,
+  '.npmrc': NPM,
+  npmrc: NPM,
+  // pnpm's
+  rc: NPM,
   '.yarnrc': /^\s*"?(@[\w.-]+:)?registry"?\s/,
   '.yarnrc.yml': /^(npmRegistryServer|nodeLinker|enableGlobalCache|compressionLevel)\s*:/,
   'pip.conf': /^\s*\[[\w-]+\]\s*$|^\s*(index-url|extra-index-url|find-links|no-index|trusted-host|cert|constraint|only-binary|no-binary|prefer-binary|require-virtualenv|disable-pip-version-check|timeout|retries)\s*=/,

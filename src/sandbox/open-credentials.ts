@@ -5,10 +5,13 @@ import { credentialIn } from '../policy/tokens.js';
 
 /**
  * Files that an agent works with and that can't be hidden from it as a rule:
- * git, npm and direnv stop working. Where one holds a credential, the user is told.
+ * git, npm, direnv, its shell stop working. Where one holds a credential, the user is told.
  */
 const IN_PROJECT = ['.git/config', '.npmrc', '.yarnrc.yml', '.envrc', 'pip.conf'];
-const IN_HOME = ['.gitconfig', '.config/git/config'];
+const IN_HOME = [
+  '.gitconfig', '.config/git/config', '.bashrc', '.bash_profile', '.profile', '.zshrc', '.zshenv', '.zprofile', '.config/fish/config.fish', '.pam_environment',
+  '.curlrc', '.wgetrc', '.condarc', '.config/nix/nix.conf', '.config/uv/uv.toml',
+];
 
 const MOST = 256 * 1024;
 
@@ -23,9 +26,9 @@ export function openCredentials(policy: CompiledPolicy): readonly string[] {
   const places = [...IN_PROJECT.map((name) => [policy.project, name]), ...IN_HOME.map((name) => [policy.home, name])];
   return places.flatMap(([dir = '', name = '']) => {
     const path = joinBytes(fromText(dir), fromText(name));
-    const text = judgePath(policy, path, 'read').verdict === 'deny' ? null : textOf(path);
+    const text = textOf(path);
     const kind = text === null ? null : kindIn(text);
-    return kind === null ? [] : [`the agent can read ${toText(path)}, which holds what looks like ${kind}`];
+    return kind === null || judgePath(policy, path, 'read').verdict === 'deny' ? [] : [`the agent can read ${toText(path)}, which holds what looks like ${kind}`];
   });
 }
 

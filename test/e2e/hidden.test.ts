@@ -47,7 +47,10 @@ for (const identity of identities()) {
 
     gated.test('what editors and people leave beside a secret does not exist either (RD01 RD17)', async () => {
       const copies = ['.ssh.bak/work', '.aws-old/credentials', '.netrc.swp', '.netrc~', '.git-credentials.bak', '.docker/config.json.old', '.config/gh/hosts.yml~', '.bash_history-123.tmp', 'backup/.aws/credentials',
-        'project/.env~', 'project/.env.swp', 'project/.env.local.bak', 'project/prod.env', 'project/#.env#', 'project/keys/id_rsa.bak', 'project/keys/id_ed25519.old', 'project/.id_rsa.swp', 'project/server.pem~', 'project/.server.pem.swp', 'project/.terraform/terraform.tfstate'];
+        'project/.env~', 'project/.env.swp', 'project/.env.local.bak', 'project/prod.env', 'project/#.env#', 'project/keys/id_rsa.bak', 'project/keys/id_ed25519.old', 'project/.id_rsa.swp', 'project/server.pem~', 'project/.server.pem.swp', 'project/.terraform/terraform.tfstate',
+        'project/..env.un~', 'project/.prod.env.un~', 'project/#prod.env#', 'project/.env (1)', 'project/.server.key.un~', 'project/server.pem copy', 'project/secrets.yml~', 'project/.secrets.yml.swp', 'project/prod.tfvars~',
+        '..netrc.un~', '#.netrc#', '.npmrc~', '.m2/settings.xml.bak', '.m2/.settings.xml.swp', '.config/nvim/undodir/%home%u%.netrc', '.vim_runtime/temp_dirs/undodir/%etc%x', 'dotfiles/undo/%home%u%.netrc',
+        '.config/sublime-text/Local/Session.sublime_session', '.cache/tracker3/files/x.db', '.config/fish/fish_variables', '.config/obsidian/Cookies', 'Maildir/new/1', '.config/httpie/sessions/x.json'];
       for (const name of copies) put(name, KEY);
       put('project/.envrc', 'use flake\n');
       put('project/keys/id_rsa.pub', 'ssh-rsa');
@@ -154,6 +157,9 @@ for (const identity of identities()) {
       expect(await told()).toMatch(/a header that authorizes \(and 1 more: agentfw status \S+\)\n/);
       rmSync(join(area.project, '.git/config'));
       expect(await told()).toContain('which holds what looks like a token of a registry\n');
+      rmSync(join(area.project, '.npmrc'));
+      put('.zshenv', 'export OPENAI_API_KEY=sk-ant-0123456789abcdef\n');
+      expect(await told()).toContain(`agentfw: the agent can read ${join(area.home, '.zshenv')}, which holds what looks like an API key\n`);
     });
 
     gated.test('what is hidden is no change, whatever the agent does around it', async () => {
