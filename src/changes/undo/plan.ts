@@ -186,10 +186,11 @@ function relink(undoing: Undoing, step: Step, twin: Place): Planned {
   if (now === null || now.ino !== step.old?.ino) return surprise(step, now);
   const written = undoing.drafts.find(({ act, host }) => act === 'write' && host.root === twin.root && host.path === twin.path);
   const ident = written?.fresh ? { ...identOf(written.fresh), ino: now.ino } : identOf(now);
-  if (!isSameFile(ident, step.old)) return 'changed';
+  const covers = there === null ? [] : untouched(undoing, step, there);
+  if (covers === null || !isSameFile(ident, step.old)) return 'changed';
   const link = { at: twin, ident, now: identOf(now), same: written === undefined, inNew };
   const parts = step.act === 'take' ? ({ act: 'place', kind: 'add' } as const) : { act: step.act, kind: step.kind };
-  return redraft(draft(undoing, step, { ...parts, old: there }), { method: 'copy', link });
+  return redraft(draft(undoing, step, { ...parts, old: there, covers }), { method: 'copy', link });
 }
 
 /** Not where the directory that it was in comes back with the same undo, be it in place of something else. */
@@ -236,9 +237,11 @@ function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
   if (isNew('' as Bytes, now)) return null;
   const covers: Covered[] = [];
   const unlinked = undoing.taken.get(step.host.root);
+  // The step took a name of this file away, which makes the ctime of the others new.
+  const parted = step.twin === null ? null : step.old;
   for (const { path, upper } of treeWalk(dirs, step.host, 'user')) {
     if (path === '' || unlinked?.has(below(step.host, path).path) === true) continue;
-    if (isNew(path, upper)) return null;
+    if (isNew(path, upper) && !isIdent(upper, parted)) return null;
     covers.push({ path, ident: identOf(upper) });
   }
   // In a directory that we changed since, the host may have deleted something without a trace.

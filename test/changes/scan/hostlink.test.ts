@@ -201,3 +201,24 @@ needs('root').test('of a file of somebody else nobody gets another name', () => 
   commit(world);
   expect(names('base', 'new').map(([, links]) => links)).toEqual([1, 1]);
 });
+
+test('a name of a file that replaced the directory of another name: an undo of an undo makes it again, unless the host changed something in the directory', () => {
+  sh(world, `mkdir $H/d; echo text >$H/d/a; ln $H/d/a $H/o; cp -a $H/o $U/o; ln $U/o $U/d`);
+  const before = picture(world.host);
+  const first = commit(world);
+  expect(first).toMatchObject({ state: 'landed', refused: [] });
+  const landed = picture(world.host);
+
+  const undone = undoCommit(world.ctx, first.id);
+  expect(undone).toMatchObject({ state: 'landed', refused: [] });
+  const again = undoCommit(world.ctx, undone.id);
+  expect(again).toMatchObject({ state: 'landed', refused: [] });
+  expect(picture(world.host)).toBe(landed);
+
+  const back = undoCommit(world.ctx, again.id);
+  expect(back).toMatchObject({ state: 'landed', refused: [] });
+  expect(picture(world.host)).toBe(before);
+  sh(world, 'echo mine >$H/d/mine');
+  expect(undoCommit(world.ctx, back.id).refused).toMatchObject([{ path: at(world, 'd'), conflict: 'changed' }]);
+  expect(sh(world, 'cat $H/d/mine')).toBe('mine\n');
+});
