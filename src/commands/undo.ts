@@ -7,6 +7,7 @@ import { keepOf, keepWithin } from '../changes/vault/keep.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { toText } from '../bytes.js';
 import { afterwards } from '../changes/apply/afterwards.js';
+import { hasSandbox, type Store } from '../sandbox/store.js';
 import { checkTrail, recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { resultJson, sayRecovered, sayResult, total } from '../ui/commits.js';
@@ -34,7 +35,7 @@ export default class Undo extends AgentfwCommand {
     sayRecovered(this.printer, recoverRecorded(store));
     const progress = progressOn(this.printer, 'Taking back');
     const commits = listCommits(context);
-    const named = id === undefined ? newestOf(commits) : toText(id);
+    const named = id === undefined ? newestOf(store, commits) : toText(id);
     const found = commits.find((commit) => commit.id === named);
     const of = found === undefined ? undefined : holderOf(commits, found);
     const undone = of?.id ?? named;
@@ -57,19 +58,23 @@ export default class Undo extends AgentfwCommand {
   }
 }
 
-/** The newest that did something to the host and isn't undone; what `discard PATH` did concerns no host, and is taken back by its id. */
-function newestOf(commits: readonly CommitInfo[]): string | null {
-  const found = commits.find(({ state, undoes, undoneBy, counts }) => state === 'landed' && undoes === null && undoneBy === null && total(counts) > 0);
-  const half = commits.find(({ state, undoes, undoneBy, left }) => state === 'landed' && undoes === null && undoneBy !== null && left.length > 0);
-  if (half !== undefined && found !== undefined && commits.indexOf(half) < commits.indexOf(found)) throw halfDone(half, found);
-  if (found === undefined) throw new AgentfwError('AFW_NO_COMMIT', 'There is no commit to take back.', { hint: 'List them: agentfw log --commits' });
-  return found.id;
+/** The newest that isn't undone, where it did something to the host and no newer one might be meant. */
+function newestOf(store: Store, commits: readonly CommitInfo[]): string {
+  const own = commits.filter(({ state, undoes }) => state === 'landed' && undoes === null);
+  const found = own.find(({ undoneBy, counts }) => undoneBy === null && total(counts) > 0);
+  const newer = own.slice(0, found === undefined ? own.length : own.indexOf(found));
+  const other = newer.find(({ undoneBy, left, tag, dropped }) => (undoneBy === null ? dropped > 0 && hasSandbox(store, tag) : found !== undefined && left.length > 0));
+  if (other !== undefined && found !== undefined) throw ambiguous(other, found);
+  const newest = found ?? other;
+  if (newest === undefined) throw new AgentfwError('AFW_NO_COMMIT', 'There is no commit to take back.', { hint: 'List them: agentfw log --commits' });
+  return newest.id;
 }
 
-/** Who repeats an undo means the rest of it, or the commit before it: nobody knows which. */
-function halfDone({ id, left }: CommitInfo, { id: older }: CommitInfo): AgentfwError {
-  return new AgentfwError('AFW_HALF_UNDONE', `The newest commit ${id} is taken back but for ${plural(left.length, 'path')}: say which commit you mean.`, {
+/** Who repeats an undo means the rest of it, or the commit before it; who dropped changes last wants them back, perhaps: nobody knows which. */
+function ambiguous({ id, undoneBy, left, tag }: CommitInfo, { id: older }: CommitInfo): AgentfwError {
+  const [what, then] = undoneBy === null ? [`only dropped changes of ${tag}`, 'gives them back to it'] : [`is taken back but for ${plural(left.length, 'path')}`, 'takes the rest'];
+  return new AgentfwError('AFW_WHICH_COMMIT', `The newest commit ${id} ${what}: say which commit you mean.`, {
     status: 3,
-    hint: `agentfw undo ${id} takes the rest, agentfw undo ${older} the commit before it`,
+    hint: `agentfw undo ${id} ${then}, agentfw undo ${older} ${undoneBy === null ? 'takes the commit before it back' : 'the commit before it'}`,
   });
 }

@@ -77,3 +77,22 @@ needs('userns', 'overlay').test('a bare undo after one that left something takes
     await own.remove();
   }
 });
+
+needs('userns', 'overlay').test('a bare undo after a commit that only dropped changes takes no older commit back', async () => {
+  const own = createArea(identity!);
+  try {
+    expect((await own.cli(['run', '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'echo x >early; echo y >late'])).status).toBe(0);
+    const early = jsonOf<{ commit: string }>(await own.cli(['commit', 'box', 'early', '--yes', '--json'])).commit;
+    const drop = jsonOf<{ commit: string }>(await own.cli(['discard', 'box', 'late', '--yes', '--json'])).commit;
+
+    const { status, stderr } = await own.cli(['undo']);
+    expect([status, stderr]).toEqual([3, `Error: The newest commit ${drop} only dropped changes of box: say which commit you mean.\nHint: agentfw undo ${drop} gives them back to it, agentfw undo ${early} takes the commit before it back\n`]);
+    expect(readdirSync(own.project)).toEqual(['early']);
+
+    expect((await own.cli(['undo', early])).status).toBe(0);
+    expect(await own.cli(['undo'])).toMatchObject({ status: 0, stderr: 'Gave 1 change back to the sandbox\n' });
+    expect(await own.cli(['show', 'box:late'])).toMatchObject({ stdout: 'y\n' });
+  } finally {
+    await own.remove();
+  }
+});
