@@ -109,7 +109,7 @@ export function knownOf(ctx: CommitContext): Known {
   return { bases: readBases(ctx.kernel, dir), epochs: readEpochs(ctx.kernel, dir) };
 }
 
-function sandboxDirOf({ stateDir, record }: CommitContext): Bytes {
+export function sandboxDirOf({ stateDir, record }: CommitContext): Bytes {
   return joinBytes(joinBytes(stateDir, 'sandboxes' as Bytes), record.tag as Bytes);
 }
 

@@ -12,7 +12,8 @@ import { getReady, judgeChange } from '../policy/judge.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
 import { classify, takeClass, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
 import { provenBefore } from './capture/clock.js';
-import { judgeConflicts, knownOf, type Known } from './conflict.js';
+import { judgeConflicts, knownOf, sandboxDirOf, type Known } from './conflict.js';
+import { seenOf } from './conflict/seen.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
 import { pathAt, weightOf, type Crowd } from './scan/crowd.js';
@@ -139,7 +140,7 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
   const judged = judgeConflicts(ctx, classified(changes, { input, policy }), known).map((change) => withHidden(change, blindness));
   const states: ReadonlyMap<Bytes, StateFile> = policy === null ? new Map() : stateFilesOf({ store, record, policy, contents }, judged);
   const single = states.size === 0 ? judged : judged.map((change) => withStateClass(change, states));
-  const renames = detectRenames(single, { digestOf: contents.digest, join: joined, limits });
+  const renames = detectRenames(single, { digestOf: contents.digest, seenOf: seenOf(store.kernel, sandboxDirOf(ctx), known.bases), join: joined, limits });
   let made: Shown | null = null;
   const show = (): Shown => (made ??= shownOf(renames, (shown) => (policy === null ? null : ruleChanges(policy, { shown, states, ending: endingOf(record, keep) }))));
   return {

@@ -17,9 +17,17 @@ export interface RenameLimits {
 
 export type DigestOf = (change: Change, side: Side) => string | null;
 
+/** A file of the host as the agent saw it. */
+export interface Seen {
+  readonly size: number;
+  readonly digest: () => string;
+}
+
 /** How a search is carried out. */
 export interface RenameOptions<T extends Change> {
   readonly digestOf: DigestOf;
+  /** of a deletion; null: as the host has it */
+  readonly seenOf?: (change: T) => Seen | 'unknown' | null;
   /** gives the rename what is to be said of all its parts, such as the strictest class */
   readonly join?: (rename: T, parts: readonly T[]) => T;
   readonly limits?: RenameLimits;
@@ -36,10 +44,14 @@ export const NO_PAIRS: RenameLimits = { files: 0, bytes: 0 };
  */
 export function detectRenames<T extends Change>(changes: readonly T[], options: RenameOptions<T>): Renames<T> {
   const left = { ...(options.limits ?? MOST_TO_COMPARE) };
-  const digestOf = within(left, options.digestOf);
-  const join = options.join ?? ((rename: T): T => rename);
-  const search: Search<T> = { digestOf, left, join, used: new Set(), renames: new Map(), parts: new Map() };
   const gone = changes.filter((change) => change.kind === 'delete');
+  const seen = seenIn(gone, options);
+  const digestOf = within(left, (change, side) => {
+    const other = side === 'base' ? seen.get(change) : undefined;
+    return other === undefined || other === 'unknown' ? options.digestOf(change, side) : other.digest();
+  });
+  const join = options.join ?? ((rename: T): T => rename);
+  const search: Search<T> = { digestOf, left, join, seen, used: new Set(), renames: new Map(), parts: new Map() };
   const come = gone.length === 0 ? [] : changes.filter((change) => change.kind === 'add');
   pairTrees(search, gone, come);
   pairFiles(search, gone, come);
@@ -62,10 +74,24 @@ interface Search<T extends Change> {
   readonly digestOf: DigestOf;
   readonly left: Left;
   readonly join: (rename: T, parts: readonly T[]) => T;
+  /** of the deletions of what the host has changed since */
+  readonly seen: SeenAll;
   readonly used: Set<T>;
   /** by the addition whose place in the list it takes */
   readonly renames: Map<T, T>;
   readonly parts: Map<T, readonly T[]>;
+}
+
+type SeenAll = ReadonlyMap<Change, Seen | 'unknown'>;
+
+function seenIn<T extends Change>(gone: readonly T[], { seenOf }: RenameOptions<T>): SeenAll {
+  const all = new Map<Change, Seen | 'unknown'>();
+  if (seenOf === undefined) return all;
+  for (const change of gone) {
+    const seen = seenOf(change);
+    if (seen !== null) all.set(change, seen);
+  }
+  return all;
 }
 
 /** Null once the limits are reached: unknown, so never equal. */
@@ -77,8 +103,9 @@ function within(left: Left, digestOf: DigestOf): DigestOf {
   };
 }
 
-function sizeOf(change: Change): number {
-  return (change.upper ?? change.base)?.size ?? 0;
+function sizeOf(change: Change, seen?: SeenAll): number {
+  const other = seen?.get(change);
+  return other === undefined || other === 'unknown' ? ((change.upper ?? change.base)?.size ?? 0) : other.size;
 }
 
 function accept<T extends Change>(search: Search<T>, gone: T, come: T, parts: readonly T[]): void {
@@ -108,10 +135,41 @@ function pairTrees<T extends Change>(search: Search<T>, deletions: readonly T[],
   if (!additions.some(isDirectory)) return;
   const deleted = treesOf(deletions);
   if (deleted.length === 0) return;
-  for (const [gone, come] of onlyPairs(deleted, treesOf(additions), shapeOf)) {
-    if (!sameTree(search, gone, come)) continue;
-    accept(search, gone.top, come.top, [gone.top, come.top, ...gone.below.values(), ...come.below.values()]);
+  const added = treesOf(additions);
+  for (const [gone, come] of onlyPairs(deleted, added, (tree) => shapeOf(tree, search.seen))) {
+    if (sameTree(search, gone, come)) acceptTree(search, gone, come);
   }
+  pairEdited(search, deleted, added);
+}
+
+function acceptTree<T extends Change>(search: Search<T>, gone: Tree<T>, come: Tree<T>): void {
+  accept(search, gone.top, come.top, [gone.top, come.top, ...gone.below.values(), ...come.below.values()]);
+}
+
+const MOST_TREES = 1000;
+
+/** Directories in which the host edited a file that nobody kept for comparison: by all else that is in them. */
+function pairEdited<T extends Change>(search: Search<T>, deleted: readonly Tree<T>[], added: readonly Tree<T>[]): void {
+  const edited = deleted.filter(({ top, below }) => !search.used.has(top) && [...below.values()].some((change) => search.seen.get(change) === 'unknown'));
+  const free = added.filter(({ top }) => !search.used.has(top));
+  if (edited.length * free.length > MOST_TREES) return;
+  const found = edited.map((gone) => [gone, free.filter((come) => isEdited(search, gone, come))] as const);
+  for (const [gone, [come, ...others]] of found) {
+    if (come === undefined || others.length > 0 || found.some(([other, its]) => other !== gone && its.includes(come))) continue;
+    acceptTree(search, gone, come);
+  }
+}
+
+/** The same names, and what is known of the old ones has the same content; there is some. */
+function isEdited<T extends Change>(search: Search<T>, gone: Tree<T>, come: Tree<T>): boolean {
+  if (gone.below.size !== come.below.size) return false;
+  const known = [...gone.below].filter(([, { type }]) => type === 'file').filter(([, change]) => search.seen.get(change) !== 'unknown' && sizeOf(change, search.seen) > 0);
+  const isAlike = ([path, old]: [Bytes, T]): boolean => {
+    const fresh = come.below.get(path);
+    if (fresh?.type !== old.type || (fresh.target ?? '') !== (old.target ?? '')) return false;
+    return old.type !== 'file' || search.seen.get(old) === 'unknown' || sizeOf(fresh) === sizeOf(old, search.seen);
+  };
+  return known.length > 0 && [...gone.below].every(isAlike) && known.every(([path, old]) => sameFile(search, old, come.below.get(path) as T));
 }
 
 /** The topmost directories among changes of one kind. */
@@ -139,11 +197,11 @@ function topOf(path: Bytes, tops: ReadonlyMap<Bytes, unknown>): Bytes | null {
 }
 
 /** Names, types, sizes and targets; null for a tree without content, which tells nothing. */
-function shapeOf(tree: Tree<Change>): string | null {
+function shapeOf(tree: Tree<Change>, seen: SeenAll): string | null {
   let bytes = 0;
   const lines: string[] = [];
   for (const [path, change] of tree.below) {
-    const size = change.type === 'file' ? sizeOf(change) : 0;
+    const size = change.type === 'file' ? sizeOf(change, seen) : 0;
     bytes += size;
     lines.push(`${path}\0${change.type}\0${size}\0${change.target ?? ''}`);
   }
@@ -154,7 +212,7 @@ function sameTree<T extends Change>(search: Search<T>, gone: Tree<T>, come: Tree
   for (const [path, old] of gone.below) {
     const fresh = come.below.get(path);
     if (fresh === undefined) return false;
-    if (old.type === 'file' && sizeOf(old) > 0 && !sameFile(search, old, fresh)) return false;
+    if (old.type === 'file' && sizeOf(old, search.seen) > 0 && !sameFile(search, old, fresh)) return false;
   }
   return true;
 }
@@ -168,7 +226,7 @@ function pairFiles<T extends Change>(search: Search<T>, deletions: readonly T[],
   // Only what has a counterpart of its size is worth reading.
   const sizes = commonSizes(sizesOf(search, deletions), sizesOf(search, additions), search.left);
   if (sizes === 'many' || sizes.size === 0) return;
-  const isWorth = (change: T): boolean => !search.used.has(change) && sizes.has(fileSizeOf(change));
+  const isWorth = (change: T): boolean => !search.used.has(change) && sizes.has(fileSizeOf(change, search.seen));
   const [gone, come] = [deletions.filter(isWorth), additions.filter(isWorth)];
   const digest = (change: Change): string | null => search.digestOf(change, change.kind === 'delete' ? 'base' : 'upper');
   for (const [old, fresh] of onlyPairs(gone, come, digest)) accept(search, old, fresh, [old, fresh]);
@@ -196,13 +254,13 @@ export function commonSizes(gone: Iterable<number>, come: Iterable<number>, limi
   return common;
 }
 
-function* sizesOf({ used }: { readonly used: ReadonlySet<Change> }, changes: readonly Change[]): Generator<number> {
-  for (const change of changes) if (!used.has(change)) yield fileSizeOf(change);
+function* sizesOf({ used, seen }: { readonly used: ReadonlySet<Change>; readonly seen: SeenAll }, changes: readonly Change[]): Generator<number> {
+  for (const change of changes) if (!used.has(change)) yield fileSizeOf(change, seen);
 }
 
 /** Nothing for what is no file; a further name of a file of the host was never another one's. */
-export function fileSizeOf(change: Change): number {
-  return change.type === 'file' && change.link === undefined ? sizeOf(change) : 0;
+export function fileSizeOf(change: Change, seen?: SeenAll): number {
+  return change.type === 'file' && change.link === undefined ? sizeOf(change, seen) : 0;
 }
 
 /** What has the same key as exactly one of the other list, and is alone with it in its own. */

@@ -3,6 +3,7 @@ import type { CompiledPolicy } from '../../policy/compiled.js';
 import { judgesAlike } from '../../policy/judge.js';
 import type { Change } from '../change.js';
 import { isAllOrdinary, type ClassifyInput } from '../classify.js';
+import type { Bases } from '../base.js';
 import type { Known } from '../conflict.js';
 import { pathAt, sizeAt, type Crowd } from './crowd.js';
 import { representativeOf, memberOf, membersOf } from './crowding.js';
@@ -39,7 +40,7 @@ export function withRepresentatives(changes: Change[], crowds: readonly Crowd[],
     if (isSure && isAlike(crowd.dir, by)) alike.push(withoutDatabases(withoutKnown(crowd, within, all), all));
     else push(all, membersOf(crowd));
   }
-  const limits = pickRenamed(alike, all);
+  const limits = pickRenamed(alike, all, by.known.bases);
   return { changes: all, limits };
 }
 
@@ -103,8 +104,8 @@ function without(crowd: Crowd, isOut: (at: number) => boolean, all: Change[]): C
 }
 
 /** Adds the representatives, and apart from them what may be one end of a rename. */
-function pickRenamed(crowds: readonly Crowd[], all: Change[]): RenameLimits {
-  const sizes = sizesOf(all, crowds);
+function pickRenamed(crowds: readonly Crowd[], all: Change[], bases: Bases): RenameLimits {
+  const sizes = sizesOf(all, crowds, bases);
   if (sizes === 'trees') {
     for (const crowd of crowds) push(all, membersOf(crowd));
     return MOST_TO_COMPARE;
@@ -121,10 +122,19 @@ function pickRenamed(crowds: readonly Crowd[], all: Change[]): RenameLimits {
 type Kinds = 'add' | 'delete';
 
 /** Sizes that files have which came and files which went, see `commonSizes`. `trees`: whole directories may have moved. */
-function sizesOf(changes: readonly Change[], crowds: readonly Crowd[]): ReadonlySet<number> | 'trees' | 'many' {
+function sizesOf(changes: readonly Change[], crowds: readonly Crowd[], bases: Bases): ReadonlySet<number> | 'trees' | 'many' {
   const isTree = (kind: Kinds): boolean => changes.some((change) => change.kind === kind && change.type === 'dir');
   if (isTree('delete') && isTree('add')) return 'trees';
-  return commonSizes(sizesIn('delete', changes, crowds), sizesIn('add', changes, crowds), MOST_TO_COMPARE);
+  return commonSizes(sizesGone(changes, crowds, bases), sizesIn('add', changes, crowds), MOST_TO_COMPARE);
+}
+
+/** Also as the agent saw it, where the host has another one by now. */
+function* sizesGone(changes: readonly Change[], crowds: readonly Crowd[], bases: Bases): Generator<number> {
+  yield* sizesIn('delete', changes, crowds);
+  for (const change of changes) {
+    const seen = change.kind === 'delete' && change.type === 'file' ? bases.get(change.basePath ?? change.path) : undefined;
+    if (seen?.state === 'file' && seen.size !== change.base?.size) yield seen.size;
+  }
 }
 
 function* sizesIn(kind: Kinds, changes: readonly Change[], crowds: readonly Crowd[]): Generator<number> {

@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import { chmodSync, linkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Change } from '../../../src/changes/change.js';
 import { openContents } from '../../../src/changes/content.js';
-import { detectRenames, type RenameLimits, type Renames } from '../../../src/changes/scan/rename.js';
+import { detectRenames, type RenameLimits, type Renames, type Seen } from '../../../src/changes/scan/rename.js';
 import { native } from '../../../src/kernel/native.js';
 import { changesOf, isRoot, layerOf, mountedLayer, type Planted, told } from '../layers.js';
 
@@ -115,4 +116,41 @@ test('the rest keeps its order', () => {
   const planted = layerOf({ a: 'A', old: null, z: 'zz', new: 'same text' }, { old: 'same text' });
 
   expect(told(planted, renames(planted).changes)).toEqual(['add a', 'rename new from old', 'add z']);
+});
+
+describe('of what the host edited since', () => {
+  const seen = (planted: Planted, was: Readonly<Record<string, string | null>>): string[] => {
+    const contents = openContents(native, [planted.layer]);
+    try {
+      const seenOf = ({ path }: Change): Seen | 'unknown' | null => {
+        const text = was[path.slice(planted.base.length + 1)];
+        if (text === undefined) return null;
+        return text === null ? 'unknown' : { size: text.length, digest: () => createHash('sha256').update(text).digest('hex') };
+      };
+      return told(planted, detectRenames(changesOf(planted), { digestOf: contents.digest, seenOf }).changes).sort();
+    } finally {
+      contents.close();
+    }
+  };
+  const dir = { 'old/a': 'edited', 'old/sub/b': '22' };
+  const moved = { 'new/a': '1', 'new/sub/b': '22' };
+
+  test('a file is paired by what the agent saw, not by what the host has', () => {
+    expect(seen(layerOf({ old: null, new: 'was' }, { old: 'edited' }), { old: 'was' })).toEqual(['rename new from old']);
+    expect(seen(layerOf({ old: null, new: 'edited' }, { old: 'edited' }), { old: 'was' })).toEqual(['add new', 'delete old']);
+  });
+
+  test('a directory too; where nothing was kept of a file, by all else that is in it', () => {
+    expect(seen(layerOf({ old: null, ...moved }, dir), { 'old/a': '1' })).toEqual(['rename new from old']);
+    expect(seen(layerOf({ old: null, ...moved }, dir), { 'old/a': null })).toEqual(['rename new from old']);
+  });
+
+  test('a directory is not where nothing else tells, something else differs, or two fit', () => {
+    expect(seen(layerOf({ old: null, 'new/a': '1' }, { 'old/a': 'edited' }), { 'old/a': null })).toContain('delete old');
+    expect(seen(layerOf({ old: null, ...moved, 'new/sub/b': '23' }, dir), { 'old/a': null })).toContain('delete old');
+    expect(seen(layerOf({ old: null, ...moved, 'new/more': '' }, dir), { 'old/a': null })).toContain('delete old');
+    expect(seen(layerOf({ old: null, 'new/A': '1', 'new/sub/b': '22' }, dir), { 'old/a': null })).toContain('delete old');
+    expect(seen(layerOf({ old: null, ...moved, 'two/a': '1', 'two/sub/b': '22' }, dir), { 'old/a': null })).toContain('delete old');
+    expect(seen(layerOf({ old: null, other: null, ...moved }, { ...dir, 'other/a': 'edited', 'other/sub/b': '22' }), { 'old/a': null, 'other/a': null })).toContain('delete old');
+  });
 });
