@@ -109,3 +109,14 @@ test('a roll-back is on the disk before what tells of it is removed: the host ma
   expect(calls.lastIndexOf('rename')).toBeLessThan(sync);
   expect(calls.findIndex((call, index) => index > sync && /^(?:unlink|rmdir|removeTree)$/.test(call))).toBeGreaterThan(sync);
 });
+
+test('an `index.lock` that the agent left behind holds up neither the undo of its index, nor a commit that takes one away', () => {
+  sh(world, 'for T in $H $U; do mkdir $T/.git; echo ref >$T/.git/HEAD; done; echo old >$H/.git/index; echo new >$U/.git/index; touch $U/.git/index.lock');
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+  expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+  expect(sh(world, 'ls $H/.git; cat $H/.git/index')).toBe('HEAD\nindex\nold\n');
+
+  sh(world, 'touch $H/.git/index.lock; mkdir -p $U/.git; echo new >$U/.git/index; mknod $U/.git/index.lock c 0 0');
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+  expect(sh(world, 'ls $H/.git; cat $H/.git/index')).toBe('HEAD\nindex\nnew\n');
+});

@@ -138,10 +138,11 @@ function otherByNow({ dirs }: Staging, { act, old, host }: Draft): string | null
   return isPlain && now.ino === old.ino && now.ctimeNs !== old.ctimeNs ? conflictText('changed') : null;
 }
 
-/** A git command will put its own index there when it is done, whatever lands meanwhile. */
-function isLockedByGit({ dirs }: Staging, { act, host }: Draft): boolean {
+/** A git command will put its own index there when it is done, whatever lands meanwhile. A lock that goes with the same plan is nobody's. */
+function isLockedByGit({ dirs, plan }: Staging, { act, host }: Draft): boolean {
   if (act === 'drop' || !mayBeIndex(host.path) || !dirOf(host.path).includes('.git')) return false;
-  return statPlace(dirs, { root: host.root, path: `${host.path}.lock` as Bytes }) !== null;
+  const lock: Place = { root: host.root, path: `${host.path}.lock` as Bytes };
+  return statPlace(dirs, lock) !== null && !plan.steps.some((step) => step.act === 'take' && step.host.root === lock.root && step.host.path === lock.path);
 }
 
 /** Groups of which a step was refused. */
