@@ -18,7 +18,8 @@ export function prepareView(kernel: Kernel, plan: ViewPlan, dir: Bytes): { reado
   const newroot = joinBytes(dir, 'root' as Bytes);
   makeDirs(kernel, newroot);
   const layers = plan.layers.map((layer) => makeLayer(kernel, layer));
-  for (const room of plan.privateDirs) makePrivate(kernel, joinBytes(dir, 'private' as Bytes), room);
+  makePrivateWork(kernel, joinBytes(dir, 'private-work' as Bytes), plan.privateDirs);
+  for (const own of plan.privateDirs) makePrivate(kernel, joinBytes(dir, 'private' as Bytes), own);
   if (plan.standIns.length > 0) makeStandIns(kernel, joinBytes(dir, 'stand-ins' as Bytes), plan.standIns);
   return { newroot, layers };
 }
@@ -120,6 +121,17 @@ function copyFile(kernel: Kernel, { from, name, to, as, mode }: Copy): void {
   } finally {
     kernel.close(source);
     kernel.close(target);
+  }
+}
+
+/** What the overlays of private directories need beside them: work directories as those of layers, and nothing to lie over. */
+function makePrivateWork(kernel: Kernel, dirs: Bytes, owns: readonly PrivateDir[]): void {
+  makeDirs(kernel, joinBytes(dirs, 'empty' as Bytes));
+  const at = kernel.open(AT_FDCWD, dirs, DIRECTORY);
+  try {
+    for (const { name } of owns) kernel.close(freshDir(kernel, at, name));
+  } finally {
+    kernel.close(at);
   }
 }
 

@@ -155,11 +155,24 @@ export function addTmpfs(draft: Draft, path: Bytes, mode: number, options: { siz
   setRegion(draft, path, options.readOnly ? 'hidden' : 'tmpfs');
 }
 
-/** A directory of the store, bound for writing. */
+/**
+ * A directory of the store that the agent writes, as a filesystem of its own:
+ * an overlay of nothing. A bind would tell its place in the store as the
+ * mount's root, and agents that build sandboxes of their own go by that
+ * (Codex masks its sockets in /tmp at every place that mountinfo tells of,
+ * and can't start a command where the view has no such place).
+ */
 export function addPrivateDir(draft: Draft, dst: Bytes, name: string, mode: number): void {
-  ensurePoint(draft, dst, 'file');
-  const src = `${draft.options.sandboxDir}/private/${name}` as Bytes;
+  const { sandboxDir, mode: identity, durable } = draft.options;
+  ensurePoint(draft, dst, 'dir');
   draft.privateDirs.push({ name: name as Bytes, dst, mode, inside: [] });
-  draft.ops.push({ op: 'bind', src, dst, write: true });
+  draft.ops.push({
+    op: 'overlay',
+    dst,
+    upper: `${sandboxDir}/private/${name}` as Bytes,
+    work: `${sandboxDir}/private-work/${name}` as Bytes,
+    options: [identity === 'root' ? 'trusted' : 'user', ...(durable ? [] : (['volatile'] as const)), 'nosuid'],
+    lowers: [`${sandboxDir}/private-work/empty` as Bytes],
+  });
   setRegion(draft, dst, 'store');
 }

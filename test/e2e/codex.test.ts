@@ -61,6 +61,16 @@ for (const identity of identities()) {
       expect(readFileSync(join(area.project, 'edit.txt'), 'utf8')).toBe('one\ndeux\n');
       expect(readFileSync(join(area.project, 'new.txt'), 'utf8')).toBe('new\n');
     });
+
+    needs('codex').test('the sandbox that it builds for its commands works inside', async () => {
+      // What bypassed it above is what it warns of; by default it masks sockets in /tmp wherever mountinfo says that /tmp lies.
+      const own = await area.cli([
+        'run', '--rm', '--net', 'off', '--share', agent?.prefix ?? '', '--', agent?.program ?? '', 'sandbox', '--', 'sh', '-c', 'echo ran; touch ~/kept-out',
+      ]);
+
+      expect(own.stdout, own.stderr).toContain('ran\n');
+      expect(own.stderr).toMatch(/kept-out.*Read-only file system/);
+    });
   });
 }
 

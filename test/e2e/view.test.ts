@@ -50,6 +50,15 @@ for (const identity of identities()) {
       for (const name of links) expect(out).toContain(readlinkSync(`/${name}`));
     });
 
+    gated.test('has a `/tmp` and a `/var/tmp` of its own, which tell no place in the store and hold sockets, links and renamed directories', async () => {
+      const out = await inside(
+        `awk '$5 == "/tmp" || $5 == "/var/tmp" { print $5, $4 }' /proc/self/mountinfo; cd /tmp; mkdir a; echo x > a/f; ln a/f g; mv a b; cat b/f; stat -c '%h %a' g; stat -c %a .; ` +
+          `python3 -c 'import socket as s; a=s.socket(s.AF_UNIX); a.bind("b/s"); a.listen(); c=s.socket(s.AF_UNIX); c.connect("b/s"); print("connected")'`,
+      );
+
+      expect(out.trimEnd().split('\n').sort()).toEqual(['/tmp /', '/var/tmp /', '1777', '2 644', 'connected', 'x'].sort());
+    });
+
     gated.test('takes writes into the layer, and the host stays as it was (E1)', async () => {
       await inside('echo after > kept.txt; echo new > new.txt; mkdir d; mv kept.txt d/; test "$(cat d/kept.txt)" = after');
 

@@ -112,6 +112,15 @@ describe('a plain user', () => {
     ]);
   });
 
+  test('a private directory is a filesystem of its own: a bind would tell its place in the store', () => {
+    const { ops, layers } = plan({ ...base, host: BASIC });
+
+    expect(ops.find((step) => step.op === 'overlay' && step.dst === '/tmp')).toMatchObject({
+      upper: expect.stringMatching(/\/private\/tmp$/), lowers: [expect.stringMatching(/\/private-work\/empty$/)],
+    });
+    expect(layers.map(({ base: path }) => path)).not.toContain('/tmp');
+  });
+
   test('what is passed through has no layer beneath it, the working directory neither', () => {
     const { ops, layers } = plan({
       ...base,
