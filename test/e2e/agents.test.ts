@@ -83,11 +83,8 @@ for (const identity of identities()) {
       };
       const run = (tag: string): Promise<Outcome> => {
         const agent = scripted.agent as Agent;
-        const env = scripted.env(model);
-        return area.cli(
-          ['run', '--tag', tag, '--net', 'allow', '--share', agent.prefix, ...Object.keys(env).flatMap((name) => ['--env', name]), '--', ...scripted.argv(agent)],
-          { env },
-        );
+        // What leads it to its model passes by its profile.
+        return area.cli(['run', '--tag', tag, '--net', 'allow', '--share', agent.prefix, '--', ...scripted.argv(agent)], { env: scripted.env(model) });
       };
 
       for (const [name, state] of [['empty', {}], ['existing', scripted.existing]] as const) {
