@@ -13,6 +13,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   approvals: () => import('../commands/approvals.js'),
   approve: () => import('../commands/approve.js'),
   commit: () => import('../commands/commit.js'),
+  completion: () => import('../commands/completion.js'),
   deny: () => import('../commands/deny.js'),
   diff: () => import('../commands/diff.js'),
   discard: () => import('../commands/discard.js'),
@@ -108,10 +109,18 @@ function isTopic(word: string): boolean {
   return Object.keys(COMMANDS).some((id) => id.startsWith(`${word} `));
 }
 
+/** What git, Docker and their like call it. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  ls: 'list', ps: 'list', rm: 'discard', remove: 'discard', delete: 'discard', stop: 'kill', pause: 'freeze', unpause: 'thaw', logs: 'log',
+  attach: 'shell', enter: 'shell', start: 'run', resume: 'run --in TAG', apply: 'commit', merge: 'commit', revert: 'undo', reset: 'discard',
+  cat: 'show', cp: 'export', save: 'export', inspect: 'status', info: 'status', gc: 'prune', clean: 'prune', allow: 'approve', config: 'policy show',
+  '-v': '--version', '-V': '--version',
+};
+
 /** `argv` says whether the answer is to be JSON. */
 function refuse(word: string, argv: readonly string[]): Promise<void> {
   if (isTopic(word)) return answer(usageError(`${word} needs a subcommand.`, `See agentfw ${word} --help`), argv);
-  const near = suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
+  const near = (Object.hasOwn(ELSEWHERE, word) ? ELSEWHERE[word] : undefined) ?? suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
   const [topic = ''] = word.split(' ');
   const hint = near === null ? `See agentfw ${isTopic(topic) ? `${topic} ` : ''}--help` : `Did you mean ${near}?`;
   return answer(usageError(`There is no ${word.startsWith('-') ? 'flag' : 'command'} ${word}`, hint), argv);

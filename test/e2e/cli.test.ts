@@ -58,6 +58,10 @@ describe('without a sandbox', () => {
     expect(await area.native(['sh', '-c', '"$@" > /dev/full', 'sh', ...area.argv(['--version'])])).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Error: Can't write the output\.\n/) as string });
   });
 
+  test.each([['ls', 'list'], ['rm', 'discard'], ['logs', 'log'], ['stop', 'kill'], ['-v', '--version']])('`%s`, as git or Docker have it, gets our word for it', async (word, ours) => {
+    expect(await cli([word, 'x'])).toMatch(new RegExp(`Did you mean ${ours}\\?`));
+  });
+
   test('a word that is no command gets the nearest one', async () => {
     expect(await cli(['comit'])).toMatchInlineSnapshot(`
       "--- stderr ---
