@@ -173,7 +173,7 @@ export function openChannel(stream: Duplex, onMessage: (message: GateMessage) =>
     stream.on('close', () => resolve(null));
   });
   const send = (...commands: readonly GateCommand[]): void => {
-    if (stream.writable) stream.write(Buffer.concat(commands.map(encodeFrame)));
+    if (stream.writable) stream.write(Buffer.concat(commands.map((command) => encodeFrame(command))));
   };
   return { send, close: () => void stream.destroy(), ended };
 }

@@ -44,6 +44,8 @@ export interface ControlServer {
 
 const NAME = 'control.sock';
 const MAX_CLIENTS = 32;
+/** Thousands of questions, each with who asks: what the agent can make of them fits. */
+const STATE_LIMIT = { max: 64 << 20 };
 
 /**
  * Listens in the sandbox's directory, which only its user can enter and no
@@ -115,7 +117,7 @@ function handle(request: ControlRequest, handler: ControlHandler): ControlReply 
 function reply(socket: Socket, message: ControlReply): void {
   // A watcher that does not read is dropped, not waited for.
   if (socket.writableLength > 4 << 20) socket.destroy();
-  else if (socket.writable) socket.write(encodeFrame(message));
+  else if (socket.writable) socket.write(encodeFrame(message, STATE_LIMIT));
 }
 
 function parseRequest(value: unknown): ControlRequest {
@@ -153,7 +155,7 @@ export async function watchSandbox(dir: string, request: ControlRequest, onReply
       const read = frameReader((value) => {
         heard = true;
         if (!onReply(value as ControlReply)) socket.end();
-      });
+      }, STATE_LIMIT);
       socket.on('connect', () => socket.write(encodeFrame(request)));
       socket.on('data', read);
       socket.on('error', (error) => (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ECONNREFUSED' ? resolve(false) : reject(failed(error))));

@@ -1,9 +1,14 @@
 /** The frames on the driver's fd 4: u32 little-endian length, then one JSON object in UTF-8. */
 const MAX_FRAME = 1024 * 1024;
 
-export function encodeFrame(message: object): Buffer {
+/** Elsewhere than on that descriptor, more may be meant. */
+export interface FrameLimit {
+  readonly max: number;
+}
+
+export function encodeFrame(message: object, { max }: FrameLimit = { max: MAX_FRAME }): Buffer {
   const body = Buffer.from(JSON.stringify(message), 'utf8');
-  if (body.length > MAX_FRAME) throw new Error(`a frame of ${body.length} bytes is too long`);
+  if (body.length > max) throw new Error(`a frame of ${body.length} bytes is too long`);
   const frame = Buffer.alloc(4 + body.length);
   frame.writeUInt32LE(body.length, 0);
   body.copy(frame, 4);
@@ -11,17 +16,25 @@ export function encodeFrame(message: object): Buffer {
 }
 
 /** Cuts a byte stream into frames; call it with each chunk. Bytes that are no frame are an error. */
-export function frameReader(onMessage: (message: unknown) => void): (chunk: Buffer) => void {
-  let pending: Buffer = Buffer.alloc(0);
+export function frameReader(onMessage: (message: unknown) => void, { max }: FrameLimit = { max: MAX_FRAME }): (chunk: Buffer) => void {
+  let parts: Buffer[] = [];
+  let held = 0;
+  let wanted = 4;
   return (chunk) => {
-    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    while (pending.length >= 4) {
+    parts.push(chunk);
+    held += chunk.length;
+    if (held < wanted) return;
+    let pending = parts.length === 1 ? chunk : Buffer.concat(parts);
+    for (wanted = 4; pending.length >= wanted; wanted = 4) {
       const length = pending.readUInt32LE(0);
-      if (length > MAX_FRAME) throw new Error(`the driver sent a frame of ${length} bytes`);
-      if (pending.length < 4 + length) return;
-      const body = pending.subarray(4, 4 + length).toString('utf8');
-      pending = pending.subarray(4 + length);
+      if (length > max) throw new Error(`the driver sent a frame of ${length} bytes`);
+      wanted += length;
+      if (pending.length < wanted) break;
+      const body = pending.subarray(4, wanted).toString('utf8');
+      pending = pending.subarray(wanted);
       onMessage(JSON.parse(body));
     }
+    parts = [pending];
+    held = pending.length;
   };
 }

@@ -14,7 +14,10 @@ export interface Live {
 /** What a running sandbox's gate says of itself; null when it has none, or nothing runs there. */
 export async function liveState(store: Store, tag: string): Promise<ControlState | null> {
   const reply = await ask(store, tag, { do: 'state' });
-  return reply?.ok === true && 'state' in reply ? reply.state : null;
+  if (reply === null) return null;
+  // Nothing to see would be taken for nothing asked.
+  if (!reply.ok || !('state' in reply)) throw new AgentfwError('AFW_CONTROL', `Sandbox ${tag} doesn't tell its state${reply.ok ? '' : `: ${reply.why}`}.`, { hint: `See what it asked for: agentfw log ${tag} --kind ask` });
+  return reply.state;
 }
 
 /** All running sandboxes with a gate, newest first. */

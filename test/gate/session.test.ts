@@ -19,6 +19,7 @@ import { parsePublish } from '../../src/gate/publish.js';
 import { native as kernel } from '../../src/kernel/native.js';
 import type { CompiledPolicy } from '../../src/policy/compiled.js';
 import { serveOnLoopback } from '../helpers/loopback.js';
+import { eventually, python } from '../helpers/sandbox.js';
 import { needs } from '../helpers/needs.js';
 import { startProxy } from '../helpers/proxy.js';
 import { policyOf as compilePolicyOf } from '../policy/make.js';
@@ -336,6 +337,22 @@ bash -c "$ask" x "$(printf '\377\200')"`;
     await finish(run);
 
     expect(await askSandbox(dir, { do: 'state' })).toBeNull();
+  });
+
+  test('the longest command line hides no question from who lists them', async () => {
+    const asking = `import socket, subprocess
+held = [socket.socket() for _ in range(12)]
+for at, one in enumerate(held):
+  one.setblocking(False); one.connect_ex((socket.gethostbyname("q%d.test" % at), 80))
+subprocess.run(["sh", "-c", ${JSON.stringify(waits)}])`;
+    const run = await start([python, '-c', asking, ...Array.from({ length: 10 }, () => 'x'.repeat(120_000))], await policyOf({}));
+    await eventually('all are asked', () => run.gate.asking.open().length === 12);
+
+    const listed = state(await askSandbox(dir, { do: 'state' })).state as { questions: { who: { argv: string[] } }[] };
+    expect(listed.questions).toHaveLength(12);
+    expect(listed.questions[0]?.who.argv.slice(0, 2)).toEqual([python, '-c']);
+    letGo();
+    await finish(run);
   });
 
   withCurl.test('an audit that can\'t be written ends the tree', async () => {

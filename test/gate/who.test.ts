@@ -1,4 +1,8 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { briefly, subjectOf } from '../../src/gate/who.js';
+import { tempDir } from '../kernel/temp.js';
 import { behindGate, buildHarness } from './harness.js';
 
 beforeAll(buildHarness);
@@ -19,4 +23,24 @@ t = threading.Thread(target=one); t.start(); t.join()`;
   const told = messages.flatMap((message) => (message.t === 'who' && message.pid > 0 ? [message.pid] : []));
   expect(told.length).toBe(150);
   expect(new Set(told).size).toBe(1);
+});
+
+test('of a command line of megabytes no more is read than a record shows, and it says so', () => {
+  const proc = tempDir();
+  mkdirSync(join(proc, '7'));
+  writeFileSync(join(proc, '7', 'cmdline'), ['sh', 'x'.repeat(6 << 20), 'end', ''].join('\0'));
+
+  const { argv } = subjectOf(7, proc);
+  expect(argv?.map((word) => word.length)).toEqual([2, 32 * 1024 - 3, 1]);
+  expect(argv?.at(-1)).toBe('…');
+});
+
+test('a question has the start of what its process says of itself', () => {
+  const long = 'x'.repeat(4000);
+
+  expect(briefly({ pid: 7, exe: '/bin/sh', argv: ['sh', '-c', 'true'], cwd: '/' })).toEqual({ pid: 7, exe: '/bin/sh', argv: ['sh', '-c', 'true'], cwd: '/' });
+  expect(briefly({ pid: 7, exe: null, argv: null, cwd: null })).toEqual({ pid: 7, exe: null, argv: null, cwd: null });
+  const { exe, argv, cwd } = briefly({ pid: 7, exe: long, argv: ['sh', long, 'end'], cwd: long });
+  expect([exe?.length, argv?.map((word) => word.length), cwd?.length]).toEqual([513, [2, 510, 1], 513]);
+  expect(argv?.at(-1)).toBe('…');
 });
