@@ -19,7 +19,7 @@ import { makeRecords } from './records.js';
 import { hostLookup, makeResolver, type Resolver } from './resolve.js';
 import { startSession, type Session, type SessionOptions } from './session.js';
 import { upstreamText } from './via.js';
-import { subjectOf } from './who.js';
+import { briefly, subjectOf } from './who.js';
 
 export interface GateOptions {
   /** the supervisor's end of the driver's fd 5 */
@@ -84,7 +84,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const ended = session.ended.then((error) => Promise.reject(error ?? new Error('the gate ended before it was ready')));
   const { rung } = await Promise.race([session.ready, ended]);
   ended.catch(() => undefined);
-  const state = (): ControlState => ({ questions: asking.open(), rules: asking.rules(), wouldAsk: asking.wouldAsk(), connections: session.connections(), doors: options.publish, rung, upstream: options.upstream === null ? null : upstreamText(options.upstream) });
+  const state = (): ControlState => ({ questions: asking.open().map((one) => ({ ...one, who: briefly(one.who) })), rules: asking.rules(), wouldAsk: asking.wouldAsk(), connections: session.connections(), doors: options.publish, rung, upstream: options.upstream === null ? null : upstreamText(options.upstream) });
   const served = (control = await serveControl(options.dir, {
     state,
     answer: (answer) => onAnswer(asking, session, answer),

@@ -9,7 +9,6 @@ import { exactRule, gateHost, hostText, isWithin, placeText } from './names.js';
 import type { Note } from './notes.js';
 import { makeOutbox, type Outbox } from './outbox.js';
 import { isProxy, upstreamText, viaOf } from './via.js';
-import { briefly } from './who.js';
 import { makeRecent, type Recent } from './recent.js';
 
 export interface SessionOptions extends DecideOptions, NameOptions {
@@ -243,7 +242,7 @@ async function decide(state: State, entry: Entry, question: ConnQuestion): Promi
   entry.gone = new AbortController();
   const { host, judgement, rule } = look;
   const note = question.name === null ? 'dialled by address' : null;
-  const outcome = await options.asking.ask({ host: hostText(host), port: question.port, rule, note, who: entry.subject === null ? null : briefly(entry.subject) }, entry.gone.signal);
+  const outcome = await options.asking.ask({ host: hostText(host), port: question.port, rule, note, who: entry.subject }, entry.gone.signal);
   if (outcome.verdict === 'deny') return asked(rule, outcome);
   entry.vetting = true;
   return vet(options, { kind: 'dial', host, judgement, approval: outcome.approval }, question.port);

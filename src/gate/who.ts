@@ -4,7 +4,7 @@ import type { AuditSubject } from '../audit/event.js';
 /** A command line may be megabytes long, for each of a thousand connections: more than a record shows is not read. */
 const MAX_CMDLINE = 32 * 1024;
 const MAX_WORDS = 64;
-/** Of each text in a question: a person reads a line of it. */
+/** Of each text in a list of questions: a person reads a line of it. */
 const MAX_BRIEF = 512;
 
 /** What /proc says of a process on the host; fields that can't be read are null. The process chose its argv. */
@@ -43,8 +43,10 @@ export function argvOf(cmdline: string): string[] {
   return cmdline.split('\0').slice(0, -1).slice(0, MAX_WORDS);
 }
 
-/** For a question: thousands may be open, and whoever lists them gets all. */
-export function briefly({ pid, exe, argv, cwd }: AuditSubject): AuditSubject {
+/** For a list of questions: thousands may be open. */
+export function briefly(subject: AuditSubject | null): AuditSubject | null {
+  if (subject === null) return null;
+  const { pid, exe, argv, cwd } = subject;
   const cut = (text: string | null): string | null => (text === null ? null : cutTo(text, MAX_BRIEF));
   return { pid, exe: cut(exe), argv: argv === null ? null : shortly(argv), cwd: cut(cwd) };
 }

@@ -386,6 +386,40 @@ describe('asking', () => {
     asking.close();
   });
 
+  test('a question goes when its time is over, but not while somebody waits for it', async () => {
+    vi.useFakeTimers();
+    try {
+      let ids = 0;
+      const asking = makeAsking({ ...ASK, elapsed: () => Date.now(), newId: () => `q${(ids += 1)}`, holdMs: 600_000, keepMs: 10_000 });
+      const gone = new AbortController();
+      void asking.ask(about('left.test'), gone.signal);
+      const held = asking.ask(about('a.test'));
+      gone.abort();
+      await vi.advanceTimersByTimeAsync(31_000);
+
+      expect(asking.open().map(({ host }) => host)).toEqual(['a.test']);
+      expect(asking.answer({ id: 'q2', rule: 'a.test:443', verdict: 'allow', scope: 'once', by: 't' })).toBe('ok');
+      expect(await held).toMatchObject({ verdict: 'allow' });
+      asking.close();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('PO07 an answer is about one host and one port, whatever separators stand in a name', () => {
+    const names = ['a.test', 'a.test:443', 'a.test:443,b.test', 'a.test 443', 'a.test;b.test', 'a.test|b.test', 'a.test/b.test', '*.test', 'a.test:*', '[a.test]', 'a.test\n', 'a__test', 'a.test:44', 'b.a.test', 'a.testa', '443'];
+    const hosts = names.map(gateHost);
+    expect(names.filter((_, at) => hosts[at]?.kind === 'name')).toEqual(['a.test', 'a__test', 'b.a.test', 'a.testa']);
+
+    const rules = hosts.filter(({ kind }) => kind !== 'bad').flatMap((host) => [4, 44, 443].map((port) => exactRule(host, port)));
+    expect(new Set(rules).size).toBe(rules.length);
+    for (const given of rules) {
+      const asking = makeAsking(ASK);
+      asking.preset(given, 'allow', 'me');
+      expect(rules.filter((rule) => asking.answered(rule) !== null)).toEqual([given]);
+    }
+  });
+
   test.each([[undefined, 'the answer was no'], ['the approver gave no answer', 'the approver gave no answer']])('a no says whose it is (%s)', async (why, told) => {
     const asking = makeAsking(ASK);
     const held = asking.ask(about('a.test'));
@@ -420,6 +454,24 @@ describe('resolving', () => {
     const results = await Promise.all(Array.from({ length: 300 }, (_, i) => resolve(`h${i}.test`)));
     expect(new Set(results.map(({ kind }) => kind))).toEqual(new Set(['none']));
     expect(lookup).toHaveBeenCalledTimes(3);
+  });
+
+  test('behind so many that wait no more is taken, and that is told at once', async () => {
+    const resolve = makeResolver({ lookup: () => new Promise<never>(() => undefined), now: () => 0, timeoutMs: 60_000 });
+    for (let count = 0; count < 3 + 256; count += 1) void resolve(`h${count}.test`);
+
+    expect(await resolve('late.test')).toEqual({ kind: 'none', missing: false, why: 'too many names wait to be resolved' });
+  });
+
+  test('of a thousand names the oldest is looked up again', async () => {
+    const lookup = vi.fn(() => Promise.resolve(found('1.2.3.4')));
+    const resolve = makeResolver({ lookup, now: () => 0 });
+    for (let count = 0; count <= 1024; count += 1) await resolve(`h${count}.test`);
+    await resolve('h1024.test');
+    expect(lookup).toHaveBeenCalledTimes(1025);
+
+    await resolve('h0.test');
+    expect(lookup).toHaveBeenCalledTimes(1026);
   });
 
   test('the same name at the same time is one lookup, and is kept for a while', async () => {

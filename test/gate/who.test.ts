@@ -35,12 +35,19 @@ test('of a command line of megabytes no more is read than a record shows, and it
   expect(argv?.at(-1)).toBe('…');
 });
 
-test('a question has the start of what its process says of itself', () => {
+test('a list of questions has the start of what each process says of itself', () => {
   const long = 'x'.repeat(4000);
 
   expect(briefly({ pid: 7, exe: '/bin/sh', argv: ['sh', '-c', 'true'], cwd: '/' })).toEqual({ pid: 7, exe: '/bin/sh', argv: ['sh', '-c', 'true'], cwd: '/' });
   expect(briefly({ pid: 7, exe: null, argv: null, cwd: null })).toEqual({ pid: 7, exe: null, argv: null, cwd: null });
-  const { exe, argv, cwd } = briefly({ pid: 7, exe: long, argv: ['sh', long, 'end'], cwd: long });
-  expect([exe?.length, argv?.map((word) => word.length), cwd?.length]).toEqual([513, [2, 510, 1], 513]);
-  expect(argv?.at(-1)).toBe('…');
+  expect(briefly({ pid: 7, exe: long, argv: ['sh', long, 'end'], cwd: long })).toEqual({ pid: 7, exe: `${'x'.repeat(512)}…`, argv: ['sh', `${'x'.repeat(509)}…`, '…'], cwd: `${'x'.repeat(512)}…` });
+  expect(briefly(null)).toBeNull();
+});
+
+test('of more than 64 words the first are told', () => {
+  const proc = tempDir();
+  mkdirSync(join(proc, '7'));
+  writeFileSync(join(proc, '7', 'cmdline'), `${Array.from({ length: 100 }, (_, at) => `${at}`).join('\0')}\0`);
+
+  expect(subjectOf(7, proc).argv).toEqual(Array.from({ length: 64 }, (_, at) => `${at}`));
 });
