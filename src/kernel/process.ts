@@ -21,6 +21,11 @@ export function isSameProcess(process: { readonly pid: number; readonly start: s
   return fields !== null && fields[19] === process.start && fields[0] !== 'Z' && fields[0] !== 'X';
 }
 
+/** True while a signal, or Ctrl-Z, keeps it from running. */
+export function isStopped(pid: number): boolean {
+  return statFields(pid)?.[0] === 'T';
+}
+
 let hangupIgnored: boolean | null = null;
 
 /**

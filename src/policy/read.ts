@@ -118,7 +118,11 @@ function forbidden(file: string): LoadResult {
 }
 
 function isDangling(file: string): boolean {
-  return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false; // below a file
+  }
 }
 
 function unreadable(file: string, why: string, hint: string | null): LoadResult {

@@ -1,7 +1,7 @@
-import { constants } from 'node:fs';
+import { constants, readFileSync, readdirSync, statSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { openOwn } from '../kernel/files.js';
-import { AT_FDCWD, type Fd, type Kernel } from '../kernel/kernel.js';
+import { AT_FDCWD, type Fd, type Kernel, type Stat } from '../kernel/kernel.js';
 
 /**
  * A lock held by this process. The kernel drops it when the process ends,
@@ -53,6 +53,28 @@ export function isLocked(kernel: Kernel, file: Bytes): boolean {
     return !kernel.flock(fd, 'shared', false);
   } finally {
     kernel.close(fd);
+  }
+}
+
+/** The process of ours that holds the lock alone; null where there is none, or the kernel doesn't tell. */
+export function holderOf(kernel: Kernel, file: Bytes): number | null {
+  const stat = kernel.statOrNull(AT_FDCWD, file);
+  if (stat === null) return null;
+  // The kernel's name of a filesystem need not be the file's: btrfs has one per subvolume. So the descriptors are looked at.
+  const held = new RegExp(`FLOCK +\\S+ +WRITE (\\d+) [0-9a-f]+:[0-9a-f]+:${stat.ino} `, 'g');
+  const pids = [...readFileSync('/proc/locks', 'latin1').matchAll(held)].map(([, pid]) => Number(pid));
+  return pids.find((pid) => hasOpen(pid, stat)) ?? null;
+}
+
+function hasOpen(pid: number, { dev, ino }: Stat): boolean {
+  try {
+    const fds = `/proc/${pid}/fd`;
+    return readdirSync(fds).some((fd) => {
+      const open = statSync(`${fds}/${fd}`, { bigint: true, throwIfNoEntry: false });
+      return open?.dev === dev && open.ino === ino;
+    });
+  } catch {
+    return false; // it has ended, or is none of ours
   }
 }
 

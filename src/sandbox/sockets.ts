@@ -33,7 +33,13 @@ export interface SocketFacts {
 }
 
 export const socketFacts: SocketFacts = {
-  lstat: (path) => lstatSync(path, { throwIfNoEntry: false }) ?? null,
+  lstat: (path) => {
+    try {
+      return lstatSync(path);
+    } catch {
+      return null; // below a file, or in somebody else's directory: `su` keeps root's XDG_RUNTIME_DIR
+    }
+  },
   realpath: (path) => {
     try {
       return realpathSync.native(path);

@@ -3,12 +3,12 @@ import { toBuffer, toText, type Bytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { startSweeper } from '../kernel/background.js';
 import { AT_FDCWD, KernelError, type Fd, type Kernel } from '../kernel/kernel.js';
-import { isSameProcess } from '../kernel/process.js';
+import { isSameProcess, isStopped } from '../kernel/process.js';
 import { removeTree } from '../kernel/remove.js';
 import { markBare } from './keep-layers.js';
 import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
-import { lockCommit, readRecord, type Store } from './store.js';
+import { lockCommit, readRecord, supervisorOf, type Store } from './store.js';
 import type { Outcome } from './supervise.js';
 import { trashSandbox } from './trash.js';
 
@@ -126,6 +126,9 @@ export function removeSandbox(store: Store, record: SandboxRecord): void {
 const KILL_WAIT_MS = 10_000;
 const POLL_MS = 10;
 
+/** A supervisor that doesn't do its part of the end by then is looked at. */
+const WAKE_MS = 100;
+
 /**
  * Ends a sandbox's tree: pid 1 is killed, and the kernel ends the rest. True
  * when it ran and is gone now; false when there was nothing to end.
@@ -142,15 +145,23 @@ export async function killSandbox(store: Store, tag: string): Promise<boolean> {
         break;
       }
     }
+    if (waited % WAKE_MS === WAKE_MS - POLL_MS) wakeSupervisor(store, tag);
     await pause();
   }
-  return killed;
+  if (!killed) throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is still starting.`, { hint: 'Try again in a moment' });
+  return true;
+}
+
+/** One that is stopped (Ctrl-Z) neither says what it has started nor sees that it has ended. */
+function wakeSupervisor(store: Store, tag: string): void {
+  const pid = supervisorOf(store, tag);
+  if (pid !== null && isStopped(pid)) strike(pid, 'SIGCONT');
 }
 
 /** It may have ended since we looked. */
-function strike(pid: number): void {
+function strike(pid: number, signal: 'SIGKILL' | 'SIGCONT' = 'SIGKILL'): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }

@@ -6,7 +6,7 @@ import { AgentfwError, errnoOf } from '../errors.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, RENAME, type Kernel } from '../kernel/kernel.js';
 import { removeGroups } from '../kernel/cgroup.js';
-import { isLocked, tryLock, waitLock, type Lock } from './lock.js';
+import { holderOf, isLocked, tryLock, waitLock, type Lock } from './lock.js';
 import { secureStore, storePath } from './place.js';
 import { decodeRecord, encodeRecord } from './record.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
@@ -193,6 +193,11 @@ export function lockRunning(store: Store, tag: string): Lock {
   throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is running.`, {
     hint: `End it first: agentfw kill ${tag}`,
   });
+}
+
+/** The supervisor of a sandbox that runs. */
+export function supervisorOf(store: Store, tag: string): number | null {
+  return holderOf(store.kernel, joinBytes(sandboxDir(store, tag), RUNNING));
 }
 
 /** The lock of commit, discard and undo. Waits for the holder; `onWait` tells the user. */

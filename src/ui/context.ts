@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { Context } from '../context.js';
-import { AgentfwError } from '../errors.js';
+import { AgentfwError, errnoOf } from '../errors.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { native } from '../kernel/native.js';
 
@@ -32,8 +32,17 @@ function random(bytes: number): Buffer {
 
 /** As the kernel knows it: `process.cwd()` decodes it as UTF-8. */
 function workingDirectory(kernel: Kernel): Bytes {
-  const cwd = kernel.readlink(AT_FDCWD, '/proc/self/cwd' as Bytes);
+  const cwd = currentDirectory(kernel);
   // A removed directory is shown by its old name and this mark.
   if (!cwd.endsWith(' (deleted)') || kernel.statOrNull(AT_FDCWD, cwd) !== null) return cwd;
   throw new AgentfwError('AFW_CWD', 'The current directory does not exist any more.', { hint: 'cd to one that does' });
+}
+
+function currentDirectory(kernel: Kernel): Bytes {
+  try {
+    return kernel.readlink(AT_FDCWD, '/proc/self/cwd' as Bytes);
+  } catch (cause) {
+    if (errnoOf(cause) !== 'ENAMETOOLONG') throw cause;
+    throw new AgentfwError('AFW_CWD', 'The name of the current directory is too long: the kernel tells none of more than 4,095 bytes.', { hint: 'cd to one above it' });
+  }
 }

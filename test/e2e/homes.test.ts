@@ -35,6 +35,17 @@ for (const identity of allIdentities()) {
       expect(outcome.stderr).toMatch(/other\/x: /);
     });
 
+    gated.test('variables that `su` kept of somebody else’s, and a HOME that is a file, are in nobody’s way', async () => {
+      const foreign = { XDG_RUNTIME_DIR: '/home/other', DBUS_SESSION_BUS_ADDRESS: 'unix:path=/home/other/x/bus', SSH_AUTH_SOCK: '/home/other/agent.1' };
+      const closed = 'chmod 700 /home/other';
+      const started = async (variables: Readonly<Record<string, string>>): Promise<Outcome> => await agent('echo up', [closed, ...Object.entries(variables).map(([name, value]) => `export ${name}=${value}`)]);
+
+      for (const variables of [foreign, { XDG_RUNTIME_DIR: '/etc/hostname' }, { HOME: '/etc/hostname' }]) {
+        const outcome = await started(variables);
+        expect(`${outcome.status} ${outcome.stdout}`, outcome.stderr).toBe('0 up');
+      }
+    });
+
     gated.test('a home with a mount in it, and a file that its owner may not read (E22)', async () => {
       const more = ['mkdir -m 755 "$HOME/cloud"; mount -t tmpfs none "$HOME/cloud"', 'echo root > "$HOME/.kept-by-root"; chmod 600 "$HOME/.kept-by-root"'];
       const outcome = await agent('echo new > ~/new && cat ~/new; stat -c %s-%a ~/.kept-by-root; cat ~/.kept-by-root', more);

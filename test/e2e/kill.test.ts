@@ -68,6 +68,20 @@ for (const identity of identities()) {
     beforeAll(() => { area = createArea(identity); });
     afterAll(() => area.remove());
 
+    for (const moment of [0, 1000]) test(`RS02 \`kill\` ends a run whose supervisor is stopped ${moment} ms after the start`, async () => {
+      const tag = `held-${moment}`;
+      const child = start(area, ['run', '--tag', tag, '--net', 'off', '--', 'sh', '-c', `: ${area.dir}-${tag}; exec sleep 60${moment}`]);
+      const ended = new Promise((done) => child.once('exit', done));
+      await eventually('the agent runs', () => processesWith(`sleep 60${moment}`).length > 1);
+      await new Promise((go) => setTimeout(go, moment));
+      child.kill('SIGSTOP');
+
+      const killed = await area.cli(['kill', tag]);
+      expect(killed.stderr).toBe(`Killed ${tag}\n`);
+      expect(await ended).toBe(137);
+      expect((await area.cli(['list'])).stdout).toMatch(new RegExp(`^${tag} +stopped`, 'm'));
+    });
+
     test('ends a run, and none that nohup started', async () => {
       const run = area.argv(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'echo up; read word; echo "done $word"']).map(quote).join(' ');
       // The agent waits for a word until both that may hear the signal have got it.
