@@ -4,6 +4,7 @@ import type { Change, FileType } from '../changes/change.js';
 import type { Stat } from '../kernel/kernel.js';
 import { binaryPatch, isBinary } from './git-binary.js';
 import { heldPlaces } from './held-places.js';
+import { loneDirs } from './lone-dirs.js';
 import { fileLinePath, quotePath } from './quote.js';
 import type { ContentSource, Omitted } from './source.js';
 import { hunkText, textDiff, wholeText } from './text-diff.js';
@@ -43,6 +44,7 @@ interface Section {
 export function* renderPatch(changes: readonly Change[], options: PatchOptions): Generator<Buffer, Omitted[]> {
   const omitted: Omitted[] = [];
   const held = heldPlaces(changes);
+  const lone = loneDirs(changes, options.parts);
   for (const change of expand(changes, options.parts)) {
     if (!isWithin(change.path, options.root) || !isWithin(basePathOf(change), options.root)) {
       omitted.push({ path: change.path, why: 'outside the directory of the patch' });
@@ -52,6 +54,8 @@ export function* renderPatch(changes: readonly Change[], options: PatchOptions):
       omitted.push({ path: change.path, why: 'git apply leaves directories without files standing in its place' });
       continue;
     }
+    const why = lone.get(change.path);
+    if (why !== undefined && ![...held].some((top) => isWithin(change.path, top))) omitted.push({ path: change.path, why });
     const sections = sectionsOf(change, options);
     if (typeof sections === 'string') {
       if (sections !== '') omitted.push({ path: change.path, why: sections });
@@ -62,7 +66,7 @@ export function* renderPatch(changes: readonly Change[], options: PatchOptions):
   return omitted;
 }
 
-/** A renamed tree is one change to people, and one rename per file to git. */
+/** A renamed tree is one change to people, and one rename per file to git: the directories in it come with these. */
 function* expand(changes: Iterable<Change>, parts: PatchOptions['parts']): Generator<Change> {
   for (const change of changes) {
     const tree = change.kind === 'rename' && change.type === 'dir' ? parts?.get(change) : undefined;
@@ -71,10 +75,12 @@ function* expand(changes: Iterable<Change>, parts: PatchOptions['parts']): Gener
       continue;
     }
     const gone = new Map(tree.filter((part) => part.kind === 'delete').map((part) => [part.path as string, part]));
+    for (const part of gone.values()) if (part.type === 'dir') yield part;
     for (const part of tree.filter((one) => one.kind === 'add')) {
       const from = `${change.from ?? ''}${part.path.slice(change.path.length)}` as Bytes;
       const old = gone.get(from);
-      if (part.type !== 'dir') yield { ...part, kind: 'rename', from, base: old?.base ?? null, basePath: old?.basePath ?? from };
+      if (part.type === 'dir') yield part;
+      else yield { ...part, kind: 'rename', from, base: old?.base ?? null, basePath: old?.basePath ?? from };
     }
   }
 }

@@ -145,6 +145,20 @@ describe('git applies and reverts', () => {
     expect(applied(planted, patchOf(planted).text).after).toEqual({ 'd/kept': 'file 2\n' });
   });
 
+  test('directories that come or go without a file in them are left out by name; others come and go with their files', () => {
+    const planted = layerOf(
+      { 'new/sub/': '', 'full/sub/f': 'f\n', 'full/lone/': '', turned: null, gone: null, moved: null, 'there/f': 'moved\n', 'there/lone/': '' },
+      { turned: 'file\n', 'gone/f': 'f\n', 'gone/lone/': '', 'moved/f': 'moved\n', 'moved/lone/': '' },
+    );
+    rmSync(join(planted.upper, 'turned'));
+    mkdirSync(join(planted.upper, 'turned'));
+
+    const { text, omitted } = patchOf(planted);
+    const [come, stays] = ['git knows no directory without files', 'git apply leaves directories without files'];
+    expect(omitted.sort()).toEqual([`full/lone: ${come}`, `gone/lone: ${stays}`, `moved/lone: ${stays}`, `new/sub: ${come}`, `new: ${come}`, `there/lone: ${come}`, `turned: ${come}`]);
+    expect(applied(planted, text).after).toEqual({ 'full/sub/f': 'file f\n', 'there/f': 'file moved\n' });
+  });
+
   test('a file in the place of directories without files is left out by name: git would stop half-way', () => {
     const planted = layerOf({ d: 'x\n', e: '-> a', g: 'x\n', z: 'new\n' }, { 'd/a': '1\n', 'd/sub/b': '2\n', 'e/f': '1\n', 'g/sub/f': '1\n', z: 'old\n' });
     for (const dir of ['d/sub/empty', 'e/empty/deep']) mkdirSync(join(planted.base, dir), { recursive: true });
