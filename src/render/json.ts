@@ -1,5 +1,6 @@
 import { isText, toBuffer, toText, type Bytes } from '../bytes.js';
 import type { ChangeKind, Conflict, FileType, JudgedChange, RiskClass, Verdict } from '../changes/change.js';
+import { namesOf } from '../changes/scan/hostlink.js';
 import type { Summary } from './summary.js';
 
 /** One change of `diff --json`. Paths are absolute; `…Bytes` (base64) is there only when a path is not UTF-8. */
@@ -16,6 +17,8 @@ export interface ChangeJson {
   /** the file of the host that it is a further name of */
   readonly link: string | null;
   readonly linkBytes?: string;
+  /** how many names the host's file has, where it has several: what lands is in all of them */
+  readonly names: number | null;
   readonly class: RiskClass;
   readonly reason: string | null;
   readonly verdict: Verdict | null;
@@ -89,6 +92,7 @@ export function changeJson(change: JudgedChange, summary: Summary): ChangeJson {
     ...bytesField('targetBytes', change.target),
     link: change.link === undefined ? null : toText(change.link.path),
     ...bytesField('linkBytes', change.link?.path ?? null),
+    names: namesOf(change),
     class: change.class,
     reason: change.reason,
     verdict: change.verdict,

@@ -1,5 +1,6 @@
 import type { JudgedChange, Change } from '../changes/change.js';
 import { toText } from '../bytes.js';
+import { namesOf } from '../changes/scan/hostlink.js';
 import { escapeForTerminal, showBytes } from './escape.js';
 import type { Paint } from './print.js';
 import { plural } from './table.js';
@@ -44,7 +45,8 @@ export function changeLine(change: JudgedChange, paint: Paint): string {
 /** Why it is risky, what stands in its way, and what the policy says: `  (git hook; conflict: changed)`, or nothing. */
 export function notesText(change: JudgedChange): string {
   const { reason, conflict, link } = change;
-  const notes = [link === undefined ? null : `hard link to ${toText(link.path)}`, reason, conflict === null ? null : `conflict: ${conflict}`, verdictText(change)].filter((note) => note !== null);
+  const names = namesOf(change);
+  const notes = [link === undefined ? null : `hard link to ${toText(link.path)}`, names === null ? null : `one of ${names} names of a file`, reason, conflict === null ? null : `conflict: ${conflict}`, verdictText(change)].filter((note) => note !== null);
   return notes.length === 0 ? '' : `  (${notes.map(escapeForTerminal).join('; ')})`;
 }
 

@@ -133,7 +133,9 @@ for (const identity of identities()) {
         expect(lstatSync(join(kept, 'keep-E62/old')).isFIFO()).toBe(true);
       });
 
-      test('CW19 a commit to one of two hard-linked names keeps the link', async () => {
+      test('CW19 a commit to one of two hard-linked names keeps the link, and the diff says that there are two', async () => {
+        const diff = await area.cli(['diff', '--tag', 'rows', '--stat', '--', join(kept, 'keep-CW19')]);
+        expect(diff.stdout).toMatch(/keep-CW19\/one +\+1 -1  \(one of 2 names of a file\)$/m);
         const done = await area.cli(['commit', '--tag', 'rows', '--yes', '--', join(kept, 'keep-CW19')]);
 
         expect(done.status, done.stderr).toBe(0);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../src/bytes.js';
 import { scan } from '../../src/changes/scan.js';
+import { namesOf } from '../../src/changes/scan/hostlink.js';
 import { native } from '../../src/kernel/native.js';
 import { b, openDir } from '../kernel/temp.js';
 import { changesOf, isRoot, layerOf, mark, mountedLayer, scanned, uid } from './layers.js';
@@ -341,6 +342,7 @@ describe.runIf(isRoot)('layers that the kernel made (needs root)', () => {
     writeFileSync(join(planted.upper, 'h1'), 'y');
 
     expect(scanned(planted)).toEqual(['modify h1']);
+    expect(changesOf(planted).map(namesOf)).toEqual([2]);
   });
 });
 

@@ -30,7 +30,7 @@ describe('diffJson', () => {
       digest: null,
       changes: [{
         path: join(planted.base, 'f'), kind: 'modify', from: null, type: 'file', oldType: null, target: null, class: 'normal', reason: null,
-        verdict: null, rule: null, conflict: null, link: null, implied: false, opaque: false, meta: [], content: true, binary: false, added: 1, removed: 0,
+        verdict: null, rule: null, conflict: null, link: null, names: null, implied: false, opaque: false, meta: [], content: true, binary: false, added: 1, removed: 0,
         size: 8, mode: '0644', oldMode: '0644',
       }],
       counts: {

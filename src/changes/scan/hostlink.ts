@@ -8,6 +8,12 @@ import { identOf, type Ident, type Place } from '../plan/step.js';
 
 const SET_ID = 0o6000;
 
+/** How many names the host's file has, of which the change tells one: what lands is in all of them (I12). Null: no other, or it parts from them. */
+export function namesOf({ kind, base, upper }: Change): number | null {
+  if ((kind !== 'modify' && kind !== 'metadata') || base === null || upper === null) return null;
+  return isFile(base) && isFile(upper) && base.nlink > 1 ? base.nlink : null;
+}
+
 /** Of a walk over one layer: the inodes that have several names there. */
 export interface SharedInodes {
   /** the name that the host has too */
