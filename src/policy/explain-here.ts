@@ -1,4 +1,4 @@
-import { fromText, joinBytes, nameOf, parentOf, toText, type Bytes } from '../bytes.js';
+import { fromText, isWithin, joinBytes, nameOf, parentOf, toText, type Bytes } from '../bytes.js';
 import { hostFacts } from '../kernel/facts.js';
 import type { CompiledPolicy } from './compiled.js';
 import { explain, type Explanation, type Question } from './explain.js';
@@ -8,7 +8,21 @@ export function explainHere(policy: CompiledPolicy, question: Question): Explana
   const asked = explain(policy, question);
   if (question.kind !== 'path' || asked.verdict === 'deny') return asked;
   const real = realPlace(fromText(asked.subject));
-  return toText(real) === asked.subject ? asked : explain(policy, { ...question, subject: toText(real) });
+  const there = toText(real) === asked.subject ? asked : explain(policy, { ...question, subject: toText(real) });
+  const closed = there.verdict === 'deny' || question.op === 'commit' ? null : closedAbove(policy, real);
+  return closed === null ? there : { ...there, verdict: 'deny', rule: 'agentfw.closed', origin: null, why: `you may not search ${toText(closed)} yourself: what is in it can’t be known`, lands: null, also: [] };
+}
+
+/** The directory that a run would hide whole, as its search for hidden names can't enter it. */
+function closedAbove(policy: CompiledPolicy, path: Bytes): Bytes | null {
+  const skip = new Set(policy.rules.filter(({ list }) => list === 'files.skip').flatMap(({ subjects }) => subjects.names));
+  const roots = [policy.home, ...(policy.homes ?? []), policy.project].map(fromText);
+  let closed: Bytes | null = null;
+  for (let at = path; roots.some((root) => root !== at && isWithin(at, root)); at = parentOf(at)) {
+    if (skip.has(toText(nameOf(at)))) closed = null;
+    else if (hostFacts.lstat(at)?.type === 'dir' && !hostFacts.searchable(at)) closed = at;
+  }
+  return closed;
 }
 
 /** As far as there are such directories. */

@@ -21,11 +21,11 @@ const WRITTEN: readonly (readonly [kind: string, shape: RegExp])[] = [
   ['a token of a registry', /(?:_authToken|_auth|_password)\s*=\s*["']?(?!\$\{)[^\s"']{8,}|npm(?:AuthToken|AuthIdent)\s*:\s*["']?(?!\$\{)[^\s"']{8,}/],
 ];
 
-/** One sentence for each file that the agent will see with a credential in it. */
-export function openCredentials(policy: CompiledPolicy): readonly string[] {
-  const places = [...IN_PROJECT.map((name) => [policy.project, name]), ...IN_HOME.map((name) => [policy.home, name])];
-  return places.flatMap(([dir = '', name = '']) => {
-    const path = joinBytes(fromText(dir), fromText(name));
+/** One sentence for each file that the agent will see with a credential in it. `handedIn`: directories that are shared or passed through. */
+export function openCredentials(policy: CompiledPolicy, handedIn: readonly Bytes[]): readonly string[] {
+  const projects = [...new Set([fromText(policy.project), ...handedIn])];
+  const places = [...projects.flatMap((dir) => IN_PROJECT.map((name) => joinBytes(dir, fromText(name)))), ...IN_HOME.map((name) => joinBytes(fromText(policy.home), fromText(name)))];
+  return places.flatMap((path) => {
     const text = textOf(path);
     const kind = text === null ? null : kindIn(text);
     return kind === null || judgePath(policy, path, 'read').verdict === 'deny' ? [] : [`the agent can read ${toText(path)}, which holds what looks like ${kind}`];

@@ -36,8 +36,9 @@ export async function policyForRun(store: Store, argv: readonly Bytes[], wish: P
   const { policy, notes } = await compileHere(store, argv, wish, home);
   refuseRefused(policy);
   const grants = await grantsOf(policy);
-  const hides = await resolveHides(policy, { roots: handedIn(grants), avoid: [store.dir, ...remoteMounts()] });
-  return { policy, hides, grants, sockets: socketsFor(policy), notes: [...openCredentials(policy), ...notes] };
+  const roots = handedIn(grants);
+  const hides = await resolveHides(policy, { roots, avoid: [store.dir, ...remoteMounts()] });
+  return { policy, hides, grants, sockets: socketsFor(policy), notes: [...openCredentials(policy, roots), ...notes] };
 }
 
 /** Who hands in a directory has not named the secrets in it, wherever it lies. */

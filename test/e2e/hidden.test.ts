@@ -70,6 +70,10 @@ for (const identity of identities()) {
 
       const names = Object.keys(closed).flatMap((name) => [name, `~/.config/${name}`]).join(' ');
       expect(await seen(`chmod 700 ${names} 2>&1 | grep -v 'No such file'; ls -d ${names} 2>/dev/null; grep -ra KEY . ~; true`)).toBe('');
+      for (const path of ['none', 'unsearched', 'none/below/x', join(area.home, '.config/none')]) {
+        expect(jsonOf(await area.cli(['policy', 'explain', 'path', path, '--json'])), path).toMatchObject({ verdict: 'deny', rule: 'agentfw.closed' });
+      }
+      expect(jsonOf(await area.cli(['policy', 'explain', 'path', 'src', '--json']))).toMatchObject({ verdict: 'allow' });
       chmodSync(join(area.project, 'none'), 0o700);
       expect(host('project/none/below/.env')).toBe(KEY);
     });
@@ -160,6 +164,11 @@ for (const identity of identities()) {
       rmSync(join(area.project, '.npmrc'));
       put('.zshenv', 'export OPENAI_API_KEY=sk-ant-0123456789abcdef\n');
       expect(await told()).toContain(`agentfw: the agent can read ${join(area.home, '.zshenv')}, which holds what looks like an API key\n`);
+      rmSync(join(area.home, '.zshenv'));
+      const lent = join(area.dir, 'lent');
+      mkdirSync(lent);
+      writeFileSync(join(lent, '.npmrc'), '//registry.example/:_authToken=0123456789\n');
+      expect((await run(['--rm', '--share', lent], 'true')).stderr).toContain(`agentfw: the agent can read ${join(lent, '.npmrc')}, which holds what looks like a token of a registry\n`);
     });
 
     gated.test('what is hidden is no change, whatever the agent does around it', async () => {
