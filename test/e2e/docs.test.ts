@@ -8,6 +8,7 @@ import { createArea, identities, repository, unnoticed, type Area } from '../hel
 
 const read = (name: string): string => readFileSync(join(repository, name), 'utf8');
 const json = read('docs/json.md');
+const howto = read('docs/howto.md').replace(/^```.*?^```$/gms, '');
 const wordsIn = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, word = '']) => word);
 
 /** The table: commands, and what is said of their fields. */
@@ -65,10 +66,30 @@ needs('userns', 'overlay').describe('as documented', () => {
 
   test('the examples of each `--help`, and the lines of docs/howto.md, are command lines that are taken', async () => {
     const { commands } = JSON.parse(read('oclif.manifest.json')) as { commands: Record<string, { id: string; examples?: string[] }> };
-    const told = wordsIn(read('docs/howto.md')).filter((word) => word.startsWith('agentfw '));
+    const told = wordsIn(howto).filter((word) => word.startsWith('agentfw '));
     const examples = new Set([...Object.values(commands).flatMap(({ examples = [] }) => examples), ...told].filter((line) => !line.startsWith('agentfw run ')));
     expect(examples.size).toBeGreaterThan(40);
     for (const line of examples) expect(await shell(`mkdir -p elsewhere; cd elsewhere; HOME=$PWD; ${line}; echo "status $?"`, area.project), line).not.toMatch(/^(?!Error: There is no terminal)[^]*status 2$/);
+  });
+
+  test('the CI job of docs/howto.md leaves its artefacts, and says by its status that something waits', async () => {
+    const [, job = ''] = /^```sh\n(set -e\n.*?)^```$/ms.exec(read('docs/howto.md')) ?? [];
+    writeFileSync(join(area.project, 'policy.yaml'), 'version: 1\nchanges: {commit: ["./src/**"]}\n');
+    writeFileSync(join(area.dir, 'bin/claude'), '#!/bin/sh\nmkdir -p src; echo fixed > src/a; echo waits > b\n', { mode: 0o755 });
+
+    expect(await shell(`sh -c '${job}'; echo "status $?"`, area.project)).toMatch(/status 3\n$/);
+    expect(readFileSync(join(area.project, 'src/a'), 'utf8')).toBe('fixed\n');
+    expect(readFileSync(join(area.project, 'changes.patch'), 'utf8')).toContain('+waits');
+    expect(JSON.parse(readFileSync(join(area.project, 'report.json'), 'utf8'))).toMatchObject({ status: 3, landed: 2, counts: { escalate: 1 } });
+    expect(JSON.parse(readFileSync(join(area.project, 'audit.json'), 'utf8'))).toMatchObject({ tag: 'job' });
+  });
+
+  test('what docs/howto.md says a container needs is what doctor says', () => {
+    const told = read('src/sandbox/doctor-words.ts');
+    const cells = [...read('docs/howto.md').matchAll(/^\| (?:Docker|Podman) \| `(.*)` \|$/gm)].map(([, flags = '']) => flags);
+
+    expect(cells).toHaveLength(2);
+    for (const flags of cells) expect(told).toContain(flags);
   });
 
   test('docs/store.md tells of all that lies in a store', async () => {
@@ -83,7 +104,7 @@ needs('userns', 'overlay').describe('as documented', () => {
   });
 
   test('the store is removed by the line of docs/howto.md', async () => {
-    const line = wordsIn(read('docs/howto.md')).find((word) => word.startsWith('chmod -R ')) ?? '';
+    const line = wordsIn(howto).find((word) => word.startsWith('chmod -R ')) ?? '';
     const state = join(area.dir, 'leaving');
     const job = 'mkdir -p ../other/locked; echo x > ../other/locked/new; chmod 0 ../other/locked';
     expect(await area.cli(['run', '--net', 'off', '--', 'sh', '-c', job], { env: { AGENTFW_STATE_DIR: state } })).toMatchObject({ status: 0 });
