@@ -157,7 +157,8 @@ function judgeHttp({ host, flags }: Allowed, port: number, first: FirstQuestion)
   if (first.method === 'PRI') return refuse('net.http2', `HTTP/2 without TLS to ${name}:${port} names hosts that are not read`, mend);
   if (said === '') return refuse('net.host-mismatch', `the request to ${name}:${port} names no host`, mend);
   if (first.host === null || !isSameHost(first.host, host) || (first.authority !== null && !isSameHost(first.authority, host)) || (first.hostPort !== null && first.hostPort !== port)) {
-    return refuse('net.host-mismatch', `the request to ${name}:${port} is for another host: ${printable(said)}`, mend);
+    const other = first.hostPort !== null && first.hostPort !== port ? `${said}:${first.hostPort}` : said;
+    return refuse('net.host-mismatch', `the request to ${name}:${port} is for another host: ${printable(other)}`, mend);
   }
   if (flags.methods === undefined) return null;
   if (first.override) return refuse('net.method', `the request to ${name} asks by a header or its query for another method, which is not allowed`);

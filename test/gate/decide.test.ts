@@ -254,6 +254,10 @@ describe('first bytes', () => {
     expect(judgeFirst(options({ deny: ['d.test'] }), allowed(host, flags), port, first(more))?.rule ?? null).toBe(expected);
   });
 
+  test('of another port it is told which', () => {
+    expect(judgeFirst(options({}), allowed('a.test', {}), 80, first({ spoke: 'http', host: 'a.test', hostPort: 22, method: 'GET' }))?.why).toBe('the request to a.test:80 is for another host: a.test:22');
+  });
+
   test.each([
     ['a.test', 3128, { spoke: 'http', host: 'b.test', method: 'GET' }, '{host: a.test, ports: [3128], raw: true}'],
     ['2001:db8::1', 50051, { spoke: 'http', method: 'PRI' }, '{host: "2001:db8::1", ports: [50051], raw: true}'],
