@@ -43,6 +43,36 @@ for t in (1,1,28,65,16,16): ask(t)`;
     expect(messages.flatMap((message) => (message.t === 'dns' ? [String(message.type)] : []))).toEqual(asked);
   });
 
+  test('NP01 what is no plain question about a host is answered without one, or not at all', async () => {
+    const code = `
+import socket,struct
+def ask(head, tail, name=b"\\x02ok\\x04test\\0", opt=b""):
+  s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(1); s.connect(("8.8.8.8",53))
+  s.send(struct.pack(">HHHHHH",7,head,1,0,0,1 if opt else 0)+name+struct.pack(">HH",*tail)+opt)
+  try:
+    r=s.recv(5000); return (r[3]&15, r[2]&2, len(r))
+  except socket.timeout: return "nothing"
+opt=lambda size: b"\\0"+struct.pack(">HHIH",41,size,0,0)
+print(ask(0x8100,(1,1)), ask(0x2900,(6,1)), ask(0x0100,(1,3)), ask(0x0100,(1,255)), ask(0x0100,(1,1),b"\\0"))
+print(ask(0x0100,(1,1),b"\\x03o k\\x04test\\0"), ask(0x0100,(1,1),b"\\x03o.k\\x04test\\0"), ask(0x0100,(1,1),b"\\x03o\\0k\\x04test\\0"))
+print([ask(0x0100,(16,1),b"\\x03"+n+b"\\x04test\\0",o) for n,o in ((b"300",opt(100)),(b"990",b""),(b"990",opt(1200)),(b"999",opt(4096)))])`;
+    // As long as the name's number says; 999 is more than any datagram may have here.
+    const packet = (name: string): string => {
+      const head = Buffer.from('000781800001000100000000', 'hex');
+      const question = Buffer.from(`\u0003${name.slice(0, 3)}\u0004test\0\0\u0010\0\u0001`, 'latin1');
+      return Buffer.concat([head, question, Buffer.alloc((name === '999.test' ? 1300 : Number(name.slice(0, 3))) - 26)]).toString('base64');
+    };
+    const { out, messages } = await behindGate(['/usr/bin/python3', '-c', code], { dns: (name) => ({ packet: packet(name) }) });
+
+    expect(out.trim().split('\n')).toEqual([
+      // an answer; an update; of another class; of any; of the root
+      'nothing (4, 0, 12) (5, 0, 25) (5, 0, 25) (5, 0, 17)',
+      '(3, 0, 26) (3, 0, 26) (3, 0, 26)',
+      '[(0, 0, 300), (0, 2, 26), (0, 0, 990), (0, 2, 26)]',
+    ]);
+    expect(messages.flatMap((message) => (message.t === 'dns' ? [message.name] : []))).toEqual(['300.test', '990.test', '990.test', '999.test']);
+  });
+
   test('a name that was refused, or whose time is over, is asked again', async () => {
     const again = sh('getent ahostsv4 no.test; getent ahostsv4 no.test; getent ahostsv4 ok.test >/dev/null; sleep 0.2; getent ahostsv4 ok.test >/dev/null');
     const { messages } = await behindGate(again, { dnsKeep: 1, dns: (name, type) => (name === 'no.test' ? 'nxdomain' : type === 1 ? 'fake' : 'nodata') });

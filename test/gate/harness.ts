@@ -18,7 +18,7 @@ export function buildHarness(): void {
 
 /** How the peer answers; what a test leaves out is refused. */
 export interface Answers {
-  readonly dns?: (name: string, type: number) => 'fake' | 'nodata' | 'nxdomain' | 'refused';
+  readonly dns?: (name: string, type: number) => 'fake' | 'nodata' | 'nxdomain' | 'refused' | { packet: string };
   /** ms for which a fake address is given again unasked */
   readonly dnsKeep?: number;
   /** host:port to dial, or null to deny, or 'hold' */
@@ -109,6 +109,7 @@ export function sh(script: string): string[] {
 function answer(channel: Channel, answers: Answers, message: GateMessage): void {
   if (message.t === 'dns') {
     const verdict = answers.dns?.(message.name, message.type) ?? (message.type === 1 ? 'fake' : 'nodata');
+    if (typeof verdict === 'object') return channel.send({ t: 'dns', id: message.id, verdict: 'reply', ...verdict });
     channel.send({ t: 'dns', id: message.id, ...(verdict === 'fake' ? { verdict, keep: answers.dnsKeep ?? 0 } : { verdict }) });
   } else if (message.t === 'conn') {
     const to = answers.conn?.(message) ?? null;
