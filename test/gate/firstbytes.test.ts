@@ -83,6 +83,13 @@ c=ssl._create_unverified_context().wrap_bio(i,o,server_hostname="${sni}")
 try: c.do_handshake()
 except ssl.SSLWantReadError: pass
 b=o.read()
+def record(body): return b[:3]+len(body).to_bytes(2,"big")+body
+# With one more extension at its end.
+def more(kind, data):
+  at=43; at+=1+b[at]; at+=2+int.from_bytes(b[at:at+2],"big"); at+=1+b[at]
+  data=kind.to_bytes(2,"big")+len(data).to_bytes(2,"big")+data
+  size=lambda at,n: (int.from_bytes(b[at:at+n],"big")+len(data)).to_bytes(n,"big")
+  return record(b[5:6]+size(6,3)+b[9:at]+size(at,2)+b[at+2:]+data)
 def say(data, port=8443):
   s=socket.create_connection(("ok.test",port),60); s.settimeout(60); s.sendall(data)
   try: print(s.recv(20).hex())
@@ -100,6 +107,19 @@ def say(data, port=8443):
     const { out, messages } = await behindGate(python(`${hello('evil.test')}say(${bytes})`), allow('ok.test'));
 
     expect(messages).toContainEqual(expect.objectContaining({ t: 'first', spoke, ...(sni === undefined ? {} : { sni }) }));
+    expect(out).toMatch(/^(15030100020231|ConnectionResetError)/);
+  });
+
+  test.each([
+    ['evil.test', 'the right name in a second extension', 'more(0, b"\\0\\x0a\\0\\0\\x07ok.test")', { spoke: 'bad' }],
+    ['ok.test', 'another, hidden name (ESNI)', 'more(0xffce, b"x" * 40)', { spoke: 'tls', sni: 'ok.test', ech: true }],
+    ['ok.test', 'another, hidden name (ECH)', 'more(0xfe0d, b"x" * 40)', { spoke: 'tls', sni: 'ok.test', ech: true }],
+    ['ok.test', 'a second message in its record', 'record(b[5:] + b"\\x01\\0\\0\\0")', { spoke: 'bad' }],
+    ['ok.test', 'an empty record before it', 'b[:3] + b"\\0\\0" + b', { spoke: 'bad' }],
+  ])('NT13, NT14 a ClientHello for %s with %s does not pass unasked', async (sni, _, bytes, question) => {
+    const { out, messages } = await behindGate(python(`${hello(sni)}say(${bytes})`), allow('ok.test'));
+
+    expect(messages).toContainEqual(expect.objectContaining({ t: 'first', ...question }));
     expect(out).toMatch(/^(15030100020231|ConnectionResetError)/);
   });
 
