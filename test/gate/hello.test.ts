@@ -17,12 +17,12 @@ function client(steps: string): string[] {
 import socket, struct, time
 def vec(n, b): return len(b).to_bytes(n, "big") + b
 def ext(t, b): return struct.pack(">H", t) + vec(2, b)
-def message(name):
+def message(name, more):
   names = ext(0, vec(2, b"\\0" + vec(2, name))) if name else b""
-  body = b"\\3\\3" + b"r" * 32 + vec(1, b"s" * 32) + vec(2, b"\\x13\\1") + vec(1, b"\\0") + vec(2, names + ext(43, vec(1, b"\\3\\4")) + ext(51, vec(2, b"")))
+  body = b"\\3\\3" + b"r" * 32 + vec(1, b"s" * 32) + vec(2, b"\\x13\\1") + vec(1, b"\\0") + vec(2, names + more + ext(43, vec(1, b"\\3\\4")) + ext(51, vec(2, b"")))
   return b"\\1" + vec(3, body)
-def hello(name): return b"\\x16\\3\\1" + vec(2, message(name))
-def pieces(name): m = message(name); return b"".join(b"\\x16\\3\\3" + vec(2, m[i:i + 9]) for i in range(0, len(m), 9))
+def hello(name, more=b""): return b"\\x16\\3\\1" + vec(2, message(name, more))
+def pieces(name): m = message(name, b""); return b"".join(b"\\x16\\3\\3" + vec(2, m[i:i + 9]) for i in range(0, len(m), 9))
 MEANWHILE = b"\\x14\\3\\3\\0\\1\\1" + b"\\x17\\3\\3\\0\\5early" + b"\\x15\\3\\3\\0\\2\\1\\x5a"
 s = socket.create_connection(("ok.test", 443), 60)
 s.settimeout(60)
@@ -51,6 +51,7 @@ describe('a server that asks for a second ClientHello', () => {
     ['another name, behind what may lie between', 's.sendall(hello(b"ok.test")); hear(); s.sendall(MEANWHILE + hello(b"evil.test"))', 'evil.test'],
     ['another name, said before the server asked', 's.sendall(hello(b"ok.test") + MEANWHILE + hello(b"evil.test")); hear()', 'evil.test'],
     ['another name, in pieces', 's.sendall(hello(b"ok.test")); hear()\nfor b in pieces(b"evil.test"): s.send(bytes([b])); time.sleep(0.0005)', 'evil.test'],
+    ['a hidden name (ECH)', 's.sendall(hello(b"ok.test")); hear(); s.sendall(hello(b"ok.test", ext(0xfe0d, b"evil.test")))', 'ok.test'],
     ['no name', 's.sendall(hello(b"ok.test")); hear(); s.sendall(hello(b""))', null],
     ['what is no hello', 's.sendall(hello(b"ok.test")); hear(); s.sendall(b"\\x18\\3\\3\\0\\1x")', undefined],
   ])('gets none that says %s', async (_, steps, sni) => {
