@@ -65,6 +65,22 @@ export function ownLimits(): OwnLimits {
   return { descriptors: number(/^Max open files +\S+ +(\d+)/m), fileSize: number(/^Max file size +(\d+)/m) };
 }
 
+/**
+ * The limits of descriptors that whoever started us meant for a program. Node raises
+ * its own to the hard limit before this runs, so the parent's are read, which a child
+ * inherits; null where they are no lower, or others.
+ */
+export function callersDescriptors(): { readonly soft: number; readonly hard: number } | null {
+  const own = descriptorsOf('self');
+  const parent = descriptorsOf(process.ppid);
+  return own !== null && parent !== null && own.hard === parent.hard && parent.soft < own.soft ? parent : null;
+}
+
+function descriptorsOf(pid: number | 'self'): { readonly soft: number; readonly hard: number } | null {
+  const [, soft, hard] = /^Max open files +(\d+) +(\d+)/m.exec(attempt(() => readFileSync(`/proc/${pid}/limits`, 'latin1')) ?? '') ?? [];
+  return soft === undefined || hard === undefined ? null : { soft: Number(soft), hard: Number(hard) };
+}
+
 function attempt<T>(read: () => T): T | null {
   try {
     return read();

@@ -3,6 +3,7 @@ import { release } from 'node:os';
 import { AgentfwError } from '../errors.js';
 import { groupUse, isHullWhole, makeGroups, makeHull, removeGroups, treeOf, type Controller, type Group, type GroupLimits, type GroupUse, type Hierarchies } from '../kernel/cgroup.js';
 import { readMountinfo } from '../kernel/facts.js';
+import { callersDescriptors } from '../kernel/process.js';
 import { limitOf, settingOf, type CompiledPolicy } from '../policy/index.js';
 import { sizeText } from '../policy/units.js';
 import { parseMountinfo } from '../view/mountinfo.js';
@@ -109,6 +110,12 @@ function whyNot(name: LimitName): Omit<Lacking, 'name'> {
 
 /** What the driver sets for each process. */
 export function rlimitsOf(limits: readonly Limit[]): Spec['rlimits'] {
+  const files = callersDescriptors();
+  const own = files === null ? [] : [{ name: 'nofile', soft: String(files.soft), hard: String(files.hard) }];
+  return [...own, ...limitsOfEach(limits)];
+}
+
+function limitsOfEach(limits: readonly Limit[]): Spec['rlimits'] {
   return limits.flatMap(({ name, value, by }) => {
     const both = { soft: String(value), hard: String(value) };
     if (name === 'pids' && by === 'rlimit') return [{ name: 'nproc', ...both }];

@@ -79,6 +79,8 @@ function writer(fd: number, endUnread = false): (text: string | Uint8Array) => v
         // Another process may have made the descriptor non-blocking: wait for the reader.
         if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
         else if (code === 'EPIPE' || (fd === 2 && code === 'EIO')) gone = true;
+        // What is said beside the work, to a log on a full disk, doesn't stop it.
+        else if (fd === 2) return;
         else throw new AgentfwError('AFW_OUTPUT', "Can't write the output.", { cause: error, hint: 'Send it to a file or a program that can take it' });
       }
     }

@@ -124,6 +124,8 @@ function placeGrants(draft: Draft): void {
     const machine = MACHINE.find(([dir]) => isWithin(path, dir as Bytes) && !isWithin(path, '/dev/shm' as Bytes));
     if (machine !== undefined) throw new PlanError(`Can't pass ${path} through: it shows the host's ${machine[1]}.`, 'Leave that rule or flag out');
     if (isWithin(MARKER, path)) throw new PlanError(`Can't pass ${path} through: the sandbox has ${MARKER} of its own.`, 'Name only the paths in it that are needed');
+    const own = draft.privateRoots.find((root) => root.name !== null && isWithin(root.path, path));
+    if (own !== undefined) throw new PlanError(`Can't pass ${path} through: the sandbox has ${own.path} of its own.`, 'Name only the paths in it that are needed');
     if (isWithin(options.stateDir, path)) throw new PlanError(`Can't pass ${path} through: the store lies in it.`, 'Name a smaller directory');
     ensurePoint(draft, path, 'dir');
     draft.ops.push({ op: 'bind', src: path, dst: path, write: true });

@@ -86,6 +86,20 @@ for (const identity of identities()) {
       expect(sandboxes()).toEqual([]);
     });
 
+    gated.test('the agent has the limit of descriptors that its caller has, and not the one that Node takes', async () => {
+      const { stdout, stderr } = await area.native(['sh', '-c', 'ulimit -Sn 400; "$@"; ulimit -Hn', 'sh', ...area.argv(['run', '--net', 'off', '--rm', '--', 'sh', '-c', 'ulimit -Sn; ulimit -Hn'])]);
+      const [soft, hard, callers] = stdout.trim().split('\n');
+
+      expect([soft, hard], stderr).toEqual(['400', callers]);
+    });
+
+    gated.test('a log on a full disk takes neither the run nor its status', async () => {
+      const outcome = await area.native(['sh', '-c', '"$@" 2>/dev/full', 'sh', ...area.argv(['run', '--net', 'off', '--tag', 'unheard', '--', 'sh', '-c', 'echo made > made; exit 7'])]);
+
+      expect(outcome.status).toBe(7);
+      expect((await area.cli(['diff', 'unheard', '--name-only'])).stdout).toBe(`${area.project}/made\n`);
+    });
+
     gated.test('where files may not grow, says so in place of being ended by the kernel', async () => {
       const { status, stderr } = await area.native(['sh', '-c', 'ulimit -f 1 && exec "$@"', 'sh', ...area.argv(['run', '--net', 'off', '--', 'true'])]);
       expect([status, stderr]).toEqual([125, expect.stringMatching(/^Error: A file may have only \d+ bytes here, and a run writes some of up to 16777216\.\nHint: Raise the largest size of a file: ulimit -f\n$/)]);

@@ -182,6 +182,7 @@ for (const identity of identities()) {
         expect(await refused('--share', path)).toMatch(/^125 Can't share \S+: the (sandbox has \S+ of its own|store lies there)\.$/);
       }
       for (const path of ['/proc', '/sys', '/sys/fs', '/dev', '/dev/pts']) expect(await refused('--passthrough', path)).toMatch(/^125 Can't pass \S+ through: it shows the host's \w+\.$/);
+      for (const path of ['/var/tmp', '/var']) expect(await refused('--passthrough', path)).toMatch(/^125 (Can't pass \S+ through: the (sandbox has \/var\/tmp of its own|store lies in it)\.|Refused: passthrough)/);
       expect(await refused('--passthrough', '/run')).toBe("125 Can't pass /run through: the sandbox has /run/agentfw of its own.");
     });
 
