@@ -1,5 +1,6 @@
 import type { Offer } from '../changes/offer.js';
 import type { Refused } from '../changes/result.js';
+import { showBytes } from './escape.js';
 
 /**
  * The one thing to do next about what can't land as it is; null where nothing
@@ -11,6 +12,11 @@ export function settlingHint(tag: string, refused: readonly Refused[], merges: O
   const conflicts = refused.filter(({ why }) => why === 'conflict');
   const commit = `agentfw commit ${tag}`;
   if (conflicts.length === 0) return null;
+  const branch = conflicts.find(({ path }) => /\/\.git\/refs\/heads\//.test(path))?.path;
+  if (branch !== undefined) {
+    const objects = showBytes(branch).replace(/(.*\/\.git)\/refs\/heads\/.*/s, '$1/objects');
+    return `both sides committed in git: agentfw undo what landed beside that, then git merge $(agentfw show ${tag}:${showBytes(branch)}); where git lacks that commit, ${commit} -- ${objects} first`;
+  }
   const choice = '--take sandbox PATH or --take host PATH chooses a side';
   if (merges === null && conflicts.some(({ conflict }) => conflict === 'changed')) return `${commit} --merge merges text that both sides changed; ${choice}`;
   if (merges?.some(({ outcome }) => outcome === 'conflicts') === true) return `${commit} --merge=markers writes both sides into the file; ${choice}`;

@@ -53,6 +53,26 @@ for (const identity of identities()) {
       expect((await host('git log --format=%s')).split('\n')).toEqual(['two', 'agent', 'one', '']);
     });
 
+    test('where both sides committed on one branch, no line of git’s own is merged, and the hint’s commands merge the commits', async () => {
+      await host('seq 9 > long; git add .; git commit -qm long; sleep 0.05');
+      await agent('sed -i s/^1/agent/ long; echo new > g; git add .; git commit -qm agent', '--tag', 'box');
+      await host('sed -i s/^9/host/ long; git commit -qam host');
+
+      const { status, stderr } = await area.cli(['commit', 'box', '--yes', '--merge=markers']);
+      expect(status).toBe(3);
+      expect(stderr).toMatch(/^not merged .*\.git\/logs\/HEAD: git keeps it/m);
+      expect(stderr).not.toMatch(/markers .*\.git\/(refs|logs)/);
+      const [, branch = '', objects = ''] = /git merge \$\(agentfw show (box:\S+)\); where git lacks that commit, agentfw commit box -- (\S+) first/.exec(stderr) ?? [];
+      expect(objects).toBe(join(area.project, '.git/objects'));
+
+      await area.cli(['undo']);
+      await area.cli(['commit', 'box', '--yes', '--', objects]);
+      const commit = (await area.cli(['show', branch])).stdout.trim();
+      await host(`git merge -q -m both ${commit}`);
+      expect(await sound()).toBe('## main\n');
+      expect(await host('head -1 long; tail -1 long; cat g')).toBe('agent\nhost\nnew\n');
+    });
+
     test('a discard of the new objects takes along what names them: neither side is left broken', async () => {
       await agent(`${AGENT}; git tag v`, '--tag', 'box');
 

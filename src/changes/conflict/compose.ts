@@ -8,6 +8,8 @@ import type { JudgedChange } from '../change.js';
 import type { ContentReader } from '../content.js';
 import type { Composed } from '../plan/draft.js';
 import type { Gathered } from '../gather.js';
+import { gitPartOf } from '../git/dir.js';
+import { bareRepositories } from '../git/needs.js';
 import { composeHunks, hunksOf, type Hunk, type HunkFile } from '../hunks.js';
 import { mergeText, MERGE_REFUSALS } from './merge.js';
 
@@ -68,9 +70,16 @@ export function mergeConflicts(store: Store, record: SandboxRecord, options: { r
   const bases = readBases(store.kernel, dir);
   const composed = new Map<Bytes, Composed>();
   const notes: MergeNote[] = [];
+  const bare = bareRepositories(options.gathered.single);
   for (const change of options.gathered.single) {
     const sides = change.conflict === 'changed' ? sidesOf(change, options.gathered.contents) : null;
     if (sides === null) continue;
+    // Lines of both sides, or markers between them, are no reference and no log of one.
+    const part = gitPartOf(change.path, bare)?.part;
+    if (part === 'refs' || part === 'logs') {
+      notes.push({ path: change.path, outcome: 'refused', why: 'git keeps it: what merges is commits' });
+      continue;
+    }
     const captured = bases.get(change.path);
     if (captured?.state !== 'file') {
       notes.push({ path: change.path, outcome: 'refused', why: 'its first version was not captured' });
