@@ -203,7 +203,7 @@ needs('root').test('of a file of somebody else nobody gets another name', () => 
 });
 
 test('a name of a file that replaced the directory of another name: an undo of an undo makes it again, unless the host changed something in the directory', () => {
-  sh(world, `mkdir $H/d; echo text >$H/d/a; ln $H/d/a $H/o; cp -a $H/o $U/o; ln $U/o $U/d`);
+  sh(world, `mkdir $H/d; echo text >$H/d/a; echo other >$H/d/b; ln $H/d/a $H/o; cp -a $H/o $U/o; ln $U/o $U/d`);
   const before = picture(world.host);
   const first = commit(world);
   expect(first).toMatchObject({ state: 'landed', refused: [] });
@@ -218,7 +218,24 @@ test('a name of a file that replaced the directory of another name: an undo of a
   const back = undoCommit(world.ctx, again.id);
   expect(back).toMatchObject({ state: 'landed', refused: [] });
   expect(picture(world.host)).toBe(before);
-  sh(world, 'echo mine >$H/d/mine');
+  sh(world, 'sleep 0.02; echo mine >$H/d/b');
   expect(undoCommit(world.ctx, back.id).refused).toMatchObject([{ path: at(world, 'd'), conflict: 'changed' }]);
-  expect(sh(world, 'cat $H/d/mine')).toBe('mine\n');
+  expect(sh(world, 'cat $H/d/b')).toBe('mine\n');
+});
+
+test.each([
+  ['something of the host has the name', 'echo mine >$H/over; echo mine >$H/new', { new: 'created', over: 'changed' }],
+  ['the host replaced the file', 'cp $H/base $H/x; mv $H/x $H/base', { new: 'changed', over: 'changed' }],
+  ['the host wrote the file', 'echo mine >>$H/base', { new: 'changed', over: 'changed' }],
+])('an undo of an undo makes no name of a file again where %s', (_where, host, expected) => {
+  sh(world, 'echo text >$H/base; echo old >$H/over; cp -a $H/base $U/base; ln $U/base $U/new; ln $U/base $U/over');
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+  const undone = undoCommit(world.ctx, null);
+  expect(undone).toMatchObject({ state: 'landed', refused: [] });
+  sh(world, `sleep 0.02; ${host}`);
+  const before = picture(world.host);
+
+  const { refused } = undoCommit(world.ctx, undone.id);
+  expect(Object.fromEntries(refused.map(({ path, conflict }) => [path.slice(world.host.length + 1), conflict]))).toEqual(expected);
+  expect(picture(world.host)).toBe(before);
 });
