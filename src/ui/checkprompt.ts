@@ -35,13 +35,39 @@ export async function askChecklist(question: CheckQuestion): Promise<boolean> {
     if (isDone) return `${head} ${paint('cyan', countText(list.chosen, list.total))}`;
     return `${[head, page, ' ', helpText(paint)].join('\n')}${HIDE_CURSOR}`;
   });
+  return restoring((signal) => prompt(question, { output: process.stderr, signal }));
+}
+
+const ENDS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** A signal ends the process as ever, but only when the terminal has its cursor and its modes again. */
+async function restoring(ask: (signal: AbortSignal) => Promise<boolean>): Promise<boolean> {
+  const { exitNow } = await import('../kernel/native.js');
+  const stop = new AbortController();
+  let by: NodeJS.Signals | null = null;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    by = signal;
+    stop.abort();
+  };
+  // The terminal is gone: Node would try to set it back and call that a bug of its own.
+  const onGone = (): void => exitNow(HUNG_UP);
+  for (const signal of ENDS) process.on(signal, onSignal);
+  process.stdin.on('error', onGone);
   try {
-    return await prompt(question, { output: process.stderr });
+    return await ask(stop.signal);
   } catch (error) {
-    if (error instanceof Error && error.name === 'ExitPromptError') return false;
+    if (error instanceof Error && BROKEN_OFF.has(error.name)) return false;
     throw error;
+  } finally {
+    for (const signal of ENDS) process.off(signal, onSignal);
+    process.stdin.off('error', onGone);
+    if (by !== null) process.kill(process.pid, by);
   }
 }
+
+/** As a shell tells of a program that a hangup has ended. */
+const HUNG_UP = 129;
+const BROKEN_OFF: ReadonlySet<string> = new Set(['ExitPromptError', 'AbortPromptError']);
 
 const KEYS: Readonly<Record<string, (list: Checklist, page: number) => void>> = {
   a: (list) => list.toggleAll(),

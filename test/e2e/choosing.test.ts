@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, identities, type Area } from '../helpers/sandbox.js';
+import { createArea, eventually, identities, type Area } from '../helpers/sandbox.js';
 import { openTerminal, type Terminal } from '../helpers/tmux.js';
 
 const NUMBERS = Array.from({ length: 60 }, (_, index) => `${index + 1}\n`).join('');
@@ -83,6 +83,24 @@ for (const identity of identities()) {
       await terminal.type('y');
       await terminal.sees(/status=3/);
       expect(['new10', 'new11', 'new12'].map((name) => existsSync(join(area.project, name)))).toEqual([false, true, false]);
+    });
+
+    test('`-i`: whoever ends it has the cursor back, and a terminal that is closed ends it', async () => {
+      const { HOME: home = '' } = area.env;
+      const argv = area.argv(['commit', 'job', '-i']).map((word) => `'${word}'`).join(' ');
+      await terminal.type(`clear; sh -c '"$@" < /dev/tty & echo $! > ~/pid; wait $!; echo "status=$?"' sh ${argv}`);
+      await terminal.sees(/Which changes land\?/);
+      await eventually('the cursor is hidden', async () => !(await terminal.hasCursor()));
+      process.kill(Number(readFileSync(join(home, 'pid'), 'utf8')), 'SIGTERM');
+      await terminal.sees(/status=143/);
+      expect(await terminal.hasCursor()).toBe(true);
+
+      // The shell outlives the terminal, to tell the status.
+      await terminal.type(`clear; sh -c 'trap : HUP; "$@"; echo "status=$?" > ~/status' sh ${argv}`);
+      await terminal.sees(/Which changes land\?/);
+      await terminal.close();
+      await eventually('the command has ended', () => existsSync(join(home, 'status')) && readFileSync(join(home, 'status'), 'utf8') !== '');
+      expect(readFileSync(join(home, 'status'), 'utf8')).toBe('status=129\n');
     });
   });
 }

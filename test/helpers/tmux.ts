@@ -10,6 +10,8 @@ export interface Terminal {
   readonly screen: () => Promise<string>;
   /** waits until the screen matches and returns it */
   readonly sees: (what: RegExp) => Promise<string>;
+  /** whether the cursor is shown */
+  readonly hasCursor: () => Promise<boolean>;
   readonly resize: (columns: number, rows: number) => Promise<void>;
   readonly close: () => Promise<void>;
 }
@@ -27,6 +29,7 @@ export async function openTerminal(area: Area): Promise<Terminal> {
   const press = async (...keys: readonly string[]): Promise<void> => void await tmux('send-keys', ...keys);
   const terminal: Terminal = {
     press, screen,
+    hasCursor: async () => (await tmux('display-message', '-p', '#{cursor_flag}')).stdout.trim() === '1',
     type: async (line) => {
       await tmux('send-keys', '-l', line);
       await press('Enter');
