@@ -15,6 +15,8 @@ export interface PatchOptions {
   readonly contents: ContentSource;
   /** what the renames of `detectRenames` stand for */
   readonly parts?: ReadonlyMap<Change, readonly Change[]>;
+  /** the changes are some of several, and what is in their directories is not known */
+  readonly partial?: boolean;
   /** files beyond this many bytes are omitted */
   readonly limit?: number;
 }
@@ -22,6 +24,7 @@ export interface PatchOptions {
 const LIMIT = 64 * 1024 * 1024;
 const NO_OBJECT = '0'.repeat(40);
 const NO_CONTENT = Buffer.alloc(0);
+const NO_DIRS: ReadonlyMap<Bytes, string> = new Map();
 
 /** A regular file or symlink as git knows it. */
 interface Blob {
@@ -44,7 +47,7 @@ interface Section {
 export function* renderPatch(changes: readonly Change[], options: PatchOptions): Generator<Buffer, Omitted[]> {
   const omitted: Omitted[] = [];
   const held = heldPlaces(changes);
-  const lone = loneDirs(changes, options.parts);
+  const lone = options.partial === true ? NO_DIRS : loneDirs(changes, options.parts);
   for (const change of expand(changes, options.parts)) {
     if (!isWithin(change.path, options.root) || !isWithin(basePathOf(change), options.root)) {
       omitted.push({ path: change.path, why: 'outside the directory of the patch' });

@@ -6,6 +6,7 @@ import { hostFacts } from '../kernel/facts.js';
 import { AT_FDCWD, RESOLVE, type Fd, type Kernel } from '../kernel/kernel.js';
 import { removeTree } from '../kernel/remove.js';
 import { madeTop, makeTop } from './layer-top.js';
+import { PRIVATE_WORK } from '../view/draft.js';
 import type { PlannedLayer, PrivateDir, StandIn, ViewPlan } from '../view/plan.js';
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -18,7 +19,7 @@ export function prepareView(kernel: Kernel, plan: ViewPlan, dir: Bytes): { reado
   const newroot = joinBytes(dir, 'root' as Bytes);
   makeDirs(kernel, newroot);
   const layers = plan.layers.map((layer) => makeLayer(kernel, layer));
-  makePrivateWork(kernel, joinBytes(dir, 'private-work' as Bytes), plan.privateDirs);
+  makePrivateWork(kernel, joinBytes(dir, PRIVATE_WORK), plan.privateDirs);
   for (const own of plan.privateDirs) makePrivate(kernel, joinBytes(dir, 'private' as Bytes), own);
   if (plan.standIns.length > 0) makeStandIns(kernel, joinBytes(dir, 'stand-ins' as Bytes), plan.standIns);
   return { newroot, layers };

@@ -347,6 +347,6 @@ function processOf(pid: number): SandboxRecord['driver'] {
 async function giveUp(store: Store, { record, fresh }: Opened): Promise<void> {
   await awaitGone(record);
   if (fresh) return removeSandbox(store, record);
-  dropWork(store.kernel, record);
+  dropWork(store, record);
   writeRecord(store, { ...record, state: 'stopped', stopped: store.context.now().toISOString(), driver: null, init: null });
 }

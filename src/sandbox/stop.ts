@@ -5,10 +5,11 @@ import { startSweeper } from '../kernel/background.js';
 import { AT_FDCWD, KernelError, type Fd, type Kernel } from '../kernel/kernel.js';
 import { isSameProcess, isStopped } from '../kernel/process.js';
 import { removeTree } from '../kernel/remove.js';
+import { PRIVATE_WORK } from '../view/draft.js';
 import { markBare } from './keep-layers.js';
 import { noteRecord } from './note.js';
 import type { SandboxRecord } from './sandbox.js';
-import { lockCommit, readRecord, supervisorOf, type Store } from './store.js';
+import { lockCommit, readRecord, sandboxDir, supervisorOf, type Store } from './store.js';
 import type { Outcome } from './supervise.js';
 import { trashSandbox } from './trash.js';
 
@@ -35,7 +36,7 @@ export function recordStop(store: Store, record: SandboxRecord, outcome: Outcome
   if (!record.durable && outcome.started && !thrownAway) syncLayers(store.kernel, record);
   note.sync();
   note.write();
-  if (outcome.started && !thrownAway) dropWork(store.kernel, record);
+  if (outcome.started && !thrownAway) dropWork(store, record);
   return stopped;
 }
 
@@ -52,15 +53,18 @@ function requirePlace({ dir }: Store, tag: string): void {
  * leaves one of mode 000 in each, over which a plain `rm -r` of the store
  * would stumble. What can't be removed waits for that next run.
  */
-export function dropWork(kernel: Kernel, { layers }: SandboxRecord): void {
-  for (const { dir } of layers) {
-    if (kernel.statOrNull(AT_FDCWD, dir) === null) continue;
-    const at = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
-    try {
-      removeTree(kernel, at, 'work' as Bytes);
-    } finally {
-      kernel.close(at);
-    }
+export function dropWork(store: Store, { tag, layers }: SandboxRecord): void {
+  for (const { dir } of layers) dropIn(store.kernel, dir, 'work' as Bytes);
+  dropIn(store.kernel, sandboxDir(store, tag), PRIVATE_WORK);
+}
+
+function dropIn(kernel: Kernel, dir: Bytes, name: Bytes): void {
+  if (kernel.statOrNull(AT_FDCWD, dir) === null) return;
+  const at = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    removeTree(kernel, at, name);
+  } finally {
+    kernel.close(at);
   }
 }
 

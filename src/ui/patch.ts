@@ -37,7 +37,7 @@ export function* viewOf(change: JudgedChange, view: PatchView): Generator<string
   }
   const { parts } = view.gathered;
   const inside = isWithin(change.path, view.root) && (change.from === null || isWithin(change.from, view.root));
-  const sections = renderPatch([change], { root: inside ? view.root : ('/' as Bytes), contents, parts });
+  const sections = renderPatch([change], { root: inside ? view.root : ('/' as Bytes), contents, parts, partial: true });
   let next = sections.next();
   for (; next.done !== true; next = sections.next()) {
     yield view.screen ? colourPatch(next.value.toString('latin1') as Bytes, view.paint) : next.value;

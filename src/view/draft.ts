@@ -155,6 +155,9 @@ export function addTmpfs(draft: Draft, path: Bytes, mode: number, options: { siz
   setRegion(draft, path, options.readOnly ? 'hidden' : 'tmpfs');
 }
 
+/** In a sandbox's directory: what the overlays of its private directories need beside these. */
+export const PRIVATE_WORK = 'private-work' as Bytes;
+
 /**
  * A directory of the store that the agent writes, as a filesystem of its own:
  * an overlay of nothing. A bind would tell its place in the store as the
@@ -170,9 +173,9 @@ export function addPrivateDir(draft: Draft, dst: Bytes, name: string, mode: numb
     op: 'overlay',
     dst,
     upper: `${sandboxDir}/private/${name}` as Bytes,
-    work: `${sandboxDir}/private-work/${name}` as Bytes,
+    work: `${sandboxDir}/${PRIVATE_WORK}/${name}` as Bytes,
     options: [identity === 'root' ? 'trusted' : 'user', ...(durable ? [] : (['volatile'] as const)), 'nosuid'],
-    lowers: [`${sandboxDir}/private-work/empty` as Bytes],
+    lowers: [`${sandboxDir}/${PRIVATE_WORK}/empty` as Bytes],
   });
   setRegion(draft, dst, 'store');
 }

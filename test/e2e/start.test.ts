@@ -98,6 +98,7 @@ for (const identity of identities()) {
 
       expect(outcome.status).toBe(7);
       expect((await area.cli(['diff', 'unheard', '--name-only'])).stdout).toBe(`${area.project}/made\n`);
+      await area.cli(['discard', 'unheard', '--yes']);
     });
 
     gated.test('where files may not grow, says so in place of being ended by the kernel', async () => {
