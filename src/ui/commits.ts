@@ -32,7 +32,9 @@ export function sayResult(printer: Printer, result: CommitResult, verb: 'Landed'
   const not = printer.paintErr('red', verb === 'Landed' ? 'not landed' : 'not taken back');
   for (const { what, text } of foldObjects(result.refused)) printer.say(`${not} ${what}: ${escapeForTerminal(text)}`);
   if (result.state === 'rolled-back') {
-    printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'Nothing landed:' : 'Nothing was taken back:')} ${escapeForTerminal(result.error?.text ?? 'it failed')}. The host is as it was.`);
+    // The kernel's words have no full stop, ours have one.
+    const why = escapeForTerminal(result.error?.text ?? 'it failed').replace(/\.$/, '');
+    printer.say(`${printer.paintErr('red', verb === 'Landed' ? 'Nothing landed:' : 'Nothing was taken back:')} ${why}. The host is as it was.`);
     return;
   }
   if (result.id === null) return printer.say(verb === 'Landed' ? 'Nothing to land.' : 'Nothing to take back.');
