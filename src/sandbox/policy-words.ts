@@ -1,6 +1,8 @@
 import { toText } from '../bytes.js';
 import type { BuiltEnvironment, CompiledPolicy } from '../policy/index.js';
 import { isUnanswered } from '../view/user.js';
+import { outOfReach } from './host-servers.js';
+import type { NetworkWish } from './network.js';
 import type { RunPolicy } from './policy.js';
 import type { SandboxRecord } from './sandbox.js';
 
@@ -19,10 +21,14 @@ export function withheldIn({ dropped }: BuiltEnvironment): readonly string[] {
   return dropped.filter(({ rule }) => rule === 'env.secret' || rule === 'env.value').map(({ name }) => name);
 }
 
+/** The network that a run asks for. */
+export type Reach = Pick<SandboxRecord, 'net'> & Pick<NetworkWish, 'connectHost'>;
+
 /** What is worth knowing of a policy beside its rules, most important first: for `status`, and in short at the start. */
-export function notesOf({ policy, hides, grants, sockets, notes }: RunPolicy, { path }: BuiltEnvironment, net: 'off' | 'allow' | 'ask' | 'deny'): readonly string[] {
+export function notesOf({ policy, hides, grants, sockets, notes }: RunPolicy, { path, env }: BuiltEnvironment, { net, connectHost }: Reach): readonly string[] {
   return [
     ...unenforced(policy, net),
+    ...(net === 'ask' || net === 'deny' ? outOfReach(env, connectHost) : []),
     ...policy.loosened.map(({ what, why, origin }) => `not followed: ${what} in ${origin.file}${origin.line > 0 ? `:${origin.line}` : ''}: ${why}`),
     ...(hides.incomplete === null ? [] : [`the search for hidden files did not see everything: ${hides.incomplete}`]),
     ...hides.leaks.map(({ path: leak, why }) => `may be seen although hidden: ${toText(leak)}: ${why}`),
@@ -54,9 +60,9 @@ function refusedNames({ rules, variables }: CompiledPolicy, { dropped }: BuiltEn
 const MOST_NAMED = 4;
 
 /** The lines at the start of a run. */
-export function startLines(run: RunPolicy, built: BuiltEnvironment, { net, tag, mounts }: Pick<SandboxRecord, 'net' | 'tag' | 'mounts'>): readonly string[] {
+export function startLines(run: RunPolicy, built: BuiltEnvironment, { tag, mounts, ...reach }: Reach & Pick<SandboxRecord, 'tag' | 'mounts'>): readonly string[] {
   const withheld = withheldIn(built);
-  const notes = notesOf(run, built, net);
+  const notes = notesOf(run, built, reach);
   const names = `${withheld.slice(0, MOST_NAMED).join(', ')}${withheld.length > MOST_NAMED ? ` and ${withheld.length - MOST_NAMED} more` : ''}`;
   const [first] = notes;
   const more = notes.length > 1 ? ` (and ${notes.length - 1} more: agentfw status ${tag})` : '';

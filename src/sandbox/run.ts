@@ -222,15 +222,15 @@ async function beginTrail(store: Store, opened: Opened, policy: CompiledPolicy):
 }
 
 /** Keeps the policy with the sandbox. */
-function keepPolicy(store: Store, { record, environment }: Start, { policy, say }: Prepared): void {
-  const notes = notesOf(policy, environment, record.net);
+function keepPolicy(store: Store, { record, environment }: Start, { policy, network, say }: Prepared): void {
+  const notes = notesOf(policy, environment, { net: record.net, connectHost: network.connectHost });
   const kept = writePolicy(store, record.tag, { version: 1, policy: policy.policy, notes, withheld: withheldIn(environment) });
   if (!kept) say('agentfw: the disk under the store is full: the policy could not be kept with the sandbox');
 }
 
 /** Tells what the user should know before the agent starts. */
-function announce(store: Store, { record, environment }: Start, { policy, say }: Prepared): void {
-  for (const line of startLines(policy, environment, record)) say(line);
+function announce(store: Store, { record, environment }: Start, { policy, network, say }: Prepared): void {
+  for (const line of startLines(policy, environment, { ...record, connectHost: network.connectHost })) say(line);
   const group = record.mode === 'user' ? foreignGroupNote(record.cwd, idsOf(store.context)) : null;
   if (group !== null) say(`agentfw: ${group}`);
   if (isReadOnlyAt(record) && record.mode === 'user') say(`agentfw: ${toText(record.cwd)} is read-only in the sandbox: you may not write it, or no layer can lie over it`);

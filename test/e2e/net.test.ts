@@ -108,6 +108,12 @@ for (const identity of allIdentities()) {
       expect((await run(['--rm', '--net', 'deny', '--connect-host', String(up.port)], script)).stdout).toBe('200\n200\n');
       const moved = await run(['--rm', '--net', 'deny', '--connect-host', `4100:${up.port}`], 'curl -s -m 60 http://127.0.0.1:4100/');
       expect(moved.stdout).toBe('from upstream\n');
+
+      // Who has a model on this machine is told at the start.
+      const model = { OPENAI_BASE_URL: `http://localhost:${up.port}/v1` };
+      const told = `agentfw: OPENAI_BASE_URL leads to port ${up.port} of this machine, which the agent reaches with --connect-host ${up.port} alone`;
+      expect((await run(['--rm', '--net', 'deny', '--env', 'OPENAI_BASE_URL'], 'true', model)).stderr).toContain(told);
+      expect((await run(['--rm', '--net', 'deny', '--env', 'OPENAI_BASE_URL', '--connect-host', String(up.port)], 'true', model)).stderr).not.toContain('leads to port');
     });
 
     gated.test('abstract sockets of the host are in another namespace (IP05)', async () => {
