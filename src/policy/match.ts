@@ -223,7 +223,7 @@ function leadOf(pattern: PathPattern): string | null {
 }
 
 /** Letters, digits and what is often between them: no slash, nor a range or a complement that has one. */
-const CLASS_IN_NAME = /\[(?:[a-z]-[a-z]|[A-Z]-[A-Z]|\d-\d|[\w.~])+-?\]/g;
+const CLASS_IN_NAME = /\[-?(?:[a-z]-[a-z]|[A-Z]-[A-Z]|\d-\d|[\w.~ ,(])+-?\]/g;
 
 /** In most classes a slash can hide, so that such a pattern may be about more than one name. */
 function isSingle(glob: string): boolean {

@@ -45,10 +45,10 @@ test.each(['exact', 'covering'] as const)('each path is matched as by an express
 
 test('a pattern for one name is done with in the directory below its own, also with a class of letters', () => {
   const within = (glob: string) => pathMatcher([[pattern('/a', glob), 'rule']], 'covering').within(fromText('/a/b'));
-  for (const glob of ['.*[_-]history*', 'x[a-z0-9.]', '[xy]', 'c[~]*']) expect([glob, within(glob)]).toEqual([glob, []]);
+  for (const glob of ['.*[_-]history*', 'x[a-z0-9.]', '[xy]', 'c[~]*', '.a[-._~]*', 'b[~ ,(]*']) expect([glob, within(glob)]).toEqual([glob, []]);
   expect(within('[a-c]')).toEqual(['rule']);
   // There the class may be a slash, and what is above it another directory.
-  for (const glob of ['[!_]', 'x[.-~]y', '[+-0]', '[]/]']) expect([glob, within(glob)]).toEqual([glob, null]);
+  for (const glob of ['[!_]', 'x[.-~]y', '[+-0]', '[ -~]', '[--0]', '[]/]']) expect([glob, within(glob)]).toEqual([glob, null]);
 });
 
 test('a tree of 4,000 levels is judged level by level (CW20)', () => {

@@ -1,11 +1,12 @@
 /** Judging by directory gives what judging path by path gives, for every name that no rule can be about. */
+import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fromText, type Bytes } from '../../src/bytes.js';
 import type { CompiledPolicy } from '../../src/policy/compiled.js';
 import type { PolicyDocument, RuleList, RuleText } from '../../src/policy/document.js';
 import { judgeChange, type ChangeFacts } from '../../src/policy/index.js';
-import { mergedStateRule, ruledNames } from '../../src/policy/judge.js';
+import { judgesAlike, mergedStateRule, ruledNames } from '../../src/policy/judge.js';
 import { parsePattern } from '../../src/policy/pattern.js';
 import { ordinaryIn } from '../helpers/ordinary.js';
 import { at, compiled, HOME, policyOf, PROJECT } from './make.js';
@@ -60,4 +61,12 @@ test('with the shipped rules', async () => {
   }), { numRuns: 1000 });
 
   expect(expectSame(shipped, at('./src/f1.js'), { kind: 'add', type: 'file', class: 'normal', conflict: null, from: null })).toBe(true);
+});
+
+const AGENTS = readdirSync(new URL('../../profiles', import.meta.url)).filter((file) => !file.startsWith('base-')).map((file) => file.replace('.yaml', ''));
+
+// Else a commit of 20,000 files takes twice as long, and a diff three times.
+test.each(AGENTS)('the shipped rules of %s say nothing of what is deep in a project in the home', async (profile) => {
+  const shipped = await policyOf({ profile });
+  for (const dir of [`${HOME}/p/src`, `${HOME}/p/new/d1`, `${PROJECT}/src/deep`]) expect([dir, judgesAlike(shipped, fromText(dir))]).toEqual([dir, true]);
 });
