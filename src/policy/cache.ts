@@ -63,7 +63,7 @@ function cacheKey(digest: string): string {
 let stamp: string | null = null;
 
 /** In the bundle all of them are `main`. */
-const MODULES = ['main', 'yaml', 'schema', 'shape', 'normalise', 'examples', 'pattern', 'match', 'host', 'units', 'compile', 'engine', 'holes', 'passthrough', 'settings', 'ip'];
+const MODULES = ['main', 'yaml', 'schema', 'shape', 'normalise', 'examples', 'pattern', 'match', 'segments', 'host', 'units', 'compile', 'engine', 'holes', 'passthrough', 'settings', 'ip'];
 
 function stampOf(name: string): string {
   const self = fileURLToPath(import.meta.url);

@@ -174,13 +174,13 @@ function variablesOf(compiler: Compiler): Variable[] {
 }
 
 function socketsOf({ sources, input }: Compiler): Record<string, readonly string[]> {
-  const found: Record<string, string[]> = {};
+  const found = new Map<string, string[]>();
   for (const source of sources.filter(({ trusted, layer }) => trusted && layer !== 'project')) {
     for (const [name, paths] of Object.entries(source.document.socketNames)) {
-      found[name] = [...(found[name] ?? []), ...paths.flatMap((path) => socketPath(path, input))];
+      found.set(name, [...(found.get(name) ?? []), ...paths.flatMap((path) => socketPath(path, input))]);
     }
   }
-  return found;
+  return Object.fromEntries(found);
 }
 
 function socketPath(text: string, { env, home }: CompileInput): string[] {

@@ -1,6 +1,7 @@
 import { fromText, isText, toText, type Bytes } from '../bytes.js';
 import type { NameFilter } from '../kernel/kernel.js';
 import { globSource, type PathPattern } from './pattern.js';
+import { segmentTest, treesIn } from './segments.js';
 
 /**
  * Finds the rules that name a path without trying every rule: literal paths by
@@ -231,13 +232,18 @@ function isSingle(glob: string): boolean {
 }
 
 function compiledOf<T>(value: T, glob: string, tree: boolean): Compiled<T> {
-  let regex: RegExp | null = null;
+  let test: ((text: string) => boolean) | null = null;
   const piece = glob.includes('**') ? '' : pieceOf(glob);
-  return { value, test: (text) => text.includes(piece) && (regex ??= globRegex(glob, tree)).test(text), single: isSingle(glob), tree };
+  return { value, test: (text) => text.includes(piece) && (test ??= globTest(glob, tree))(text), single: isSingle(glob), tree };
 }
 
-function globRegex(glob: string, tree: boolean): RegExp {
-  return new RegExp(`^${globSource(glob)}${tree ? '(?:/.*)?' : ''}$`, 's');
+/** One expression is fastest, but not with many `**`: a project's file and an agent's paths can be made for it. */
+const MOST_IN_ONE = 2;
+
+function globTest(glob: string, tree: boolean): (text: string) => boolean {
+  if (treesIn(glob) > MOST_IN_ONE) return segmentTest(glob, tree);
+  const regex = new RegExp(`^${globSource(glob)}${tree ? '(?:/.*)?' : ''}$`, 's');
+  return (text) => regex.test(text);
 }
 
 interface NameTable<T> {

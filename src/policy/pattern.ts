@@ -156,12 +156,21 @@ function expandBraces(text: string): string[] | null {
     else if (char === ',' && depth === 1) [parts[parts.length], from] = [text.slice(from, i), i + 1];
     else if (char === '}' && --depth === 0) {
       parts.push(text.slice(from, i));
-      const whole = parts.map((part) => expandBraces(text.slice(0, open) + part + text.slice(i + 1)));
-      const flat = whole.includes(null) ? null : whole.flatMap((some) => some ?? []);
-      return flat !== null && flat.length <= MAX_ALTERNATIVES ? flat : null;
+      return joinedAlternatives(parts.map((part) => text.slice(0, open) + part + text.slice(i + 1)));
     }
   }
   return null;
+}
+
+/** Ends with the first that is too much: each further group doubles the work. */
+function joinedAlternatives(texts: readonly string[]): string[] | null {
+  const all: string[] = [];
+  for (const text of texts) {
+    const some = expandBraces(text);
+    if (some === null || all.length + some.length > MAX_ALTERNATIVES) return null;
+    all.push(...some);
+  }
+  return all;
 }
 
 function findUnescaped(text: string, char: string, from: number): number {

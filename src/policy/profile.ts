@@ -24,6 +24,8 @@ export interface KnownAgent {
 export interface ProfileRequest {
   readonly argv: readonly string[];
   readonly cwd: string;
+  /** the repository around `cwd`, or `cwd` */
+  readonly project: string;
   readonly home: string;
   readonly path: string;
 }
@@ -46,8 +48,9 @@ export function matchProfile(request: ProfileRequest, profiles: readonly KnownAg
   if (program.spec !== null) return bySpec(program.spec, profiles);
   const found = resolveProgram(program.word, request);
   const word = basename(program.word);
+  const planted = isPlanted(found.real, request);
   for (const { name, agent } of profiles) {
-    if (found.pkg !== null && matchesAny(agent.packages, found.pkg.name)) return { profile: name, version: found.pkg.version, why: `matched ${found.pkg.name}` };
+    if (found.pkg !== null && matchesAny(agent.packages, found.pkg.name) && (!planted || isInstalled(found.real, found.pkg.name, word, agent))) return { profile: name, version: found.pkg.version, why: `matched ${found.pkg.name}` };
     if (found.real !== null && liesAt(found.real, agent, request)) return { profile: name, version: versionIn(found.real), why: `matched ${found.real}` };
   }
   for (const { name, agent } of profiles) {
@@ -55,9 +58,7 @@ export function matchProfile(request: ProfileRequest, profiles: readonly KnownAg
     if (found.pkg !== null && (agent.packages.length > 0 || agent.imposters.includes(found.pkg.name))) {
       return { profile: 'generic', version: null, why: `\`${word}\` belongs to the package ${found.pkg.name}, which is not ${name}` };
     }
-    if (found.real !== null && isBelow(found.real, request.cwd) && !isBelow(request.home, request.cwd)) {
-      return { profile: 'generic', version: null, why: `\`${word}\` lies in the working directory` };
-    }
+    if (planted) return { profile: 'generic', version: null, why: `\`${word}\` lies in the working directory` };
     return { profile: name, version: found.pkg?.version ?? null, why: `matched the name ${word}` };
   }
   return { profile: 'generic', version: null, why: `no profile for ${word}` };
@@ -79,14 +80,14 @@ function programOf(argv: readonly string[]): Program {
 
 /** How many words start a package by its name: `npx`, `npm exec`; 0 for anything else. */
 function runnerWords(first: string, second: string | undefined): 0 | 1 | 2 {
-  const seconds = RUNNERS[first];
+  const seconds = RUNNERS.get(first);
   if (seconds === undefined) return 0;
   return seconds.length === 0 ? 1 : seconds.includes(second ?? '') ? 2 : 0;
 }
 
-const RUNNERS: Readonly<Record<string, readonly string[] | undefined>> = {
+const RUNNERS: ReadonlyMap<string, readonly string[]> = new Map(Object.entries({
   npx: [], bunx: [], pnpx: [], npm: ['exec', 'x'], pnpm: ['dlx'], yarn: ['dlx'], bun: ['x'],
-};
+}));
 
 /** The package among a runner's words: what `--package` names, else the first that is no flag. */
 function packageIn(words: readonly string[]): string {
@@ -128,7 +129,7 @@ function isProgram(file: string): boolean {
   }
 }
 
-/** The npm package that a file belongs to: the nearest package.json with a name, inside a node_modules. */
+/** The npm package that a file belongs to: the nearest package.json with a name. */
 function packageOf(file: string): Found['pkg'] {
   for (let dir = dirname(file); dir !== '/'; dir = dirname(dir)) {
     try {
@@ -139,6 +140,16 @@ function packageOf(file: string): Found['pkg'] {
     }
   }
   return null;
+}
+
+/** What lies in the project came with it: there a package.json may say any name. */
+function isPlanted(real: string | null, { cwd, project, home }: ProfileRequest): boolean {
+  return real !== null && [cwd, project].some((dir) => isBelow(real, dir) && !isBelow(home, dir));
+}
+
+/** Of what is in the project, a package that is installed there is the agent when it is called by the agent's name. */
+function isInstalled(real: string | null, pkg: string, word: string, { executables }: Signature): boolean {
+  return executables.includes(word) && real?.includes(`/node_modules/${pkg}/`) === true;
 }
 
 function liesAt(real: string, agent: Signature, { home, cwd }: ProfileRequest): boolean {

@@ -16,10 +16,20 @@ export interface RegistryRequest {
   readonly root?: string;
 }
 
-export function machineRegistries(request: RegistryRequest): string[] {
+export function machineRegistries({ env, ...rest }: RegistryRequest): string[] {
+  const request: RegistryRequest = { ...rest, env: withoutExports(env) };
   const root = request.root ?? '/';
   const found = [...npmUrls(request, root), ...pipUrls(request, root), ...cargoUrls(request), ...goUrls(request), ...gemUrls(request, root), ...aptUrls(root)];
   return [...new Set(found.flatMap(hostOf))].sort();
+}
+
+/**
+ * What npm and its like start (`npx agentfw`, a script of package.json) gets their whole configuration
+ * in variables, the project's own `.npmrc` included. Spelled in capitals they are the user's.
+ */
+function withoutExports(env: RegistryRequest['env']): RegistryRequest['env'] {
+  if (env['npm_execpath'] === undefined && env['npm_config_user_agent'] === undefined) return env;
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('npm_config_')));
 }
 
 function npmUrls({ home, env }: RegistryRequest, root: string): string[] {

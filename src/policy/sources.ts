@@ -56,7 +56,7 @@ export async function gatherSources(request: SourceRequest): Promise<Gathered> {
   const reader = readerOf(request);
   const project = projectOf(request.cwd, request.home);
   const base = await readAll(shippedNames(reader.dir).filter((name) => name.startsWith('base-')), (name) => shipped(reader, name, 'built-in', true, project));
-  const profile = await chooseProfile(reader, request);
+  const profile = await chooseProfile(reader, request, project);
   const found: Source[] = [...base, await shipped(reader, profile.name, 'profile', true, project)];
   if (request.ci === true && profile.name !== 'ci') found.push(await shipped(reader, 'ci', 'profile', true, project));
   const notes: string[] = [];
@@ -112,7 +112,7 @@ function readerOf(request: SourceRequest): Reader {
   return { dir: request.profilesDir ?? SHIPPED, cache, read: (file, owner, follow) => readPolicy({ file, owner, follow, cache }) };
 }
 
-async function chooseProfile(reader: Reader, request: SourceRequest): Promise<ChosenProfile> {
+async function chooseProfile(reader: Reader, request: SourceRequest, project: string): Promise<ChosenProfile> {
   const named = request.profile ?? null;
   const chosen = async (name: string, version: string | null, why: string): Promise<ChosenProfile> => {
     const { document } = await shipped(reader, name, 'profile', true, request.cwd);
@@ -121,7 +121,7 @@ async function chooseProfile(reader: Reader, request: SourceRequest): Promise<Ch
   if (named !== null) return chosen(named, null, '--profile');
   if (request.argv.length === 0) return chosen('generic', null, 'no agent was named');
   const known = await knownAgents(reader, request);
-  const match = matchProfile({ argv: request.argv, cwd: request.cwd, home: request.home, path: request.env['PATH'] ?? '' }, known);
+  const match = matchProfile({ argv: request.argv, cwd: request.cwd, project, home: request.home, path: request.env['PATH'] ?? '' }, known);
   return chosen(match.profile, match.version, match.why);
 }
 

@@ -20,7 +20,7 @@ for (const identity of identities()) {
     gated.test('`npm install` passes the gate by the one rule `registries`, and nothing else is asked for', async () => {
       const registry = execFileSync('npm', ['config', 'get', 'registry'], { encoding: 'utf8' }).trim();
       const authority = process.env['NODE_EXTRA_CA_CERTS'];
-      const env = { npm_config_registry: registry, ...(authority === undefined ? {} : { NODE_EXTRA_CA_CERTS: authority }) };
+      const env = { NPM_CONFIG_REGISTRY: registry, ...(authority === undefined ? {} : { NODE_EXTRA_CA_CERTS: authority }) };
       const policy = join(area.dir, 'registry.yaml');
       // `private`: many machines have theirs at an address of their own network.
       writeFileSync(policy, 'version: 1\nnetwork: {allow: [{host: registries, private: true}]}\n', { mode: 0o600 });

@@ -250,6 +250,12 @@ describe('four stock rules', () => {
 });
 
 describe('sockets', () => {
+  test('a name that every object knows is a name like others', async () => {
+    const policy = await policyOf({ user: 'version: 1\nsockets: {names: {constructor: [/run/c.sock]}, allow: [constructor]}\n' });
+
+    expect(judgeSocket(policy, '/run/c.sock').verdict).toBe('allow');
+  });
+
   test('IP01 none is shown unless allowed; docker needs a hole by name', async () => {
     const some = await policyOf({ user: 'version: 1\nsockets: {allow: [ssh-agent, docker]}\n', env: { SSH_AUTH_SOCK: '/tmp/a.sock' } });
     const docker = await policyOf({ user: 'version: 1\nsockets: {allow: [docker]}\nexcept: {"sockets.deny:docker": [docker]}\n' });

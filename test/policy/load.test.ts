@@ -39,6 +39,7 @@ describe('what YAML allows and a policy does not', () => {
     ['a negated pattern', 'version: 1\nfiles: {hide: ["!~/x"]}\n', 'not negated', 'except'],
     ['`**` within a name', 'version: 1\nfiles: {hide: ["~/a**b"]}\n', 'must stand alone', ''],
     ['unbalanced braces', 'version: 1\nfiles: {hide: ["~/{a,b"]}\n', 'unbalanced', ''],
+    ['braces that double without end', `version: 1\nfiles: {hide: ["~/${'{a,b}'.repeat(40)}"]}\n`, 'too many braces', ''],
     ['a passthrough with wildcards', 'version: 1\nfiles: {passthrough: ["~/x/*"]}\n', 'directories by name', ''],
     ['a wildcard on a public suffix', 'version: 1\nnetwork: {allow: ["*.github.io"]}\n', 'public suffix', ''],
     ['a wildcard on a top level', 'version: 1\nnetwork: {allow: ["*.com"]}\n', 'public suffix', ''],

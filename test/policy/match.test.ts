@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { fromText, type Bytes } from '../../src/bytes.js';
 import { fold, pathMatcher, type MatchMode } from '../../src/policy/match.js';
 import { globSource, type PathPattern } from '../../src/policy/pattern.js';
+import { segmentTest } from '../../src/policy/segments.js';
 
 const pattern = (base: string, glob: string, tree = false): PathPattern => ({ base, glob, tree }) as PathPattern;
 const PATTERNS: readonly (readonly [PathPattern, number])[] = [
@@ -59,4 +60,24 @@ test('a tree of 4,000 levels is judged level by level (CW20)', () => {
     expect(matcher.all(fromText(path))).toEqual(['tree']);
   }
   expect(matcher.all(fromText(`${path}/end`)).sort()).toEqual(['name', 'tree']);
+});
+
+test('name by name, a pattern matches what its expression matches', () => {
+  const part = fc.constantFrom('a', 'b', '*', 'a*', '?', '[ab]', '**', '.*', 'a*b', '\\*');
+  const glob = fc.array(part, { minLength: 1, maxLength: 6 }).map((parts) => parts.join('/'));
+  const path = fc.array(fc.constantFrom('a', 'b', 'ab', '.a', '*', 'axb'), { maxLength: 6 }).map((names) => names.join('/'));
+  fc.assert(fc.property(glob, fc.boolean(), path, (text, tree, one) => {
+    fc.pre(!text.endsWith('**'));
+    const expression = new RegExp(`^${globSource(text)}${tree ? '(?:/.*)?' : ''}$`, 's');
+    expect(segmentTest(text, tree)(one), `${text} ${one}`).toBe(expression.test(one));
+  }), { numRuns: 5000 });
+});
+
+test('many `**` take no longer than one: a project may bring such a pattern, and an agent such paths', () => {
+  const matcher = pathMatcher([[pattern('/p', `${'**/a*/'.repeat(40)}x`), true]], 'covering');
+  const began = performance.now();
+
+  expect(matcher.all(fromText(`/p${'/a'.repeat(1000)}/y`))).toEqual([]);
+  expect(matcher.all(fromText(`/p${'/a'.repeat(1000)}/x/y`))).toEqual([true]);
+  expect(performance.now() - began).toBeLessThan(5000);
 });

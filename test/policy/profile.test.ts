@@ -82,6 +82,25 @@ describe('the agent is known by its signature', () => {
     expect(await profileOf(home, ['./claude'])).toMatchObject({ name: 'generic', why: '`claude` lies in the working directory' });
   });
 
+  test('a package.json of the project makes none of its programs an agent', async () => {
+    const home = tempHome();
+    put(join(home, 'app/.git/HEAD'), '');
+    put(join(home, 'app/package.json'), '{"name": "@anthropic-ai/claude-code", "version": "2.1.3"}');
+    for (const file of ['run.sh', 'sub/claude', 'node_modules/@anthropic-ai/claude-code/cli.js']) put(join(home, 'app', file), '#!/bin/sh\n', 0o755);
+    mkdirSync(join(home, 'app/node_modules/.bin'));
+    symlinkSync(join(home, 'app/node_modules/@anthropic-ai/claude-code/cli.js'), join(home, 'app/node_modules/.bin/claude'));
+    symlinkSync(join(home, 'app/node_modules/@anthropic-ai/claude-code/cli.js'), join(home, 'app/build'));
+    const named = async (cwd: string, ...argv: string[]): Promise<string> => (await compileIn(home, { argv, cwd: join(home, cwd) })).policy.profile.name;
+
+    for (const argv of [['./run.sh'], ['node', 'run.js'], ['./build'], ['./sub/claude']]) expect(await named('app', ...argv), argv.join(' ')).toBe('generic');
+    expect(await named('app/sub', '../run.sh')).toBe('generic');
+    expect(await named('app', 'node_modules/.bin/claude')).toBe('claude-code');
+  });
+
+  test.each(['constructor', 'toString', '__proto__'])('a word that every object knows is a program like others: %s', async (word) => {
+    expect(await profileOf(tempHome(), [word])).toMatchObject({ name: 'generic', why: `no profile for ${word}` });
+  });
+
   test('anything else is generic, and `--profile` overrides', async () => {
     const home = tempHome({ 'app/a': '' });
     chmodSync(home, 0o755);

@@ -43,6 +43,15 @@ describe('`registries` is this machine’s own configuration', () => {
     ]);
   });
 
+  test('what npm exports to what it starts may be the project’s `.npmrc`: only what the user sets in capitals counts', () => {
+    const home = tempHome({ '.npmrc': 'registry=https://user.example/\n', 'app/evil.npmrc': 'registry=https://evil.example/\n' });
+    const exported = { npm_config_registry: 'https://evil.example/', 'npm_config_@corp:registry': 'https://evil.example/', npm_config_userconfig: join(home, 'app/evil.npmrc') };
+
+    for (const sign of [{ npm_execpath: '/usr/lib/node_modules/npm/bin/npm-cli.js' }, { npm_config_user_agent: 'yarn/1.22.22 npm/? node/v20.20.2 linux x64' }]) {
+      expect(machineRegistries({ home, env: { ...exported, ...sign, NPM_CONFIG_REGISTRY: 'https://own.example/' }, root: join(home, 'root') })).toEqual(['own.example', 'user.example']);
+    }
+  });
+
   test('a tool’s own default is read from the tool', () => {
     const home = tempHome({
       'lib/npm/bin/npm-cli.js': '', 'lib/npm/node_modules/@npmcli/config/lib/definitions/definitions.js': "define('registry', {\n  default: 'https://default.example/',\n",
