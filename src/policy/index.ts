@@ -27,6 +27,8 @@ export { hostGrants, isPrivatelyAllowed, privateEntry } from './grants.js';
 export { judgeSocket } from './judge.js';
 /** One change by itself, for `explain`; all of a sandbox together: `judgeChanges`. */
 export { judgeChange, type ChangeFacts, type Judgement } from './judge.js';
+/** Where a passthrough may lead. */
+export { refusedPlace } from './passthrough.js';
 /** For classify's `owned`. */
 export { isOwnState } from './judge.js';
 /** Verdicts at the end of a run and in `diff`: rules, directories, thresholds, exit status. */

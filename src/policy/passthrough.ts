@@ -1,6 +1,6 @@
 import { fromText, isWithin, type Bytes } from '../bytes.js';
-import type { CompiledRule, Loosening } from './compiled.js';
-import { makeEngine, type Engine } from './engine.js';
+import type { CompiledPolicy, CompiledRule, Loosening } from './compiled.js';
+import { engineOf, makeEngine, type Engine } from './engine.js';
 
 /**
  * Takes out passthroughs that reach around the commit: of hidden or control
@@ -22,6 +22,19 @@ export function refusePassthroughs(rules: readonly CompiledRule[], home: string,
     return refused.length === 0;
   });
   return { rules: kept, loosened };
+}
+
+/**
+ * Why a passthrough that leads elsewhere than it says is refused; null: it may. What the rules say of
+ * the name they must say of that place, and in the project links are not the user's own.
+ */
+export function refusedPlace(policy: CompiledPolicy, { origin }: CompiledRule, path: Bytes, real: Bytes): string | null {
+  const engine = engineOf(policy);
+  if (real === path || engine.paths(['changes.accept'], path).length > 0) return null;
+  const [home, project] = [fromText(policy.home), fromText(policy.project)];
+  if (isWithin(path, project) && !isWithin(home, project)) return `a link in the project leads to ${real}`;
+  const found = origin.layer === 'built-in' || origin.layer === 'profile' ? null : refusalOf(engine, real, home, project);
+  return found === null ? null : `a link leads to ${real}, and ${found.why}`;
 }
 
 function refusalOf(engine: Engine, path: Bytes, home: Bytes, project: Bytes): { why: string; hint: string | null } | null {

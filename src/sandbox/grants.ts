@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { fromText, isWithin, joinBytes, nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { hostFacts } from '../kernel/facts.js';
-import { resolveHides, type CompiledPolicy, type CompiledRule, type Origin } from '../policy/index.js';
+import { refusedPlace, resolveHides, type CompiledPolicy, type CompiledRule, type Origin } from '../policy/index.js';
 
 /** A path of this machine, and the rule that names it. */
 export interface Granted {
@@ -22,7 +22,7 @@ export interface Grants {
 
 export async function grantsOf(policy: CompiledPolicy): Promise<Grants> {
   const notes: string[] = [];
-  const passthrough = literals(policy, 'files.passthrough').flatMap(([rule, path]) => passedThrough(rule, path, notes));
+  const passthrough = literals(policy, 'files.passthrough').flatMap(([rule, path]) => passedThrough(policy, rule, path, notes));
   const share = literals(policy, 'files.share').map(([rule, path]) => ({ path, rule: rule.id, layer: rule.origin.layer }));
   return { passthrough: outermost(passthrough), readonly: await readOnlyPaths(policy), share, notes };
 }
@@ -40,12 +40,21 @@ function literals(policy: CompiledPolicy, list: CompiledRule['list']): Named[] {
  * agent is. One that the user names must exist, and none may be a link: where
  * it leads would be somebody else's choice.
  */
-function passedThrough(rule: CompiledRule, path: Bytes, notes: string[]): Granted[] {
+function passedThrough(policy: CompiledPolicy, rule: CompiledRule, path: Bytes, notes: string[]): Granted[] {
   const { layer } = rule.origin;
   const found = hostFacts.lstat(path);
   if (layer === 'command line') {
     if (found === null) throw new AgentfwError('AFW_VIEW', `Can't pass ${path} through: there is no such directory.`, { status: 125, hint: 'Create it first' });
-    return [{ path: hostFacts.realpath(path) ?? path, rule: rule.id, layer: rule.origin.layer }];
+    const real = hostFacts.realpath(path) ?? path;
+    const why = refusedPlace(policy, rule, path, real);
+    if (why !== null) throw new AgentfwError('AFW_VIEW', `Can't pass ${path} through: ${why}.`, { status: 125, hint: `If that is meant, name ${real} itself` });
+    return [{ path: real, rule: rule.id, layer: rule.origin.layer }];
+  }
+  // Before it is made: nothing is made where a link leads.
+  const refused = refusedPlace(policy, rule, path, placeOf(path));
+  if (refused !== null) {
+    notes.push(`${path} is not passed through: ${refused}`);
+    return [];
   }
   if (found === null && !made(path)) return [];
   const parent = hostFacts.realpath(parentOf(path));
@@ -53,6 +62,13 @@ function passedThrough(rule: CompiledRule, path: Bytes, notes: string[]): Grante
   if (real !== null && hostFacts.lstat(real)?.type === 'dir') return [{ path: real, rule: rule.id, layer: rule.origin.layer }];
   notes.push(`${path} is not passed through: it is not a directory`);
   return [];
+}
+
+/** Where a path lies or would lie, a link at itself not followed. */
+function placeOf(path: Bytes): Bytes {
+  if (path === '/') return path;
+  const parent = parentOf(path);
+  return joinBytes(hostFacts.realpath(parent) ?? placeOf(parent), nameOf(path));
 }
 
 function made(path: Bytes): boolean {

@@ -1,5 +1,5 @@
 /** End to end: what a policy lets through, and who may say so. */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -95,6 +95,28 @@ for (const identity of identities()) {
       expect(host('project/pass/ok')).toBe('through\n');
       expect(readdirSync(area.project).sort()).toEqual(['pass', 'ro', 'src', 'target']);
       expect(readdirSync(join(area.project, 'pass')).sort()).not.toContain('over');
+    });
+
+    gated.test('a passthrough in the project is led nowhere by a link that the project brings (PO08)', async () => {
+      put('.local/bin/there', '');
+      symlinkSync(join(area.home, '.local'), join(area.project, 'build'));
+      policy('files: {passthrough: ["./build/bin", "./build/new"]}\n');
+      const outcome = await run(['--tag', 't'], 'echo evil > build/bin/ls');
+
+      expect(outcome.stderr).toContain(`${join(area.project, 'build/bin')} is not passed through: a link in the project leads to ${join(area.home, '.local/bin')}`);
+      expect([readdirSync(join(area.home, '.local')), readdirSync(join(area.home, '.local/bin'))]).toEqual([['bin'], ['there']]);
+      const named = await run(['--rm', '--passthrough', 'build/bin'], 'true');
+      expect([named.status, named.stderr]).toEqual([125, expect.stringMatching(/^Error: Can't pass \S+\/build\/bin through: a link in the project leads to \S+\/\.local\/bin\.$/m)]);
+    });
+
+    gated.test('what a link in the home leads to is judged as if it were named (PO08)', async () => {
+      put('.config/git/config', '');
+      symlinkSync(join(area.home, '.config'), join(area.home, 'link'));
+      policy('files: {passthrough: ["~/link/git"]}\n');
+      const outcome = await run(['--tag', 't'], 'echo evil > ~/link/git/hook');
+
+      expect(outcome.stderr).toMatch(/link\/git is not passed through: a link leads to \S+\/\.config\/git, and /);
+      expect(readdirSync(join(area.home, '.config/git'))).toEqual(['config']);
     });
 
     gated.test('a passthrough of the home, the project or a control path is refused (PO08)', async () => {
