@@ -19,18 +19,29 @@ const TOKENS: readonly (readonly [string, RegExp])[] = [
   ['aws-key', /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g],
   ['authorization', /\b((?:Authorization|Proxy-Authorization|X-Api-Key|Api-Key|Private-Token|Cookie|Set-Cookie)\s*[:=]\s*(?:(?:Bearer|Basic|Token|Digest)\s+)?)[^\s'"]+/gi],
   ['bearer', /\b(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}/gi],
-  ['userinfo', /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@'"]+@/gi],
+  // Up to the last `@` before a path: a password may have one.
+  ['userinfo', /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#'"]+@/gi],
   ['value', /((?:^|[\s?&;,{"'-])[\w.-]*(?:passw(?:or)?d|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|session[_-]?id|signature|sig)[\w-]*["']?\s*[=:]\s*["']?)[^\s&"',;}]+/gi],
   // As in `sh -c "curl -u name:password"`: a command line in one piece.
   ['argument', /((?:^|\s)--?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key)[\w-]*\s+["']?)[^\s"'-][^\s"']*/gi],
-  ['argument', /((?:^|\s)(?:-[uU]|--(?:proxy-)?user)(?:\s+|=)["']?)[^\s"':]+:[^\s"']+/g],
+  ['argument', /((?:^|\s)(?:-[uU](?:\s+|=)?|--(?:proxy-)?user(?:\s+|=))["']?)[^\s"':]+:[^\s"']+/g],
+  ['argument', /((?:^|\s)--?(?:\w+-)*pass(?:in|out)?(?:\s+|=)["']?)[^\s"'-][^\s"']*/gi],
+  ['argument', /(\b(?:mysql\w*|mariadb[\w-]*|sshpass|redis-cli)\s(?:[^|;&\n]*?\s)??-[pa]["']?)[^\s"']+/g],
+  ['argument', /(\b(?:sshpass|redis-cli)\s(?:[^|;&\n]*?\s)??-[pa]\s+["']?)[^\s"']+/g],
+];
+
+/** Programs with a short option for a password; its word may follow at once, or (`apart`) be the next. */
+const SHORT_OPTIONS: readonly { readonly program: RegExp; readonly option: string; readonly apart: boolean }[] = [
+  { program: /(?:^|\/)(?:mysql\w*|mariadb[\w-]*)$/, option: '-p', apart: false },
+  { program: /(?:^|\/)sshpass$/, option: '-p', apart: true },
+  { program: /(?:^|\/)redis-cli$/, option: '-a', apart: true },
 ];
 
 /** Options whose next argument is a secret. */
-const SECRET_OPTION = /^--?(?:[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key)[\w-]*|user|proxy-user|u|U)$/i;
+const SECRET_OPTION = /^--?(?:[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key)[\w-]*|(?:\w+-)*pass(?:in|out)?|user|proxy-user|u|U)$/i;
 
 /** Each pattern above needs one of these, so a text without any is whole: most are. A test holds it against them. */
-const SUSPECT = /[=:]|passw|passphrase|secret|token|key|-----BEGIN|bearer|eyJ|AKIA|ASIA|AIza|gh[pousr]_|github_pat_|glpat-|npm_|pypi-|xox|sk-|_live_|ya29|hf_|dop_v1|shpat_|SG\./i;
+const SUSPECT = /[=:]|pass|mysql|mariadb|redis-cli|secret|token|key|-----BEGIN|bearer|eyJ|AKIA|ASIA|AIza|gh[pousr]_|github_pat_|glpat-|npm_|pypi-|xox|sk-|_live_|ya29|hf_|dop_v1|shpat_|SG\./i;
 
 export interface Redacted<T> {
   readonly value: T;
@@ -56,8 +67,14 @@ export function redactText(text: string): Redacted<string> {
 export function redactArgv(argv: readonly string[]): Redacted<string[]> {
   let count = 0;
   const shown = argv.slice(0, shownOf(argv));
+  const short = SHORT_OPTIONS.find(({ program }) => program.test(argv[0] ?? ''));
   const value = shown.map((arg, at) => {
     const before = argv[at - 1] ?? '';
+    const attached = short !== undefined && arg.startsWith(short.option) && arg.length > short.option.length;
+    if (attached || (short?.apart === true && before === short.option)) {
+      count += 1;
+      return attached ? `${short.option}[redacted:argument]` : '[redacted:argument]';
+    }
     // `-u` takes a password only as `user:password`, and `-u` alone means many things.
     const secret = SECRET_OPTION.test(before) && (!/^-(-user|-proxy-user|u|U)$/.test(before) || arg.includes(':'));
     if (secret && !(arg.startsWith('-') && !arg.includes(':'))) {

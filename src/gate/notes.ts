@@ -34,10 +34,14 @@ export function makeNotes(dir: string): Notes {
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   const write = (): void => {
     const file = join(dir, 'notes');
-    writeFileSync(`${file}.new`, textOf(kept), { mode: 0o644 });
-    renameSync(`${file}.new`, file);
     due = false;
     written += 1;
+    try {
+      writeFileSync(`${file}.new`, textOf(kept), { mode: 0o644 });
+      renameSync(`${file}.new`, file);
+    } catch {
+      // A full disk, say. It is refused all the same, and stands with the next one: whether a run goes on without a record is the audit's to say.
+    }
     timer ??= setTimeout(() => {
       timer = null;
       written = 0;

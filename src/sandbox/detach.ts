@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { fromText, joinBytes, toBuffer } from '../bytes.js';
 import { startBackground } from '../kernel/driver.js';
@@ -43,13 +43,14 @@ export async function runInBackground(options: DetachOptions, store: Store): Pro
   const file = options.resume === null ? pendingLog(store, tag) : joinBytes(sandboxDir(store, tag), OUTPUT);
   const log = openSync(toBuffer(file), 'a', 0o600);
   try {
+    const before = fstatSync(log).size;
     const readiness = await startBackground(options.self, { ...options.context.env, [BACKGROUND]: `${tag}${options.network.person ? ATTENDED : ''}` }, log);
     if (readiness.ready) {
       options.onDetached(readiness.tag);
       return 0;
     }
-    // It said why, where nobody looks.
-    for (const line of readFileSync(toBuffer(file), 'utf8').trimEnd().split('\n')) options.say(line);
+    // It said why, where nobody looks. What stood there is the agent's output, of an earlier run.
+    for (const line of readFileSync(toBuffer(file)).subarray(before).toString('utf8').trimEnd().split('\n')) options.say(line);
     return readiness.status;
   } finally {
     closeSync(log);

@@ -15,6 +15,12 @@ describe('redaction (CR11)', () => {
     [`{"password": "x y"}`, '{"password": "[redacted:value] y"}'],
     [`-----BEGIN RSA ${'PRI'}VATE KEY-----\nabc`, '[redacted:private-key]'],
     [`curl -u "me:${'s3'}cret" h.test; curl --user=me:${'s3'}cret h.test`, 'curl -u "[redacted:argument]" h.test; curl --user=[redacted:argument] h.test'],
+    [`curl -ume:${'s3'}cret h.test`, 'curl -u[redacted:argument] h.test'],
+    [`https://u:p@${'s3'}cret@h.test/a@b`, 'https://[redacted:userinfo]@h.test/a@b'],
+    ['https://h.test/?mail=a@b', 'https://h.test/?mail=a@b'],
+    [`curl --pass ${'s3'}cret; openssl rsa -passin pass:${'s3'}cret`, 'curl --pass [redacted:argument] openssl rsa -passin [redacted:argument]'],
+    [`mysql -uroot -p${'s3'}cret db; sshpass -p '${'s3'}cret' ssh -p 22 h`, "mysql -uroot -p[redacted:argument] db; sshpass -p '[redacted:argument]' ssh -p 22 h"],
+    ['mkdir -p a; ssh -p22 h; mysql -p db; tool --bypass x', 'mkdir -p a; ssh -p22 h; mysql -p db; tool --bypass x'],
     [`tool --api-key ${fake('')} --token -v`, 'tool --api-key [redacted:argument] --token -v'],
     ['cat src/tokenizer.ts', 'cat src/tokenizer.ts'],
     ['id -u me; sudo -u me ls a:b', 'id -u me; sudo -u me ls a:b'],
@@ -34,6 +40,17 @@ describe('redaction (CR11)', () => {
 
   test('arguments after an option that names a secret are cut', () => {
     expect(redactArgv(['curl', '-u', 'me:pw', '--token', 'abc', '-u', 'me', '-x', 'y']).value).toEqual(['curl', '-u', '[redacted:argument]', '--token', '[redacted:argument]', '-u', 'me', '-x', 'y']);
+    expect(redactArgv(['curl', '-ume:pw', '--pass', 'abc']).value).toEqual(['curl', '-u[redacted:argument]', '--pass', '[redacted:argument]']);
+  });
+
+  test.each([
+    [['/usr/bin/mysql', '-uroot', '-ppw', 'db'], ['/usr/bin/mysql', '-uroot', '-p[redacted:argument]', 'db']],
+    [['mysqldump', '-p', 'db'], ['mysqldump', '-p', 'db']],
+    [['sshpass', '-p', 'pw', 'ssh', 'h'], ['sshpass', '-p', '[redacted:argument]', 'ssh', 'h']],
+    [['redis-cli', '-a', 'pw', 'PING'], ['redis-cli', '-a', '[redacted:argument]', 'PING']],
+    [['ssh', '-p22', 'h'], ['ssh', '-p22', 'h']],
+  ])('a short option for a password is that of its program: %j', (argv, expected) => {
+    expect(redactEvent({ kind: 'exec', object: { argv } }).value.object).toEqual({ argv: expected });
   });
 
   test('an event is cut as its texts are, and is itself where nothing is cut', () => {

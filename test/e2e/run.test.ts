@@ -2,7 +2,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterAll, beforeAll, expect, vi } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { allIdentities, createArea, eventually, identities, mountsBelow, ownSleep, repository, unnoticed, type Area } from '../helpers/sandbox.js';
 
@@ -167,6 +167,15 @@ for (const identity of identities()) {
       await eventually('the background run ends', () => saved('bg').state === 'stopped');
       expect(unnoticed(readFileSync(join(area.state, 'sandboxes/bg/output.log'), 'utf8'))).toMatch(/^started\nlate\n/);
       expect(saved('bg').exit).toEqual({ code: 7 });
+    });
+
+    gated.test('a detached start in a sandbox that was run before says why it fails, and nothing of what its agent wrote', async () => {
+      await run(['--tag', 'again', '--detach'], 'printf', '\\033]0;theirs\\007');
+      await vi.waitFor(async () => expect((await area.cli(['list'])).stdout).toMatch(/again +stopped/), { timeout: 20_000 });
+      const outcome = await run(['--in', 'again', '--detach'], 'no-such-program');
+
+      expect(outcome.status).toBe(127);
+      expect(outcome.stderr).toMatch(/^Error: Can't execute no-such-program/);
     });
 
     gated.test('a detached start that fails says so and returns its status', async () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import { makeNotes, type Note } from '../../src/gate/notes.js';
 import { tempDir } from '../kernel/temp.js';
@@ -31,6 +31,17 @@ describe('the notes on refusals, which the agent reads', () => {
     // What came last is written without more of it.
     await vi.waitFor(() => expect(linesOf(dir)).toHaveLength(50));
     expect(linesOf(dir).at(-1)).toContain(' h999:443 ');
+  });
+
+  test('what can’t be written ends nothing, and stands with the next one', () => {
+    const dir = tempDir();
+    const notes = makeNotes(dir);
+    mkdirSync(`${dir}/notes.new`);
+    notes.add(note('a.example:443'));
+    rmSync(`${dir}/notes.new`, { recursive: true });
+    notes.add(note('b.example:443'));
+
+    expect(linesOf(dir).map((line) => line.split(' ')[1])).toEqual(['a.example:443', 'b.example:443']);
   });
 
   test('what an agent asked for can’t begin a line or act on a terminal', () => {
