@@ -8,6 +8,7 @@ import { commitStatus, type CommitResult } from '../../src/changes/result.js';
 import { AT_FDCWD, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { look } from '../crash/look.js';
+import { inMemory } from '../helpers/memory.js';
 import { needs } from '../helpers/needs.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { at, changesIn, commit, contextFor, makeWorld, picture, planOf, refusalsIn, sh, singleCalls, type World } from './world.js';
@@ -193,6 +194,8 @@ describe('fidelity', () => {
     expect(changesIn(world)).toEqual([]);
   });
   test('a tree of 4,000 levels lands, moved and copied (CW20)', () => {
+    world.remove();
+    world = makeWorld({ under: inMemory() });
     execFileSync('python3', ['-c', `
 import os,sys
 for top in sys.argv[1:]:

@@ -5,11 +5,11 @@
  * AGENTFW_CRASH=all each of them gets every n.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { inMemory } from '../helpers/memory.js';
 import { needs } from '../helpers/needs.js';
 import { bundleRunner } from './bundle.js';
 import { tableOf, type Row } from './table.js';
@@ -17,8 +17,8 @@ import { tableOf, type Row } from './table.js';
 const run = promisify(execFile);
 const ALL = process.env['AGENTFW_CRASH'] === 'all';
 const SCENES = 'whole,part,live,composed,dropped';
-/** In memory where that is possible: the strikes sync thousands of times. */
-const TEMP = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+/** The strikes sync thousands of times. */
+const TEMP = inMemory();
 const MINUTES = 60_000;
 
 let runner = '';

@@ -361,13 +361,13 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
   });
 
   test('E135 many kept sandboxes are all listed, and each can be used and goes by itself', async () => {
-    const tags = Array.from({ length: 30 }, (_, n) => `many${String(n).padStart(2, '0')}`);
+    const tags = Array.from({ length: 12 }, (_, n) => `many${String(n).padStart(2, '0')}`);
     const made = await area.native(['sh', '-c', 'words=$1; shift; for tag; do $words run --tag $tag --net off -- sh -c "echo $tag > made" || exit; done', 'sh', area.argv([]).join(' '), ...tags]);
     expect(made.status, made.stderr).toBe(0);
 
     const listed = async (): Promise<readonly string[]> => jsonOf<{ readonly sandboxes: readonly { readonly tag: string }[] }>(await area.cli(['list', '--json'])).sandboxes.map(({ tag }) => tag).filter((tag) => tag.startsWith('many')).sort();
     expect(await listed()).toEqual(tags);
-    expect((await area.cli(['show', `many17:${join(area.project, 'made')}`])).stdout).toBe('many17\n');
+    expect((await area.cli(['show', `many07:${join(area.project, 'made')}`])).stdout).toBe('many07\n');
     for (const tag of tags.slice(1)) expect((await area.cli(['discard', tag, '--yes'])).status).toBe(0);
     expect(await listed()).toEqual(['many00']);
   });

@@ -21,8 +21,8 @@ afterEach(() => {
 });
 
 /** A new directory that the end of the test removes. */
-export function tempDir(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'agentfw-test-'));
+export function tempDir(under = tmpdir()): string {
+  const dir = mkdtempSync(join(under, 'agentfw-test-'));
   dirs.push(dir);
   return dir;
 }

@@ -5,11 +5,12 @@ import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../src/bytes.js';
 import type { WalkEntry, WalkOptions } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
+import { inMemory } from '../helpers/memory.js';
 import { plant } from './plant.js';
 import { b, openDir, tempDir } from './temp.js';
 
 function sides(upper: Record<string, string | null>, base: Record<string, string | null>): { up: string; down: string } {
-  const dir = tempDir();
+  const dir = tempDir(inMemory());
   mkdirSync(join(dir, 'up'));
   mkdirSync(join(dir, 'down'));
   plant(join(dir, 'up'), upper);

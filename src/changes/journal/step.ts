@@ -92,7 +92,12 @@ function decodeStep(reader: Reader): Step {
   const [kind, type] = [next(reader) as ChangeKind, next(reader) as FileType];
   const tree = Number(next(reader));
   return {
-    ...{ act: act as Act, kind, type, tree: tree > 0, inside: Math.max(tree - 1, 0) },
+    // No spread: of 150,000 steps it took five times as long as all the rest.
+    act: act as Act,
+    kind,
+    type,
+    tree: tree > 0,
+    inside: Math.max(tree - 1, 0),
     group: Number(next(reader)),
     stripped: next(reader).split(' ').filter((word) => word !== ''),
     host: requiredPlace(reader),

@@ -40,7 +40,10 @@ export function draft({ dirs, stats }: Drafting, step: Origin, { act, kind, old,
   // Where it is, the step knows; what was dropped from a layer is elsewhere.
   const place = kept === undefined || step.keep !== null ? undefined : kept.place;
   return new UndoDraft(dirs.roots, step, {
-    ...{ act, kind, covers, place },
+    act,
+    kind,
+    covers,
+    place,
     old: old === null ? null : stats.keep(old),
     fresh: kept === undefined ? null : stats.keep(kept.stat),
     entries: isTree ? entriesOf(dirs, kept.place) : null,

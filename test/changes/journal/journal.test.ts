@@ -1,6 +1,5 @@
 import { closeSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -11,10 +10,11 @@ import { decodeSteps, encodeStep } from '../../../src/changes/journal/step.js';
 import { createJournal, readJournal, reopenJournal, writeAbort, writeDone, writeDrafts, writeHeader, writeRefused, writeSteps, type Header } from '../../../src/changes/journal/journal.js';
 import type { Step } from '../../../src/changes/plan/step.js';
 import { native } from '../../../src/kernel/native.js';
+import { inMemory } from '../../helpers/memory.js';
 
 let dir: string;
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'afw-journal-'));
+  dir = mkdtempSync(join(inMemory(), 'afw-journal-'));
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -133,7 +133,9 @@ test('is not taken for format 0 by the length of its first record', () => {
 test('a list of any length comes back from as many records as it takes', () => {
   const [one] = fc.sample(step, { numRuns: 1, seed: 2 });
   const covers = Array.from({ length: 200_000 }, (_none, n) => ({ path: `p${n}` as Bytes, ident: { ino: BigInt(n), fmt: 0o100000, size: n, mtimeNs: 5n } }));
-  const steps = [{ ...(one as Step), covers }, ...Array.from({ length: 150_000 }, () => one as Step)];
+  const plain = { ...(one as Step), covers: [], clean: null, meta: null, spent: null };
+  // More than a call takes as its arguments.
+  const steps = [{ ...plain, covers }, ...Array.from({ length: 150_000 }, () => plain)];
   closeSync(write(steps).fd);
 
   const read = readJournal(native, fromText(dir));

@@ -18,6 +18,7 @@ import type { Store } from '../../../src/sandbox/store.js';
 import { summarise } from '../../../src/render/summary.js';
 import { statText } from '../../../src/ui/stat.js';
 import { testContext } from '../../helpers/context.js';
+import { inMemory } from '../../helpers/memory.js';
 import { policyOf } from '../../policy/make.js';
 import { b } from '../../kernel/temp.js';
 import { contextFor, makeWorld, type World } from '../world.js';
@@ -172,7 +173,7 @@ test('whatever changed, was judged and is hidden', async () => {
   await fc.assert(fc.asyncProperty(many, fc.constantFrom(...POLICIES), fc.constantFrom([], ['b/c'], ['src', 'f1.js']), fc.boolean(), fc.boolean(), async (all, layers, covered, isWhole, deletes) => {
     // What may be a rename is not in a crowd.
     const spots = deletes ? all : all.filter(({ layer }) => layer !== 'whiteout');
-    const world = makeWorld();
+    const world = makeWorld({ under: inMemory() });
     try {
       plant(world, spots);
       const t0 = markTime(world);
@@ -189,7 +190,7 @@ test('whatever changed, was judged and is hidden', async () => {
 }, 120_000);
 
 test('more additions and deletions of one size than are compared, and names that sort before a slash', () => {
-  const world = makeWorld();
+  const world = makeWorld({ under: inMemory() });
   try {
     const range = Array.from({ length: 1100 }, (_, n) => n);
     const rest = { mode: 0o644, odd: 'no' } as const;
