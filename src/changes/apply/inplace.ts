@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import type { Fd, Kernel } from '../../kernel/kernel.js';
 import { errnoOf } from '../../errors.js';
-import type { Disk } from './disk.js';
+import { readAt, type Disk } from './disk.js';
 import { spotOf, type OpenDirs, type Spot } from './open-dirs.js';
 import type { Place } from '../plan/step.js';
 
@@ -19,6 +19,20 @@ export function writeInPlace({ dirs, disk }: { readonly dirs: OpenDirs; readonly
 
 export function isSame(dirs: OpenDirs, a: Place, b: Place): boolean {
   return withBoth(dirs, { from: a, to: b, flags: READ }, (source, target) => dirs.kernel.sameBytes(source, target));
+}
+
+const PIECE = 128 * 1024;
+
+/** All that is in `to` is what `writeInPlace` puts there, or a hole of a power loss: it was begun, however far, and nobody else wrote. */
+export function isBegun(dirs: OpenDirs, from: Place, to: Place): boolean {
+  return withBoth(dirs, { from, to, flags: READ }, (source, target) => {
+    for (let at = 0; ; at += PIECE) {
+      const [mine, found] = [readAt(source, at, PIECE), readAt(target, at, PIECE)];
+      if (found.length > mine.length) return false;
+      if (!found.equals(mine.subarray(0, found.length)) && found.some((byte, n) => byte !== 0 && byte !== mine[n])) return false;
+      if (found.length < PIECE) return true;
+    }
+  });
 }
 
 interface Both {

@@ -7,7 +7,7 @@ import type { Conflict } from '../change.js';
 import type { Disk } from './disk.js';
 import { Moved, setMeta } from './duplicate.js';
 import { conflicted, isMachineError, refusalFor } from './failure.js';
-import { isSame, writeInPlace } from './inplace.js';
+import { isBegun, isSame, writeInPlace } from './inplace.js';
 import { lending } from './lend.js';
 import { renameUnlocked, settleModes } from './locked.js';
 import { refused } from '../plan/refusal.js';
@@ -187,21 +187,25 @@ function landMeta({ dirs }: Landing, step: Step): Conflict | null {
 }
 
 /** I12. Not atomic for a reader, but for a crash: it is done again from the start. */
-function landWrite({ dirs, disk }: Landing, step: Step): Conflict | null {
+function landWrite({ dirs, disk, isFresh }: Landing, step: Step): Conflict | null {
   const now = statPlace(dirs, step.host);
   if (step.meta === null || now === null || now.ino !== step.old?.ino) return surprise(step, now);
-  const source = [step.from, step.spent?.keep ?? null].find((place) => place !== null && isIdent(statPlace(dirs, place), step.fresh));
-  if (source === null || source === undefined) throw new Moved('the new content is gone');
-  // Either untouched, or something that we wrote before a crash.
-  if (!isIdent(now, step.old) && !isSame(dirs, source, step.host)) {
-    if (step.keep === null || statPlace(dirs, step.keep) === null) return 'changed';
-  }
+  const source = freshPlace(dirs, step);
+  if (source === null) throw new Moved('the new content is gone');
+  // Untouched, or what we wrote before a crash: what somebody saved there since stays.
+  const isOurs = isFresh ? isSame : isBegun;
+  if (!isIdent(now, step.old) && !isOurs(dirs, source, step.host)) return 'changed';
   writeInPlace({ dirs, disk }, source, step.host);
   setMeta(dirs.kernel, spotOf(dirs, step.host), step.meta.fresh);
   const stamp = dirs.kernel.stat(spotOf(dirs, source).at, spotOf(dirs, source).name);
   const target = spotOf(dirs, step.host);
   dirs.kernel.utimes(target.at, target.name, stamp.atimeNs, stamp.mtimeNs);
   return null;
+}
+
+/** Where the new content of a `write` lies. */
+function freshPlace(dirs: OpenDirs, { from, spent, fresh }: Step): Place | null {
+  return [from, spent?.keep ?? null].find((place) => place !== null && isIdent(statPlace(dirs, place), fresh)) ?? null;
 }
 
 /** Brings back what `landStep` did, in whatever state it is; leaves alone what somebody else put there (I13). */
@@ -239,7 +243,8 @@ function restoreSpent({ kernel, ...dirs }: OpenDirs, step: Step): void {
 function revertWrite({ dirs, disk }: Landing, step: Step): void {
   const now = statPlace(dirs, step.host);
   if (step.keep === null || step.meta === null || now === null || now.ino !== step.old?.ino) return;
-  if (isIdent(now, step.old)) return;
+  const source = freshPlace(dirs, step);
+  if (isIdent(now, step.old) || source === null || !isBegun(dirs, source, step.host)) return;
   writeInPlace({ dirs, disk }, step.keep, step.host);
   const target = spotOf(dirs, step.host);
   setMeta(dirs.kernel, target, step.meta.old);

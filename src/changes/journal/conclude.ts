@@ -69,7 +69,8 @@ export function conclude(ctx: StoreContext, { header, running, refused }: Conclu
   const ill = removeNear(dirs, [...nearOf(running), ...spareNames(running)]).find(({ first }) => isMachineError(first));
   if (ill !== undefined) throw ill.first;
   const result = concluded(header, running, refused);
-  if (result.landed.length === 0 && !keepsOld(running)) {
+  // Straight from its preparation a refused file was not written.
+  if (result.landed.length === 0 && !keepsOld(running, !running.isFresh)) {
     removeVaults(ctx.kernel, ctx.stateDir, dirs.roots, header.id);
     return nothing(header, result.refused);
   }
@@ -124,11 +125,12 @@ function onDisk(size: number): number {
   return Math.ceil(size / BLOCK) * BLOCK;
 }
 
-/** An old object is in the vault and not back on the host: somebody put another one in its place. */
-function keepsOld(running: Running): boolean {
+/** An old object is in the vault and not back on the host: somebody put another one in its place, or wrote in it. */
+function keepsOld(running: Running, isWritten: boolean): boolean {
   const { roots } = running.dirs;
-  for (const { act, keep, old } of running.steps) {
-    if (act !== 'write' && keep !== null && roots[keep.root]?.role === 'vault' && isKept(running, { keep, old })) return true;
+  for (const { act, host, keep, old } of running.steps) {
+    if (keep === null || roots[keep.root]?.role !== 'vault') continue;
+    if (act === 'write' ? isWritten && !isIdent(statPlace(running.dirs, host), old) : isKept(running, { keep, old })) return true;
   }
   return false;
 }
@@ -162,7 +164,7 @@ interface TakenBack {
  */
 export function takenBack(ctx: StoreContext, { header, running, refused, error }: TakenBack): CommitResult {
   const result: CommitResult = { ...nothing(header, refused), state: 'rolled-back', error };
-  if (keepsOld(running)) writeResult(ctx, header, { ...result, dropped: 0, kept: null, meanings: new Map() });
+  if (keepsOld(running, true)) writeResult(ctx, header, { ...result, dropped: 0, kept: null, meanings: new Map() });
   else removeVaults(ctx.kernel, ctx.stateDir, running.dirs.roots, header.id);
   return result;
 }
