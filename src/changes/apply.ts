@@ -1,4 +1,3 @@
-import { AgentfwError } from '../errors.js';
 import { uninterrupted } from '../kernel/interrupts.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import { afterwards, halfway } from './apply/afterwards.js';
@@ -10,7 +9,7 @@ import { withCommitLock } from './journal/commit-lock.js';
 import { chooseMethods, prepare, type Prepared } from './apply/prepare.js';
 import { nearPlace, type Preparing } from './apply/preparing.js';
 import { conclude, nothing, takenBack } from './journal/conclude.js';
-import { recoverLocked } from './recover.js';
+import { recoverLocked, unfinishedError } from './recover.js';
 import { makeParents } from './apply/refill.js';
 import type { CommitResult } from './result.js';
 import { closeDirs, openDirs, type OpenDirs } from './apply/open-dirs.js';
@@ -25,14 +24,8 @@ export function applyPlan(ctx: StoreContext & { readonly record?: { readonly tag
   if (plan.steps.length === 0) return nothing(plan, plan.refused);
   return withCommitLock(ctx, hooks, () => {
     const blocked = recoverLocked(ctx, {}).find(({ outcome }) => outcome === 'blocked');
-    if (blocked !== undefined) throw unfinished(blocked.id, blocked.error);
+    if (blocked !== undefined) throw unfinishedError(blocked);
     return applyLocked({ ctx, plan, hooks, tag: ctx.record?.tag ?? '' });
-  });
-}
-
-function unfinished(id: string, why: string | null): AgentfwError {
-  return new AgentfwError('AFW_UNFINISHED', `An earlier commit ${id} is unfinished${why === null ? '' : `: ${why}`}`, {
-    hint: 'Remove what stands in the way, then run agentfw recover',
   });
 }
 

@@ -33,7 +33,7 @@ export function changeRecords({ id, landed, refused }: CommitResult, ruleOf: (pa
 export function recoverRecorded(store: Store, hooks: Hooks = {}): readonly Recovered[] {
   const recovered = recoverAll(storeContextOf(store), hooks);
   for (const { id, tag, outcome, result, error } of recovered) {
-    if (tag === null || !hasSandbox(store, tag)) continue;
+    if (tag === null || outcome === 'blocked' || !hasSandbox(store, tag)) continue;
     const counts = result === null ? {} : effectOf(result).detail;
     recordEffect(store, tag, { kind: 'recover', object: { id }, detail: { outcome, ...counts, error } }, ...(result === null ? [] : changeRecords(result)));
   }

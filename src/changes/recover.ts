@@ -1,9 +1,10 @@
+import { AgentfwError, type FailureStatus } from '../errors.js';
 import { uninterrupted } from '../kernel/interrupts.js';
 import { requireBases, requireVaults } from './apply/bases.js';
 import { withCommitLock } from './journal/commit-lock.js';
 import { conclude, takenBack } from './journal/conclude.js';
 import { nodeDisk } from './apply/disk.js';
-import { closeJournal, readJournal, reopenJournal, type Journal } from './journal/journal.js';
+import { closeJournal, readHeader, readJournal, reopenJournal, type Journal } from './journal/journal.js';
 import { unfinished } from './journal/unfinished.js';
 import type { CommitResult } from './result.js';
 import { closeDirs, openDirs, type OpenDirs } from './apply/open-dirs.js';
@@ -14,12 +15,20 @@ import { commitDir, removeNear, removeVaults } from './vault/vault.js';
 /** What became of a commit that a crash had left. */
 export interface Recovered {
   readonly id: string;
-  /** its sandbox; null: not even that is known */
+  /** its sandbox, whose layers it is about; null: not even that is known */
   readonly tag: string | null;
   /** `discarded` before the commit point; `blocked`: an error stands in the way, try again */
   readonly outcome: 'finished' | 'rolled-back' | 'discarded' | 'blocked';
   readonly result: CommitResult | null;
   readonly error: string | null;
+}
+
+/** What follows has to wait for this one. */
+export function unfinishedError({ id, error }: Pick<Recovered, 'id' | 'error'>, status: FailureStatus = 1): AgentfwError {
+  return new AgentfwError('AFW_UNFINISHED', `An earlier commit ${id} is unfinished${error === null ? '' : `: ${error}`}`, {
+    status,
+    hint: 'Remove what stands in the way, then run agentfw recover',
+  });
 }
 
 /** Finishes or rolls back what a crash left. Cheap when there is nothing. */
@@ -34,9 +43,18 @@ export function recoverLocked(ctx: StoreContext, hooks: Hooks): readonly Recover
     try {
       return recoverOne(ctx, id, hooks);
     } catch (error) {
-      return { id, tag: null, outcome: 'blocked', result: null, error: error instanceof Error ? error.message : String(error) };
+      return { id, tag: tagOf(ctx, id), outcome: 'blocked', result: null, error: error instanceof Error ? error.message : String(error) };
     }
   });
+}
+
+/** Of a commit that may not be readable at all. */
+function tagOf({ kernel, stateDir }: StoreContext, id: string): string | null {
+  try {
+    return readHeader(kernel, commitDir(stateDir, id))?.tag ?? null;
+  } catch {
+    return null;
+  }
 }
 
 function recoverOne(ctx: StoreContext, id: string, hooks: Hooks): Recovered {

@@ -6,7 +6,7 @@ import { commitInfos, holderOf, meaningsOf, type CommitInfo } from './vault/comm
 import { withCommitLock } from './journal/commit-lock.js';
 import { nothing } from './journal/conclude.js';
 import { readJournal, type Journal } from './journal/journal.js';
-import { recoverLocked } from './recover.js';
+import { recoverLocked, unfinishedError } from './recover.js';
 import { isOfLayer } from './apply/refill.js';
 import type { CommitResult } from './result.js';
 import type { Hooks, StoreContext } from './store-context.js';
@@ -38,7 +38,8 @@ export interface Around {
  */
 export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = {}, { box = 'still', layers = [] }: Around = {}): CommitResult {
   return withCommitLock(ctx, hooks, () => {
-    recoverLocked(ctx, {});
+    const blocked = recoverLocked(ctx, {}).find(({ outcome }) => outcome === 'blocked');
+    if (blocked !== undefined) throw unfinishedError(blocked);
     const info = chosen(commitInfos(ctx), id);
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, info.id));
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);

@@ -1,12 +1,12 @@
 import { boolean, string } from '@oclif/core/flags';
 import { toText } from '../bytes.js';
 import { landPlan, withCommitLocks } from '../changes/commit.js';
+import { discardSandbox } from '../changes/discarding.js';
 import { countChanges, gather } from '../changes/gather.js';
 import { dropPlan } from '../changes/dropping.js';
 import { commitStatus, type CommitResult } from '../changes/result.js';
 import { filterChanges } from '../changes/words.js';
 import { AgentfwError, usageError } from '../errors.js';
-import { discardSandbox } from '../sandbox/discard.js';
 import { awayLayers } from '../sandbox/foreign.js';
 import { refuseUnmatched, resolveTag, type Resolved } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
@@ -51,7 +51,8 @@ export default class Discard extends AgentfwCommand {
       if (!(await confirm(this.printer, `Discard ${record.tag}?`))) return 1;
     }
     const away = awayLayers(store.kernel, record.layers);
-    discardSandbox(store, record.tag, () => this.printer.say('Waiting for a commit of this sandbox to end.'));
+    const { recovered } = discardSandbox(store, record.tag, { onWait: () => this.printer.say('Waiting for a commit of this sandbox to end.') });
+    sayRecovered(this.printer, recovered);
     for (const { dir } of away) this.printer.warn(`${showBytes(dir)} lies on a filesystem that isn't mounted: agentfw prune removes it once it is.`);
     if (json) this.printer.json({ version: 1, tag: record.tag, discarded: 'all' });
     else this.printer.say(`Discarded ${record.tag}`);

@@ -1,13 +1,15 @@
 import { boolean, string } from '@oclif/core/flags';
 import { joinBytes, type Bytes } from '../bytes.js';
 import { storeContextOf } from '../changes/context.js';
+import { discardSandbox } from '../changes/discarding.js';
 import { recoverRecorded } from '../changes/effects.js';
 import { pruneCommits } from '../changes/engine.js';
-import { usageError } from '../errors.js';
+import { AgentfwError, usageError } from '../errors.js';
 import type { Leftover } from '../kernel/remove.js';
 import { parseDuration, parseSize, type Parsed } from '../policy/units.js';
-import { discardSandbox } from '../sandbox/discard.js';
 import { prunableSandboxes } from '../sandbox/prune.js';
+import type { SandboxRecord } from '../sandbox/sandbox.js';
+import type { Store } from '../sandbox/store.js';
 import { Away } from '../sandbox/foreign.js';
 import { sweepTrash } from '../sandbox/trash.js';
 import { AgentfwCommand, common } from '../ui/command.js';
@@ -52,7 +54,7 @@ export default class Prune extends AgentfwCommand {
         ...commits.map(({ id, created, bytes }) => ['undo of', id, size(bytes), age(created, now), '']),
       ]));
     }
-    let complete = true;
+    let [complete, going] = [true, sandboxes];
     const left = (dir: Bytes, { count, first }: Leftover): void => {
       complete = false;
       if (first instanceof Away) return this.printer.warn(`${showBytes(first.dir)} lies on a filesystem that isn't mounted. Mount it and run agentfw prune again; if it is gone for good, remove ${showBytes(first.notedIn)}.`);
@@ -61,15 +63,34 @@ export default class Prune extends AgentfwCommand {
     const nothing = sandboxes.length === 0 && commits.length === 0;
     if (!dryRun && !nothing) {
       if (flags.yes !== true && !(await confirm(this.printer, 'Remove them for good?'))) return 1;
-      for (const { record } of sandboxes) discardSandbox(store, record.tag, () => this.printer.say('Waiting for a commit to end.'));
-      if (undo) pruneCommits(context, { olderThanMs, maxBytes, dryRun: false, onLeft: left });
+      going = sandboxes.filter(({ record }) => this.removeOne(store, record));
+      complete = going.length === sandboxes.length;
+      if (undo) pruneCommits(context, { olderThanMs, maxBytes, dryRun: false, only: new Set(commits.map(({ id }) => id)), onLeft: left });
     }
     if (!dryRun) for (const one of sweepTrash(store, { stuckToo: true })) left(joinBytes(store.dir, 'trash' as Bytes), one);
-    if (flags.json) this.printer.json({ version: 1, dryRun, sandboxes: sandboxes.map(({ record, why }) => ({ tag: record.tag, why })), commits: commits.map(infoJson) });
+    if (flags.json) this.printer.json({ version: 1, dryRun, sandboxes: going.map(({ record, why }) => ({ tag: record.tag, why })), commits: commits.map(infoJson) });
     else if (nothing) this.printer.say('Nothing to prune.');
     return complete ? 0 : 1;
   }
+
+  /** False: it stays, and the others go all the same. */
+  private removeOne(store: Store, record: SandboxRecord): boolean {
+    const onWait = (): void => this.printer.say('Waiting for a commit to end.');
+    try {
+      const { gone } = discardSandbox(store, record.tag, { onWait, seen: record });
+      if (!gone) this.printer.warn(`${record.tag} was used since it was listed: it stays.`);
+      return gone;
+    } catch (error) {
+      if (error instanceof AgentfwError && error.code === 'AFW_NO_SANDBOX') return true;
+      if (!(error instanceof AgentfwError) || !STAYS.has(error.code)) throw error;
+      this.printer.warn(`${record.tag} stays: ${escapeForTerminal(error.message)}`);
+      return false;
+    }
+  }
 }
+
+/** What the sandbox is doing, or did since it was shown, may not be lost. */
+const STAYS = new Set(['AFW_RUNNING', 'AFW_BUSY', 'AFW_UNFINISHED']);
 
 function valueOf(text: string | undefined, parse: (text: string) => Parsed): number | null {
   if (text === undefined) return null;

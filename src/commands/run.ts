@@ -2,7 +2,6 @@ import { boolean, string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
 import { toText } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
-import type { Recovered } from '../changes/engine.js';
 import type { PolicyFlags } from '../policy/index.js';
 import { acceptedNames } from '../sandbox/accepted.js';
 import { literalPath } from '../sandbox/policy.js';
@@ -120,20 +119,13 @@ export default class Run extends AgentfwCommand {
   }
 
   private async finishCommits(store: Store): Promise<void> {
-    const { recoverRecorded } = await import('../changes/effects.js');
+    const [{ recoverRecorded }, { unfinishedError }] = await Promise.all([import('../changes/effects.js'), import('../changes/recover.js')]);
     const recovered = recoverRecorded(store, { onWait: (what) => this.printer.say(`agentfw: waiting for ${what}`) });
     const blocked = recovered.find(({ outcome }) => outcome === 'blocked');
-    if (blocked !== undefined) throw unfinished(blocked);
+    // What it left belongs on the host or in the layer before the agent sees either.
+    if (blocked !== undefined) throw unfinishedError(blocked, 125);
     sayRecovered(this.printer, recovered);
   }
-}
-
-/** What an interrupted commit left belongs on the host or in the layer before the agent sees either. */
-function unfinished({ id, error }: Recovered): AgentfwError {
-  return new AgentfwError('AFW_UNFINISHED', `An earlier commit ${id} is unfinished${error === null ? '' : `: ${error}`}`, {
-    status: 125,
-    hint: 'Remove what stands in the way, then run agentfw recover',
-  });
 }
 
 function limitFlags({ memory, pids, time, layer }: { memory?: string | undefined; pids?: string | undefined; time?: string | undefined; layer?: string | undefined }): Pick<PolicyFlags, 'memory' | 'pids' | 'time' | 'layer'> {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { applyPlan } from '../../src/changes/apply.js';
 import { recoverAll } from '../../src/changes/recover.js';
+import { undoCommit } from '../../src/changes/undo.js';
 import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { faulty } from '../crash/faulty.js';
@@ -110,7 +111,8 @@ test('what another directory has taken the place of is not gone on with: a files
   die((line) => line === 'rename b b');
   sh(world, 'mv $H $H.away; mkdir $H');
 
-  expect(recoverAll(world.ctx)).toMatchObject([{ outcome: 'blocked', error: expect.stringContaining('mount the filesystem that it lies on again') as string }]);
+  expect(() => undoCommit(world.ctx, null)).toThrow(expect.objectContaining({ code: 'AFW_UNFINISHED' }));
+  expect(recoverAll(world.ctx)).toMatchObject([{ outcome: 'blocked', tag: 'box', error: expect.stringContaining('mount the filesystem that it lies on again') as string }]);
   expect(sh(world, 'ls -A $H')).toBe('');
 
   sh(world, 'rmdir $H; mv $H.away $H');

@@ -186,6 +186,8 @@ export interface PruneOptions {
   readonly dryRun: boolean;
   /** a commit that stays whatever its size */
   readonly spare?: string;
+  /** what was shown: others stay, whatever landed since */
+  readonly only?: ReadonlySet<string>;
   /** told of what of a commit's directory could not be removed */
   readonly onLeft?: (dir: Bytes, left: Leftover) => void;
 }
@@ -206,7 +208,7 @@ function chooseOld(newestFirst: readonly CommitInfo[], options: PruneOptions, no
   const chosen: CommitInfo[] = [];
   for (const info of kept.reverse()) {
     const old = options.olderThanMs !== null && now - Date.parse(info.created) > options.olderThanMs;
-    if (info.id === options.spare) continue;
+    if (info.id === options.spare || options.only?.has(info.id) === false) continue;
     if (!old && (options.maxBytes === null || bytes <= options.maxBytes)) continue;
     chosen.push(info);
     bytes -= info.bytes;
