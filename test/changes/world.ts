@@ -51,8 +51,12 @@ export function makeWorld(options: WorldOptions = {}): World {
   const world = { top, host, state, upper: join(dir, 'upper') };
   const remove = (): void => {
     for (const path of new Set([top, storeTop])) {
-      execFileSync('chmod', ['-R', 'u+rwx', path]);
-      rmSync(path, { recursive: true, force: true });
+      try {
+        rmSync(path, { recursive: true });
+      } catch {
+        execFileSync('chmod', ['-R', 'u+rwx', path]);
+        rmSync(path, { recursive: true });
+      }
     }
   };
   return { ...world, ctx: contextFor(world, options.kernel ?? native), remove };
