@@ -43,9 +43,8 @@ private:
 	// What reading one directory came to.
 	struct Found {
 		std::vector<std::string> dirs;
-		std::string paths, closed;
+		std::string paths, closed, unread;
 		int64_t entries = 0;
-		bool unread = false;
 	};
 
 	std::vector<pthread_t> startHelpers()
@@ -126,8 +125,8 @@ private:
 				at += entry->d_reclen;
 				seen(dir, fd, *entry, found);
 			}
-		if (length < 0)
-			found.unread = errno != ENOENT && errno != ENOTDIR && errno != EACCES && errno != EPERM;
+		if (length < 0 && errno != ENOENT && errno != ENOTDIR && errno != EACCES && errno != EPERM)
+			found.unread.append(dir.c_str(), dir.size() + 1);
 		if (fd >= 0)
 			close(fd);
 	}

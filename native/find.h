@@ -22,7 +22,7 @@ struct FindResult {
 	std::string paths; // each ended by a NUL, in no order
 	int64_t entries = 0, dirs = 0;
 	std::string closed; // the user's own directories that they may not read or search, each ended by a NUL
-	int64_t unread = 0; // directories that the disk didn't give
+	std::string unread; // directories that the disk didn't give, each ended by a NUL
 };
 
 FindResult findNames(const FindRequest &request);

@@ -16,7 +16,7 @@ static Napi::Value FindNames(const Napi::CallbackInfo &info)
 	out.Set("closed", bytesOut(info.Env(), result.closed.data(), result.closed.size()));
 	out.Set("entries", Napi::Number::New(info.Env(), (double)result.entries));
 	out.Set("dirs", Napi::Number::New(info.Env(), (double)result.dirs));
-	out.Set("unread", Napi::Number::New(info.Env(), (double)result.unread));
+	out.Set("unread", bytesOut(info.Env(), result.unread.data(), result.unread.size()));
 	return out;
 }
 

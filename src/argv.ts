@@ -99,7 +99,8 @@ function joinPairs(command: Bytes, words: readonly Bytes[]): Bytes[] {
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] as Bytes;
     const [side, path] = words.slice(index + 1, index + 3);
-    if (word === '--take' && side !== undefined && path !== undefined) {
+    // A path that begins with a dash is written ./-x, as for other programs: this one is the next flag.
+    if (word === '--take' && side !== undefined && path !== undefined && !path.startsWith('-')) {
       joined.push(`--take=${side}:${path}` as Bytes);
       index += 2;
     } else {

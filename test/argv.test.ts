@@ -108,6 +108,8 @@ describe('routeOf', () => {
   test.each([
     [['--take', 'host', 'a b'], ['--take=host:a b']],
     [['--take', 'sandbox', '--', 'x'], ['--take', 'sandbox']],
+    [['--take', 'host', '--json'], ['--take', 'host', '--json']],
+    [['--take', 'host', './-x'], ['--take=host:./-x']],
     [['--merge', 'src'], ['--merge=clean', 'src']],
     [['--merge=markers'], ['--merge=markers']],
   ])('joins what belongs together in `commit` %j', (line, argv) => {

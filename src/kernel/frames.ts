@@ -27,7 +27,7 @@ export function frameReader(onMessage: (message: unknown) => void, { max }: Fram
     let pending = parts.length === 1 ? chunk : Buffer.concat(parts);
     for (wanted = 4; pending.length >= wanted; wanted = 4) {
       const length = pending.readUInt32LE(0);
-      if (length > max) throw new Error(`the driver sent a frame of ${length} bytes`);
+      if (length > max) throw new Error(`a frame of ${length} bytes is too long`);
       wanted += length;
       if (pending.length < wanted) break;
       const body = pending.subarray(4, wanted).toString('utf8');

@@ -37,7 +37,7 @@ interface Addon {
   forgetProgram(): number;
   flock(fd: number, operation: number): number;
   landBatch(steps: Buffer, names: Buffer, lanes: Uint32Array, status: Uint8Array, threads: number, most: number): void;
-  findNames(roots: string, literals: string, endings: string, pieces: string, skip: string, avoid: string, limit: bigint): { readonly paths: string; readonly closed: string; readonly entries: number; readonly dirs: number; readonly unread: number };
+  findNames(roots: string, literals: string, endings: string, pieces: string, skip: string, avoid: string, limit: bigint): { readonly paths: string; readonly closed: string; readonly entries: number; readonly dirs: number; readonly unread: string };
   errorText(errno: number): string;
   walkOpen(upper: number, base: number, bits: number, before: bigint, ...names: string[]): WalkHandle | number;
   walkNext(walk: WalkHandle): ArrayBuffer | number;
@@ -212,14 +212,14 @@ export interface FindResult {
   readonly closed: readonly Bytes[];
   readonly entries: number;
   /** directories that the disk did not give */
-  readonly unread: number;
+  readonly unread: readonly Bytes[];
 }
 
 /** Searches whole trees for names, links never followed, by several threads: the caller waits. */
 export function findNames({ roots, filter, skip, avoid, limit }: FindRequest): FindResult {
   const [literals, endings, pieces] = packedFilter(filter);
   const { paths, closed, entries, unread } = addon.findNames(packedList(roots), literals, endings, pieces, packedList(skip), packedList(avoid), BigInt(limit));
-  return { paths: stringsIn(paths).sort(), closed: stringsIn(closed).sort(), entries, unread };
+  return { paths: stringsIn(paths).sort(), closed: stringsIn(closed).sort(), entries, unread: stringsIn(unread).sort() };
 }
 
 /**

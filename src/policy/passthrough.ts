@@ -1,4 +1,4 @@
-import { fromText, isWithin, type Bytes } from '../bytes.js';
+import { fromText, isWithin, toText, type Bytes } from '../bytes.js';
 import type { CompiledPolicy, CompiledRule, Loosening } from './compiled.js';
 import { engineOf, makeEngine, type Engine } from './engine.js';
 
@@ -32,9 +32,9 @@ export function refusedPlace(policy: CompiledPolicy, { origin }: CompiledRule, p
   const engine = engineOf(policy);
   if (real === path || engine.paths(['changes.accept'], path).length > 0) return null;
   const [home, project] = [fromText(policy.home), fromText(policy.project)];
-  if (isWithin(path, project) && !isWithin(home, project)) return `a link in the project leads to ${real}`;
+  if (isWithin(path, project) && !isWithin(home, project)) return `a link in the project leads to ${toText(real)}`;
   const found = origin.layer === 'built-in' || origin.layer === 'profile' ? null : refusalOf(engine, real, home, project);
-  return found === null ? null : `a link leads to ${real}, and ${found.why}`;
+  return found === null ? null : `a link leads to ${toText(real)}, and ${found.why}`;
 }
 
 function refusalOf(engine: Engine, path: Bytes, home: Bytes, project: Bytes): { why: string; hint: string | null } | null {

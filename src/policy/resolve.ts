@@ -48,7 +48,7 @@ interface Search {
   readonly leaks: { path: Bytes; why: string }[];
   readonly trees: readonly Bytes[];
   /** directories that are there and could not be listed; grows */
-  unread: number;
+  readonly unread: Bytes[];
 }
 
 /**
@@ -61,14 +61,14 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
   const rules = engine.rules(['files.hide']);
   const patterns = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
   const trees = topmost([fromText(policy.home), ...(policy.homes ?? []).map(fromText), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
-  const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), lists: new Map(), folded: new Map(), leaks: [], trees, unread: 0 };
+  const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), lists: new Map(), folded: new Map(), leaks: [], trees, unread: [] };
   lookUp(search, patterns.flatMap(([pattern, rule]) => soughtIn(search, pattern, rule)));
   const deep = patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule));
   const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
   const request = { roots: trees, skip, avoid: new Set(options.avoid ?? []), limit: options.limit ?? 3_000_000 };
   const { entries, unread } = deep.length === 0 ? NOTHING_SOUGHT : findDeep(search, deep, request);
   await addHardLinks(search, request);
-  return { hides: outermost(search.found), leaks: search.leaks, incomplete: whyIncomplete(entries, request.limit, unread + search.unread), entries };
+  return { hides: outermost(search.found), leaks: search.leaks, incomplete: whyIncomplete(entries, request.limit, [...new Set([...unread, ...search.unread])]), entries };
 }
 
 interface Trees {
@@ -78,10 +78,10 @@ interface Trees {
   readonly limit: number;
 }
 
-const NOTHING_SOUGHT = { entries: 0, unread: 0 };
+const NOTHING_SOUGHT = { entries: 0, unread: [] };
 
 /** One search of the trees for the names of any-depth patterns. What is hidden already is not entered. */
-function findDeep(search: Search, deep: readonly (readonly [PathPattern, CompiledRule])[], { roots, skip, avoid, limit }: Trees): { readonly entries: number; readonly unread: number } {
+function findDeep(search: Search, deep: readonly (readonly [PathPattern, CompiledRule])[], { roots, skip, avoid, limit }: Trees): { readonly entries: number; readonly unread: readonly Bytes[] } {
   const names = nameMatcher(deep);
   const { paths, closed, entries, unread } = findNames({
     ...{ roots, skip: [...skip].map(fromText), avoid: [...avoid, ...search.found.keys()], limit },
@@ -95,7 +95,7 @@ function findDeep(search: Search, deep: readonly (readonly [PathPattern, Compile
     if (!unseen.includes(path)) hideClosed(search, path);
     else for (const name of plainNames(deep)) consider(search, joinBytes(path, name));
   }
-  return { entries, unread: unread + unseen.length };
+  return { entries, unread: [...unread, ...unseen] };
 }
 
 /** Of these any-depth patterns, those that are one name without wildcards. */
@@ -293,7 +293,7 @@ function listOf(search: Search, dir: Bytes): readonly Bytes[] {
   if (known !== undefined) return known;
   const names = namesIn(dir);
   search.lists.set(dir, names ?? []);
-  if (names === null) search.unread += 1;
+  if (names === null) search.unread.push(dir);
   return names ?? [];
 }
 

@@ -60,7 +60,8 @@ function parseUnit(text: string | number, units: Readonly<Record<string, number>
   const factor = units[unit];
   if (factor === undefined) return { ok: false, why: `\`${unit}\` is not a unit of ${what.slice(2)}`, hint };
   const value = Math.round(Number(parts[1]) * factor);
-  if (!Number.isSafeInteger(value) || value < 1) return { ok: false, why: `\`${text}\` is out of range`, hint };
+  if (value < 1) return { ok: false, why: `\`${text}\` is less than 1${what === 'a size' ? 'B' : 's'}`, hint };
+  if (!Number.isSafeInteger(value)) return { ok: false, why: `\`${text}\` is out of range`, hint };
   return { ok: true, value };
 }
 

@@ -1,5 +1,5 @@
 import { lstatSync, readdir, readdirSync, type Dirent } from 'node:fs';
-import { joinBytes, toBuffer, type Bytes } from '../bytes.js';
+import { joinBytes, toBuffer, toText, type Bytes } from '../bytes.js';
 
 export type EntryKind = 'dir' | 'file' | 'symlink' | 'other';
 
@@ -33,7 +33,7 @@ interface Walk {
   readonly queue: Bytes[];
   entries: number;
   dirs: number;
-  unread: number;
+  readonly unread: Bytes[];
 }
 
 /**
@@ -42,7 +42,7 @@ interface Walk {
  * be asked, several are read at once.
  */
 export async function walk(request: WalkRequest): Promise<WalkResult> {
-  const state: Walk = { request, queue: [...new Set(request.roots)], entries: 0, dirs: 0, unread: 0 };
+  const state: Walk = { request, queue: [...new Set(request.roots)], entries: 0, dirs: 0, unread: [] };
   readCached(state);
   if (hasMore(state)) await readParallel(state);
   const { entries, dirs, unread } = state;
@@ -50,9 +50,11 @@ export async function walk(request: WalkRequest): Promise<WalkResult> {
 }
 
 /** Why a search may have missed something; null when it has seen all. */
-export function whyIncomplete(entries: number, limit: number, unread: number): string | null {
+export function whyIncomplete(entries: number, limit: number, unread: readonly Bytes[]): string | null {
   if (entries > limit) return `gave up after ${entries} entries`;
-  return unread > 0 ? `${unread} ${unread === 1 ? 'directory' : 'directories'} could not be read` : null;
+  const [first] = unread;
+  if (first === undefined) return null;
+  return unread.length === 1 ? `1 directory could not be read: ${toText(first)}` : `${unread.length} directories could not be read, the first of them ${toText(first)}`;
 }
 
 function hasMore({ queue, entries, request }: Walk): boolean {
@@ -66,7 +68,7 @@ function readCached(state: Walk): void {
     try {
       take(state, dir, readdirSync(toBuffer(dir), { withFileTypes: true, encoding: 'latin1' }));
     } catch (error) {
-      failed(state, error as NodeJS.ErrnoException);
+      failed(state, dir, error as NodeJS.ErrnoException);
     }
     if (performance.now() - start > SLOW_MS) slow += 1;
   }
@@ -83,7 +85,7 @@ function readParallel(state: Walk): Promise<void> {
           active -= 1;
           try {
             if (error === null) take(state, dir, list);
-            else failed(state, error);
+            else failed(state, dir, error);
             next();
           } catch (thrown) {
             reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
@@ -111,9 +113,9 @@ function take(state: Walk, dir: Bytes, list: readonly Dirent[]): void {
 }
 
 /** A directory that could not be read; a visitor's own error goes on. */
-function failed(state: Walk, error: NodeJS.ErrnoException): void {
+function failed(state: Walk, dir: Bytes, error: NodeJS.ErrnoException): void {
   if (error.syscall !== 'scandir') throw error;
-  if (!isGone(error)) state.unread += 1;
+  if (!isGone(error)) state.unread.push(dir);
 }
 
 /** Gone, or closed to the user: that of their own is hidden, see `findNames`. */

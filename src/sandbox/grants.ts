@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import { fromText, isWithin, joinBytes, nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
+import { fromText, isWithin, joinBytes, nameOf, parentOf, toBuffer, toText, type Bytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { hostFacts } from '../kernel/facts.js';
 import { refusedPlace, resolveHides, type CompiledPolicy, type CompiledRule, type Origin } from '../policy/index.js';
@@ -47,13 +47,13 @@ function passedThrough(policy: CompiledPolicy, rule: CompiledRule, path: Bytes, 
     if (found === null) throw new AgentfwError('AFW_VIEW', `Can't pass ${path} through: there is no such directory.`, { status: 125, hint: 'Create it first' });
     const real = hostFacts.realpath(path) ?? path;
     const why = refusedPlace(policy, rule, path, real);
-    if (why !== null) throw new AgentfwError('AFW_VIEW', `Can't pass ${path} through: ${why}.`, { status: 125, hint: `If that is meant, name ${real} itself` });
+    if (why !== null) throw new AgentfwError('AFW_VIEW', `Can't pass ${toText(path)} through: ${why}.`, { status: 125, hint: `If that is meant, name ${toText(real)} itself` });
     return [{ path: real, rule: rule.id, layer: rule.origin.layer }];
   }
   // Before it is made: nothing is made where a link leads.
   const refused = refusedPlace(policy, rule, path, placeOf(path));
   if (refused !== null) {
-    notes.push(`${path} is not passed through: ${refused}`);
+    notes.push(`${toText(path)} is not passed through: ${refused}`);
     return [];
   }
   if (found === null && !made(path)) return [];

@@ -30,7 +30,7 @@ function makeDirs(kernel: Kernel, path: Bytes): void {
   const stat = kernel.statOrNull(AT_FDCWD, path);
   if (stat !== null) {
     if ((stat.mode & constants.S_IFMT) === constants.S_IFDIR) return;
-    throw new AgentfwError('AFW_STORE_PLACE', `${toText(path)} is not a directory.`, { status: 125, hint: 'Move it away: agentfw keeps layers of that filesystem there' });
+    throw new AgentfwError('AFW_STORE_PLACE', `${toText(path)} is not a directory.`, { status: 125, hint: 'Move it away: agentfw makes a directory of its own there' });
   }
   makeDirs(kernel, parentOf(path));
   kernel.mkdir(AT_FDCWD, path, 0o700);

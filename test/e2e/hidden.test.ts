@@ -86,7 +86,7 @@ for (const identity of identities()) {
       chmodSync(join(area.project, 'drop'), 0o700);
 
       expect(stdout).toBe('oldnew\nknown\nNo such file or directory\n');
-      expect(stderr).toContain('1 directory could not be read');
+      expect(stderr).toContain(`1 directory could not be read: ${join(area.project, 'drop')}`);
     });
 
     gated.test('nor does a link to a directory, shared in a place that is the sandbox’s own (RD17)', async () => {

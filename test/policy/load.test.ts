@@ -29,6 +29,8 @@ describe('what YAML allows and a policy does not', () => {
     ['a list as the file', '- a\n', 'must be a block of keys', ''],
     ['a size without unit', 'version: 1\nlimits: {memory: "8"}\n', '`8` has no unit', '8GB'],
     ['memory in which nothing can begin', 'version: 1\nlimits: {memory: 1KB}\n', 'p.yaml:2:18: `1KB` is less than any program needs', '1MB or more'],
+    ['no time at all', 'version: 1\nlimits: {time: 0s}\n', 'p.yaml:2:16: `0s` is less than 1s', '90s, 30m'],
+    ['no layer at all', 'version: 1\nlimits: {layer: 0GB}\n', '`0GB` is less than 1B', ''],
     ['no process for the agent', 'version: 1\nlimits: {pids: 1}\n', 'limits.pids', ''],
     ['a size in a wrong unit', 'version: 1\nlimits: {memory: 8h}\n', '`h` is not a unit of size', ''],
     ['a duration in a wrong unit', 'version: 1\nlimits: {time: 2GB}\n', 'is not a unit of duration', '2h'],

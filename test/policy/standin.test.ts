@@ -8,6 +8,10 @@ describe('RD01 stand-ins of package manager files', () => {
     expect(standInFor('.npmrc', text)).toBe('registry=https://npm.example/\n@a:registry=https://scoped.example/\n');
   });
 
+  test('a password with an at sign goes whole', () => {
+    expect(standInFor('.npmrc', 'registry=https://u:p@secret@npm.example/@a/\n')).toBe('registry=https://npm.example/@a/\n');
+  });
+
   test('pip keeps its index without the password', () => {
     expect(standInFor('pip.conf', '[global]\nindex-url = https://u:secret@pip.example/simple\nclient-cert = /x\n')).toBe('[global]\nindex-url = https://pip.example/simple\n');
   });

@@ -19,5 +19,5 @@ test('a directory that a wildcard looks into and the disk does not give is said,
   const resolved = async (dir: string): Promise<string | null> => (await resolveHides(await policyOf({ home, root: join(home, 'app'), user: `version: 1\nfiles: {hide: ["~/${dir}/*/token"]}\n` }))).incomplete;
 
   expect(await resolved('other')).toBe(null);
-  expect(await resolved('damaged')).toBe('1 directory could not be read');
+  expect(await resolved('damaged')).toBe(`1 directory could not be read: ${join(home, 'damaged')}`);
 });
