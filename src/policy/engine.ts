@@ -5,6 +5,7 @@ import { GRANTS, type RuleList } from './document.js';
 import { hostMatches, type Host } from './host.js';
 import { namesIn, pathMatcher, type MatchMode, type PathMatcher } from './match.js';
 import type { PathPattern } from './pattern.js';
+import { nameTest } from './segments.js';
 
 /**
  * Finds the rules of a compiled policy that name a subject, exceptions taken
@@ -114,14 +115,16 @@ function namesHost(rule: CompiledRule, host: Host, port: number): boolean {
 
 /** Names of variables and sockets: `*` and `?` are the only wildcards. */
 export function matchesAny(patterns: readonly string[], name: string): boolean {
-  const { plain, wild } = tested(patterns);
-  return plain.has(name) || (wild !== null && wild.test(name));
+  const { plain, wild, starry } = tested(patterns);
+  return plain.has(name) || (wild !== null && wild.test(name)) || starry.some((test) => test(name));
 }
 
 interface NameTest {
   readonly plain: ReadonlySet<string>;
   /** one expression for all patterns with wildcards: a start asks for each variable of the user's */
   readonly wild: RegExp | null;
+  /** those that an expression would be slow for */
+  readonly starry: readonly ((name: string) => boolean)[];
 }
 
 const tests = new WeakMap<readonly string[], NameTest>();
@@ -129,11 +132,16 @@ const tests = new WeakMap<readonly string[], NameTest>();
 function tested(patterns: readonly string[]): NameTest {
   let test = tests.get(patterns);
   if (test === undefined) {
-    const wild = patterns.filter((pattern) => /[*?]/.test(pattern));
-    test = { plain: new Set(patterns), wild: wild.length === 0 ? null : new RegExp(`^(?:${wild.map(nameSource).join('|')})$`, 's') };
+    const wild = patterns.filter((pattern) => /[*?]/.test(pattern) && !isStarry(pattern));
+    const starry = patterns.filter(isStarry).map((pattern) => nameTest(pattern.replace(/[[\\]/g, '\\$&')));
+    test = { plain: new Set(patterns), wild: wild.length === 0 ? null : new RegExp(`^(?:${wild.map(nameSource).join('|')})$`, 's'), starry };
     tests.set(patterns, test);
   }
   return test;
+}
+
+function isStarry(pattern: string): boolean {
+  return (pattern.match(/\*+/g)?.length ?? 0) > 2;
 }
 
 function nameSource(pattern: string): string {

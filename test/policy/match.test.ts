@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fromText, type Bytes } from '../../src/bytes.js';
+import { matchesAny } from '../../src/policy/engine.js';
 import { fold, pathMatcher, type MatchMode } from '../../src/policy/match.js';
 import { globSource, type PathPattern } from '../../src/policy/pattern.js';
 import { segmentTest } from '../../src/policy/segments.js';
@@ -63,9 +64,9 @@ test('a tree of 4,000 levels is judged level by level (CW20)', () => {
 });
 
 test('name by name, a pattern matches what its expression matches', () => {
-  const part = fc.constantFrom('a', 'b', '*', 'a*', '?', '[ab]', '**', '.*', 'a*b', '\\*');
+  const part = fc.constantFrom('a', 'b', '*', 'a*', '?', '[ab]', '**', '.*', 'a*b', '\\*', '*a*', '*a*b', '*[!a]*b*', 'a*?*[ab]b*', '*\\**a', '*.*b');
   const glob = fc.array(part, { minLength: 1, maxLength: 6 }).map((parts) => parts.join('/'));
-  const path = fc.array(fc.constantFrom('a', 'b', 'ab', '.a', '*', 'axb'), { maxLength: 6 }).map((names) => names.join('/'));
+  const path = fc.array(fc.oneof(fc.constantFrom('a', 'b', 'ab', '.a', '*', 'axb'), fc.string({ unit: fc.constantFrom('a', 'b', '.', '*'), minLength: 3, maxLength: 9 })), { maxLength: 6 }).map((names) => names.join('/'));
   fc.assert(fc.property(glob, fc.boolean(), path, (text, tree, one) => {
     fc.pre(!text.endsWith('**'));
     const expression = new RegExp(`^${globSource(text)}${tree ? '(?:/.*)?' : ''}$`, 's');
@@ -79,5 +80,18 @@ test('many `**` take no longer than one: a project may bring such a pattern, and
 
   expect(matcher.all(fromText(`/p${'/a'.repeat(1000)}/y`))).toEqual([]);
   expect(matcher.all(fromText(`/p${'/a'.repeat(1000)}/x/y`))).toEqual([true]);
+  expect(performance.now() - began).toBeLessThan(5000);
+});
+
+test('nor do many `*` in one name, of a path or of a variable', () => {
+  const matcher = pathMatcher([[pattern('/p', '*a*a*a*b', true), true]], 'covering');
+  const variables = [`${'*A'.repeat(30)}*B`];
+  const began = performance.now();
+
+  for (let index = 0; index < 1000; index += 1) expect(matcher.all(fromText(`/p/${index}${'a'.repeat(250)}`))).toEqual([]);
+  expect(matcher.all(fromText(`/p/${'a'.repeat(250)}b/x`))).toEqual([true]);
+  expect(matchesAny(variables, 'A'.repeat(1000))).toBe(false);
+  expect(matchesAny(variables, `${'A'.repeat(1000)}B`)).toBe(true);
+  expect(matchesAny(['*[A*B*\\C'], 'x[AyBz\\C')).toBe(true);
   expect(performance.now() - began).toBeLessThan(5000);
 });
