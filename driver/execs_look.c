@@ -14,6 +14,8 @@
 #include "sys.h"
 #include "util.h"
 
+#define IN_ROOT 0x10u /* RESOLVE_IN_ROOT */
+
 enum {
 	ARGS_MAX = 64,
 	ARG_MAX_ = 1024,   /* of one */
@@ -66,16 +68,53 @@ static void read_args(struct seen *s, struct memory *m, uint64_t argv)
 	}
 }
 
-/* Looked up as the process would, in its own root. */
+static bool is_missing(void)
+{
+	return errno == ENOENT || errno == ENOTDIR;
+}
+
+static bool is_found(int root, const char *path, uint64_t flags)
+{
+	struct k_open_how how = {.flags = O_PATH | O_CLOEXEC | flags,
+				 .resolve = IN_ROOT};
+	AUTO_FD int at = sys_openat2(root, path, &how);
+
+	return at >= 0 || !is_missing();
+}
+
+/*
+ * Nothing was found at `path`: whether that is for a link, which may lead who
+ * follows it elsewhere than us, as /proc/self does.
+ */
+static bool stops_at_link(int root, const char *path)
+{
+	char way[PATH_MAX];
+	char *end;
+
+	memcpy(way, path, strlen(path) + 1);
+	while (!is_found(root, way, O_NOFOLLOW)) {
+		end = strrchr(way, '/');
+		if (end == way)
+			return false;
+		*end = '\0';
+	}
+	return !is_found(root, way, 0);
+}
+
+/*
+ * Looked up as the process would: from its own root, or where it is. There a
+ * link may lead back to the root, so that one can't be told.
+ */
 static bool leads(int from, const char *path)
 {
-	struct k_open_how how = {.flags = O_PATH | O_CLOEXEC};
-	AUTO_FD int found = -1;
+	bool absolute = path[0] == '/';
+	struct k_open_how how = {.flags = O_PATH | O_CLOEXEC,
+				 .resolve = absolute ? IN_ROOT
+						     : K_RESOLVE_NO_SYMLINKS};
+	AUTO_FD int found = sys_openat2(from, path, &how);
 
-	if (path[0] == '/')
-		how.resolve = 0x10u /* IN_ROOT */;
-	found = sys_openat2(from, path, &how);
-	return found >= 0 || (errno != ENOENT && errno != ENOTDIR);
+	return found >= 0 || !is_missing() ||
+	       (absolute && stops_at_link(from, path));
 }
 
 /* Which mount a root is, and what of it. */

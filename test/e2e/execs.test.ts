@@ -53,6 +53,16 @@ unshare -Urm sh -c 'mount --bind /usr r/usr && chroot r /not-there; chroot r /on
       expect(paths.filter((path) => /there|mounted|missing/.test(path ?? ''))).toEqual(['only-there', 'mounted']);
     });
 
+    gated.test('a program is told that is named by a link to what only the sandbox has, or by /proc/self', async () => {
+      const script = `mkdir w && cp /usr/bin/true w/made && ln -s "$PWD/w/made" w/link
+cd w; ./link; /proc/self/cwd/made; /proc/self/root/usr/bin/true; exec 3< made; /proc/self/fd/3; ./missing; /bin/missing; /usr/missing/missing; true`;
+      const outcome = await area.cli(['run', '--tag', 'links', '--net', 'off', '--audit', 'exec', '--', 'sh', '-c', script]);
+
+      expect(outcome.status, outcome.stderr).toBe(0);
+      const paths = (await records('links', 'exec')).map(({ object }) => object['path']);
+      expect(paths.slice(-4)).toEqual(['./link', '/proc/self/cwd/made', '/proc/self/root/usr/bin/true', '/proc/self/fd/3']);
+    });
+
     gated.test('control characters, bytes that are no text, and long arguments stay one record each (AU03)', async () => {
       const script = `import os
 for argv in ([b'true', b'\\x1b]0;x\\x07\\n{"v":1}', b'\\xff\\xfe', 'ä\\u202e'.encode()], [b'true', b'x' * 20000, b'y'], [b'true'] + [b'z'] * 500):
