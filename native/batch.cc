@@ -3,6 +3,7 @@
 // not as expected is left (or put back) as it was and reported, and TypeScript
 // does that step again in its own way: no step is decided here.
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,7 +12,6 @@
 #include <atomic>
 #include <cstring>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "addon.h"
@@ -173,6 +173,25 @@ static void work(Batch &batch)
 	}
 }
 
+static void *helperMain(void *batch)
+{
+	work(*(Batch *)batch);
+	return nullptr;
+}
+
+// Where no thread can be had (pids limit) the caller does it all.
+static std::vector<pthread_t> startHelpers(Batch &batch, size_t count)
+{
+	std::vector<pthread_t> helpers;
+	while (helpers.size() < count) {
+		pthread_t helper;
+		if (pthread_create(&helper, nullptr, helperMain, &batch))
+			break;
+		helpers.push_back(helper);
+	}
+	return helpers;
+}
+
 static Napi::Value LandBatch(const Napi::CallbackInfo &info)
 {
 	Batch batch;
@@ -187,12 +206,11 @@ static Napi::Value LandBatch(const Napi::CallbackInfo &info)
 	batch.status = status.Data();
 	size_t threads = info[4].As<Napi::Number>().Uint32Value();
 	batch.renamesLeft = info[5].As<Napi::Number>().Int64Value();
-	std::vector<std::thread> helpers;
-	for (size_t i = 1; i < std::min(threads, batch.laneCount); i++)
-		helpers.emplace_back(work, std::ref(batch));
+	size_t most = std::min(threads, batch.laneCount);
+	std::vector<pthread_t> helpers = startHelpers(batch, most ? most - 1 : 0);
 	work(batch);
-	for (std::thread &helper : helpers)
-		helper.join();
+	for (pthread_t helper : helpers)
+		pthread_join(helper, nullptr);
 	return info.Env().Undefined();
 }
 
