@@ -88,6 +88,14 @@ void Dir::segmentDone(Walk &walk)
 		closeFds(walk);
 }
 
+// What the host doesn't have, or lets the user not search. Anything else (no
+// descriptor left) is not known to be absent.
+static bool isAbsent(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ELOOP ||
+	       error == EACCES;
+}
+
 static int openDir(Dir &dir, Walk &walk)
 {
 	if (dir.upper < 0) {
@@ -99,10 +107,12 @@ static int openDir(Dir &dir, Walk &walk)
 	if (dir.hasBase && dir.base < 0) {
 		dir.base = openAt(walk.rootBase, dir.basePath(),
 				  O_PATH | O_DIRECTORY, 0, INSIDE);
-		if (dir.base < 0)
+		if (dir.base >= 0)
+			walk.heldFds++;
+		else if (isAbsent(errno))
 			dir.hasBase = false;
 		else
-			walk.heldFds++;
+			return -1;
 	}
 	return 0;
 }
@@ -170,7 +180,9 @@ static int lookAtBase(const Dir &dir, const char *name, Walk &walk, Entry &entry
 	entry.redirect = redirectPath(dir, entry.redirect);
 	redirected = openAt(walk.rootBase, entry.redirect, O_PATH | O_DIRECTORY,
 			    0, INSIDE);
-	return redirected < 0 ? 0 : readBase({ redirected, "" }, entry);
+	if (redirected < 0)
+		return isAbsent(errno) ? 0 : -1;
+	return readBase({ redirected, "" }, entry);
 }
 
 static std::shared_ptr<Dir> childOf(Dir &dir, const char *name,
