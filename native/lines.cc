@@ -1,5 +1,7 @@
 #include "lines.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -83,10 +85,50 @@ static int64_t distance(const std::string_view *a, int64_t n,
 	return -1;
 }
 
+// Keyed: an agent could write lines that all have the same hash in libstdc++,
+// and a search among those takes minutes.
+struct LineHash {
+	size_t operator()(std::string_view line) const
+	{
+		static const Key key;
+		uint64_t hash = key.start ^ line.size();
+		for (; line.size() > 8; line.remove_prefix(8))
+			hash = mixed(hash ^ wordOf(line, 8), key.factor);
+		return mixed(hash ^ wordOf(line, line.size()), key.factor);
+	}
+
+    private:
+	struct Key {
+		uint64_t start = 0, factor = 0x9e3779b97f4a7c15;
+		Key()
+		{
+			(void)!getrandom(this, sizeof *this, GRND_NONBLOCK);
+			factor |= 1;
+		}
+	};
+
+	static uint64_t wordOf(std::string_view line, size_t bytes)
+	{
+		uint64_t word = 0;
+		memcpy(&word, line.data(), bytes);
+		return word;
+	}
+
+	// Both halves of the product: nobody can say without the key which bits
+	// of it a bit changes.
+	static uint64_t mixed(uint64_t a, uint64_t b)
+	{
+		unsigned __int128 product = (unsigned __int128)a * b;
+		return (uint64_t)product ^ (uint64_t)(product >> 64);
+	}
+};
+
+typedef std::unordered_map<std::string_view, int64_t, LineHash> Places;
+
 // By line where it is; -1 for one that comes again.
-static std::unordered_map<std::string_view, int64_t> onceIn(const Lines &lines)
+static Places onceIn(const Lines &lines)
 {
-	std::unordered_map<std::string_view, int64_t> places;
+	Places places;
 	places.reserve(lines.size());
 	for (size_t at = 0; at < lines.size(); at++) {
 		auto [found, isNew] = places.emplace(lines[at], at);
