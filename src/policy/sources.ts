@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fromText } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { cacheIn, fromCache, toCache, type Cache } from './cache.js';
 import type { ChosenProfile } from './compiled.js';
@@ -10,6 +11,7 @@ import { placeText, policyError, type Layer, type LoadResult, type PolicyDocumen
 import { flagsDocument, type PolicyFlags } from './flags.js';
 import { matchProfile, type KnownAgent } from './profile.js';
 import { NAME_ANOTHER, readPolicy, type Ownership } from './read.js';
+import { holdsRepository } from './repository.js';
 import { suggest } from './suggest.js';
 import { isTrusted, readTrust, type TrustStore } from './trust.js';
 
@@ -82,7 +84,7 @@ export function userFile({ env, home }: Pick<SourceRequest, 'env' | 'home'>): st
 
 /** Nearest directory with a repository, else the working directory: never decided by a policy file. */
 export function projectOf(cwd: string, home: string): string {
-  for (const dir of upwards(cwd, home)) if (existsSync(join(dir, '.git'))) return dir;
+  for (const dir of upwards(cwd, home)) if (holdsRepository(fromText(dir), fromText(cwd))) return dir;
   return cwd;
 }
 

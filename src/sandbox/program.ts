@@ -2,6 +2,7 @@ import type { Bytes } from '../bytes.js';
 import { fromText, isWithin, joinBytes, nameOf, parentOf, toText } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import { hostFacts, readStart } from '../kernel/facts.js';
+import { holdsRepository } from '../policy/repository.js';
 import type { SandboxRecord } from './sandbox.js';
 
 /** Where the agent's program and the interpreters it names lie: as found and as resolved. */
@@ -73,10 +74,10 @@ function interpreterOf(script: Bytes, cwd: Bytes, searchPath: string): Bytes | n
   return named === undefined ? absolute(program, cwd) : lookUp(named, cwd, searchPath);
 }
 
-/** The directory of the project around `cwd`: the nearest ancestor with a `.git`, else `cwd` itself. */
+/** The directory of the project around `cwd`: the nearest ancestor with a repository, else `cwd` itself. */
 export function projectOf(cwd: Bytes, stopAt: readonly Bytes[]): Bytes {
   for (let here = cwd; here !== '/' && !stopAt.includes(here); here = parentOf(here)) {
-    if (hostFacts.lstat(joinBytes(here, '.git' as Bytes)) !== null) return here;
+    if (holdsRepository(here, cwd)) return here;
   }
   return cwd;
 }

@@ -39,8 +39,6 @@ export interface Start {
   readonly environment: BuiltEnvironment;
 }
 
-const PRIVATE_ROOTS = ['/', '/tmp', '/var/tmp', '/run', '/dev/shm'] as Bytes[];
-
 /** Root with its rights over mounts builds the view as root; anybody else in a user namespace. */
 export function modeOf(context: Context): 'user' | 'root' {
   return context.uid === 0 && hasSysAdmin() && hasAllIds() ? 'root' : 'user';
@@ -101,7 +99,7 @@ interface Surroundings {
 function planOf(store: Store, record: SandboxRecord, wanted: Wanted, { account, searchPath, sockets }: Surroundings): ViewPlan {
   const { context } = store;
   const { cwd } = record;
-  const project = projectOf(cwd, PRIVATE_ROOTS);
+  const project = projectOf(cwd, []);
   const home = hostFacts.realpath(fromText(account.home));
   const trees = [project, ...sharedGitDirs(project), ...(home === null || home === '/' ? [] : [home])];
   const { grants, hides } = wanted.policy;

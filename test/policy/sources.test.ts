@@ -1,12 +1,13 @@
 import { execa } from 'execa';
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { fromText } from '../../src/bytes.js';
+import { fromText, toText } from '../../src/bytes.js';
 import { AgentfwError } from '../../src/errors.js';
 import { judgeChange, judgeHost, judgePath } from '../../src/policy/index.js';
 import { isTrusted, readTrust, trust, untrust } from '../../src/policy/trust.js';
+import { projectOf } from '../../src/sandbox/program.js';
 import { PROFILES } from './make.js';
 import { compileIn, put, requestIn, tempHome } from './temp.js';
 
@@ -159,6 +160,21 @@ describe('layers', () => {
     const { policy } = await compileIn(home, { cwd: join(home, 'app/sub') });
 
     expect(policy.project).toBe(join(home, 'app'));
+  });
+
+  test.runIf(process.geteuid?.() === 0)('a `.git` of another user in a directory above is no repository, unless the working directory is theirs, too', async () => {
+    const home = tempHome({ 'all/work/.keep': '', 'all/.git/HEAD': '' });
+    const [all, work] = [join(home, 'all'), join(home, 'all/work')];
+    const projects = async (): Promise<string[]> => [(await compileIn(home, { cwd: work })).policy.project, toText(projectOf(fromText(work), []))];
+    const given = (dir: string, uid: number): void => chownSync(dir, uid, uid);
+
+    given(join(all, '.git'), 65534);
+    expect(await projects()).toEqual([work, work]);
+    given(work, 65534);
+    expect(await projects()).toEqual([all, all]);
+    given(work, 0);
+    given(join(all, '.git'), 0);
+    expect(await projects()).toEqual([all, all]);
   });
 });
 
