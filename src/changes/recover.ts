@@ -1,16 +1,18 @@
+import { joinBytes, toText, type Bytes } from '../bytes.js';
 import { AgentfwError, type FailureStatus } from '../errors.js';
 import { uninterrupted } from '../kernel/interrupts.js';
+import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import { requireBases, requireVaults } from './apply/bases.js';
 import { withCommitLock } from './journal/commit-lock.js';
 import { conclude, takenBack } from './journal/conclude.js';
 import { nodeDisk } from './apply/disk.js';
-import { closeJournal, readHeader, readJournal, reopenJournal, type Journal } from './journal/journal.js';
+import { closeJournal, readHeader, readJournal, reopenJournal, type Header, type Journal } from './journal/journal.js';
 import { unfinished } from './journal/unfinished.js';
 import type { CommitResult } from './result.js';
 import { closeDirs, openDirs, type OpenDirs } from './apply/open-dirs.js';
 import { runBackward, runForward, type Running } from './apply/run.js';
 import type { Hooks, StoreContext } from './store-context.js';
-import { commitDir, removeNear, removeVaults } from './vault/vault.js';
+import { commitDir, removeNear, removeVaults, vaultDirs } from './vault/vault.js';
 
 /** What became of a commit that a crash had left. */
 export interface Recovered {
@@ -62,6 +64,7 @@ function recoverOne(ctx: StoreContext, id: string, hooks: Hooks): Recovered {
   const journal = readJournal(kernel, commitDir(stateDir, id));
   if (journal === null) {
     // Not even a header: nothing was made but the commit's own directories.
+    requireUnbegun(kernel, stateDir, { id, roots: [] });
     removeVaults(kernel, stateDir, [], id);
     return { id, tag: null, outcome: 'discarded', result: null, error: null };
   }
@@ -70,11 +73,20 @@ function recoverOne(ctx: StoreContext, id: string, hooks: Hooks): Recovered {
     requireVaults(kernel, journal.header);
     requireBases(kernel, journal);
     if (journal.state !== 'draft') return uninterrupted(() => carryOn({ ctx, hooks, dirs, id }, journal));
+    requireUnbegun(kernel, stateDir, journal.header);
     removeNear(dirs, journal.drafts);
     removeVaults(kernel, stateDir, dirs.roots, id);
     return { id, tag: journal.header.tag, outcome: 'discarded', result: null, error: null };
   } finally {
     closeDirs(dirs);
+  }
+}
+
+/** What a commit replaced is moved there after its commit point: then a journal that says nothing of that is a damaged one. */
+function requireUnbegun(kernel: Kernel, stateDir: Bytes, { id, roots }: Pick<Header, 'id' | 'roots'>): void {
+  for (const dir of new Set([commitDir(stateDir, id), ...vaultDirs(roots)])) {
+    if (kernel.statOrNull(AT_FDCWD, joinBytes(dir, 'old' as Bytes)) === null) continue;
+    throw new AgentfwError('AFW_COMMIT_BROKEN', `Its journal is damaged, and ${toText(dir)} keeps what it replaced: move that directory away, and take from it what you need.`);
   }
 }
 

@@ -178,7 +178,12 @@ describe('bare repositories', () => {
   test('is completed by what the host has; half of it is none; `.git` is none', () => {
     expect(bareRepositories(parts.slice(0, 1), (path) => /\/(objects|refs)$/.test(path)).size).toBe(1);
     expect(bareRepositories(parts.slice(0, 2), () => false).size).toBe(0);
-    expect(bareRepositories([change('.git/HEAD'), change('.git/objects/x'), change('.git/refs/x')], () => true).size).toBe(0);
+    for (const real of ['.git', '.git/modules/lib/sub', '.git/worktrees/w']) {
+      expect(bareRepositories([change(`${real}/HEAD`), change(`${real}/objects`), change(`${real}/refs`)], () => true).size, real).toBe(0);
+    }
+    // Git takes no notice of its name, only of where it lies.
+    const inside = bareRepositories([change('.git/x/HEAD'), change('.git/x/objects'), change('.git/x/refs')], () => false);
+    expect(judged(change('.git/x/config'), contentOf(''), { bare: inside })).toBe('control: bare git repository');
   });
 });
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { applyPlan } from '../../src/changes/apply.js';
@@ -118,4 +118,16 @@ test('what another directory has taken the place of is not gone on with: a files
   sh(world, 'rmdir $H; mv $H.away $H');
   expect(recoverAll(world.ctx)).toMatchObject([{ outcome: 'finished' }]);
   expect(sh(world, 'cat $H/a $H/b $H/c; ls $H')).toBe('new\nnew\nnew\na\nb\nc\n');
+});
+test.each([['its header', 20], ['its steps', 700]])('a journal of which %s is damaged is no commit that never began: what it keeps stays', (_what, offset) => {
+  sh(world, TREES);
+  const { id } = commit(world);
+  const dir = join(world.state, 'commits', id ?? '');
+  rmSync(join(dir, 'result.json'));
+  const plan = readFileSync(join(dir, 'plan'));
+  plan[offset] = (plan[offset] ?? 0) ^ 1;
+  writeFileSync(join(dir, 'plan'), plan);
+
+  expect(recoverAll(world.ctx)).toMatchObject([{ outcome: 'blocked', error: expect.stringContaining(`${dir} keeps what it replaced`) as string }]);
+  expect(readFileSync(join(dir, 'old/0/b'), 'utf8')).toBe('old\n');
 });

@@ -5,17 +5,19 @@ const PARTS: ReadonlySet<string> = new Set(['HEAD', 'objects', 'refs']);
 /** Names of a bare repository that count, in lower case. */
 export const BARE_NAMES: readonly string[] = ['head', 'objects', 'refs', 'config'];
 
+const KNOWN = /\/\.git(?:\/modules\/.+|\/worktrees\/[^/]+)?$/s;
+
 /**
  * Directories that git would take for a bare repository once the changes have
  * landed (`HEAD`, `objects` and `refs` side by side): a `config` in one runs
  * programs as soon as somebody's prompt asks git for the branch there. A real
- * `.git` and what is in it are judged by name instead. `exists` tells of what
- * the host has already.
+ * `.git`, and those that it has for submodules and work trees, are judged by
+ * name instead. `exists` tells of what the host has already.
  */
 export function bareRepositories(changes: Iterable<Change>, exists: (path: Bytes) => boolean): ReadonlySet<Bytes> {
   const found = new Map<Bytes, Set<string>>();
   for (const change of changes) {
-    if (change.ordinaryIn !== undefined || change.kind === 'delete' || /(^|\/)\.git(\/|$)/s.test(change.path)) continue;
+    if (change.ordinaryIn !== undefined || change.kind === 'delete' || KNOWN.test(parentOf(change.path))) continue;
     note(found, change);
   }
   const bare = new Set<Bytes>();

@@ -20,11 +20,13 @@ export function isSpareOfGit({ path, type }: Pick<Change, 'path' | 'type'>): boo
   return type === 'dir' ? ROOM.test(path) : type === 'file' && LOOSE.test(path);
 }
 
+/** In a directory called `.git`, or `NAME.git`: one called `refs` may be above it. */
+const REFERENCE = /^(.*?\/[^/]*\.git(?:\/.+?)??)\/(refs\/.+)$/s;
+
 /** Null: it is no path of a git reference. */
 export function referenceOf(path: Bytes): { readonly file: Bytes; readonly name: string } | null {
-  const at = path.indexOf('/refs/');
-  if (at < 0 || !path.slice(0, at).includes('.git')) return null;
-  return { file: joinBytes(path.slice(0, at) as Bytes, 'packed-refs' as Bytes), name: path.slice(at + 1) };
+  const [, dir, name] = path.includes('/refs/') ? (REFERENCE.exec(path) ?? []) : [];
+  return dir === undefined || name === undefined ? null : { file: joinBytes(dir as Bytes, 'packed-refs' as Bytes), name };
 }
 
 /** What the packed references of a repository say. */
