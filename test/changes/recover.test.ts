@@ -131,3 +131,13 @@ test.each([['its header', 20], ['its steps', 700]])('a journal of which %s is da
   expect(recoverAll(world.ctx)).toMatchObject([{ outcome: 'blocked', error: expect.stringContaining(`${dir} keeps what it replaced`) as string }]);
   expect(readFileSync(join(dir, 'old/0/b'), 'utf8')).toBe('old\n');
 });
+test('a sandbox that somebody removed does not hold up what it had begun to land', () => {
+  sh(world, `${TREES}; mkdir $H/e; echo e >$H/e/e; wh $U/e`);
+  die((line) => line === 'rename b b');
+  sh(world, 'rm -r state/sandboxes/box');
+
+  expect(recoverAll(world.ctx)).toMatchObject([{ outcome: 'finished', result: { refused: expect.arrayContaining([expect.objectContaining({ path: at(world, 'c') })]) as [] } }]);
+  // What needs nothing of the layer is through.
+  expect(sh(world, 'cat $H/a $H/b $H/c $H/d; ls $H')).toBe('new\nold\nold\nd\na\nb\nc\nd\n');
+  expect(recoverAll(world.ctx)).toEqual([]);
+});

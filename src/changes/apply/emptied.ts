@@ -153,8 +153,9 @@ function chmodIf(kernel: Kernel, { at, name }: Spot, mode: number | null): void 
   if (mode !== null) kernel.chmod(at, name, mode);
 }
 
-function topIno(dirs: OpenDirs, layer: number): bigint {
-  return dirs.kernel.stat(AT_FDCWD, (dirs.roots[3 * layer + 1] as Root).dir).ino;
+/** Null: somebody removed it. */
+function topIno(dirs: OpenDirs, layer: number): bigint | null {
+  return dirs.kernel.statOrNull(AT_FDCWD, (dirs.roots[3 * layer + 1] as Root).dir)?.ino ?? null;
 }
 
 function exchange(dirs: OpenDirs, layer: number, spare: Place): void {

@@ -14,7 +14,7 @@ import { refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
 import { settleAside } from './rename.js';
 import { spotOf, statPlace, type OpenDirs } from './open-dirs.js';
-import { absolute, below, isIdent, isWhiteout, type Place, type Step } from '../plan/step.js';
+import { absolute, below, dirOf, isIdent, isWhiteout, type Place, type Step } from '../plan/step.js';
 
 export interface Landing {
   readonly dirs: OpenDirs;
@@ -229,7 +229,7 @@ function restoreSpent({ kernel, ...dirs }: OpenDirs, step: Step): void {
   if (step.spent === null) return;
   const all = { kernel, ...dirs };
   const { at, keep } = step.spent;
-  if (statPlace(all, at) !== null) return;
+  if (statPlace(all, at) !== null || !hasDir(all, at)) return;
   const target = spotOf(all, at);
   if (keep === null) {
     kernel.mknod(target.at, target.name, constants.S_IFCHR, 0);
@@ -283,6 +283,11 @@ function bringHome(dirs: OpenDirs, step: Step): void {
   renameUnlocked(dirs, step, { from: kept, to: home, flags: RENAME.noReplace });
 }
 
+/** Whoever removed a sandbox's directory must not hold up its commit for ever. */
+function hasDir(dirs: OpenDirs, { root, path }: Place): boolean {
+  return statPlace(dirs, { root, path: dirOf(path) }) !== null;
+}
+
 function revertTake(dirs: OpenDirs, step: Step): void {
   const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(dirs, place), step.old));
   if (statPlace(dirs, step.host) === null && held !== null && held !== undefined) {
@@ -290,7 +295,7 @@ function revertTake(dirs: OpenDirs, step: Step): void {
     const target = spotOf(dirs, step.host);
     renameUnlocked(dirs, step, { from: at, to: target, flags: RENAME.noReplace });
   }
-  if (step.hold === null || dirs.roots[step.hold.root]?.role !== 'layer' || statPlace(dirs, step.hold) !== null) return;
+  if (step.hold === null || dirs.roots[step.hold.root]?.role !== 'layer' || !hasDir(dirs, step.hold) || statPlace(dirs, step.hold) !== null) return;
   const hold = spotOf(dirs, step.hold);
   dirs.kernel.mknod(hold.at, hold.name, constants.S_IFCHR, 0);
 }

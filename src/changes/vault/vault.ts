@@ -93,12 +93,13 @@ export function syncRoots(dirs: OpenDirs): void {
   });
 }
 
-/** A base that the host removed holds nothing to be synced, nor does one that can't be opened: each step in it is refused. */
+/** A base or a layer that somebody removed holds nothing to be synced, nor does a base that can't be opened: each step in it is refused. */
 function existing(dirs: OpenDirs, index: number): Fd | null {
   try {
     return rootFd(dirs, index);
   } catch (error) {
-    if (dirs.roots[index]?.role === 'host' && ['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES'].includes(errnoOf(error) ?? '')) return null;
+    const { role } = dirs.roots[index] as Root;
+    if (role !== 'vault' && ['ENOENT', 'ENOTDIR', 'ELOOP', ...(role === 'host' ? ['EACCES'] : [])].includes(errnoOf(error) ?? '')) return null;
     throw error;
   }
 }
