@@ -1,4 +1,5 @@
 import tseslint from 'typescript-eslint';
+import { docstring } from './scripts/docstrings.mjs';
 
 /** House rules that a machine can check; the rest is in docs/contributing.md. */
 export default tseslint.config(
@@ -27,7 +28,9 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
+    plugins: { house: { rules: { docstring } } },
     rules: {
+      'house/docstring': 'error',
       'max-lines': ['error', { max: 300, skipBlankLines: true, skipComments: true }],
       'max-lines-per-function': ['error', { max: 50, skipBlankLines: true, skipComments: true }],
       'no-console': 'error',

@@ -15,6 +15,7 @@ export interface ErrorOptions {
   readonly status?: FailureStatus;
 }
 
+/** The code is stable (docs/errors.md); the message is a sentence, the hint one thing to do, both without secrets. */
 export class AgentfwError extends Error {
   override readonly name = 'AgentfwError';
   readonly hint: string | null;
@@ -37,6 +38,7 @@ export function errnoOf(error: unknown): string | null {
   return typeof error.code === 'string' ? error.code : null;
 }
 
+/** The disk is full, or the user’s share of it. */
 export function isNoSpace(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '');
 }

@@ -63,6 +63,7 @@ export function newKey(): string {
   return generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 }
 
+/** The SPKI PEM of the key whose PKCS #8 PEM this is. Throws what `node:crypto` does where it is none. */
 export function publicKeyOf(privatePem: string): string {
   return createPublicKey(privateKeyOf(privatePem)).export({ type: 'spki', format: 'pem' }).toString();
 }
@@ -74,6 +75,7 @@ export function privateKeyOf(pem: string): KeyObject {
 }
 let known: { readonly pem: string; readonly key: KeyObject } | null = null;
 
+/** The head with an Ed25519 signature (RFC 8032) over its text, and the fingerprint of the key that made it. */
 export function signHead(head: AuditHead, privatePem: string): AuditHead {
   const key = privateKeyOf(privatePem);
   const keyed = { ...head, key: fingerprint(createPublicKey(key)) };

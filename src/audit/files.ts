@@ -14,6 +14,7 @@ export const LOCK = 'audit.lock' as Bytes;
 const HEAD = 'audit.head.json' as Bytes;
 const KEY = 'audit-key.pem' as Bytes;
 
+/** What the log is renamed to when it is full; numbers count up from 1, the oldest first. */
 export function rotatedName(number: number): Bytes {
   return `audit.${number}.jsonl` as Bytes;
 }
@@ -31,6 +32,7 @@ export function logFiles(kernel: Kernel, dir: Bytes): Bytes[] {
   return names.includes(CURRENT) ? [...rotated, CURRENT] : rotated;
 }
 
+/** null where there is none. Throws `FieldError` or `SyntaxError` for one that nobody of ours wrote, and errno of the read. */
 export function readHead(kernel: Kernel, dir: Bytes): AuditHead | null {
   const text = readWhole(kernel, joinBytes(dir, HEAD));
   if (text === null) return null;
@@ -40,6 +42,7 @@ export function readHead(kernel: Kernel, dir: Bytes): AuditHead | null {
   return { version: 1, tag: textField(fields['tag'], 'tag'), index: numberField(fields['index'], 'index'), hash: textField(fields['hash'], 'hash'), signature: optional('signature'), key: optional('key') };
 }
 
+/** Replaces the head in one rename, synced: after a crash it is the old one or the new one. Throws errno. */
 export function writeHead(kernel: Kernel, dir: Bytes, head: AuditHead): void {
   replaceFile(kernel, joinBytes(dir, HEAD), `${JSON.stringify(head)}\n`);
 }

@@ -99,6 +99,7 @@ function openFrom(kernel: Kernel, dir: Bytes, index: number, fds: Fd[]): boolean
   return logFiles(kernel, dir).length === files.length;
 }
 
+/** null for what is no record: the caller says so, and reads on. */
 export function parseLine(text: string): AuditRecord | null {
   try {
     const parsed = auditRecordSchema.safeParse(JSON.parse(text));

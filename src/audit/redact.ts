@@ -48,6 +48,7 @@ export interface Redacted<T> {
   readonly count: number;
 }
 
+/** The text without secrets of known shapes, cut at `MAX_TEXT` UTF-16 units, and how many were cut out. Nothing is cut twice. */
 export function redactText(text: string): Redacted<string> {
   let count = 0;
   let value = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…(+${text.length - MAX_TEXT})` : text;
@@ -120,6 +121,7 @@ function areHarmless(fields: object): boolean {
   return true;
 }
 
+/** The same for each text and each list of arguments in an event; `count` is the sum over its fields. */
 export function redactEvent(event: AuditEvent): Redacted<AuditEvent> {
   // Most are recorded as they are: a build has thousands.
   if (areHarmless(event.object ?? {}) && areHarmless(event.detail ?? {}) && areHarmless(event.subject ?? {})) return { value: event, count: 0 };

@@ -35,6 +35,7 @@ export interface BaseCounts {
   readonly uncaptured: Readonly<Record<string, number>>;
 }
 
+/** `uncaptured` by reason: `large`, `changed` or an errno. */
 export function countBases(bases: Bases): BaseCounts {
   let captured = 0;
   const uncaptured: Record<string, number> = {};
@@ -45,6 +46,7 @@ export function countBases(bases: Bases): BaseCounts {
   return { captured, uncaptured };
 }
 
+/** Where a sandbox keeps what it captured; see docs/store.md. */
 export function baseDir(sandboxDir: Bytes): Bytes {
   return joinBytes(sandboxDir, 'base' as Bytes);
 }
@@ -137,6 +139,7 @@ export interface BaseRecord {
   readonly base: CapturedBase;
 }
 
+/** All in one record, so all or none is there after a crash. Throws errno of the write, and for a record of 480 MiB. */
 export function appendBases(writer: FrameWriter, records: readonly BaseRecord[]): void {
   const body = records.map(({ path, base }) => `${path}\0${base.state}\0${numbersOf(base)}\0${base.detail}\0`).join('');
   const frame = frameOf('B', body);
@@ -152,11 +155,13 @@ function numbersOf({ ino, mode, uid, gid, size, mtimeNs, btimeNs, attributes }: 
   return attributes === null ? plain : `${plain} ${attributes === '' ? NONE : attributes}`;
 }
 
+/** `detail`: of a file the name of its copy, of a symlink its target, of what is unknown why. Without a stat all numbers are 0. */
 export function capturedOf(stat: Stat | null, state: CapturedBase['state'], detail: string = '', attributes: string | null = null): CapturedBase {
   const { ino = 0n, mode = 0, uid = 0, gid = 0, size = 0, mtimeNs = 0n, btimeNs = 0n } = stat ?? {};
   return { state, ino, mode, uid, gid, size, mtimeNs, btimeNs, attributes, detail: detail as Bytes };
 }
 
+/** The copy of a captured file; of use for state `file` alone. */
 export function basePath(sandboxDir: Bytes, base: CapturedBase): Bytes {
   return joinBytes(baseDir(sandboxDir), base.detail);
 }

@@ -104,11 +104,13 @@ function withConflict<T extends Change>(change: T, conflict: Conflict | null): T
 /** What the store says of a sandbox, whatever its changes are. */
 export type Known = Pick<Judging, 'bases' | 'epochs'>;
 
+/** Reads both from the store. Throws `KernelError`. */
 export function knownOf(ctx: CommitContext): Known {
   const dir = sandboxDirOf(ctx);
   return { bases: readBases(ctx.kernel, dir), epochs: readEpochs(ctx.kernel, dir) };
 }
 
+/** Where the sandbox of a commit lies in the store; the tag was checked when the record was read. */
 export function sandboxDirOf({ stateDir, record }: CommitContext): Bytes {
   return joinBytes(joinBytes(stateDir, 'sandboxes' as Bytes), record.tag as Bytes);
 }

@@ -29,6 +29,7 @@ export interface ContentReader {
 
 const CHUNK = 128 * 1024;
 
+/** A reader that opens layers when first asked, and that the caller closes. What is gone or may not be read has no content (null). */
 export function openContents(kernel: Kernel, layers: readonly Layer[]): ContentReader {
   const opened = new Map<number, LayerDirs>();
   const dirsOf = (index: number): LayerDirs | null => {

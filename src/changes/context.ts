@@ -17,6 +17,7 @@ export function storeContextOf(store: Store): StoreContext {
   };
 }
 
+/** A commit's view of the store, with the sandbox that it is about. */
 export function commitContextOf(store: Store, record: SandboxRecord): CommitContext {
   return { ...storeContextOf(store), record };
 }

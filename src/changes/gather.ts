@@ -268,6 +268,7 @@ export function glance(store: Store, record: SandboxRecord, most: number): Glanc
   return { kinds: countKinds(changes), classes, more };
 }
 
+/** A crowd counts as all its members. */
 export function countKinds(changes: Iterable<Change>): KindCounts {
   const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0, rename: 0 };
   for (const change of changes) counts[change.kind] += weightOf(change);

@@ -325,6 +325,7 @@ function landingOf(planning: Planning): readonly JudgedChange[] {
   return input.changes.filter((change) => lands(planning, change) && !(change.kind === 'rename' && change.implied));
 }
 
+/** A rename counts as one modification. */
 export function countsOf(changes: readonly Pick<Change, 'kind'>[]): Counts {
   const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
   for (const { kind } of changes) counts[kind === 'rename' ? 'modify' : kind] += 1;

@@ -179,6 +179,7 @@ export async function decideUdp(options: DecideOptions, question: UdpQuestion): 
   return decision.verdict === 'allow' && decision.flags.udp !== true ? none : decision;
 }
 
+/** A refusal that no rule of a policy is behind; `rule` is an id of ours. */
 export function refuse(rule: string, why: string, how = ''): Refused {
   return { verdict: 'deny', rule, why, how, origin: null, silent: false, approval: null };
 }
@@ -205,6 +206,7 @@ function judged(judgement: HostJudgement, host: Host, port: number): Refused {
   return { verdict: 'deny', rule, why: `${exactRule(host, port)}: ${why}`, how, origin: originText(origin), silent, approval: null };
 }
 
+/** `FILE:LINE`, or the file alone where the rule is not of a line. */
 export function originText(origin: HostJudgement['origin']): string | null {
   return origin === null ? null : origin.line > 0 ? `${origin.file}:${origin.line}` : origin.file;
 }

@@ -10,6 +10,7 @@ export interface Doors {
   readonly answered: (message: DoorMessage) => void;
 }
 
+/** `open` rejects when the gate ends first. */
 export function makeDoors(channel: Channel): Doors {
   const waiting = new Map<number, (message: DoorMessage) => void>();
   let next = 1;
@@ -33,6 +34,7 @@ const HINTS: ReadonlyMap<string, string> = new Map([
   ['EADDRNOTAVAIL', 'No interface of this host has that address: ip address shows those it has'],
 ]);
 
+/** `AFW_PUBLISH`, status 125; `error` is the errno of bind(2) or listen(2) as the gate told it. */
 export function doorFailed(what: string, error: string): AgentfwError {
   return new AgentfwError('AFW_PUBLISH', `Can't ${what}: ${error}`, { status: 125, hint: HINTS.get(error) ?? 'Choose another address or port' });
 }

@@ -211,6 +211,7 @@ function deniedAnyway(policy: CompiledPolicy, host: Host, port: number): Control
   return { ok: false, why: `${exactRule(host, port)}: ${why} (${rule}), and a rule for a run opens nothing that the policy denies`, mend };
 }
 
+/** By `/etc/hosts`, read anew each time, then by getaddrinfo(3); a resolver within the bounds of `makeResolver`. */
 export function hostResolver(): Resolver {
   const hosts = (): string => {
     try {

@@ -22,6 +22,7 @@ export interface Outbox {
   readonly end: () => void;
 }
 
+/** Records are written before the answers that they are about are sent. What fails goes to `failed`. */
 export function makeOutbox({ audit, channel, failed }: OutboxOptions): Outbox {
   let events: AuditEvent[] = [];
   let commands: GateCommand[] = [];

@@ -15,6 +15,7 @@ export interface Recent {
 const KEEP_MS = 2000;
 const MAX = 256;
 
+/** Holds allowed answers for 2 s, at most 256 of them; `now` is in ms, by a clock that never goes back. */
 export function makeRecent(now: () => number): Recent {
   const kept = new Map<string, { readonly until: number; readonly decision: Allowed; readonly about: string }>();
   const keyOf = ({ name, ip, port }: ConnQuestion): string => `${name ?? ''} ${ip} ${port}`;

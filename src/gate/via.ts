@@ -2,6 +2,7 @@ import { isOnLoopback, type Upstream } from '../policy/upstream.js';
 import type { ConnQuestion, Via } from './channel.js';
 import { gateHost, isSameHost, placeText } from './names.js';
 
+/** `HOST:PORT`, an IPv6 address in brackets. */
 export function upstreamText({ host, port }: Upstream): string {
   return placeText(host, port);
 }

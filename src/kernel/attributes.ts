@@ -10,6 +10,7 @@ export function isOverlayMark(name: Bytes): boolean {
 /** Labels are the system's own matter: it sets them itself, and may forbid us to. */
 const SYSTEM = /^(security\.(?!capability$)|trusted\.)/;
 
+/** `trusted.`, and `security.` but for file capabilities (xattr(7)). */
 export function isSystemLabel(name: Bytes): boolean {
   return SYSTEM.test(name);
 }

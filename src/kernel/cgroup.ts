@@ -200,6 +200,7 @@ export interface GroupUse {
   readonly refusedTasks: number;
 }
 
+/** Bytes, tasks, and how often each limit was hit, in either version (kernel, cgroup-v2 and cgroup-v1/memory). Null for what no group tells. */
 export function groupUse(groups: readonly Group[]): GroupUse {
   const memory = groups.find(({ controllers }) => controllers.includes('memory'));
   const pids = groups.find(({ controllers }) => controllers.includes('pids'));
@@ -223,6 +224,7 @@ export function freezable(groups: readonly Group[]): string | null {
   return groups.find(({ version }) => version === 2)?.dir ?? null;
 }
 
+/** By `cgroup.events` (kernel, cgroup-v2): all of it stands still. False also where it is gone. */
 export function isGroupFrozen(dir: string): boolean {
   return /^frozen 1$/m.test(read(dir, 'cgroup.events') ?? '');
 }

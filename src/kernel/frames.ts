@@ -6,6 +6,7 @@ export interface FrameLimit {
   readonly max: number;
 }
 
+/** Length (4 bytes, little endian), then JSON in UTF-8. Throws for more than `max` bytes. */
 export function encodeFrame(message: object, { max }: FrameLimit = { max: MAX_FRAME }): Buffer {
   const body = Buffer.from(JSON.stringify(message), 'utf8');
   if (body.length > max) throw new Error(`a frame of ${body.length} bytes is too long`);

@@ -26,6 +26,7 @@ interface Latin1Buffer extends Buffer {
   latin1Slice(from: number, to: number): string;
 }
 
+/** One memory by the four widths that fields of the addon have. */
 export function viewOf(memory: ArrayBuffer): PackedView {
   return {
     signed: new BigInt64Array(memory),
@@ -88,6 +89,7 @@ class PackedStat implements Stat {
   }
 }
 
+/** Reads on demand: it holds as long as the memory isn't filled anew. `at` counts words of 8 bytes. */
 export function statAt(view: PackedView, at: number): Stat {
   return new PackedStat(view, at);
 }

@@ -16,6 +16,7 @@ export function startTimeOf(pid: number): string | null {
   return statFields(pid)?.[19] ?? null;
 }
 
+/** A pid may be given again: only with its start time, field 22 of proc_pid_stat(5), does it say who. A zombie is not it any more. */
 export function isSameProcess(process: { readonly pid: number; readonly start: string }): boolean {
   const fields = statFields(process.pid);
   return fields !== null && fields[19] === process.start && fields[0] !== 'Z' && fields[0] !== 'X';
@@ -56,6 +57,10 @@ export interface OwnLimits {
   readonly fileSize: number | null;
 }
 
+/**
+ * getrlimit(2): the hard limit of descriptors and the soft one of
+ * bytes in a file. Null for unlimited, and where `/proc` doesn't say.
+ */
 export function ownLimits(): OwnLimits {
   const text = attempt(() => readFileSync('/proc/self/limits', 'latin1')) ?? '';
   const number = (line: RegExp): number | null => {

@@ -30,6 +30,7 @@ export function fromCache<T>({ dir, uid }: Cache, digest: string): T | null {
   }
 }
 
+/** Writes nothing, and says so to nobody, where it can't: it is only a cache. */
 export function toCache({ dir }: Cache, digest: string, value: unknown): void {
   try {
     // A store is claimed by the store alone: until then there is no cache.

@@ -66,6 +66,7 @@ interface Compiler {
   readonly loosened: Loosening[];
 }
 
+/** A later layer has the higher number. */
 export function rankOf(layer: Layer): number {
   return LAYERS.indexOf(layer);
 }

@@ -99,6 +99,7 @@ export function settingOf(policy: CompiledPolicy, key: SettingKey): Setting | nu
   return policy.settings.find((setting) => setting.key === key) ?? null;
 }
 
+/** Null: no threshold. */
 export function thresholdOf(policy: CompiledPolicy, name: ThresholdName): number | null {
   const value = settingOf(policy, `changes.thresholds.${name}`)?.value;
   return typeof value === 'number' ? value : null;

@@ -167,6 +167,7 @@ function named(file: string | undefined): string {
   return file !== undefined && /^[\w.~/][\w./-]*\.ya?ml$/.test(file) ? ` ${file}` : '';
 }
 
+/** `FILE:LINE:COLUMN`, both from 1, or the file alone. */
 export function placeText({ file, line, col }: { readonly file: string; readonly line: number; readonly col: number }): string {
   return line > 0 ? `${file}:${line}:${col}` : file;
 }

@@ -27,12 +27,14 @@ export interface Engine {
 
 const engines = new WeakMap<CompiledPolicy, Engine>();
 
+/** Made once for a policy, kept as long as it. */
 export function engineOf(policy: CompiledPolicy): Engine {
   let engine = engines.get(policy);
   if (engine === undefined) engines.set(policy, (engine = makeEngine(policy.rules)));
   return engine;
 }
 
+/** For rules without a policy around them; its indexes are made when first asked. */
 export function makeEngine(rules: readonly CompiledRule[]): Engine {
   const byList = new Map<RuleList, CompiledRule[]>();
   for (const rule of rules) byList.set(rule.list, [...(byList.get(rule.list) ?? []), rule]);

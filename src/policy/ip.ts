@@ -54,6 +54,7 @@ export function isPublic(ip: string): boolean {
   return address.range() === 'unicast' && outer !== '168.63.129.16';
 }
 
+/** False between families: a mapped IPv4 address is taken apart before. Throws for what is no address, or no net in CIDR (RFC 4632). */
 export function isInNet(ip: string, net: string): boolean {
   const address = lib().parse(ip);
   const [base, bits] = lib().parseCIDR(net);

@@ -50,6 +50,7 @@ interface Tables<T> {
   readonly chain: Below<T>[];
 }
 
+/** Each pattern with a value of the caller's. The search costs by the depth of the path, not by the number of patterns. */
 export function pathMatcher<T>(entries: readonly (readonly [PathPattern, T])[], mode: MatchMode): PathMatcher<T> {
   const covering = mode === 'covering';
   const tables = tablesOf(entries, covering, covering ? fold : (text) => text);

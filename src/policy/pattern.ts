@@ -89,6 +89,7 @@ export function globSource(glob: string): string {
   return source.slice(1, -1);
 }
 
+/** Without wildcards; escaped ones are none. */
 export function isLiteral(text: string): boolean {
   return !GLOB.test(text.replace(/\\[^]/g, ''));
 }

@@ -16,6 +16,7 @@ export interface RegistryRequest {
   readonly root?: string;
 }
 
+/** Hosts, sorted, each once: those of npm, pip, cargo, Go, gem and apt, as their files and variables have them here. What can't be read names none. */
 export function machineRegistries({ env, ...rest }: RegistryRequest): string[] {
   const request: RegistryRequest = { ...rest, env: withoutExports(env) };
   const root = request.root ?? '/';

@@ -91,6 +91,7 @@ function plain({ key, value, origin }: GivenSetting): Setting {
   return { key, value, origin };
 }
 
+/** Sorts as the places do. */
 export function placeKey({ layer, file, line, col }: Origin): string {
   return `${layer}\n${file}\n${String(line).padStart(7, '0')}\n${String(col).padStart(5, '0')}`;
 }

@@ -34,10 +34,12 @@ function readPlain(file: string): string {
   }
 }
 
+/** This very content at this very path. */
 export function isTrusted(store: TrustStore, file: string, digest: string): boolean {
   return Object.hasOwn(store, file) && store[file]?.digest === digest;
 }
 
+/** Replaces what was said of the file before. Throws errno of the write. */
 export function trust(stateDir: string, file: string, record: TrustRecord): void {
   writeTrust(stateDir, { ...readTrust(stateDir), [file]: record });
 }

@@ -15,6 +15,7 @@ export type YamlResult =
 
 const MAX_SIZE = 1024 * 1024;
 
+/** YAML 1.2, core schema, without aliases, merge keys, tags and double keys; at most 1 MiB. Problems come with line and column, never as an error. */
 export function parseYaml(file: string, text: string): YamlResult {
   if (text.length > MAX_SIZE) return refused(file, 'the file is larger than 1 MiB');
   if (text.includes('\u0000')) return refused(file, 'the file has NUL bytes');

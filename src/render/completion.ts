@@ -16,6 +16,7 @@ const WITHOUT_TAG = /^(run|list|approvals|approve|deny|doctor|selftest|recover|u
 /** Sandboxes are directories of the store: no program has to be started to list them. */
 const TAGS = 'ls "${AGENTFW_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/agentfw}/sandboxes" 2>/dev/null';
 
+/** A script for the shell to source. */
 export function completionFor(shell: Shell, commands: readonly Described[]): string {
   return shell === 'fish' ? fish(commands) : shell === 'zsh' ? zsh(commands) : bash(commands);
 }

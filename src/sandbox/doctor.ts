@@ -27,6 +27,7 @@ export interface Finding extends Probe {
   readonly mend: string | null;
 }
 
+/** Of the driver's `--probe`, one JSON object a line. Throws `FieldError` or `SyntaxError`. */
 export function parseProbes(text: string): Probe[] {
   return objectLines(text, 'the probe').map((fields) => ({
     name: textField(fields['name'], 'name'),

@@ -40,6 +40,7 @@ export function endLines({ exit }: Outcome): readonly string[] {
   return isForeign ? ['agentfw: SIGSYS ended the agent, as it does programs of 32 bits: they do not run in a sandbox'] : [];
 }
 
+/** `AFW_DRIVER_` and the driver's own word, with its message and its exit status (docs/driver-protocol.md). */
 export function driverError({ exit, code, message, hint }: NonNullable<Outcome['failure']>): AgentfwError {
   const text = /[.!?]$/.test(message) ? message : `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
   const word = code.toUpperCase().replace(/[^A-Z0-9]+/g, '_');

@@ -10,6 +10,7 @@ export interface ExecLog {
   readonly flush: () => void;
 }
 
+/** Gathers until `flush`, which writes all of them in one go. Throws what the log does. */
 export function makeExecLog(audit: Audit): ExecLog {
   let waiting: AuditEvent[] = [];
   return {

@@ -20,6 +20,7 @@ export interface Grants {
   readonly notes: readonly string[];
 }
 
+/** Paths of this machine, now; what isn't there or can't be granted is among the notes. */
 export async function grantsOf(policy: CompiledPolicy): Promise<Grants> {
   const notes: string[] = [];
   const passthrough = literals(policy, 'files.passthrough').flatMap(([rule, path]) => passedThrough(policy, rule, path, notes));

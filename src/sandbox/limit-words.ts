@@ -28,6 +28,7 @@ export interface LimitUse extends Limit {
 
 const LAYERED: ReadonlySet<Limit['name']> = new Set(['layer', 'inodes']);
 
+/** With what each limit has used, in that limit's own unit; null where nobody counts it. */
 export async function limitUse(kernel: Kernel, record: SandboxRecord, place: { readonly dir: Bytes; readonly now: Date }): Promise<readonly LimitUse[]> {
   const limits = record.limits ?? [];
   if (limits.length === 0) return [];

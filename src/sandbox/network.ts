@@ -82,6 +82,7 @@ export function rungWish(store: Store): string | null {
   return store.context.env['AGENTFW_GATE'] ?? null;
 }
 
+/** Starts nothing before `attach`. */
 export function makeNetwork(options: NetworkOptions): Network {
   let gate: Gate | null = null;
   let starting: Promise<void> = Promise.resolve();

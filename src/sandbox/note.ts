@@ -17,6 +17,10 @@ export interface Note {
   readonly sync: () => void;
 }
 
+/**
+ * The record beside its file, written but not in its place: `write` renames it there, `sync` waits
+ * for the disk. Throws errno, ENOSPC only where the reserve is used up too.
+ */
 export function noteRecord(store: Store, record: SandboxRecord): Note {
   const dir = sandboxDir(store, record.tag);
   const file = toBuffer(joinBytes(dir, 'sandbox.json' as Bytes));

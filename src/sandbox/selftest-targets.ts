@@ -57,6 +57,7 @@ function ownDirectory(kernel: Kernel): { readonly dir: string; readonly lock: Lo
 
 const KINDS = ['mnt', 'pid', 'user', 'ipc', 'uts', 'cgroup', 'net'] as const;
 
+/** Files, sockets and ports of the host that an agent must not reach, each with a text that would tell. The caller removes them. */
 export async function makeTargets(kernel: Kernel): Promise<Targets> {
   const { dir, lock } = ownDirectory(kernel);
   const text = randomBytes(8).toString('hex');

@@ -34,6 +34,7 @@ export interface EnterSpec extends Omit<Spec, 'newroot' | 'detach' | 'wait' | 'a
 
 const HEADER = 'agentfw-spec 1';
 
+/** What the driver reads to start a run: docs/driver-protocol.md. Throws for a token with NUL. */
 export function encodeSpec(spec: Spec): Buffer {
   return encode([
     ...common(spec),
@@ -47,6 +48,7 @@ export function encodeSpec(spec: Spec): Buffer {
   ]);
 }
 
+/** The same for `exec` in a sandbox that runs. */
 export function encodeEnterSpec(spec: EnterSpec): Buffer {
   return encode([...common(spec), ['target', String(spec.target.pid), spec.target.start], ...process(spec)]);
 }

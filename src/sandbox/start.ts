@@ -80,6 +80,7 @@ function limitsIn({ limits, groups, lacking }: LimitPlan): Pick<SandboxRecord, '
   return { limits, groups, degraded: lacking.map(({ name, why }) => ({ name, why, accepted: true })) };
 }
 
+/** The driver's word for the network that a record tells of. */
 export function netOf({ net }: Pick<SandboxRecord, 'net'>): 'off' | 'host' | 'gate' {
   return net === 'off' ? 'off' : net === 'allow' ? 'host' : 'gate';
 }
@@ -153,6 +154,7 @@ function runtimeDirOf({ env, uid }: Context): Bytes | null {
   return fromText(given?.startsWith('/') === true ? given : `/run/user/${uid}`);
 }
 
+/** Whose ids the agent has: the caller's own. */
 export function idsOf(context: Context): { readonly uid: number; readonly gid: number } {
   return { uid: context.uid, gid: process.getgid?.() ?? -1 };
 }
@@ -180,6 +182,7 @@ function attempt<T>(ask: () => T): T | null {
   }
 }
 
+/** `NAME=VALUE` each. `PWD` is the shell's own name for the directory as long as it leads there. */
 export function environmentFor(
   context: Context,
   built: BuiltEnvironment,

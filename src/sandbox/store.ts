@@ -53,6 +53,7 @@ export function openStore(context: Context): Store {
   return { context, kernel: context.kernel, dir };
 }
 
+/** Throws `AFW_TAG` for what is no tag, so that no path comes of it. */
 export function sandboxDir(store: Store, tag: string): Bytes {
   return joinBytes(storeDirOf(store, 'sandboxes'), fromText(checkTag(tag)));
 }
@@ -81,6 +82,7 @@ export function newTag(store: Store, agent: Bytes): string {
   }
 }
 
+/** False also for what is no tag. */
 export function hasSandbox(store: Store, tag: string): boolean {
   return isTag(tag) && store.kernel.statOrNull(AT_FDCWD, sandboxDir(store, tag)) !== null;
 }
@@ -220,6 +222,7 @@ function noSandbox(tag: string): AgentfwError {
   return new AgentfwError('AFW_NO_SANDBOX', `There is no sandbox ${tag}`, { hint: 'List them: agentfw list' });
 }
 
+/** The newest first. A record that can't be read is `broken`, and no reason not to tell of the others. */
 export function listRecords(store: Store): Listing {
   const records: SandboxRecord[] = [];
   const broken: { tag: string; error: unknown }[] = [];

@@ -19,6 +19,7 @@ export function afterRun(record: SandboxRecord, ended: Ended, left: Glance, { re
   return [...(done === '' ? [] : [`agentfw: ${done}`]), ...rest.map((line) => `agentfw: ${line}`)];
 }
 
+/** Nothing changed. */
 export function isEmpty({ kinds }: Glance): boolean {
   return Object.values(kinds).every((count) => count === 0);
 }

@@ -17,6 +17,7 @@ export function resultJson(result: CommitResult): Record<string, unknown> {
   };
 }
 
+/** The fields of docs/json.md, paths as text or base64; `bytes` is what undoing it keeps on disk. */
 export function infoJson(info: CommitInfo): Record<string, unknown> {
   const { id, tag, created, note, counts, dropped, digest, undoes, undoneBy, left, state, bytes } = info;
   return { id, tag, created, note, counts, dropped, digest, undoes, undoneBy, left: left.map((path) => bytesJson('path', path)), state, bytes };
@@ -69,6 +70,7 @@ function* foldObjects(refused: readonly Refused[]): Generator<{ readonly what: s
   }
 }
 
+/** Changes of all kinds. */
 export function total(counts: Counts): number {
   return counts.add + counts.modify + counts.delete + counts.type + counts.metadata;
 }

@@ -13,10 +13,12 @@ export async function requestHere(agent: string | null, more: Partial<SourceRequ
   return policyRequest(processContext(), { ...profile, ...more });
 }
 
+/** Where a rule is from, and of which layer. */
 export function originText(origin: Origin | null): string {
   return origin === null ? 'agentfw itself' : `${placeText(origin)} (${origin.layer})`;
 }
 
+/** A table, escaped for a terminal. */
 export function explanationText({ verdict, lands, subject, op, rule, origin, why, also }: Explanation): string {
   const rows = [
     ['verdict', `${verdict}${lands === 'host' ? ', to the host at once' : lands === 'layer' ? ', to the layer' : ''}`],

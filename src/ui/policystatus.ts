@@ -17,6 +17,7 @@ export function policyNotes(stored: StoredPolicy | null): string {
   return notes.length === 0 ? '' : `\nOf the policy:\n${notes.map((note) => `  ${escapeForTerminal(note)}\n`).join('')}`;
 }
 
+/** The fields of docs/json.md; null for a sandbox without a policy of its own. */
 export function policyJson(stored: StoredPolicy | null): object | null {
   if (stored === null) return null;
   const { digest, profile } = stored.policy;

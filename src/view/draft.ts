@@ -43,6 +43,7 @@ export interface Draft {
   readonly storeAt: readonly Bytes[];
 }
 
+/** A view without a decision; ids of new layers follow those of `previous` ones. */
 export function newDraft(table: MountTable, options: ViewOptions, facts: HostFacts): Draft {
   return {
     storeAt: [options.stateDir, ...layerDirs(table, facts, options.uid)].flatMap((path) => aliasesOf(table, path)),
@@ -75,6 +76,7 @@ export function regionOf(draft: Draft, path: Bytes): Region {
   }
 }
 
+/** What was said of paths below is forgotten. */
 export function setRegion(draft: Draft, path: Bytes, kind: RegionKind): void {
   // A machine can have ten thousand mounts: they are not gone through for each of them.
   if (draft.parted.has(path)) {
@@ -105,6 +107,7 @@ export function ensurePoint(draft: Draft, path: Bytes, kind: 'dir' | 'file'): vo
   for (const dir of ancestors(region.path, kind === 'dir' ? path : parentOf(path))) makeDir(draft, dir);
 }
 
+/** Once for each path. Without `mode` that of the host's directory, or 0755. */
 export function makeDir(draft: Draft, path: Bytes, mode?: number): void {
   if (draft.made.has(path) || draft.regions.has(path)) return;
   draft.made.add(path);

@@ -16,14 +16,17 @@ const NO_UPPER: ReadonlySet<string> = new Set(
     'lustre gfs2 ocfs2 orangefs').split(' '),
 );
 
+/** A type of proc_filesystems(5) that shows the kernel's own things, no files of somebody. */
 export function isPseudo(type: string): boolean {
   return PSEUDO.has(type);
 }
 
+/** Whether overlayfs takes it below (kernel, filesystems/overlayfs). */
 export function canBeLower(type: string): boolean {
   return !NO_LOWER.has(type) && !isPseudo(type);
 }
 
+/** Whether overlayfs can keep changes in it: it needs xattrs, whiteouts and d_type. No FUSE: which of them can, nobody knows before. */
 export function canBeUpper(type: string): boolean {
   return canBeLower(type) && !NO_UPPER.has(type) && !type.startsWith('fuse');
 }

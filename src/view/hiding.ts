@@ -61,6 +61,7 @@ function storePlaces({ options, table, layers, storeAt }: Draft): readonly Bytes
   return [...new Set([...storeAt, ...made.flatMap((path) => aliasesOf(table, path))])];
 }
 
+/** Where `decide` would let the first one stand. */
 export function replaceDecision(draft: Draft, path: Bytes, decision: Decided['decision'], why: string): void {
   const mount = draft.table.at.get(path);
   if (mount !== undefined) draft.decided.delete(mount.id);

@@ -14,6 +14,7 @@ export interface Survey {
   readonly islands: readonly Bytes[];
 }
 
+/** Looks at no more than a budget of entries, nearest first; symlinks are not followed. */
 export function surveyOf(draft: Draft, root: Bytes): Survey {
   const { facts } = draft;
   const islands = new Set<Bytes>();

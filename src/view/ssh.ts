@@ -12,6 +12,7 @@ const CHECKED = [
   { path: '/etc/crypto-policies/back-ends/openssh.config', name: 'openssh.config' },
 ] as const;
 
+/** OpenSSH refuses configuration that others own, and inside root's files are nobody's. */
 export function placeSsh(draft: Draft): void {
   for (const { path, name } of CHECKED) {
     const real = draft.facts.realpath(path as Bytes);

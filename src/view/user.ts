@@ -77,6 +77,7 @@ export function placeEarlier(draft: Draft): void {
   }
 }
 
+/** `/proc` or `/dev`, of the sandbox's own. */
 export function placeFresh(draft: Draft, path: Bytes): void {
   ensurePoint(draft, path, 'dir');
   draft.ops.push({ op: path === '/proc' ? 'proc' : 'dev', dst: path });

@@ -90,6 +90,7 @@ function noteMarks(doing: Duplicating, place: Place, path: Bytes, marks: { path:
   });
 }
 
+/** The entries of a tree of the layer in pre-order, the tree itself first. Throws `KernelError` where it can't be read. */
 export function* treeWalk(dirs: OpenDirs, tree: Place, family: 'user' | 'trusted'): Generator<WalkEntry> {
   for (const piece of treePieces(dirs, tree, family)) {
     for (let at = 0; at < piece.end; at = piece.after(at)) yield piece.entry(at);

@@ -132,6 +132,11 @@ function dropXattr(kernel: Kernel, spot: Spot, name: Bytes): void {
   }
 }
 
+/**
+ * Mode, owner and attributes as a landed copy gets them: without overlay marks (kernel,
+ * filesystems/overlayfs), labels of the system and, unless `keepSpecial`, file capabilities.
+ * Throws `KernelError`.
+ */
 export function metaOf(kernel: Kernel, spot: Spot, keepSpecial: boolean): Meta {
   const { mode, uid, gid } = kernel.stat(spot.at, spot.name);
   const xattrs = kernel.xattrs(spot.at, spot.name).filter(({ name }) => !staysBehind(name, keepSpecial) && !isSystemLabel(name));

@@ -14,6 +14,7 @@ const OF_ONE_PATH: ReadonlySet<string> = new Set([
   'ENOTEMPTY', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'ENODATA', 'ERANGE', 'E2BIG', 'ESTALE', 'EFBIG',
 ]);
 
+/** True where going on with other paths is no use: the commit is taken back. What has no errno is a bug, and counts too. */
 export function isMachineError(error: unknown): boolean {
   const code = errnoOf(error);
   return code === null || !(OF_ONE_PATH.has(code) || isCrowded(error));
@@ -45,6 +46,7 @@ export function refusalFor(path: Bytes, error: unknown, missing: Conflict = 'par
   return refused({ path }, 'failed', { text, code });
 }
 
+/** A refusal in the words of the conflict; `code` is the errno that showed it. */
 export function conflicted(path: Bytes, conflict: Conflict, code?: string): Refused {
   return refused({ path }, 'conflict', { text: conflictText(conflict), conflict, ...(code === undefined ? {} : { code }) });
 }

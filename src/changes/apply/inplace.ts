@@ -17,6 +17,7 @@ export function writeInPlace({ dirs, disk }: { readonly dirs: OpenDirs; readonly
   });
 }
 
+/** Whether two files have the same bytes. Throws `KernelError` where one can't be opened. */
 export function isSame(dirs: OpenDirs, a: Place, b: Place): boolean {
   return withBoth(dirs, { from: a, to: b, flags: READ }, (source, target) => dirs.kernel.sameBytes(source, target));
 }

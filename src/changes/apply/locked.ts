@@ -17,6 +17,7 @@ export interface Lend extends Place {
 
 export const OWNER_WRITES = 0o300;
 
+/** The layer's directories that their owner can't write and search, with their modes: a commit opens them for its steps, and puts the mode back. Each once. */
 export function findLends(dirs: OpenDirs, steps: Steps): Lend[] {
   const seen = new Set<string>();
   const lends: Lend[] = [];

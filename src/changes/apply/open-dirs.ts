@@ -23,10 +23,12 @@ const FLAGS = constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const INSIDE = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagiclinks | RESOLVE.noXdev;
 const MOST_OPEN = 192;
 
+/** Opens nothing yet: roots and directories are opened when first asked for. The caller ends with `closeDirs`. */
 export function openDirs(kernel: Kernel, roots: readonly Root[]): OpenDirs {
   return { kernel, roots, fds: roots.map(() => null), cache: new Map() };
 }
 
+/** Closes what was opened. It can be used again afterwards, and opens anew. */
 export function closeDirs(dirs: OpenDirs): void {
   for (const fd of dirs.cache.values()) dirs.kernel.close(fd);
   dirs.cache.clear();
@@ -95,6 +97,11 @@ export function forgetDirs(dirs: OpenDirs): void {
   dirs.cache.clear();
 }
 
+/**
+ * A descriptor of the directory above, and the name in it. The descriptor stays the cache's: it
+ * holds until more are opened. Throws `KernelError`: ENOENT, ENOTDIR, ELOOP or EXDEV where the way
+ * leads through no directory of its own.
+ */
 export function spotOf(dirs: OpenDirs, place: Place): Spot {
   const { dir, name } = splitPath(place.path);
   return { at: dirFd(dirs, place.root, dir), name };

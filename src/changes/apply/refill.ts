@@ -24,6 +24,7 @@ export function isOfLayer(roots: readonly Root[], { act, host, spent }: Step): b
   return roots[host.root]?.as !== undefined || (act === 'drop' && spent !== null && spent.keep !== null);
 }
 
+/** `undone` are the roots of the undo. Refused steps, and those that took nothing out of a layer, ask for nothing. */
 export function refillOf(journal: Journal, undone: readonly Root[]): Refill {
   const given = journal.header.roots;
   const roots = [...undone];

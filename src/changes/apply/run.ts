@@ -106,6 +106,7 @@ function indicesWhere(steps: Steps, test: (step: Step, index: number) => boolean
   return found;
 }
 
+/** `code` is the errno, or EUNKNOWN for what is no failed call. */
 export function runErrorOf(error: unknown, path: Bytes | null): RunError {
   const text = error instanceof Error ? error.message : String(error);
   return { code: errnoOf(error) ?? 'EUNKNOWN', path, text };

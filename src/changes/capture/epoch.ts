@@ -194,6 +194,7 @@ function landedIdent({ act, fresh, old }: Step): Step['fresh'] {
   return act === 'write' && fresh !== null && old !== null ? { ...fresh, ino: old.ino } : fresh;
 }
 
+/** The last word on each path. Empty where nothing landed yet. Throws `KernelError`, also for a file that is not ours. */
 export function readEpochs(kernel: Kernel, sandboxDir: Bytes): Epochs {
   const byPath = new Map<Bytes, Epoch>();
   let hasTrees = false;

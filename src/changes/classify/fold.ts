@@ -16,6 +16,7 @@ export function foldPath(path: Bytes): string {
   return toText(path).replace(INVISIBLE, '').normalize('NFKC').toLowerCase().normalize('NFKC').replace(INVISIBLE, '');
 }
 
+/** ASCII without control characters. */
 export function isPlain(path: Bytes): boolean {
   return PLAIN.test(path);
 }

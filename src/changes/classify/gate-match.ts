@@ -19,6 +19,7 @@ export interface GateList {
   readonly reachesInto: (dir: string) => boolean;
 }
 
+/** Each list is compiled when it is first asked. */
 export function compileGate(rules: readonly GateRule[]): GateList {
   const dirs = (): GateRule[] => rules.flatMap(({ pattern, reason }) => directoriesOf(pattern).map((dir) => ({ pattern: dir, reason })));
   return { reasonFor: compileLate(() => rules), reasonForDirectory: compileLate(dirs), reachesInto: reachOf(rules.map(({ pattern }) => pattern)) };

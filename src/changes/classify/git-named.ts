@@ -38,6 +38,7 @@ export function gitNamesIn({ dirs, files }: NamedByGit, dir: Bytes): boolean {
   return false;
 }
 
+/** The path as names are compared here: HFS+ and NTFS, where git commands run too, take more alike than case. */
 export function folded(path: Bytes): Folded {
   return fromText(foldPath(path)) as Folded;
 }

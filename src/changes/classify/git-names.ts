@@ -19,6 +19,10 @@ export interface GitUse {
 const MOST_TEXT = 256 * 1024;
 const MOST_INCLUDES = 64;
 
+/**
+ * What the host's git configuration names in each repository, with the reason; includes are
+ * followed. What can't be read or is no configuration names nothing.
+ */
 export function namedByGit(use: GitUse): NamedByGit {
   const named = { dirs: new Map<Folded, string>(), files: new Map<Folded, string>() };
   for (const repository of repositoriesOf(use)) {

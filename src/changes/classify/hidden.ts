@@ -12,6 +12,7 @@ export interface Blindness {
   readonly above: Set<Bytes>;
 }
 
+/** What the record of a sandbox says was hidden in its view. */
 export function blindnessOf({ mounts }: Pick<SandboxRecord, 'mounts'>): Blindness {
   const hidden = new Set(mounts.flatMap(({ path, decision }) => (decision === 'hide' || decision === 'stand-in' ? [path] : [])));
   // Changes come directory by directory, each near the one before.

@@ -20,6 +20,7 @@ export function besideOf(path: Bytes): readonly Bytes[] {
   return BESIDE.map((suffix) => `${path}${suffix}` as Bytes);
 }
 
+/** By the size alone: SQLite's file is made of pages (sqlite.org/fileformat.html). */
 export function mayBeDatabase(stat: Stat | null): boolean {
   return stat !== null && isFile(stat) && isPaged(stat.size);
 }

@@ -173,6 +173,7 @@ function isKept({ dirs }: Running, { keep, old }: Pick<Step, 'keep' | 'old'>): b
   return keep !== null && isIdent(statPlace(dirs, keep), old);
 }
 
+/** The result of a commit that had nothing to do, or was refused all of it; it has no id and leaves nothing in the store. */
 export function nothing({ digest }: { readonly digest: string }, refused: readonly Refused[]): CommitResult {
   const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
   return { id: null, state: 'nothing', digest, landed: NO_LANDED, refused, counts, error: null };

@@ -29,6 +29,7 @@ export interface FrameWriter {
   at: number;
 }
 
+/** Not synced. `kind` is one byte, `body` one char per byte. Throws errno of the write, and for a body of 480 MiB. */
 export function writeFrame(writer: FrameWriter, kind: string, body: string): void {
   const record = frameOf(kind, body);
   writer.disk.write(writer.fd, record, writer.at);
@@ -50,6 +51,7 @@ export function writeList(writer: FrameWriter, kind: string, items: Iterable<str
   if (piece.length > 0) writeFrame(writer, kind, piece.join(''));
 }
 
+/** A record as it lies in the file; see `Frame`. */
 export function frameOf(kind: string, body: string): Buffer {
   if (body.length >= MOST) throw new Error('a record of the journal would be too long');
   const record = Buffer.allocUnsafe(HEAD + 1 + body.length);

@@ -23,6 +23,7 @@ const RESERVE = 4096;
 
 export type { Emptied, Header, Journal } from './form.js';
 
+/** Throws `KernelError`: EEXIST where the directory has one. The caller ends with `closeJournal`. */
 export function createJournal(kernel: Kernel, dir: Bytes, disk: Disk | undefined): FrameWriter {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   return { fd: kernel.open(AT_FDCWD, joinBytes(dir, JOURNAL), flags, 0o600), disk: disk ?? nodeDisk, at: 0 };
@@ -38,6 +39,7 @@ export function reopenJournal(
   return { fd, disk: disk ?? nodeDisk, at: end };
 }
 
+/** The first record: without it nothing in the file counts. */
 export function writeHeader(writer: FrameWriter, header: Header): void {
   const roots = header.roots.map(({ dir, as, ...root }) => ({ ...root, dir: encodeBytes(dir), ...(as === undefined ? {} : { as: encodeBytes(as) }) }));
   writeFrame(writer, 'H', Buffer.from(JSON.stringify({ ...header, roots }), 'utf8').toString('latin1'));
@@ -71,20 +73,24 @@ export function writeSteps(writer: FrameWriter, { steps, unmark, emptied, lends,
   writer.at += commit.length;
 }
 
+/** A step that was refused after the commit point; `index` is its number among the steps. */
 export function writeRefused(writer: FrameWriter, index: number, refused: Refused): void {
   const { path, ...rest } = refused;
   const text = JSON.stringify({ ...rest, index, path: encodeBytes(path) });
   writeFrame(writer, 'X', Buffer.from(text, 'utf8').toString('latin1'));
 }
 
+/** All was taken back; `text` says why, in at most 500 UTF-16 units. */
 export function writeAbort(writer: FrameWriter, text: string): void {
   writeFrame(writer, 'A', Buffer.from(text.slice(0, 500), 'utf8').toString('latin1'));
 }
 
+/** The last record: a recovery has nothing to do with it. */
 export function writeDone(writer: FrameWriter): void {
   writeFrame(writer, 'F', '');
 }
 
+/** Does not sync: whoever needs that did so before. */
 export function closeJournal(kernel: Kernel, writer: FrameWriter): void {
   kernel.close(writer.fd);
 }
@@ -183,6 +189,7 @@ function noteRefused(refused: Map<number, Refused>, body: string): void {
   refused.set(index, { ...rest, path: bytesField(path, 'path') });
 }
 
+/** Throws `AFW_STORE_VERSION` for another version than ours, `FieldError` or `SyntaxError` for what is none. */
 export function decodeHeader(body: string): Header {
   const fields = objectField(JSON.parse(Buffer.from(body, 'latin1').toString('utf8')), 'header');
   const version = numberField(fields['version'], 'version');

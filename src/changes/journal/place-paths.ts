@@ -42,6 +42,7 @@ function isOld(path: Bytes, { root, path: inside }: Place): boolean {
   return path.length === dir.length + 1 + inside.length && path.startsWith(dir) && path[dir.length] === '/' && path.endsWith(inside);
 }
 
+/** The place that a way of `WAYS` leads to from a step's own; `taken` is the number below `taken/`. Null for none. */
 export function placeFrom(way: number, host: Place, taken: number): Place | null {
   if (way === WAYS.none) return null;
   if (way === WAYS.layer) return { root: host.root + 1, path: host.path };

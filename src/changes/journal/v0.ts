@@ -18,6 +18,7 @@ export function isVersion0(fd: Fd): boolean {
 
 const FMT = { file: constants.S_IFREG, dir: constants.S_IFDIR, symlink: constants.S_IFLNK } as const;
 
+/** A journal in one JSON object, of versions before the records. Throws `FieldError` or `SyntaxError`. */
 export function readVersion0(fd: Fd): Journal {
   const fields = objectField(JSON.parse(readFileSync(fd, 'utf8')), 'journal');
   if (numberField(fields['version'], 'version') !== 0) throw new Error('a JSON journal has version 0');

@@ -30,6 +30,7 @@ export interface DraftOptions {
   readonly inNew?: boolean;
 }
 
+/** One step, not numbered yet. Pure: what it needs of the disk is among the facts. */
 export function draftOf(drafting: Drafting, change: JudgedChange, options: DraftOptions): Draft {
   if (change.kind === 'rename') return shiftOf(drafting, change);
   const layer = positionOf(drafting, change);
@@ -153,6 +154,7 @@ function positionOf(drafting: Drafting, change: Change): number {
   return position;
 }
 
+/** A path below `base` as the layer has it: no slash in front, '' for `base` itself. */
 export function relativeTo(base: Bytes, path: Bytes): Bytes {
   return path.slice(base === '/' ? 1 : base.length + 1) as Bytes;
 }
@@ -193,6 +195,7 @@ export function partedIn(changes: readonly Change[]): ReadonlySet<Bytes> {
   return parted;
 }
 
+/** What brings one change about. A file of several names is written in place (I12). */
 export function actOf(change: Change): Act {
   if (change.kind === 'delete') return 'take';
   if (change.base === null) return 'place';

@@ -16,6 +16,7 @@ export function takeBoth(take: ReadonlyMap<Bytes, Take>, renames: ReadonlyMap<By
   return all;
 }
 
+/** The host's side of it was chosen, for it or a directory above. */
 export function isHosts(path: Bytes, take: ReadonlyMap<Bytes, Take>): boolean {
   return takeOf(path, { take }) === 'host';
 }
@@ -68,6 +69,7 @@ export function stillUsed(change: JudgedChange): Refused {
   return refused(change, 'failed', { text: 'nothing can be dropped from a sandbox that runs' });
 }
 
+/** Below one of them; itself does not count. */
 export function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {
   for (let at = path; at !== '/'; ) {
     at = parentOf(at);

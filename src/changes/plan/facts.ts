@@ -25,6 +25,7 @@ export interface LayerFacts {
   readonly gone: boolean;
 }
 
+/** What the plan has to know of the disk, by layer: filesystems, and whether renames lead from one to the other. */
 export function commitFacts(ctx: CommitContext): readonly LayerFacts[] {
   return ctx.record.layers.map((layer, index) => factsOf(ctx, layer, index));
 }

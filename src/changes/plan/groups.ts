@@ -3,6 +3,7 @@ import type { Bytes } from '../../bytes.js';
 /** By path, the number of what it lands together with, or not at all (I11). */
 export type Groups = Map<Bytes, number>;
 
+/** A number that no group has; 0 is never one. */
 export function newGroup(groups: Groups): number {
   let most = 0;
   for (const group of groups.values()) most = Math.max(most, group);

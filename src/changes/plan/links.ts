@@ -97,6 +97,7 @@ function breakShared(drafts: readonly Draft[]): Draft[] {
   );
 }
 
+/** Bytes that have to be written beside what is there: what is moved, removed or linked costs none. */
 export function copyBytesOf(steps: readonly Draft[]): number {
   let bytes = 0;
   for (const step of steps) {

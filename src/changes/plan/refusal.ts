@@ -53,6 +53,7 @@ export function takeOf(path: Bytes, rules: Pick<Rules, 'take'>): Take | null {
   }
 }
 
+/** `code` is an errno, `conflict` the kind of conflict; both null where they are not why. */
 export function refused(
   change: { readonly path: Bytes },
   why: Refused['why'],
@@ -62,6 +63,7 @@ export function refused(
   return { path: change.path, why, conflict, code, text };
 }
 
+/** A conflict in words for people, without a full stop. */
 export function conflictText(conflict: Conflict): string {
   return CONFLICTS[conflict];
 }

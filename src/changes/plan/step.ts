@@ -110,6 +110,7 @@ export interface Steps extends Iterable<Step> {
   at(index: number): Step | undefined;
 }
 
+/** With the numbers by which the journal knows them, from 0. */
 export function* numbered(steps: Iterable<Step>): Generator<readonly [number, Step]> {
   let index = 0;
   for (const step of steps) {
@@ -125,6 +126,7 @@ export function isSameObject(a: Stat, b: Stat): boolean {
   return fmt === constants.S_IFDIR || (a.size === b.size && a.mtimeNs === b.mtimeNs);
 }
 
+/** What tells that an object is still the same one; no ctime, as our own renames make that new. */
 export function identOf(stat: Stat): Ident {
   return { ino: stat.ino, fmt: stat.mode & constants.S_IFMT, size: stat.size, mtimeNs: stat.mtimeNs };
 }
@@ -136,6 +138,7 @@ export function isIdent(stat: Stat | null, ident: Ident | null): boolean {
   return ident.fmt === constants.S_IFDIR || (stat.size === ident.size && stat.mtimeNs === ident.mtimeNs);
 }
 
+/** A character device 0:0 (kernel, filesystems/overlayfs: whiteouts and opaque directories). */
 export function isWhiteout(stat: Stat | null): boolean {
   return stat !== null && (stat.mode & constants.S_IFMT) === constants.S_IFCHR && stat.rdev === 0n;
 }
@@ -152,6 +155,7 @@ export function splitPath(path: Bytes): { readonly dir: Bytes; readonly name: By
   return { dir: path.slice(0, Math.max(slash, 0)) as Bytes, name: path.slice(slash + 1) as Bytes };
 }
 
+/** The directory part of a path relative to a root; '' at the top. */
 export function dirOf(path: Bytes): Bytes {
   return path.slice(0, Math.max(path.lastIndexOf('/'), 0)) as Bytes;
 }

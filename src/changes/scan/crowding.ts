@@ -15,6 +15,7 @@ export function memberOf(crowd: Crowd, at: number): Change {
 
 const GONE = { type: 'file', target: null } as const;
 
+/** Each member as a change by itself. */
 export function membersOf(crowd: Crowd): Change[] {
   return crowd.at.map((at) => memberOf(crowd, at));
 }
@@ -46,6 +47,7 @@ export interface CrowdedDir {
   readonly moved: boolean;
 }
 
+/** `frameOf` tells how a directory of the layer lies over its base; asked once a directory. */
 export function crowdsIn(piece: WalkPiece, where: Pick<Crowd, 'layer' | 'index'>, frameOf: (path: Bytes) => CrowdedDir): Crowding {
   const crowds: Crowd[] = [];
   let path: Bytes | null = null;

@@ -49,6 +49,7 @@ export function holdShared({ hosts, held }: SharedInodes, { upper, base, path }:
   return true;
 }
 
+/** What was held back until all names were met, less those that turned out to be the host's own, unchanged. */
 export function* released(shared: SharedInodes): Generator<Change> {
   for (const held of shared.held) {
     const change = withLink(shared, held);
@@ -104,6 +105,7 @@ export function settleLinks(drafts: readonly Draft[]): readonly Draft[] {
   });
 }
 
+/** A place as the key of a map. */
 export function keyOf({ root, path }: Place): string {
   return `${root} ${path}`;
 }

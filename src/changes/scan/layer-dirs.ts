@@ -39,6 +39,7 @@ export function requireThere(kernel: Kernel, { base, dir, bare }: Pick<Layer, 'b
   });
 }
 
+/** Closes what was open of it. */
 export function closeLayer(kernel: Kernel, dirs: LayerDirs): void {
   if (dirs.upper !== null) kernel.close(dirs.upper);
   if (dirs.base !== null) kernel.close(dirs.base);

@@ -20,6 +20,7 @@ function compare(a: Ordered, b: Ordered): number {
   return compareBytes(a.path, b.path) || compareKinds(a, b);
 }
 
+/** 0 first: what runs on the host at once, what runs later, deletions, changes of type, and the rest. */
 export function rankOf(change: Ordered): number {
   if (change.class === 'control') return 0;
   if (change.class === 'later') return 1;

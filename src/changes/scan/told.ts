@@ -68,6 +68,7 @@ type Undecided = Readonly<Record<'class' | 'reason' | 'conflict' | 'verdict' | '
 
 const NO_META: Change['meta'] = [];
 
+/** `top` itself for ''. */
 export function joinBelow(top: Bytes, path: Bytes): Bytes {
   return path === '' ? top : joinBytes(top, path);
 }

@@ -37,6 +37,7 @@ function isOpaque(dirs: OpenDirs, place: Place): boolean {
   }
 }
 
+/** An error with code ESTALE: of one path, so that the others go on. */
 export function replacedAbove(): Error {
   return Object.assign(new Error('the agent has replaced a directory above it since'), { code: 'ESTALE' });
 }

@@ -2,6 +2,7 @@ import { metaOf } from '../apply/duplicate.js';
 import { spotOf, type OpenDirs } from '../apply/open-dirs.js';
 import type { Meta, Place } from '../plan/step.js';
 
+/** With what a landing would leave behind, as it has to come back. Throws `KernelError`. */
 export function metaAt(dirs: OpenDirs, place: Place): Meta {
   return metaOf(dirs.kernel, spotOf(dirs, place), true);
 }

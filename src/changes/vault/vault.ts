@@ -9,10 +9,12 @@ import { splitPath, type Place, type Root } from '../plan/step.js';
 
 const DIR = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
+/** Where commits are kept; see docs/store.md. */
 export function commitsDir(stateDir: Bytes): Bytes {
   return joinBytes(stateDir, 'commits' as Bytes);
 }
 
+/** One commit's own; `id` is one that we made. */
 export function commitDir(stateDir: Bytes, id: string): Bytes {
   return joinBytes(commitsDir(stateDir), id as Bytes);
 }
@@ -33,6 +35,7 @@ function makeDirs(kernel: Kernel, dir: Bytes): void {
   kernel.mkdir(AT_FDCWD, dir, 0o700);
 }
 
+/** The vaults of a commit: one for each filesystem that a layer lies on. */
 export function vaultDirs(roots: readonly Root[]): ReadonlySet<Bytes> {
   return new Set(roots.filter(({ role }) => role === 'vault').map(({ dir }) => dir));
 }
@@ -60,6 +63,7 @@ export function removeIn(kernel: Kernel, dir: Bytes, which: (name: Bytes) => boo
   }
 }
 
+/** What could not be removed, or null. Synced. Throws `KernelError` where the directory above can't be opened. */
 export function removeVault(kernel: Kernel, dir: Bytes): Leftover | null {
   if (kernel.statOrNull(AT_FDCWD, dir) === null) return null;
   const parent = kernel.open(AT_FDCWD, parentOf(dir), DIR);
@@ -104,6 +108,7 @@ function existing(dirs: OpenDirs, index: number): Fd | null {
   }
 }
 
+/** Entries that were made, renamed or removed there outlast a crash after it (fsync(2)). Throws `KernelError`. */
 export function syncDir(kernel: Kernel, dir: Bytes): void {
   const fd = kernel.open(AT_FDCWD, dir, DIR);
   try {
