@@ -178,7 +178,7 @@ export function openChannel(stream: Duplex, onMessage: (message: GateMessage) =>
   return { send, close: () => void stream.destroy(), ended };
 }
 
-/** Of the gate's process, which reads what the agent sends. Throws `FieldError` for what docs/gate-protocol.md doesn't have. */
+/** Of the gate's process, which reads what the agent sends. Throws for what docs/gate-protocol.md doesn’t have. */
 export function parseMessage(value: unknown): GateMessage {
   const fields = objectField(value, 'the message');
   const t = textField(fields['t'], 't');
