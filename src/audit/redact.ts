@@ -20,8 +20,9 @@ const TOKENS: readonly (readonly [string, RegExp])[] = [
   ['authorization', /\b((?:Authorization|Proxy-Authorization|X-Api-Key|Api-Key|Private-Token|Cookie|Set-Cookie)\s*[:=]\s*(?:(?:Bearer|Basic|Token|Digest)\s+)?)[^\s'"]+/gi],
   ['bearer', /\b(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}/gi],
   // Up to the last `@` before a path: a password may have one.
-  ['userinfo', /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#'"]+@/gi],
-  ['value', /((?:^|[\s?&;,{"'-])[\w.-]*(?:passw(?:or)?d|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|session[_-]?id|signature|sig)[\w-]*["']?\s*[=:]\s*["']?)[^\s&"',;}]+/gi],
+  ['userinfo', /\b([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/?#'"]+@/gi],
+  // Only from where a name begins: from each `-` of it the time would grow with its third power, and an agent may make one.
+  ['value', /((?<![\w.-])[\w.-]*(?:passw(?:or)?d|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|session[_-]?id|signature|sig)[\w-]*["']?\s*[=:]\s*["']?)[^\s&"',;}]+/gi],
   // As in `sh -c "curl -u name:password"`: a command line in one piece.
   ['argument', /((?:^|\s)--?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key)[\w-]*\s+["']?)[^\s"'-][^\s"']*/gi],
   ['argument', /((?:^|\s)(?:-[uU](?:\s+|=)?|--(?:proxy-)?user(?:\s+|=))["']?)[^\s"':]+:[^\s"']+/g],
