@@ -85,7 +85,7 @@ function composedStates({ states, shown }: Gathered): ReadonlyMap<Bytes, Compose
     const state = states.get(path);
     // Held back or judged by another rule: then it waits as a whole.
     const own = state !== undefined && (rule === state.rule.id || rule === `${state.rule.id}.keys`);
-    if (!own || state.settled || verdict === 'discard') continue;
+    if (!own || state.merge === null || state.settled || verdict === 'discard') continue;
     composed.set(path, { content: Buffer.from(state.merge.text, 'utf8'), consume: state.merge.escalated.length === 0 });
   }
   return composed;

@@ -21,10 +21,20 @@ export interface StateInput {
 
 /**
  * An agent's state file (`files.state`), merged by key: two sandboxes may both
- * have written it. Null when one side is no JSON object: then the file is an
- * ordinary change. Pure.
+ * have written it. Null when one side is no JSON object, or nested beyond what can
+ * be looked through: which of its keys start programs is not known then. Pure.
  */
 export function mergeState(input: StateInput): StateMerge | null {
+  try {
+    return mergedState({ ...input, host: input.host?.trim() === '' ? null : input.host });
+  } catch (error) {
+    // The stack has an end, and the agent chooses the depth.
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}
+
+function mergedState(input: StateInput): StateMerge | null {
   const [base, host, agent] = [parse(input.base), parse(input.host), parse(input.agent)];
   if (agent === null || (input.host !== null && host === null)) return null;
   const merge: Merge = { keys: input.keys.map((key) => key.split('.')), escalated: [], contested: [] };
@@ -53,7 +63,9 @@ function mergeValue(merge: Merge, path: readonly string[], base: Json | undefine
   if (equal(agent, host)) return host;
   if (equal(agent, base)) return host; // the agent did not touch it
   // Agents write such keys empty for each project that is new to them.
-  if (merge.keys.some((key) => isAt(key, path)) && !(host === undefined && isEmpty(agent))) {
+  const starts = merge.keys.some((key) => isAt(key, path)) && !(host === undefined && isEmpty(agent));
+  // Programs that copy their settings key by key give the copy all that is in it.
+  if (starts || path.at(-1) === '__proto__') {
     merge.escalated.push(path.join('.'));
     return host;
   }

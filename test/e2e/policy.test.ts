@@ -166,5 +166,22 @@ for (const identity of identities()) {
       const left = await changes('d');
       expect(left.map(({ path, verdict, rule, ...one }) => `${one.class} ${verdict} ${rule} ${path.slice(area.home.length + 1)}`)).toEqual(['control escalate state.claude-code.keys .claude.json']);
     });
+
+    for (const [shape, script] of [
+      ['too large', `{ printf '{"mcpServers":{"x":{"command":"evil"}},"pad":"'; head -c 34000000 /dev/zero | tr '\\0' x; printf '"}'; } > ~/.claude.json`],
+      ['too deep', `{ printf '{"mcpServers":{"x":{"command":"evil"}},"pad":'; head -c 30000 /dev/zero | tr '\\0' '['; head -c 30000 /dev/zero | tr '\\0' ']'; printf '}'; } > ~/.claude.json`],
+      ['no JSON for us', `printf '\\357\\273\\277{"mcpServers":{"x":{"command":"evil"}}}' > ~/.claude.json`],
+    ] as const) {
+      gated.test(`a state file that is ${shape} lands nothing by itself: what its keys start is not known (WR17)`, async () => {
+        put('.claude.json', '{"theme": "dark"}');
+        const outcome = await area.cli(['run', '--tag', 't', '--net', 'off', '--profile', 'claude-code', '--', 'sh', '-c', script]);
+
+        expect(outcome.status, outcome.stderr).toBe(0);
+        expect(host('.claude.json')).toBe('{"theme": "dark"}');
+        expect((await changes('t')).map(({ path, verdict, rule, ...one }) => `${one.class} ${verdict} ${rule} ${path.slice(area.home.length + 1)}`)).toEqual(['control escalate state.claude-code.keys .claude.json']);
+        expect((await area.cli(['commit', 't', '--yes'])).status).toBe(3);
+        expect(host('.claude.json')).toBe('{"theme": "dark"}');
+      });
+    }
   });
 }

@@ -50,13 +50,25 @@ describe('an agent state file is merged by key', () => {
     expect(merged?.escalated).toEqual(['projects./p.mcpServers']);
   });
 
-  test('a new file is taken, `__proto__` is a key like any other', () => {
-    const merged = mergeState({ base: null, host: null, agent: '{"__proto__":{"a":1},"b":1}', keys });
-
-    expect(merged?.text).toBe('{"__proto__":{"a":1},"b":1}');
+  test('a new file is taken, also in place of an empty one', () => {
+    for (const host of [null, '', '\n']) expect(mergeState({ base: host, host, agent: '{"b":1}', keys })).toEqual({ text: '{"b":1}', escalated: [], contested: [] });
   });
 
-  test.each([['agent', '{}', '[1]'], ['host', 'x', '{}']])('a %s that is no JSON object is an ordinary change', (_, host, agent) => {
+  test('`__proto__` is given on by programs that copy key by key: it waits, at any depth', () => {
+    const merged = mergeState({ base: '{}', host: '{}', agent: '{"__proto__":{"mcpServers":{"x":1}},"projects":{"/p":{"__proto__":{"a":1},"b":1}}}', keys });
+
+    expect(merged?.text).toBe('{"projects":{"/p":{"b":1}}}');
+    expect(merged?.escalated).toEqual(['__proto__', 'projects./p.__proto__']);
+  });
+
+  test('what is nested beyond the end of the stack can’t be merged, and is no error', () => {
+    const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+
+    expect(mergeState({ base: null, host: '{}', agent: `{"deep":${deep},"mcpServers":{"x":1}}`, keys })).toBeNull();
+    expect(mergeState({ base: `{"deep":${deep}}`, host: `{"deep":${deep}}`, agent: `{"deep":${deep}}`, keys })).toBeNull();
+  });
+
+  test.each([['agent', '{}', '[1]'], ['host', 'x', '{}']])('a %s that is no JSON object can’t be merged', (_, host, agent) => {
     expect(mergeState({ base: null, host, agent, keys })).toBeNull();
   });
 });

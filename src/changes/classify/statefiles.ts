@@ -11,7 +11,8 @@ import type { ContentReader } from '../content.js';
 
 /** An agent's state file that is merged key by key with the host's. */
 export interface StateFile {
-  readonly merge: StateMerge;
+  /** null: it can't be merged, so that what it starts is not known; then it waits as a whole */
+  readonly merge: StateMerge | null;
   readonly rule: CompiledRule;
   /** the host has all of it that may land by itself */
   readonly settled: boolean;
@@ -26,7 +27,7 @@ interface Sources {
   readonly contents: ContentReader;
 }
 
-/** By path: state files that are JSON objects on both sides and have keys that start programs. */
+/** By path: state files that may have keys that start programs. */
 export function stateFilesOf(sources: Sources, changes: readonly JudgedChange[]): ReadonlyMap<Bytes, StateFile> {
   const found = new Map<Bytes, StateFile>();
   if (!mergesState(sources.policy)) return found;
@@ -36,13 +37,13 @@ export function stateFilesOf(sources: Sources, changes: readonly JudgedChange[])
     const rule = mergedStateRule(sources.policy, change);
     if (rule === undefined) continue;
     bases ??= readBases(sources.store.kernel, sandboxDir(sources.store, sources.record.tag));
-    const file = mergedOf(sources, change, rule, bases);
-    if (file !== null) found.set(change.path, file);
+    const merge = mergedOf(sources, change, rule, bases);
+    found.set(change.path, { merge: merge?.merge ?? null, rule, settled: merge?.settled ?? false });
   }
   return found;
 }
 
-function mergedOf(sources: Sources, change: JudgedChange, rule: CompiledRule, bases: Bases): StateFile | null {
+function mergedOf(sources: Sources, change: JudgedChange, rule: CompiledRule, bases: Bases): { readonly merge: StateMerge; readonly settled: boolean } | null {
   const { contents } = sources;
   const agent = contents.read(change, 'upper', LARGE)?.toString('utf8');
   const host = change.base === null ? null : contents.read(change, 'base', LARGE)?.toString('utf8');
@@ -50,7 +51,7 @@ function mergedOf(sources: Sources, change: JudgedChange, rule: CompiledRule, ba
   const captured = capturedText(sources, change.path, bases);
   // Without a captured base the host's file is what the agent started from, unless somebody changed it.
   const merge = mergeState({ base: captured ?? (change.conflict === null ? host : null), host, agent, keys: rule.keys });
-  return merge === null ? null : { merge, rule, settled: merge.text === host };
+  return merge === null ? null : { merge, settled: merge.text === host };
 }
 
 function capturedText({ store, record }: Sources, path: Bytes, bases: Bases): string | null {

@@ -29,15 +29,15 @@ export function endingOf({ state, exit, limited }: Pick<SandboxRecord, 'state' |
 
 /**
  * Judges what people are shown. A merged state file is no conflict; keys of it
- * that start programs are for a person to decide.
+ * that start programs are for a person to decide, and so is one that can't be merged.
  */
 export function ruleChanges(policy: CompiledPolicy, { shown, states, ending }: Input): Ruled {
-  const { changes, ...rest } = judgeChanges(policy, states.size === 0 ? shown : shown.map((change) => (states.has(change.path) ? { ...change, conflict: null } : change)), ending);
+  const { changes, ...rest } = judgeChanges(policy, states.size === 0 ? shown : shown.map((change) => (isMerged(states.get(change.path)) ? { ...change, conflict: null } : change)), ending);
   if (states.size === 0) return { shown: changes, counts: rest.counts, exceeded: rest.exceeded, held: rest.held };
   const counts = { ...rest.counts };
   const ruled = changes.map((change) => {
     const state = states.get(change.path);
-    if (state === undefined || state.merge.escalated.length === 0 || change.verdict !== 'commit') return change;
+    if (state === undefined || state.merge?.escalated.length === 0 || change.verdict !== 'commit') return change;
     counts.commit -= 1;
     counts.escalate += 1;
     return { ...change, verdict: 'escalate' as const, rule: `${state.rule.id}.keys` };
@@ -45,10 +45,15 @@ export function ruleChanges(policy: CompiledPolicy, { shown, states, ending }: I
   return { shown: ruled, counts, exceeded: rest.exceeded, held: rest.held };
 }
 
+function isMerged(state: StateFile | undefined): boolean {
+  return state !== undefined && state.merge !== null;
+}
+
 /** The class of a state file says what is left of it for a person. */
 export function withStateClass(change: JudgedChange, states: ReadonlyMap<Bytes, StateFile>): JudgedChange {
   const state = states.get(change.path);
   if (state === undefined) return change;
+  if (state.merge === null) return { ...change, class: 'control', reason: 'it can’t be merged by key, and keys of it start programs' };
   const { escalated } = state.merge;
   if (escalated.length === 0) return { ...change, conflict: null };
   return { ...change, conflict: null, class: 'control', reason: `keys that start programs: ${escalated.join(', ')}` };
