@@ -32,7 +32,7 @@ export interface RunPolicy {
   readonly notes: readonly string[];
 }
 
-/** Throws `AFW_POLICY…` where a policy can't be read whole, and status 125 for what the command line asks for and can't have. `home` is the agent's. */
+/** Throws where a policy can't be read whole, and, with status 125, for what the command line asks for and can't have. `home` is the agent's. */
 export async function policyForRun(store: Store, argv: readonly Bytes[], wish: PolicyWish, home: string): Promise<RunPolicy> {
   const { policy, notes } = await compileHere(store, argv, wish, home);
   refuseRefused(policy);
