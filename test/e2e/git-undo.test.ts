@@ -45,6 +45,14 @@ for (const identity of identities()) {
     });
     afterEach(() => area.remove());
 
+    test('a HEAD that went elsewhere and came back inside is the host’s: the objects go, too', async () => {
+      await host('git switch -q -c side; echo s >s; git add s; git commit -qm side; git switch -q main; echo 2 >>f2; git commit -qam two; git switch -q side');
+      await landed('git rebase -q main; git tag -a v1 -m v1');
+
+      expect(stayed(await undo())).toEqual([]);
+      expect(await sound()).toBe('## side\n');
+    });
+
     test('what the prompt did to the index is in no one’s way, to and fro', async () => {
       await landed(AGENT);
       await host(PROMPT);

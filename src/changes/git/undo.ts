@@ -7,6 +7,7 @@ import { anyNaming, hasHead, type Naming } from './names.js';
 import { refused as refusedFor } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
 import { closeDirs, openDirs, type OpenDirs } from '../apply/open-dirs.js';
+import { openQuietly } from '../conflict/judging.js';
 import { readIndex } from '../capture/epoch.js';
 import { mayBeIndex } from './touched-index.js';
 import { below, type Place } from '../plan/step.js';
@@ -121,14 +122,14 @@ function wasUsed({ dirs, isNew }: Looking, { dir, place, known }: Used): boolean
 }
 
 /** A sandbox has something that may name an object of its base. */
-function isUsedInside({ dirs: host, layers }: Looking, { dir, place }: Used): boolean {
+function isUsedInside({ dirs: host, layers }: Looking, { dir, place, known }: Used): boolean {
   return layers.some(({ base, upper }) => {
     if (!isWithin(dir, base)) return false;
     const dirs = openDirs(host.kernel, [{ role: 'layer', dir: upper, family: 'user' }]);
     try {
       return anyNaming(dirs, { dir, place: { root: 0, path: relativeTo(base, dir) } }, (found) => {
         const own = place === null ? null : below(place, relativeTo(dir, found.path));
-        return own === null || !isOnlyRenewed(dirs, found, host, own);
+        return own === null || !(isOnlyRenewed(dirs, found, host, own) || (!known.has(found.path) && isAlike(dirs, found, host, own)));
       });
     } finally {
       closeDirs(dirs);
@@ -140,4 +141,14 @@ function isUsedInside({ dirs: host, layers }: Looking, { dir, place }: Used): bo
 function isOnlyRenewed(layer: OpenDirs, { path, place }: Naming, host: OpenDirs, own: Place): boolean {
   const inside = mayBeIndex(path) ? readIndex(layer, place) : null;
   return inside !== null && inside.meaning === readIndex(host, own)?.meaning;
+}
+
+/** A `git rebase` inside leaves a `HEAD` in the layer that is the host's, byte by byte: what that leads to is looked at itself. */
+function isAlike(layer: OpenDirs, { place }: Naming, host: OpenDirs, own: Place): boolean {
+  const [inside, outside] = [openQuietly(layer, place), openQuietly(host, own)];
+  try {
+    return inside !== null && outside !== null && host.kernel.sameBytes(inside, outside);
+  } finally {
+    for (const fd of [inside, outside]) if (fd !== null) host.kernel.close(fd);
+  }
 }
