@@ -44,6 +44,7 @@ struct dns_query {
 	uint8_t question[DNS_QUESTION_MAX];	/* as asked, for the echo */
 };
 
+/* RFC 1035. `query`: whole for DNS_OK, enough to answer for DNS_ERROR. */
 enum dns_parsed dns_parse(const uint8_t *data, size_t len,
 			  struct dns_query *query);
 

@@ -36,6 +36,7 @@ struct seen_from {
 	} known[64];	/* what was there, in the tree's first root */
 };
 
+/* Opens our procfs for the life of the process. */
 void execs_look_from(struct seen_from *from);
 /* False when no program starts, as there is none: then nothing else was read. */
 bool execs_look(struct seen *s, const struct seccomp_notif *q,

@@ -17,6 +17,7 @@ struct memory {
 	char bytes[MEMORY_PAGES][MEMORY_PAGE];
 };
 
+/* Another process, or another call of it: what was noted and read is forgotten. */
 void memory_begin(struct memory *m, pid_t pid);
 
 /* Notes that the page of this address will be looked at. */

@@ -18,6 +18,7 @@ void addr_map(struct sockaddr_in6 *a);
 socklen_t addr_for(int fd, const struct sockaddr_in6 *a,
 		   struct sockaddr_storage *to);
 
+/* The socket is one of IPv4. */
 bool addr_only4(int fd);
 
 /* A socket for both families, or for the one there is. */

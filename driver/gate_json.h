@@ -32,6 +32,7 @@ struct gj_object {
 /* Decodes strings in place; data needs one writable byte after len. */
 bool gj_parse(char *data, size_t len, struct gj_object *object);
 
+/* NULL, or false, where there is none of this key and type. Texts are the object's. */
 const struct gj_field *gj_get(const struct gj_object *object, const char *key,
 			      enum gj_type type);
 const char *gj_text(const struct gj_object *object, const char *key);

@@ -19,6 +19,7 @@ struct names {
 	uint32_t count, hand;
 };
 
+/* 0, or -1 without memory. It is never freed: the gate lives as long. */
 int names_init(struct names *n);
 
 /* The name's index, new if need be; 0 when there is no place for it now. */
@@ -28,6 +29,7 @@ uint32_t names_add(struct names *n, const char *name, uint64_t now);
 void names_know(struct names *n, uint32_t index, uint64_t until);
 uint32_t names_known(const struct names *n, const char *name, uint64_t now);
 
+/* The IPv4 address that stands for the name now, in network order. */
 void names_address(const struct names *n, uint32_t index, uint8_t address[4]);
 
 /*

@@ -30,6 +30,7 @@ struct http_head {
 	bool override;		/* a header or the query asks for another method */
 };
 
+/* RFC 9112. `head` is whole for HTTP_HEAD; `data` may go on behind it. */
 enum http_result http_parse(const char *data, size_t len,
 			    struct http_head *head);
 
@@ -61,6 +62,7 @@ struct http_line {	/* zeros at the start */
 	char method[HTTP_METHOD_MAX + 1];
 };
 
+/* Pieces may be of any length; `line` carries what is known from one to the next. */
 enum http_result http_line(struct http_line *line, const char *data,
 			   size_t len);
 

@@ -21,6 +21,7 @@ struct http_answer {	/* zeros at the start */
 	bool cr, empty;
 };
 
+/* The same for the pieces of an answer. ANSWER_SWITCHES: 101 (RFC 9110, 15.2.2). */
 enum answer http_answer(struct http_answer *a, const char *data, size_t len);
 
 #endif

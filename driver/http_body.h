@@ -25,6 +25,7 @@ struct http_body {
 	bool digits, extension, cr;
 };
 
+/* For a head that was parsed; BODY_END at once where the request has none. */
 void body_begin(struct http_body *b, const struct http_head *head);
 
 /* How many of the bytes belong to the body; state tells whether it goes on. */

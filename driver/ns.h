@@ -37,9 +37,11 @@ int ns_map_outer(pid_t child, const struct spec *s, struct fault *f);
 int ns_map_inner(int proc, pid_t child, const struct spec *s,
 		 struct fault *f);
 
+/* Opens the namespaces of a process at NS_FD_…, for as long as the driver lives. */
 int ns_hold(pid_t init, const struct spec *s, struct fault *f);
 int ns_hold_inner(pid_t agent, struct fault *f);
 
+/* In the namespace that we are in. */
 int ns_loopback_up(struct fault *f);
 
 /* Why user namespaces may be refused here; empty when nothing is known. */

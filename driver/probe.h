@@ -21,6 +21,7 @@ probe_fn probe_overlay, probe_volatile, probe_root_overlay;
 int probe_layers_make(const char *dir, char *made, size_t size);
 void probe_layers_remove(const char *made);
 
+/* Prints a line for each step; the exit status, 0 whatever works here. */
 int probe_main(int argc, char **argv);
 
 #endif

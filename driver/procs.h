@@ -30,6 +30,7 @@ int proc_stat(pid_t pid, uint64_t *start, pid_t *parent);
  */
 int procs_in(struct procs *list, pid_t driver, dev_t dev, ino_t ino);
 
+/* A zombie does too. */
 bool proc_exists(pid_t pid);
 
 /* True when no thread of it runs: all are stopped, traced, dead, or in vfork. */
@@ -38,6 +39,7 @@ bool proc_is_still(pid_t pid);
 /* True for a process that is stopped, and not on its way there. */
 bool proc_is_stopped(pid_t pid);
 
+/* The list can be filled again. */
 void procs_free(struct procs *list);
 
 #endif

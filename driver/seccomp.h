@@ -4,6 +4,7 @@
 
 #include "spec.h"
 
+/* For the process and all below it, for good (seccomp(2)); needs no_new_privs. */
 int seccomp_apply(enum nested nested, struct fault *f);
 
 #endif

@@ -105,6 +105,7 @@ int spec_read(int fd, char **bytes, size_t *length, struct fault *f);
 int spec_parse(char *bytes, size_t length, bool enter, struct spec *s,
 	       struct fault *f);
 
+/* What it pointed into goes as well: `argv`, paths and all. */
 void spec_free(struct spec *s);
 
 /* Whether `name` is a protection without which this start must fail. */

@@ -19,6 +19,10 @@ enum {
 
 enum { SPEC_FD = 3, EVENT_FD = 4 };
 
+/*
+ * Why a start fails, in words. A function that takes one and returns an int
+ * gives 0, or a descriptor that its caller owns, or -1 with the fault filled.
+ */
 struct fault {
 	int exit;
 	char code[16];
@@ -32,6 +36,7 @@ int fault(struct fault *f, const char *code, const char *format, ...)
 /* The same with `: <errno text>` appended. errno is kept. */
 int fault_errno(struct fault *f, const char *code, const char *format, ...)
 	PRINTF(3, 4);
+/* One thing to do about it; a later one replaces it. */
 void fault_hint(struct fault *f, const char *format, ...) PRINTF(2, 3);
 
 /* Messages between the driver's own processes, over a SOCK_SEQPACKET pair. */
@@ -58,6 +63,7 @@ struct msg {
 	struct fault fault;
 };
 
+/* `f` may be NULL. 0, or -1 with errno. */
 int msg_send(int sock, enum msg_type type, int value, const struct fault *f);
 /* MSG_GO with a descriptor; -1 for none. */
 int msg_send_go(int sock, int fd);

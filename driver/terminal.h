@@ -16,6 +16,7 @@ struct terminal {
 	char autogroup[64]; /* as /proc told it when we began, or empty */
 };
 
+/* Borrows fd 0, 1 or 2; from here on a Ctrl-Z doesn't stop us. */
 void terminal_open(struct terminal *t, bool wanted);
 /*
  * The agent has stopped. First the foreground is taken from a group of its

@@ -36,6 +36,7 @@ enum tls_answer {
 enum tls_result tls_parse(const uint8_t *data, size_t len,
 			  struct tls_hello *hello);
 
+/* Of the first TLS_ANSWER_MAX bytes (RFC 8446, 4.1.4). */
 enum tls_answer tls_answer(const uint8_t *data, size_t len);
 
 /*

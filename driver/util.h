@@ -52,6 +52,7 @@ struct fd_path {
 	char text[32];
 };
 
+/* Holds as long as the fd is open, and /proc is ours. */
 struct fd_path fd_path(int fd);
 
 /* Writes a whole small file below a directory fd (or AT_FDCWD). */

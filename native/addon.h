@@ -5,6 +5,7 @@
 
 namespace agentfw {
 
+// Functions and no state: what Node opens by them it closes by `close`.
 void exportOpen(Napi::Env env, Napi::Object exports);
 void exportRead(Napi::Env env, Napi::Object exports);
 void exportStat(Napi::Env env, Napi::Object exports);

@@ -95,6 +95,7 @@ int readBase(const Place &place, Entry &entry);
 int compareSides(const Place &upper, const Place &base,
 		 const WalkOptions &options, Entry &entry);
 
+// Appends one record; src/kernel/packed.ts reads it.
 void packEntry(const Entry &entry, uint32_t depth, const char *name,
 	       std::string &records);
 

@@ -25,6 +25,7 @@ struct FindResult {
 	std::string unread; // directories that the disk didn't give, each ended by a NUL
 };
 
+// Throws nothing: what can't be read is told in the result. Ends its threads before it returns.
 FindResult findNames(const FindRequest &request);
 
 } // namespace agentfw

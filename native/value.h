@@ -10,6 +10,7 @@
 
 namespace agentfw {
 
+// Copies, of the type that TypeScript promises.
 int intArg(const Napi::CallbackInfo &info, size_t index);
 int64_t wideArg(const Napi::CallbackInfo &info, size_t index);
 std::string bytesArg(const Napi::CallbackInfo &info, size_t index);
