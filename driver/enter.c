@@ -148,6 +148,7 @@ static int start(struct watch *w, struct fault *f)
 		fds[i] = -1;
 	/* Before the rights of the host are given up. */
 	if (watch_signals(w, f) || open_target(w->spec, fds, f) ||
+	    inherit_settle_after(w->spec->target, f) ||
 	    cgroup_enter(w->spec, f) || join_outside(fds, f))
 		return -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) ||

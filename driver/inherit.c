@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -201,8 +202,9 @@ void inherit_rehome(int dev)
 	}
 }
 
-/* Who could change it can change it back. */
-static void settle(int fd, const struct stat *old, const struct stat *now)
+/* Who could change it can change it back; but what is the caller's own by then stays. */
+static void settle(int fd, const struct stat *old, const struct stat *now,
+		   bool owner)
 {
 	mode_t gained = now->st_mode & ~old->st_mode & (S_ISUID | S_ISGID);
 	int lost = 0;
@@ -211,12 +213,13 @@ static void settle(int fd, const struct stat *old, const struct stat *now)
 		lost |= fremovexattr(fd, file_caps);
 	if (gained)
 		lost |= fchmod(fd, now->st_mode & 07777 & ~gained);
-	if (now->st_uid != old->st_uid || now->st_gid != old->st_gid)
+	if (owner &&
+	    (now->st_uid != old->st_uid || now->st_gid != old->st_gid))
 		lost |= fchown(fd, old->st_uid, old->st_gid);
 	(void)lost; /* the caller's rights were not enough: then the agent's too */
 }
 
-void inherit_settle(void)
+static void settle_all(bool owner)
 {
 	for (int fd = 0; fd < INHERITED; fd++) {
 		const struct stat *old = &before[fd];
@@ -224,6 +227,56 @@ void inherit_settle(void)
 
 		if (fstat(fd, &st) == 0 && st.st_dev == old->st_dev &&
 		    st.st_ino == old->st_ino)
-			settle(fd, old, &st);
+			settle(fd, old, &st, owner);
 	}
+}
+
+void inherit_settle(void)
+{
+	settle_all(true);
+}
+
+static bool is_output(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       access_mode(fd) != O_RDONLY;
+}
+
+/*
+ * Who: a child of the entering driver, in a session of its own, with the
+ * caller's rights on the host. When: until the sandbox's driver has ended, and
+ * all processes with it. It holds nothing but output files.
+ */
+static _Noreturn void settle_main(int end)
+{
+	struct pollfd p = {.fd = 3, .events = POLLIN};
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	setsid();
+	for (int fd = 0; fd < INHERITED; fd++)
+		if (!is_output(fd))
+			dup2(null, fd);
+	if (chdir("/") || (end != 3 && dup2(end, 3) < 0) || sys_close_range(4, 0))
+		_exit(1);
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	settle_all(false);
+	_exit(0);
+}
+
+int inherit_settle_after(pid_t driver, struct fault *f)
+{
+	AUTO_FD int end = -1;
+	pid_t child;
+
+	if (!is_output(0) && !is_output(1) && !is_output(2))
+		return 0;
+	end = (int)syscall(NR_pidfd_open, driver, 0);
+	child = end < 0 ? -1 : fork();
+	if (child == 0)
+		settle_main(end);
+	return child < 0 ? fault_errno(f, "stdio", "can't watch an output file")
+			 : 0;
 }

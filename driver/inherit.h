@@ -25,6 +25,12 @@ void inherit_rehome(int dev);
  * the caller's rights out of it.
  */
 void inherit_settle(void);
+/*
+ * For what an entered program began, which may live on: set-id bits and
+ * capabilities once more when `driver` has ended. Not the owner: the caller may
+ * have given the file to somebody since.
+ */
+int inherit_settle_after(pid_t driver, struct fault *f);
 /* Opens what the descriptor leads to by its path on the host, O_PATH; or -1. */
 int inherit_source(int fd);
 

@@ -16,6 +16,7 @@
 #define NR_fsconfig 431
 #define NR_fsmount 432
 #define NR_fspick 433
+#define NR_pidfd_open 434
 #define NR_clone3 435
 #define NR_close_range 436
 #define NR_openat2 437

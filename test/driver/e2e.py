@@ -745,6 +745,24 @@ def an_output_file_becomes_no_program_of_the_callers_rights(box):
           (box.uid, box.gid, 0o755, 1))
 
 
+@test()
+def an_output_file_of_enter_does_not_become_one_later(box):
+    path = box.write(box.path('output'), '')
+    runner, _ = started(box, 'sleep', '1000')
+    with open(path, 'w') as out:
+        inside = Run(box, box.enter_spec(
+            runner, 'python3', '-c', 'import os, time\n'
+            'if os.fork() == 0:\n'
+            '    time.sleep(0.5)\n'
+            '    os.fchmod(1, 0o6755)\n'
+            '    time.sleep(1000)'), verb='enter', stdout=out)
+        inside.finish()
+    equal(until(lambda: os.stat(path).st_mode & 0o7777 == 0o6755), True)
+    runner.send(do='kill')
+    runner.finish()
+    equal(until(lambda: os.stat(path).st_mode & 0o7777 == 0o755), True)
+
+
 @test('root')
 def an_output_file_gains_no_capabilities(box):
     caps = '01000002' + 'ff' * 8 + '00' * 8
