@@ -162,12 +162,14 @@ function holeOf(compiler: Compiler, hole: GivenHole & { readonly source: Source 
   return { paths: [], hosts: [], names: [] };
 }
 
-/** Later layers win; two sources of one layer can't give a variable twice unless they agree. */
+/** Later layers win, but over the managed one; two sources of one layer can't give a variable twice unless they agree. */
 function variablesOf(compiler: Compiler): Variable[] {
   const found = new Map<string, Variable>();
   for (const source of compiler.sources) {
     for (const { name, value, at } of source.document.variables) {
-      if (source.trusted) found.set(name, { name, value, origin: originOf(source, at) });
+      const isManaged = source.layer !== 'managed' && found.get(name)?.origin.layer === 'managed';
+      if (source.trusted && isManaged) compiler.loosened.push({ origin: originOf(source, at), what: `environment.set ${name}`, why: `the managed policy sets ${name}`, hint: null });
+      else if (source.trusted) found.set(name, { name, value, origin: originOf(source, at) });
       else compiler.loosened.push(untrusted(source, at, `environment.set ${name}`));
     }
   }

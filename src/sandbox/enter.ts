@@ -64,6 +64,8 @@ const NO_WISH = { flags: {}, files: [], profile: null, ci: false };
 /** The sandbox's policy with this command's `--env`. */
 function withGiven(policy: CompiledPolicy, words: readonly string[]): CompiledPolicy {
   const { rules, variables } = flagsDocument({ env: words }, '/');
+  const fixed = policy.variables.find(({ name, origin }) => origin.layer === 'managed' && variables.some((one) => one.name === name));
+  if (fixed !== undefined) throw new AgentfwError('AFW_POLICY_REFUSED', `Refused: environment.set ${fixed.name}: the managed policy sets ${fixed.name}.`, { status: 125, hint: 'Leave it out' });
   const origin = { layer: 'command line', file: 'command line', line: 0, col: 0 } as const;
   const none = { paths: [], hosts: [], names: [] };
   const keeps = rules.map(({ at: _at, subjects, except: _except, ...rule }) => ({

@@ -79,6 +79,17 @@ describe('the environment is rebuilt from an allow-list', () => {
     expect(env).not.toHaveProperty('EDITOR');
   });
 
+  test('nor by a value of the user’s own; what the managed policy sets stays as it sets it', async () => {
+    const managed = 'version: 1\nenvironment: {strip: [EDITOR], set: {LESS: -R}}\n';
+    const { env, dropped } = await build({ EDITOR: 'vi' }, { managed, user: 'version: 1\nenvironment: {set: {LESS: -X}}\n', flags: { env: ['EDITOR=ed', 'LESS=-S', 'PAGER=less'] } });
+
+    expect(env).toMatchObject({ LESS: '-R', PAGER: 'less' });
+    expect(env).not.toHaveProperty('EDITOR');
+    expect(dropped).toContainEqual({ name: 'EDITOR', rule: 'environment.strip:EDITOR', why: 'a rule of the managed policy withholds it' });
+    const { loosened } = await policyOf({ managed, flags: { env: ['LESS=-S'] } });
+    expect(loosened).toEqual([expect.objectContaining({ what: 'environment.set LESS', why: 'the managed policy sets LESS' })]);
+  });
+
   test('`--env NAME=VALUE` sets, and the command line wins', async () => {
     const { env, set } = await build({ EDITOR: 'vi' }, { user: 'version: 1\nenvironment: {set: {EDITOR: nano}}\n', flags: { env: ['EDITOR=ed'] } });
 
