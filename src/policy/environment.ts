@@ -47,10 +47,8 @@ export function buildEnvironment(policy: CompiledPolicy, host: Readonly<Record<s
     const [loader] = shipped ? [] : engineOf(policy).names(['environment.loader'], name);
     // A value of one's own is no hole in what the managed policy withholds either.
     const withheld = shipped || origin.layer === 'managed' ? undefined : engineOf(policy).names(['environment.strip', 'environment.secret'], name).find((rule) => rule.origin.layer === 'managed');
-    if (withheld !== undefined) {
-      delete env[name];
-      dropped.push({ name, rule: withheld.id, why: 'a rule of the managed policy withholds it' });
-    } else if (loader !== undefined) dropped.push({ name, rule: loader.id, why: 'it loads code into programs: set it in the command, as in `env NAME=VALUE agent`' });
+    if (withheld !== undefined) dropped.push({ name, rule: withheld.id, why: 'a rule of the managed policy withholds it' });
+    else if (loader !== undefined) dropped.push({ name, rule: loader.id, why: 'it loads code into programs: set it in the command, as in `env NAME=VALUE agent`' });
     else {
       env[name] = value;
       set.push(name);
