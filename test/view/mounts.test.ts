@@ -172,6 +172,23 @@ describe('a plain user', () => {
     expect(ops).toContainEqual({ op: 'tmpfs', dst: '/data/.agentfw-1000', mode: 0o555, size: 4096, flags: ['ro'] });
   });
 
+  test('a filesystem that can hold no upper keeps no layer of its own', () => {
+    const { layers } = plan({
+      mountinfo: `${ROOT}${KERNEL_MOUNTS}40 27 0:80 / /data rw,relatime shared:1 - nfs4 server:/x rw`,
+      host: `${BASIC}/data/  755  me\n/data/p/  755  me`, options: { cwd: '/data/p' as Bytes, trees: ['/data/p', '/home/u'] as Bytes[] },
+    });
+
+    expect(layers.find(({ base }) => isWithin('/data/p' as Bytes, base) && base !== '/')?.dir).toMatch(/^\/home\/u\/\.local\/state\/agentfw\//);
+  });
+
+  test('a socket in something that is covered is refused: it would lie over the cover', () => {
+    const base = { mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}/opt/keys/` };
+    const options = { hide: [{ path: '/opt/keys', rule: 'mine' }] as Hidden[], sockets: [{ path: '/opt/keys/s', source: '/x', rule: 'sockets.allow:s' }] as unknown as ViewOptions['sockets'] };
+
+    expect(() => plan({ ...base, options })).toThrow("Can't show the socket /opt/keys/s (sockets.allow:s): it lies in something that is hidden.");
+    expect(() => plan({ ...base, options: { ...options, hide: [] } })).not.toThrow();
+  });
+
   test('an earlier layer is laid again in its place, and a host whose mounts changed is refused', () => {
     const first = plan(base);
     const previous = first.layers;
