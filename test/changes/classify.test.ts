@@ -171,6 +171,7 @@ describe('bare repositories', () => {
 
     expect([...bare]).toEqual([`${workspace}/data`]);
     expect(judged(change('data/config'), contentOf(''), { bare })).toBe('control: bare git repository');
+    expect(judged(change('data/HEAD'), contentOf(''), { bare })).toBe('control: bare git repository');
     expect(judged(change('data/hooks/pre-push'), contentOf(''), { bare })).toBe('control: bare git repository');
     expect(judged(change('data/readme'), contentOf(''), { bare })).toBe('normal');
   });
@@ -263,6 +264,7 @@ describe('later', () => {
     expect(judged(change('x.exe'), contentOf('MZ..'))).toBe('later: PE program');
     expect(judged(change('s', { upper: statOf(constants.S_IFREG | 0o4755) }))).toBe('later: setuid or setgid');
     expect(judged(change('t', modified), contentOf('a\0b', 'text'))).toBe('later: binary replaces text');
+    expect(judged(change('t', modified), contentOf('a\0b', 'a\0c'))).toBe('normal');
   });
 
   test.each([

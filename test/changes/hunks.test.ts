@@ -34,7 +34,7 @@ test('ids stay the same while their own lines do, differ between files and betwe
 
   expect(ids('/p', { 2: 'x', 20: 'y' })[1]).toBe(ids('/p', { 20: 'y' })[0]);
   expect(ids('/p', { 2: 'x' })).not.toEqual(ids('/q', { 2: 'x' }));
-  const twice = hunksOf(PATH, raw('a\n'.repeat(30)), raw(`b\n${'a\n'.repeat(28)}b\n`)).hunks.map(({ id }) => id);
+  const twice = hunksOf(PATH, raw(numbered({ 1: 'a', 29: 'a' })), raw(numbered({ 1: 'b', 29: 'b' }))).hunks.map(({ id }) => id);
   expect(new Set(twice).size).toBe(2);
 });
 test('a hunk splits where unchanged lines lie between, and the parts compose like the whole', () => {
@@ -53,4 +53,14 @@ test('a hunk of another version is refused, not fitted in', () => {
   const { hunks } = hunksOf(PATH, raw(numbered({})), raw(numbered({ 5: 'x' })));
 
   expect(() => composeHunks(raw(numbered({ 5: 'other' })), hunks)).toThrow("doesn't fit");
+});
+test('the parts of a hunk say where they are, also those that only add or take away', () => {
+  const [hunk] = hunksOf(PATH, raw('1\n2\n3\n4\n5\n6\n'), raw('0\n1\n3\n4\n5\nx\n6\n')).hunks;
+  const parts = splitHunk(PATH, hunk!) ?? [];
+  expect(parts.map(({ oldStart, oldLines, newStart, newLines, lines: its }) => [oldStart, oldLines, newStart, newLines, its])).toEqual([
+    [0, 0, 1, 1, ['+0']],
+    [2, 1, 2, 0, ['-2']],
+    [5, 0, 6, 1, ['+x']],
+  ]);
+  expect(() => composeHunks(raw('1\n2\n3\n4\n5\n6\n'), [hunk!, ...parts])).toThrow('two chosen hunks overlap');
 });

@@ -32,6 +32,7 @@ test('CRLF files merge as such, markers too', () => {
 describe('refuses by name what it would mangle', () => {
   test.each([
     ['line-endings', 'a\nb\n', 'a\r\nb\r\n', 'a\nb\nc\n'],
+    ['line-endings', 'a\r\nb\r\n', 'a\r\nb\r\nc\r\n', 'a\r\nb\n'],
     ['binary', 'a\0', 'b', 'c'],
     ['encoding', 'a\n', 'caf\xe9\n', 'b\n'],
     ['large', 'a\n'.repeat(1_100_000), 'b', 'c'],
