@@ -82,9 +82,10 @@ function ruleOf(compiler: Compiler, source: Source, rule: RuleText): CompiledRul
     return [];
   }
   const origin = originOf(source, rule.at);
-  const subjects = subjectsOf(compiler, source, rule.list, rule.subjects, rule.at, !grants);
+  const written = { source, list: rule.list, at: rule.at };
+  const subjects = subjectsOf(compiler, { ...written, texts: rule.subjects }, { withholds: !grants });
   // A rule that withholds in every home of the user has its own exceptions there too.
-  const except = subjectsOf(compiler, source, rule.list, rule.except, rule.at, grants, !grants);
+  const except = subjectsOf(compiler, { ...written, texts: rule.except }, { withholds: grants, everyHome: !grants });
   return [{ list: rule.list, id: rule.id, origin, note: rule.note, subjects, except, ports: rule.ports, private: rule.private, silent: rule.silent, keys: rule.keys, ...(rule.grants === undefined ? {} : { grants: rule.grants }), tightens: !source.trusted }];
 }
 
@@ -108,7 +109,16 @@ function untrusted(source: Source, at: Place, what: string): Loosening {
   return { origin: originOf(source, at), what, why: 'a project file may only tighten until it is trusted', hint: `Run agentfw policy trust ${source.file}` };
 }
 
-function subjectsOf(compiler: Compiler, source: Source, list: RuleList, texts: readonly string[], at: Place, withholds: boolean, everyHome = withholds): Subjects {
+/** Subjects as they are written in a list of a source. */
+interface Written {
+  readonly source: Source;
+  readonly list: RuleList;
+  readonly texts: readonly string[];
+  readonly at: Place;
+}
+
+/** `everyHome`: in each home of the user, which is where what withholds holds. */
+function subjectsOf(compiler: Compiler, { source, list, texts, at }: Written, { withholds, everyHome = withholds }: { readonly withholds: boolean; readonly everyHome?: boolean }): Subjects {
   const none: Subjects = { paths: [], hosts: [], names: [] };
   if (list.startsWith('network.')) return { ...none, hosts: texts.flatMap((text) => hostsOf(compiler, source, text, at)) };
   if (list === 'sockets.allow') for (const text of texts) checkSocket(compiler, source, text, at);
@@ -157,7 +167,7 @@ function holesOf(compiler: Compiler): (GivenHole & { readonly source: Source })[
 function holeOf(compiler: Compiler, hole: GivenHole & { readonly source: Source }, text: string, list: RuleList): Subjects {
   const path = list.startsWith('files.') || list.startsWith('changes.');
   const checked = path ? parsePattern(text) : list.startsWith('network.') ? parseHostPattern(text, null) : { ok: true as const };
-  if (checked.ok) return subjectsOf(compiler, hole.source, list, [text], hole.at, false);
+  if (checked.ok) return subjectsOf(compiler, { source: hole.source, list, texts: [text], at: hole.at }, { withholds: false });
   compiler.problems.push({ file: hole.source.file, ...hole.at, message: checked.why, text: null, hint: checked.hint });
   return { paths: [], hosts: [], names: [] };
 }

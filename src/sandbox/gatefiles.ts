@@ -13,14 +13,14 @@ const RESOLV = 'nameserver 198.18.0.1\noptions timeout:30 attempts:2\n';
  * turn a name that a rule may be about into an address.
  */
 export function makeGateFiles(dir: Bytes): GateView {
-  const room = joinBytes(dir, 'gate' as Bytes);
+  const gateDir = joinBytes(dir, 'gate' as Bytes);
   const notes = joinBytes(dir, 'notes' as Bytes);
-  for (const path of [room, notes]) mkdirSync(toBuffer(path), { recursive: true, mode: 0o755 });
+  for (const path of [gateDir, notes]) mkdirSync(toBuffer(path), { recursive: true, mode: 0o755 });
   const files: GateView['files'][number][] = [];
   for (const [path, content] of [['/etc/resolv.conf', () => RESOLV], ['/etc/hosts', (text: string) => hostsOf(text, hostname())], ['/etc/nsswitch.conf', nsswitchOf]] as const) {
     const real = hostFacts.realpath(path as Bytes);
     if (real === null || hostFacts.lstat(real)?.type !== 'file') continue;
-    const source = joinBytes(room, path.slice('/etc/'.length) as Bytes);
+    const source = joinBytes(gateDir, path.slice('/etc/'.length) as Bytes);
     writeFileSync(toBuffer(source), content(textOf(real)), { mode: 0o644 });
     files.push({ path: real, source });
   }

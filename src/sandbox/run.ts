@@ -248,18 +248,7 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
   const beside: { readonly stop: () => void }[] = [];
   let held: Driver | null = null;
   const execs = makeExecLog(trail.audit);
-  const begin = (ears: DriverEars): Driver => {
-    // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view, and so have we.
-    const note = noteRecord(store, record);
-    note.write();
-    const started = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag), ...(network === null ? {} : { gate: { rung: rungWish(store) } }) }, ears);
-    held = started;
-    network?.attach(started);
-    keepPolicy(store, start, options);
-    note.sync();
-    return started;
-  };
-  const outcome = await supervise(begin, {
+  const outcome = await supervise((ears) => (held = begin(store, start, { options, network }, ears)), {
     onStarted: ({ driver, init }) => {
       options.optimiseNow();
       record = anchored({ ...record, state: 'running', driver: processOf(driver), init: processOf(init) }, trail.audit);
@@ -295,6 +284,17 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
   for (const one of beside.reverse()) one.stop();
   // An agent that ends well because it was told to has not ended well.
   return record.limited !== undefined && outcome.status === 0 ? { ...outcome, status: 128 + constants.signals.SIGTERM } : outcome;
+}
+
+function begin(store: Store, start: Start, { options, network }: Pick<Driving, 'options' | 'network'>, ears: DriverEars): Driver {
+  // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view, and so have we.
+  const note = noteRecord(store, start.record);
+  note.write();
+  const driver = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, start.record.tag), ...(network === null ? {} : { gate: { rung: rungWish(store) } }) }, ears);
+  network?.attach(driver);
+  keepPolicy(store, start, options);
+  note.sync();
+  return driver;
 }
 
 /** The command that started this one returns. */

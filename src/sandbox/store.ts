@@ -59,8 +59,8 @@ export function sandboxDir(store: Store, tag: string): Bytes {
 }
 
 /** One of the store's three directories. */
-export function storeDirOf(store: Store, room: 'sandboxes' | 'commits' | 'trash'): Bytes {
-  return joinBytes(store.dir, room as Bytes);
+export function storeDirOf(store: Store, name: 'sandboxes' | 'commits' | 'trash'): Bytes {
+  return joinBytes(store.dir, name as Bytes);
 }
 
 /**
@@ -94,9 +94,9 @@ export function hasSandbox(store: Store, tag: string): boolean {
 export function createSandbox(store: Store, made: NewSandbox): CreatedSandbox {
   const tag = made.tag === null ? newTag(store, made.argv[0] ?? ('' as Bytes)) : checkTag(made.tag);
   const { kernel } = store;
-  const room = storeDirOf(store, 'sandboxes');
+  const sandboxes = storeDirOf(store, 'sandboxes');
   if (hasSandbox(store, tag)) throw tagTaken(tag);
-  const draft = joinBytes(room, `${DRAFT}${store.context.random(8).toString('hex')}` as Bytes);
+  const draft = joinBytes(sandboxes, `${DRAFT}${store.context.random(8).toString('hex')}` as Bytes);
   kernel.mkdir(AT_FDCWD, draft, 0o700);
   for (const name of ['layers', 'base', 'private'] as Bytes[]) kernel.mkdir(AT_FDCWD, joinBytes(draft, name), 0o700);
   const running = tryLock(kernel, joinBytes(draft, RUNNING));
@@ -104,13 +104,13 @@ export function createSandbox(store: Store, made: NewSandbox): CreatedSandbox {
   const record = recordFor(store, made, tag, markStart(kernel, draft));
   replaceFile(kernel, joinBytes(draft, RECORD), encodeRecord(record));
   try {
-    kernel.rename(AT_FDCWD, draft, AT_FDCWD, joinBytes(room, fromText(tag)), RENAME.noReplace);
+    kernel.rename(AT_FDCWD, draft, AT_FDCWD, joinBytes(sandboxes, fromText(tag)), RENAME.noReplace);
   } catch (error) {
     running.release();
     if (errnoOf(error) === 'EEXIST') throw tagTaken(tag);
     throw error;
   }
-  syncDir(kernel, room);
+  syncDir(kernel, sandboxes);
   return { record, dir: sandboxDir(store, tag), running };
 }
 
@@ -226,9 +226,9 @@ function noSandbox(tag: string): AgentfwError {
 export function listRecords(store: Store): Listing {
   const records: SandboxRecord[] = [];
   const broken: { tag: string; error: unknown }[] = [];
-  const room = store.kernel.open(AT_FDCWD, storeDirOf(store, 'sandboxes'), constants.O_RDONLY | constants.O_DIRECTORY);
-  const tags = store.kernel.list(room).filter(isTag);
-  store.kernel.close(room);
+  const sandboxes = store.kernel.open(AT_FDCWD, storeDirOf(store, 'sandboxes'), constants.O_RDONLY | constants.O_DIRECTORY);
+  const tags = store.kernel.list(sandboxes).filter(isTag);
+  store.kernel.close(sandboxes);
   for (const tag of tags) {
     try {
       records.push(readRecord(store, tag));
