@@ -1,7 +1,7 @@
 import { globSource } from './pattern.js';
 
 /** A class, an escaped character, stars, or any other character. */
-const TOKEN = /\[[!^]?\]?(?:\\[^]|[^\]])*\]|\\[^]|\*+|[^]/g;
+const TOKEN = /\[[!^]?\]?(?:\\[^]|[^\]\\])*\]|\\[^]|\*+|[^]/g;
 
 /** How many wildcards of any length a glob has, `**` counted as one. As one expression, each multiplies the time by the length of the path. */
 export function starsIn(glob: string): number {

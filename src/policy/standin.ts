@@ -26,5 +26,5 @@ const KEEP: Readonly<Record<string, RegExp>> = {
 };
 
 function withoutUserInfo(line: string): string {
-  return line.replace(/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/]*@/gi, '$1');
+  return line.replace(/(\b[a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/]*@/gi, '$1');
 }

@@ -1,3 +1,5 @@
+import { parseJson } from '../json.js';
+
 /** JSON values as `JSON.parse` gives them. */
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
@@ -25,13 +27,8 @@ export interface StateInput {
  * be looked through: which of its keys start programs is not known then. Pure.
  */
 export function mergeState(input: StateInput): StateMerge | null {
-  try {
-    return mergedState({ ...input, host: input.host?.trim() === '' ? null : input.host });
-  } catch (error) {
-    // The stack has an end, and the agent chooses the depth.
-    if (error instanceof RangeError) return null;
-    throw error;
-  }
+  const blank = input.host?.trim() === '' ? null : input.host;
+  return mergedState({ ...input, host: blank });
 }
 
 function mergedState(input: StateInput): StateMerge | null {
@@ -101,7 +98,7 @@ function isObject(value: Json | undefined): value is JsonObject {
 function parse(text: string | null): JsonObject | null {
   if (text === null) return null;
   try {
-    const value = JSON.parse(text) as Json;
+    const value = parseJson(text) as Json;
     return isObject(value) ? value : null;
   } catch {
     return null;

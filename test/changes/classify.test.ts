@@ -253,6 +253,31 @@ describe('later', () => {
     expect(judged(python, contentOf('[project]\nname="b"', '[project]\nname="a"'))).toBe('normal');
   });
 
+  test.each([
+    ['Cargo.toml', '[package]\nname="x"\n', 'build settings', [
+      '"build"="b.rs"', "'build' = 'b.rs'", '"b\\u0075ild" = "b.rs"', '[ "build-dependencies" ]\nx="1"', '[target."cfg(unix)".build-dependencies]\nx="1"', '[build_dependencies]\nx="1"', '[lib]\nproc-macro = true', '[lib]\nproc_macro = true',
+    ]],
+    ['Cargo.toml', '', 'build settings', ['package.build = "b.rs"', 'package = {name = "x", build = "b.rs"}', '[project]\nbuild = "b.rs"']],
+    ['pyproject.toml', '[project]\nname="x"\n', 'build system', ['[ build-system ]\nrequires=["a"]', '["build-system"]\nbackend-path=["."]', '[tool.poetry.build]\nscript="b.py"', '[tool.hatch.build.hooks.custom]']],
+    ['pyproject.toml', '', 'build system', ['build-system.requires = ["a"]', 'build-system = {requires = ["a"]}']],
+  ] as const)('%s is read as TOML: however a part that runs is spelled, it counts (with %j)', (name, base, what, lines) => {
+    for (const line of lines) expect([line, judged(change(name, modified), contentOf(`${base}${line}\n`, base))]).toEqual([line, `later: ${what} in ${name}`]);
+    expect(judged(change(name, modified), contentOf(`${base}[dependencies]\nserde = "1"\n`, base))).toBe('normal');
+    expect(judged(change(name, modified), contentOf(`${base}x = \n`, base))).toBe(`later: ${name} that can't be read`);
+  });
+
+  test('what is made to be slow or deep is judged all the same', () => {
+    const deep = '['.repeat(100_000) + ']'.repeat(100_000);
+    const judge = (name: string, text: string): string => judged(change(name, modified), contentOf(text, ''));
+    expect(judge('package.json', `{"scripts": ${deep}}`)).toBe("later: package.json that can't be read");
+    expect(judge('package.json', '{"a": "[[[[\\"[[[["}')).toBe('normal');
+    expect(judge('Cargo.toml', `a = ${deep}`)).toBe("later: Cargo.toml that can't be read");
+    const slow = (name: string, unit: string): number => secondsOf(() => judge(name, unit.repeat(500_000)));
+    for (const [name, unit] of [['Cargo.toml', '\n'], ['Cargo.toml', '\t\n'], ['pyproject.toml', '\t\n'], ['pyproject.toml', '[['], ['requirements.txt', 't\r'], ['requirements.txt', '@ '], ['package-lock.json', 'A+'], ['package.json', '"\\"']] as const) {
+      expect([name, unit, slow(name, unit) < 5]).toEqual([name, unit, true]);
+    }
+  });
+
   test('a new executable bit, programs and set-id bits (CW11)', () => {
     const executable = statOf(constants.S_IFREG | 0o755);
 

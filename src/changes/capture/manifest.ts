@@ -1,11 +1,17 @@
+import { parse as parseToml } from 'smol-toml';
+import { parseJson } from '../../json.js';
+
 /**
  * Files that mostly hold data but have parts that run: only a change of such a
  * part counts. Pure; text in, reason out.
  */
 export type ManifestRule = (text: string, base: string | null) => string | null;
 
-/** Lines of pip's that name a place: options (`-r` and `-c` are files of the tree), addresses, paths. */
-const REQUIRED_ELSEWHERE = /^[ \t]*(?:-(?!-?[rc](?:equirement|onstraint)?[ =\t])|[./]|[^#\n]*(?:@[ \t]*[./]|:\/\/))[^\n]*$/gm;
+/** A line of pip's that names a place: an option (`-r` and `-c` are files of the tree), an address, a path. */
+const REQUIRED_ELSEWHERE = /^[ \t]*(?:-(?!-?[rc](?:equirement|onstraint)?[ =\t])|[./]|[^#]*(?:@[ \t]*[./]|:\/\/))/;
+
+/** At any depth of Cargo.toml: what is built by programs of its own, in each spelling that cargo takes. */
+const BUILT = new Set(['build', 'links', 'metabuild', 'build-dependencies', 'build_dependencies', 'proc-macro', 'proc_macro', 'plugin']);
 
 /** By folded file name. */
 export const MANIFESTS: ReadonlyMap<string, ManifestRule> = new Map<string, ManifestRule>([
@@ -21,9 +27,9 @@ export const MANIFESTS: ReadonlyMap<string, ManifestRule> = new Map<string, Mani
   ['composer.lock', newSources],
   ['gemfile.lock', newSources],
   ...['requirements.txt', 'constraints.txt', 'requirements-dev.txt', 'requirements_dev.txt', 'dev-requirements.txt', 'requirements-test.txt', 'test-requirements.txt']
-    .map((name) => [name, parts(`where ${name} takes packages from`, REQUIRED_ELSEWHERE)] as const),
-  ['cargo.toml', parts('build settings in Cargo.toml', /^\s*(build|links)\s*=.*$|^\s*\[(.*\.)?build-dependencies\b.*\][^[]*/gm)],
-  ['pyproject.toml', parts('build system in pyproject.toml', /^\s*\[build-system\][^[]*(\[(?!\s*tool)[^[]*)*/gm)],
+    .map((name) => [name, requirements(name)] as const),
+  ['cargo.toml', tomlParts('Cargo.toml', 'build settings', (document) => valuesOf(document, BUILT))],
+  ['pyproject.toml', tomlParts('pyproject.toml', 'build system', (document) => [document['build-system'], ...Object.values(tableOf(document['tool'])).map((tool) => tableOf(tool)['build'])])],
 ]);
 
 /** Beside the scripts: what hooks, managers and tools that read package.json take commands and modules from. */
@@ -44,7 +50,7 @@ function packageJson(text: string, base: string | null): string | null {
 
 function jsonObject(text: string): Record<string, unknown> | null {
   try {
-    const value: unknown = JSON.parse(text.replace(/^\ufeff/, ''));
+    const value = parseJson(text.replace(/^\ufeff/, ''));
     return typeof value === 'object' && value !== null ? { ...value } : null;
   } catch {
     return null;
@@ -61,11 +67,39 @@ function newSources(text: string, base: string | null): string | null {
 }
 
 function hostsIn(text: string): Set<string> {
-  return new Set([...text.matchAll(/\b[a-z][a-z+]*:\/\/(?:[^/@\s"']*@)?([^/:?#\s"']+)/gi)].map((found) => (found[1] ?? '').toLowerCase()));
+  return new Set([...text.matchAll(/\b[a-z][a-z+]{0,30}:\/\/(?:[^/@\s"']*@)?([^/:?#\s"']+)/gi)].map((found) => (found[1] ?? '').toLowerCase()));
 }
 
-/** Compares what the pattern finds, ignoring space. */
-function parts(reason: string, pattern: RegExp): ManifestRule {
-  const found = (text: string | null): string => (text?.match(pattern) ?? []).join('\n').replace(/\s+/g, ' ').trim();
-  return (text, base) => (found(text) === found(base) ? null : reason);
+/** Compares the lines that name a place, ignoring space. */
+function requirements(file: string): ManifestRule {
+  const found = (text: string | null): string => (text ?? '').split(/\r\n?|\n/).filter((line) => REQUIRED_ELSEWHERE.test(line)).join('\n').replace(/\s+/g, ' ').trim();
+  return (text, base) => (found(text) === found(base) ? null : `where ${file} takes packages from`);
+}
+
+/** Compares some values of a TOML document. An expression would miss quoted and dotted keys, and inline tables. */
+function tomlParts(file: string, what: string, pick: (document: Table) => readonly unknown[]): ManifestRule {
+  const found = (text: string): string | null => {
+    try {
+      return JSON.stringify(pick(parseToml(text)));
+    } catch {
+      return null;
+    }
+  };
+  return (text, base) => {
+    const fresh = found(text);
+    if (fresh === null) return `${file} that can't be read`;
+    return fresh === found(base ?? '') ? null : `${what} in ${file}`;
+  };
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+function tableOf(value: unknown): Table {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+/** What stands under these keys, at any depth. */
+function valuesOf(value: unknown, keys: ReadonlySet<string>): unknown[] {
+  if (Array.isArray(value)) return value.flatMap((one) => valuesOf(one, keys));
+  return Object.entries(tableOf(value)).flatMap(([key, one]) => (keys.has(key) ? [[key, one]] : valuesOf(one, keys)));
 }

@@ -9,15 +9,18 @@ const LONGEST = 64 << 20;
 export const LONGEST_REFERENCE = 100;
 const OBJECT = /^[0-9a-f]{40}(?:[0-9a-f]{24})?\n$/;
 
-const ROOM = /\.git\/(?:.*\/)?(?:objects\/[0-9a-f]{2}|(?:logs\/)?refs\/.+)$/s;
-const LOOSE = /\.git\/(?:.*\/)?objects\/[0-9a-f]{2}\/(?:[0-9a-f]{38}|[0-9a-f]{62})$/s;
+const ROOM = /\/objects\/[0-9a-f]{2}$|\/refs\/./s;
+const LOOSE = /\/objects\/[0-9a-f]{2}\/(?:[0-9a-f]{38}|[0-9a-f]{62})$/s;
 
 /**
  * A loose object, or a directory that holds such, references or their logs, and nothing
  * else: git removes them when it packed what was in them, and makes them again at need.
  */
 export function isSpareOfGit({ path, type }: Pick<Change, 'path' | 'type'>): boolean {
-  return type === 'dir' ? ROOM.test(path) : type === 'file' && LOOSE.test(path);
+  const git = path.indexOf('.git/');
+  if (git < 0) return false;
+  const inside = path.slice(git + '.git'.length);
+  return type === 'dir' ? ROOM.test(inside) : type === 'file' && LOOSE.test(inside);
 }
 
 /** In a directory called `.git`, or `NAME.git`: one called `refs` may be above it. */
