@@ -10,6 +10,7 @@ import { commitStatus } from '../changes/result.js';
 import { filterChanges } from '../changes/words.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { absolutePath, refuseUnmatched, resolveTag, type Resolved } from '../sandbox/resolve.js';
+import { requirePolicy } from '../sandbox/policy-file.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Freezer } from '../sandbox/freezer.js';
 import type { Store } from '../sandbox/store.js';
@@ -88,6 +89,7 @@ export default class Commit extends AgentfwCommand {
     const onWait = (): void => this.printer.say('Waiting for another commit of this sandbox to end.');
     const live = line.flags.live ?? false;
     const run = (locked: Locked): Promise<number> => {
+      requirePolicy(store, locked.record);
       const wish: Wish = { ...WHOLE, words: paths, accept, take, keepSpecial: line.flags['keep-special'] ?? false, note: line.flags.message ?? null, live: locked.freezer !== null };
       return this.withChanges(store, locked, (gathered) => this.settle({ store, record: locked.record, gathered, flags, freezer: locked.freezer, resolved }, wish));
     };

@@ -3,6 +3,7 @@ import { fromBuffer, fromText, joinBytes, toBuffer, toText, type Bytes } from '.
 import { AgentfwError, errnoOf } from '../errors.js';
 import { readWhole } from '../kernel/files.js';
 import type { CompiledPolicy } from '../policy/index.js';
+import type { SandboxRecord } from './sandbox.js';
 import { sandboxDir, type Store } from './store.js';
 
 /** `policy.json` of a sandbox: the policy of its newest run, and what was found when it was applied. */
@@ -27,7 +28,9 @@ export function writePolicy(store: Store, tag: string, stored: StoredPolicy): bo
     return true;
   } catch (error) {
     if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error;
-    for (const file of [temporary, fileOf(store, tag)]) rmSync(file, { force: true });
+    rmSync(temporary, { force: true });
+    // Of an earlier run: another one's rules would be taken for this one's.
+    if (keptDigest(store, tag) !== stored.policy.digest) rmSync(fileOf(store, tag), { force: true });
     return false;
   }
 }
@@ -43,6 +46,25 @@ export function readPolicyOf(store: Store, tag: string): StoredPolicy | null {
     throw unreadable(store, tag, cause);
   }
   throw unreadable(store, tag);
+}
+
+/**
+ * What lands by `commit` is judged by the rules of the sandbox's newest run. Throws AFW_STORE_POLICY
+ * where that run had some and they were not kept: a rule that nobody knows holds nothing back.
+ */
+export function requirePolicy(store: Store, { tag, policy }: SandboxRecord): void {
+  if (policy === undefined || readPolicyOf(store, tag)?.policy.digest === policy.digest) return;
+  throw new AgentfwError('AFW_STORE_POLICY', `The policy of ${tag} is not with it: it was lost, or the disk was full when it started.`, {
+    hint: `Make room, and run agentfw run --in ${tag} -- true, which keeps it again`,
+  });
+}
+
+function keptDigest(store: Store, tag: string): string | null {
+  try {
+    return readPolicyOf(store, tag)?.policy.digest ?? null;
+  } catch {
+    return null;
+  }
 }
 
 function fileOf(store: Store, tag: string): Buffer {

@@ -1,5 +1,5 @@
 /** End to end: what a policy lets through, and who may say so. */
-import { existsSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -165,6 +165,19 @@ for (const identity of identities()) {
       expect(host('.claude/projects/p/t.jsonl')).toBe('t\n');
       const left = await changes('d');
       expect(left.map(({ path, verdict, rule, ...one }) => `${one.class} ${verdict} ${rule} ${path.slice(area.home.length + 1)}`)).toEqual(['control escalate state.claude-code.keys .claude.json']);
+    });
+
+    gated.test('without the policy of its newest run nothing of a sandbox lands, until a run has kept it again', async () => {
+      put('.claude.json', '{"theme": "dark"}');
+      const agent = ['--net', 'off', '--profile', 'claude-code', '--', 'sh', '-c'];
+      await area.cli(['run', '--tag', 't', ...agent, `printf '{"theme": "dark", "mcpServers": {"x": {"command": "evil"}}}' > ~/.claude.json`]);
+      rmSync(join(area.state, 'sandboxes/t/policy.json'));
+      const lost = await area.cli(['commit', 't', '--yes']);
+
+      expect([lost.status, lost.stderr]).toEqual([1, 'Error: The policy of t is not with it: it was lost, or the disk was full when it started.\nHint: Make room, and run agentfw run --in t -- true, which keeps it again\n']);
+      await area.cli(['run', '--in', 't', ...agent, 'true']);
+      expect((await area.cli(['commit', 't', '--yes'])).status).toBe(3);
+      expect(host('.claude.json')).toBe('{"theme": "dark"}');
     });
 
     for (const [shape, script] of [
