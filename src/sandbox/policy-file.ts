@@ -17,8 +17,8 @@ export interface StoredPolicy {
 }
 
 /**
- * False when the disk is full: that keeps no agent from running. Not synced,
- * because the record holds the digest, and a policy that is lost is no policy.
+ * False when the disk is full: that keeps no agent from running. Not synced here: the
+ * record holds the digest, and without this policy no change lands.
  */
 export function writePolicy(store: Store, tag: string, stored: StoredPolicy): boolean {
   const temporary = toBuffer(`${sandboxDir(store, tag)}/.policy.json.new` as Bytes);
