@@ -11,6 +11,36 @@ export function parseJson(text: string): unknown {
   return JSON.parse(text);
 }
 
+/** The same for a text with line and block comments, as programs write at the head of files that are theirs. */
+export function parseCommentedJson(text: string): unknown {
+  return parseJson(text.includes('/') ? withoutComments(text) : text);
+}
+
+/** Strings stay, and a space stands for a comment. One that isn't closed stays, and is no JSON. */
+function withoutComments(text: string): string {
+  let [kept, from, inString] = ['', 0, false];
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text[at];
+    if (char === '"') inString = !inString;
+    else if (inString && char === '\\') at += 1;
+    else if (!inString && char === '/') {
+      const end = endOfComment(text, at);
+      if (end === null) continue;
+      kept += `${text.slice(from, at)} `;
+      from = end;
+      at = end - 1;
+    }
+  }
+  return kept + text.slice(from);
+}
+
+function endOfComment(text: string, at: number): number | null {
+  const line = text[at + 1] === '/';
+  if (!line && text[at + 1] !== '*') return null;
+  const end = text.indexOf(line ? '\n' : '*/', at + 2);
+  return end < 0 ? (line ? text.length : null) : line ? end : end + 2;
+}
+
 function requireShallow(text: string): void {
   let [level, inString] = [0, false];
   for (let at = 0; at < text.length; at += 1) {

@@ -1,4 +1,4 @@
-import { parseJson } from '../json.js';
+import { parseCommentedJson } from '../json.js';
 
 /** JSON values as `JSON.parse` gives them. */
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -23,7 +23,7 @@ export interface StateInput {
 
 /**
  * An agent's state file (`files.state`), merged by key: two sandboxes may both
- * have written it. Null when one side is no JSON object, or nested beyond what can
+ * have written it. Comments are passed over. Null when one side is no JSON object, or nested beyond what can
  * be looked through: which of its keys start programs is not known then. Pure.
  */
 export function mergeState(input: StateInput): StateMerge | null {
@@ -98,7 +98,7 @@ function isObject(value: Json | undefined): value is JsonObject {
 function parse(text: string | null): JsonObject | null {
   if (text === null) return null;
   try {
-    const value = parseJson(text) as Json;
+    const value = parseCommentedJson(text) as Json;
     return isObject(value) ? value : null;
   } catch {
     return null;

@@ -54,6 +54,15 @@ describe('an agent state file is merged by key', () => {
     for (const host of [null, '', '\n']) expect(mergeState({ base: host, host, agent: '{"b":1}', keys })).toEqual({ text: '{"b":1}', escalated: [], contested: [] });
   });
 
+  test('comments are passed over, on either side', () => {
+    const host = '// Managed: do not edit.\n{"a": "http://x//y", /* one */ "b": 1}\n';
+    const agent = '// Managed: do not edit.\n{"a": "/* no comment */", "b": 1} // end';
+
+    expect(mergeState({ base: host, host, agent, keys })).toEqual({ text: agent, escalated: [], contested: [] });
+    expect(mergeState({ base: host, host, agent: `// x\n{"a": "http://x//y", "b": 1, "mcpServers": {"x": 1}}`, keys })).toMatchObject({ escalated: ['mcpServers'], text: host });
+    for (const bad of ['/* {"b": 2}', '{"b": 2} /', '/ {"b": 2}', '{"b": 2 /* }', '# {"b": 2}\n{}']) expect([bad, mergeState({ base: host, host, agent: bad, keys })]).toEqual([bad, null]);
+  });
+
   test('`__proto__` is given on by programs that copy key by key: it waits, at any depth', () => {
     const merged = mergeState({ base: '{}', host: '{}', agent: '{"__proto__":{"mcpServers":{"x":1}},"projects":{"/p":{"__proto__":{"a":1},"b":1}}}', keys });
 
