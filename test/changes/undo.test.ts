@@ -382,3 +382,11 @@ test('a commit of format 0 is listed and undone', () => {
   expect(sh(world, 'cat $H/swapped $H/gone; ls $H')).toBe('old\ngone\ngone\nswapped\n');
   expect(existsSync(join(world.host, 'added'))).toBe(false);
 });
+
+test.each(['{"version": 9}', '{"version": 0', '{"version": 0, "base": 1}'])('a journal in JSON that nobody knows is told with its place, not as a fault of ours: %s', (plan) => {
+  const dir = join(world.state, 'commits/odd');
+  sh(world, 'mkdir -p $T/state/commits/odd');
+  writeFileSync(join(dir, 'plan'), plan);
+
+  for (const read of [() => undoCommit(world.ctx, null), () => listCommits(world.ctx)]) expect(read).toThrow(`${dir}/plan can't be read, damaged or of a version`);
+});

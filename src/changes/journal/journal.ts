@@ -1,10 +1,10 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
-import { joinBytes } from '../../bytes.js';
+import { joinBytes, toText } from '../../bytes.js';
 import { AgentfwError } from '../../errors.js';
-import { bytesField, encodeBytes, listField, numberField, objectField, textField, wordField, type JsonBytes } from '../../fields.js';
+import { bytesField, encodeBytes, FieldError, listField, numberField, objectField, textField, wordField, type JsonBytes } from '../../fields.js';
 import { openOwn } from '../../kernel/files.js';
-import { AT_FDCWD, type Kernel } from '../../kernel/kernel.js';
+import { AT_FDCWD, type Fd, type Kernel } from '../../kernel/kernel.js';
 import { nodeDisk, type Disk } from '../apply/disk.js';
 import { frameOf, framesIn, writeFrame, writeList, type FrameWriter } from './frames.js';
 import type { Emptied, Header, Journal } from './form.js';
@@ -101,7 +101,7 @@ export function readJournal(kernel: Kernel, dir: Bytes): Journal | null {
   if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
   const fd = openOwn(kernel, path, constants.O_RDONLY);
   try {
-    const journal = isVersion0(fd) ? readVersion0(fd) : readFrames(fd);
+    const journal = isVersion0(fd) ? version0(fd, dir) : readFrames(fd);
     return journal === null ? null : { ...journal, header: placed(journal.header, dir) };
   } finally {
     kernel.close(fd);
@@ -114,11 +114,21 @@ export function readHeader(kernel: Kernel, dir: Bytes): Header | null {
   if (kernel.statOrNull(AT_FDCWD, path) === null) return null;
   const fd = openOwn(kernel, path, constants.O_RDONLY);
   try {
-    if (isVersion0(fd)) return placed(readVersion0(fd).header, dir);
+    if (isVersion0(fd)) return placed(version0(fd, dir).header, dir);
     for (const { kind, body } of framesIn(fd)) return kind === 'H' ? placed(decodeHeader(body), dir) : null;
     return null;
   } finally {
     kernel.close(fd);
+  }
+}
+
+function version0(fd: Fd, dir: Bytes): Journal {
+  try {
+    return readVersion0(fd);
+  } catch (cause) {
+    if (!(cause instanceof FieldError || cause instanceof SyntaxError)) throw cause;
+    const file = toText(joinBytes(dir, JOURNAL));
+    throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal ${file} can't be read, damaged or of a version that isn't known: move its directory away, and take from it what you need.`, { cause });
   }
 }
 

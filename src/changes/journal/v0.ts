@@ -1,6 +1,6 @@
 import { constants, readFileSync } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
-import { bytesField, listField, numberField, objectField, textField, wordField, type Fields } from '../../fields.js';
+import { bytesField, FieldError, listField, numberField, objectField, textField, wordField, type Fields } from '../../fields.js';
 import type { Fd } from '../../kernel/kernel.js';
 import { readAt } from '../apply/disk.js';
 import type { Journal } from './form.js';
@@ -21,7 +21,7 @@ const FMT = { file: constants.S_IFREG, dir: constants.S_IFDIR, symlink: constant
 /** A journal in one JSON object, of versions before the records. Throws `FieldError` or `SyntaxError`. */
 export function readVersion0(fd: Fd): Journal {
   const fields = objectField(JSON.parse(readFileSync(fd, 'utf8')), 'journal');
-  if (numberField(fields['version'], 'version') !== 0) throw new Error('a JSON journal has version 0');
+  if (numberField(fields['version'], 'version') !== 0) throw new FieldError('version', '0, which a journal in JSON has');
   const base = bytesField(fields['base'], 'base');
   const vault = bytesField(fields['vault'], 'vault');
   const steps = listField(fields['steps'], 'steps').map((value) => stepOf(objectField(value, 'step')));
