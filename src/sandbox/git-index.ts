@@ -16,6 +16,8 @@ export interface IndexEntry {
 }
 
 const FIXED = 40;
+/** No path of a work tree is longer (PATH_MAX). */
+const LONGEST_NAME = 4096;
 /** of SHA-1 and SHA-256 */
 export const HASHES = [20, 32] as const;
 export const HEAD = 12;
@@ -61,6 +63,8 @@ export function readEntries(index: Buffer, hash: number, each: (entry: IndexEntr
     }
     const end = index.indexOf(0, nameAt);
     if (end < 0) return null;
+    // Version 4 repeats a name for a byte: without a bound a small index would be names without end.
+    if (kept.length + end - nameAt > LONGEST_NAME) return null;
     last = kept + index.toString('latin1', nameAt, end);
     const object = index.toString('hex', at + FIXED, flagsAt);
     each({ mode, object, flags, extended: isExtended ? index.readUInt16BE(flagsAt + 2) : 0, name: last as Bytes });

@@ -71,6 +71,24 @@ describe('what a git index says', () => {
     expect(seen.has(null)).toBe(false);
   });
 
+  test('is unknown where names are longer than any path: version 4 repeats them for a byte', () => {
+    const entry = (name: string): Buffer => {
+      const stat = Buffer.alloc(62);
+      stat.writeUInt32BE(0o100644, 24);
+      return Buffer.concat([stat, Buffer.from([0]), Buffer.from(`${name}\0`)]);
+    };
+    const indexOf = (length: number): Buffer => {
+      const head = Buffer.alloc(12);
+      head.write('DIRC');
+      head.writeUInt32BE(4, 4);
+      head.writeUInt32BE(101, 8);
+      return sealed(Buffer.concat([head, entry('a'.repeat(length)), ...Array.from({ length: 100 }, () => entry('')), Buffer.alloc(HASH)]));
+    };
+
+    expect(trackedPaths(indexOf(4096))?.map(({ length }) => length)).toEqual(new Array(101).fill(4096));
+    expect([trackedPaths(indexOf(4097)), indexMeaning(indexOf(4097))]).toEqual([null, null]);
+  });
+
   test('is unknown for a split index, and for what is none', () => {
     const { git, index } = repository();
     const whole = index();
