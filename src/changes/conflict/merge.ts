@@ -1,4 +1,4 @@
-import { diff3Merge } from 'node-diff3';
+import { mergePieces } from './merge-pieces.js';
 
 export interface MergeInput {
   /** the captured base */
@@ -10,7 +10,7 @@ export interface MergeInput {
 }
 
 /** Why a file is not merged: it would be mangled, or nobody could read the result. */
-export type MergeRefusal = 'binary' | 'encoding' | 'line-endings' | 'large' | 'long-lines';
+export type MergeRefusal = 'binary' | 'encoding' | 'line-endings' | 'large' | 'long-lines' | 'repetitive';
 
 export type Merged =
   | { readonly kind: 'clean'; readonly content: Buffer }
@@ -26,6 +26,7 @@ export const MERGE_REFUSALS: Readonly<Record<MergeRefusal, string>> = {
   'line-endings': 'its line endings differ between the versions',
   large: 'it is larger than 2 MiB',
   'long-lines': 'it has lines longer than 64 KiB',
+  repetitive: 'it repeats the same lines too often',
 };
 
 /** Three-way merge of text by lines. Bytes in, bytes out: lines are never decoded, so never changed. */
@@ -37,11 +38,15 @@ export function mergeText({ base, host, sandbox, name }: MergeInput): Merged {
   const eol = sides.some((text) => text.includes('\r\n')) ? '\r\n' : '\n';
   const result: string[] = [];
   let count = 0;
-  for (const region of diff3Merge(ours, old, theirs, { excludeFalseConflicts: true })) {
-    if (region.ok !== undefined) result.push(...region.ok);
-    if (region.conflict === undefined) continue;
+  const regions = mergePieces({ old, ours, theirs });
+  if (regions === null) return { kind: 'refused', why: 'repetitive' };
+  for (const region of regions) {
+    if ('ok' in region) {
+      for (const line of region.ok) result.push(line);
+      continue;
+    }
     count += 1;
-    result.push(...marked({ host: region.conflict.a, sandbox: region.conflict.b }, { name, eol }));
+    result.push(...marked({ host: region.ours, sandbox: region.theirs }, { name, eol }));
   }
   const content = Buffer.from(result.join(''), 'latin1');
   return count === 0 ? { kind: 'clean', content } : { kind: 'conflicts', content, count };

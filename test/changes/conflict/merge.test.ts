@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mergeText } from '../../../src/changes/conflict/merge.js';
+import { secondsOf } from '../../helpers/effort.js';
 
 const merge = (base: string, host: string, sandbox: string): ReturnType<typeof mergeText> =>
   mergeText({ base: Buffer.from(base, 'latin1'), host: Buffer.from(host, 'latin1'), sandbox: Buffer.from(sandbox, 'latin1'), name: 'box' });
@@ -37,6 +38,7 @@ describe('refuses by name what it would mangle', () => {
     ['encoding', 'a\n', 'caf\xe9\n', 'b\n'],
     ['large', 'a\n'.repeat(1_100_000), 'b', 'c'],
     ['long-lines', 'x'.repeat(70_000), 'b', 'c'],
+    ['repetitive', `a\n${'\n'.repeat(20_000)}b\n`, `h\n${'\n'.repeat(20_000)}b\n`, `a\n${'\n'.repeat(20_000)}s\n`],
   ])('%s', (why, base, host, sandbox) => {
     expect(merge(base, host, sandbox)).toEqual({ kind: 'refused', why });
   });
@@ -48,4 +50,23 @@ test('one side unchanged: the other one is the result', () => {
     expect(text(merge(base, changed, base))).toBe(changed);
     expect(text(merge(base, base, changed))).toBe(changed);
   }));
+});
+
+test('edits in different parts come together, wherever lines are repeated or moved', () => {
+  const part = fc.array(fc.constantFrom('a', 'b', '', 'x1', 'x2', 'x3', 'x4'), { maxLength: 12 });
+  const joined = (...parts: readonly (readonly string[])[]): string => parts.flat().map((line) => `${line}\n`).join('');
+  fc.assert(fc.property(part, part, part, part, (before, after, host, sandbox) => {
+    const middle = ['one', 'two', 'three'];
+    const merged = merge(joined(before, middle, after), joined(host, middle, after), joined(before, middle, sandbox));
+    expect([merged.kind, text(merged)]).toEqual(['clean', joined(host, middle, sandbox)]);
+  }));
+});
+
+test('a long file that repeats lines is merged in seconds', () => {
+  const entries = (change: (n: number) => string): string => Array.from({ length: 20_000 }, (_, n) => `"${n}": {\n${change(n)}"license": "MIT"\n},\n`).join('');
+  const seconds = secondsOf(() => {
+    const merged = merge(entries(() => ''), entries((n) => (n === 3 ? 'host\n' : '')), entries((n) => (n === 19_000 ? 'agent\n' : '')));
+    expect([merged.kind, text(merged)]).toEqual(['clean', entries((n) => (n === 3 ? 'host\n' : n === 19_000 ? 'agent\n' : ''))]);
+  });
+  expect(seconds).toBeLessThan(15);
 });
