@@ -44,7 +44,8 @@ function skip(reader: Reader, pattern: RegExp): RegExpExecArray | null {
 }
 
 function readHeader(reader: Reader): string | null {
-  const found = skip(reader, /\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\\n]|\\[^\n])*)")?\]/y);
+  // Bounded, as each key repeats it: one of megabytes before a million keys is more than any memory.
+  const found = skip(reader, /\[([A-Za-z0-9.-]{1,4096})(?:[ \t]+"((?:[^"\\\n]|\\[^\n]){0,4096})")?\]/y);
   if (found === null) return null;
   const section = (found[1] ?? '').toLowerCase();
   const subsection = found[2];

@@ -28,6 +28,8 @@ describe('parseGitConfig', () => {
     ['empty', '', []],
     ['before any section', 'a = b', 'invalid 1'],
     ['open header', '[a\nb=1', 'invalid 1'],
+    ['a subsection that no memory would hold with each of its keys', `[core]\nx=1\n[core "${'s'.repeat(4097)}"] editor = evil`, 'invalid 3'],
+    ['a long subsection', `[a "${'s'.repeat(4096)}"]x=1`, [`a.${'s'.repeat(4096)}.x=1`]],
     ['open quote', '[a]\nb = "x\n', 'invalid 2'],
     ['unknown escape', '[a]\nb = \\x', 'invalid 2'],
     ['a backslash at the very end', '[a]\nb = x\\', ['a.b=x']],
