@@ -16,7 +16,7 @@ export function parseCommentedJson(text: string): unknown {
   return parseJson(text.includes('/') ? withoutComments(text) : text);
 }
 
-/** Strings stay, and a space stands for a comment. One that isn't closed stays, and is no JSON. */
+/** Strings stay, and a space stands for a comment. From one that isn't closed on all stays: it is no JSON, and is looked for once. */
 function withoutComments(text: string): string {
   let [kept, from, inString] = ['', 0, false];
   for (let at = 0; at < text.length; at += 1) {
@@ -25,7 +25,7 @@ function withoutComments(text: string): string {
     else if (inString && char === '\\') at += 1;
     else if (!inString && char === '/') {
       const end = endOfComment(text, at);
-      if (end === null) continue;
+      if (end === null) break;
       kept += `${text.slice(from, at)} `;
       from = end;
       at = end - 1;

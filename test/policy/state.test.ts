@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { secondsOf } from '../helpers/effort.js';
 import { mergeState } from '../../src/policy/index.js';
 
 const json = (value: unknown): string => JSON.stringify(value, null, 2);
@@ -61,6 +62,13 @@ describe('an agent state file is merged by key', () => {
     expect(mergeState({ base: host, host, agent, keys })).toEqual({ text: agent, escalated: [], contested: [] });
     expect(mergeState({ base: host, host, agent: `// x\n{"a": "http://x//y", "b": 1, "mcpServers": {"x": 1}}`, keys })).toMatchObject({ escalated: ['mcpServers'], text: host });
     for (const bad of ['/* {"b": 2}', '{"b": 2} /', '/ {"b": 2}', '{"b": 2 /* }', '# {"b": 2}\n{}']) expect([bad, mergeState({ base: host, host, agent: bad, keys })]).toEqual([bad, null]);
+  });
+
+  test('comments that are never closed take no time', () => {
+    const seconds = secondsOf(() => {
+      for (const unit of ['/* ', '"/*', '/', '// ']) expect(mergeState({ base: '{}', host: '{}', agent: `{${unit.repeat(100_000)}`, keys })).toBeNull();
+    });
+    expect(seconds).toBeLessThan(3);
   });
 
   test('`__proto__` is given on by programs that copy key by key: it waits, at any depth', () => {
