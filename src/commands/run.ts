@@ -12,6 +12,7 @@ import { hasOwnTerminal } from '../kernel/process.js';
 import { attention, warning } from '../ui/attention.js';
 import { AgentfwCommand } from '../ui/command.js';
 import { sayRecovered } from '../ui/commits.js';
+import { escapeForTerminal } from '../ui/escape.js';
 import { endRun } from '../ui/runend.js';
 import { failedReport, reportFile } from '../ui/report.js';
 
@@ -87,8 +88,8 @@ export default class Run extends AgentfwCommand {
         ...{ files: flags.policy ?? [], profile: flags.profile ?? null, ci: flags.ci ?? false },
       },
       self: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
-      say: (line) => this.printer.say(line),
-      warn: warning((line) => this.printer.say(line)),
+      say: (line) => this.printer.say(escapeForTerminal(line)),
+      warn: warning((line) => this.printer.say(escapeForTerminal(line))),
       onStopped: async (store, record, policy, facts) => this.unlessFailed(facts.status, write, async () => {
         const how = { policy, keep: flags['on-exit'] === 'keep', removed: flags.rm ?? false, say: (line: string) => this.printer.say(line) };
         const { ended, isEmpty } = await endRun(store, record, how);

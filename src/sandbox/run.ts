@@ -49,7 +49,7 @@ export interface RunOptions {
   readonly durable: boolean;
   /** the program and words that started this process, for `--detach` */
   readonly self: readonly string[];
-  /** one line for people, on stderr; must not touch the flags of the fd that the agent shares */
+  /** one plain line for people, on stderr, with names as they are: to be escaped; must not touch the flags of the fd that the agent shares */
   readonly say: (line: string) => void;
   /** a limit is nearly used up; the agent may have the terminal */
   readonly warn: (text: string) => void;

@@ -89,6 +89,17 @@ for (const identity of identities()) {
       expect(stderr).toContain(`1 directory could not be read: ${join(area.project, 'drop')}`);
     });
 
+    if (identity.name === 'user') gated.test('what the start names is escaped: a repository may bring any name (TT04)', async () => {
+      const dir = join(area.project, 'd\u001b]0;x\u0007\nz');
+      put('project/src/a', 'a');
+      await area.native(['mkdir', '-m', '300', dir]);
+      const { stderr } = await area.cli(['run', '--rm', '--net', 'off', '--', 'true']);
+      chmodSync(dir, 0o700);
+
+      expect(stderr).toContain(`1 directory could not be read: ${join(area.project, 'd\\x1b]0;x\\x07\\nz')}`);
+      expect(stderr).not.toMatch(/[^\x20-\x7e\n]/);
+    });
+
     gated.test('nor does a link to a directory, shared in a place that is the sandbox’s own (RD17)', async () => {
       const dir = mkdtempSync('/tmp/agentfw-share-');
       const link = join(dir, 'link');
