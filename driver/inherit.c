@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -244,6 +245,18 @@ static bool is_output(int fd)
 	       access_mode(fd) != O_RDONLY;
 }
 
+/* Open for reading alone: what is open for writing can't be executed. */
+static void open_again(int fd)
+{
+	char path[32];
+	AUTO_FD int again = -1;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (again >= 0)
+		dup2(again, fd);
+}
+
 /*
  * Who: a child of the entering driver, in a session of its own, with the
  * caller's rights on the host. When: until the sandbox's driver has ended, and
@@ -258,6 +271,8 @@ static _Noreturn void settle_main(int end)
 	for (int fd = 0; fd < INHERITED; fd++)
 		if (!is_output(fd))
 			dup2(null, fd);
+		else
+			open_again(fd);
 	if (chdir("/") || (end != 3 && dup2(end, 3) < 0) || sys_close_range(4, 0))
 		_exit(1);
 	while (poll(&p, 1, -1) < 0 && errno == EINTR)
@@ -266,17 +281,32 @@ static _Noreturn void settle_main(int end)
 	_exit(0);
 }
 
+/* Until the child holds nothing open for writing: the command may end at once. */
+static void await_ready(int ready[2])
+{
+	char none;
+
+	close(ready[1]);
+	while (read(ready[0], &none, 1) < 0 && errno == EINTR)
+		;
+	close(ready[0]);
+}
+
 int inherit_settle_after(pid_t driver, struct fault *f)
 {
 	AUTO_FD int end = -1;
+	int ready[2];
 	pid_t child;
 
 	if (!is_output(0) && !is_output(1) && !is_output(2))
 		return 0;
 	end = (int)syscall(NR_pidfd_open, driver, 0);
-	child = end < 0 ? -1 : fork();
+	if (end < 0 || pipe2(ready, O_CLOEXEC))
+		return fault_errno(f, "stdio", "can't watch an output file");
+	child = fork();
 	if (child == 0)
 		settle_main(end);
+	await_ready(ready);
 	return child < 0 ? fault_errno(f, "stdio", "can't watch an output file")
 			 : 0;
 }

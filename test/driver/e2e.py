@@ -763,6 +763,20 @@ def an_output_file_of_enter_does_not_become_one_later(box):
     equal(until(lambda: os.stat(path).st_mode & 0o7777 == 0o755), True)
 
 
+@test()
+def an_output_file_of_enter_can_be_run_at_once(box):
+    runner, _ = started(box, 'sleep', '1000')
+    for n in range(5):
+        path = box.write(box.path('program%d' % n), '')
+        with open(path, 'w') as out:
+            inside = Run(box, box.enter_spec(runner, 'cat', '/bin/true'), verb='enter', stdout=out)
+            inside.finish()
+        os.chmod(path, 0o755)
+        equal(subprocess.call([path]), 0)
+    runner.send(do='kill')
+    runner.finish()
+
+
 @test('root')
 def an_output_file_gains_no_capabilities(box):
     caps = '01000002' + 'ff' * 8 + '00' * 8
