@@ -5,7 +5,7 @@ import { GRANTS, type RuleList } from './document.js';
 import { hostMatches, type Host } from './host.js';
 import { namesIn, pathMatcher, type MatchMode, type PathMatcher } from './match.js';
 import type { PathPattern } from './pattern.js';
-import { nameTest } from './segments.js';
+import { hasManyStars, nameTest } from './segments.js';
 
 /**
  * Finds the rules of a compiled policy that name a subject, exceptions taken
@@ -134,16 +134,18 @@ const tests = new WeakMap<readonly string[], NameTest>();
 function tested(patterns: readonly string[]): NameTest {
   let test = tests.get(patterns);
   if (test === undefined) {
-    const wild = patterns.filter((pattern) => /[*?]/.test(pattern) && !isStarry(pattern));
-    const starry = patterns.filter(isStarry).map((pattern) => nameTest(pattern.replace(/[[\\]/g, '\\$&')));
+    const globs = patterns.filter((pattern) => /[*?]/.test(pattern));
+    const wild = globs.filter((pattern) => !hasManyStars(asGlob(pattern)));
+    const starry = globs.filter((pattern) => hasManyStars(asGlob(pattern))).map((pattern) => nameTest(asGlob(pattern)));
     test = { plain: new Set(patterns), wild: wild.length === 0 ? null : new RegExp(`^(?:${wild.map(nameSource).join('|')})$`, 's'), starry };
     tests.set(patterns, test);
   }
   return test;
 }
 
-function isStarry(pattern: string): boolean {
-  return (pattern.match(/\*+/g)?.length ?? 0) > 2;
+/** A bracket or a backslash is no more than that here. */
+function asGlob(pattern: string): string {
+  return pattern.replace(/[[\\]/g, '\\$&');
 }
 
 function nameSource(pattern: string): string {

@@ -1,7 +1,7 @@
 import { fromText, isText, toText, type Bytes } from '../bytes.js';
 import type { NameFilter } from '../kernel/kernel.js';
 import { globSource, type PathPattern } from './pattern.js';
-import { segmentTest, starsIn } from './segments.js';
+import { hasManyStars, segmentTest } from './segments.js';
 
 /**
  * Finds the rules that name a path without trying every rule: literal paths by
@@ -238,11 +238,8 @@ function compiledOf<T>(value: T, glob: string, tree: boolean): Compiled<T> {
   return { value, test: (text) => text.includes(piece) && (test ??= globTest(glob, tree))(text), single: isSingle(glob), tree };
 }
 
-/** One expression is fastest, but not with many stars: a project's file and an agent's paths can be made for it. */
-const MOST_IN_ONE = 2;
-
 function globTest(glob: string, tree: boolean): (text: string) => boolean {
-  if (starsIn(glob) > MOST_IN_ONE) return segmentTest(glob, tree);
+  if (hasManyStars(glob)) return segmentTest(glob, tree);
   const regex = new RegExp(`^${globSource(glob)}${tree ? '(?:/.*)?' : ''}$`, 's');
   return (text) => regex.test(text);
 }
