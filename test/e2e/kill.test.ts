@@ -82,6 +82,22 @@ for (const identity of identities()) {
       expect((await area.cli(['list'])).stdout).toMatch(new RegExp(`^${tag} +stopped`, 'm'));
     });
 
+    test('`kill` ends a run whose log can’t be written, and with `--all` no one that stays keeps the others', async () => {
+      const dir = (tag: string): string => join(area.state, 'sandboxes', tag);
+      for (const tag of ['one', 'logless', 'unread']) expect((await area.cli(['run', '--detach', '--tag', tag, '--net', 'off', '--', 'sleep', '700'])).status).toBe(0);
+      await area.native(['sh', '-c', 'mv logless/audit.jsonl logless/kept; mkdir logless/audit.jsonl; mv unread/sandbox.json unread/kept; echo "{" > unread/sandbox.json'], { cwd: join(area.state, 'sandboxes') });
+
+      const all = await area.cli(['kill', '--all']);
+      await area.native(['mv', 'kept', 'sandbox.json'], { cwd: dir('unread') });
+      expect(all.status).toBe(1);
+      expect(all.stderr.split('\n')).toEqual([
+        `Warning: unread is not ended: Can't read ${dir('unread')}/sandbox.json.`,
+        expect.stringMatching(/^Warning: That logless is killed can't be written into its audit log: EISDIR: /),
+        'Killed logless', 'Killed one', '',
+      ]);
+      expect(await area.cli(['kill', '--all', '--json'])).toMatchObject({ status: 0, stdout: '{"version":1,"killed":["unread"]}\n' });
+    });
+
     test('ends a run, and none that nohup started', async () => {
       const run = area.argv(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'echo up; read word; echo "done $word"']).map(quote).join(' ');
       // The agent waits for a word until both that may hear the signal have got it.
