@@ -1,6 +1,5 @@
 import { boolean, string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
-import { toText } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
 import type { PolicyFlags } from '../policy/index.js';
 import { acceptedNames } from '../sandbox/accepted.js';
@@ -66,7 +65,7 @@ export default class Run extends AgentfwCommand {
     const context = processContext();
     const paths = (flag: 'hide' | 'passthrough' | 'share'): string[] =>
       (flags[flag] ?? []).map((word) => literalPath(decodeWord(word), flag));
-    const report = flags.report === undefined ? null : reportFile(toText(decodeWord(flags.report)));
+    const report = flags.report === undefined ? null : reportFile(decodeWord(flags.report));
     const write = (value: () => object): void => {
       const failed = report === null ? null : report.write(value());
       if (failed !== null) this.printer.say(`agentfw: ${failed}`);
