@@ -17,7 +17,8 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { checkTrail, recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
-import { escapeForTerminal, showBytes } from '../ui/escape.js';
+import { contentPrinter } from '../ui/content.js';
+import { escapeForTerminal, safeJson, showBytes } from '../ui/escape.js';
 import { bytesJson } from '../ui/record.js';
 
 const FORMATS = ['patch', 'tar', 'oci', 'json'] as const;
@@ -71,7 +72,8 @@ export default class Export extends AgentfwCommand {
 
   private outputOf(store: Store, word: string): Output {
     if (word !== '-') return openOutput(store.kernel, absolutePath(store.context.cwd, decodeWord(word)));
-    return { write: (piece) => this.printer.product(piece), done: () => undefined, drop: () => undefined };
+    const { write, end } = contentPrinter(this.printer);
+    return { write, done: end, drop: () => undefined };
   }
 
   private write(output: Output, pieces: Generator<Buffer, readonly Omitted[]>): readonly Omitted[] {
@@ -114,6 +116,6 @@ function* piecesOf(job: Job, format: Format): Generator<Buffer, readonly Omitted
     return yield* renderOci(() => renderArchive(single, { root, contents }), options);
   }
   const document = diffJson({ tag: record.tag, digest: null, changes, summaryOf: (change) => summarise(change, contents) });
-  yield Buffer.from(`${JSON.stringify(document)}\n`);
+  yield Buffer.from(`${safeJson(document)}\n`);
   return [];
 }

@@ -7,11 +7,13 @@ import { usageError } from '../errors.js';
 import { resolveOnly, splitTagPath } from '../sandbox/resolve.js';
 import { hasSandbox, type Store } from '../sandbox/store.js';
 import { AgentfwCommand, common } from '../ui/command.js';
+import { contentPrinter } from '../ui/content.js';
 import { bytesJson } from '../ui/record.js';
 
 export default class Show extends AgentfwCommand {
   static override id = 'show';
   static override summary = 'print a file as the agent left it, or as it was before a commit';
+  static override description = 'Byte for byte; on a terminal what would act on it is escaped.';
   static override usage = ['show TAG:PATH', 'show COMMIT:PATH'];
   static override examples = ['agentfw show fix-login:src/main.c', 'agentfw show 01m89d2x4wj829fpcsdrv5nvg9:src/main.c'];
   static override flags = { ...common };
@@ -30,7 +32,9 @@ export default class Show extends AgentfwCommand {
       this.printer.json({ version: 1, ...source, ...bytesJson('path', path), content });
       return 0;
     }
-    for (const piece of pieces) this.printer.product(piece);
+    const content = contentPrinter(this.printer);
+    for (const piece of pieces) content.write(piece);
+    content.end();
     return 0;
   }
 }

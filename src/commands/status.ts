@@ -53,7 +53,7 @@ export default class Status extends AgentfwCommand {
     try {
       return count();
     } catch (error) {
-      this.printer.warn(reportOf(error).message);
+      this.printer.warn(escapeForTerminal(reportOf(error).message));
       return null;
     }
   }
