@@ -62,7 +62,7 @@ export default class Commit extends AgentfwCommand {
     'dry-run': boolean({ char: 'n', description: 'only show what would land' }),
     patch: boolean({ char: 'p', description: 'choose hunk by hunk', exclusive: ['yes', 'interactive', 'json'] }),
     interactive: boolean({ char: 'i', description: 'choose paths from a list', exclusive: ['yes', 'json'] }),
-    hunk: string({ description: 'land a hunk of diff --json --hunks (can be repeated)', helpValue: 'ID', ...many }),
+    hunk: string({ description: 'land a hunk of diff --json --hunks (can be repeated)', helpValue: 'ID', ...many, exclusive: ['patch', 'interactive'] }),
     expect: string({ description: 'refuse to land anything but what has this digest', helpValue: 'DIGEST' }),
     merge: string({ description: 'merge text that both sides changed; markers: also where that is unclean', options: ['clean', 'markers'] }),
     take: string({ description: 'settle conflicts for a path, all below it, or a pattern: land the agent’s version, or drop it (can be repeated)', helpValue: 'sandbox|host PATH', ...many }),
@@ -76,8 +76,8 @@ export default class Commit extends AgentfwCommand {
   protected override async main(): Promise<number> {
     const line = await this.line(Commit);
     const flags = flagsOf(line.flags);
-    if (!flags.yes && !flags.dryRun && !this.printer.interactive) {
-      const chosen = line.flags.patch === true || line.flags.interactive === true;
+    const chosen = flags.pick !== null;
+    if ((chosen || (!flags.yes && !flags.dryRun)) && !this.printer.interactive) {
       throw usageError('There is no terminal to ask on.', chosen ? 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks' : 'Say --yes to land it, or --dry-run to see what would');
     }
     const store = await this.store();
@@ -143,11 +143,12 @@ export default class Commit extends AgentfwCommand {
   }
 
   /** Hunks, merges and choices from a list. Null: the user broke off. */
-  private async narrow({ store, record, gathered, flags }: Job, wish: Wish): Promise<Wish | null> {
+  private async narrow({ store, record, gathered, flags, resolved }: Job, wish: Wish): Promise<Wish | null> {
     const merged = flags.merge === null ? wish : { ...wish, merges: mergeConflicts(store, record, { gathered, markers: flags.merge === 'markers' }) };
     if (flags.hunks.length > 0) return { ...merged, hunks: chooseHunks(gathered, flags.hunks) };
     if (flags.pick === null) return merged;
-    const { changes } = filterChanges(gathered.shown, wish.words);
+    const { changes, unmatched } = filterChanges(gathered.shown, wish.words);
+    refuseUnmatched(resolved, unmatched);
     if (flags.pick === 'hunks') {
       const choice = await pickPatch(this.printer, changes, { gathered, root: record.cwd });
       if (choice === null || choice.paths.length + choice.hunks.size === 0) return null;

@@ -5,6 +5,7 @@ import { startBackground } from '../kernel/driver.js';
 import { encodeFrame } from '../kernel/frames.js';
 import type { Context } from '../context.js';
 import { newTag, sandboxDir, type Store } from './store.js';
+import { checkTag } from './tag.js';
 
 /** Tells the background process that it is one; never passed to an agent. */
 const BACKGROUND = 'AGENTFW_BACKGROUND';
@@ -59,7 +60,7 @@ export async function runInBackground(options: DetachOptions, store: Store): Pro
 }
 
 function pendingLog(store: Store, tag: string): Bytes {
-  return joinBytes(store.dir, fromText(`.output-${tag}`));
+  return joinBytes(store.dir, fromText(`.output-${checkTag(tag)}`));
 }
 
 /** A start that fails leaves its log where the waiting command reads it. */

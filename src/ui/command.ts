@@ -2,6 +2,7 @@ import { Command } from '@oclif/core/command';
 import { boolean } from '@oclif/core/flags';
 import type { FlagInput, InferredFlags } from '@oclif/core/interfaces';
 import { parse } from '@oclif/core/parser';
+import { stripVTControlCharacters } from 'node:util';
 import { decodeWord } from '../argv.js';
 import type { Bytes } from '../bytes.js';
 import { usageError, type FailureStatus } from '../errors.js';
@@ -149,7 +150,8 @@ function refuseUnbuilt(command: CommandClass<FlagInput>, argv: readonly string[]
 /** The parser's complaint in our form, with the nearest flag. */
 function flagError(command: CommandClass<FlagInput>, error: unknown): unknown {
   if (!(error instanceof Error) || !('oclif' in error)) return error;
-  const [first = ''] = error.message.split('\nSee more help');
+  // On a terminal the parser puts colours into its words.
+  const [first = ''] = stripVTControlCharacters(error.message).split('\nSee more help');
   const flag = /^Nonexistent flags?: (-[^\s=,]+)/.exec(first)?.[1];
   const unknown = flag?.replace(/^--?/, '');
   const near = unknown === undefined ? null : suggest(unknown, Object.keys(command.flags));

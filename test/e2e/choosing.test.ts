@@ -54,6 +54,9 @@ for (const identity of identities()) {
       await terminal.press('C-c');
       await terminal.sees(/\?\nNothing landed\.\nstatus=1/);
 
+      await terminal.type('clear; agentfw commit job -p misspelt; echo "status=$?"');
+      await terminal.sees(/has no change at \S+\/misspelt\n[^]*status=1/);
+
       // Of two hooks that are asked about one by one.
       await terminal.type('clear; agentfw commit job; echo "status=$?"');
       await terminal.sees(/Let it land, although it takes effect by itself/);

@@ -21,13 +21,15 @@ afterAll(() => area.remove());
 
 needs('userns', 'overlay').describe('a refusal says what and what to do', () => {
   const refused: readonly (readonly [line: string, status: number, error: string, hint: string])[] = [
-    ['commit job -p', 2, 'There is no terminal to ask on.', 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks'],
+    ['commit job -p --dry-run', 2, 'There is no terminal to ask on.', 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks'],
     ['commit job -i', 2, 'There is no terminal to ask on.', 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks'],
     ['commit jobb --yes', 1, 'There is no sandbox jobb, and job, which was started here, has nothing of that name.', 'List the sandboxes: agentfw list'],
     ['discard jobb --yes', 1, 'There is no sandbox jobb, and job, which was started here, has nothing of that name.', 'List the sandboxes: agentfw list'],
     ['commit job --yes src/none', 1, 'The sandbox has no change at $PROJECT/src/none', 'List them: agentfw diff job --name-only'],
     ['commit job', 2, 'There is no terminal to ask on.', 'Say --yes to land it, or --dry-run to see what would'],
     ['diff job --hunks', 2, '--hunks needs --json.', 'Say both, or see agentfw diff --help'],
+    ['commit job -p --hunk 1', 2, '--patch and --hunk can’t be used together.', 'See agentfw commit --help'],
+    ['run --detach --tag ../x -- true', 125, 'A tag has 1 to 63 of a-z, 0-9, ".", "_", "-" and begins with a letter or digit.', 'For example: --tag fix-login'],
     ['approvals --forget junk', 1, 'No answer is kept for junk.', 'List them: agentfw approvals --stored'],
     ['approvals --watch --stored', 2, '--stored and --watch can’t be used together.', 'See agentfw approvals --help'],
     ['export job -o src', 1, "Can't write $PROJECT/src.", 'Name a file in a directory where you can write, or - for stdout'],
@@ -50,5 +52,11 @@ needs('userns', 'overlay').describe('a refusal says what and what to do', () => 
     const asJson = await area.cli([...line.split(' '), '--json']);
     expect(asJson.status).toBe(status);
     expect(JSON.parse(asJson.stdout)).toMatchObject({ version: 1, error: { hint: expect.any(String) as string } });
+  });
+
+  test('in colour it is the same words', async () => {
+    const { stderr } = await area.cli(['diff', 'job', '-z'], { env: { NO_COLOR: '', FORCE_COLOR: '1' } });
+
+    expect(stderr).toBe('\u001b[31mError:\u001b[39m --null needs --name-only.\n\u001b[36mHint:\u001b[39m Say both, or see agentfw diff --help\n');
   });
 });
