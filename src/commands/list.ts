@@ -35,7 +35,7 @@ export default class List extends AgentfwCommand {
     const { records, broken } = listRecords(store);
     const entries = records.map((record) => entryOf(store, record));
     sayInterrupted(this.printer, interruptedCommits(storeContextOf(store)));
-    const undo = undoUse(listCommits(storeContextOf(store)));
+    const undo = this.undoOf(store);
     if (flags.json) {
       this.printer.json({
         version: 1,
@@ -47,15 +47,30 @@ export default class List extends AgentfwCommand {
     }
     if (records.length === 0) this.printer.say('No sandboxes.');
     this.printer.product(table(entries.map((entry) => rowOf(entry, store.context.now()))));
-    if (undo.bytes > 0) this.printer.say(`${plural(undo.commits, 'commit')} can be undone: ${size(undo.bytes)}; agentfw prune --keep-undo SIZE removes the oldest`);
+    if (undo !== null && undo.bytes > 0) this.printer.say(`${plural(undo.commits, 'commit')} can be undone: ${size(undo.bytes)}; agentfw prune --keep-undo SIZE removes the oldest`);
     for (const { record, error } of entries) if (error !== null) this.printer.warn(`${record.tag}: ${escapeForTerminal(error)}`);
     for (const { tag, error } of broken) this.printer.warn(`${tag}: ${escapeForTerminal(reportOf(error).message)}`);
     return 0;
   }
+
+  /** A commit that can't be read is no reason not to tell of the sandboxes. */
+  private undoOf(store: Store): UndoUse | null {
+    try {
+      return undoUse(listCommits(storeContextOf(store)));
+    } catch (error) {
+      this.printer.warn(escapeForTerminal(reportOf(error).message));
+      return null;
+    }
+  }
+}
+
+interface UndoUse {
+  readonly commits: number;
+  readonly bytes: number;
 }
 
 /** What is kept for undo. */
-function undoUse(commits: readonly CommitInfo[]): { readonly commits: number; readonly bytes: number } {
+function undoUse(commits: readonly CommitInfo[]): UndoUse {
   const kept = commits.filter(({ state }) => state === 'landed');
   return { commits: kept.filter(({ undoneBy }) => undoneBy === null).length, bytes: commits.reduce((sum, { bytes }) => sum + bytes, 0) };
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, identities, type Area } from '../helpers/sandbox.js';
+import { createArea, identities, jsonOf, type Area } from '../helpers/sandbox.js';
 import { openTerminal } from '../helpers/tmux.js';
 
 const FILES = 1500;
@@ -55,6 +55,9 @@ for (const identity of identities()) {
       const prune = await area.cli(['prune', '--yes']);
       expect([prune.status, prune.stderr]).toEqual([1, expect.stringMatching(/^Warning: first stays: An earlier commit newer is unfinished/m)]);
       expect((await area.cli(['diff', '--tag', 'first'])).status).toBe(0);
+      const list = await area.cli(['list']);
+      expect([list.status, list.stdout, list.stderr]).toEqual([0, expect.stringMatching(/^first +committed /), expect.stringMatching(/^Warning: The journal \S+\/newer\/plan can't be read/m)]);
+      expect(jsonOf(await area.cli(['list', '--json']))).toMatchObject({ sandboxes: [{ tag: 'first' }], undo: null });
     });
 
     test('prune leaves what was used while its question stood', async () => {
