@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -31,10 +31,10 @@ export function fromCache<T>({ dir, uid }: Cache, digest: string): T | null {
 }
 
 /** Writes nothing, and says so to nobody, where it can't: it is only a cache. */
-export function toCache({ dir }: Cache, digest: string, value: unknown): void {
+export function toCache({ dir, uid }: Cache, digest: string, value: unknown): void {
   try {
-    // A store is claimed by the store alone: until then there is no cache.
-    if (!existsSync(join(dir, '..', '..', 'format'))) return;
+    // A store is claimed by the store alone: until then there is no cache. Another user's, as HOME names it under sudo, may lead root anywhere.
+    if (statSync(join(dir, '..', '..', 'format')).uid !== uid) return;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     forgetOldest(dir);
     const file = join(dir, `${cacheKey(digest)}.json`);

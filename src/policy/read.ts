@@ -111,9 +111,23 @@ function forbidden(file: string): LoadResult {
   const dir = dirname(file);
   try {
     accessSync(dir, constants.X_OK);
-    return unreadable(file, 'you may not read it', `Run chmod u+r ${file}, or move it away`);
+    return unreadable(file, 'you may not read it', `${opening(file, 'u+r')}, or move it away`);
   } catch {
-    return unreadable(file, `you may not enter ${dir}`, `Run chmod u+x ${dir}, or cd elsewhere`);
+    return unreadable(file, `you may not enter ${dir}`, `${opening(dir, 'u+x')}, or cd elsewhere`);
+  }
+}
+
+/** What opens it to us: sudo may have left it to root. */
+function opening(path: string, mode: string): string {
+  const uid = ownerOf(path);
+  return uid === null || uid === process.getuid?.() ? `Run chmod ${mode} ${path}` : `It belongs to uid ${uid}: have it chowned to you`;
+}
+
+function ownerOf(path: string): number | null {
+  try {
+    return lstatSync(path).uid;
+  } catch {
+    return null; // nor may we look at it
   }
 }
 

@@ -2,7 +2,7 @@
  * The command line as its users see it: whole transcripts, with real sandboxes.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -118,6 +118,16 @@ describe('without a sandbox', () => {
       const { status, stderr } = await area.native(['sh', '-c', '"$@" > /dev/full', 'sh', ...area.argv(line.split(' '))]);
       expect(`${line}: ${status} ${stderr}`).toMatch(/: 1 Error: Can't write the output\.\nCaused by: .*ENOSPC/);
     }
+  });
+
+  test.runIf(process.geteuid?.() === 0)('root writes no policy into the home of another, as a sudo may name it', async () => {
+    const home = join(area.dir, 'theirs');
+    mkdirSync(home);
+    chownSync(home, 54321, 54321);
+    const { status, stderr } = await area.cli(['policy', 'init'], { env: { HOME: home } });
+
+    expect([status, stderr]).toEqual([1, `Error: Refusing to write ${home}/.config/agentfw/policy.yaml: ${home} belongs to uid 54321, who could not use it.\nHint: Run it as that user, or with a HOME of your own\n`]);
+    expect(readdirSync(home)).toEqual([]);
   });
 
   test('flags that exclude each other are named', async () => {

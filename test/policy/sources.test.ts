@@ -1,11 +1,12 @@
 import { execa } from 'execa';
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fromText, toText } from '../../src/bytes.js';
 import { AgentfwError } from '../../src/errors.js';
 import { judgeChange, judgeHost, judgePath } from '../../src/policy/index.js';
+import { cacheIn, toCache } from '../../src/policy/cache.js';
 import { isTrusted, readTrust, trust, untrust } from '../../src/policy/trust.js';
 import { projectOf } from '../../src/sandbox/program.js';
 import { PROFILES } from './make.js';
@@ -153,6 +154,15 @@ describe('layers', () => {
     expect(again).toEqual(first);
     expect(other.digest).not.toBe(first.digest);
     expect(JSON.parse(JSON.stringify(first))).toEqual(first);
+  });
+
+  test('in the store of another nothing is kept: it may lead root anywhere', () => {
+    const home = tempHome({ 'format': 'agentfw store 1\n' });
+    for (const uid of [(process.geteuid?.() ?? 0) + 1, process.geteuid?.() ?? 0]) {
+      expect(existsSync(join(home, 'cache'))).toBe(false);
+      toCache(cacheIn(home, uid), 'digest', {});
+    }
+    expect(existsSync(join(home, 'cache'))).toBe(true);
   });
 
   test('`./` in a user policy is the repository, whatever project files lie above', async () => {

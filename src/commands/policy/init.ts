@@ -1,5 +1,5 @@
 import { boolean, string } from '@oclif/core/flags';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { AgentfwError, errnoOf } from '../../errors.js';
 import { loadProfile, PROJECT_FILE, userFile } from '../../policy/sources.js';
@@ -25,6 +25,7 @@ export default class PolicyInit extends AgentfwCommand {
     const request = await requestHere(null);
     const profile = flags.agent === undefined ? null : await loadProfile(request, flags.agent);
     const file = flags.project === true ? join(request.cwd, PROJECT_FILE) : userFile(request);
+    if (flags.project !== true) refuseOthers(file, request.uid);
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     try {
       writeFileSync(file, policyTemplate(flags.agent ?? null, profile), { flag: 'wx', mode: 0o644 });
@@ -36,4 +37,13 @@ export default class PolicyInit extends AgentfwCommand {
     else this.printer.say(`Wrote ${escapeForTerminal(file)}`);
     return 0;
   }
+}
+
+/** Root would leave a file there, and directories, that keep their owner from the own policy: a sudo may keep HOME. */
+function refuseOthers(file: string, uid: number): void {
+  let dir = dirname(file);
+  while (dir !== '/' && !existsSync(dir)) dir = dirname(dir);
+  const owner = statSync(dir).uid;
+  if (uid !== 0 || owner === 0) return;
+  throw new AgentfwError('AFW_POLICY_UNREADABLE', `Refusing to write ${file}: ${dir} belongs to uid ${owner}, who could not use it.`, { hint: 'Run it as that user, or with a HOME of your own' });
 }
