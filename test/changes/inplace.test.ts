@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { chmodSync, constants, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { applyPlan } from '../../src/changes/apply.js';
@@ -100,4 +100,47 @@ test.each([0, 5, 16])('what a crash left half written is finished, or taken back
   }
   expect(recoverAll(world.ctx)).toMatchObject([{ outcome: 'finished', result: { refused: [] } }]);
   expect(sh(world, 'cat $H/l1 $H/l2 $H/x')).toBe('new, and longer\nnew, and longer\nnew\n');
+});
+
+const modeOf = (path: string): string => (statSync(join(world.host, path)).mode & 0o7777).toString(8);
+
+test('a mode that the host changes right before ours is set stays (I5)', () => {
+  sh(world, `${LINKED}; echo m >$H/m; cp -p $H/m $U/m; chmod 755 $U/m`);
+
+  const result = commit(world, {}, { onStaged: () => ['m', 'l2'].forEach((name) => chmodSync(join(world.host, name), 0o600)) });
+
+  expect(refusalsIn(world, result)).toEqual({ l1: 'changed', m: 'changed' });
+  expect([modeOf('m'), modeOf('l1'), sh(world, 'cat $H/l1 $H/x')]).toEqual(['600', '600', 'old\nnew\n']);
+});
+test('so does one that it changed when all is rolled back, and others are as they were (I13)', () => {
+  sh(world, `${LINKED}; for n in m n; do echo m >$H/$n; cp -p $H/$n $U/$n; chmod 755 $U/$n; done; setfacl -m u:7:rw $H/n; setfacl -m u:8:r $U/n`);
+  const acl = sh(world, 'getfacl -cp $H/n');
+
+  const result = applyPlan(contextFor(world, full(() => chmodSync(join(world.host, 'm'), 0o640))), planOf(world));
+
+  expect(result.state).toBe('rolled-back');
+  expect([modeOf('m'), sh(world, 'getfacl -cp $H/n; cat $H/l1')]).toEqual(['640', `${acl}old\n`]);
+});
+test('what was opened up to be written, when a crash came, is closed again by a roll-back (I13)', () => {
+  sh(world, `${LINKED}; chmod 444 $H/l1 $U/l1`);
+  let isDead = false;
+  const kill = (): never => {
+    isDead = true;
+    throw new Error('killed');
+  };
+  const opening: Partial<Kernel> = {
+    open: (at, name, flags, mode, resolve) => {
+      if (name === 'l1' && (flags & constants.O_RDWR) !== 0) {
+        if (modeOf('l1') !== '444') kill();
+        throw new KernelError('EACCES', 13, 'openat2', name, 'EACCES: as for a plain user');
+      }
+      return native.open(at, name, flags, mode, resolve);
+    },
+  };
+  const dying = Object.fromEntries(Object.entries({ ...singleCalls(native), ...opening }).map(([name, call]) => [name, (...args: unknown[]) => (isDead && name !== 'close' ? kill() : (call as (...all: unknown[]) => unknown)(...args))])) as unknown as Kernel;
+  expect(() => applyPlan(contextFor(world, dying), planOf(world))).toThrow();
+  expect(modeOf('l1')).toBe('644');
+
+  expect(recoverAll(contextFor(world, full()))).toMatchObject([{ outcome: 'rolled-back' }]);
+  expect([modeOf('l1'), sh(world, 'cat $H/l1')]).toEqual(['444', 'old\n']);
 });

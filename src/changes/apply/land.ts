@@ -5,11 +5,12 @@ import { RENAME, type Stat } from '../../kernel/kernel.js';
 import { clean, soil } from './cleaning.js';
 import type { Conflict } from '../change.js';
 import type { Disk } from './disk.js';
-import { Moved, setMeta } from './duplicate.js';
+import { metaOf, Moved, setMeta } from './duplicate.js';
 import { conflicted, isMachineError, refusalFor } from './failure.js';
 import { isBegun, isSame, writeInPlace } from './inplace.js';
 import { lending } from './lend.js';
 import { renameUnlocked, settleModes } from './locked.js';
+import { isBetween } from './meta-state.js';
 import { refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
 import { settleAside } from './rename.js';
@@ -182,8 +183,15 @@ function landMeta({ dirs }: Landing, step: Step): Conflict | null {
   const { kernel } = dirs;
   const now = statPlace(dirs, step.host);
   if (!isIdent(now, step.old) || step.meta === null) return surprise(step, now);
+  if (!isOnItsWay(dirs, step)) return 'changed';
   setMeta(kernel, spotOf(dirs, step.host), step.meta.fresh);
   return isIdent(statPlace(dirs, step.host), step.old) ? null : 'changed';
+}
+
+/** Nobody but us gave it another mode, owner or attribute since it was prepared (I5, I13). */
+function isOnItsWay({ kernel, ...dirs }: OpenDirs, { host, meta, act }: Step): boolean {
+  const { at, name } = spotOf({ kernel, ...dirs }, host);
+  return meta !== null && isBetween(metaOf(kernel, { at, name }, true), meta, act === 'write');
 }
 
 /** I12. Not atomic for a reader, but for a crash: it is done again from the start. */
@@ -194,7 +202,7 @@ function landWrite({ dirs, disk, isFresh }: Landing, step: Step): Conflict | nul
   if (source === null) throw new Moved('the new content is gone');
   // Untouched, or what we wrote before a crash: what somebody saved there since stays.
   const isOurs = isFresh ? isSame : isBegun;
-  if (!isIdent(now, step.old) && !isOurs(dirs, source, step.host)) return 'changed';
+  if (!isOnItsWay(dirs, step) || (!isIdent(now, step.old) && !isOurs(dirs, source, step.host))) return 'changed';
   writeInPlace({ dirs, disk }, source, step.host);
   setMeta(dirs.kernel, spotOf(dirs, step.host), step.meta.fresh);
   const stamp = dirs.kernel.stat(spotOf(dirs, source).at, spotOf(dirs, source).name);
@@ -212,9 +220,7 @@ function freshPlace(dirs: OpenDirs, { from, spent, fresh }: Step): Place | null 
 export function revertStep(landing: Landing, step: Step): void {
   const { dirs } = landing;
   restoreSpent(dirs, step);
-  if (step.act === 'meta' && step.meta !== null && isIdent(statPlace(dirs, step.host), step.old)) {
-    setMeta(dirs.kernel, spotOf(dirs, step.host), step.meta.old);
-  }
+  if (step.act === 'meta' && isIdent(statPlace(dirs, step.host), step.old)) revertMeta(dirs, step);
   if (step.act === 'write') revertWrite(landing, step);
   if (step.act === 'place') revertNew(dirs, step);
   if (step.act === 'swap') {
@@ -240,14 +246,20 @@ function restoreSpent({ kernel, ...dirs }: OpenDirs, step: Step): void {
   kernel.rename(kept.at, kept.name, target.at, target.name, RENAME.noReplace);
 }
 
+function revertMeta(dirs: OpenDirs, step: Step): void {
+  if (step.meta !== null && isOnItsWay(dirs, step)) setMeta(dirs.kernel, spotOf(dirs, step.host), step.meta.old);
+}
+
 function revertWrite({ dirs, disk }: Landing, step: Step): void {
   const now = statPlace(dirs, step.host);
   if (step.keep === null || step.meta === null || now === null || now.ino !== step.old?.ino) return;
   const source = freshPlace(dirs, step);
-  if (isIdent(now, step.old) || source === null || !isBegun(dirs, source, step.host)) return;
+  // Not begun, but perhaps opened up for it.
+  if (isIdent(now, step.old)) return revertMeta(dirs, step);
+  if (source === null || !isBegun(dirs, source, step.host)) return;
   writeInPlace({ dirs, disk }, step.keep, step.host);
+  revertMeta(dirs, step);
   const target = spotOf(dirs, step.host);
-  setMeta(dirs.kernel, target, step.meta.old);
   dirs.kernel.utimes(target.at, target.name, now.atimeNs, step.old.mtimeNs);
 }
 
