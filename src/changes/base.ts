@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
+import { errnoOf } from '../errors.js';
 import { openOwn } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
 import { frameOf, framesIn, type FrameWriter } from './journal/frames.js';
@@ -171,8 +172,14 @@ export function openBase(kernel: Kernel, sandboxDir: Bytes, base: CapturedBase):
   return openOwn(kernel, basePath(sandboxDir, base), constants.O_RDONLY);
 }
 
-/** The stored content of a captured file. */
-export function readBase(kernel: Kernel, sandboxDir: Bytes, base: CapturedBase): Buffer {
-  const content = Buffer.alloc(base.size);
-  return content.subarray(0, kernel.readFile(AT_FDCWD, basePath(sandboxDir, base), content));
+/** The stored content of a captured file. Null: it is longer (a clone may have any size), or no longer there to be read. */
+export function readBase(kernel: Kernel, sandboxDir: Bytes, base: CapturedBase, longest: number): Buffer | null {
+  if (base.size > longest) return null;
+  try {
+    const content = Buffer.alloc(base.size);
+    return content.subarray(0, kernel.readFile(AT_FDCWD, basePath(sandboxDir, base), content));
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return null;
+  }
 }

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
-import { openBase, readBases, type CapturedBase } from '../../src/changes/base.js';
+import { openBase, readBase, readBases, type CapturedBase } from '../../src/changes/base.js';
 import { startCapture, type Capture } from '../../src/changes/capture/capture.js';
 import { native } from '../../src/kernel/native.js';
 import { contextFor, makeWorld, sh, type World } from './world.js';
@@ -44,6 +44,10 @@ test('keeps content and identity of each path that comes up in a layer, and says
   const x = found.get(fromText(join(world.host, 'd/e/x')));
   expect(readFileSync(openBase(native, sandboxDir(), x as CapturedBase), 'utf8')).toBe('x\n');
   expect(found.get(fromText(join(world.host, 'l')))?.detail).toBe('t');
+  const read = (longest: number): string | undefined => readBase(native, sandboxDir(), x as CapturedBase, longest)?.toString();
+  expect([read(2), read(1)]).toEqual(['x\n', undefined]);
+  sh(world, `rm -r ${join(world.state, 'sandboxes/box/base')}`);
+  expect(read(2)).toBeUndefined();
 });
 test('the first record of a path counts, also after a second start', async () => {
   sh(world, 'echo 1 >$H/f; echo a >$U/f');

@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import type { CompiledPolicy, CompiledRule } from '../../policy/compiled.js';
 import { mergedStateRule, mergesState } from '../../policy/judge.js';
 import { mergeState, type StateMerge } from '../../policy/state.js';
 import type { SandboxRecord } from '../../sandbox/sandbox.js';
 import { sandboxDir, type Store } from '../../sandbox/store.js';
-import { openBase, readBases, type Bases } from '../base.js';
+import { readBase, readBases, type Bases } from '../base.js';
 import type { JudgedChange } from '../change.js';
 import type { ContentReader } from '../content.js';
 
@@ -56,11 +55,6 @@ function mergedOf(sources: Sources, change: JudgedChange, rule: CompiledRule, ba
 
 function capturedText({ store, record }: Sources, path: Bytes, bases: Bases): string | null {
   const captured = bases.get(path);
-  if (captured?.state !== 'file' || captured.size > LARGE) return null;
-  const fd = openBase(store.kernel, sandboxDir(store, record.tag), captured);
-  try {
-    return readFileSync(fd, 'utf8');
-  } finally {
-    store.kernel.close(fd);
-  }
+  if (captured?.state !== 'file') return null;
+  return readBase(store.kernel, sandboxDir(store, record.tag), captured, LARGE)?.toString('utf8') ?? null;
 }

@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import { usageError } from '../../errors.js';
 import type { SandboxRecord } from '../../sandbox/sandbox.js';
 import { sandboxDir, type Store } from '../../sandbox/store.js';
-import { openBase, readBases, type CapturedBase } from '../base.js';
+import { readBase, readBases, type CapturedBase } from '../base.js';
 import type { JudgedChange } from '../change.js';
 import type { ContentReader } from '../content.js';
 import type { Composed } from '../plan/draft.js';
@@ -85,9 +84,11 @@ export function mergeConflicts(store: Store, record: SandboxRecord, options: { r
       notes.push({ path: change.path, outcome: 'refused', why: 'its first version was not captured' });
       continue;
     }
-    const fd = openBase(store.kernel, dir, captured);
-    const base = readFileSync(fd);
-    store.kernel.close(fd);
+    const base = readBase(store.kernel, dir, captured, LARGE);
+    if (base === null) {
+      notes.push({ path: change.path, outcome: 'refused', why: captured.size > LARGE ? MERGE_REFUSALS.large : 'its first version can no longer be read' });
+      continue;
+    }
     const meta = mergedMeta(change, captured);
     if (meta === null) {
       notes.push({ path: change.path, outcome: 'refused', why: 'both sides changed its mode, owner or attributes' });

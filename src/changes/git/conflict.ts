@@ -1,5 +1,4 @@
 import type { Bytes } from '../../bytes.js';
-import { errnoOf } from '../../errors.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { readBase, type CapturedBase } from '../base.js';
 import type { Change, Conflict } from '../change.js';
@@ -48,12 +47,8 @@ export function packedConflict(judging: Judging, path: Bytes, captured: Captured
 
 /** Null also where the captured file is gone from the store. */
 function capturedValue(kernel: Kernel, sandboxDir: Bytes, captured: CapturedBase): string | null {
-  try {
-    return captured.size > LONGEST_REFERENCE ? null : valueOf(readBase(kernel, sandboxDir, captured).toString('latin1'));
-  } catch (error) {
-    if (errnoOf(error) === null) throw error;
-    return null;
-  }
+  const content = readBase(kernel, sandboxDir, captured, LONGEST_REFERENCE);
+  return content === null ? null : valueOf(content.toString('latin1'));
 }
 
 /** A git index that agentfw landed, and that only `git status` wrote since. */

@@ -20,7 +20,8 @@ export type DigestOf = (change: Change, side: Side) => string | null;
 /** A file of the host as the agent saw it. */
 export interface Seen {
   readonly size: number;
-  readonly digest: () => string;
+  /** null: it can't be read */
+  readonly digest: () => string | null;
 }
 
 /** How a search is carried out. */
@@ -46,7 +47,7 @@ export function detectRenames<T extends Change>(changes: readonly T[], options: 
   const left = { ...(options.limits ?? MOST_TO_COMPARE) };
   const gone = changes.filter((change) => change.kind === 'delete');
   const seen = seenIn(gone, options);
-  const digestOf = within(left, (change, side) => {
+  const digestOf = within(left, seen, (change, side) => {
     const other = side === 'base' ? seen.get(change) : undefined;
     return other === undefined || other === 'unknown' ? options.digestOf(change, side) : other.digest();
   });
@@ -95,10 +96,10 @@ function seenIn<T extends Change>(gone: readonly T[], { seenOf }: RenameOptions<
 }
 
 /** Null once the limits are reached: unknown, so never equal. */
-function within(left: Left, digestOf: DigestOf): DigestOf {
+function within(left: Left, seen: SeenAll, digestOf: DigestOf): DigestOf {
   return (change, side) => {
     left.files -= 1;
-    left.bytes -= sizeOf(change);
+    left.bytes -= sizeOf(change, seen);
     return left.files < 0 || left.bytes < 0 ? null : digestOf(change, side);
   };
 }

@@ -145,6 +145,16 @@ describe('of what the host edited since', () => {
     expect(seen(layerOf({ old: null, ...moved }, dir), { 'old/a': null })).toEqual(['rename new from old']);
   });
 
+  test('nothing is read of what was longer than all that is read', () => {
+    const planted = layerOf({ old: null, 'new/a': '1' }, { 'old/a': '2' });
+    const huge = { size: 2 ** 40, digest: () => expect.unreachable('it was read') };
+    const grown = changesOf(planted).map((change) => (change.path.endsWith('/new/a') && change.upper !== null ? { ...change, upper: { ...change.upper, size: 2 ** 40 } } : change));
+
+    const found = detectRenames(grown, { digestOf: () => 'same', seenOf: ({ path }) => (path.endsWith('/old/a') ? huge : null) });
+
+    expect(found.changes).toBe(grown);
+  });
+
   test('a directory is not where nothing else tells, something else differs, or two fit', () => {
     expect(seen(layerOf({ old: null, 'new/a': '1' }, { 'old/a': 'edited' }), { 'old/a': null })).toContain('delete old');
     expect(seen(layerOf({ old: null, ...moved, 'new/sub/b': '23' }, dir), { 'old/a': null })).toContain('delete old');
