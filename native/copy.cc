@@ -93,7 +93,8 @@ static int writeFull(int fd, const char *data, size_t size, off_t at)
 	return 0;
 }
 
-static int copyByHand(int src, int dst, off_t at, off_t end)
+// How far it came: not to the end where the source has become shorter. -1 and errno.
+static off_t copyByHand(int src, int dst, off_t at, off_t end)
 {
 	std::unique_ptr<char[]> memory(new char[BLOCK]);
 	while (at < end) {
@@ -102,10 +103,10 @@ static int copyByHand(int src, int dst, off_t at, off_t end)
 		if (have < 0 || writeFull(dst, memory.get(), have, at) < 0)
 			return -1;
 		if (have == 0)
-			return 0;
+			break;
 		at += have;
 	}
-	return 0;
+	return at;
 }
 
 // Errors that mean "not between these two files", not "the copy failed".
@@ -115,7 +116,7 @@ static bool cannotOffload(int error)
 	       error == EOPNOTSUPP || error == EPERM || error == EBADF;
 }
 
-static int copyRange(int src, int dst, off_t at, off_t end)
+static off_t copyRange(int src, int dst, off_t at, off_t end)
 {
 	while (at < end) {
 		off_t in = at, out = at;
@@ -129,7 +130,7 @@ static int copyRange(int src, int dst, off_t at, off_t end)
 			return copyByHand(src, dst, at, end);
 		at += count;
 	}
-	return 0;
+	return at;
 }
 
 // 0 cloned, 1 copied, -1 and errno.
@@ -140,14 +141,17 @@ static int copyContent(int src, int dst)
 	struct stat status;
 	if (fstat(src, &status) < 0)
 		return -1;
-	for (off_t at = 0; at < status.st_size;) {
-		at = dataFrom(src, at, status.st_size);
-		off_t end = holeFrom(src, at, status.st_size);
-		if (copyRange(src, dst, at, end) < 0)
+	off_t size = status.st_size;
+	for (off_t at = 0; at < size;) {
+		at = dataFrom(src, at, size);
+		off_t end = holeFrom(src, at, size);
+		at = copyRange(src, dst, at, end);
+		if (at < 0)
 			return -1;
-		at = end;
+		if (at < end)
+			size = at; // no zeros for what is no longer there
 	}
-	return ftruncate(dst, status.st_size) < 0 ? -1 : 1;
+	return ftruncate(dst, size) < 0 ? -1 : 1;
 }
 
 static Napi::Value Copy(const Napi::CallbackInfo &info)

@@ -113,8 +113,13 @@ int readUpper(const Place &place, const WalkOptions &options, Entry &entry)
 		entry.flags |= DIRECTORY;
 	if (S_ISLNK(mode)) {
 		entry.flags |= HAS_TARGET;
-		if (readLink(place, entry.target) < 0)
-			return -1;
+		if (readLink(place, entry.target) < 0) {
+			if (errno != EINVAL)
+				return -1;
+			// Another object took the name in between.
+			entry = Entry();
+			return readUpper(place, options, entry);
+		}
 	}
 	return readMarks(place, options, entry);
 }
@@ -172,6 +177,9 @@ static int sameFile(const Place &upper, const Place &base,
 	int b = a < 0 ? -1 : openToRead(base);
 	// Unreadable means not known to be equal, which is shown as different.
 	int same = b < 0 ? 0 : sameContent(a, b, stat.size, sparse);
+	// Another object took the name in between: a directory, say.
+	if (same < 0 && (errno == EISDIR || errno == EINVAL || errno == EAGAIN))
+		same = 0;
 	if (a >= 0)
 		close(a);
 	if (b >= 0)

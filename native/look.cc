@@ -34,23 +34,24 @@ struct Content {
 };
 
 // Up to `size` bytes: a file that grows meanwhile is shown as it was listed.
+// One that can't be read to its end is not taken for a shorter one.
 bool Content::read(int fd, uint64_t size)
 {
 	if (fd < 0)
 		return false;
 	bytes.resize(size);
 	size_t have = 0;
-	while (have < size) {
-		ssize_t got = retry([&] {
+	ssize_t got = 1;
+	while (have < size && got > 0) {
+		got = retry([&] {
 			return ::read(fd, &bytes[have], size - have);
 		});
-		if (got <= 0)
-			break;
-		have += got;
+		if (got > 0)
+			have += got;
 	}
 	bytes.resize(have);
 	close(fd);
-	return true;
+	return got >= 0;
 }
 
 static uint32_t programIn(std::string_view head)

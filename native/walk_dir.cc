@@ -213,6 +213,14 @@ static std::shared_ptr<Dir> childOf(Dir &dir, const char *name,
 	return child;
 }
 
+// Gone meanwhile; or in a directory of the host that may be listed and not
+// searched (r--), of which no more can be told than of one that can't be read.
+static bool isPassedOver(int error, const WalkOptions &options)
+{
+	return error == ENOENT ||
+	       (error == EACCES && options.unreadable == Unreadable::skip);
+}
+
 static int lookAt(Segment &segment, const char *name, Walk &walk)
 {
 	Dir &dir = *segment.dir;
@@ -220,7 +228,7 @@ static int lookAt(Segment &segment, const char *name, Walk &walk)
 	Entry entry;
 	int redirected = -1;
 	if (readUpper(upper, walk.options, entry) < 0)
-		return errno == ENOENT ? 0 : -1;
+		return isPassedOver(errno, walk.options) ? 0 : -1;
 	if (lookAtBase(dir, name, walk, entry, redirected) < 0)
 		return -1;
 	Place base = redirected >= 0 ? Place{ redirected, "" }

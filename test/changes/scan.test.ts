@@ -4,9 +4,10 @@ import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../src/bytes.js';
 import { scan } from '../../src/changes/scan.js';
 import { namesOf } from '../../src/changes/scan/hostlink.js';
+import type { Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { b, openDir } from '../kernel/temp.js';
-import { changesOf, isRoot, layerOf, mark, mountedLayer, scanned, uid } from './layers.js';
+import { changesOf, isRoot, layerOf, mark, mountedLayer, scanned, told, uid } from './layers.js';
 
 describe('kinds', () => {
   test('add, modify, delete, type and nothing for what is equal', () => {
@@ -104,6 +105,22 @@ describe('deleted directories', () => {
       { kind: 'delete', type: 'symlink', target: 'nowhere' },
       { kind: 'delete', type: 'symlink', target: 'd', implied: false },
     ]);
+  });
+
+  test('a symlink that the host removes while one looks ends nothing', () => {
+    const planted = layerOf({ dir: null, link: null, 'opaque/new': 'n' }, { 'dir/x': '', link: '-> t', 'opaque/link': '-> t', 'opaque/old': '' });
+    mark(planted.upper, 'opaque', 'user.overlay.opaque', 'y');
+    const kernel: Kernel = {
+      ...native,
+      readlink: (at, name) => {
+        native.unlink(at, name);
+        return native.readlink(at, name);
+      },
+    };
+
+    const changes = [...scan({ kernel, layers: [planted.layer], mode: 'root', uid })];
+
+    expect(told(planted, changes).sort()).toEqual(['[delete dir/x]', '[delete opaque/old]', 'add opaque/new', 'delete dir', 'delete link', 'modify opaque']);
   });
 
   test('a whiteout for what the host no longer has is no change', () => {

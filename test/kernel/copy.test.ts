@@ -64,6 +64,19 @@ describe('copy', () => {
     native.close(dst);
   });
 
+  test('of what is shorter than it was said to be no more than is there', () => {
+    const src = openSync('/sys/devices/virtual/net/lo/mtu', 'r');
+    const path = join(tempDir(), 'b');
+    const dst = openSync(path, 'w+');
+    expect(statSync('/sys/devices/virtual/net/lo/mtu').size).toBe(4096);
+
+    native.copy(src, dst);
+
+    expect(readFileSync(path, 'utf8')).toBe(readFileSync('/sys/devices/virtual/net/lo/mtu', 'utf8'));
+    native.close(src);
+    native.close(dst);
+  });
+
   test('an empty file', () => {
     const dir = tempDir();
     writeFileSync(join(dir, 'src'), '');

@@ -1,10 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { constants, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { native } from '../../src/kernel/native.js';
 import type { WalkEntry, WalkOptions } from '../../src/kernel/kernel.js';
 import { countLines, textDiff } from '../../src/render/text-diff.js';
-import { openDir, tempDir } from './temp.js';
+import { b, openDir, tempDir } from './temp.js';
 
 type Files = Readonly<Record<string, string | Buffer>>;
 
@@ -62,6 +62,15 @@ describe('first bytes', () => {
 });
 
 describe('lines', () => {
+  test('are none of what can\'t be read, rather than those that could', () => {
+    // A file of 4,096 bytes that gives EINVAL to who reads it.
+    const dir = tempDir();
+    native.mknod(openDir(dir), b('speed'), constants.S_IFCHR, 0);
+
+    const entries = [...native.walk(openDir(dir), openDir('/sys/devices/virtual/net/lo'), { family: 'user', compare: true, look: 'lines' })];
+
+    expect(entries.find(({ path }) => path === 'speed')).toMatchObject({ whiteout: true, base: { size: 4096 }, lines: { added: null, removed: null } });
+  });
   test('are as many as the diff of the renderer has', () => {
     const roll = dice(7);
     const text = (most: number, kinds: number): string => {

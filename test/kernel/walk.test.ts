@@ -278,6 +278,9 @@ describe.runIf(process.getuid?.() === 0)('as a plain user (needs root to become 
 
     expect(() => walk('fail')).toThrow(expect.objectContaining({ code: 'EACCES', path: 'd' }));
     expect(pathsOf(walk('skip'))).toEqual(['', 'd', 'secret']);
+    // It may be listed and not searched.
+    chmodSync(join(up, 'd'), 0o444);
+    expect(pathsOf(walk('skip'))).toEqual(['', 'd', 'secret']);
   });
 });
 

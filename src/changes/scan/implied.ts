@@ -1,4 +1,5 @@
 import { isWithin, joinBytes, nameOf, parentOf, type Bytes } from '../../bytes.js';
+import { errnoOf } from '../../errors.js';
 import type { Fd, Kernel, Stat, WalkOptions } from '../../kernel/kernel.js';
 import type { Change, LayerRef } from '../change.js';
 import { fileTypeOf } from './filetype.js';
@@ -97,7 +98,7 @@ function* missing(input: ImpliedInput, displaced: Displaced): Generator<Gone> {
   try {
     for (const name of kernel.list(fd).sort()) {
       if (displaced.present.has(name)) continue;
-      const stat = kernel.statOrNull(fd, name);
+      const stat = statIn(kernel, fd, name);
       if (stat !== null) yield* entry(input, fd, joinBytes(displaced.basePath, name), stat);
     }
   } finally {
@@ -108,7 +109,8 @@ function* missing(input: ImpliedInput, displaced: Displaced): Generator<Gone> {
 function* entry(input: ImpliedInput, dir: Fd, basePath: Bytes, stat: Stat): Generator<Gone> {
   if (isElsewhere(input, basePath)) return;
   const type = fileTypeOf(stat);
-  const target = type === 'symlink' ? input.kernel.readlink(dir, nameOf(basePath)) : null;
+  const target = type === 'symlink' ? readlinkOrNull(input.kernel, dir, nameOf(basePath)) : null;
+  if (type === 'symlink' && target === null) return;
   yield { basePath, stat, target };
   if (type === 'dir') yield* subtree(input, basePath);
 }
@@ -138,14 +140,34 @@ function isElsewhere({ covered, moved }: ImpliedInput, basePath: Bytes): boolean
   return moved.has(basePath) || covered.includes(basePath);
 }
 
-/** The target of a symlink of the base that a whiteout deletes; null for other types. */
+/** Null also in a directory that may be listed and not searched (r--): of that no more can be told than of one that can't be read. */
+function statIn(kernel: Kernel, dir: Fd, name: Bytes): Stat | null {
+  try {
+    return kernel.statOrNull(dir, name);
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    return null;
+  }
+}
+
+/** Null: the host has removed or replaced it since it was looked at. */
+function readlinkOrNull(kernel: Kernel, dir: Fd, name: Bytes): Bytes | null {
+  try {
+    return kernel.readlink(dir, name);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'EINVAL') throw error;
+    return null;
+  }
+}
+
+/** The target of a symlink of the base that a whiteout deletes; null for other types, and for what is gone by now. */
 export function targetInBase(kernel: Kernel, base: Fd, path: Bytes, stat: Stat): Bytes | null {
   if (fileTypeOf(stat) !== 'symlink') return null;
   const parent = parentOf(`/${path}` as Bytes).slice(1) as Bytes;
   const dir = openBelow(kernel, base, parent);
   if (dir === null) return null;
   try {
-    return kernel.readlink(dir, nameOf(path));
+    return readlinkOrNull(kernel, dir, nameOf(path));
   } finally {
     kernel.close(dir);
   }
