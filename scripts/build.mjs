@@ -2,10 +2,11 @@
 // needs and nothing else (docs/adr/0006).
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { loadBytes } from '../dist/policy/load.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const out = `${root}dist/fast`;
@@ -68,6 +69,23 @@ const BANNER = `
 const __late = require, __url = require('node:url').pathToFileURL(__filename).href;
 const __later = (name) => { let real; return new Proxy({}, { get: (_, key) => (real ??= require(name))[key] }); };`;
 
+/** Shipped profiles as documents, by the digest of their text: a first run reads no YAML. */
+async function shippedDocuments() {
+  const documents = new Map();
+  for (const name of (await readdir(`${root}profiles`)).filter((file) => file.endsWith('.yaml')).sort()) {
+    const bytes = await readFile(`${root}profiles/${name}`);
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    const result = await loadBytes(`profiles/${name}`, bytes, digest);
+    if (result.kind !== 'ok') throw new Error(`profiles/${name}: ${JSON.stringify(result)}`);
+    documents.set(digest, JSON.stringify(result.document));
+  }
+  return documents;
+}
+
+const documents = await shippedDocuments();
+const shipped = `profiles-${createHash('sha256').update([...documents].flat().join('\n')).digest('hex').slice(0, 16)}`;
+await mkdir(`${out}/${shipped}`, { recursive: true });
+for (const [digest, text] of documents) await writeFile(`${out}/${shipped}/${digest}.json`, text);
 const { outputFiles } = await build({
   entryPoints: [`${root}dist/ui/main.js`, `${root}dist/ui/sweep.js`],
   outdir: out,
@@ -79,7 +97,7 @@ const { outputFiles } = await build({
   // Flat, because src/kernel/*.ts find the addon and the driver two directories up.
   entryNames: '[name]',
   outExtension: { '.js': '.cjs' },
-  define: { 'import.meta.url': '__url' },
+  define: { 'import.meta.url': '__url', SHIPPED_DOCUMENTS: JSON.stringify(shipped) },
   minifySyntax: true,
   legalComments: 'none',
   external: ['@oclif/core/run', '@inquirer/core', 'execa', 'tar', 'yaml', 'zod', 'tldts'],
@@ -87,11 +105,13 @@ const { outputFiles } = await build({
   plugins: [slimOclif],
   logLevel: 'warning',
 });
-await mkdir(out, { recursive: true });
 // A command that starts meanwhile finds the old build or the new one.
 for (const { path, text } of outputFiles) {
   await writeFile(`${path}.new`, basename(path) === 'main.cjs' ? wrapped(text) : text);
   await rename(`${path}.new`, path);
+}
+for (const name of await readdir(out)) {
+  if (name.startsWith('profiles-') && name !== shipped) await rm(`${out}/${name}`, { recursive: true });
 }
 const made = spawnSync(process.execPath, [`${root}scripts/codecache.mjs`, out], { encoding: 'utf8', timeout: 60_000 });
 if (made.status !== 0) console.error(`can't make the code cache: ${made.stderr}`);

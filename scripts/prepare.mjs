@@ -15,7 +15,7 @@ function step(command, ...args) {
 }
 
 step('make', '-s', '-C', 'driver');
-const sources = Math.max(newest('src'), newest('scripts'), time('tsconfig.build.json'), time('package-lock.json'));
+const sources = Math.max(newest('src'), newest('scripts'), newest('profiles'), time('tsconfig.build.json'), time('package-lock.json'));
 if (time('dist/fast/main.cjs') < sources) {
   step(process.execPath, 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json');
   step(process.execPath, 'scripts/build.mjs');

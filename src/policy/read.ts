@@ -5,6 +5,7 @@ import { AgentfwError } from '../errors.js';
 import { fromCache, toCache, type Cache } from './cache.js';
 import type { LoadResult, PolicyDocument } from './document.js';
 import { loadBytes } from './load.js';
+import { shippedDocument } from './shipped.js';
 
 /** Who may have written a policy file. */
 export type Ownership =
@@ -32,8 +33,8 @@ export async function readPolicy(request: ReadRequest): Promise<LoadResult> {
   const opened = readChecked(request);
   if (!('bytes' in opened)) return opened;
   const digest = createHash('sha256').update(opened.bytes).digest('hex');
-  const cached = request.cache === null ? null : fromCache<PolicyDocument>(request.cache, digest);
-  if (cached !== null) return { kind: 'ok', file, digest, document: cached };
+  const known = shippedDocument(digest) ?? (request.cache === null ? null : fromCache<PolicyDocument>(request.cache, digest));
+  if (known !== null) return { kind: 'ok', file, digest, document: known };
   const result = await loadBytes(file, opened.bytes, digest);
   if (result.kind === 'ok' && request.cache !== null) toCache(request.cache, digest, result.document);
   return result;

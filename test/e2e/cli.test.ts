@@ -35,6 +35,16 @@ describe('without a sandbox', () => {
     expect(spawnSync(process.execPath, ['-e', script], { cwd: repository, encoding: 'utf8' }).stdout).toBe('false\n');
   });
 
+  test('a new store needs no YAML for the shipped profiles: the build has read them', async () => {
+    const state = join(area.dir, 'first');
+    const loads = 'const { Module } = require("node:module"); const load = Module._load; Module._load = function (name, ...rest) { if (name === "yaml" || name === "zod") throw new Error(`loads ${name}`); return load.call(this, name, ...rest); };';
+    writeFileSync(join(area.dir, 'no-yaml.cjs'), loads);
+    const { status, stderr } = await area.cli(['policy', 'show'], { env: { AGENTFW_STATE_DIR: state, NODE_OPTIONS: `--require ${join(area.dir, 'no-yaml.cjs')}` } });
+
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+  });
+
   test('`--help` names every command, and `help X`, `X --help` one', async () => {
     const all = await area.cli(['--help']);
 
