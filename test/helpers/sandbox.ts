@@ -5,7 +5,7 @@
  */
 import { execa } from 'execa';
 import { spawnSync } from 'node:child_process';
-import { accessSync, chownSync, constants, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, chownSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -97,12 +97,25 @@ export function createArea(identity: Identity): Area {
   const as: Area['as'] = (words) => asIdentity(identity, words);
   const cli: Area['cli'] = (args, options) => native(argv(args), options);
   const remove = async (): Promise<void> => {
-    await cli(['kill', '--all'], { cwd: '/' });
+    // Node's start for each of hundreds of areas in which nothing runs any more would take a minute of the check.
+    if (holdsRun(state)) await cli(['kill', '--all'], { cwd: '/' });
     await removeTree(dir);
     const left = mountsBelow(dir);
     if (left.length > 0) throw new Error(`mounts left in the host namespace:\n${left.join('\n')}`);
   };
   return { identity, dir, home, project, state, env, cli, native, argv, as, remove };
+}
+
+/** Whether a sandbox of the store runs or starts: the lock on it is held. True, too, where a test left what can't be looked into. */
+function holdsRun(state: string): boolean {
+  const sandboxes = join(state, 'sandboxes');
+  if (!existsSync(sandboxes)) return false;
+  const locks = readFileSync('/proc/locks', 'latin1');
+  try {
+    return readdirSync(sandboxes).some((tag) => locks.includes(`:${statSync(join(sandboxes, tag, 'running.lock')).ino} `));
+  } catch {
+    return true;
+  }
 }
 
 /** Delete a tree with directories of any mode (an overlay's work directory has 000). */
