@@ -54,7 +54,8 @@ function child(): void {
 
 function main(): void {
   for (const scene of (args.scenes ?? '').split(',') as Scene[]) {
-    for (const how of (args.faults ?? '').split(',')) process.stdout.write(`${JSON.stringify(sweep(scene, how))}\n`);
+    const wanted = reference(scene);
+    for (const how of (args.faults ?? '').split(',')) process.stdout.write(`${JSON.stringify(sweep(scene, how, wanted))}\n`);
   }
 }
 
@@ -139,8 +140,7 @@ function second(ctx: World['ctx'], { clean, plan, counter }: Second): CommitResu
   return new Error('recovered');
 }
 
-function sweep(scene: Scene, how: string): Tally {
-  const wanted = reference(scene);
+function sweep(scene: Scene, how: string, wanted: Reference): Tally {
   const tally: Tally = { scene, fault: how, what: args.what ?? '', calls: wanted.calls, runs: 0, old: 0, fresh: 0, mixed: 0, bad: [] };
   const most = how === 'cut' ? CUTS : wanted.calls;
   for (let n = 1 + Number(args.offset); n <= most; n += Number(args.stride)) {
