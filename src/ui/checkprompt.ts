@@ -9,12 +9,13 @@ export interface CheckQuestion {
 
 /** Shows a checklist on the terminal until Enter; false when the user broke off. */
 export async function askChecklist(question: CheckQuestion): Promise<boolean> {
-  const { createPrompt, isDownKey, isEnterKey, isSpaceKey, isUpKey, useKeypress, usePagination, useState } = await import('@inquirer/core');
+  const { createPrompt, isDownKey, isEnterKey, isSpaceKey, isUpKey, useEffect, useKeypress, usePagination, useState } = await import('@inquirer/core');
   const prompt = createPrompt<true, CheckQuestion>(({ message, list, paint }, done) => {
     const [drawn, draw] = useState(0);
     const [isDone, setDone] = useState(false);
     // Asked each time that it is drawn: the screen may change meanwhile.
     const pageSize = rowsOf(process.stderr);
+    useEffect((line) => void line.on('SIGTSTP', suspend), []);
     useKeypress((key) => {
       if (isEnterKey(key)) {
         setDone(true);
@@ -36,6 +37,14 @@ export async function askChecklist(question: CheckQuestion): Promise<boolean> {
     return `${[head, page, ' ', helpText(paint)].join('\n')}${HIDE_CURSOR}`;
   });
   return restoring((signal) => prompt(question, { output: process.stderr, signal }));
+}
+
+/** Ctrl-Z: the shell gets a terminal as it knows it. At `fg` the list is drawn anew for the key itself. */
+function suspend(): void {
+  process.stderr.write(SHOW_CURSOR);
+  process.stdin.setRawMode(false);
+  process.once('SIGCONT', () => process.stdin.setRawMode(true));
+  process.kill(process.pid, 'SIGTSTP');
 }
 
 const ENDS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -89,6 +98,7 @@ const HELP = [
 /** The kernel's own console has few signs. */
 const SIGNS = process.env['TERM'] === 'linux' ? { cursor: '>', on: '(*)', off: '( )', done: '√' } : { cursor: '❯', on: '◉', off: '◯', done: '✔' };
 const HIDE_CURSOR = '\u001b[?25l';
+const SHOW_CURSOR = '\u001b[?25h';
 
 function lineText(line: CheckLine, paint: Paint): string {
   if (line.kind === 'heading') return ` ${line.title} (${countText(line.chosen, line.total)})`;

@@ -11,6 +11,8 @@ export function terminalLine(): AskLine {
     return new Promise((answer) => {
       const line = createInterface({ input: process.stdin, output: process.stderr });
       line.on('SIGINT', () => line.close());
+      // Node lets go of the terminal at Ctrl-Z, and takes it back at `fg` only for who asks for it: else nothing is left to wait for, and the process ends.
+      line.on('SIGCONT', () => line.prompt(true));
       let entered = false;
       line.on('close', () => {
         if (entered) return;

@@ -88,6 +88,25 @@ for (const identity of identities()) {
       expect(['new10', 'new11', 'new12'].map((name) => existsSync(join(area.project, name)))).toEqual([false, true, false]);
     });
 
+    test('Ctrl-Z at a question gives the shell back, and `fg` goes on with the question', async () => {
+      await terminal.type('clear; agentfw commit job new10 new11 -i');
+      await terminal.sees(/Which changes land\?[^]*❯.*new10/);
+      await terminal.press('C-z');
+      await terminal.sees(/Stopped/);
+      await eventually('the cursor is back', () => terminal.hasCursor());
+      await terminal.type('clear; fg; echo "status=$?"');
+      await terminal.sees(/Which changes land\?[^]*❯.*new10/);
+      await terminal.press('Down', 'Space', 'Enter');
+      await terminal.sees(/Land this on the host\?/);
+      await terminal.press('C-z');
+      await terminal.sees(/Stopped[^]*status=148/);
+      await terminal.type('clear; fg; echo "status=$?"');
+      await terminal.sees(/Land this on the host\?/);
+      await terminal.type('y');
+      await terminal.sees(/status=0/);
+      expect(['new10', 'new11'].map((name) => existsSync(join(area.project, name)))).toEqual([true, false]);
+    });
+
     test('`-i`: whoever ends it has the cursor back, and a terminal that is closed ends it', async () => {
       const { HOME: home = '' } = area.env;
       const argv = area.argv(['commit', 'job', '-i']).map((word) => `'${word}'`).join(' ');
