@@ -61,6 +61,8 @@ export abstract class AgentfwCommand extends Command {
   protected abstract main(): Promise<number>;
 
   override async run(): Promise<void> {
+    // Until it is done it has failed: where nothing is left to wait for the process ends by itself.
+    process.exitCode = this.failure ?? 70;
     this.printer = await makePrinter({ color: !this.argv.includes('--no-color'), endUnread: this.shows });
     try {
       if (this.decides) refuseInside((this.constructor as unknown as { readonly id: string }).id);
