@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { needs } from '../helpers/needs.js';
+import { isSecondRun, needs } from '../helpers/needs.js';
 import { createArea, eventually, identities, jsonOf, repository, type Area, type RunOptions } from '../helpers/sandbox.js';
 import { transcript } from '../helpers/transcript.js';
 
@@ -25,7 +25,7 @@ async function cli(args: readonly string[], options?: RunOptions): Promise<strin
   return transcript(area, await area.cli(args, options));
 }
 
-describe('without a sandbox', () => {
+describe.skipIf(isSecondRun)('without a sandbox', () => {
   test('the bundle starts from its code cache', () => {
     const script = `
       const { readFileSync } = require('node:fs');
@@ -380,7 +380,7 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
     rmSync(ended);
   });
 
-  test('E135 many kept sandboxes are all listed, and each can be used and goes by itself', async () => {
+  test.skipIf(isSecondRun)('E135 many kept sandboxes are all listed, and each can be used and goes by itself', async () => {
     const tags = Array.from({ length: 12 }, (_, n) => `many${String(n).padStart(2, '0')}`);
     const made = await area.native(['sh', '-c', 'words=$1; shift; for tag; do $words run --tag $tag --net off -- sh -c "echo $tag > made" || exit; done', 'sh', area.argv([]).join(' '), ...tags]);
     expect(made.status, made.stderr).toBe(0);

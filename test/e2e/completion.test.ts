@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isSecondRun } from '../helpers/needs.js';
 import { createArea, identities, type Area } from '../helpers/sandbox.js';
 
 const [identity] = identities();
@@ -20,7 +21,7 @@ async function bash(line: string): Promise<readonly string[]> {
   return stdout.split('\n').filter((word) => word !== '');
 }
 
-describe('in bash', () => {
+describe.skipIf(isSecondRun)('in bash', () => {
   test.each([
     ['agentfw comm', ['commit']],
     ['agentfw policy ex', ['explain']],

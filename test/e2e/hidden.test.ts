@@ -273,9 +273,10 @@ for (const identity of identities()) {
       put('project/.agentfw.yaml', 'version: 1\n');
       // The usual place of a store too, when this run has another.
       put('.local/state/agentfw/sandboxes/old/layers/1/upper/made-by-other', 'old\n');
+      put('project/shown/made-by-other', 'what the search below finds\n');
       await run(['--tag', 'other'], 'echo other > made-by-other');
-      const out = await seen(`ls -A '${area.state}' 2>/dev/null; ls -A ~/.local/state/agentfw 2>/dev/null; ls -A ~/.config/agentfw 2>/dev/null; cat ~/.config/agentfw/policy.yaml 2>/dev/null; grep -rl made-by-other / --include=made-by-other 2>/dev/null; echo end`);
-      expect(out).toBe('end\n');
+      const out = await seen(`ls -A '${area.state}' 2>/dev/null; ls -A ~/.local/state/agentfw 2>/dev/null; ls -A ~/.config/agentfw 2>/dev/null; cat ~/.config/agentfw/policy.yaml 2>/dev/null; find / \\( -path /proc -o -path /sys -o -path /usr -o -name node_modules \\) -prune -o -name made-by-other -print 2>/dev/null; echo end`);
+      expect(out).toBe(`${join(area.project, 'shown/made-by-other')}\nend\n`);
 
       const edited = await run(['--tag', 't'], 'echo "network: {default: allow}" >> .agentfw.yaml; mkdir -p ~/.config/agentfw; echo "changes: {default: commit}" > ~/.config/agentfw/policy.yaml');
       expect(edited.status, edited.stderr).toBe(0);

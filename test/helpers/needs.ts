@@ -99,6 +99,9 @@ export function has(name: Prerequisite): boolean {
   return reasonOf(name) === null;
 }
 
+/** The check tries the sandbox tests once more as a plain user: what takes long and is the same for every user has been tried. */
+export const isSecondRun = process.env['AGENTFW_TEST_AS'] === 'user';
+
 /** True when AGENTFW_REQUIRE names it. */
 export function required(name: Prerequisite): boolean {
   return (process.env['AGENTFW_REQUIRE'] ?? '').split(',').map((word) => word.trim()).includes(name);

@@ -60,7 +60,7 @@ export const python = '/usr/bin/python3';
 const entry = join(repository, 'bin/run.js');
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** As root: root and a plain user; else the one that we are. With AGENTFW_TEST_AS=root root alone: a plain user runs the same tests apart. */
+/** As root: root and a plain user; else the one that we are. With AGENTFW_TEST_AS=root root alone: a plain user runs the same tests apart (`user`, there). */
 export function identities(): readonly Identity[] {
   return process.env['AGENTFW_TEST_AS'] === 'root' ? allIdentities().slice(0, 1) : allIdentities();
 }
