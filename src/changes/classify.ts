@@ -84,6 +84,20 @@ export function takeClass(change: Change, input: ClassifyInput): JudgedChange {
   return taken;
 }
 
+/**
+ * What lands of it in part, or merged, may do what the whole does not: a line counts by those around it. The
+ * stricter class of both.
+ */
+export function withClassOf(content: Buffer, change: JudgedChange, input: ClassifyInput): JudgedChange {
+  const part = (limit: number): Buffer | null => (content.length > limit ? null : content);
+  const contents: ClassifyInput['contents'] = {
+    read: (one, side, limit) => (side === 'upper' ? part(limit) : (input.contents?.read(one, side, limit) ?? null)),
+    head: (one, side, length) => (side === 'upper' ? content.subarray(0, length) : (input.contents?.head(one, side, length) ?? null)),
+  };
+  const landing = withClass({ ...change, look: null }, { ...input, contents });
+  return withStrictestClass(change, [change, landing]);
+}
+
 /** A rename stands for all its parts: it has the strictest class among them. */
 export function withStrictestClass(rename: JudgedChange, parts: readonly JudgedChange[]): JudgedChange {
   const strictest = parts.find((part) => part.class === 'control') ?? parts.find((part) => part.class === 'later') ?? rename;

@@ -10,7 +10,7 @@ import type { Glance } from './ended.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
 import { getReady, judgeChange } from '../policy/judge.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
-import { classify, takeClass, withClass, withStrictestClass, type ClassifyInput } from './classify.js';
+import { classify, takeClass, withClass, withClassOf, withStrictestClass, type ClassifyInput } from './classify.js';
 import { provenBefore } from './capture/clock.js';
 import { judgeConflicts, knownOf, sandboxDirOf, type Known } from './conflict.js';
 import { seenOf } from './conflict/seen.js';
@@ -42,6 +42,8 @@ export interface Gathered {
   /** `pairs` for the renames of `shown` */
   readonly parts: ReadonlyMap<JudgedChange, readonly JudgedChange[]>;
   readonly contents: ContentReader;
+  /** a change of `single` of which something else lands than the agent's version, with the class of that if it is stricter */
+  readonly landing: (change: JudgedChange, content: Buffer) => JudgedChange;
   /** state files of the agent, merged with the host's */
   readonly states: ReadonlyMap<Bytes, StateFile>;
   /** null for a sandbox without a policy */
@@ -145,6 +147,7 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
   const show = (): Shown => (made ??= shownOf(renames, (shown) => (policy === null ? null : ruleChanges(policy, { shown, states, ending: endingOf(record, keep) }))));
   return {
     ...{ single, pairs: renames.parts, contents, states },
+    landing: (change, content) => withClassOf(content, change, input),
     get shown() { return show().shown; },
     get parts() { return show().parts; },
     get ruled() { return show().ruled; },

@@ -61,8 +61,7 @@ interface Asked {
 /** Selects, holds back what needs a decision, and plans. Writes nothing. */
 export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }: Asked): Offer {
   const { composed, notes } = wish.merges;
-  // A merge holds both sides' changes: there is no conflict any more.
-  const single = composed.size === 0 ? gathered.single : gathered.single.map((change) => (composed.has(change.path) ? { ...change, conflict: null } : change));
+  const single = landingIn(gathered, composed, wish.hunks);
   const renames = withPairs(renamePaths(gathered.pairs), single, store.kernel);
   const named = namedIn(single, wish, renames);
   const controls = single.filter(({ path, class: risk }) => risk === 'control' && named.has(path));
@@ -81,6 +80,17 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   const selected = named.all && held.size === 0 ? single : single.filter(({ path }) => chosen.has(path));
   const { added } = named;
   return { plan, digest: planDigest(plan), selected, dropped: droppedIn(selected, plan, takeBoth(take, renames)), added, unmatched: [...named.unmatched, ...untaken], withheld, merges: notes };
+}
+
+/** A merge holds both sides' changes: there is no conflict any more. */
+function landingIn({ single, landing }: Gathered, merges: Wish['hunks'], hunks: Wish['hunks']): readonly JudgedChange[] {
+  if (merges.size + hunks.size === 0) return single;
+  return single.map((change) => {
+    const composed = hunks.get(change.path) ?? merges.get(change.path);
+    if (composed === undefined) return change;
+    const landed = landing(change, composed.content);
+    return merges.has(change.path) ? { ...landed, conflict: null } : landed;
+  });
 }
 
 function droppedIn(selected: readonly JudgedChange[], { refused }: Plan, take: Wish['take']): readonly JudgedChange[] {
