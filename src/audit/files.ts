@@ -21,15 +21,31 @@ export function rotatedName(number: number): Bytes {
 
 /** All files of the log that exist, oldest first. */
 export function logFiles(kernel: Kernel, dir: Bytes): Bytes[] {
+  const names = namesIn(kernel, dir);
+  const rotated = numbersIn(names).map(rotatedName);
+  return names.includes(CURRENT) ? [...rotated, CURRENT] : rotated;
+}
+
+/** What the current file is renamed to next: behind the newest, though earlier ones are gone. */
+export function nextRotated(kernel: Kernel, dir: Bytes): Bytes {
+  return rotatedName((numbersIn(namesIn(kernel, dir)).at(-1) ?? 0) + 1);
+}
+
+function namesIn(kernel: Kernel, dir: Bytes): readonly Bytes[] {
   const fd = kernel.open(AT_FDCWD, dir, constants.O_RDONLY | constants.O_DIRECTORY);
-  const names = kernel.list(fd);
-  kernel.close(fd);
+  try {
+    return kernel.list(fd);
+  } finally {
+    kernel.close(fd);
+  }
+}
+
+function numbersIn(names: readonly Bytes[]): number[] {
   const numbers = names.flatMap((name) => {
     const found = /^audit\.([1-9][0-9]{0,8})\.jsonl$/.exec(name);
     return found === null ? [] : [Number(found[1])];
   });
-  const rotated = numbers.sort((a, b) => a - b).map(rotatedName);
-  return names.includes(CURRENT) ? [...rotated, CURRENT] : rotated;
+  return numbers.sort((a, b) => a - b);
 }
 
 /** null where there is none. Throws `FieldError` or `SyntaxError` for one that nobody of ours wrote, and errno of the read. */

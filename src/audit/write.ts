@@ -6,7 +6,7 @@ import { openOwn, writeAll } from '../kernel/files.js';
 import { AT_FDCWD, RENAME, type Fd, type Kernel } from '../kernel/kernel.js';
 import { GENESIS, hashLine, lineOf, signHead, type AuditAnchor } from './chain.js';
 import type { AuditEvent } from './event.js';
-import { CURRENT, LOCK, logFiles, readHead, rotatedName, writeHead } from './files.js';
+import { CURRENT, LOCK, logFiles, nextRotated, readHead, writeHead } from './files.js';
 
 export interface AuditOptions {
   readonly kernel: Kernel;
@@ -179,10 +179,10 @@ function writeOrTakeBack({ fd, size }: Writer, text: string): void {
 /** The chain goes on in a new file. The old one's last record says so: another writer sees it by the size alone. */
 function rotate(writer: Writer): void {
   const { kernel, dir } = writer.options;
-  const next = logFiles(kernel, dir).length;
-  append(writer, { kind: 'rotate', object: { file: rotatedName(next) } });
+  const file = nextRotated(kernel, dir);
+  append(writer, { kind: 'rotate', object: { file } });
   kernel.fsync(writer.fd);
-  kernel.rename(AT_FDCWD, joinBytes(dir, CURRENT), AT_FDCWD, joinBytes(dir, rotatedName(next)), RENAME.noReplace);
+  kernel.rename(AT_FDCWD, joinBytes(dir, CURRENT), AT_FDCWD, joinBytes(dir, file), RENAME.noReplace);
   kernel.close(writer.fd);
   writer.fd = openCurrent(writer.options);
   writer.older += writer.size;

@@ -63,6 +63,18 @@ describe('AU02 the chain is one', () => {
     expect(verify()).toMatchObject({ ok: true, records: 4 });
   });
 
+  test('though somebody took an earlier file away: what comes goes behind the newest', () => {
+    const audit = open({ rotateBytes: 900 });
+    for (let i = 0; i < 12; i += 1) record(audit);
+    const before = readdirSync(dir).filter((name) => /^audit\.\d+\.jsonl$/.test(name)).length;
+    rmSync(join(dir, 'audit.1.jsonl'));
+
+    for (let i = 0; i < 12; i += 1) record(audit);
+
+    expect(readdirSync(dir)).toContain(`audit.${before + 1}.jsonl`);
+    expect(verify()).toMatchObject({ ok: false, index: 0 });
+  });
+
   test('a last record that was made longer is not gone on from, nor signed', () => {
     const audit = open();
     for (let i = 0; i < 3; i += 1) record(audit, `h${i}.test`);
