@@ -9,6 +9,7 @@ import { expandPattern, parsePattern, type PatternRoots } from './pattern.js';
 import { refusePassthroughs } from './passthrough.js';
 import { mergeSettings, placeKey } from './settings.js';
 import { suggest } from './suggest.js';
+import { shellWord } from '../shell-word.js';
 
 /** One document and where it stands. */
 export interface Source {
@@ -106,7 +107,7 @@ function withShares(rules: readonly CompiledRule[]): CompiledRule[] {
 }
 
 function untrusted(source: Source, at: Place, what: string): Loosening {
-  return { origin: originOf(source, at), what, why: 'a project file may only tighten until it is trusted', hint: `Run agentfw policy trust ${source.file}` };
+  return { origin: originOf(source, at), what, why: 'a project file may only tighten until it is trusted', hint: `Run agentfw policy trust ${shellWord(source.file)}` };
 }
 
 /** Subjects as they are written in a list of a source. */

@@ -6,6 +6,7 @@ import { fromCache, toCache, type Cache } from './cache.js';
 import type { LoadResult, PolicyDocument } from './document.js';
 import { loadBytes } from './load.js';
 import { shippedDocument } from './shipped.js';
+import { shellWord } from '../shell-word.js';
 
 /** Who may have written a policy file. */
 export type Ownership =
@@ -65,7 +66,7 @@ function readChecked({ file, owner, follow }: Omit<ReadRequest, 'cache'>): LoadR
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) return irregular(file);
-    if (stat.size > MAX_SIZE) return unreadable(file, 'it is larger than 1 MiB', `Is it a policy at all? Move it away: mv ${file} ${file}.old`);
+    if (stat.size > MAX_SIZE) return unreadable(file, 'it is larger than 1 MiB', `Is it a policy at all? Move it away: mv ${shellWord(file)} ${shellWord(`${file}.old`)}`);
     const bad = writableByOthers(file, stat, owner);
     return bad === null ? { bytes: readFileSync(fd) } : unreadable(file, bad.why, bad.hint);
   } catch (error) {
@@ -99,13 +100,13 @@ function writableUpwards(start: string, stat: Stats, owner: Exclude<Ownership, {
     const who = owner.by === 'root' ? [owner.uid] : [owner.uid, 0];
     const sticky = at.isDirectory() && (at.mode & 0o1000) !== 0;
     if (!who.includes(at.uid)) return { why: `${path} belongs to uid ${at.uid}`, hint: `It must belong to ${owner.by === 'root' ? 'root' : 'you'}: chown it.` };
-    if ((at.mode & 0o022) !== 0 && !sticky) return { why: `${path} is writable by others`, hint: `Run chmod go-w ${path}` };
+    if ((at.mode & 0o022) !== 0 && !sticky) return { why: `${path} is writable by others`, hint: `Run chmod go-w ${shellWord(path)}` };
     if (path === '/') return null;
   }
 }
 
 function irregular(file: string): LoadResult {
-  return unreadable(file, 'it is not a regular file', `Move it away: mv ${file} ${file}.old`);
+  return unreadable(file, 'it is not a regular file', `Move it away: mv ${shellWord(file)} ${shellWord(`${file}.old`)}`);
 }
 
 function forbidden(file: string): LoadResult {
@@ -121,7 +122,7 @@ function forbidden(file: string): LoadResult {
 /** What opens it to us: sudo may have left it to root. */
 function opening(path: string, mode: string): string {
   const uid = ownerOf(path);
-  return uid === null || uid === process.getuid?.() ? `Run chmod ${mode} ${path}` : `It belongs to uid ${uid}: have it chowned to you`;
+  return uid === null || uid === process.getuid?.() ? `Run chmod ${mode} ${shellWord(path)}` : `It belongs to uid ${uid}: have it chowned to you`;
 }
 
 function ownerOf(path: string): number | null {

@@ -1,5 +1,6 @@
 import type { Loosening, Origin, Setting } from './compiled.js';
 import type { SettingKey } from './document.js';
+import { shellWord } from '../shell-word.js';
 
 /** A setting as one source gives it, with the source's place in the order. */
 export interface GivenSetting extends Setting {
@@ -81,7 +82,7 @@ function refusedOf(setting: GivenSetting, value: GivenSetting | null, managed: G
   const holds = value?.value ?? UNSET[setting.key];
   const unordered = UNORDERED.has(setting.key);
   if (!setting.trusted && (unordered || (holds !== undefined && isStricter(setting.key, holds, setting.value)))) {
-    return [{ origin: setting.origin, what, why: 'a project file may only tighten until it is trusted', hint: `Run agentfw policy trust ${setting.origin.file}` }];
+    return [{ origin: setting.origin, what, why: 'a project file may only tighten until it is trusted', hint: `Run agentfw policy trust ${shellWord(setting.origin.file)}` }];
   }
   const below = managed !== null && setting.rank > managed.rank && (unordered || isStricter(setting.key, managed.value, setting.value));
   return below ? [{ origin: setting.origin, what, why: `the managed policy sets ${setting.key} to ${managed.value}`, hint: null }] : [];

@@ -6,16 +6,17 @@ import { hostFacts } from '../kernel/facts.js';
 import { hiddenProgram } from './program.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
 import type { Outcome } from './supervise.js';
+import { shellWord } from '../shell-word.js';
 
 /** When the gate ends the tree, its own reason says more than the driver's that it has ended. */
 export function whyEnded({ failure }: Outcome, broken: AgentfwError | null, { env }: Context, record: SandboxRecord): AgentfwError | null {
   if (broken !== null && broken.code !== 'AFW_GATE') return broken;
   if (failure === null) return broken;
   const closed = failure.code === 'cwd' ? closedInside(record) : null;
-  if (closed !== null) return driverError({ ...failure, hint: `The agent took away its own access there (chmod); agentfw discard --tag ${record.tag} -- ${toText(closed)} gives up what changed there` });
+  if (closed !== null) return driverError({ ...failure, hint: `The agent took away its own access there (chmod); agentfw discard --tag ${record.tag} -- ${shellWord(toText(closed))} gives up what changed there` });
   if (isOccupied(failure, record)) return driverError({ ...failure, hint: `An earlier run of ${record.tag} changed what lies there: see agentfw diff ${record.tag}; agentfw discard --tag ${record.tag} -- PATH gives it up` });
   const hidden = failure.exit === 125 ? null : hiddenProgram(record, env['PATH'] ?? '');
-  return driverError(hidden === null ? failure : { ...failure, hint: `It is hidden (${hidden.why}): agentfw policy explain path ${toText(hidden.path)}` });
+  return driverError(hidden === null ? failure : { ...failure, hint: `It is hidden (${hidden.why}): agentfw policy explain path ${shellWord(toText(hidden.path))}` });
 }
 
 /** The working directory, or the one above it, that an earlier run took from itself; null where the host's own modes keep it out. */

@@ -1,6 +1,8 @@
 import type { Offer } from '../changes/offer.js';
 import type { Refused } from '../changes/result.js';
-import { showBytes } from './escape.js';
+import { toText } from '../bytes.js';
+import { shellWord } from '../shell-word.js';
+import { escapeForTerminal } from './escape.js';
 
 /**
  * The one thing to do next about what can't land as it is; null where nothing
@@ -14,11 +16,16 @@ export function settlingHint(tag: string, refused: readonly Refused[], merges: O
   if (conflicts.length === 0) return null;
   const branch = conflicts.find(({ path }) => /\/\.git\/refs\/heads\//.test(path))?.path;
   if (branch !== undefined) {
-    const objects = showBytes(branch).replace(/(.*\/\.git)\/refs\/heads\/.*/s, '$1/objects');
-    return `both sides committed in git: agentfw undo what landed beside that, then git merge $(agentfw show ${tag}:${showBytes(branch)}); where git lacks that commit, ${commit} -- ${objects} first`;
+    const objects = toText(branch).replace(/(.*\/\.git)\/refs\/heads\/.*/s, '$1/objects');
+    return `both sides committed in git: agentfw undo what landed beside that, then git merge $(agentfw show ${named(`${tag}:${toText(branch)}`)}); where git lacks that commit, ${commit} -- ${named(objects)} first`;
   }
   const choice = '--take sandbox PATH or --take host PATH chooses a side';
   if (merges === null && conflicts.some(({ conflict }) => conflict === 'changed')) return `${commit} --merge merges text that both sides changed; ${choice}`;
   if (merges?.some(({ outcome }) => outcome === 'conflicts') === true) return `${commit} --merge=markers writes both sides into the file; ${choice}`;
   return `${commit} with ${choice}`;
+}
+
+/** An agent can name a branch `$(…)`. */
+function named(word: string): string {
+  return escapeForTerminal(shellWord(word));
 }
