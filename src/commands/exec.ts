@@ -25,6 +25,7 @@ export default class Exec extends AgentfwCommand {
     if (tag === undefined || words.length > 1 || after.length === 0) {
       throw new AgentfwError('AFW_USAGE', 'Expected TAG -- COMMAND.', { status: 125, hint: 'For example: agentfw exec fix-login -- git status' });
     }
+    if (after[0] === '') throw new AgentfwError('AFW_NOT_FOUND', 'The name of the program is empty.', { status: 127, hint: 'Is a variable empty? agentfw exec fix-login -- git status' });
     const { processContext } = await import('../ui/context.js');
     const context = processContext();
     const cwd = flags.cwd === undefined ? null : absolutePath(context.cwd, decodeWord(flags.cwd));

@@ -6,6 +6,7 @@ import { followLog, readLog, type LogFilter } from '../audit/read.js';
 import { verifyLog } from '../audit/verify.js';
 import { storeContextOf } from '../changes/context.js';
 import { listCommits } from '../changes/engine.js';
+import { usageError } from '../errors.js';
 import { resolveOnly } from '../sandbox/resolve.js';
 import { readRecord, sandboxDir, type Store } from '../sandbox/store.js';
 import { AgentfwCommand, common, wordsOf, type Line } from '../ui/command.js';
@@ -39,7 +40,11 @@ export default class Log extends AgentfwCommand {
     const store = await this.store();
     if (line.flags.commits === true) return this.commits(store, line);
     const [first, ...rest] = line.words;
-    if (first === 'verify') return this.verify(store, { ...line, words: rest });
+    if (first === 'verify') {
+      const odd = (['follow', 'kind', 'denied'] as const).find((flag) => line.flags[flag] !== undefined);
+      if (odd !== undefined) throw usageError(`log verify reads every record: --${odd} is not for it.`, 'See agentfw log --help');
+      return this.verify(store, { ...line, words: rest });
+    }
     const { tag } = resolveOnly(store, wordsOf(line), { certain: false });
     return line.flags.follow === true ? this.follow(store, tag, line.flags) : this.show(store, tag, line.flags);
   }

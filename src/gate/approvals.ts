@@ -1,5 +1,6 @@
 import type { Bytes } from '../bytes.js';
-import { joinBytes } from '../bytes.js';
+import { joinBytes, toText } from '../bytes.js';
+import { AgentfwError } from '../errors.js';
 import { listField, objectField, textField, wordField } from '../fields.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import type { Kernel } from '../kernel/kernel.js';
@@ -18,8 +19,17 @@ const FILE = 'approvals.json' as Bytes;
 
 /** All stored answers. A file that can't be read is an error: an empty list would forget denials. */
 export function readAnswers(kernel: Kernel, store: Bytes): StoredAnswer[] {
-  const text = readWhole(kernel, joinBytes(store, FILE));
+  const file = joinBytes(store, FILE);
+  const text = readWhole(kernel, file);
   if (text === null) return [];
+  try {
+    return answersIn(text);
+  } catch (cause) {
+    throw new AgentfwError('AFW_STORE_RECORD', `Can't read ${toText(file)}.`, { cause, hint: 'Mend it, or move it away: the answers that were kept for projects are in it' });
+  }
+}
+
+function answersIn(text: Buffer): StoredAnswer[] {
   const body = objectField(JSON.parse(text.toString('utf8')), 'approvals.json');
   if (body['version'] !== 1) throw new Error('approvals.json has another version');
   return listField(body['answers'], 'answers').map((value) => {

@@ -60,6 +60,7 @@ function explainHost(policy: CompiledPolicy, question: Question): Explanation {
   const parts = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(question.subject);
   const host = parts?.[1] ?? question.subject;
   const port = Number(parts?.[2] ?? 443);
+  if (port < 1 || port > 65_535) throw usageError(`${question.subject}: a port is a number from 1 to 65535.`, 'For example: example.org:443');
   const judged = judgeHost(policy, { host, port, ...(question.addresses === undefined ? {} : { addresses: question.addresses }) });
   return told(question, `${host}:${port}`, judged, null);
 }

@@ -75,6 +75,7 @@ function remoteMounts(): Bytes[] {
 
 /** A path typed by the user, for a flag that takes patterns too: what exists is meant literally. */
 export function literalPath(path: Bytes, flag: string): string {
+  if (path === '') throw usageError(`--${flag}: the path is empty.`, 'Is a variable empty? The directory you are in is .');
   if (!isText(path)) throw usageError(`--${flag}: the path is not valid UTF-8, so that no policy can name it.`, 'Name a directory above it');
   const text = toText(path);
   return existsSync(text) ? literalPattern(text) : text;

@@ -30,7 +30,13 @@ needs('userns', 'overlay').describe('a refusal says what and what to do', () => 
     ['diff job --hunks', 2, '--hunks needs --json.', 'Say both, or see agentfw diff --help'],
     ['commit job -p --hunk 1', 2, '--patch and --hunk can’t be used together.', 'See agentfw commit --help'],
     ['run --detach --tag ../x -- true', 125, 'A tag has 1 to 63 of a-z, 0-9, ".", "_", "-" and begins with a letter or digit.', 'For example: --tag fix-login'],
+    ['run --passthrough= -- true', 125, '--passthrough: the path is empty.', 'Is a variable empty? The directory you are in is .'],
+    ['run --share= -- true', 125, '--share: the path is empty.', 'Is a variable empty? The directory you are in is .'],
+    ['exec job -- ', 127, 'The name of the program is empty.', 'Is a variable empty? agentfw exec fix-login -- git status'],
+    ['log verify job --denied', 2, 'log verify reads every record: --denied is not for it.', 'See agentfw log --help'],
     ['approvals --forget junk', 1, 'No answer is kept for junk.', 'List them: agentfw approvals --stored'],
+    ['policy explain host a.example:65536', 2, 'a.example:65536: a port is a number from 1 to 65535.', 'For example: example.org:443'],
+    ['policy explain env ', 2, 'policy explain env: the subject is empty.', 'Is a variable empty?'],
     ['approvals --watch --stored', 2, '--stored and --watch can’t be used together.', 'See agentfw approvals --help'],
     ['export job -o src', 1, "Can't write $PROJECT/src.", 'Name a file in a directory where you can write, or - for stdout'],
     ['net allow job example.org', 1, 'Sandbox job is not running.', 'Rules for all runs: network in ~/.config/agentfw/policy.yaml'],
@@ -48,7 +54,7 @@ needs('userns', 'overlay').describe('a refusal says what and what to do', () => 
 
     const lines = said.stderr.replaceAll(area.project, '$PROJECT').split('\n').filter((one) => !one.startsWith('Caused by:'));
     expect({ status: said.status, lines }).toEqual({ status, lines: [`Error: ${error}`, `Hint: ${hint}`, ''] });
-    if (line.startsWith('run ') || line.includes('--hunks')) return;
+    if (/^(?:run|exec) /.test(line) || line.includes('--hunks')) return;
     const asJson = await area.cli([...line.split(' '), '--json']);
     expect(asJson.status).toBe(status);
     expect(JSON.parse(asJson.stdout)).toMatchObject({ version: 1, error: { hint: expect.any(String) as string } });

@@ -29,7 +29,7 @@ test('project answers are kept in the store, one per project and rule', () => {
 test.each(['nonsense', '{"version":2,"answers":[]}', '{"version":1,"answers":[{"project":"/a"}]}'])('a damaged file %s is an error, never an empty list', (text) => {
   writeFileSync(join(dir, 'approvals.json'), text);
 
-  expect(() => readAnswers(kernel, fromText(dir))).toThrow();
+  expect(() => readAnswers(kernel, fromText(dir))).toThrow(`Can't read ${dir}/approvals.json.`);
 });
 
 test('TL14 notes are bounded and printable, whatever was refused', () => {

@@ -28,6 +28,7 @@ export default class PolicyExplain extends AgentfwCommand {
     const [kind = '', subject, ...more] = [...words, ...after].map(toText);
     if (!KINDS.includes(kind)) throw usageError(`policy explain takes ${KINDS.join(', ')}${kind === '' ? '.' : `, not ${kind}.`}`, 'For example: agentfw policy explain path ~/.ssh/config');
     if (subject === undefined || more.length > 0) throw usageError('policy explain takes one subject.', 'See agentfw policy explain --help');
+    if (subject === '') throw usageError(`policy explain ${kind}: the subject is empty.`, 'Is a variable empty?');
     const op = flags.op ?? 'read';
     if (!OPS.includes(op)) throw usageError(`--op takes ${OPS.join(', ')}, not ${op}.`, 'See agentfw policy explain --help');
     if (flags.op !== undefined && kind !== 'path') throw usageError('--op is about a path.', 'See agentfw policy explain --help');
