@@ -25,8 +25,8 @@ export interface CaseResult {
   readonly ok: boolean;
 }
 
-/** Runs `policy test`'s file against a compiled policy. */
-export function runCases(policy: CompiledPolicy, file: string, text: string, cwd: string): CaseResult[] {
+/** Runs `policy test`'s file against a compiled policy. `ask` knows where paths lead on this machine, or doesn't. */
+export function runCases(policy: CompiledPolicy, file: string, text: string, cwd: string, ask: typeof explain = explain): CaseResult[] {
   const parsed = parseYaml(file, text);
   if (parsed.kind === 'empty') throw usageError(`${file} has no cases.`, EXAMPLE);
   if (parsed.kind === 'invalid') throw policyError(parsed.problems, 'The cases are not valid', EXAMPLE);
@@ -42,7 +42,7 @@ export function runCases(policy: CompiledPolicy, file: string, text: string, cwd
     const [kind, subject] = subjectOf(one);
     // A verdict on a change is a question about a commit.
     const op: Operation = one.op ?? (['commit', 'discard', 'escalate'].includes(one.expect) ? 'commit' : 'read');
-    const got = explain(policy, { kind, subject, op, cwd, ...(one.addresses === undefined ? {} : { addresses: one.addresses }) });
+    const got = ask(policy, { kind, subject, op, cwd, ...(one.addresses === undefined ? {} : { addresses: one.addresses }) });
     const wanted = one.rule === undefined ? one.expect : `${one.expect} by ${one.rule}`;
     return { line: parsed.yaml.place(['cases', i]).line, expected: wanted, got, ok: got.verdict === one.expect && (one.rule === undefined || got.rule === one.rule) };
   });

@@ -78,13 +78,14 @@ describe('agentfw policy', () => {
     expect(stdout).toMatch(/^verdict {2}deny\nsubject {2}read ~\/app\/\.env\nrule {5}secrets\.env\nfrom {5}profiles\/base-secrets\.yaml:\d+:\d+ \(built-in\)\nbecause {2}it is hidden\n/);
   });
 
-  test('`explain` judges what lies behind a symlink where it lies', () => {
-    const home = tempHome({ '.aws/config': '', 'app/x': '' });
+  test('`explain` and `test` judge what lies behind a symlink where it lies', () => {
+    const home = tempHome({ '.aws/config': '', 'app/x': '', 'app/cases.yaml': 'version: 1\ncases: [{path: cloud/config, expect: deny}, {path: cloud/none, expect: allow}]\n' });
     symlinkSync('../.aws', join(home, 'app/cloud'));
     for (const path of ['cloud', 'cloud/config', 'cloud/none']) {
       expect(JSON.parse(cli(home, 'explain', 'path', path, '--json').stdout), path).toMatchObject({ verdict: 'deny', subject: `~/.aws${path.slice('cloud'.length)}` });
     }
     expect(JSON.parse(cli(home, 'explain', 'path', 'x', '--json').stdout)).toMatchObject({ verdict: 'allow', subject: '~/app/x' });
+    expect(JSON.parse(cli(home, 'test', 'cases.yaml', '--json').stdout)).toMatchObject({ passed: 1, failed: [{ got: { subject: '~/.aws/none', verdict: 'deny' } }] });
   });
 
   test.each([[['explain', 'file', 'x']], [['explain', 'path']], [['explain', 'path', 'x', '--op', 'run']], [['diff', 'x']], [['test']]])('%j is a usage error', (argv) => {

@@ -2,6 +2,7 @@ import { string } from '@oclif/core/flags';
 import { toText } from '../../bytes.js';
 import { usageError } from '../../errors.js';
 import { runCases, type CaseResult } from '../../policy/cases.js';
+import { explainHere } from '../../policy/explain-here.js';
 import { compilePolicy } from '../../policy/index.js';
 import { readNamed } from '../../policy/read.js';
 import { AgentfwCommand, common } from '../../ui/command.js';
@@ -22,7 +23,7 @@ export default class PolicyTest extends AgentfwCommand {
     if (file === undefined || more.length > 0) throw usageError('policy test takes one file of cases.', 'See agentfw policy test --help');
     const request = await requestHere(flags.agent ?? null);
     const { policy } = await compilePolicy(request);
-    const results = runCases(policy, file, readNamed(file).toString('utf8'), request.cwd);
+    const results = runCases(policy, file, readNamed(file).toString('utf8'), request.cwd, explainHere);
     const failed = results.filter(({ ok }) => !ok);
     if (flags.json) this.printer.json({ version: 1, ok: failed.length === 0, passed: results.length - failed.length, failed });
     else this.printer.product(failed.map((result) => failureText(file, result)).join('') + `${results.length - failed.length} of ${results.length} cases hold\n`);
