@@ -12,7 +12,19 @@ const NO_PROJECT: ReadonlySet<string> = new Set(['/', '/tmp', '/var/tmp', '/run'
 export function holdsRepository(dir: Bytes, cwd: Bytes): boolean {
   if (NO_PROJECT.has(dir)) return false;
   const git = statOf(joinBytes(dir, '.git' as Bytes));
-  return git !== null && [0, process.geteuid?.(), statOf(cwd)?.uid].includes(git.uid);
+  return git !== null && isTheirs(git, cwd);
+}
+
+/** `name` lies where anybody may put something, and is neither the user's nor root's nor of who owns the working directory. */
+export function isPlanted(dir: Bytes, name: Bytes, cwd: Bytes): boolean {
+  const found = statOf(joinBytes(dir, name));
+  return found !== null && ((statOf(dir)?.mode ?? 0) & OTHERS_WRITE) !== 0 && !isTheirs(found, cwd);
+}
+
+const OTHERS_WRITE = 0o002;
+
+function isTheirs({ uid }: Stats, cwd: Bytes): boolean {
+  return [0, process.geteuid?.(), statOf(cwd)?.uid].includes(uid);
 }
 
 function statOf(path: Bytes): Stats | null {

@@ -11,7 +11,7 @@ import { placeText, policyError, type Layer, type LoadResult, type PolicyDocumen
 import { flagsDocument, type PolicyFlags } from './flags.js';
 import { matchProfile, type KnownAgent } from './profile.js';
 import { NAME_ANOTHER, readPolicy, type Ownership } from './read.js';
-import { holdsRepository } from './repository.js';
+import { holdsRepository, isPlanted } from './repository.js';
 import { suggest } from './suggest.js';
 import { isTrusted, readTrust, type TrustStore } from './trust.js';
 
@@ -90,7 +90,12 @@ export function projectOf(cwd: string, home: string): string {
 
 /** All project files from the working directory up: a nearer one must not lose what a farther one forbids. */
 export function projectFiles(cwd: string, home: string): string[] {
-  return upwards(cwd, home).map((dir) => join(dir, PROJECT_FILE)).filter((file) => existsSync(file));
+  return upwards(cwd, home).filter((dir) => !isStrangers(dir, cwd)).map((dir) => join(dir, PROJECT_FILE)).filter((file) => existsSync(file));
+}
+
+/** Another user's in a directory such as /tmp: what a run below it may do is not theirs to say. */
+function isStrangers(dir: string, cwd: string): boolean {
+  return isPlanted(fromText(dir), fromText(PROJECT_FILE), fromText(cwd));
 }
 
 /** Shipped profiles by name, without the base groups. */
@@ -189,6 +194,10 @@ async function projectSources(reader: Reader, request: SourceRequest, notes: str
   for (const dir of upwards(request.cwd, request.home)) {
     const file = join(dir, PROJECT_FILE);
     for (const wrong of ['.agentfw.yml', 'agentfw.yaml']) if (existsSync(join(dir, wrong))) notes.push(`${join(dir, wrong)} is not read: the name is ${PROJECT_FILE}`);
+    if (isStrangers(dir, request.cwd)) {
+      notes.push(`${file} is not read: it belongs to another user, and anybody may put something there`);
+      continue;
+    }
     const result = await reader.read(file, { by: 'anybody' }, false);
     if (result.kind === 'missing') continue;
     const ok = usable(result);

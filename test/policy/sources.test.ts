@@ -8,6 +8,7 @@ import { AgentfwError } from '../../src/errors.js';
 import { judgeChange, judgeHost, judgePath } from '../../src/policy/index.js';
 import { cacheIn, toCache } from '../../src/policy/cache.js';
 import { isTrusted, readTrust, trust, untrust } from '../../src/policy/trust.js';
+import { projectFiles } from '../../src/policy/sources.js';
 import { projectOf } from '../../src/sandbox/program.js';
 import { PROFILES } from './make.js';
 import { compileIn, put, requestIn, tempHome } from './temp.js';
@@ -172,6 +173,19 @@ describe('layers', () => {
     expect(policy.project).toBe(join(home, 'app'));
   });
 
+  test.runIf(process.geteuid?.() === 0)('a project file of another user is not read where anybody may put one', async () => {
+    const home = tempHome({ 'all/work/.keep': '', 'all/.agentfw.yaml': 'nonsense' });
+    const [all, work] = [join(home, 'all'), join(home, 'all/work')];
+    const compiled = async (): Promise<string> => compileIn(home, { cwd: work }).then(({ notes }) => notes.join(), (error: unknown) => String(error));
+
+    chownSync(join(all, '.agentfw.yaml'), 65534, 65534);
+    expect(await compiled()).toContain('is not valid');
+    chmodSync(all, 0o1777);
+    expect(await compiled()).toBe(`${all}/.agentfw.yaml is not read: it belongs to another user, and anybody may put something there`);
+    expect(projectFiles(work, home)).toEqual([]);
+    chownSync(work, 65534, 65534);
+    expect(await compiled()).toContain('is not valid');
+  });
   test.runIf(process.geteuid?.() === 0)('a `.git` of another user in a directory above is no repository, unless the working directory is theirs, too', async () => {
     const home = tempHome({ 'all/work/.keep': '', 'all/.git/HEAD': '' });
     const [all, work] = [join(home, 'all'), join(home, 'all/work')];
