@@ -19,6 +19,7 @@
 #include "ns.h"
 #include "procs.h"
 #include "status.h"
+#include "sys.h"
 
 enum { SWEEPS = 200, TRIES = 4, PAUSE_NS = 5000000 };
 
@@ -49,6 +50,24 @@ static bool is_stopped_by_us(const struct freeze *z, const struct proc *p)
 	return false;
 }
 
+/*
+ * To that process and no other: its number may be another's by now. A kernel
+ * filter may know no pidfd; then by number, looked at right before.
+ */
+static void signal_to(const struct proc *p, int sig)
+{
+	AUTO_FD int fd = (int)syscall(NR_pidfd_open, p->pid, 0);
+	bool is_gone = fd < 0 && errno == ESRCH;
+	uint64_t start;
+
+	if (is_gone || proc_stat(p->pid, &start, NULL) || start != p->start)
+		return;
+	if (fd < 0)
+		kill(p->pid, sig);
+	else
+		syscall(NR_pidfd_send_signal, fd, sig, NULL, 0);
+}
+
 static int stop(struct freeze *z, const struct proc *p)
 {
 	struct stopped *list = z->stopped;
@@ -57,16 +76,8 @@ static int stop(struct freeze *z, const struct proc *p)
 		return -1;
 	/* Noted first: what we stop must go on again. */
 	list->at[list->used++] = *p;
-	kill(p->pid, SIGSTOP);
+	signal_to(p, SIGSTOP);
 	return 0;
-}
-
-static void let_go(const struct proc *p)
-{
-	uint64_t start;
-
-	if (proc_stat(p->pid, &start, NULL) == 0 && start == p->start)
-		kill(p->pid, SIGCONT);
 }
 
 /* Its children before itself: a shell that goes on finds its job running. */
@@ -74,7 +85,7 @@ static void thaw(struct freeze *z)
 {
 	freezer_let_go(&z->group);
 	for (size_t i = z->stopped->used; i > 0; i--)
-		let_go(&z->stopped->at[i - 1]);
+		signal_to(&z->stopped->at[i - 1], SIGCONT);
 	z->stopped->used = 0;
 }
 
@@ -347,10 +358,10 @@ int thaw_main(const char *driver, const char *start, const char *group,
 		struct proc above = {.pid = p->parent};
 
 		if (proc_is_stopped(p->pid) && !is_left(p, left))
-			let_go(p);
+			signal_to(p, SIGCONT);
 		if (!is_found(&z, above.pid) && is_follower(&z, &above) &&
 		    proc_is_stopped(above.pid))
-			let_go(&above);
+			signal_to(&above, SIGCONT);
 	}
 	procs_free(&z.found);
 	return event_plain("thawed");

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define NR_pidfd_send_signal 424
 #define NR_open_tree 428
 #define NR_move_mount 429
 #define NR_fsopen 430
