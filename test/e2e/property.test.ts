@@ -12,9 +12,9 @@ type Dump = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 type Results = Readonly<Record<string, { readonly log: readonly string[]; readonly dump: Dump }>>;
 
 const interpreter = join(helpers, 'ops.py');
-const total = Number(process.env['AGENTFW_PROPERTY_SEEDS'] ?? 200);
+const total = Number(process.env['AGENTFW_PROPERTY_SEEDS'] ?? 100);
 const first = Number(process.env['AGENTFW_PROPERTY_FIRST'] ?? 1);
-const batch = 50;
+const batch = 25;
 
 for (const identity of identities()) {
   needs('userns', 'overlay', 'python').describe(`random file operations as ${identity.name}`, () => {

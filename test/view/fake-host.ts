@@ -6,7 +6,7 @@ import type { HostFacts, HostStat, ViewOptions, ViewPlan } from '../../src/view/
 
 /**
  * A host written down: one line per object, `PATH [-> TARGET] [MODE] [OWNER]`.
- * A path that ends in `/` is a directory. OWNER is `me`, `root` (the default)
+ * A path that ends in `/` is a directory, in `=` a socket. OWNER is `me`, `root` (the default)
  * or `other`; group alike. Parents are made as root's directories of mode 755.
  */
 export function fakeHost(lines: string, uid = 1000): HostFacts {
@@ -21,9 +21,9 @@ export function fakeHost(lines: string, uid = 1000): HostFacts {
     const [left = '', target] = line.split(' -> ');
     const words = (target === undefined ? left : left).split('  ');
     const [path = '', mode, owner] = words;
-    const type = target !== undefined ? 'symlink' : path.endsWith('/') ? 'dir' : 'file';
+    const type = target !== undefined ? 'symlink' : path.endsWith('/') ? 'dir' : path.endsWith('=') ? 'other' : 'file';
     const id = ids[(owner ?? 'root') as keyof typeof ids];
-    add(fromText(path.replace(/(.)\/$/, '$1')), {
+    add(fromText(path.replace(/(.)[/=]$/, '$1')), {
       ...{ type, uid: id, gid: id },
       ...(mode === undefined ? {} : { mode: parseInt(mode, 8) }),
       ...(target === undefined ? {} : { target: fromText(target) }),
