@@ -1,4 +1,5 @@
-import { chmodSync, chownSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -93,6 +94,14 @@ describe('openStore', () => {
     expect(readdirSync(`${dir}/real`)).toEqual([]);
   });
 
+  test('refuses links on the way that lead in a circle', () => {
+    const dir = tempDir();
+    symlinkSync(`${dir}/b`, `${dir}/a`);
+    symlinkSync(`${dir}/a`, `${dir}/b`);
+
+    expect(() => storeIn(`${dir}/a`)).toThrow('it has too many symlinks');
+  });
+
   test('refuses a mask that takes the own rights from what it makes, and says which would do', () => {
     const dir = tempDir();
     const mask = process.umask(0o377);
@@ -142,6 +151,14 @@ describe('createSandbox', () => {
 
     expect(codeOf(() => make(store, 'a'))).toBe('AFW_TAG_TAKEN');
     expect(readdirSync(`${store.dir}/sandboxes`)).toEqual(['a']);
+  });
+
+  test('refuses a tag that another run takes at the same moment', () => {
+    const store = storeIn(tempDir());
+    make(store, 'a');
+    const unseeing = { ...store, kernel: { ...store.kernel, statOrNull: () => null } };
+
+    expect(codeOf(() => make(unseeing, 'a'))).toBe('AFW_TAG_TAKEN');
   });
 
   test('names a sandbox by its agent', () => {
@@ -317,6 +334,51 @@ describe('the trash', () => {
     sweepTrash(store, { stuckToo: false });
 
     expect(existsSync(`${dir}/precious/0`)).toBe(true);
+  });
+
+  test('takes along a draft that a crash left, never a sandbox that is being made', () => {
+    const store = storeIn(tempDir());
+    const [old, young] = ['old', 'young'].map((name) => `${store.dir}/sandboxes/.new-${name}`) as [string, string];
+    for (const draft of [old, young]) mkdirSync(draft);
+    utimesSync(young, store.context.now(), store.context.now());
+    const before = new Date(store.context.now().getTime() - 2 * 3_600_000);
+    utimesSync(old, before, before);
+
+    sweepTrash(store, { stuckToo: false });
+
+    expect([old, young].map((draft) => existsSync(draft))).toEqual([false, true]);
+  });
+
+  test('leaves what could not be removed to `prune`', () => {
+    const store = storeIn(tempDir());
+    mkdirSync(`${store.dir}/trash/stuck.x`);
+
+    sweepTrash(store, { stuckToo: false });
+    expect(existsSync(`${store.dir}/trash/stuck.x`)).toBe(true);
+    sweepTrash(store, { stuckToo: true });
+    expect(existsSync(`${store.dir}/trash/stuck.x`)).toBe(false);
+  });
+
+  test('removes all layers of a sandbox on another filesystem, and follows no link there', () => {
+    const dir = tempDir();
+    const store = storeIn(dir);
+    const trashed = (tag: string): string => {
+      const around = dirname(foreignLayerDir(store, fromText(`${dir}/disk`), tag, 0));
+      for (const id of ['0', '1']) mkdirSync(`${around}/${id}`, { recursive: true });
+      const layers = [0, 1].map((id) => ({ id, base: fromText('/'), dir: fromText(`${around}/${id}`), family: 'user' as const, covered: [], skeleton: false }));
+      const record = { ...make(store, tag), layers };
+      writeRecord(store, record);
+      trashSandbox(store, record);
+      return around;
+    };
+    const [whole, linked] = [trashed('a'), trashed('b')];
+    renameSync(linked, `${dir}/precious`);
+    symlinkSync(`${dir}/precious`, linked);
+
+    sweepTrash(store, { stuckToo: false });
+
+    expect(existsSync(whole)).toBe(false);
+    expect(readdirSync(`${dir}/precious`).sort()).toEqual(['0', '1']);
   });
 
   test('goes on where a killed sweep stopped', () => {
