@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { isWithin, toText, type Bytes } from '../bytes.js';
-import { AgentfwError } from '../errors.js';
+import { AgentfwError, errnoOf } from '../errors.js';
 import { piecesOf } from '../kernel/files.js';
 import { AT_FDCWD, RESOLVE } from '../kernel/kernel.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
@@ -39,11 +39,20 @@ function* hostContent({ kernel }: Store, path: Bytes): Generator<Buffer> {
   if (type === 'symlink') return yield Buffer.from(kernel.readlink(AT_FDCWD, path), 'latin1');
   if (type !== 'file') throw noFile(path, `is a ${WORDS[type]}`);
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
-  const fd = kernel.open(AT_FDCWD, path, flags, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks);
+  const fd = named(path, () => kernel.open(AT_FDCWD, path, flags, 0, RESOLVE.noSymlinks | RESOLVE.noMagiclinks));
   try {
     yield* piecesOf(fd);
   } finally {
     kernel.close(fd);
+  }
+}
+
+function named<T>(path: Bytes, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (errnoOf(error) !== 'ELOOP') throw error;
+    throw new AgentfwError('AFW_NO_FILE', `${toText(path)} lies behind a symlink, which may lead elsewhere in the sandbox.`, { hint: 'Name the place that it leads to, or cd there' });
   }
 }
 

@@ -2,7 +2,7 @@
  * The command line as its users see it: whole transcripts, with real sandboxes.
  */
 import { spawnSync } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isSecondRun, needs } from '../helpers/needs.js';
@@ -265,6 +265,8 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
       --- exit 1 ---
       "
     `);
+    symlinkSync(area.project, join(area.dir, 'way'));
+    expect((await area.cli(['show', `job:${area.dir}/way/poem`])).stderr).toBe(`Error: ${area.dir}/way/poem lies behind a symlink, which may lead elsewhere in the sandbox.\nHint: Name the place that it leads to, or cd there\n`);
     expect(await cli(['show', 'job:nothing'])).toMatchInlineSnapshot(`
       "--- stderr ---
       Error: $PROJECT/nothing does not exist.
