@@ -52,6 +52,8 @@ export interface Gathered {
 
 export interface GatherOptions {
   readonly look?: Look;
+  /** of the classes only `control` is asked for: no file is opened to tell whether it is a program */
+  readonly controlOnly?: boolean;
   /** `--on-exit keep` */
   readonly keep?: boolean;
   /** changes that all is alike for are told by one of them, see `Change.crowd` */
@@ -124,7 +126,7 @@ function* scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: B
 }
 
 /** Scans, classifies, finds conflicts and renames, and orders. Close `contents` when done. */
-export function gather(store: Store, record: SandboxRecord, { look = 'head', keep = false, crowds = false }: GatherOptions = {}): Gathered {
+export function gather(store: Store, record: SandboxRecord, { controlOnly = false, look = controlOnly ? 'no' : 'head', keep = false, crowds = false }: GatherOptions = {}): Gathered {
   const blindness = blindnessOf(record);
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const ctx = commitContextOf(store, record);
@@ -136,10 +138,11 @@ export function gather(store: Store, record: SandboxRecord, { look = 'head', kee
   };
   const scanned = allOf(scanOf(store, record, blindness, { look, names: spokenNames(policy), ...(crowds ? { crowds: { harmlessBefore: provenBefore(ctx) } } : {}) }), meanwhile);
   const contents = openContents(store.kernel, record.layers);
-  const input = classifyInputOf(store, record, { policy, contents, ...scanned });
+  const full = classifyInputOf(store, record, { policy, contents, ...scanned });
+  const input = controlOnly ? { ...full, contents: { ...contents, head: () => null } } : full;
   const known = ready.known ?? knownOf(ctx);
   const { changes, limits } = withRepresentatives(scanned.changes, scanned.crowds, { input, policy, blindness, known });
-  const judged = judgeConflicts(ctx, classified(changes, { input, policy }), known).map((change) => withHidden(change, blindness));
+  const judged = judgeConflicts(ctx, classified(changes, { input, full, policy }), known).map((change) => withHidden(change, blindness));
   const states: ReadonlyMap<Bytes, StateFile> = policy === null ? new Map() : stateFilesOf({ store, record, policy, contents }, judged);
   const single = states.size === 0 ? judged : judged.map((change) => withStateClass(change, states));
   const renames = detectRenames(single, { digestOf: contents.digest, seenOf: seenOf(store.kernel, sandboxDirOf(ctx), known.bases), join: joined, limits });
@@ -173,6 +176,8 @@ function allOf(scanned: Iterable<ScanPiece>, afterFirst: () => void = () => unde
 
 interface Classifying {
   readonly input: ClassifyInput;
+  /** the same with all that there is to see */
+  readonly full: ClassifyInput;
   readonly policy: CompiledPolicy | null;
 }
 
@@ -224,9 +229,9 @@ const STRICTNESS: readonly Verdict[] = ['commit', 'escalate', 'discard'];
  * Who writes one name of a file writes all of them: a name lands as a link only
  * where a change of the other one is as ordinary, and judged no stricter.
  */
-function withSafeLink(change: Change, { input, policy }: Classifying): Change {
+function withSafeLink(change: Change, { full, policy }: Classifying): Change {
   if (change.link === undefined) return change;
-  const [own, other] = [withClass(change, input), withClass(throughLink(change.link, change), input)];
+  const [own, other] = [withClass(change, full), withClass(throughLink(change.link, change), full)];
   const strictness = (one: JudgedChange): number => (policy === null ? 0 : STRICTNESS.indexOf(judgeChange(policy, one).verdict));
   const isSafe = other.class === 'normal' || (other.class === own.class && other.reason === own.reason);
   return isSafe && strictness(other) <= strictness(own) ? change : { ...change, link: undefined };

@@ -91,7 +91,9 @@ export default class Commit extends AgentfwCommand {
     const run = (locked: Locked): Promise<number> => {
       requirePolicy(store, locked.record);
       const wish: Wish = { ...WHOLE, words: paths, accept, take, keepSpecial: line.flags['keep-special'] ?? false, note: line.flags.message ?? null, live: locked.freezer !== null };
-      return this.withChanges(store, locked, (gathered) => this.settle({ store, record: locked.record, gathered, flags, freezer: locked.freezer, resolved }, wish));
+      // Nobody is shown what lands, nor chooses from it.
+      const isSilent = flags.yes && !flags.dryRun && flags.merge === null && flags.hunks.length === 0;
+      return this.withChanges(store, locked, isSilent, (gathered) => this.settle({ store, record: locked.record, gathered, flags, freezer: locked.freezer, resolved }, wish));
     };
     try {
       return await withCommitLocks(store, record.tag, onWait, run, live);
@@ -101,11 +103,11 @@ export default class Commit extends AgentfwCommand {
   }
 
   /** One moment of a running sandbox; it goes on while the user looks, and is held again to be copied. */
-  private async withChanges(store: Store, { record, recovered, freezer }: Locked, act: (gathered: Gathered) => Promise<number>): Promise<number> {
+  private async withChanges(store: Store, { record, recovered, freezer }: Locked, isSilent: boolean, act: (gathered: Gathered) => Promise<number>): Promise<number> {
     sayRecovered(this.printer, recovered);
     try {
       await freezer?.hold();
-      const gathered = gather(store, record);
+      const gathered = gather(store, record, { controlOnly: isSilent });
       try {
         return await act(gathered);
       } finally {

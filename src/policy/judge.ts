@@ -146,6 +146,9 @@ interface DirJudgements {
   readonly found: readonly CompiledRule[] | null;
   file: Judgement<Verdict> | null;
   other: Judgement<Verdict> | null;
+  /** what `ruledClass` says there of what goes, and of what comes or stays; undefined: nobody asked */
+  gone: RuledClass | null | undefined;
+  here: RuledClass | null | undefined;
 }
 
 let lastDir: DirJudgements | null = null;
@@ -177,7 +180,7 @@ function judgeOrdinary(policy: CompiledPolicy, change: ChangeFacts, dir: Bytes):
 
 function judgementsIn(policy: CompiledPolicy, dir: Bytes): DirJudgements {
   if (lastDir?.dir !== dir || lastDir.policy !== policy) {
-    lastDir = { policy, dir, found: engineOf(policy).within(CHANGE_LISTS, dir), file: null, other: null };
+    lastDir = { policy, dir, found: engineOf(policy).within(CHANGE_LISTS, dir), file: null, other: null, gone: undefined, here: undefined };
   }
   return lastDir;
 }
@@ -235,10 +238,22 @@ function classOf(change: Pick<ChangeFacts, 'class'>, found: readonly CompiledRul
 }
 
 /** The class that rules of the policy give a change whatever its content, and why; that it lies outside the project is not theirs to say. */
-export function ruledClass(policy: CompiledPolicy, { path, ordinaryIn, type, kind }: Pick<ChangeFacts, 'path' | 'ordinaryIn' | 'type' | 'kind'>): { class: RiskClass; reason: string } | null {
+export function ruledClass(policy: CompiledPolicy, { path, ordinaryIn, type, kind }: Pick<ChangeFacts, 'path' | 'ordinaryIn' | 'type' | 'kind'>): RuledClass | null {
   // A directory runs nothing: what is in it is told by changes of its own.
   if (type === 'dir') return null;
-  const found = (ordinaryIn === undefined ? null : judgementsIn(policy, ordinaryIn).found) ?? engineOf(policy).paths(CHANGE_LISTS, path);
+  const judgements = ordinaryIn === undefined ? null : judgementsIn(policy, ordinaryIn);
+  if (judgements === null || judgements.found === null) return ruledBy(engineOf(policy).paths(CHANGE_LISTS, path), kind);
+  if (kind === 'delete') return (judgements.gone = judgements.gone === undefined ? ruledBy(judgements.found, kind) : judgements.gone);
+  return (judgements.here = judgements.here === undefined ? ruledBy(judgements.found, kind) : judgements.here);
+}
+
+/** The class that a rule gives, and why. */
+interface RuledClass {
+  readonly class: RiskClass;
+  readonly reason: string;
+}
+
+function ruledBy(found: readonly CompiledRule[], kind: ChangeFacts['kind']): RuledClass | null {
   const rules = found.filter(({ id, list }) => id !== 'control.outside' && !(list === 'changes.later' && kind === 'delete'));
   const classed = classOf({ class: 'normal' }, rules, rules.find(({ list }) => list === 'files.state'));
   return classed === null || classed.rule === null ? null : { class: classed.class, reason: classed.rule.note ?? `rule ${classed.rule.id}` };

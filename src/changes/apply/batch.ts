@@ -2,7 +2,8 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { dirFd, type OpenDirs } from './open-dirs.js';
-import { dirOf, splitPath, type Ident, type Place, type Step, type Steps } from '../plan/step.js';
+import { PackedStep } from '../journal/packed-step.js';
+import { dirOf, type Ident, type Place, type Step, type Steps } from '../plan/step.js';
 
 /**
  * Most steps of a big commit are one rename with its checks. Those go to the
@@ -28,8 +29,18 @@ type Packed = Pick<Step, 'host' | 'fresh' | 'old' | 'clean'> & { readonly act: k
 interface Simple {
   readonly index: number;
   readonly step: Packed;
+  readonly host: Place;
+  readonly hostDir: Bytes;
   /** in the layer or the vault: where the new object comes from, or the old one goes */
   readonly other: Place;
+  readonly otherDir: Bytes;
+}
+
+function simpleOf(index: number, step: Packed, other: Place): Simple {
+  const { host } = step;
+  const hostDir = dirOf(host.path);
+  // Most have the same path in the layer.
+  return { index, step, host, hostDir, other, otherDir: other.path === host.path ? hostDir : dirOf(other.path) };
 }
 
 export interface Batching {
@@ -67,7 +78,7 @@ function* simpleIn(steps: Steps): Generator<Simple> {
   let index = 0;
   for (const step of steps) {
     const other = otherPlace(step);
-    if (other !== null) yield { index, step: step as Packed, other };
+    if (other !== null) yield simpleOf(index, step as Packed, other);
     index += 1;
   }
 }
@@ -88,18 +99,18 @@ export function moveSimple(batching: Batching, transfers: Iterable<Transfer>): M
 
 function* placesOf(transfers: Iterable<Transfer>): Generator<Simple> {
   for (const { index, from, to, ident } of transfers) {
-    yield { index, step: { act: 'place', host: to, fresh: ident, old: null, clean: null }, other: from };
+    yield simpleOf(index, { act: 'place', host: to, fresh: ident, old: null, clean: null }, from);
   }
 }
 
 /** In windows, in the order in which they come: what follows in one directory is one lane. */
 function runAll(batching: Batching, all: Iterable<Simple>): Marks {
   const done = new Marks(batching.steps.length);
-  let window: Window = { lanes: [], dirs: 0, count: 0, host: null, other: null };
+  let window: Window = { lanes: [], dirs: 0, count: 0, last: null };
   for (const simple of all) {
     if (window.dirs >= MOST_DIRS || window.count >= MOST_STEPS) {
       runWindow(batching, window.lanes, done);
-      window = { lanes: [], dirs: 0, count: 0, host: null, other: null };
+      window = { lanes: [], dirs: 0, count: 0, last: null };
     }
     addTo(window, simple);
   }
@@ -112,30 +123,33 @@ interface Window {
   /** directories that it needs open */
   dirs: number;
   count: number;
-  /** where the step before was */
-  host: Place | null;
-  other: Place | null;
+  /** the step before */
+  last: Simple | null;
 }
 
 function addTo(window: Window, simple: Simple): void {
-  const [host, other] = [dirPlace(simple.step.host), dirPlace(simple.other)];
-  const isNext = !isSamePlace(window.host, host);
+  const { last } = window;
+  const isNext = last === null || last.host.root !== simple.host.root || last.hostDir !== simple.hostDir;
   if (isNext) window.lanes.push([]);
-  window.dirs += (isNext ? 1 : 0) + (isSamePlace(window.other, other) ? 0 : 1);
+  window.dirs += (isNext ? 1 : 0) + (last !== null && isSameOther(last, simple) ? 0 : 1);
   window.lanes.at(-1)?.push(simple);
-  Object.assign(window, { host, other, count: window.count + 1 });
+  window.last = simple;
+  window.count += 1;
 }
 
-function dirPlace({ root, path }: Place): Place {
-  return { root, path: dirOf(path) };
-}
-
-function isSamePlace(a: Place | null, b: Place): boolean {
-  return a !== null && a.root === b.root && a.path === b.path;
+function isSameOther(a: Simple, b: Simple): boolean {
+  return a.other.root === b.other.root && a.otherDir === b.otherDir;
 }
 
 /** null: not simple. */
-function otherPlace({ act, group, tree, covers, clean, fresh, old, from, hold, link, twin }: Step): Place | null {
+function otherPlace(step: Step): Place | null {
+  // Asked for one by one, what it can't be anyway takes longer than all the rest.
+  if (!(step instanceof PackedStep)) return otherOf(step);
+  if (!step.simple) return null;
+  return step.act === 'take' ? step.hold : step.from;
+}
+
+function otherOf({ act, group, tree, covers, clean, fresh, old, from, hold, link, twin }: Step): Place | null {
   if (act === 'meta' || act === 'write' || act === 'drop') return null;
   if (group !== 0 || link !== null || twin !== null || tree || covers.length > 0 || fresh?.fmt === constants.S_IFDIR || old?.fmt === constants.S_IFDIR) return null;
   if (clean !== null && clean.whiteouts.length + clean.modes.length > 0) return null;
@@ -182,17 +196,16 @@ interface Packing {
   offset: number;
   /** numbers of the packed steps */
   readonly packed: number[];
-  /** the directories of the step before: most steps have the same */
-  last: { readonly roots: string; readonly host: string; readonly other: string; readonly fds: readonly [number, number] } | null;
+  /** a step before, and its directories: most steps have the same */
+  last: { readonly simple: Simple; readonly fds: readonly [number, number] } | null;
 }
 
 /** Left out when a directory can't be opened: `landStep` will say why. */
-function pack(packing: Packing, { index, step, other }: Simple): void {
+function pack(packing: Packing, simple: Simple): void {
   const { batching, view, packed } = packing;
   const { dirs, keepSpecial } = batching;
-  const host = splitPath(step.host.path);
-  const rest = splitPath(other.path);
-  const fds = dirsOf(packing, { root: step.host.root, path: host.dir }, { root: other.root, path: rest.dir });
+  const { index, step, host, hostDir, other, otherDir } = simple;
+  const fds = dirsOf(packing, simple);
   if (fds === null) return;
   const over = step.act === 'take' && dirs.roots[other.root]?.role === 'layer' ? FLAG.overWhiteout : 0;
   const clean = (step.clean === null ? 0 : FLAG.clean) | (keepSpecial ? FLAG.keepCapability : 0);
@@ -202,8 +215,11 @@ function pack(packing: Packing, { index, step, other }: Simple): void {
   narrow[at + 1] = clean | over;
   narrow[at + 2] = fds[0];
   narrow[at + 3] = fds[1];
-  narrow[at + 4] = nameAt(packing, host.name);
-  narrow[at + 5] = nameAt(packing, rest.name);
+  const name = nameIn(host.path, hostDir);
+  const otherName = other.path === host.path ? name : nameIn(other.path, otherDir);
+  const hostName = nameAt(packing, name);
+  narrow[at + 4] = hostName;
+  narrow[at + 5] = otherName === name ? hostName : nameAt(packing, otherName);
   packIdent(view, at + 6, step.fresh);
   packIdent(view, at + 14, step.old);
   packed.push(index);
@@ -216,14 +232,18 @@ function nameAt(packing: Packing, name: Bytes): number {
   return at;
 }
 
+function nameIn(path: Bytes, dir: Bytes): Bytes {
+  return (dir === '' ? path : path.slice(dir.length + 1)) as Bytes;
+}
+
 /** Null where one can't be opened. */
-function dirsOf(packing: Packing, host: Place, other: Place): readonly [number, number] | null {
+function dirsOf(packing: Packing, simple: Simple): readonly [number, number] | null {
   const { last, batching } = packing;
-  const roots = `${host.root} ${other.root}`;
-  if (last !== null && last.host === host.path && last.other === other.path && last.roots === roots) return last.fds;
+  const { host, hostDir, other, otherDir } = simple;
+  if (last !== null && last.simple.host.root === host.root && last.simple.hostDir === hostDir && isSameOther(last.simple, simple)) return last.fds;
   try {
-    const fds = [dirFd(batching.dirs, host.root, host.path), dirFd(batching.dirs, other.root, other.path)] as const;
-    packing.last = { roots, host: host.path, other: other.path, fds };
+    const fds = [dirFd(batching.dirs, host.root, hostDir), dirFd(batching.dirs, other.root, otherDir)] as const;
+    packing.last = { simple, fds };
     return fds;
   } catch {
     return null;

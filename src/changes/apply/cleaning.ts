@@ -19,14 +19,22 @@ export const COPIED_UP: Cleaning = { whiteouts: [], modes: [], marks: ORIGIN_ONL
 export function cleaningOf(doing: Duplicating, draft: Draft): Cleaning {
   if (draft.source === null || draft.fresh === null) throw new Moved('there is nothing to move');
   if (draft.entries !== null) return treeCleaning(doing, draft, draft.source);
+  const known = knownCleaning(doing, draft);
+  if (known !== null) return known;
   const mode = draft.fresh.mode & 0o7777;
   const to = landingMode(draft.fresh, doing.keepSpecial);
-  if (mode === to && isOriginMark(doing, draft)) return new OriginMark(draft.origin ?? '');
   const marks = marksOf(doing, draft, draft.source);
-  // Most are one of two, and there may be a million of them.
   if (mode === to && marks.length === 0) return CLEAN;
-  if (mode === to && marks === ORIGIN_ONLY) return COPIED_UP;
   return { whiteouts: [], modes: mode === to ? [] : [{ path: TOP, from: mode, to }], marks };
+}
+
+/** The same of what is no directory and keeps its mode, as far as the scan saw enough of it; else null. Most are one of three, and there may be a million. */
+export function knownCleaning(doing: Duplicating, draft: Draft): Cleaning | null {
+  const { fresh, source, copiedUp } = draft;
+  if (fresh === null || source === null || draft.type === 'dir' || (fresh.mode & 0o7777) !== landingMode(fresh, doing.keepSpecial)) return null;
+  if (isOriginMark(doing, draft)) return new OriginMark(draft.origin ?? '');
+  if (doing.dirs.roots[source.root]?.family !== 'trusted' && copiedUp !== null) return copiedUp ? COPIED_UP : CLEAN;
+  return draft.plain ? CLEAN : null;
 }
 
 /** The scan saw the one attribute that it has. */

@@ -3,10 +3,11 @@ import type { Bytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { AT_FDCWD, RENAME, RESOLVE, type Fd, type Kernel } from '../../kernel/kernel.js';
 import type { Emptied } from '../journal/journal.js';
+import type { StepTable } from '../journal/step-table.js';
 import { lockedMode } from './locked.js';
 import type { Preparing } from './preparing.js';
 import { dirFd, forgetDirs, makeDirsAbove, rootFd, spotOf, statPlace, type OpenDirs, type Spot } from './open-dirs.js';
-import { splitPath, type Place, type Root, type Steps } from '../plan/step.js';
+import { splitPath, type Place, type Root } from '../plan/step.js';
 
 /**
  * A layer of which everything lands is emptied by one exchange of its top
@@ -14,28 +15,16 @@ import { splitPath, type Place, type Root, type Steps } from '../plan/step.js';
  * spent whiteouts) is then in the vault at once. Only when each name in the
  * layer is accounted for: what nobody showed must not leave it (I9).
  */
-export function prepareEmptied(preparing: Preparing, steps: Steps): Emptied[] {
+export function prepareEmptied(preparing: Preparing, steps: StepTable): Emptied[] {
   const { plan, dirs } = preparing;
   if (preparing.refused.length > 0) return [];
   const emptied: Emptied[] = [];
   for (const layer of plan.emptied) {
-    const names = namesOf(steps, 3 * layer);
+    const names = steps.namesInLayer(3 * layer);
     if (names === null || !isAccounted(dirs, 3 * layer + 1, names)) continue;
     emptied.push({ layer, ino: makeTop(dirs, layer) });
   }
   return emptied;
-}
-
-/** null: no step is of this layer. */
-function namesOf(steps: Steps, root: number): ReadonlySet<Bytes> | null {
-  const names = new Set<Bytes>();
-  let any = false;
-  for (const { from, spent, hold, host } of steps) {
-    if (host.root !== root) continue;
-    any = true;
-    for (const place of [from, spent?.at, hold]) if (place?.root === host.root + 1) names.add(place.path);
-  }
-  return any ? names : null;
 }
 
 /** Lists the layer's directories only; what lands as a whole is not looked into. */

@@ -4,7 +4,7 @@ import type { Stat } from '../../kernel/kernel.js';
 import { lendAccess } from './lend.js';
 import { move, type Move } from './rename.js';
 import { rootFd, spotOf, statPlace, type OpenDirs } from './open-dirs.js';
-import { splitPath, type Place, type Step, type Steps } from '../plan/step.js';
+import { splitPath, type Place, type Step } from '../plan/step.js';
 
 /**
  * A directory of a layer that its owner may not write (the agent took the bit
@@ -18,7 +18,7 @@ export interface Lend extends Place {
 export const OWNER_WRITES = 0o300;
 
 /** The layer's directories that their owner can't write and search, with their modes: a commit opens them for its steps, and puts the mode back. Each once. */
-export function findLends(dirs: OpenDirs, steps: Steps): Lend[] {
+export function findLends(dirs: OpenDirs, steps: Iterable<Step>): Lend[] {
   const seen = new Set<string>();
   const lends: Lend[] = [];
   for (const { from, hold, spent } of steps) {

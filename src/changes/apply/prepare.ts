@@ -8,6 +8,7 @@ import type { Emptied } from '../journal/journal.js';
 import { lending } from './lend.js';
 import { prepareEmptied } from './emptied.js';
 import { findLends, lockedMode, type Lend } from './locked.js';
+import { moveOf } from './plain-move.js';
 import { Methods, nearPlace, type Method, type Preparing } from './preparing.js';
 import { conflictText, refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
@@ -92,28 +93,30 @@ export function prepare(preparing: Preparing, methods: Methods): Prepared {
   const staging: Staging = { ...preparing, linked: new Map() };
   const steps = new StepTable(preparing.plan.steps.length);
   for (const method of methods) {
-    const step = prepared(staging, method);
-    if (step !== null) steps.push(step);
+    prepareStep(staging, method, steps);
   }
   const halves = halvesIn(preparing, steps);
   const whole = withoutHalves(preparing, methods, { steps, halves });
   const planned = preparing.plan.unmark.filter(({ group }) => !halves.has(group));
-  const unmark = findMarked(preparing.dirs, whole, planned);
-  return { steps: whole, unmark, emptied: prepareEmptied(preparing, whole), lends: findLends(preparing.dirs, whole), refused: preparing.refused };
+  const unmark = findMarked(preparing.dirs, whole.perDirectory(), planned);
+  return { steps: whole, unmark, emptied: prepareEmptied(preparing, whole), lends: findLends(preparing.dirs, whole.perDirectory()), refused: preparing.refused };
 }
 
-function prepared(staging: Staging, method: Method): Step | null {
+/** Adds the step, or what it was refused for. */
+function prepareStep(staging: Staging, method: Method, steps: StepTable): void {
   try {
     if (isLockedByGit(staging, method.draft)) {
       staging.refused.push(refused(method.draft, 'failed', { text: 'git is at work in the repository: if it is not, remove index.lock beside it' }));
-      return null;
+      return;
     }
     const text = staging.isLate ? otherByNow(staging, method.draft) : null;
     if (text !== null) {
       staging.refused.push(refused(method.draft, 'conflict', { text, conflict: 'changed' }));
-      return null;
+      return;
     }
-    return lending(staging.dirs, [method.draft.source], () => stepFor(staging, method));
+    const move = moveOf(staging, method);
+    if (move !== null) steps.pushMove(move);
+    else steps.push(lending(staging.dirs, [method.draft.source], () => stepFor(staging, method)));
   } catch (error) {
     if (isMachineError(error)) throw error;
     const { path } = method.draft;
@@ -122,7 +125,6 @@ function prepared(staging: Staging, method: Method): Step | null {
         ? refused({ path }, 'failed', { text: 'it changed after it was looked at', code: 'ESTALE' })
         : refusalFor(path, error),
     );
-    return null;
   }
 }
 
@@ -139,8 +141,10 @@ function otherByNow({ dirs }: Staging, { act, old, host }: Draft): string | null
 }
 
 /** A git command will put its own index there when it is done, whatever lands meanwhile. A lock that goes with the same plan is nobody's. */
-function isLockedByGit({ dirs, plan }: Staging, { act, host }: Draft): boolean {
-  if (act === 'drop' || !mayBeIndex(host.path) || !dirOf(host.path).includes('.git')) return false;
+function isLockedByGit({ dirs, plan }: Staging, draft: Draft): boolean {
+  if (!mayBeIndex(draft.path) || draft.act === 'drop') return false;
+  const { host } = draft;
+  if (!dirOf(host.path).includes('.git')) return false;
   const lock: Place = { root: host.root, path: `${host.path}.lock` as Bytes };
   return statPlace(dirs, lock) !== null && !plan.steps.some((step) => step.act === 'take' && step.host.root === lock.root && step.host.path === lock.path);
 }
@@ -155,12 +159,12 @@ function halvesIn({ plan }: Preparing, steps: Steps): ReadonlySet<number> {
 }
 
 interface Halved {
-  readonly steps: Steps;
+  readonly steps: StepTable;
   readonly halves: ReadonlySet<number>;
 }
 
 /** I11: what belongs to a refused step is refused too. */
-function withoutHalves(preparing: Preparing, methods: Methods, { steps, halves }: Halved): Steps {
+function withoutHalves(preparing: Preparing, methods: Methods, { steps, halves }: Halved): StepTable {
   if (halves.size === 0) return steps;
   const known = new Set(preparing.refused.map(({ path }) => path));
   for (const { draft } of methods) {

@@ -6,6 +6,7 @@ import type { FrameWriter } from '../journal/frames.js';
 import { writeAbort, writeDone, writeRefused, type Emptied } from '../journal/journal.js';
 import { giveBack, lend, type Lend } from './locked.js';
 import { landStep, revertStep, type Landing } from './land.js';
+import { unusual } from '../journal/step-table.js';
 import { refused } from '../plan/refusal.js';
 import type { CommitResult, Refused } from '../result.js';
 import type { Hooks } from '../store-context.js';
@@ -131,10 +132,10 @@ export function runBackward(running: Running, cause: RunError): RunError {
   return cause;
 }
 
-/** Staged copies beside targets: theirs while they wait, the old objects' afterwards. */
+/** Staged copies beside targets: theirs while they wait, the old objects' afterwards. A step that goes between the host and its layer or vault has none. */
 export function nearOf({ dirs, steps }: Pick<Running, 'dirs' | 'steps'>): Place[] {
   const near: Place[] = [];
-  for (const { from, hold, kind } of steps) {
+  for (const [, { from, hold, kind }] of unusual(steps)) {
     for (const place of kind === 'rename' ? [] : [from, hold]) if (place !== null && dirs.roots[place.root]?.role === 'host') near.push(place);
   }
   return near;

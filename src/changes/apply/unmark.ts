@@ -2,7 +2,7 @@ import type { Bytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import { lending } from './lend.js';
 import { spotOf, statPlace, type OpenDirs } from './open-dirs.js';
-import { splitPath, type Place, type Steps, type Unmark } from '../plan/step.js';
+import { splitPath, type Place, type Step, type Unmark } from '../plan/step.js';
 
 /** Marks by which a directory of a layer hides the host's of the same name, or takes another one's place. */
 const HIDING = ['overlay.opaque', 'overlay.redirect'] as const;
@@ -13,7 +13,7 @@ const HIDING = ['overlay.opaque', 'overlay.redirect'] as const;
  * directory, the mark would make it look deleted; without the mark both merge,
  * which is the same view.
  */
-export function findMarked(dirs: OpenDirs, steps: Steps, planned: readonly Unmark[]): Unmark[] {
+export function findMarked(dirs: OpenDirs, steps: Iterable<Step>, planned: readonly Unmark[]): Unmark[] {
   const seen = new Set(planned.map(({ root, path }) => `${root}/${path}`));
   const marked = [...planned];
   for (const step of steps) {

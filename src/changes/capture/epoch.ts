@@ -85,15 +85,16 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
 function* linesOf({ dirs, steps, refused }: Running, landedNs: bigint, meanings: Meanings): Generator<string> {
   const repositories = new Map<Bytes, Place>();
   for (const [index, step] of numbered(steps)) {
-    if (refused.has(index) || step.act === 'drop' || dirs.roots[step.host.root]?.as !== undefined) continue;
-    noteRepository(repositories, step.host);
+    const { host, act, type } = step;
+    if (refused.has(index) || act === 'drop' || dirs.roots[host.root]?.as !== undefined) continue;
+    noteRepository(repositories, host);
     // A name that came or went made the ctime of the file new.
     const other = step.link ?? step.twin;
     const file = step.link === null ? step.old : step.fresh;
     if (other !== null && file !== null) yield `${absolute(dirs.roots, other)}\0${file.ino} ${file.size} ${file.mtimeNs} ${landedNs} 0\0`;
-    const path = absolute(dirs.roots, step.host);
+    const path = absolute(dirs.roots, host);
     const { ino, size, mtimeNs } = landedIdent(step) ?? GONE;
-    const meaning = meaningOf(dirs, step);
+    const meaning = type !== 'file' || act === 'take' ? null : meaningOf(dirs, step, path);
     if (meaning !== null && mayBeIndex(path)) meanings.set(path, meaning);
     const said = meaning === null ? ownerOf(dirs, step, landedNs) : ` ${meaning}`;
     yield ino === 0n ? `${path}\0${NOTHING}\0` : `${path}\0${ino} ${size} ${mtimeNs} ${landedNs} ${step.tree ? 1 : 0}${said}\0`;
@@ -137,9 +138,8 @@ function statQuietly(dirs: OpenDirs, place: Place): Stat | null {
 }
 
 /** What a git index or reference says that landed; null for one that was written again since. */
-function meaningOf(dirs: OpenDirs, step: Step): string | null {
-  if (step.type !== 'file' || step.act === 'take') return null;
-  if (referenceOf(absolute(dirs.roots, step.host)) !== null) return landedReference(dirs, step);
+function meaningOf(dirs: OpenDirs, step: Step, path: Bytes): string | null {
+  if (referenceOf(path) !== null) return landedReference(dirs, step);
   if (!mayBeIndex(step.host.path)) return null;
   const read = readIndex(dirs, step.host);
   return read === null || !isIdent(read.stat, landedIdent(step)) ? null : read.meaning;
@@ -188,10 +188,11 @@ export function readIndex(dirs: OpenDirs, place: Place): { readonly stat: Stat; 
 
 const GONE = { ino: 0n, size: 0, mtimeNs: 0n };
 
-function landedIdent({ act, fresh, old }: Step): Step['fresh'] {
-  if (act === 'take') return null;
-  if (act === 'meta') return old;
-  return act === 'write' && fresh !== null && old !== null ? { ...fresh, ino: old.ino } : fresh;
+function landedIdent(step: Step): Step['fresh'] {
+  if (step.act === 'take') return null;
+  if (step.act === 'meta') return step.old;
+  const { fresh } = step;
+  return step.act === 'write' && fresh !== null && step.old !== null ? { ...fresh, ino: step.old.ino } : fresh;
 }
 
 /** The last word on each path. Empty where nothing landed yet. Throws `KernelError`, also for a file that is not ours. */

@@ -22,7 +22,7 @@ export function checkoutNeeds(changes: readonly Change[], seeing: Seeing): Reado
 
 /** The `.git` file of a work tree or a submodule, and the new git directory that it leads to: without that it would lead nowhere. */
 function pointerNeeds(changes: readonly Change[], { kernel, layers }: Seeing): (readonly [Bytes, readonly Bytes[]])[] {
-  const pointers = changes.filter(({ path, type, upper }) => type === 'file' && upper !== null && nameOf(path) === '.git');
+  const pointers = changes.filter(({ path, type, upper }) => type === 'file' && upper !== null && path.endsWith('/.git'));
   if (pointers.length === 0) return [];
   const added = new Set(changes.filter(({ kind }) => kind === 'add').map(({ path }) => path));
   return pointers.flatMap((pointer) => {

@@ -1,5 +1,5 @@
 import { readSync } from 'node:fs';
-import { nameOf, type Bytes } from '../../bytes.js';
+import type { Bytes } from '../../bytes.js';
 import type { Fd, Kernel } from '../../kernel/kernel.js';
 import { indexMeaning } from './index-meaning.js';
 
@@ -8,7 +8,7 @@ const LONGEST = 64 << 20;
 
 /** `git status` writes it anew, in a shell's prompt every few seconds. Also those of worktrees and submodules. */
 export function mayBeIndex(path: Bytes): boolean {
-  return nameOf(path) === 'index';
+  return path === 'index' || path.endsWith('/index');
 }
 
 /** What the git index says that is open here; null when it is none. */

@@ -5,6 +5,7 @@ import { replaceFile } from '../../kernel/files.js';
 import type { Stat } from '../../kernel/kernel.js';
 import { appendEpochs, type Meanings } from '../capture/epoch.js';
 import type { Header } from './journal.js';
+import { unusual } from './step-table.js';
 import { LandedList } from '../apply/landed.js';
 import { NO_LANDED, type CommitResult, type Counts, type Landed, type Refused } from '../result.js';
 import { statPlace, type OpenDirs } from '../apply/open-dirs.js';
@@ -51,7 +52,8 @@ function countsOf(running: Running): Counts {
 /** What left a layer without landing; of an undo what came back to it, or left it again. */
 function droppedBy(running: Running): number {
   let count = 0;
-  for (const [index, step] of numbered(running.steps)) if (!running.refused.has(index) && !isOnHost(running, step)) count += 1;
+  const isUndo = running.dirs.roots.some(({ as }) => as !== undefined);
+  for (const [index, step] of isUndo ? numbered(running.steps) : unusual(running.steps)) if (!running.refused.has(index) && !isOnHost(running, step)) count += 1;
   return count;
 }
 
@@ -82,7 +84,7 @@ export function conclude(ctx: StoreContext, { header, running, refused }: Conclu
 /** Names in the vault of files that have another one on the host: taken away, or made and then refused. */
 function spareNames({ steps, refused, dirs }: Running): Place[] {
   const found: Place[] = [];
-  for (const [index, { twin, hold, link, from }] of numbered(steps)) {
+  for (const [index, { twin, hold, link, from }] of unusual(steps)) {
     const spare = twin !== null ? hold : link !== null && refused.has(index) ? from : null;
     if (spare !== null && (statPlace(dirs, spare)?.nlink ?? 0) >= 2) found.push(spare);
   }

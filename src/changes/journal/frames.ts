@@ -38,17 +38,14 @@ export function writeFrame(writer: FrameWriter, kind: string, body: string): voi
 
 /** A list in as many records as it takes; an item is never divided. */
 export function writeList(writer: FrameWriter, kind: string, items: Iterable<string>): void {
-  let piece: string[] = [];
-  let length = 0;
+  let piece = '';
   for (const item of items) {
-    piece.push(item);
-    length += item.length;
-    if (length < PIECE) continue;
-    writeFrame(writer, kind, piece.join(''));
-    piece = [];
-    length = 0;
+    piece += item;
+    if (piece.length < PIECE) continue;
+    writeFrame(writer, kind, piece);
+    piece = '';
   }
-  if (piece.length > 0) writeFrame(writer, kind, piece.join(''));
+  if (piece !== '') writeFrame(writer, kind, piece);
 }
 
 /** A record as it lies in the file; see `Frame`. */

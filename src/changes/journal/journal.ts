@@ -67,7 +67,7 @@ export function writeSteps(writer: FrameWriter, { steps, unmark, emptied, lends,
   if (unmark.length > 0) writeList(writer, 'O', mapped(unmark, ({ root, path, group }) => `${root}\0${path}\0${group}\0`));
   if (emptied.length > 0) writeFrame(writer, 'T', emptied.map(({ layer, ino }) => `${layer} ${ino}\0`).join(''));
   if (lends.length > 0) writeList(writer, 'L', mapped(lends, ({ root, path, mode }) => `${root}\0${path}\0${mode}\0`));
-  writeList(writer, 'S', mapped(steps, encodeStep));
+  writeList(writer, 'S', steps instanceof StepTable ? steps.texts() : mapped(steps, encodeStep));
   const commit = frameOf('C', `${steps.length} ${digest}`);
   writer.disk.write(writer.fd, Buffer.concat([commit, Buffer.alloc(RESERVE)]), writer.at);
   writer.at += commit.length;

@@ -20,7 +20,8 @@ export function oldPlace({ root, path }: Place): Place {
   return { root: root + 2, path: (path === '' ? inside : `${inside}/${path}`) as Bytes };
 }
 
-function oldDir(root: number): string {
+/** Of the layer that belongs to a host root. */
+export function oldDir(root: number): string {
   return `old/${Math.floor(root / 3)}`;
 }
 

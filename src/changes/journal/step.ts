@@ -9,7 +9,7 @@ export function encodeStep(step: Step): string {
   const { kind, type, tree, group, stripped } = step;
   const fixed = `${actText(step)}\0${kind}\0${type}\0${tree ? step.inside + 1 : 0}\0${group}\0${stripped.join(' ')}\0`;
   const places = `${place(step.host)}${place(step.from)}${place(step.hold)}${place(step.keep)}`;
-  return `${fixed}${places}${ident(step.fresh)}${ident(step.old)}${spent(step)}${cleaning(step.clean)}${covers(step.covers)}${metas(step)}${lockedText(step)}${otherName(step)}`;
+  return `${fixed}${places}${ident(step.fresh)}${ident(step.old)}${spent(step)}${cleaningText(step.clean)}${covers(step.covers)}${metas(step)}${lockedText(step)}${otherName(step)}`;
 }
 
 /** Steps with another name on the host say so in front, and have it at the end: the others are as they ever were. */
@@ -34,7 +34,8 @@ function spent({ spent: of }: Step): string {
   return of === null ? `${place(null)}` : `${place(of.at)}${place(of.keep)}${of.ino}\0`;
 }
 
-function cleaning(clean: Cleaning | null): string {
+/** What it says of how the new object is cleaned. */
+export function cleaningText(clean: Cleaning | null): string {
   if (clean === null) return '-\0';
   // Its value is a string already.
   if (clean instanceof OriginMark) return `0 0 1\0\0${ORIGIN_NAME}\0${Buffer.from(clean.value, 'latin1').toString('hex')}\0`;

@@ -31,34 +31,50 @@ export function digestOf(changes: readonly Change[], bound: Bound): string {
 
 /** Numbers go in as 64-bit words, which costs a fraction of writing them as text. */
 function addPiece(hash: Hash, changes: readonly Change[], bound: Bound): void {
-  const words = new BigInt64Array(changes.length * 2 * WORDS);
+  const { composed: contents, take } = bound;
+  const sides = sidesFor(2 * changes.length);
   const lines: string[] = [];
   changes.forEach((change, index) => {
-    packSide(words, 2 * WORDS * index, change.upper);
-    packSide(words, 2 * WORDS * index + WORDS, change.base);
+    packSide(sides, 2 * WORDS * index, change.upper);
+    packSide(sides, 2 * WORDS * index + WORDS, change.base);
     lines.push(lineOf(change));
-    const composed = bound.composed?.get(change.path);
+    const composed = contents === undefined || contents.size === 0 ? undefined : contents.get(change.path);
     if (composed !== undefined) lines.push(`composed ${createHash('sha256').update(composed.content).digest('hex')}`);
-    const side = bound.take === undefined ? null : takeOf(change.path, { take: bound.take });
+    const side = take === undefined || take.size === 0 ? null : takeOf(change.path, { take });
     if (side !== null) lines.push(`take ${side}`);
   });
   hash.update(lines.join('\n'), 'latin1');
-  hash.update(words);
+  hash.update(sides.words);
 }
 
 const WORDS = 7;
 
+/** The same memory as words, and as their halves, the low one first: a big integer is made only of what is no number. */
+interface Sides {
+  readonly words: BigInt64Array;
+  readonly halves: Uint32Array;
+}
+
+function sidesFor(count: number): Sides {
+  const words = new BigInt64Array(count * WORDS);
+  return { words, halves: new Uint32Array(words.buffer) };
+}
+
 /** All zero: there is no such side. */
-function packSide(words: BigInt64Array, at: number, stat: Stat | null): void {
+function packSide({ words, halves }: Sides, at: number, stat: Stat | null): void {
   if (stat === null) return;
-  words[at] = BigInt.asIntN(64, stat.ino);
+  words[at] = stat.ino;
   words[at + 1] = stat.mtimeNs;
   words[at + 2] = stat.ctimeNs;
-  words[at + 3] = BigInt(stat.size);
-  words[at + 4] = BigInt(stat.mode);
-  words[at + 5] = BigInt(stat.uid);
-  words[at + 6] = BigInt(stat.gid);
+  const { size } = stat;
+  halves[2 * at + 6] = size % HIGH_WORD;
+  halves[2 * at + 7] = Math.floor(size / HIGH_WORD);
+  halves[2 * at + 8] = stat.mode;
+  halves[2 * at + 10] = stat.uid;
+  halves[2 * at + 12] = stat.gid;
 }
+
+const HIGH_WORD = 2 ** 32;
 
 function lineOf(change: Change): string {
   const { path, kind, type, from, target, opaque, meta, link } = change;

@@ -5,7 +5,9 @@ import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../../src/bytes.js';
 import { CLEAN, COPIED_UP } from '../../../src/changes/apply/cleaning.js';
 import { encodeStep } from '../../../src/changes/journal/step.js';
-import { StepTable, stepsWhere } from '../../../src/changes/journal/step-table.js';
+import { StepTable, stepsWhere, unusual } from '../../../src/changes/journal/step-table.js';
+import { OriginMark } from '../../../src/changes/scan/origin-mark.js';
+import type { Stat } from '../../../src/kernel/kernel.js';
 import { oldPlace } from '../../../src/changes/journal/place-paths.js';
 import type { Cleaning, Ident, Step } from '../../../src/changes/plan/step.js';
 
@@ -69,6 +71,46 @@ describe('a table of steps', () => {
     expect([...table].map(encodeStep)).toEqual(ALL.map(([, one]) => encodeStep(one)));
     expect(table.length).toBe(ALL.length);
     expect(table.at(ALL.length)).toBeUndefined();
+  });
+  test('the journal says of each what it would say of the step itself', () => {
+    expect([...table.texts()]).toEqual(ALL.map(([, one]) => encodeStep(one)));
+    const top = step({ host: at(3, ''), from: at(4, ''), hold: at(4, ''), keep: at(5, 'old/1') });
+    expect([...tableOf([top]).texts()]).toEqual([encodeStep(top)]);
+  });
+  test('a move is the step that it comes to', () => {
+    const stat = { ino: 2n ** 63n + 1n, size: 2 ** 40 + 7, mtimeNs: 1_700_000_000_123_456_789n, mode: constants.S_IFREG | 0o640 } as Stat;
+    const old = { ...stat, ino: 2n };
+    const host = at(3, 'dir/file');
+    const moves = new StepTable(1);
+    moves.pushMove({ act: 'swap', kind: 'modify', type: 'file', host, group: 0, clean: CLEAN, fresh: stat, old });
+    moves.pushMove({ act: 'swap', kind: 'modify', type: 'file', host, group: 0, clean: new OriginMark('\0\xfb\xff\n'), fresh: stat, old });
+    moves.pushMove({ act: 'place', kind: 'add', type: 'file', host, group: 70_000, clean: COPIED_UP, fresh: stat, old: null });
+    moves.pushMove({ act: 'take', kind: 'delete', type: 'symlink', host, group: 0, clean: null, fresh: null, old });
+    const steps = [
+      step(),
+      step({ clean: origin }),
+      step({ act: 'place', kind: 'add', hold: null, keep: null, old: null, clean: COPIED_UP, group: 70_000 }),
+      step({ act: 'take', kind: 'delete', type: 'symlink', from: null, fresh: null, clean: null }),
+    ];
+    expect([...moves].map(encodeStep)).toEqual(steps.map(encodeStep));
+    expect([...moves.texts()]).toEqual(steps.map(encodeStep));
+  });
+  test('tells each directory once for each way into it, and all that is unusual', () => {
+    const moved = (path: string, rest: Partial<Step> = {}) => step({ host: at(3, path), from: at(4, path), hold: at(4, path), keep: oldPlace(at(3, path)), ...rest });
+    const gone = (path: string) => moved(path, { act: 'take', kind: 'delete', from: null, fresh: null, clean: null });
+    const dir = (path: string) => moved(path, { type: 'dir', tree: true, inside: 1 });
+    const steps = [moved('a'), moved('b'), moved('d/a'), gone('d/b'), moved('d/c'), gone('d/d'), dir('d/e'), moved('d/e2'), moved('d/e/x'), moved('dd'), dir('z'), dir('y')];
+    const told = tableOf(steps);
+    expect([...told.perDirectory()].map(({ host }) => host.path)).toEqual(['a', 'd/a', 'd/b', 'd/e', 'd/e/x', 'dd', 'z', 'y']);
+    expect([...unusual(told)].map(([index, { host }]) => [index, host.path])).toEqual([[6, 'd/e'], [10, 'z'], [11, 'y']]);
+    expect([...unusual(steps)].length).toBe(steps.length);
+  });
+  test('knows what its steps have in a layer', () => {
+    const kept = oldPlace(at(3, 'k')).path;
+    const own = tableOf([step(), step({ host: at(3, 'k'), from: at(4, kept), hold: at(4, kept), keep: null }), step({ host: at(3, 'n'), from: at(5, 'new/1'), hold: null, keep: null }), step({ act: 'drop', spent: { at: at(4, 's'), keep: null, ino: 1n }, from: null, hold: null, keep: null }), step({ host: at(0, 'o'), from: at(1, 'o'), hold: null, keep: null })]);
+    expect(own.namesInLayer(3)).toEqual(new Set(['dir/file', kept, 's']));
+    expect(own.namesInLayer(0)).toEqual(new Set(['o']));
+    expect(own.namesInLayer(6)).toBeNull();
   });
   test('without some is a table too', () => {
     const without = stepsWhere(table, ({ group }) => group === 0);

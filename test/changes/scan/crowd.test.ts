@@ -135,6 +135,11 @@ function wordsOf(changes: readonly JudgedChange[], { contents }: Gathered): stri
   }).sort();
 }
 
+/** What a commit of everything asks of each. */
+function asked({ single }: Gathered): unknown[] {
+  return single.map(({ path, kind, type, class: name, reason, conflict, link, meta }) => [path, kind, type, name === 'control' ? reason : null, conflict, link?.path, meta]);
+}
+
 function tables(gathered: Gathered): string[] {
   const paint = (colour: string, text: string): string => `<${colour}>${text}</>`;
   return ['control', 'later', 'normal'].map((name) => Buffer.from(statText(gathered.shown.filter((change) => change.class === name), gathered.contents, paint)).toString());
@@ -150,10 +155,12 @@ function isNamed(name: string): Question {
 }
 
 function expectSame(store: Store, record: SandboxRecord): number {
-  const [single, crowded] = [gather(store, record, { look: 'lines' }), gather(store, record, { look: 'lines', crowds: true })];
+  const [single, crowded, silent] = [gather(store, record, { look: 'lines' }), gather(store, record, { look: 'lines', crowds: true }), gather(store, record, { controlOnly: true })];
   try {
     expect(wordsOf(apart(crowded.shown), crowded)).toEqual(wordsOf(single.shown, single));
     expect(tables(crowded)).toEqual(tables(single));
+    expect(asked(silent)).toEqual(asked(single));
+    expect(silent.single.every(({ look }) => look === null || look === undefined)).toBe(true);
     expect([crowded.ruled?.counts, crowded.ruled?.exceeded, crowded.ruled?.held]).toEqual([single.ruled?.counts, single.ruled?.exceeded, single.ruled?.held]);
     expect(countKinds(crowded.shown)).toEqual(countKinds(single.shown));
     const changes = changesOf(store, record);
@@ -163,7 +170,7 @@ function expectSame(store: Store, record: SandboxRecord): number {
     for (const one of ['f2.js', 'f9.js']) expect(someChange(store, record, isNamed(one))).toBe(changes.some(isNamed(one).of));
     return crowded.shown.reduce((sum, change) => sum + weightOf(change) - 1, 0);
   } finally {
-    for (const { contents } of [single, crowded]) contents.close();
+    for (const { contents } of [single, crowded, silent]) contents.close();
   }
 }
 
