@@ -150,7 +150,7 @@ export function gather(store: Store, record: SandboxRecord, { controlOnly = fals
   const show = (): Shown => (made ??= shownOf(renames, (shown) => (policy === null ? null : ruleChanges(policy, { shown, states, ending: endingOf(record, keep) }))));
   return {
     ...{ single, pairs: renames.parts, contents, states },
-    landing: (change, content) => withClassOf(content, change, input),
+    landing: (change, content) => withClassOf(content, change, full),
     get shown() { return show().shown; },
     get parts() { return show().parts; },
     get ruled() { return show().ruled; },
