@@ -231,8 +231,14 @@ static void accepted(struct core *g, int fd, const struct sockaddr_in6 *peer,
 		reset_fd(fd);
 }
 
+bool conn_is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	       error == ENOMEM;
+}
+
 /* `door`: the listener is for one port of the sandbox's own loopback. */
-void conn_accept(struct core *g, const struct source *listener, bool door)
+void conn_accept(struct core *g, struct source *listener, bool door)
 {
 	for (int turn = 0; turn < 64 && g->conns < g->conns_max; turn++) {
 		struct sockaddr_in6 peer = { 0 };
@@ -245,14 +251,13 @@ void conn_accept(struct core *g, const struct source *listener, bool door)
 			accepted(g, fd, &peer, door);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-		    errno == ENOMEM)
-			g->paused = true;
+		if (conn_is_shortage(errno))
+			gate_pause(g, listener, GATE_SHORT_MS);
 		if (errno != EINTR && errno != ECONNABORTED)
 			return;
 	}
 	if (g->conns >= g->conns_max)
-		g->paused = true;
+		gate_pause(g, listener, 0);
 }
 
 static void gone(struct core *g, struct conn *c)

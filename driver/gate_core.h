@@ -37,6 +37,7 @@
 #define GATE_NOTIFIED 2048	/* listeners of rung notify */
 #define GATE_DOORS 2080		/* these, published, forwarded */
 #define GATE_WHO_PER_SECOND 1000
+#define GATE_SHORT_MS 250	/* without descriptors or memory, until the next try */
 #define GATE_KEPT 64		/* verdicts to begin repeats with */
 #define GATE_KEPT_MS 2000
 #define GATE_NAME_MS 10000	/* a name's own address is given again */
@@ -177,7 +178,7 @@ struct core {
 	enum netd_rung rung;
 	bool paused, has_v6, large, ending, urgent;
 	struct source channel, netd, listener, dns, udp;
-	uint64_t now, next_id, tell_at;	/* now: monotonic ms */
+	uint64_t now, next_id, tell_at, resume;	/* now: monotonic ms */
 	uint32_t conns_max, conns, timed;
 	struct conn **slot;
 	uint32_t *free_slot;
@@ -208,6 +209,12 @@ int gate_watch(struct core *g, struct source *src, uint32_t events);
 uint64_t gate_id(struct core *g, uint32_t slot);
 void gate_run(struct core *g) __attribute__((noreturn));
 bool gate_own(const struct in6_addr *a);
+
+/*
+ * Whoever comes by `listener` waits in the kernel until there is room for a
+ * connection, for `ms` at least.
+ */
+void gate_pause(struct core *g, struct source *listener, uint64_t ms);
 void gate_fatal(struct core *g, const char *why) __attribute__((noreturn));
 
 /* gate_chan.c: frames to and from the supervisor */
@@ -220,7 +227,9 @@ void chan_put_endpoint(struct gj_writer *w, const char *ip, const char *port,
 		       const struct sockaddr_in6 *at);
 
 /* gate_conn.c */
-void conn_accept(struct core *g, const struct source *listener, bool door);
+/* Of an accept: the connection still waits, and would be told of at once. */
+bool conn_is_shortage(int error);
+void conn_accept(struct core *g, struct source *listener, bool door);
 struct conn *conn_new(struct core *g, int fd, const struct sockaddr_in6 *peer,
 		      const struct sockaddr_in6 *dst);
 struct conn *conn_by_id(const struct core *g, uint64_t id);

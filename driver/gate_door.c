@@ -295,6 +295,8 @@ void door_accept(struct core *g, struct door *d)
 		int fd = accept4(d->src.fd, (struct sockaddr *)&peer, &len,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+		if (fd < 0 && conn_is_shortage(errno))
+			gate_pause(g, &d->src, GATE_SHORT_MS);
 		if (fd < 0)
 			return;
 		addr_map(&peer);

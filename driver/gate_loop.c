@@ -58,12 +58,32 @@ static uint64_t monotonic_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static void listen_again(struct core *g, uint32_t events)
+static void listen_for(struct core *g, struct source *listener,
+		       uint32_t events)
 {
-	struct epoll_event e = { .events = events, .data.ptr = &g->listener };
+	struct epoll_event e = { .events = events, .data.ptr = listener };
 
-	if (epoll_ctl(g->epoll, EPOLL_CTL_MOD, g->listener.fd, &e) < 0)
-		gate_fatal(g, "can't watch the listener");
+	if (epoll_ctl(g->epoll, EPOLL_CTL_MOD, listener->fd, &e) < 0)
+		gate_fatal(g, "can't watch a listener");
+}
+
+void gate_pause(struct core *g, struct source *listener, uint64_t ms)
+{
+	listen_for(g, listener, 0);
+	g->paused = true;
+	if (g->resume < g->now + ms)
+		g->resume = g->now + ms;
+}
+
+static void resume(struct core *g)
+{
+	if (!g->paused || g->conns >= g->conns_max || g->now < g->resume)
+		return;
+	g->paused = false;
+	listen_for(g, &g->listener, EPOLLIN);
+	for (uint32_t i = 0; i < g->doors; i++)
+		if (g->door[i]->src.fd >= 0)
+			listen_for(g, &g->door[i]->src, EPOLLIN);
 }
 
 static void dispatch(struct core *g, struct source *src, uint32_t events)
@@ -153,12 +173,7 @@ void gate_run(struct core *g)
 			dispatch(g, ev[i].data.ptr, ev[i].events);
 		pump_turn(g);
 		tick(g);
-		if (g->paused && g->conns < g->conns_max) {
-			g->paused = false;
-			listen_again(g, EPOLLIN);
-		} else if (g->paused) {
-			listen_again(g, 0);
-		}
+		resume(g);
 		chan_turn(g);
 		conn_bury(g);
 		door_bury(g);

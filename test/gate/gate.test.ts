@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer as createHttp } from 'node:http';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { serveOnLoopback } from '../helpers/loopback.js';
 import { python } from '../helpers/sandbox.js';
@@ -18,6 +19,12 @@ beforeAll(async () => {
   port = await serveOnLoopback(web);
 });
 afterAll(() => web.close());
+
+/** of 10 ms of a processor */
+function ticksOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
 
 const allow = (...names: string[]): Answers => allowing(names, port);
 
@@ -277,6 +284,37 @@ print(sum(go(i) == b"up" for i in list(range(2200)) + [0, 1, 2199]))`;
     await up.close();
 
     expect(out).toBe('2203\n');
+  });
+
+  test('who comes by a forwarded port when there is no room waits, for which the gate does nothing, and is served then', async () => {
+    const code = `import socket, time
+c = []
+while len(c) < 140:
+  try: c.append(socket.create_connection(('127.0.0.1', 5432)))
+  except ConnectionRefusedError: time.sleep(0.1)
+for s in c:
+  try: s.recv(1)
+  except ConnectionResetError: pass
+print('all')`;
+    const held: number[] = [];
+    const run = await startBehindGate([python, '-c', code], { conn: ({ id }) => (held.push(id), 'hold') }, { descriptors: 700 });
+    run.channel.send({ t: 'forward', id: 2, port: 5432 });
+    const { limit } = await run.seen('ready');
+    await run.seen('conn', () => held.length === limit);
+
+    const before = ticksOf(run.pids.gate);
+    await pause(1000);
+    const spent = ticksOf(run.pids.gate) - before;
+    const answer = setInterval(() => {
+      for (const id of held.splice(0)) run.channel.send({ t: 'conn', id, verdict: 'deny', ...REFUSAL });
+    }, 20);
+    const { out } = await run.done;
+    clearInterval(answer);
+    run.channel.close();
+
+    expect(limit).toBe(128);
+    expect(out).toBe('all\n');
+    expect(spent).toBeLessThan(10);
   });
 
   for (const only4 of [false, true]) withCurl.test(`a forwarded port leads to what the supervisor names (IPv4 only: ${only4})`, async () => {

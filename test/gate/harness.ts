@@ -48,6 +48,8 @@ export interface RunOptions {
   readonly env?: Record<string, string>;
   /** as on a kernel that was booted with ipv6.disable=1: no IPv6 socket can be made */
   readonly only4?: boolean;
+  /** RLIMIT_NOFILE of the gate, on which it counts how many connections it takes */
+  readonly descriptors?: number;
 }
 
 /** socket(AF_INET6, …) fails with EAFNOSUPPORT from here on. */
@@ -66,7 +68,8 @@ export const REFUSAL = { rule: 'test.default', message: 'no rule allows it', how
 export async function startBehindGate(argv: readonly string[], answers: Answers, options: RunOptions = {}): Promise<Run> {
   const root = process.getuid?.() === 0;
   const user = root && (options.as ?? 'user') === 'user' ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
-  const command = [...user, ...(options.only4 === true ? ['/usr/bin/python3', '-c', NO_IPV6] : []), HARNESS, ...(options.rung === undefined ? [] : [options.rung]), '--', ...argv];
+  const few = options.descriptors === undefined ? [] : ['prlimit', `--nofile=${options.descriptors}`];
+  const command = [...few, ...user, ...(options.only4 === true ? ['/usr/bin/python3', '-c', NO_IPV6] : []), HARNESS, ...(options.rung === undefined ? [] : [options.rung]), '--', ...argv];
   const env = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/', LC_ALL: 'C', ...(options.as === 'root' ? { AGENTFW_HARNESS: 'root' } : {}), ...options.env };
   const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', 'pipe'], env, cwd: '/' });
   const messages: GateMessage[] = [];
