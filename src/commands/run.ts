@@ -65,7 +65,7 @@ export default class Run extends AgentfwCommand {
     const context = processContext();
     const paths = (flag: 'hide' | 'passthrough' | 'share'): string[] =>
       (flags[flag] ?? []).map((word) => literalPath(decodeWord(word), flag));
-    const report = flags.report === undefined ? null : reportFile(decodeWord(flags.report));
+    const report = flags.report === undefined ? null : reportFile(decodeWord(flags.report), flags.detach);
     const write = (value: () => object): void => {
       const failed = report === null ? null : report.write(value());
       if (failed !== null) this.printer.say(`agentfw: ${failed}`);

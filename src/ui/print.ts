@@ -66,8 +66,8 @@ export async function makePrinter(options: { readonly color: boolean; readonly e
   };
 }
 
-/** Writes at once and whole; to nobody when nobody reads. */
-function writer(fd: number, endUnread = false): (text: string | Uint8Array) => void {
+/** Writes at once and whole; to nobody when nobody reads. `AFW_OUTPUT` where it can't, but not of stderr. */
+export function writer(fd: number, endUnread = false): (text: string | Uint8Array) => void {
   let gone = false;
   return (text) => {
     const bytes = typeof text === 'string' ? Buffer.from(text) : text;
