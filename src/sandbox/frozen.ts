@@ -1,6 +1,6 @@
 import { joinBytes, type Bytes } from '../bytes.js';
 import { AgentfwError } from '../errors.js';
-import { listField, numberField, objectField, textField } from '../fields.js';
+import { FieldError, listField, numberField, objectField, textField } from '../fields.js';
 import { isGroupFrozen } from '../kernel/cgroup.js';
 import { letGoOn, stopForGood, type Process } from '../kernel/driver.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
@@ -86,14 +86,23 @@ function named(pid: number): Process[] {
   return start === null ? [] : [{ pid, start }];
 }
 
-/** Null: there is none, or it is of an earlier run. */
+/** Null: there is none, or it is of an earlier run. One that a disk has damaged still says that it is frozen. */
 function freezeOf(store: Store, { tag, driver }: SandboxRecord): Freeze | null {
   const text = readWhole(store.kernel, fileOf(store, tag));
   if (text === null || driver === null) return null;
-  const fields = objectField(JSON.parse(text.toString('utf8')), 'frozen.json');
-  const own = processIn(fields['driver']);
-  if (own.pid !== driver.pid || own.start !== driver.start) return null;
-  return { driver: own, before: listField(fields['before'], 'before').map(processIn) };
+  const freeze = freezeIn(text) ?? { driver, before: [] };
+  return freeze.driver.pid === driver.pid && freeze.driver.start === driver.start ? freeze : null;
+}
+
+/** Null: nobody of ours wrote that. */
+function freezeIn(text: Buffer): Freeze | null {
+  try {
+    const fields = objectField(JSON.parse(text.toString('utf8')), 'frozen.json');
+    return { driver: processIn(fields['driver']), before: listField(fields['before'], 'before').map(processIn) };
+  } catch (error) {
+    if (error instanceof FieldError || error instanceof SyntaxError) return null;
+    throw error;
+  }
 }
 
 function processIn(value: unknown): Process {

@@ -1,6 +1,6 @@
 /** `freeze` and `thaw`: a running sandbox that stands still for as long as its user wants. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -64,6 +64,9 @@ for (const identity of identities()) {
       await eventually('it waits', async () => (await status()).processes.some(({ pid, command }) => command.includes('vfork') && stateOf(pid) === 'D'));
       expect(await cli('freeze', 'box')).toMatchObject({ status: 0, stderr: 'Froze box\n' });
       expect(await written()).toBe(await written());
+      // A file that a disk has damaged ends neither.
+      writeFileSync(join(area.state, 'sandboxes/box/frozen.json'), '{"driver');
+      expect(await cli('list')).toMatchObject({ status: 0, stdout: expect.stringContaining('frozen') as string });
       expect((await cli('thaw', 'box')).status).toBe(0);
       expect(await cli('commit', 'box', '--live', '--yes')).toMatchObject({ status: 0 });
       await goesOn();
