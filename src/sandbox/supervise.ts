@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import type { Driver, DriverEars, DriverEvent } from '../kernel/driver.js';
 import { growAgain } from '../kernel/optimise.js';
 import { ignoresHangup, isForeground } from '../kernel/process.js';
+import { watchOutputs } from './outputs.js';
 
 /** How a run ended. */
 export interface Outcome {
@@ -55,6 +56,7 @@ export async function supervise(start: (ears: DriverEars) => Driver, watch: Watc
   let driver: Driver | null = null;
   const forwarding = forwardSignals(() => driver);
   const stopping = stopWithAgent();
+  const settleOutputs = watchOutputs();
   try {
     driver = start({ onEvent, onRead: watch.onRead });
     const status = await driver.ended;
@@ -62,6 +64,7 @@ export async function supervise(start: (ears: DriverEars) => Driver, watch: Watc
     return { status: told?.exit ?? status, exit, failure: told, started };
   } finally {
     growAgain();
+    settleOutputs();
     forwarding.release();
     stopping.release();
   }

@@ -1,6 +1,6 @@
 /** Kill -9 of anything, at any moment; a full disk under the store. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test as plain } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -27,6 +27,19 @@ for (const identity of identities()) {
       await area.native(['mkdir', 'work']);
     });
     afterAll(() => area.remove());
+
+    test('what the agent made of the mode of its output file goes with a killed driver', async () => {
+      const file = join(area.project, 'tool');
+      // The file is of whoever runs it.
+      const [program, ...words] = area.as(['sh', '-c', 'exec "$@" > tool', 'sh', ...area.argv(['run', '--tag', 'tool', '--net', 'off', '--', 'sh', '-c', 'chmod 4755 /proc/self/fd/1; sleep 1000'])]);
+      const agent = spawn(program!, words, { cwd: area.project, env: { ...area.env }, stdio: 'ignore' });
+      const ended = new Promise((done) => agent.once('exit', done));
+      await eventually('the mode is set', () => existsSync(file) && (statSync(file).mode & 0o4000) !== 0);
+      process.kill(jsonOf<{ readonly driver: number }>(await area.cli(['status', 'tool', '--json'])).driver, 'SIGKILL');
+      await ended;
+
+      expect(statSync(file).mode & 0o7777).toBe(0o755);
+    });
 
     for (const victim of ['supervisor', 'driver', 'init'] as const) {
       for (const moment of moments) {
