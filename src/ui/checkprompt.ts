@@ -16,6 +16,8 @@ export async function askChecklist(question: CheckQuestion): Promise<boolean> {
     // Asked each time that it is drawn: the screen may change meanwhile.
     const pageSize = rowsOf(process.stderr);
     useEffect((line) => void line.on('SIGTSTP', suspend), []);
+    // A key may come before the news that the screen is another one.
+    useEffect(() => onResize(() => draw(drawn + 1)), [drawn]);
     useKeypress((key) => {
       if (isEnterKey(key)) {
         setDone(true);
@@ -37,6 +39,12 @@ export async function askChecklist(question: CheckQuestion): Promise<boolean> {
     return `${[head, page, ' ', helpText(paint)].join('\n')}${HIDE_CURSOR}`;
   });
   return restoring((signal) => prompt(question, { output: process.stderr, signal }));
+}
+
+/** Calls back when the screen has another size, until what it gives is called. */
+function onResize(act: () => void): () => void {
+  process.stderr.on('resize', act);
+  return () => void process.stderr.off('resize', act);
 }
 
 /** Ctrl-Z: the shell gets a terminal as it knows it. At `fg` the list is drawn anew for the key itself. */

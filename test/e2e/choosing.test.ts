@@ -73,6 +73,7 @@ for (const identity of identities()) {
       await terminal.press('Down', 'Down');
       await terminal.sees(/❯.*new10/);
       await terminal.resize(90, 9);
+      await terminal.sees(/Which changes land\?[^]*❯.*new10/);
       await terminal.press('Down');
       await terminal.sees(/Which changes land\?[^]*❯.*new11/);
       await terminal.resize(90, 60);

@@ -50,9 +50,9 @@ for (const identity of identities()) needs('userns', 'overlay', 'acl', 'attr').d
     sh(`setfacl -m u:${identity.uid}:r-x . && setfacl -d -m u:${identity.uid}:rw- . && setfattr -n user.mine -v here .`);
     const look = 'getfattr -n user.mine --only-values . && getfacl -cEn . && touch made && getfacl -cEn made';
 
-    const { stdout } = await inside('a', look);
-    expect(stdout).toContain(`user:${identity.uid}:rw-`);
-    expect(stdout).toBe(sh(`umask ${process.umask().toString(8)}; ${look} && rm made`));
+    const run = await inside('a', look);
+    expect(run.stdout, JSON.stringify(run)).toContain(`user:${identity.uid}:rw-`);
+    expect(run.stdout).toBe(sh(`umask ${process.umask().toString(8)}; ${look} && rm made`));
     const { layers } = JSON.parse(readFileSync(join(area.state, 'sandboxes/a/sandbox.json'), 'utf8')) as { layers: { base: string }[] };
     expect(layers.map(({ base }) => base)).toContain(top);
 
