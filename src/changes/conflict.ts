@@ -9,6 +9,7 @@ import type { Change, Conflict } from './change.js';
 import { isClockBehind } from './capture/clock.js';
 import { keepDatabases } from './database/conflict.js';
 import { keepObjects, packedConflict, saysWhatLanded } from './git/conflict.js';
+import { withoutBothMade } from './conflict/both-made.js';
 import { conflictOf, isParentMoved } from './conflict/rule.js';
 import { relativeTo } from './plan/drafting.js';
 import { hasLanded, landedDir, readEpochs, tookAway } from './capture/epoch.js';
@@ -18,6 +19,7 @@ import { lendAccess } from './apply/lend.js';
 import { isSpareOfGit, packedRefs } from './git/packed-ref.js';
 import { hostPlace, isTouched, openQuietly, READ, type Judging } from './conflict/judging.js';
 import { closeDirs, openDirs, rootFd, spotOf, statPlace, type OpenDirs } from './apply/open-dirs.js';
+import { isBelow } from './plan/drops.js';
 import { splitPath, type Place, type Root } from './plan/step.js';
 import type { CommitContext } from './store-context.js';
 import { mayBeIndex, saySame } from './git/touched-index.js';
@@ -34,7 +36,7 @@ export function judgeConflicts<T extends Change>(
 ): (T & { readonly conflict: Conflict | null })[] {
   const judging = start(ctx, changes, known);
   try {
-    const all = changes.map((change) => withConflict(change, judge(judging, change)));
+    const all = withoutBothMade(changes.map((change) => withConflict(change, judge(judging, change))), judging.bases);
     const lost = new Set(all.filter(isLost).map(({ path }) => path));
     const judged = withoutUntouched(keepDatabases(judging, keepObjects(judging, withFileConflicts(all))), (change) => isUntouched(judging, change));
     return lost.size === 0 ? [...judged] : judged.map((change) => (isBelow(change.path, lost) ? { ...change, conflict: 'parent' } : change));
@@ -141,14 +143,6 @@ function ownDirs(changes: readonly Change[]): ReadonlySet<Bytes> {
   const own = new Set<Bytes>();
   for (const { type, kind, base, path } of changes) if (type === 'dir' && (kind === 'add' || kind === 'type' || base === null)) own.add(path);
   return own;
-}
-
-function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {
-  for (let at = path; at !== '/'; ) {
-    at = parentOf(at);
-    if (tops.has(at)) return true;
-  }
-  return false;
 }
 
 function judge(judging: Judging, change: Change): Conflict | null {

@@ -37,6 +37,8 @@ function conflicts(): Record<string, string | null> {
 
 const origin = (path: string): void => native.setXattr(AT_FDCWD, fromText(join(world.upper, path)), fromText('user.overlay.origin'), Buffer.alloc(0));
 
+const opaque = (path: string): void => native.setXattr(AT_FDCWD, fromText(join(world.upper, path)), fromText('user.overlay.opaque'), Buffer.from('y'));
+
 const HOST = 'mkdir -p $H/d; for f in a b c d/x; do echo old >$H/$f; done; ln -s t $H/l';
 const AGENT = 'mkdir -p $U/d; echo new >$U/a; wh $U/b; echo new >$U/d/x; ln -s n $U/l; echo new >$U/added';
 
@@ -217,6 +219,38 @@ describe('with a captured base', () => {
     expect(conflicts()).toMatchObject({ '.git/objects/0a': null, '.git/refs/heads/x': null, '.git/logs/refs/heads/x/2': null, other: 'deleted', 'other/2': 'parent' });
     commit(world);
     expect(sh(world, 'cd $H; find . -mindepth 1 | sort')).toBe('./.git\n./.git/logs\n./.git/logs/refs\n./.git/logs/refs/heads\n./.git/logs/refs/heads/x\n./.git/logs/refs/heads/x/2\n./.git/objects\n./.git/objects/0a\n./.git/objects/0a/2\n./.git/refs\n./.git/refs/heads\n./.git/refs/heads/x\n./.git/refs/heads/x/2\n');
+  });
+  test('directories that both made are nobody\'s replaced: what is in them lands entry by entry', () => {
+    begin();
+    sh(world, 'mkdir -p $U/d/sub $U/d/mine; echo agent | tee $U/d/a $U/d/both $U/d/sub/x >$U/d/mine/y');
+    opaque('d');
+    capture();
+    sh(world, 'mkdir -p $H/d/sub $H/d/theirs; echo host | tee $H/d/b $H/d/both $H/d/sub/z >$H/d/theirs/y');
+
+    expect(conflicts()).toEqual({ 'd/a': null, 'd/both': 'created', 'd/mine': null, 'd/mine/y': null, 'd/sub/x': null });
+    expect(commit(world)).toMatchObject({ state: 'landed', refused: [{ path: at(world, 'd/both') }] });
+    expect(sh(world, 'cd $H; find . -type f | sort; cat d/both')).toBe('./d/a\n./d/b\n./d/both\n./d/mine/y\n./d/sub/x\n./d/sub/z\n./d/theirs/y\nhost\n');
+  });
+  test('one of them with another mode keeps the host\'s', () => {
+    begin();
+    sh(world, 'mkdir -m 700 $U/d; echo agent >$U/d/a');
+    opaque('d');
+    capture();
+    sh(world, 'mkdir $H/d; echo host >$H/d/b');
+
+    expect(conflicts()).toEqual({ d: 'created', 'd/a': null });
+    expect(commit(world)).toMatchObject({ state: 'landed', refused: [{ path: at(world, 'd') }] });
+    expect(sh(world, 'cd $H; find d; stat -c %a d')).toBe('d\nd/b\nd/a\n755\n');
+  });
+  test('a directory that the agent replaced conflicts with what the host made in it since', () => {
+    sh(world, HOST);
+    begin();
+    sh(world, 'mkdir $U/d; echo new >$U/d/a');
+    opaque('d');
+    capture();
+    sh(world, 'echo late >$H/d/late');
+
+    expect(conflicts()).toEqual({ d: null, 'd/a': null, 'd/late': 'created', 'd/x': null });
   });
   needs('attr').test('what the agent only touched is no change of its when the host changes it', () => {
     sh(world, 'mkdir $H/dir $H/both; for f in same edited chmodded gone tagged; do echo old >$H/$f; done; ln -s t $H/link');
