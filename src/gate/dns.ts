@@ -14,9 +14,11 @@ export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve' | '
 /** An address that stands for a name allows nothing: a client that asks again before each connection may have it at once. */
 const KEEP_MS = 5000;
 
-/** What is decided of a name: refused, or allowed to be asked upstream. */
+/** What is decided of a name: refused, allowed to be asked upstream, or answered here alone. */
 export interface NameNote {
   readonly verdict: 'allow' | 'deny';
+  /** it leaves this machine */
+  readonly isAsked: boolean;
   readonly rule: string;
   readonly origin: string | null;
   readonly why: string;
@@ -40,8 +42,9 @@ export async function answerName(
   const { id, type } = question;
   const fake = (): void => send({ t: 'dns', id, verdict: 'fake', keep: KEEP_MS });
   const simple = (verdict: 'nodata' | 'nxdomain' | 'refused' | 'servfail'): void => send({ t: 'dns', id, verdict });
-  const refused = (rule: string, why: string): void => note({ verdict: 'deny', rule, origin: null, why });
-  const upstream = ({ rule, origin, why }: HostJudgement): void => note({ verdict: 'allow', rule, origin: originText(origin), why });
+  const refused = (rule: string, why: string): void => note({ verdict: 'deny', isAsked: false, rule, origin: null, why });
+  const upstream = ({ rule, origin, why }: HostJudgement): void => note({ verdict: 'allow', isAsked: true, rule, origin: originText(origin), why });
+  const here = (): void => note({ verdict: 'allow', isAsked: false, rule: 'net.lookup', origin: null, why: 'it was answered here, and nothing was asked upstream' });
   const host = gateHost(question.name);
   if (host.kind !== 'name' || isMetadata(host)) {
     refused(host.kind === 'name' ? 'net.metadata' : 'net.name', host.kind === 'bad' ? host.why : `${question.name} is never resolved`);
@@ -62,6 +65,7 @@ export async function answerName(
     const found = await options.resolve(host.name);
     return found.kind === 'addresses' ? fake() : simple(found.missing ? 'nxdomain' : 'servfail');
   }
+  if (!isOpen || type === TYPE.A) here();
   if (type === TYPE.A) return fake();
   if (!FORWARDED.has(type) || !isOpen || options.records === undefined) return simple('nodata');
   upstream(judgement);

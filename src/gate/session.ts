@@ -4,7 +4,8 @@ import { openChannel, type CloseReport, type ConnQuestion, type FirstQuestion, t
 import type { Outcome } from './ask.js';
 import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
 import { doorFailed, makeDoors, type Doors } from './doors.js';
-import { answerName, type NameNote, type NameOptions } from './dns.js';
+import { answerName, type NameOptions } from './dns.js';
+import { makeLookups, type Lookups } from './lookups.js';
 import { exactRule, gateHost, hostText, isWithin, placeText } from './names.js';
 import type { Note } from './notes.js';
 import { makeOutbox, type Outbox } from './outbox.js';
@@ -74,13 +75,11 @@ interface State {
   readonly entries: Map<number, Entry>;
   readonly doors: Doors;
   readonly recent: Recent;
-  /** names already recorded, so that a lookup loop is one record */
-  readonly names: Set<string>;
+  readonly lookups: Lookups;
 }
 
 /** A refusal waits for the name of its process, on a busy machine so long; an allowed connection does not wait. */
 const WHO_MS = 2000;
-const MAX_NAMES = 10_000;
 /** What policy allows may be begun again at once, for so long. */
 const KEEP_MS = 2000;
 
@@ -98,7 +97,8 @@ export function startSession(options: SessionOptions): Session {
     handle(state, message);
   });
   const outbox = makeOutbox({ audit: options.audit, channel, failed: (error) => broken(options, error) });
-  const state: State = { options, outbox, entries: new Map(), doors: makeDoors(channel), recent: makeRecent(() => performance.now()), names: new Set() };
+  const lookups = makeLookups(outbox, (name, rule, why) => void tell(state, `dns ${name}`, refuse(rule, why)));
+  const state: State = { options, outbox, lookups, entries: new Map(), doors: makeDoors(channel), recent: makeRecent(() => performance.now()) };
   const ended = channel.ended.then(async (error) => {
     for (const { gone } of state.entries.values()) gone?.abort();
     await nextTurn();
@@ -137,7 +137,7 @@ function handle(state: State, message: GateMessage): void {
     case 'udp':
       return run(state, onUdp(state, message));
     case 'dns':
-      return run(state, answerName(state.options, message, (reply) => state.outbox.send(reply), (found) => noteName(state, message, found)));
+      return run(state, answerName(state.options, message, (reply) => state.outbox.send(reply), (found) => state.lookups.note(message, found)));
     case 'who':
       return onWho(state, message);
     case 'close':
@@ -316,16 +316,6 @@ function recordDecision(state: State, entry: Entry, { ip, port }: ConnQuestion |
 
 function tell({ options }: State, what: string, { rule, why, how }: Refused): void {
   options.note({ time: options.now(), what, rule, why, how });
-}
-
-/** Lookups repeat: a name's refusal, and each kind of question about it that leaves this machine, is recorded once. */
-function noteName(state: State, { name, type }: { readonly name: string; readonly type: number }, { verdict, rule, origin, why }: NameNote): void {
-  const key = verdict === 'deny' ? name : `${name} ${type}`;
-  if (state.names.has(key)) return;
-  if (state.names.size < MAX_NAMES) state.names.add(key);
-  state.outbox.record({ kind: 'dns', object: { name, ...(verdict === 'deny' ? {} : { type }) }, verdict, rule, origin, detail: verdict === 'deny' ? { why } : {} });
-  if (verdict === 'deny') tell(state, `dns ${name}`, refuse(rule, why));
-  else state.outbox.flush(); // before it is asked
 }
 
 function onClose(state: State, close: CloseReport): void {

@@ -377,6 +377,7 @@ describe('names', () => {
     expect(out).toContain('Could not resolve host: typo.test');
     expect(out).toContain('none');
     expect(log.filter(({ kind }) => kind === 'dns')).toMatchObject([
+      { object: { name: 'secret.evil.test' }, rule: 'net.lookup', verdict: 'allow', detail: { why: expect.stringContaining('nothing was asked upstream') as string } },
       { object: { name: 'typo.test', type: 1 }, rule: 'test.allow', verdict: 'allow' },
       { object: { name: 'metadata.google.internal' }, rule: 'net.metadata', verdict: 'deny' },
     ]);
@@ -396,7 +397,9 @@ ask(b"a"*60+b"/"+b"b"*60+b"/0/x/test",1)'`;
     const { log } = await finish(run);
 
     const names = Array.from({ length: 20 }, (_, i) => `${'a'.repeat(60)}.${'b'.repeat(60)}.${i}.x.test`);
-    expect(log.filter(({ kind, verdict }) => kind === 'dns' && verdict === 'allow').map(({ object }) => object['name'])).toEqual(names);
+    const named = (isAsked: boolean): unknown[] => log.filter(({ kind, verdict, object }) => kind === 'dns' && verdict === 'allow' && (object['type'] !== undefined) === isAsked).map(({ object }) => object['name']);
+    expect(named(true)).toEqual(names);
+    expect(named(false)).toEqual(Array.from({ length: 20 }, (_, i) => `${'c'.repeat(60)}.${i}.other.example`));
     expect(asked.every((name) => names.includes(name))).toBe(true);
     expect(new Set(asked).size).toBe(10);
   });

@@ -138,6 +138,22 @@ test('NP01 whatever leaves by a lookup is on record before, once for each kind',
   expect(records('dns').map(({ object }) => object?.['type'])).toEqual([16, 15]);
 });
 
+test('names that were answered here are on record, the first 10,000 of them: they are no means to fill the log', async () => {
+  const { say, answer, records } = await play({ allow: [A], records: () => Promise.resolve(null) });
+  const ask = async (from: number, names: readonly string[], type = 1): Promise<void> => {
+    say(...names.map((name, at) => ({ t: 'dns', id: from + at, name, type }) as const));
+    await answer('dns', from + names.length - 1);
+  };
+  await ask(1, ['x.test', 'x.test', 'y.test', 'metadata.google.internal']);
+  expect(records('dns').map(({ object, rule }) => [object?.['name'], rule])).toEqual([['x.test', 'net.lookup'], ['y.test', 'net.lookup'], ['metadata.google.internal', 'net.metadata']]);
+
+  await ask(100, Array.from({ length: 10_100 }, (_, at) => `${at}.test`));
+  expect(records('dns')).toHaveLength(10_000);
+  await ask(20_000, ['a.test'], 16);
+  await ask(20_001, ['10.in-addr.local', 'metadata.google.internal']);
+  expect(records('dns').slice(10_000).map(({ object, verdict }) => [object?.['name'], verdict])).toEqual([['a.test', 'allow']]);
+});
+
 describe('answers', () => {
   test('one for the session is not kept for the project', async () => {
     const store = vi.fn<(answer: Answer) => void>();
