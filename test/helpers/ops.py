@@ -5,6 +5,9 @@
     ops.py run  DIR SEED…   the operations on each; prints {log, dump} as JSON
     ops.py dump DIR         prints {path: entry} as JSON
 
+With TIMES=1 entries have the times that were set: `make` and `utime` set times
+long gone, and what is written after that is of "now".
+
 Every choice depends on the seed and on the sorted listing only, so two runs
 that see the same tree do the same. A refused operation is logged by its errno
 and is part of what is compared. A directory rename that the kernel refuses
@@ -18,12 +21,17 @@ import mmap
 import os
 import random
 import stat
+import struct
 import subprocess
 import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 NAMES = ["a", "b", "c", "d", "e e", "f\nnl", "-g", "h'q\"", "ü", ".hid", "x" * 200]
 BYTE_NAMES = [name.encode() for name in NAMES] + [b"raw\xff\xfe"]
+ATTRIBUTES = [b"user.op0", b"user.op1", b"user.op2"]
+ACL, DEFAULT_ACL = "system.posix_acl_access", "system.posix_acl_default"
+# Set times end here, in ns; it is later than that.
+LONG_AGO = 1_000_000_000_000_000_000
 FILE_MODES = [0o600, 0o640, 0o644, 0o755, 0o444, 0o400]
 # Whiteouts that a directory lists: what is in the layer below a directory that the host removed.
 GHOSTS = []
@@ -55,7 +63,7 @@ def listing(root):
     return found
 
 
-def dump(root):
+def dump(root, times=False):
     """What a user can see of a tree; hard links as groups of names."""
     entries, groups = {}, {}
     for rel, st in listing(root):
@@ -82,6 +90,8 @@ def dump(root):
         xattrs = {n: os.getxattr(path, n, follow_symlinks=False).hex() for n in names if not n.startswith("security.selinux")}
         if xattrs:
             entry["xattrs"] = xattrs
+        if times:
+            entry["mtime"] = str(st.st_mtime_ns) if st.st_mtime_ns <= LONG_AGO else "now"
         entries[rel.decode("latin1")] = entry
     for group in groups.values():
         names = sorted(name.decode("latin1") for name in group)
@@ -112,12 +122,38 @@ def make(root, seed):
             continue
         with open(path, "wb") as file:
             file.write(content(rng))
-        if rng.random() < 0.2:
-            try:
-                os.setxattr(path, "user.made", rng.randbytes(rng.choice([0, 3, 300])))
-            except OSError:
-                pass
         os.chmod(path, rng.choice(FILE_MODES))
+    for rel, st in reversed(listing(root)):
+        path = os.path.join(root, rel)
+        if not stat.S_ISLNK(st.st_mode):
+            attribute(path, stat.S_ISDIR(st.st_mode), rng)
+        os.utime(path, ns=(LONG_AGO, long_ago(rng)), follow_symlinks=False)
+
+
+def attribute(path, is_dir, rng):
+    """Attributes that operations change, and one that they don't; access lists."""
+    wanted = {name: rng.randbytes(rng.choice([0, 3, 300])) for name in ATTRIBUTES + [b"user.made"] if rng.random() < 0.15}
+    for name in [ACL, DEFAULT_ACL] if is_dir else [ACL]:
+        if rng.random() < 0.1:
+            wanted[name] = access_list(rng, is_dir)
+    for name, value in wanted.items():
+        try:
+            os.setxattr(path, name, value)
+        except OSError:
+            pass
+
+
+def access_list(rng, is_dir):
+    """Everything for its owner, and something for him once more by name: others have no number in a user namespace."""
+    low = 1 if is_dir else 0
+    owner, other, group, mask = 7 if is_dir else 6, rng.choice([0, 4]) | low, rng.choice([0, 4, 6]) | low, rng.choice([4, 6, 7]) | low
+    nobody = 0xFFFFFFFF
+    entries = [(1, owner, nobody), (2, rng.choice([4, 6, 7]) | low, os.geteuid()), (4, group, nobody), (16, mask, nobody), (32, other, nobody)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def long_ago(rng):
+    return rng.randrange(LONG_AGO)
 
 
 def content(rng):
@@ -156,6 +192,11 @@ class World:
         found = [rel for rel, st in listing(self.root) if tests[kind](st.st_mode)]
         return self.rng.choice(found) if found else None
 
+    def is_linked(self, rel):
+        """In user mode the kernel checks access by the mode that it knows of each name: a new one is known of one name only."""
+        st = os.lstat(self.abs(rel))
+        return stat.S_ISREG(st.st_mode) and st.st_nlink > 1
+
     def fresh(self):
         """A name to make: mostly unused, below a directory that exists."""
         dirs = [b""] + [rel for rel, st in listing(self.root) if stat.S_ISDIR(st.st_mode)]
@@ -165,7 +206,7 @@ class World:
         ops = [
             self.create, self.create, self.append, self.overwrite, self.truncate, self.mapped,
             self.rename, self.rename, self.rename_dir, self.link, self.symlink, self.chmod, self.xattr,
-            self.unxattr, self.unlink, self.unlink, self.rmdir, self.mkdir, self.mkdir, self.fifo,
+            self.unxattr, self.acl, self.unacl, self.unlink, self.unlink, self.rmdir, self.mkdir, self.mkdir, self.fifo,
             self.rmtree, self.dir_to_file, self.file_to_dir, self.recreate, self.atomic_save, self.utime,
             self.touch_only, self.exclusive, self.tmpfile,
         ]
@@ -260,6 +301,8 @@ class World:
         if rel is None:
             return None
         mode = os.lstat(self.abs(rel)).st_mode
+        if self.is_linked(rel):
+            return None
         new = self.rng.choice(DIR_MODES if stat.S_ISDIR(mode) else FILE_MODES)
         if not stat.S_ISLNK(mode):
             os.chmod(self.abs(rel), new)
@@ -269,8 +312,11 @@ class World:
         rel, value = self.pick("any"), self.rng.randbytes(self.rng.choice([0, 1, 200, 2000]))
         if rel is None or stat.S_ISLNK(os.lstat(self.abs(rel)).st_mode):
             return None
-        os.setxattr(self.abs(rel), "user.op" + str(self.rng.randint(0, 2)), value, follow_symlinks=False)
-        return rel
+        held = [name for name in ATTRIBUTES if os.fsdecode(name) in os.listxattr(self.abs(rel))]
+        # Mostly another value of what it has.
+        name = self.rng.choice(held if held and self.rng.random() < 0.7 else ATTRIBUTES)
+        os.setxattr(self.abs(rel), name, value, follow_symlinks=False)
+        return f"{rel} {name}"
 
     def unxattr(self):
         rel = self.pick("file")
@@ -280,6 +326,28 @@ class World:
             if name.startswith("user."):
                 os.removexattr(self.abs(rel), name)
         return rel
+
+    def acl(self):
+        rel = self.pick("any")
+        if rel is None or stat.S_ISLNK(os.lstat(self.abs(rel)).st_mode):
+            return None
+        is_dir = os.path.isdir(self.abs(rel))
+        name = self.rng.choice([ACL, DEFAULT_ACL]) if is_dir else ACL
+        if self.is_linked(rel):
+            return None
+        os.setxattr(self.abs(rel), name, access_list(self.rng, is_dir))
+        return f"{rel} {name}"
+
+    def unacl(self):
+        """of the first that has one: few have"""
+        for rel, st in listing(self.root):
+            if stat.S_ISLNK(st.st_mode) or self.is_linked(rel):
+                continue
+            held = [name for name in [ACL, DEFAULT_ACL] if name in os.listxattr(self.abs(rel))]
+            if held:
+                os.removexattr(self.abs(rel), held[0])
+                return f"{rel} {held[0]}"
+        return None
 
     def unlink(self):
         rel = self.pick("notdir")
@@ -364,10 +432,10 @@ class World:
         return rel
 
     def utime(self):
-        rel = self.pick("any")
+        rel, when = self.pick("any"), long_ago(self.rng)
         if rel is None:
             return None
-        os.utime(self.abs(rel), (1, 1), follow_symlinks=False)
+        os.utime(self.abs(rel), ns=(when, when), follow_symlinks=False)
         return rel
 
     def touch_only(self):
@@ -395,18 +463,19 @@ class World:
         return rel
 
 
-def run(root, seed, count, fifos):
+def run(root, seed, count, fifos, times):
     world = World(root, seed, fifos)
     for _ in range(count):
         world.step()
-    return {"log": world.log, "dump": dump(root)}
+    return {"log": world.log, "dump": dump(root, times)}
 
 
 def main():
     verb, top = sys.argv[1], os.fsencode(sys.argv[2])
+    times = os.environ.get("TIMES") == "1"
     os.umask(0o022)
     if verb == "dump":
-        print(json.dumps(dump(top)))
+        print(json.dumps(dump(top, times)))
         return
     count = int(os.environ.get("OPS", "40"))
     results = {}
@@ -415,7 +484,7 @@ def main():
         if verb == "make":
             make(root, seed)
         else:
-            results[seed] = run(root, seed, count, os.environ.get("FIFOS") == "1")
+            results[seed] = run(root, seed, count, os.environ.get("FIFOS") == "1", times)
     print(json.dumps(results))
 
 
