@@ -60,7 +60,10 @@ int Walk::open(int upper, int base)
 		return -1;
 	heldFds++;
 	if (rootBase >= 0) {
+		// Without it everything would count as new.
 		root->base = fcntl(rootBase, F_DUPFD_CLOEXEC, 0);
+		if (root->base < 0)
+			return -1;
 		heldFds++;
 	}
 	cursors.push_back({ root });

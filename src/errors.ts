@@ -43,6 +43,18 @@ export function isNoSpace(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '');
 }
 
+const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+
+/** The process or the machine has no descriptor or memory left, which says nothing of what was asked for. */
+export function isShortage(error: unknown): boolean {
+  return SHORTAGES.has(errnoOf(error) ?? '');
+}
+
+/** A system call was refused for what it was about, not for what the machine lacks: an answer that can be gone on with. */
+export function isRefusal(error: unknown): boolean {
+  return errnoOf(error) !== null && !isShortage(error);
+}
+
 /** A command line that can't be meant: exit status 2. */
 export function usageError(message: string, hint: string): AgentfwError {
   return new AgentfwError('AFW_USAGE', message, { status: 2, hint });

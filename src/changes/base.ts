@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
-import { errnoOf } from '../errors.js';
+import { isRefusal } from '../errors.js';
 import { openOwn } from '../kernel/files.js';
 import { AT_FDCWD, type Kernel, type Stat } from '../kernel/kernel.js';
 import { frameOf, framesIn, type FrameWriter } from './journal/frames.js';
@@ -179,7 +179,7 @@ export function readBase(kernel: Kernel, sandboxDir: Bytes, base: CapturedBase, 
     const content = Buffer.alloc(base.size);
     return content.subarray(0, kernel.readFile(AT_FDCWD, basePath(sandboxDir, base), content));
   } catch (error) {
-    if (errnoOf(error) === null) throw error;
+    if (!isRefusal(error)) throw error;
     return null;
   }
 }

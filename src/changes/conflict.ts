@@ -1,6 +1,6 @@
 import type { Bytes } from '../bytes.js';
 import { joinBytes, parentOf } from '../bytes.js';
-import { errnoOf } from '../errors.js';
+import { errnoOf, isRefusal } from '../errors.js';
 import type { Fd, Kernel, Stat } from '../kernel/kernel.js';
 import { attributesOf } from '../kernel/attributes.js';
 import { objectAt } from '../kernel/object.js';
@@ -71,7 +71,7 @@ function layerHas({ dirs, sandboxDir }: Judging, change: Change, captured: Captu
     stored = upper === null ? null : openBase(kernel, sandboxDir, captured);
     return upper !== null && stored !== null && isSame(kernel, change, [upper, stored]);
   } catch (error) {
-    if (errnoOf(error) === null) throw error;
+    if (!isRefusal(error)) throw error;
     return false;
   } finally {
     for (const fd of [upper, stored]) if (fd !== null) kernel.close(fd);
@@ -87,7 +87,7 @@ function attributesAt(dirs: OpenDirs, place: Place): string | null {
     const { at, name } = spotOf(dirs, place);
     return attributesOf(dirs.kernel, at, name);
   } catch (error) {
-    if (errnoOf(error) === null) throw error;
+    if (!isRefusal(error)) throw error;
     return null;
   }
 }

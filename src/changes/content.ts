@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { constants, readSync } from 'node:fs';
 import { isWithin, nameOf, parentOf, toBuffer, type Bytes } from '../bytes.js';
+import { isShortage } from '../errors.js';
 import { type Fd, type Kernel, KernelError, type Stat } from '../kernel/kernel.js';
 import type { Layer } from '../sandbox/sandbox.js';
 import type { Change } from './change.js';
@@ -234,7 +235,7 @@ function attempt<T>(call: () => T): T | null {
   try {
     return call();
   } catch (error) {
-    if (error instanceof KernelError) return null;
+    if (error instanceof KernelError && !isShortage(error)) return null;
     throw error;
   }
 }

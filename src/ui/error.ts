@@ -1,4 +1,4 @@
-import { AgentfwError, errnoOf, isNoSpace } from '../errors.js';
+import { AgentfwError, errnoOf, isNoSpace, isShortage } from '../errors.js';
 import { escapeForTerminal } from './escape.js';
 import type { Paint } from './print.js';
 
@@ -22,7 +22,7 @@ const LIMITS: Readonly<Record<string, string>> = {
 /** Any thrown value as a report: ours as it is, a system error by its errno, the rest as internal. */
 export function reportOf(error: unknown): ErrorReport {
   if (error instanceof AgentfwError) {
-    return { code: error.code, message: error.message, causes: causesOf(error.cause), hint: error.hint, status: error.status };
+    return { code: error.code, message: error.message, causes: causesOf(error.cause), hint: shortageHint(error.cause) ?? error.hint, status: error.status };
   }
   if (isNoSpace(error)) return diskFull(error);
   const errno = errnoOf(error);
@@ -37,6 +37,12 @@ export function reportOf(error: unknown): ErrorReport {
     hint: 'Please report it, with what AGENTFW_DEBUG=1 adds and the output of agentfw doctor --json',
     status: 70,
   };
+}
+
+/** What failed for want of descriptors has one mend, whatever was tried. */
+function shortageHint(cause: unknown): string | null {
+  for (let next = cause; next instanceof Error; next = next.cause) if (isShortage(next)) return LIMITS[errnoOf(next) ?? ''] ?? null;
+  return null;
 }
 
 function diskFull(error: unknown): ErrorReport {

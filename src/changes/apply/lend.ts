@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
-import { errnoOf } from '../../errors.js';
+import { errnoOf, isShortage } from '../../errors.js';
 import { type Fd, type Kernel, KernelError, O_PATH } from '../../kernel/kernel.js';
 import { rootFd, type OpenDirs } from './open-dirs.js';
 import { splitPath, type Place } from '../plan/step.js';
@@ -57,7 +57,7 @@ function lendOn(kernel: Kernel, layer: Fd, path: Bytes, withTop: boolean): Lent 
   } catch (error) {
     leave(kernel, at, layer, changed);
     restore();
-    if (error instanceof KernelError) return null;
+    if (error instanceof KernelError && !isShortage(error)) return null;
     throw error;
   }
 }

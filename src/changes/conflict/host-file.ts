@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { nameOf, parentOf, type Bytes } from '../../bytes.js';
-import { errnoOf } from '../../errors.js';
+import { isRefusal } from '../../errors.js';
 import { AT_FDCWD, RESOLVE, type Kernel } from '../../kernel/kernel.js';
 
 /** A regular file of the host, one char per byte, reached through no symlink; null: there is none, it is longer, or it can't be read. */
@@ -17,7 +17,7 @@ export function readHostFile(kernel: Kernel, file: Bytes, longest: number): stri
       kernel.close(dir);
     }
   } catch (error) {
-    if (errnoOf(error) === null) throw error;
+    if (!isRefusal(error)) throw error;
     return null;
   }
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
-import { errnoOf } from '../../errors.js';
+import { isRefusal } from '../../errors.js';
 import type { Fd, Stat } from '../../kernel/kernel.js';
 import type { Bases } from '../base.js';
 import type { Change } from '../change.js';
@@ -50,7 +50,7 @@ export function openQuietly(dirs: OpenDirs, place: Place): Fd | null {
     const { at, name } = spotOf(dirs, place);
     return dirs.kernel.open(at, name, READ);
   } catch (error) {
-    if (errnoOf(error) === null) throw error;
+    if (!isRefusal(error)) throw error;
     return null;
   }
 }

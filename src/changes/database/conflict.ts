@@ -1,5 +1,5 @@
 import type { Bytes } from '../../bytes.js';
-import { errnoOf } from '../../errors.js';
+import { isRefusal } from '../../errors.js';
 import type { Stat } from '../../kernel/kernel.js';
 import type { Change, Conflict } from '../change.js';
 import { besideOf, databaseOf, isInUse, mayBeDatabase } from './database.js';
@@ -44,7 +44,7 @@ function statQuietly({ dirs }: Judging, change: Change): Stat | null {
   try {
     return statPlace(dirs, hostPlace(dirs, change));
   } catch (error) {
-    if (errnoOf(error) === null) throw error;
+    if (!isRefusal(error)) throw error;
     return null;
   }
 }

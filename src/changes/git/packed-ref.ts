@@ -1,5 +1,5 @@
 import { joinBytes, type Bytes } from '../../bytes.js';
-import { errnoOf } from '../../errors.js';
+import { isRefusal } from '../../errors.js';
 import { AT_FDCWD, type Kernel, type Stat } from '../../kernel/kernel.js';
 import type { Change } from '../change.js';
 import { readHostFile } from '../conflict/host-file.js';
@@ -63,7 +63,7 @@ function statOf(kernel: Kernel, file: Bytes): Stat | null {
   try {
     return kernel.statOrNull(AT_FDCWD, file);
   } catch (error) {
-    if (errnoOf(error) === null) throw error;
+    if (!isRefusal(error)) throw error;
     return null;
   }
 }

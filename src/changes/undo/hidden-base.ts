@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { errnoOf } from '../../errors.js';
+import { isRefusal } from '../../errors.js';
 import type { Stat } from '../../kernel/kernel.js';
 import { spotOf, statPlace, type OpenDirs } from '../apply/open-dirs.js';
 import { splitPath, type Place } from '../plan/step.js';
@@ -32,7 +32,7 @@ function isOpaque(dirs: OpenDirs, place: Place): boolean {
     return dirs.kernel.xattrs(at, name).some((xattr) => xattr.name === wanted && xattr.value.toString('latin1') === 'y');
   } catch (error) {
     // Closed by the agent: whoever puts something there is told.
-    if (errnoOf(error) === null) throw error;
+    if (!isRefusal(error)) throw error;
     return false;
   }
 }
