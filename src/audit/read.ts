@@ -2,6 +2,7 @@ import { constants, readSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
+import { openOwn } from '../kernel/files.js';
 import { AT_FDCWD, type Fd, type Kernel } from '../kernel/kernel.js';
 import { auditRecordSchema, type AuditKind, type AuditRecord } from './event.js';
 import { logFiles } from './files.js';
@@ -24,7 +25,7 @@ export interface LogFilter {
 /** All lines of a log, oldest first, a piece of file at a time. */
 export function* rawLines(kernel: Kernel, dir: Bytes): Generator<RawLine> {
   for (const file of logFiles(kernel, dir)) {
-    const fd = kernel.open(AT_FDCWD, joinBytes(dir, file), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const fd = openOwn(kernel, joinBytes(dir, file), constants.O_RDONLY);
     try {
       let number = 0;
       const pieces = new Pieces(fd);
@@ -91,7 +92,7 @@ function* readFrom(kernel: Kernel, dir: Bytes, index: number): Generator<AuditRe
 function openFrom(kernel: Kernel, dir: Bytes, index: number, fds: Fd[]): boolean {
   const files = logFiles(kernel, dir);
   for (const file of [...files].reverse()) {
-    const fd = kernel.open(AT_FDCWD, joinBytes(dir, file), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const fd = openOwn(kernel, joinBytes(dir, file), constants.O_RDONLY);
     fds.unshift(fd);
     const first = parseLine(new Pieces(fd).next()?.text ?? '')?.index;
     if (first !== undefined && first <= index) break;

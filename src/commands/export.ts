@@ -47,9 +47,9 @@ export default class Export extends AgentfwCommand {
     if (flags.output === '-' && flags.json === true) throw usageError('The export and the report of --json can’t both go to stdout.', 'Write to a file: -o FILE');
     if (flags.output === '-' && this.printer.screen && format !== 'json' && format !== 'patch') throw usageError('An archive can’t be shown on a terminal.', 'Write to a file: -o FILE');
     const store = await this.store();
-    checkTrail(store);
     const resolved = resolveTag(store, wordsOf(line), { certain: false });
     const { record, paths } = resolved;
+    checkTrail(store, record.tag);
     const gathered = gather(store, record);
     try {
       const { changes, unmatched } = filterChanges(gathered.shown, paths);

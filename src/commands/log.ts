@@ -5,15 +5,17 @@ import { userKey } from '../audit/files.js';
 import { followLog, readLog, type LogFilter } from '../audit/read.js';
 import { verifyLog } from '../audit/verify.js';
 import { storeContextOf } from '../changes/context.js';
-import { listCommits } from '../changes/engine.js';
+import { surveyCommits } from '../changes/engine.js';
 import { usageError } from '../errors.js';
 import { resolveOnly } from '../sandbox/resolve.js';
 import { readRecord, sandboxDir, type Store } from '../sandbox/store.js';
 import { AgentfwCommand, common, wordsOf, type Line } from '../ui/command.js';
 import { commitTable } from '../ui/commitlog.js';
 import { infoJson } from '../ui/commits.js';
-import { escapeForTerminal } from '../ui/escape.js';
+import { reportOf } from '../ui/error.js';
+import { escapeForTerminal, showBytes } from '../ui/escape.js';
 import { recordLine } from '../ui/log.js';
+import { bytesJson } from '../ui/record.js';
 import { plural } from '../ui/table.js';
 
 type Flags = { readonly json?: boolean | undefined; readonly follow?: boolean | undefined; readonly denied?: boolean | undefined; readonly kind?: string[] | undefined };
@@ -81,11 +83,14 @@ export default class Log extends AgentfwCommand {
 
   private commits(store: Store, line: Line<Flags>): number {
     const tag = line.words.length + line.after.length > 0 ? resolveOnly(store, wordsOf(line), { certain: false }).tag : null;
-    const commits = listCommits(storeContextOf(store)).filter((commit) => tag === null || commit.tag === tag);
-    if (line.flags.json === true) this.printer.json({ version: 1, commits: commits.map(infoJson) });
-    else if (commits.length === 0) this.printer.say('No commits.');
+    const { commits: all, broken } = surveyCommits(storeContextOf(store));
+    const commits = all.filter((commit) => tag === null || commit.tag === tag);
+    const told = broken.map(({ id, error }) => ({ id, ...reportOf(error) }));
+    if (line.flags.json === true) this.printer.json({ version: 1, commits: commits.map(infoJson), broken: told.map(({ id, message }) => ({ ...bytesJson('id', id), error: message })) });
+    else if (commits.length === 0 && broken.length === 0) this.printer.say('No commits.');
     else this.printer.product(commitTable(commits, store.context.now()));
-    return 0;
+    if (line.flags.json !== true) for (const { id, message, hint } of told) this.printer.warn(`${showBytes(id)}: ${escapeForTerminal([message, hint].filter((text) => text !== null).join(' '))}`);
+    return broken.length === 0 ? 0 : 1;
   }
 }
 

@@ -15,12 +15,15 @@ export function openOwn(kernel: Kernel, path: Bytes, flags: number, mode?: numbe
   throw new AgentfwError('AFW_STORE_FILE', `${toText(path)} is not a regular file.`, { hint: 'agentfw never makes one like that: move it away' });
 }
 
-/** Null for a symlink. */
+/** What the kernel says of a symlink, a directory to write to, and a socket. */
+const NOT_PLAIN: ReadonlySet<string> = new Set(['ELOOP', 'EISDIR', 'ENXIO']);
+
+/** Null for these. */
 function openPlain(kernel: Kernel, path: Bytes, flags: number, mode: number | undefined): Fd | null {
   try {
     return kernel.open(AT_FDCWD, path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode);
   } catch (error) {
-    if (errnoOf(error) !== 'ELOOP') throw error;
+    if (!NOT_PLAIN.has(errnoOf(error) ?? '')) throw error;
     return null;
   }
 }

@@ -1,6 +1,6 @@
 /** What stands in the place of a file of the store and is none: nobody waits for it, and it is named. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, vi } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -14,6 +14,8 @@ const READERS: readonly (readonly [file: string, command: readonly string[]])[] 
   ['sandboxes/box/base/index', ['commit', 'box', '--yes']],
   ['sandboxes/box/running.lock', ['discard', 'box', '--yes']],
   ['sandboxes/box/audit.jsonl', ['commit', 'box', '--yes']],
+  ['sandboxes/box/audit.jsonl', ['log', 'box']],
+  ['sandboxes/box/audit.jsonl', ['export', 'box']],
   ['commits/.lock', ['commit', 'box', '--yes']],
   ['audit-key.pem', ['run', '--in', 'box', '--net', 'off', '--', 'true']],
   ['format', ['list']],
@@ -52,6 +54,7 @@ for (const identity of identities()) {
             const { status, stderr } = await area.cli([...command], { timeout: LONG });
             expect([1, 125], stderr).toContain(status);
             expect(stderr).toContain(path);
+            expect(stderr).toMatch(/^Hint: /m);
             expect(existsSync(join(area.project, 'f'))).toBe(false);
             rmSync(path, { recursive: true });
           }
@@ -83,6 +86,32 @@ for (const identity of identities()) {
     }
   }, LONG);
 }
+
+test('`log --commits` names a commit whose record is damaged, and lists the others', async () => {
+  const area = createArea(identities()[0]!);
+  const commits = join(area.state, 'commits');
+  const made = (): string[] => readdirSync(commits).filter((name) => !name.startsWith('.'));
+  try {
+    expect((await area.cli(['run', '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'echo 1 >f; echo 2 >g'])).status).toBe(0);
+    expect((await area.cli(['commit', 'box', 'f', '--yes'])).status).toBe(0);
+    const [broken = ''] = made();
+    expect((await area.cli(['commit', 'box', 'g', '--yes'])).status).toBe(0);
+    const whole = made().find((id) => id !== broken);
+    expect((await area.cli(['log', '--commits', '--json'])).stdout).toContain('"broken":[]');
+    for (const name of readdirSync(join(commits, broken))) {
+      rmSync(join(commits, broken, name), { recursive: true });
+      writeFileSync(join(commits, broken, name), 'junk');
+    }
+
+    const { status, stdout, stderr } = await area.cli(['log', '--commits']);
+    expect([status, stdout.split(' ')[0], stdout.trimEnd().split('\n').length]).toEqual([1, whole, 1]);
+    expect(stderr).toMatch(new RegExp(`^Warning: ${broken}: .*can't be read.* Move ${join(commits, broken)} away`));
+    const asJson = await area.cli(['log', '--commits', '--json']);
+    expect([asJson.status, JSON.parse(asJson.stdout)]).toMatchObject([1, { commits: [{ id: whole }], broken: [{ id: broken }] }]);
+  } finally {
+    await area.remove();
+  }
+}, LONG);
 
 const asRoot = needs('root', 'overlay');
 

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import { joinBytes, toText } from '../../bytes.js';
-import { AgentfwError } from '../../errors.js';
+import { AgentfwError, isShortage } from '../../errors.js';
 import { bytesField, FieldError, numberField, objectField, textField, wordField, type Fields } from '../../fields.js';
 import { readWhole, replaceFile } from '../../kernel/files.js';
 import { AT_FDCWD, type Kernel } from '../../kernel/kernel.js';
@@ -41,14 +41,43 @@ export interface CommitInfo {
 /** `kept`: the size when it is known without a look */
 type Plain = Omit<CommitInfo, 'undoneBy' | 'left' | 'bytes'> & { readonly kept: number | null; readonly refused: readonly Bytes[] };
 
-/** Newest first. */
+/** Newest first. Throws where one of them is damaged: nobody knows what it was. */
 export function listCommits(ctx: StoreContext): readonly CommitInfo[] {
-  return commitInfos(ctx).map(({ kept, ...info }) => ({ ...info, bytes: info.state === 'pruned' ? 0 : (kept ?? bytesOf(ctx, info.id)) }));
+  return commitInfos(ctx).map((info) => withBytes(ctx, info));
+}
+
+/** A commit that can't be read, and why. */
+export interface BrokenCommit {
+  readonly id: Bytes;
+  readonly error: unknown;
+}
+
+/** For looking: those that can be read, newest first, and those that can't. What the machine lacks is thrown. */
+export function surveyCommits(ctx: StoreContext): { readonly commits: readonly CommitInfo[]; readonly broken: readonly BrokenCommit[] } {
+  const broken: BrokenCommit[] = [];
+  const orBroken = <T>(id: Bytes, read: () => T): T | null => {
+    try {
+      return read();
+    } catch (error) {
+      if (isShortage(error)) throw error;
+      broken.push({ id, error });
+      return null;
+    }
+  };
+  const infos = commitInfos(ctx, orBroken);
+  const commits = infos.flatMap((info) => orBroken(info.id as Bytes, () => withBytes(ctx, info)) ?? []);
+  return { commits, broken };
+}
+
+type Info = Omit<CommitInfo, 'bytes'> & { readonly kept: number | null };
+
+function withBytes(ctx: StoreContext, { kept, ...info }: Info): CommitInfo {
+  return { ...info, bytes: info.state === 'pruned' ? 0 : (kept ?? bytesOf(ctx, info.id)) };
 }
 
 /** The same without the sizes, which may take a walk. */
-export function commitInfos(ctx: StoreContext): readonly (Omit<CommitInfo, 'bytes'> & { readonly kept: number | null })[] {
-  const found = commitIds(ctx).flatMap((id) => infoOf(ctx, id) ?? []);
+export function commitInfos(ctx: StoreContext, attempt: <T>(id: Bytes, read: () => T) => T | null = (_, read) => read()): readonly Info[] {
+  const found = commitIds(ctx).flatMap((id) => attempt(id, () => infoOf(ctx, id)) ?? []);
   found.sort((a, b) => (a.created !== b.created ? (a.created < b.created ? 1 : -1) : a.id < b.id ? 1 : -1));
   const undone = undoneBy(found);
   return found.map(({ refused: _, ...info }) => {
