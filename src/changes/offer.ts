@@ -11,7 +11,7 @@ import { withPairs } from './plan/pairs.js';
 import type { Paths, Take } from './plan/refusal.js';
 import { isHosts, takeBoth } from './plan/drops.js';
 import { takesIn } from './takes.js';
-import { namedBy, selectionOf } from './words.js';
+import { namedBy, selectionOf, unmatchedIn } from './words.js';
 
 /** What a user asks to land. */
 export interface Wish {
@@ -66,7 +66,9 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   const named = namedIn(single, wish, renames);
   const controls = single.filter(({ path, class: risk }) => risk === 'control' && named.has(path));
   const accepted = namedBy(controls, wish.accept);
-  const withheld = controls.filter(({ path }) => !accepted.has(path));
+  // What lands anyhow may be named, too.
+  const unaccepted = unmatchedIn(single, accepted.unmatched);
+  const withheld = controls.filter(({ path }) => !accepted.taken.has(path));
   const held = new Set(withheld.map(({ path }) => path));
   const chosen: Paths = { has: (path) => named.has(path) && !held.has(path) };
   const { take, unmatched: untaken } = takesIn(single, wish.take);
@@ -79,7 +81,7 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   });
   const selected = named.all && held.size === 0 ? single : single.filter(({ path }) => chosen.has(path));
   const { added } = named;
-  return { plan, digest: planDigest(plan), selected, dropped: droppedIn(selected, plan, takeBoth(take, renames)), added, unmatched: [...named.unmatched, ...untaken], withheld, merges: notes };
+  return { plan, digest: planDigest(plan), selected, dropped: droppedIn(selected, plan, takeBoth(take, renames)), added, unmatched: [...named.unmatched, ...untaken, ...unaccepted], withheld, merges: notes };
 }
 
 /** A merge holds both sides' changes: there is no conflict any more. */

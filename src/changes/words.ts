@@ -1,6 +1,6 @@
 import { isWithin, type Bytes } from '../bytes.js';
 import type { Change } from './change.js';
-import { matching, selectChanges, type Selection } from './selection.js';
+import { matching, selectChanges, type Matched, type Selection } from './selection.js';
 
 /** A word with pattern characters is a pattern, unless a change has that very name. */
 export function selectionOf(words: readonly Bytes[], changes: readonly Change[]): Selection {
@@ -21,7 +21,14 @@ export function filterChanges<T extends Change>(changes: readonly T[], words: re
   return { changes: selected.changes.filter(({ path }) => !added.has(path)), unmatched: selected.unmatched };
 }
 
-/** The paths that the words name. No words name nothing. */
-export function namedBy(changes: readonly Change[], words: readonly Bytes[]): ReadonlySet<Bytes> {
-  return matching(changes, selectionOf(words, changes)).taken;
+/** What the words themselves name, and which of them name none of these. No words name nothing. */
+export function namedBy(changes: readonly Change[], words: readonly Bytes[]): Matched {
+  return matching(changes, selectionOf(words, changes));
+}
+
+/** Words that no change matches; there may be a million of these, and one is enough. */
+export function unmatchedIn(changes: readonly Change[], words: readonly Bytes[]): readonly Bytes[] {
+  const { paths, globs } = selectionOf(words, changes);
+  const isNamed = (word: Bytes): boolean => changes.some(({ path, from }) => isWithin(path, word) || (from !== null && isWithin(from, word)));
+  return [...paths.filter((word) => !isNamed(word)), ...(globs.length === 0 ? [] : matching(changes, { paths: [], globs }).unmatched)];
 }

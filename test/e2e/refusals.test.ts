@@ -26,6 +26,8 @@ needs('userns', 'overlay').describe('a refusal says what and what to do', () => 
     ['commit jobb --yes', 1, 'There is no sandbox jobb, and job, which was started here, has nothing of that name.', 'List the sandboxes: agentfw list'],
     ['discard jobb --yes', 1, 'There is no sandbox jobb, and job, which was started here, has nothing of that name.', 'List the sandboxes: agentfw list'],
     ['commit job --yes src/none', 1, 'The sandbox has no change at $PROJECT/src/none', 'List them: agentfw diff job --name-only'],
+    ['commit job --yes --accept-control src/none', 1, 'The sandbox has no change at $PROJECT/src/none', 'List them: agentfw diff job --name-only'],
+    ['commit job --dry-run --accept-control *.none --accept-control new', 1, 'The sandbox has no change at $PROJECT/*.none', 'List them: agentfw diff job --name-only'],
     ['commit job', 2, 'There is no terminal to ask on.', 'Say --yes to land it, or --dry-run to see what would'],
     ['diff job --hunks', 2, '--hunks needs --json.', 'Say both, or see agentfw diff --help'],
     ['commit job -p --hunk 1', 2, '--patch and --hunk can’t be used together.', 'See agentfw commit --help'],
