@@ -8,10 +8,10 @@ import { closeJournal, createJournal, writeDrafts, writeHeader, writeSteps, type
 import { withCommitLock } from './journal/commit-lock.js';
 import { chooseMethods, prepare, type Prepared } from './apply/prepare.js';
 import { nearPlace, type Preparing } from './apply/preparing.js';
-import { conclude, nothing, takenBack } from './journal/conclude.js';
+import { conclude, takenBack } from './journal/conclude.js';
 import { recoverLocked, unfinishedError } from './recover.js';
 import { makeParents } from './apply/refill.js';
-import type { CommitResult } from './result.js';
+import { nothing, type CommitResult } from './result.js';
 import { closeDirs, openDirs, type OpenDirs } from './apply/open-dirs.js';
 import { nearOf, runErrorOf, runForward, type RunError, type Running } from './apply/run.js';
 import type { Hooks, StoreContext } from './store-context.js';

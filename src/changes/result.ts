@@ -58,6 +58,12 @@ export interface CommitResult {
   readonly error: { readonly code: string; readonly path: Bytes | null; readonly text: string } | null;
 }
 
+/** The result of a commit that had nothing to do, or was refused all of it; it has no id and leaves nothing in the store. */
+export function nothing({ digest }: { readonly digest: string }, refused: readonly Refused[]): CommitResult {
+  const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
+  return { id: null, state: 'nothing', digest, landed: NO_LANDED, refused, counts, error: null };
+}
+
 /** Exit status of the command: 3 beats 1 beats 0. */
 export function commitStatus(result: Pick<CommitResult, 'state' | 'refused'>): 0 | 1 | 3 {
   if (result.refused.some((refused) => refused.why === 'conflict')) return 3;

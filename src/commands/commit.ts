@@ -6,7 +6,7 @@ import { chooseHunks, mergeConflicts } from '../changes/conflict/compose.js';
 import { gather, type Gathered } from '../changes/gather.js';
 import { offerOf, WHOLE, type Offer, type Wish } from '../changes/offer.js';
 import type { Take } from '../changes/plan/refusal.js';
-import { commitStatus } from '../changes/result.js';
+import { commitStatus, nothing } from '../changes/result.js';
 import { filterChanges } from '../changes/words.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { absolutePath, refuseUnmatched, resolveTag, type Resolved } from '../sandbox/resolve.js';
@@ -124,20 +124,23 @@ export default class Commit extends AgentfwCommand {
     if (!flags.yes) freezer?.letGo();
     if (record.state === 'unclean') this.printer.warn(`The machine went down while ${record.tag} ran: these changes are unverified.`);
     const wish = await this.narrow(job, asked);
-    if (wish === null) return this.leave();
+    if (wish === null) return this.leave(job, null);
     let offer = offerOf(store, record, { gathered, wish });
     refuseUnmatched(job.resolved, offer.unmatched);
     if (!flags.yes && !flags.dryRun && offer.withheld.length > 0) {
       const accepted = await askControl(this.printer, offer.withheld, { gathered, root: record.cwd });
-      if (accepted === null) return this.leave();
+      if (accepted === null) return this.leave(job, offer);
       offer = offerOf(store, record, { gathered, wish: { ...wish, accept: [...wish.accept, ...accepted] } });
     }
     if (flags.expect !== null && flags.expect !== offer.digest) throw otherDigest(flags.expect, offer.digest);
     if (flags.dryRun) return this.wouldLand(job, offer);
     if (!flags.yes) {
       this.offer(job, offer);
-      if (offer.plan.steps.length === 0) return statusOf(offer, 'nothing');
-      if (!(await confirm(this.printer, `Land this on the host?`))) return this.leave();
+      if (offer.plan.steps.length === 0) {
+        this.tellNothing(job, offer);
+        return statusOf(offer, 'nothing');
+      }
+      if (!(await confirm(this.printer, `Land this on the host?`))) return this.leave(job, offer);
     }
     // What the agent changed since then is not what was shown: such a path is refused.
     await freezer?.hold();
@@ -161,9 +164,16 @@ export default class Commit extends AgentfwCommand {
     return { ...merged, words: picked };
   }
 
-  private leave(): number {
+  /** Without an offer it was `-p` or `-i`, and nobody asked for JSON. */
+  private leave(job: Job, offer: Offer | null): number {
     this.printer.say('Nothing landed.');
+    if (offer !== null) this.tellNothing(job, offer);
     return 1;
+  }
+
+  private tellNothing({ record, flags }: Job, offer: Offer): void {
+    const { digest, plan: { refused } } = offer;
+    if (flags.json) this.printer.json({ version: 1, tag: record.tag, ...offerJson(offer), ...resultJson(nothing({ digest }, refused)) });
   }
 
   private offer(job: Job, offer: Offer): void {

@@ -1,5 +1,4 @@
 import { boolean, string } from '@oclif/core/flags';
-import { toText } from '../bytes.js';
 import { landPlan, withCommitLocks } from '../changes/commit.js';
 import { discardSandbox } from '../changes/discarding.js';
 import { countChanges, gather } from '../changes/gather.js';
@@ -16,6 +15,7 @@ import { AgentfwCommand, common, wordsOf } from '../ui/command.js';
 import { resultJson, sayRecovered } from '../ui/commits.js';
 import { confirm } from '../ui/confirm.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
+import { listJson } from '../ui/record.js';
 import { plural } from '../ui/table.js';
 
 interface Answers {
@@ -48,7 +48,7 @@ export default class Discard extends AgentfwCommand {
     if (!yes) {
       const counts = countsText(countChanges(store, record));
       this.printer.say(`Sandbox ${record.tag}: ${counts}. All of it will be lost.`);
-      if (!(await confirm(this.printer, `Discard ${record.tag}?`))) return 1;
+      if (!(await confirm(this.printer, `Discard ${record.tag}?`))) return this.leave(record.tag, json);
     }
     const away = awayLayers(store.kernel, record.layers);
     const { recovered } = discardSandbox(store, record.tag, { onWait: () => this.printer.say('Waiting for a commit of this sandbox to end.') });
@@ -57,6 +57,12 @@ export default class Discard extends AgentfwCommand {
     if (json) this.printer.json({ version: 1, tag: record.tag, discarded: 'all' });
     else this.printer.say(`Discarded ${record.tag}`);
     return 0;
+  }
+
+  /** Answered no: a program reads that, too. */
+  private leave(tag: string, json: boolean): number {
+    if (json) this.printer.json({ version: 1, tag, discarded: 'nothing' });
+    return 1;
   }
 
   /** Drops the agent's version of some paths: the view shows the host's again. */
@@ -75,10 +81,10 @@ export default class Discard extends AgentfwCommand {
       if (!answers.json) for (const { path } of added) this.printer.say(`${showBytes(path)} goes too: it belongs to what was named`);
       if (!answers.yes) {
         for (const change of [...changes, ...added]) this.printer.say(`  ${changeLine(change, this.printer.paintErr)}`);
-        if (!(await confirm(this.printer, `Discard ${plural(count, 'change')} of ${tag}?`))) return 1;
+        if (!(await confirm(this.printer, `Discard ${plural(count, 'change')} of ${tag}?`))) return this.leave(tag, answers.json);
       }
       const result = landPlan(store, record, plan, { onWait }, { as: 'discard' });
-      if (answers.json) this.printer.json({ version: 1, tag, discarded: 'paths', added: added.map(({ path }) => toText(path)), ...resultJson(result) });
+      if (answers.json) this.printer.json({ version: 1, tag, discarded: 'paths', ...listJson('added', added.map(({ path }) => path)), ...resultJson(result) });
       else {
         if (result.state === 'rolled-back') throw notDropped(result);
         for (const { path, text } of result.refused) this.printer.say(`not discarded ${showBytes(path)}: ${escapeForTerminal(text)}`);

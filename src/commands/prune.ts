@@ -62,7 +62,7 @@ export default class Prune extends AgentfwCommand {
     };
     const nothing = sandboxes.length === 0 && commits.length === 0;
     if (!dryRun && !nothing) {
-      if (flags.yes !== true && !(await confirm(this.printer, 'Remove them for good?'))) return 1;
+      if (flags.yes !== true && !(await confirm(this.printer, 'Remove them for good?'))) return this.leave(flags.json === true);
       going = sandboxes.filter(({ record }) => this.removeOne(store, record));
       complete = going.length === sandboxes.length;
       if (undo) pruneCommits(context, { olderThanMs, maxBytes, dryRun: false, only: new Set(commits.map(({ id }) => id)), onLeft: left });
@@ -71,6 +71,11 @@ export default class Prune extends AgentfwCommand {
     if (flags.json) this.printer.json({ version: 1, dryRun, sandboxes: going.map(({ record, why }) => ({ tag: record.tag, why })), commits: commits.map(infoJson) });
     else if (nothing) this.printer.say('Nothing to prune.');
     return complete ? 0 : 1;
+  }
+
+  private leave(json: boolean): number {
+    if (json) this.printer.json({ version: 1, dryRun: false, sandboxes: [], commits: [] });
+    return 1;
   }
 
   /** False: it stays, and the others go all the same. */

@@ -1,4 +1,4 @@
-import { toText, type Bytes } from '../bytes.js';
+import type { Bytes } from '../bytes.js';
 import type { CommitInfo, CommitResult, Counts, Recovered, Refused } from '../changes/engine.js';
 import { countsText } from './changes.js';
 import { escapeForTerminal, showBytes } from './escape.js';
@@ -13,7 +13,7 @@ export function resultJson(result: CommitResult): Record<string, unknown> {
     ...{ commit: id, state, digest, counts },
     landed: Array.from(landed, ({ path, kind, type, side, stripped }) => ({ ...bytesJson('path', path), kind, type, side, stripped })),
     refused: refused.map(({ path, why, conflict, code, text }) => ({ ...bytesJson('path', path), why, conflict, code, text })),
-    error: error === null ? null : { code: error.code, path: error.path === null ? null : toText(error.path), text: error.text },
+    error: error === null ? null : { code: error.code, ...(error.path === null ? { path: null } : bytesJson('path', error.path)), text: error.text },
   };
 }
 

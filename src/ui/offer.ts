@@ -1,11 +1,10 @@
-import { toText, type Bytes } from '../bytes.js';
 import type { JudgedChange } from '../changes/change.js';
 import { orderChanges } from '../changes/scan/order.js';
 import type { Offer } from '../changes/offer.js';
 import { changeLine, classHeading, countsText } from './changes.js';
 import { escapeForTerminal, showBytes } from './escape.js';
 import type { Printer } from './print.js';
-import { bytesJson } from './record.js';
+import { bytesJson, listJson } from './record.js';
 import { plural } from './table.js';
 
 /** How many ordinary changes are listed by name; risky ones and deletions always are. */
@@ -72,7 +71,7 @@ export function offerJson({ digest, withheld, added, plan, merges }: Offer): Rec
   return {
     ...{ digest, counts: plan.counts },
     withheld: withheld.map(({ path, reason }) => ({ ...bytesJson('path', path), reason })),
-    added: added.map((path: Bytes) => toText(path)),
+    ...listJson('added', added),
     merges: merges.map(({ path, outcome, why }) => ({ ...bytesJson('path', path), outcome, why })),
   };
 }

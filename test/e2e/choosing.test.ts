@@ -66,6 +66,22 @@ for (const identity of identities()) {
       expect(existsSync(join(area.project, '.git/hooks/pre-commit'))).toBe(false);
     });
 
+    test('an answer of no is an object for `--json`', async () => {
+      const { HOME: home = '' } = area.env;
+      const answer = async (line: string, what: RegExp): Promise<unknown> => {
+        await terminal.type(`clear; agentfw ${line} --json > ~/said; echo "status=$?"`);
+        await terminal.sees(what);
+        await terminal.type('n');
+        await terminal.sees(/status=1/);
+        return JSON.parse(readFileSync(join(home, 'said'), 'utf8'));
+      };
+      expect(await answer('commit job numbers', /Land this/)).toMatchObject({ tag: 'job', state: 'nothing', commit: null, landed: [], counts: { modify: 0 } });
+      expect(await answer('discard job numbers', /Discard 1 change/)).toEqual({ version: 1, tag: 'job', discarded: 'nothing' });
+      expect(await answer('discard job', /Discard job\?/)).toEqual({ version: 1, tag: 'job', discarded: 'nothing' });
+      expect(await answer('prune --older-than 1s', /Remove them for good/)).toEqual({ version: 1, dryRun: false, sandboxes: [], commits: [] });
+      expect(read('numbers')).toBe(NUMBERS);
+    });
+
     test('`-i`: the row that the keys move on is on the screen, however small that is or becomes', async () => {
       await terminal.resize(90, 14);
       await terminal.type('clear; agentfw commit job -i; echo "status=$?"');

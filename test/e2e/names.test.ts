@@ -24,6 +24,17 @@ needs('userns', 'overlay').describe('names for programs', () => {
     expect((await area.cli(['diff', 'box', '-z'])).status).toBe(2);
   });
 
+  test('what comes along unasked is told exactly in JSON, be its name UTF-8 or not', async () => {
+    const made = await area.cli(['run', '--tag', 'odd', '--net', 'off', '--', 'sh', '-c', `d="$(printf 'd\\377')"; mkdir "$d"; echo >"$d/f"`]);
+    expect(made.status, made.stderr).toBe(0);
+    const dir = Buffer.concat([Buffer.from(`${area.project}/d`), Buffer.from([0xff])]);
+    const words = (line: string): readonly string[] => ['sh', '-c', `exec "$@" "$(printf 'd\\377/f')"`, 'sh', ...area.argv(line.split(' '))];
+    const added = { added: [`${area.project}/d\ufffd`], addedBytes: [dir.toString('base64')] };
+    for (const line of ['commit odd --dry-run --json', 'commit odd --yes --json']) {
+      expect(JSON.parse((await area.native(words(line))).stdout)).toMatchObject(added);
+    }
+  });
+
   test('an export of what is not there is refused, and writes nothing', async () => {
     const file = join(area.home, 'out');
     for (const words of [['nothing'], ['é', 'nothing']]) {

@@ -7,7 +7,7 @@ import { appendEpochs, type Meanings } from '../capture/epoch.js';
 import type { Header } from './journal.js';
 import { unusual } from './step-table.js';
 import { LandedList } from '../apply/landed.js';
-import { NO_LANDED, type CommitResult, type Counts, type Landed, type Refused } from '../result.js';
+import { nothing, type CommitResult, type Counts, type Landed, type Refused } from '../result.js';
 import { statPlace, type OpenDirs } from '../apply/open-dirs.js';
 import { isMachineError } from '../apply/failure.js';
 import { nearOf, type RunError, type Running } from '../apply/run.js';
@@ -173,10 +173,4 @@ export function takenBack(ctx: StoreContext, { header, running, refused, error }
 
 function isKept({ dirs }: Running, { keep, old }: Pick<Step, 'keep' | 'old'>): boolean {
   return keep !== null && isIdent(statPlace(dirs, keep), old);
-}
-
-/** The result of a commit that had nothing to do, or was refused all of it; it has no id and leaves nothing in the store. */
-export function nothing({ digest }: { readonly digest: string }, refused: readonly Refused[]): CommitResult {
-  const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
-  return { id: null, state: 'nothing', digest, landed: NO_LANDED, refused, counts, error: null };
 }

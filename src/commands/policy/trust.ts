@@ -43,11 +43,11 @@ export default class PolicyTrust extends AgentfwCommand {
       this.printer.say(gains.length === 0 ? `${escapeForTerminal(real)} loosens nothing here.` : `${escapeForTerminal(real)} will:`);
       for (const { effect, what } of gains) this.printer.say(`  ${effect === 'allows' ? 'allow' : 'change'} ${escapeForTerminal(what)}`);
     }
-    if (flags.yes !== true && !(await confirm(this.printer, 'Trust it?'))) return 1;
-    trust(request.stateDir, real, record);
-    if (flags.json) this.printer.json({ version: 1, file: real, digest, gains });
-    else this.printer.say(`Trusted ${escapeForTerminal(real)}`);
-    return 0;
+    const trusted = flags.yes === true || (await confirm(this.printer, 'Trust it?'));
+    if (trusted) trust(request.stateDir, real, record);
+    if (flags.json) this.printer.json({ version: 1, file: real, digest, gains, trusted });
+    else if (trusted) this.printer.say(`Trusted ${escapeForTerminal(real)}`);
+    return trusted ? 0 : 1;
   }
 }
 
