@@ -9,6 +9,7 @@ import type { Change } from '../../src/changes/change.js';
 import { native } from '../../src/kernel/native.js';
 import { renderArchive } from '../../src/render/archive.js';
 import { renderOci } from '../../src/render/oci.js';
+import { tarEnd, tarHeader } from '../../src/render/tar-entry.js';
 import { changesOf, isRoot, layerOf, mark, mountedLayer, type Planted } from '../changes/layers.js';
 import { b, openDir } from '../kernel/temp.js';
 import { drain, treeOf, viewOf, withContents } from './trees.js';
@@ -207,6 +208,30 @@ test('content that grew since the scan is an error, not a broken archive', () =>
   writeFileSync(join(planted.upper, 'f'), 'longer');
 
   expect(() => withContents(planted, (contents) => drain(renderArchive(changes, { root: planted.layer.base, contents })))).toThrow('f changed while it was read');
+});
+
+test('what the octal fields of a header can not hold is read all the same', () => {
+  const big = { uid: 4_000_000_001, gid: 4_000_000_002, size: 0o77777777777 + 1 };
+  let read: object = {};
+  const parser = new tar.Parser({
+    strict: true,
+    onReadEntry: ({ uid, gid, size }) => {
+      read = { uid, gid, size };
+    },
+  });
+  parser.write(tarHeader({ path: b('f'), type: 'file', mode: 0o600, mtime: 0, link: b(''), ...big }));
+
+  expect(read).toEqual(big);
+});
+
+test('renderOci: a layer that changed between its digest and its bytes is an error', () => {
+  let asked = 0;
+  const layer = function* (): Generator<Buffer, []> {
+    yield Buffer.concat([Buffer.alloc(512, (asked += 1)), tarEnd()]);
+    return [];
+  };
+
+  expect(() => drain(renderOci(layer, { architecture: 'amd64', created: '', ref: 'x' }))).toThrow('changed while it was read');
 });
 
 test('renderOci: an image layout whose digests are right', () => {

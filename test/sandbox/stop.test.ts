@@ -4,14 +4,16 @@ import { fromText } from '../../src/bytes.js';
 import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import type { Layer, SandboxRecord } from '../../src/sandbox/sandbox.js';
-import { syncLayers } from '../../src/sandbox/stop.js';
+import { recordStop, syncLayers } from '../../src/sandbox/stop.js';
 import { tempDir } from '../kernel/temp.js';
+import type { Store } from '../../src/sandbox/store.js';
 import { make, storeIn } from './made.js';
 
 let dir: string;
 let synced: string[];
 let kernel: Kernel;
 let record: SandboxRecord;
+let store: Store;
 
 beforeEach(() => {
   dir = tempDir();
@@ -21,7 +23,8 @@ beforeEach(() => {
     native[name](fd);
   };
   kernel = { ...native, fsync: noted('fsync'), syncfs: noted('syncfs') };
-  record = { ...make(storeIn(dir), 'a'), layers: [layerAt('one'), layerAt('two')] };
+  store = storeIn(dir);
+  record = { ...make(store, 'a'), layers: [layerAt('one'), layerAt('two')] };
 });
 
 function layerAt(name: string): Layer {
@@ -53,5 +56,22 @@ describe('what reaches the disk when an agent has ended', () => {
   test('nothing of a layer that is gone', () => {
     syncLayers(kernel, { ...record, layers: [{ ...layerAt('one'), dir: fromText(`${dir}/none`) }] });
     expect(synced).toEqual([]);
+  });
+});
+
+describe('the end of a run', () => {
+  const DONE = { status: 0, exit: { code: 0 }, failure: null, started: true } as const;
+  const end = (more: Partial<SandboxRecord>, thrownAway = false): string => recordStop({ ...store, kernel }, { ...record, ...more }, DONE, thrownAway).state;
+
+  test('leaves the sandbox unclean where the machine started anew meanwhile, unless it wrote with fsync', () => {
+    expect([end({}), end({ bootId: 'another' }), end({ bootId: 'another', durable: true })]).toEqual(['stopped', 'unclean', 'stopped']);
+  });
+
+  test('waits for the disk, but not with fsync before or for what is thrown away', () => {
+    end({ durable: true });
+    end({}, true);
+    expect(synced).toEqual([]);
+    end({});
+    expect(synced).toEqual(['fsync', 'fsync']);
   });
 });

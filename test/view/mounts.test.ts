@@ -366,6 +366,13 @@ describe('hides', () => {
     expect([...mounts, ...paths].find(({ path }) => path === '/home/u/a')?.decision).toBe('read-only');
   });
 
+  test('keep what lies over a layer out of its changes; what was handed in alone is none of it', () => {
+    const coveredOf = (hide: readonly Hidden[]): readonly string[] => plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: `${BASIC}\n/home/u/a/  700  me`, options: { hide, share: ['/home/u/a'] as Bytes[] } }).layers.flatMap(({ base, covered }) => (base === '/home/u' ? covered : []));
+
+    expect(coveredOf([])).not.toContain('a');
+    expect(coveredOf(hides('/home/u/a'))).toContain('a');
+  });
+
   test.each(['/proc', '/proc/1', '/sys/firmware', '/dev', '/dev/pts', '/run'])('RD14 nothing runs in %s, which would show what is the machine’s', (dir) => {
     for (const options of [{ cwd: dir as Bytes }, { trees: ['/home/u/work', dir] as Bytes[] }]) {
       expect(() => plan({ mountinfo: ROOT + KERNEL_MOUNTS, host: BASIC, options })).toThrow(/is the machine's/);
