@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { applyPlan } from '../../src/changes/apply.js';
 import { nodeDisk, type Disk } from '../../src/changes/apply/disk.js';
+import { undoCommit } from '../../src/changes/undo.js';
 import { recoverAll } from '../../src/changes/recover.js';
 import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
+import { needs } from '../helpers/needs.js';
 import { changesIn, commit, contextFor, makeWorld, planOf, refusalsIn, sh, singleCalls, type World } from './world.js';
 
 let world: World;
@@ -120,6 +122,25 @@ test('so does one that it changed when all is rolled back, and others are as the
 
   expect(result.state).toBe('rolled-back');
   expect([modeOf('m'), sh(world, 'getfacl -cp $H/n; cat $H/l1')]).toEqual(['640', `${acl}old\n`]);
+});
+needs('attr', 'acl').test('an attribute and an access list get the values that the agent gave them, and an undo gives theirs back', () => {
+  const set = (value: string, perms: string): string => `setfattr -n user.note -v ${value} f; setfacl -m u:7:${perms} f`;
+  sh(world, `cd $H; echo f >f; ${set('host', 'r')}; cp -a f $U/f; cd $U; ${set('agent', 'rw')}`);
+  const told = (): string => sh(world, 'getfattr --only-values -n user.note --absolute-names $H/f; getfacl -cpn $H/f | grep user:7');
+
+  expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+  expect(told()).toBe('agentuser:7:rw-\n');
+  expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+  expect(told()).toBe('hostuser:7:r--\n');
+});
+test('its time is that of what landed, and its own again when all is rolled back (I12, I13)', () => {
+  sh(world, `${LINKED}; touch -d '2001-02-03 04:05:06.123456789' $H/l1; touch -d '2002-03-04 05:06:07.987654321' $U/l1`);
+  const time = (): string => sh(world, 'stat -c %y $H/l1').slice(0, 29);
+
+  expect(applyPlan(contextFor(world, full()), planOf(world)).state).toBe('rolled-back');
+  expect(time()).toBe('2001-02-03 04:05:06.123456789');
+  expect(commit(world).state).toBe('landed');
+  expect(time()).toBe('2002-03-04 05:06:07.987654321');
 });
 test('what was opened up to be written, when a crash came, is closed again by a roll-back (I13)', () => {
   sh(world, `${LINKED}; chmod 444 $H/l1 $U/l1`);

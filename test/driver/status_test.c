@@ -85,18 +85,23 @@ static void put(struct control *c, const char *json, size_t n)
 static void test_frames(struct unit *u)
 {
 	static const char kill_tree[] = "{\"do\":\"kill\"}";
+	static const char go[] = "{\"do\":\"go\"}";
 	struct control c = {.used = 0};
 	int number;
 
 	put(&c, kill_tree, strlen(kill_tree));
-	put(&c, kill_tree, strlen(kill_tree));
+	put(&c, go, strlen(go));
 	c.used -= 3;
 	check(u, control_next(&c, &number) == COMMAND_KILL, "a whole frame");
 	check(u, control_next(&c, &number) == COMMAND_NONE,
 	      "a part of a frame waits");
+	memcpy(c.bytes + c.used, go + strlen(go) - 3, 3);
 	c.used += 3;
-	check(u, control_next(&c, &number) == COMMAND_KILL && c.used == 0,
+	check(u, control_next(&c, &number) == COMMAND_GO && c.used == 0,
 	      "and is taken when the rest has come");
+	c = (struct control){.bytes = {1, CONTROL_MAX >> 8, 0, 0}, .used = 4};
+	check(u, control_next(&c, &number) == COMMAND_BAD,
+	      "a frame that is a byte too long");
 	c = (struct control){.bytes = {0, 0, 0, 0xff}, .used = 4};
 	check(u, control_next(&c, &number) == COMMAND_BAD,
 	      "a frame that is too long");
