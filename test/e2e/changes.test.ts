@@ -224,7 +224,7 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
     for (const named of ['.', '.env*', '**']) {
       expect((await area.cli(['commit', 'job', '--dry-run', '--expect', digest, '--accept-control', named])).status).toBe(0);
     }
-    expect((await area.cli(['commit', 'job', '--dry-run', '--accept-control', '.rc*'])).status).toBe(3);
+    expect((await area.cli(['commit', 'job', '--dry-run', '--accept-control', 'poem'])).status).toBe(3);
   });
 
   test('`commit --hunk` takes single hunks, and the rest stays', async () => {
