@@ -51,6 +51,7 @@ export async function enterSandbox(options: EnterOptions): Promise<number> {
       kind: 'exec', subject: { pid: agent, exe: null, argv: null, cwd: toText(cwd) },
       object: { path: toText(argv[0] ?? ('' as Bytes)), argv: argv.map(toText) }, detail: { by: 'agentfw exec' },
     }),
+    onSpawned: () => undefined,
     onDegraded: () => undefined,
     onNoted: () => undefined,
     onRead: () => undefined,

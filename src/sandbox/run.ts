@@ -3,7 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { toText } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
-import { startDriver, type Driver, type DriverEars } from '../kernel/driver.js';
+import { startDriver, type Driver } from '../kernel/driver.js';
 import { optimiseLater, staySmall } from '../kernel/optimise.js';
 import { startTimeOf } from '../kernel/process.js';
 import { anchored, keepAnchored } from './anchor.js';
@@ -183,7 +183,8 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
     }
   } catch (error) {
     trail.leave();
-    await giveUp(store, { ...opened, record });
+    await letFall(store, { ...opened, record }, options.say);
+    await network?.end();
     throw error;
   }
   const broken = (await network?.end()) ?? null;
@@ -248,15 +249,25 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
   const beside: { readonly stop: () => void }[] = [];
   let held: Driver | null = null;
   const execs = makeExecLog(trail.audit);
-  const outcome = await supervise((ears) => (held = begin(store, start, { options, network }, ears)), {
+  // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view, and so have we.
+  const note = noteRecord(store, start.record);
+  note.write();
+  const gate = network === null ? {} : { gate: { rung: rungWish(store) } };
+  const watching = supervise((ears) => (held = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, record.tag), ...gate }, ears)), {
+    onSpawned: (driver) => {
+      network?.attach(driver);
+      keepPolicy(store, start, options);
+      note.sync();
+    },
     onStarted: ({ driver, init }) => {
       options.optimiseNow();
       record = anchored({ ...record, state: 'running', driver: processOf(driver), init: processOf(init) }, trail.audit);
+      // Before anything can fail: it is there, and what it does from now on is not to be lost.
+      keep(record);
       // An agent may have filled the disk by now: the record has room of its own.
       const running = noteRecord(store, record);
       running.sync();
       running.write();
-      keep(record);
       beside.push(keepAnchored(trail.audit, (audit) => {
         record = { ...record, audit };
         keep(record);
@@ -281,20 +292,11 @@ async function drive(store: Store, start: Start, { keep, options, trail, network
     onNoted: (event) => void (event.event === 'exec' ? execs.add(event) : trail.audit.record(socketRecord(options.policy.sockets.sockets, event))),
     onRead: execs.flush,
   });
-  for (const one of beside.reverse()) one.stop();
+  const outcome = await watching.finally(() => {
+    for (const one of beside.reverse()) one.stop();
+  });
   // An agent that ends well because it was told to has not ended well.
   return record.limited !== undefined && outcome.status === 0 ? { ...outcome, status: 128 + constants.signals.SIGTERM } : outcome;
-}
-
-function begin(store: Store, start: Start, { options, network }: Pick<Driving, 'options' | 'network'>, ears: DriverEars): Driver {
-  // Whatever happens from here on, the layers are known. The disk has time while the driver builds the view, and so have we.
-  const note = noteRecord(store, start.record);
-  note.write();
-  const driver = startDriver({ verb: 'run', spec: start.spec, dir: sandboxDir(store, start.record.tag), ...(network === null ? {} : { gate: { rung: rungWish(store) } }) }, ears);
-  network?.attach(driver);
-  keepPolicy(store, start, options);
-  note.sync();
-  return driver;
 }
 
 /** The command that started this one returns. */
@@ -341,6 +343,13 @@ function captureBases(store: Store, { tag, layers, t0 }: SandboxRecord, policy: 
 function processOf(pid: number): SandboxRecord['driver'] {
   const start = startTimeOf(pid);
   return start === null ? null : { pid, start };
+}
+
+/** We lost hold of it. Of an agent that had begun what it did is kept, whatever became of its log. */
+async function letFall(store: Store, opened: Opened, say: RunOptions['say']): Promise<void> {
+  const kept = opened.record.state === 'running';
+  await giveUp(store, { ...opened, fresh: opened.fresh && !kept });
+  if (kept) say(`agentfw: the sandbox was ended; what the agent changed is kept: agentfw diff ${opened.record.tag}`);
 }
 
 /** After a start that came to nothing: a sandbox made for it goes, an older one is stopped as before. */

@@ -18,6 +18,8 @@ export type Noted = Extract<DriverEvent, { event: 'socket' | 'exec' }>;
 
 /** The supervisor's part of a run, told as it happens. */
 export interface Watch {
+  /** the driver is there and builds the view; where this throws, the start is called off */
+  readonly onSpawned: (driver: Driver) => void;
   readonly onStarted: (event: Extract<DriverEvent, { event: 'started' }>) => void;
   readonly onDegraded: (name: string, why: string) => void;
   /** something to be recorded, and nothing else */
@@ -59,6 +61,7 @@ export async function supervise(start: (ears: DriverEars) => Driver, watch: Watc
   const settleOutputs = watchOutputs();
   try {
     driver = start({ onEvent, onRead: watch.onRead });
+    await spawned(driver, watch);
     const status = await driver.ended;
     const told = failure as Outcome['failure'];
     return { status: told?.exit ?? status, exit, failure: told, started };
@@ -67,6 +70,17 @@ export async function supervise(start: (ears: DriverEars) => Driver, watch: Watc
     settleOutputs();
     forwarding.release();
     stopping.release();
+  }
+}
+
+/** Nobody would look after an agent that came up nevertheless. */
+async function spawned(driver: Driver, { onSpawned }: Watch): Promise<void> {
+  try {
+    onSpawned(driver);
+  } catch (error) {
+    driver.send({ do: 'kill' });
+    await driver.ended.catch(() => undefined);
+    throw error;
   }
 }
 

@@ -1,12 +1,12 @@
 /** The audit log of every run. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { auditRecordSchema, type AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, jsonOf, type Area, type Outcome } from '../helpers/sandbox.js';
+import { createArea, eventually, identities, jsonOf, ownSleep, processesWith, type Area, type Outcome } from '../helpers/sandbox.js';
 
 for (const identity of identities()) {
   const gated = needs('userns', 'overlay');
@@ -36,6 +36,34 @@ for (const identity of identities()) {
         expect(await verified(`n-${net}`)).toMatchObject({ ok: true, end: 'signed' });
       });
     }
+
+    gated.test('an agent whose log can’t be written any more is ended, and what it did stays', async () => {
+      const policy = join(area.home, 'exec.yaml');
+      writeFileSync(policy, 'version: 1\naudit: {exec: true}\n');
+      const ending = run('cut', ['--net', 'off', '--policy', policy], 'sh', '-c', 'echo precious >work; while :; do /bin/sleep 0.1; done');
+      await eventually('the agent works', () => existsSync(file('cut')) && /"kind":"exec"[^\n]*"path":"\/bin\/sleep"/.test(readFileSync(file('cut'), 'utf8')));
+      truncateSync(file('cut'), 100);
+      const { status, stderr } = await ending;
+
+      expect([status, stderr]).toEqual([125, expect.stringMatching(/^agentfw: the sandbox was ended; what the agent changed is kept: agentfw diff cut\nError: Can't write the audit log\.\n.*\nHint: See agentfw log verify cut\n$/m)]);
+      expect((await area.cli(['diff', 'cut', '--name-only'])).stdout).toBe(`${join(area.project, 'work')}\n`);
+      expect(await verified('cut')).toMatchObject({ ok: false });
+      expect((await area.cli(['discard', 'cut', '--yes'])).status).toBe(0);
+    });
+
+    gated.test('a start that fails once the driver is there leaves no agent behind', async () => {
+      expect((await run('late', ['--net', 'off'], 'true')).status).toBe(0);
+      const kept = join(area.state, 'sandboxes/late/policy.json');
+      rmSync(kept);
+      mkdirSync(kept);
+      const sleep = ownSleep();
+      const { status, stderr } = await area.cli(['run', '--in', 'late', '--net', 'off', '--', ...sleep.split(' ')]);
+
+      expect([status, stderr]).toEqual([125, expect.stringContaining('policy.json')]);
+      expect(processesWith(sleep)).toEqual([]);
+      rmSync(kept, { recursive: true });
+      expect((await area.cli(['run', '--in', 'late', '--net', 'off', '--', 'true'])).status).toBe(0);
+    });
 
     gated.test('it is out of the agent’s reach (AU01)', async () => {
       const script = `echo x >> ${file('reach')}; rm -rf ${area.state}; ls -A ${area.state} | wc -l; find ${area.dir} -name 'audit*.jsonl' 2>/dev/null | wc -l`;
