@@ -8,7 +8,7 @@ import { recoverAll } from '../../src/changes/recover.js';
 import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { needs } from '../helpers/needs.js';
-import { changesIn, commit, contextFor, makeWorld, planOf, refusalsIn, sh, singleCalls, type World } from './world.js';
+import { changesIn, commit, contextFor, judgedIn, makeWorld, planOf, refusalsIn, sh, singleCalls, type World } from './world.js';
 
 let world: World;
 beforeEach(() => {
@@ -132,6 +132,13 @@ needs('attr', 'acl').test('an attribute and an access list get the values that t
   expect(told()).toBe('agentuser:7:rw-\n');
   expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
   expect(told()).toBe('hostuser:7:r--\n');
+});
+needs('root', 'acl').test('the host\'s owner and access list stay where the agent changed the mode alone', () => {
+  sh(world, 'echo f >$H/f; cp -p $H/f $U/f; chmod 755 $U/f; chown 7:7 $H/f; setfacl -m u:7:rwx $H/f');
+  const changes = judgedIn(world).map((change) => ({ ...change, meta: ['mode' as const] }));
+
+  expect(applyPlan(world.ctx, planOf(world, {}, changes))).toMatchObject({ state: 'landed', refused: [] });
+  expect(sh(world, 'stat -c "%u %g" $H/f; getfacl -cpn $H/f | grep user:7')).toBe('7 7\nuser:7:rwx\n');
 });
 test('its time is that of what landed, and its own again when all is rolled back (I12, I13)', () => {
   sh(world, `${LINKED}; touch -d '2001-02-03 04:05:06.123456789' $H/l1; touch -d '2002-03-04 05:06:07.987654321' $U/l1`);

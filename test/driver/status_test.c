@@ -46,6 +46,7 @@ static const struct command_case commands[] = {
 	{"{\"do\":\"signal\",\"signal\":0}", COMMAND_BAD, 0},
 	{"{\"do\":\"signal\",\"signal\":-9}", COMMAND_BAD, 0},
 	{"{\"do\":\"signal\",\"signal\":99999}", COMMAND_BAD, 0},
+	{"{\"do\":\"signal\",\"signal\":999}", COMMAND_BAD, 0},
 	{"{\"do\":\"frob\"}", COMMAND_BAD, 0},
 	{"{\"do\":\"kill\"} x", COMMAND_BAD, 0},
 	{"{\"do\":\"ki\\u006cl\"}", COMMAND_BAD, 0},

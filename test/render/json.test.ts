@@ -79,10 +79,10 @@ describe('summarise', () => {
 
   test('metadata alone has no lines', () => {
     const planted = layerOf({ f: 'x\n' }, { f: 'x\n' });
-    chmodSync(join(planted.upper, 'f'), 0o600);
+    chmodSync(join(planted.upper, 'f'), 0o4600);
     chmodSync(join(planted.base, 'f'), 0o640);
 
-    expect(diffOf(planted).changes).toMatchObject([{ kind: 'metadata', meta: ['mode'], binary: null, added: null, mode: '0600', oldMode: '0640' }]);
+    expect(diffOf(planted).changes).toMatchObject([{ kind: 'metadata', meta: ['mode'], binary: null, added: null, mode: '4600', oldMode: '0640' }]);
   });
 });
 
