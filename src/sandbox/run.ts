@@ -129,7 +129,7 @@ async function open(store: Store, options: RunOptions): Promise<Opened> {
     if (record.mode !== mode) throw otherMode(record);
     if (record.state === 'discarded') throw new AgentfwError('AFW_DISCARDED', `Sandbox ${record.tag} is discarded.`, { status: 125, hint: 'Start a new one: agentfw run' });
     if (!(await awaitGone(record))) throw new AgentfwError('AFW_RUNNING', `Sandbox ${record.tag} is still ending.`, { status: 125, hint: 'Try again in a moment' });
-    record = keepLayers(store, record);
+    record = keepLayers(store, (await import('./begin-anew.js')).beginAnew(store, record));
     const started = context.now().toISOString();
     // What a machine crash left unverified stays so: the old boot's id says it.
     const bootId = record.state === 'unclean' ? record.bootId : context.bootId();

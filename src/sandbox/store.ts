@@ -120,11 +120,13 @@ const RECORD = 'sandbox.json' as Bytes;
 const RUNNING = 'running.lock' as Bytes;
 const COMMIT = 'commit.lock' as Bytes;
 
-/** Makes the marker whose ctime is T0: the kernel's own clock, as for every file of the base. */
-function markStart(kernel: Kernel, dir: Bytes): bigint {
+/** Makes the marker whose ctime is T0, or makes it new, and returns that (ns): the kernel's own clock, as for every file of the base. Throws `KernelError`. */
+export function markStart(kernel: Kernel, dir: Bytes): bigint {
   const path = joinBytes(dir, 't0' as Bytes);
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW;
   kernel.close(kernel.open(AT_FDCWD, path, flags, 0o600));
+  // An old one has the ctime of then.
+  kernel.chmod(AT_FDCWD, path, 0o600);
   return kernel.stat(AT_FDCWD, path).ctimeNs;
 }
 

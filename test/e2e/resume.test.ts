@@ -3,7 +3,7 @@ import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, identities, removeTree, type Area } from '../helpers/sandbox.js';
+import { createArea, identities, jsonOf, removeTree, type Area } from '../helpers/sandbox.js';
 
 const { test } = needs('userns', 'overlay');
 
@@ -103,6 +103,29 @@ for (const identity of identities()) {
       expect(run.stderr).toContain(`agentfw discard --tag shut -- ${area.project} gives up`);
       expect((await area.cli(['discard', '--tag', 'shut', '--yes', '--', area.project])).status).toBe(0);
       expect((await area.cli(['run', '--in', 'shut', '--net', 'off', '--', 'true'])).status).toBe(0);
+    });
+    test('begins from the host as it is then where all has landed: what its user edited since is no conflict, and the base of a merge', async () => {
+      const host = (script: string) => area.native(['sh', '-euc', script]);
+      const agent = (how: string, script: string) => area.cli(['run', how, 'days', '--net', 'off', '--', 'sh', '-euc', script]);
+      await host('seq 9 >both; echo 1 >seen; echo 1 >touched; sleep 0.05');
+      await agent('--tag', 'sed -i s/^1/agent/ both; touch touched; mkdir -p deep/new; echo x >deep/new/x');
+      expect((await area.cli(['commit', 'days', '--yes', '--', 'both'])).status).toBe(0);
+      expect((await area.cli(['commit', 'days', '--yes'])).status).toBe(0);
+      await host('sed -i s/^5/user/ both; echo 2 >>seen; echo 2 >touched; sleep 0.05');
+      expect(await agent('--in', 'sed -i s/^9/again/ both; echo 3 >>seen; rm -r deep; cat touched')).toMatchObject({ status: 0, stdout: '2\n' });
+      expect((await area.cli(['diff', 'days', '--conflicts', '--name-only'])).stdout).toBe('');
+    });
+    test('keeps what it knows of the host where a dropped change may come back', async () => {
+      const host = (script: string) => area.native(['sh', '-euc', script]);
+      const agent = (how: string, script: string) => area.cli(['run', how, 'drop', '--net', 'off', '--', 'sh', '-euc', script]);
+      await host('echo 1 >dropped; sleep 0.05');
+      await agent('--tag', 'echo agent >dropped');
+      const { commit } = jsonOf<{ commit: string }>(await area.cli(['discard', 'drop', '--yes', '--json', 'dropped']));
+      await host('echo user >dropped; sleep 0.05');
+      await agent('--in', 'true');
+      expect((await area.cli(['undo', commit])).status).toBe(0);
+      expect((await area.cli(['commit', 'drop', '--yes'])).status).toBe(3);
+      expect((await host('cat dropped')).stdout).toBe('user\n');
     });
     test('misses no layer that held nothing', async () => {
       expect((await area.cli(['run', '--tag', 'bare', '--net', 'off', '--', 'true'])).status).toBe(0);

@@ -43,7 +43,8 @@ export interface Epochs {
   readonly hasTrees: boolean;
 }
 
-const FILE = 'epochs' as Bytes;
+/** Beside the record of the sandbox. */
+export const EPOCHS = 'epochs' as Bytes;
 /** of a path that agentfw took away */
 const NOTHING = '0 0 0 0 0';
 
@@ -64,7 +65,7 @@ export function appendEpochs(ctx: StoreContext, header: Header, running: Running
     return meanings;
   }
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-  const fd = openOwn(ctx.kernel, joinBytes(dir, FILE), flags, 0o600);
+  const fd = openOwn(ctx.kernel, joinBytes(dir, EPOCHS), flags, 0o600);
   try {
     const writer = { fd, disk: ctx.disk ?? nodeDisk, at: 0 };
     // A record that a crash cut short is written over.
@@ -199,7 +200,7 @@ function landedIdent(step: Step): Step['fresh'] {
 export function readEpochs(kernel: Kernel, sandboxDir: Bytes): Epochs {
   const byPath = new Map<Bytes, Epoch>();
   let hasTrees = false;
-  const file = joinBytes(sandboxDir, FILE);
+  const file = joinBytes(sandboxDir, EPOCHS);
   if (kernel.statOrNull(AT_FDCWD, file) === null) return { byPath, hasTrees };
   const fd = openOwn(kernel, file, constants.O_RDONLY);
   try {
