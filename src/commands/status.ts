@@ -36,9 +36,9 @@ export default class Status extends AgentfwCommand {
     const record = resolveOnly(store, wordsOf(line), { certain: false });
     sayInterrupted(this.printer, interruptedCommits(storeContextOf(store)));
     const processes = processesOf(record);
-    const counts = this.counted(() => countChanges(store, record));
+    const counts = await this.told(() => countChanges(store, record));
     const policy = readPolicyOf(store, record.tag);
-    const gate = record.state === 'running' ? await liveState(store, record.tag) : null;
+    const gate = record.state === 'running' ? await this.told(() => liveState(store, record.tag)) : null;
     const limits = await limitUse(store.kernel, record, { dir: sandboxDir(store, record.tag), now: store.context.now() });
     const tracked = hiddenTracked(store.kernel, record);
     const frozen = isFrozen(store, record);
@@ -49,11 +49,12 @@ export default class Status extends AgentfwCommand {
   }
 
   /** The rest is worth telling all the same. */
-  private counted(count: () => KindCounts): KindCounts | null {
+  private async told<T>(look: () => T | Promise<T>): Promise<T | null> {
     try {
-      return count();
+      return await look();
     } catch (error) {
-      this.printer.warn(escapeForTerminal(reportOf(error).message));
+      const { message, hint } = reportOf(error);
+      this.printer.warn(escapeForTerminal(hint === null ? message : `${message} ${hint}.`));
       return null;
     }
   }

@@ -135,35 +135,39 @@ function parseRequest(value: unknown): ControlRequest {
   return { do: word };
 }
 
-/** One request to a running sandbox; null when none runs there. */
-export async function askSandbox(dir: string, request: ControlRequest): Promise<ControlReply | null> {
-  let first: ControlReply | null = null;
-  await watchSandbox(dir, request, (message) => {
-    first = message;
-    return false;
-  });
-  return first;
-}
+/** A supervisor that does other things answers sooner. */
+const PATIENCE_MS = 5000;
 
-/** Hands each reply over until it returns false or the sandbox ends; false when none runs there. */
-export async function watchSandbox(dir: string, request: ControlRequest, onReply: (reply: ControlReply) => boolean): Promise<boolean> {
+/** One request to a running sandbox; null when none runs there. Throws AFW_CONTROL where it doesn't answer, or not in words of ours. */
+export async function askSandbox(dir: string, request: ControlRequest, patienceMs = PATIENCE_MS): Promise<ControlReply | null> {
   const fd = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY);
   const socket = connect(`/proc/self/fd/${fd}/${NAME}`);
+  let timer: NodeJS.Timeout | undefined;
   try {
-    return await new Promise<boolean>((resolve, reject) => {
-      let heard = false;
-      const read = frameReader((value) => {
-        heard = true;
-        if (!onReply(value as ControlReply)) socket.end();
-      }, STATE_LIMIT);
+    return await new Promise<ControlReply | null>((resolve, reject) => {
+      // The kernel takes connections for a process that is stopped.
+      timer = setTimeout(() => reject(silent()), patienceMs);
+      const read = frameReader((value) => resolve(value as ControlReply), STATE_LIMIT);
       socket.on('connect', () => socket.write(encodeFrame(request)));
-      socket.on('data', read);
-      socket.on('error', (error) => (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ECONNREFUSED' ? resolve(false) : reject(failed(error))));
-      socket.on('close', () => resolve(heard));
+      socket.on('data', (chunk: Buffer) => {
+        try {
+          read(chunk);
+        } catch (error) {
+          reject(failed(error as Error));
+        }
+      });
+      socket.on('error', (error) => (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ECONNREFUSED' ? resolve(null) : reject(failed(error))));
+      socket.on('close', () => resolve(null));
     });
   } finally {
+    clearTimeout(timer);
+    socket.destroy();
     closeSync(fd);
   }
+}
+
+function silent(): AgentfwError {
+  return new AgentfwError('AFW_CONTROL', 'The running sandbox does not answer.', { hint: 'Ctrl-Z stops what looks after it, too: let it go on where it was started, with fg' });
 }
 
 function failed(cause: Error): AgentfwError {

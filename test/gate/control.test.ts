@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { serveControl, type ControlServer, type ControlState } from '../../src/gate/control.js';
+import { askSandbox, serveControl, type ControlServer, type ControlState } from '../../src/gate/control.js';
 import { encodeFrame, frameReader } from '../../src/kernel/frames.js';
 import { tempDir } from '../kernel/temp.js';
 
@@ -39,6 +40,26 @@ function said(socket: Socket): Promise<unknown> {
     socket.write(encodeFrame({ do: 'state' }));
   });
 }
+
+test('who asks one that is stopped is told so, and one that talks nonsense too', async () => {
+  expect(await askSandbox(dir, { do: 'state' })).toMatchObject({ ok: true, state: { rung: null } });
+  const quiet = tempDir();
+  const replies: string[] = [];
+  // As the kernel does for a stopped supervisor: it takes the connection, and nobody reads.
+  const mute = createServer((socket) => {
+    clients.push(socket);
+    const words = replies.pop();
+    if (words !== undefined) socket.write(words);
+  });
+  mute.listen(join(quiet, 'control.sock'));
+  await once(mute, 'listening');
+
+  await expect(askSandbox(quiet, { do: 'state' }, 50)).rejects.toMatchObject({ code: 'AFW_CONTROL', hint: expect.stringContaining('fg') as string });
+  replies.push('\xff'.repeat(64));
+  await expect(askSandbox(quiet, { do: 'state' })).rejects.toMatchObject({ code: 'AFW_CONTROL' });
+  mute.close();
+  expect(await askSandbox(tempDir(), { do: 'state' })).toBe(null);
+});
 
 test('of more clients than anybody needs the last are turned away, the others are served', async () => {
   const open: Socket[] = [];
