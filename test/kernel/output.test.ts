@@ -17,7 +17,7 @@ afterEach(() => rmSync(dir, { recursive: true }));
 const plain: Kernel = {
   ...native,
   open: (at, path, flags, ...rest) => {
-    if (path === '.') throw new KernelError('EOPNOTSUPP', 'openat2', path);
+    if (path === '.') throw new KernelError('EOPNOTSUPP', 95, 'openat2', path, 'EOPNOTSUPP: Operation not supported, openat2');
     return native.open(at, path, flags, ...rest);
   },
 };
