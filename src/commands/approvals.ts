@@ -2,7 +2,7 @@ import { boolean, string } from '@oclif/core/flags';
 import { AgentfwError } from '../errors.js';
 import { forgetAnswer, readAnswers } from '../gate/approvals.js';
 import { withAnswers } from '../sandbox/network.js';
-import { liveSandboxes, type Live } from '../sandbox/questions.js';
+import { liveSandboxes, type Live, type Mute } from '../sandbox/questions.js';
 import type { Store } from '../sandbox/store.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { escapeForTerminal } from '../ui/escape.js';
@@ -33,10 +33,11 @@ export default class Approvals extends AgentfwCommand {
     if (flags.forget !== undefined) return this.forget(store, flags.forget, flags.json === true);
     if (flags.stored === true) return this.stored(store, flags.json === true);
     if (flags.watch === true) return this.watch(store, flags.json === true);
-    const live = await liveSandboxes(store);
-    if (flags.json === true) this.printer.json({ version: 1, questions: questionsJson(live) });
+    const { live, mute } = await liveSandboxes(store);
+    if (flags.json === true) this.printer.json({ version: 1, questions: questionsJson(live), mute: mute.map(({ tag }) => tag) });
     else this.show(store, live);
-    return 0;
+    mute.forEach((one) => this.warnOf(one));
+    return mute.length > 0 ? 1 : 0;
   }
 
   private show(store: Store, live: readonly Live[]): void {
@@ -48,12 +49,20 @@ export default class Approvals extends AgentfwCommand {
     }
   }
 
+  private warnOf({ tag, error: { message, hint } }: Mute): void {
+    this.printer.warn(`${tag}: ${message}${hint === null ? '' : ` ${hint}`}`);
+  }
+
   /** Until it is interrupted. */
   private async watch(store: Store, json: boolean): Promise<number> {
     const seen = new Set<string>();
+    let warned = new Set<string>();
     if (!json) this.printer.say(`${HOW} Ctrl-C ends this.`);
     for (;;) {
-      for (const { tag, state } of await liveSandboxes(store)) {
+      const { live, mute } = await liveSandboxes(store);
+      for (const one of mute) if (!warned.has(one.tag)) this.warnOf(one);
+      warned = new Set(mute.map(({ tag }) => tag));
+      for (const { tag, state } of live) {
         const fresh = state.questions.filter(({ id }) => !seen.has(id));
         for (const { id } of fresh) seen.add(id);
         if (json) for (const question of fresh) this.printer.json({ version: 1, tag, ...question });

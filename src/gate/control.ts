@@ -8,8 +8,6 @@ import type { Answer, Question } from './ask.js';
 /** What other terminals of the same user may ask of a running sandbox. */
 export type ControlRequest =
   | { readonly do: 'state' }
-  /** the state now and whenever questions change, until the connection closes */
-  | { readonly do: 'watch' }
   | ({ readonly do: 'answer' } & Answer)
   | { readonly do: 'net'; readonly op: 'allow' | 'deny' | 'revoke'; readonly rule: string };
 
@@ -37,8 +35,6 @@ export interface ControlHandler {
 }
 
 export interface ControlServer {
-  /** tells watchers that questions changed */
-  readonly changed: () => void;
   readonly close: () => void;
 }
 
@@ -55,16 +51,12 @@ const STATE_LIMIT = { max: 64 << 20 };
 export async function serveControl(dir: string, handler: ControlHandler): Promise<ControlServer> {
   const fd = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY);
   const clients = new Set<Socket>();
-  const watchers = new Set<Socket>();
   const server = createServer((socket) => {
     if (clients.size >= MAX_CLIENTS) return void socket.destroy();
     clients.add(socket);
     socket.on('error', () => undefined);
-    socket.on('close', () => {
-      clients.delete(socket);
-      watchers.delete(socket);
-    });
-    return onClient(socket, handler, watchers);
+    socket.on('close', () => clients.delete(socket));
+    return onClient(socket, handler);
   });
   const path = `/proc/self/fd/${fd}/${NAME}`;
   rmSync(path, { force: true });
@@ -74,9 +66,6 @@ export async function serveControl(dir: string, handler: ControlHandler): Promis
   });
   server.unref();
   return {
-    changed: () => {
-      for (const socket of watchers) reply(socket, { ok: true, state: handler.state() });
-    },
     close: () => {
       for (const socket of clients) socket.destroy();
       server.close();
@@ -86,12 +75,8 @@ export async function serveControl(dir: string, handler: ControlHandler): Promis
   };
 }
 
-function onClient(socket: Socket, handler: ControlHandler, watchers: Set<Socket>): void {
-  const read = frameReader((value) => {
-    const request = parseRequest(value);
-    if (request.do === 'watch') watchers.add(socket);
-    reply(socket, handle(request, handler));
-  });
+function onClient(socket: Socket, handler: ControlHandler): void {
+  const read = frameReader((value) => reply(socket, handle(parseRequest(value), handler)));
   socket.on('data', (chunk: Buffer) => {
     try {
       read(chunk);
@@ -105,7 +90,6 @@ function onClient(socket: Socket, handler: ControlHandler, watchers: Set<Socket>
 function handle(request: ControlRequest, handler: ControlHandler): ControlReply {
   switch (request.do) {
     case 'state':
-    case 'watch':
       return { ok: true, state: handler.state() };
     case 'answer':
       return handler.answer(request);
@@ -115,14 +99,14 @@ function handle(request: ControlRequest, handler: ControlHandler): ControlReply 
 }
 
 function reply(socket: Socket, message: ControlReply): void {
-  // A watcher that does not read is dropped, not waited for.
+  // A client that does not read is dropped, not waited for.
   if (socket.writableLength > 4 << 20) socket.destroy();
   else if (socket.writable) socket.write(encodeFrame(message, STATE_LIMIT));
 }
 
 function parseRequest(value: unknown): ControlRequest {
   const fields: Fields = objectField(value, 'the request');
-  const word = wordField(fields['do'], 'do', ['state', 'watch', 'answer', 'net']);
+  const word = wordField(fields['do'], 'do', ['state', 'answer', 'net']);
   const text = (name: string): string => textField(fields[name], name);
   if (word === 'answer') {
     return {

@@ -11,7 +11,7 @@ import { parseHostPattern, type Host } from '../policy/host.js';
 import { isOnLoopback, type Upstream } from '../policy/upstream.js';
 import { askApprover, type RunProgram } from './approver.js';
 import { makeAsking, type Answer, type Asking, type Question } from './ask.js';
-import { serveControl, type ControlReply, type ControlServer, type ControlState } from './control.js';
+import { serveControl, type ControlReply, type ControlState } from './control.js';
 import { canonAddresses, exactRule, gateHost, hostRule, hostText, isMetadata } from './names.js';
 import { makeNotes } from './notes.js';
 import type { Published } from './publish.js';
@@ -72,12 +72,7 @@ const PER_MINUTE = 120;
 /** Everything of the gate that is the supervisor's: wires policy, questions, records and other terminals to it. */
 export async function startGate(options: GateOptions): Promise<Gate> {
   const notes = makeNotes(`${options.dir}/notes`);
-  // The agent runs already: its first question may come before anybody can answer it.
-  let control: ControlServer | null = null;
-  const changed = (): void => {
-    control?.changed();
-    options.ask.onChanged(asking.open());
-  };
+  const changed = (): void => options.ask.onChanged(asking.open());
   const over = new AbortController();
   const asking = questions(options, changed, over.signal);
   const session = sessionOf(options, asking, notes.add);
@@ -85,7 +80,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const { rung } = await Promise.race([session.ready, ended]);
   ended.catch(() => undefined);
   const state = (): ControlState => ({ questions: asking.open().map((one) => ({ ...one, who: briefly(one.who) })), rules: asking.rules(), wouldAsk: asking.wouldAsk(), connections: session.connections(), doors: options.publish, rung, upstream: options.upstream === null ? null : upstreamText(options.upstream) });
-  const served = (control = await serveControl(options.dir, {
+  const served = await serveControl(options.dir, {
     state,
     answer: (answer) => onAnswer(asking, session, answer),
     net: (op, rule) => {
@@ -93,7 +88,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
       changed();
       return reply;
     },
-  }));
+  });
   const close = (): void => {
     asking.close();
     over.abort();

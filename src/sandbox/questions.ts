@@ -20,11 +20,26 @@ export async function liveState(store: Store, tag: string): Promise<ControlState
   return reply.state;
 }
 
-/** All running sandboxes with a gate, newest first. */
-export async function liveSandboxes(store: Store): Promise<readonly Live[]> {
+/** A running sandbox that doesn't answer, such as one whose `run` is stopped by Ctrl-Z. */
+export interface Mute {
+  readonly tag: string;
+  readonly error: AgentfwError;
+}
+
+/** All running sandboxes with a gate, newest first: one that doesn't answer is no hindrance to the others. */
+export async function liveSandboxes(store: Store): Promise<{ readonly live: readonly Live[]; readonly mute: readonly Mute[] }> {
   const running = listRecords(store).records.filter(({ state, net }) => state === 'running' && (net === 'ask' || net === 'deny'));
-  const found = await Promise.all(running.map(async ({ tag }) => ({ tag, state: await liveState(store, tag) })));
-  return found.flatMap(({ tag, state }) => (state === null ? [] : [{ tag, state }]));
+  const mute: Mute[] = [];
+  const found = await Promise.all(running.map(async ({ tag }) => {
+    try {
+      return { tag, state: await liveState(store, tag) };
+    } catch (error) {
+      if (!(error instanceof AgentfwError)) throw error;
+      mute.push({ tag, error });
+      return { tag, state: null };
+    }
+  }));
+  return { live: found.flatMap(({ tag, state }) => (state === null ? [] : [{ tag, state }])), mute };
 }
 
 export interface Answered {
@@ -36,8 +51,13 @@ export interface Answered {
 
 /** Answers the open question of that id, wherever it is, with the very rule that it shows. */
 export async function answerQuestion(store: Store, id: string, verdict: 'allow' | 'deny', scope: Scope, by: string): Promise<Answered> {
-  const open = (await liveSandboxes(store)).flatMap(({ tag, state }) => state.questions.map((question) => ({ tag, question })));
+  const { live, mute: [silent] } = await liveSandboxes(store);
+  const open = live.flatMap(({ tag, state }) => state.questions.map((question) => ({ tag, question })));
   const found = open.find(({ question }) => question.id === id);
+  if (found === undefined && silent !== undefined) {
+    const { tag, error: { code, hint } } = silent;
+    throw new AgentfwError(code, `Sandbox ${tag} does not answer, and no other asks ${id}.`, hint === null ? {} : { hint });
+  }
   if (found === undefined) {
     throw new AgentfwError('AFW_NO_QUESTION', `There is no open question ${id}.`, { hint: 'List them: agentfw approvals' });
   }

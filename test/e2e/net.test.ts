@@ -246,6 +246,23 @@ for (const identity of allIdentities()) {
         expect(await area.cli(['net', 'allow', 'live', 'nowhere.example'])).toMatchObject({ status: 1, stderr: expect.stringContaining('Sandbox live is not running.') as string });
       });
 
+      gated.test('a run that is stopped keeps nobody from the questions of the others, and is named', async () => {
+        const held = start(world, ['run', '--tag', 'held', '--net', 'ask', '--no-ask', '--', 'sleep', '1000']);
+        const { driver } = await eventually('it runs', async () => {
+          const shown = JSON.parse((await area.cli(['status', 'held', '--json'])).stdout || '{}') as Shown;
+          return (shown.gate ?? null) === null ? undefined : shown;
+        }) as Shown;
+        const child = asking('free', get('nowhere.example'));
+        const { id } = await question('free');
+        process.kill(parentOf(driver), 'SIGSTOP');
+        const [listed, other, answered] = await Promise.all([area.cli(['approvals']), area.cli(['deny', 'nosuchid']), area.cli(['deny', id])]);
+        process.kill(parentOf(driver), 'SIGCONT');
+        expect(listed).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Warning: held: The running sandbox does not answer\. .*fg$/m) as string });
+        expect(other).toMatchObject({ status: 1, stderr: expect.stringContaining('Sandbox held does not answer, and no other asks nosuchid.\nHint: Ctrl-Z') as string });
+        expect(answered.stderr).toMatch(/^Denied nowhere\.example/);
+        await Promise.all([area.cli(['kill', 'held']), held.ended, child.ended]);
+      });
+
       gated.test('an answer for the project is kept in the store and serves the next run; it can be forgotten', async () => {
         const child = asking('kept', get('nowhere.example'));
         const { id, rule } = await question('kept');

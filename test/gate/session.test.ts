@@ -12,7 +12,7 @@ import { readLog } from '../../src/audit/read.js';
 import { verifyLog } from '../../src/audit/verify.js';
 import { openAudit, type Audit } from '../../src/audit/write.js';
 import { fromText } from '../../src/bytes.js';
-import { askSandbox, watchSandbox, type ControlReply } from '../../src/gate/control.js';
+import { askSandbox, type ControlReply } from '../../src/gate/control.js';
 import { startGate, type Gate, type GateOptions } from '../../src/gate/gate.js';
 import { makeRecords } from '../../src/gate/records.js';
 import { parsePublish } from '../../src/gate/publish.js';
@@ -107,12 +107,9 @@ async function finish({ gate, audit, done }: Running): Promise<{ status: number;
 }
 
 async function question(): Promise<{ id: string; rule: string }> {
-  return new Promise((resolve) => {
-    void watchSandbox(dir, { do: 'watch' }, (reply) => {
-      const [first] = reply.ok && 'state' in reply ? reply.state.questions : [];
-      if (first !== undefined) resolve(first);
-      return first === undefined;
-    });
+  return eventually('something is asked', async (): Promise<{ id: string; rule: string }> => {
+    const reply = await askSandbox(dir, { do: 'state' });
+    return (reply?.ok === true && 'state' in reply ? reply.state.questions[0] : undefined)!;
   });
 }
 
