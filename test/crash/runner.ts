@@ -216,7 +216,7 @@ function again(clean: World, scene: Scene, wanted: Reference, about: string): st
 
 function undo(clean: World, wanted: Reference, about: string): string | null {
   const result = undoCommit(clean.ctx, null);
-  if (result.state !== 'landed' || result.refused.length > 0) return `not undone: ${JSON.stringify(result)} ${about}`;
+  if (result.state !== 'landed' || result.refused.length > 0) return `not undone: ${result.state} ${JSON.stringify([result.error, result.refused])} ${about}`;
   const now = bare(look(clean));
   return now === wanted.undone ? null : `undone, but not old ${about}\n${difference(wanted.undone, now)}`;
 }
