@@ -1,7 +1,7 @@
 # The network gate's objects and its own targets; included by the Makefile.
 
 GATE_SRCS := gate.c gate_addr.c gate_chan.c gate_conn.c gate_dial.c gate_dns.c \
-	gate_dns_answer.c gate_dns_wire.c gate_door.c gate_fd.c gate_harden.c gate_hello.c harden.c \
+	gate_dns_answer.c gate_dns_wire.c gate_door.c gate_fd.c gate_harden.c gate_held.c gate_hello.c harden.c \
 	gate_icmp.c gate_json.c gate_kept.c gate_loop.c gate_names.c gate_netd.c \
 	gate_pump.c gate_refuse.c gate_request.c gate_sniff.c gate_udp.c gate_verdict.c gate_via.c \
 	netd.c netd_notify.c netd_setup.c netd_who.c netlink.c netlink_diag.c netlink_nft.c \
@@ -15,7 +15,7 @@ GATE_CFLAGS := -std=c17 -O2 -g -fPIE -fstack-protector-strong \
 	-Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Werror
 GATE_SAN := -std=c17 -O1 -g -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
-GATE_HEADERS := gate.h gate_core.h gate_dns.h gate_fd.h gate_json.h gate_names.h harden.h netd.h netlink.h \
+GATE_HEADERS := gate.h gate_core.h gate_dns.h gate_fd.h gate_held.h gate_json.h gate_names.h harden.h netd.h netlink.h \
 	notify.h dns.h tls.h http.h http2.h http_answer.h http_body.h
 
 # The gate alone, without the driver: test/gate drives it. Test files build it

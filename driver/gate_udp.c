@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "gate_core.h"
 #include "gate_addr.h"
+#include "gate_held.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,8 +15,6 @@
  * the usual answer is no, and the client hears it as a closed port.
  */
 
-#define FIRST_MAX 2048
-
 enum flow_state { FLOW_FREE, FLOW_ASKED, FLOW_SOCKET, FLOW_OPEN, FLOW_DENIED };
 
 struct udp_flow {
@@ -23,8 +22,7 @@ struct udp_flow {
 	enum flow_state state;
 	uint64_t id, started, deadline, up, down;
 	struct sockaddr_in6 client, dst;
-	uint16_t first_len;
-	char *first;		/* held until the answer */
+	struct held_queue held;	/* until the answer */
 	bool named;		/* its name is held */
 };
 
@@ -34,10 +32,18 @@ int udp_init(struct core *g)
 	if (!g->flow)
 		return -1;
 	for (int i = 0; i < GATE_FLOWS; i++) {
+		held_drop(&g->flow[i].held);
 		g->flow[i].in = (struct source){ SRC_FLOW_IN, -1 };
 		g->flow[i].out = (struct source){ SRC_FLOW_OUT, -1 };
 	}
 	return 0;
+}
+
+static void flow_up(struct udp_flow *f, const char *data, size_t len)
+{
+	/* Datagrams may be lost; what the socket refuses is. */
+	if (send(f->out.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		f->up += len;
 }
 
 static void flow_end(struct core *g, struct udp_flow *f, int err)
@@ -60,8 +66,7 @@ static void flow_end(struct core *g, struct udp_flow *f, int err)
 	if (f->out.fd >= 0)
 		close(f->out.fd);
 	f->in.fd = f->out.fd = -1;
-	free(f->first);
-	f->first = NULL;
+	held_drop(&f->held);
 	f->state = FLOW_FREE;
 	g->flows--;
 }
@@ -76,6 +81,7 @@ void udp_end(struct core *g)
 
 static void flow_deny(struct core *g, struct udp_flow *f)
 {
+	held_drop(&f->held);
 	f->state = FLOW_DENIED;
 	f->deadline = g->now + GATE_DENIED_MS;
 	icmp_refuse(g, &f->client, &f->dst);
@@ -156,7 +162,11 @@ static void datagram(struct core *g, const struct sockaddr_in6 *client,
 	if (f) {
 		if (f->state == FLOW_DENIED)
 			icmp_refuse(g, client, dst);
-		return;		/* else dropped: the answer is under way */
+		else if (f->state == FLOW_OPEN)
+			flow_up(f, g->copy, len); /* came before its socket */
+		else
+			held_add(&f->held, g->copy, len);
+		return;
 	}
 	f = gate_own(&dst->sin6_addr) ? NULL : flow_place(g);
 	if (!f) {
@@ -171,12 +181,7 @@ static void datagram(struct core *g, const struct sockaddr_in6 *client,
 	f->started = g->now;
 	f->deadline = g->now + GATE_FLOW_MS;
 	g->flows++;
-	if (len <= FIRST_MAX) {
-		f->first = malloc(len + 1);
-		if (f->first)
-			memcpy(f->first, g->copy, len);
-		f->first_len = (uint16_t)len;
-	}
+	held_add(&f->held, g->copy, len);
 	flow_ask(g, f);
 }
 
@@ -305,11 +310,9 @@ void udp_socket_made(struct core *g, uint64_t id, int fd)
 		return;
 	}
 	f->state = FLOW_OPEN;
-	if (f->first && send(f->out.fd, f->first, f->first_len,
-			     MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-		f->up += f->first_len;
-	free(f->first);
-	f->first = NULL;
+	for (const struct held *h = f->held.first; h; h = h->next)
+		flow_up(f, h->data, h->len);
+	held_drop(&f->held);
 }
 
 void udp_flow(struct core *g, struct source *src)
@@ -332,13 +335,10 @@ void udp_flow(struct core *g, struct source *src)
 			return;
 		}
 		f->deadline = g->now + GATE_FLOW_MS;
-		/* Datagrams may be lost; what the socket refuses is. */
-		if (send(up ? f->out.fd : f->in.fd, g->copy, (size_t)n,
-			 MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-			continue;
 		if (up)
-			f->up += (uint64_t)n;
-		else
+			flow_up(f, g->copy, (size_t)n);
+		else if (send(f->in.fd, g->copy, (size_t)n,
+			      MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			f->down += (uint64_t)n;
 	}
 }

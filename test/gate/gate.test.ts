@@ -166,6 +166,22 @@ for f,ip in ((socket.AF_INET,"9.9.9.9"),(socket.AF_INET6,"2001:db8::9")):
     expect(out).toContain("(b're:x2', ('2001:db8::9', 4000, 0, 0))");
   });
 
+  test('what a flow begins with is held whole until the answer: several datagrams, and a large one', async () => {
+    const echo = createSocket('udp4', (message, from) => echo.send(message, from.port, from.address));
+    echo.bind(0, '127.0.0.1');
+    await once(echo, 'listening');
+    const code = `import socket
+for sizes in ((1,2,0,1200,1200,3),(20000,)):
+  s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(10); s.connect(("9.9.9.9",4000))
+  for n in sizes: s.send(b"x"*n)
+  print([len(s.recv(65536)) for _ in sizes])`;
+
+    const { out } = await behindGate(['/usr/bin/python3', '-c', code], { udp: () => ({ addr: '127.0.0.1', port: echo.address().port }) });
+    echo.close();
+
+    expect(out).toBe('[1, 2, 0, 1200, 1200, 3]\n[20000]\n');
+  });
+
   test('a flow that is cut ends, and what comes next of it is asked about', async () => {
     const echo = createSocket('udp4', (message, from) => echo.send(message, from.port, from.address));
     echo.bind(0, '127.0.0.1');
