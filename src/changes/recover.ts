@@ -111,7 +111,7 @@ function carryOn({ ctx, hooks, dirs, id }: Recovering, journal: Journal): Recove
       const result = takenBack(ctx, { header, running, refused: [], error });
       return { id, tag: header.tag, outcome: 'rolled-back', result, error: error.text };
     }
-    const result = conclude(ctx, { header, running, refused: [] });
+    const result = conclude(ctx, { header, running, isLater: journal.state === 'done', refused: [] });
     return { id, tag: header.tag, outcome: 'finished', result, error: null };
   } finally {
     closeJournal(ctx.kernel, writer);

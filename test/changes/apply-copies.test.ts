@@ -44,6 +44,27 @@ describe('where nothing can be renamed', () => {
     expect(picture(other.host)).toBe('/ 755\n/a 644 x1 QTIK\n/ok 644 x1 b2sK');
   });
 
+  test('on a slow disk, too, what went away beside targets is no change of the host\'s to a later undo (I17)', () => {
+    const tick = (): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 12);
+    const slow: Kernel = {
+      ...native,
+      fsync: (fd) => {
+        native.fsync(fd);
+        // Of the kernel's clock, which file times are taken from.
+        tick();
+      },
+    };
+    const world = { ...other, ctx: contextFor(other, slow) };
+    sh(other, 'mkdir $U/d; echo 1 >$U/d/f; echo 1 >$U/d/g');
+    expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+    sh(other, 'mkdir -p $U/d; echo 2 >$U/d/f; wh $U/d/g');
+    expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
+
+    expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+    expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+    expect(picture(other.host)).toBe('/ 755');
+  });
+
   describe.each([['with', true], ['without', false]])('on a filesystem whose renames know no flags, %s links', (_name, links) => {
     const flagless = (kernel: Kernel): World => ({ ...other, ctx: contextFor(other, withoutFlags(singleCalls(kernel), isStaged, links)) });
 

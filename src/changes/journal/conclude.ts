@@ -4,7 +4,7 @@ import { encodeBytes } from '../../fields.js';
 import { replaceFile } from '../../kernel/files.js';
 import type { Stat } from '../../kernel/kernel.js';
 import { appendEpochs, type Meanings } from '../capture/epoch.js';
-import type { Header } from './journal.js';
+import { writeDone, type Header } from './journal.js';
 import { unusual } from './step-table.js';
 import { LandedList } from '../apply/landed.js';
 import { nothing, type CommitResult, type Counts, type Landed, type Refused } from '../result.js';
@@ -60,16 +60,21 @@ function droppedBy(running: Running): number {
 interface Concluding {
   readonly header: Header;
   readonly running: Running;
+  /** a crash came after the done record: the host may have gone on since */
+  readonly isLater?: boolean;
   /** what was refused before the commit point */
   readonly refused: readonly Refused[];
 }
 
 /** Step 10: repeated by `recover` until `result.json` is there. A commit of which nothing landed leaves no trace. */
-export function conclude(ctx: StoreContext, { header, running, refused }: Concluding): CommitResult {
+export function conclude(ctx: StoreContext, { header, running, isLater = false, refused }: Concluding): CommitResult {
   const { dirs } = running;
+  const near = [...nearOf(running), ...spareNames(running)];
   // Once the disk is well again `recover` removes them; what nobody may remove holds up nothing.
-  const ill = removeNear(dirs, [...nearOf(running), ...spareNames(running)]).find(({ first }) => isMachineError(first));
+  const ill = removeNear(dirs, near).find(({ first }) => isMachineError(first));
   if (ill !== undefined) throw ill.first;
+  // That made the ctime of directories and files new: the time of the record says that it was our doing (I17).
+  if (near.length > 0 && !isLater) writeDone(running.writer);
   const result = concluded(header, running, refused);
   // Straight from its preparation a refused file was not written.
   if (result.landed.length === 0 && !keepsOld(running, !running.isFresh)) {
