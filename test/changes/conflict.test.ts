@@ -142,6 +142,13 @@ describe('without a captured base', () => {
     expect(conflicts()).toEqual({ d: null, 'd/late': 'created', 'd/x': null });
     expect(commit(world).refused.map(({ conflict }) => conflict)).toEqual(['created', 'created', 'created']);
   });
+  test('a directory that both made may be one that the agent replaced', () => {
+    begin();
+    sh(world, 'mkdir $U/d; echo agent >$U/d/a; mkdir $H/d; echo host >$H/d/b');
+    opaque('d');
+
+    expect(conflicts()).toEqual({ d: 'created', 'd/a': null, 'd/b': 'created' });
+  });
   test('a clock that runs behind T0 proves nothing', () => {
     sh(world, HOST);
     begin();
