@@ -4,15 +4,21 @@ import type { Paint } from './print.js';
 
 /** One record on one line: when, verdict, kind, what, rule, who, why. */
 export function recordLine(record: AuditRecord, paint: Paint): string {
-  const { time, kind, verdict, object, rule, subject, detail } = record;
+  const { time, kind, verdict, object, subject, detail } = record;
   const colour = verdict === 'deny' ? 'red' : verdict === 'ask' ? 'yellow' : 'green';
   const words = [
     time.slice(0, 19).replace('T', ' '),
     paint(verdict === null ? 'dim' : colour, (verdict ?? '-').padEnd(5)),
     kind.padEnd(8),
-    ...[whatOf(object), rule === null ? '' : `[${rule}]`, subject === null ? '' : whoOf(subject), factsOf(detail)].filter((word) => word !== '').map(escapeForTerminal),
+    ...[whatOf(object), ruleOf(record), subject === null ? '' : whoOf(subject), factsOf(detail)].filter((word) => word !== '').map(escapeForTerminal),
   ];
   return words.join(' ');
+}
+
+/** Of what an answer let pass, the rule alone would be the one that asks. */
+function ruleOf({ rule, verdict, approval }: AuditRecord): string {
+  if (rule === null) return '';
+  return verdict === 'allow' && approval !== null ? `[${rule}, approved: ${approval}]` : `[${rule}]`;
 }
 
 function whatOf(object: AuditRecord['object']): string {
