@@ -22,6 +22,11 @@ export function proxyVariable(env: Env): string | null {
   return NAMES.find((name) => (env[name] ?? '') !== '') ?? null;
 }
 
+/** Such a variable, as a program would read it. */
+export function isProxyVariable(name: string): boolean {
+  return NAMES.some((one) => one === name);
+}
+
 /** The setting, `environment` or a URL, read with the environment; null: nothing stands in between. */
 export function upstreamOf(setting: string, env: Env): UpstreamText | null {
   const name = setting === 'environment' ? proxyVariable(env) : null;

@@ -1,5 +1,6 @@
 import { toText } from '../bytes.js';
-import type { BuiltEnvironment, CompiledPolicy } from '../policy/index.js';
+import { settingOf, type BuiltEnvironment, type CompiledPolicy } from '../policy/index.js';
+import { isProxyVariable } from '../policy/upstream.js';
 import { isUnanswered } from '../view/user.js';
 import { outOfReach } from './host-servers.js';
 import type { NetworkWish } from './network.js';
@@ -57,11 +58,17 @@ function refusedNames({ rules, variables }: CompiledPolicy, { dropped }: BuiltEn
   return dropped.filter(({ name }) => named.has(name)).map(({ name, why }) => `--env ${name} is not passed: ${why}`);
 }
 
+/** The gate goes through the proxy by itself: whoever passes the variable only gives the agent its login. */
+function missedIn({ policy }: RunPolicy, built: BuiltEnvironment, { net }: Reach): readonly string[] {
+  const isLed = (net === 'ask' || net === 'deny') && settingOf(policy, 'network.upstream') !== null;
+  return withheldIn(built).filter((name) => !isLed || !isProxyVariable(name));
+}
+
 const MOST_NAMED = 4;
 
 /** The lines at the start of a run. */
 export function startLines(run: RunPolicy, built: BuiltEnvironment, { tag, mounts, ...reach }: Reach & Pick<SandboxRecord, 'tag' | 'mounts'>): readonly string[] {
-  const withheld = withheldIn(built);
+  const withheld = missedIn(run, built, reach);
   const notes = notesOf(run, built, reach);
   const names = `${withheld.slice(0, MOST_NAMED).join(', ')}${withheld.length > MOST_NAMED ? ` and ${withheld.length - MOST_NAMED} more` : ''}`;
   const [first] = notes;

@@ -28,6 +28,8 @@ for (const identity of identities()) {
       expect(outcome.stdout, outcome.stderr).toBe('0\nfrom upstream\nfrom upstream\n403\n');
       expect(proxy.seen.map((line) => line.replace(/ Basic .*/, ' LOGIN'))).toEqual([`GET http://${FAR}/configured LOGIN`, `GET http://${FAR}/ LOGIN`]);
       expect(off.stdout, off.stderr).toBe('off\n');
+      // Who passed it would give the login away.
+      expect(outcome.stderr).not.toContain('pass one with --env');
       const log = await world.cli(['log', 'proxied', '--json']);
       expect(log.stdout).toContain(`"via":"127.0.0.1:${proxy.port}"`);
       expect(log.stdout).not.toContain('hidden-word');
