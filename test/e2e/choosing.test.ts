@@ -78,6 +78,7 @@ for (const identity of identities()) {
       expect(await answer('commit job numbers', /Land this/)).toMatchObject({ tag: 'job', state: 'nothing', commit: null, landed: [], counts: { modify: 0 } });
       expect(await answer('discard job numbers', /Discard 1 change/)).toEqual({ version: 1, tag: 'job', discarded: 'nothing' });
       expect(await answer('discard job', /Discard job\?/)).toEqual({ version: 1, tag: 'job', discarded: 'nothing' });
+      await eventually('it is old enough', async () => (await area.cli(['prune', '--older-than', '1s', '--dry-run'])).stdout.includes('job'));
       expect(await answer('prune --older-than 1s', /Remove them for good/)).toEqual({ version: 1, dryRun: false, sandboxes: [], commits: [] });
       expect(read('numbers')).toBe(NUMBERS);
     });

@@ -72,7 +72,8 @@ function fits({ kind, path, upper }: Change, { path: other, base, same }: HostLi
 
 /** The change of the other name that each further write through the link would be. */
 export function throughLink({ path, base }: HostLink, change: Change): Change {
-  return { ...change, path, base, kind: 'modify', oldType: null, link: undefined, ordinaryIn: undefined };
+  // What the walk saw of it was beside no base, or another one.
+  return { ...change, path, base, kind: 'modify', oldType: null, link: undefined, ordinaryIn: undefined, look: undefined };
 }
 
 /** A name lands with the conflict of the file that it is a name of. */

@@ -174,6 +174,9 @@ function expectSame(store: Store, record: SandboxRecord): number {
   }
 }
 
+/** A text of the host became binary, and has a new name that came to no text. */
+const NAMED_TWICE: Spot[] = [{ path: 'f0.js', host: 'one\ntwo\n', layer: 'x\0y', mode: 0o644, odd: 'linked' }, { path: 'src/f0.js', host: null, layer: '', mode: 0o644, odd: 'no' }];
+
 test('whatever changed, was judged and is hidden', async () => {
   let followers = 0;
   const many = fc.array(spot, { minLength: 1, maxLength: 100, size: 'max' });
@@ -191,7 +194,7 @@ test('whatever changed, was judged and is hidden', async () => {
     } finally {
       world.remove();
     }
-  }), { numRuns: 80 });
+  }), { numRuns: 80, examples: [[NAMED_TWICE, null, [], true, false]] });
 
   expect(followers).toBeGreaterThan(20);
 }, 120_000);
