@@ -199,6 +199,10 @@ static const struct rule always[] = {
 	/* would reach sockets and files past every other rule */
 	NO(io_uring_setup, ENOSYS), NO(io_uring_enter, ENOSYS),
 	NO(io_uring_register, ENOSYS),
+	/* its flags are in memory, where none can be compared, and it alone
+	 * begins a process in another control group, out of all limits: by any
+	 * descriptor of that, on a read-only mount too. libc falls back to clone */
+	NO_NR(NR_clone3, ENOSYS),
 	/* kernel state that no namespace divides */
 	NO(add_key, EPERM), NO(request_key, EPERM),
 	/* runc and crun begin a session keyring, and do without one if there
@@ -231,8 +235,6 @@ static const struct rule always[] = {
 static const struct rule not_nested[] = {
 	{SYS_clone, EPERM, HAS_BITS, 0, {NAMESPACES}, 1, 0},
 	{SYS_unshare, EPERM, HAS_BITS, 0, {NAMESPACES | K_CLONE_NEWTIME}, 1, 0},
-	/* its flags are in memory: libc falls back to clone */
-	NO_NR(NR_clone3, ENOSYS),
 	{SYS_seccomp, EPERM, HAS_BITS, 1, {NEW_LISTENER}, 1, 0},
 	NO(setns, EPERM), NO(mount, EPERM), NO(umount2, EPERM),
 	NO(pivot_root, EPERM), NO(chroot, EPERM),
@@ -253,7 +255,6 @@ static const struct rule not_nested[] = {
 static const struct rule no_cgroup[] = {
 	{SYS_clone, EPERM, HAS_BITS, 0, {K_CLONE_NEWCGROUP}, 1, 0},
 	{SYS_unshare, EPERM, HAS_BITS, 0, {K_CLONE_NEWCGROUP}, 1, 0},
-	NO_NR(NR_clone3, ENOSYS),
 };
 
 static void build(struct program *p, enum nested nested)

@@ -33,7 +33,7 @@ REFUSED = {  # try.c: what must be answered, in every mode
           'unshare_files setpriority_own ioprio_own',
     'EBADF': 'tiocgwinsz dupfd',
     'EINVAL': 'setlease setlease_high setdeleg',
-    'ENOSYS': 'io_uring_setup io_uring_enter io_uring_register x32 keyctl_join',
+    'ENOSYS': 'io_uring_setup io_uring_enter io_uring_register x32 keyctl_join clone3',
     'EPERM': 'tiocsti tiocsti_high tioclinux tioclinux_high tiocsetd '
              'tiocexcl setpriority_job ioprio_job btrfs_snapshot '
              'btrfs_snapshot_v2 bcachefs_subvolume '
@@ -54,7 +54,7 @@ REFUSED = {  # try.c: what must be answered, in every mode
     'EACCES': 'open_init_mem open_init_root open_init_fd open_init_environ',
 }
 REFUSED_NESTED_DENY = {
-    'EPERM': 'unshare_user setns chroot new_listener', 'ENOSYS': 'clone3'}
+    'EPERM': 'unshare_user setns chroot new_listener'}
 # What the filter refuses even who has every capability: any kind of agent,
 # and with `nested deny` also.
 BY_FILTER = {
@@ -76,13 +76,12 @@ BY_FILTER = {
              'kcmp acct syslog vhangup personality_norandom modify_ldt iopl '
              'ioperm'}
 BY_FILTER_NESTED_DENY = {
-    'ENOSYS': 'clone3',
     'EPERM': 'mount remount_rw remount_usr_rw bind move make_shared umount '
              'umount_proc pivot_root chroot open_tree open_tree_attr '
              'move_mount fsopen fsconfig fsmount fspick mount_setattr '
              'clone_mount clone_cgroup unshare_user unshare_mount '
              'unshare_net unshare_time unshare_cgroup setns new_listener'}
-BY_FILTER_NO_CGROUP = {'ENOSYS': 'clone3', 'EPERM': 'clone_cgroup unshare_cgroup'}
+BY_FILTER_NO_CGROUP = {'EPERM': 'clone_cgroup unshare_cgroup'}
 
 
 def test(*modes):
