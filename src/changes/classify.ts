@@ -1,7 +1,7 @@
 import { isWithin, nameOf, parentOf, toText, type Bytes } from '../bytes.js';
 import type { Change, JudgedChange, RiskClass } from './change.js';
 import type { ContentReader } from './content.js';
-import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from './classify/control-list.js';
+import { BLOCK, FLAG, GIT_CONFIG, GIT_DIRS, HARMLESS } from './classify/control-list.js';
 import { foldPath, isPlain } from './classify/fold.js';
 import { compileGate, compilePatterns, reachOf, type FoldedPath } from './classify/gate-match.js';
 import { gitNames, gitNamesIn, type NamedByGit } from './classify/git-named.js';
@@ -39,6 +39,7 @@ const block = compileGate(BLOCK);
 const flag = compileGate(FLAG);
 const isHarmless = compilePatterns(HARMLESS);
 const isGitConfig = compilePatterns(GIT_CONFIG);
+const isGitDir = compilePatterns(GIT_DIRS);
 const reachesGit = reachOf([...HARMLESS, ...GIT_CONFIG]);
 
 /** Pure but for `contents`: what may run because of the change, and why. */
@@ -144,6 +145,7 @@ function controlReason(change: Change, folded: FoldedPath, input: ClassifyInput)
   if (folded.name === '.git' && change.kind !== 'delete') return `.git as a ${change.type}`;
   const listed = block.reasonFor(folded) ?? (replacesDirectory(change) ? block.reasonForDirectory(folded) : null);
   if (listed !== null) return listed;
+  if (replacesDirectory(change) && isGitDir(folded)) return 'git directory elsewhere';
   if (isGitConfig(folded)) return gitConfigReason(change, input);
   const named = input.named === undefined ? null : gitNames(input.named, change);
   if (named !== null) return named;
@@ -204,7 +206,7 @@ function baseText(change: Change, contents: ClassifyInput['contents']): string |
 function inBareRepository(change: Change, { bare }: ClassifyInput): boolean {
   if (bare === undefined || bare.size === 0) return false;
   const dir = parentOf(change.path);
-  if (bare.has(dir)) return nameOf(change.path) === 'HEAD' || nameOf(change.path) === 'config';
+  if (bare.has(dir)) return ['head', 'config', 'commondir'].includes(foldPath(nameOf(change.path)));
   return nameOf(dir) === 'hooks' && bare.has(parentOf(dir));
 }
 

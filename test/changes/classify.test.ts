@@ -44,7 +44,9 @@ const modified = { kind: 'modify', base: statOf(FILE) } as const;
 describe('control', () => {
   test.each([
     ['.git/hooks/pre-commit', 'git hook'], ['sub/.git/hooks/x', 'git hook'], ['.git/modules/m/hooks/x', 'git hook'],
-    ['.git', '.git as a file'], ['vendor/.git', '.git as a file'],
+    ['.git', '.git as a file'], ['vendor/.git', '.git as a file'], ['.git/worktrees/w/modules/m/hooks/x', 'git hook'],
+    ['GIT~1/hooks/pre-commit', 'git hook'], ['.git /hooks/x', 'git hook'], ['.git. ./hooks/x', 'git hook'], ['.Git::$INDEX_ALLOCATION/hooks/x', 'git hook'],
+    ['sub/git~1', '.git as a file'], ['.g\u200cit./hooks/x', 'git hook'],
     ['.git/objects/info/alternates', 'git objects from elsewhere'],
     ['.git/worktrees/feat/commondir', 'git directory elsewhere'],
     ['.GIT/modules/a/b/commondir', 'git directory elsewhere'],
@@ -61,7 +63,7 @@ describe('control', () => {
     expect(judged(change(path, modified))).toBe(`control: ${reason}`);
   });
 
-  test.each(['.git/hooks/pre-commit.sample', '.git/index', '.jj/repo/store/type', '.hg/store/data/x', '.git/refs/heads/main', '.vscode/notes.json', 'git/hooks/x', 'src/envrc'])('%s is normal', (path) => {
+  test.each(['.git/hooks/pre-commit.sample', '.git/index', '.jj/repo/store/type', '.hg/store/data/x', '.git/refs/heads/main', '.git/refs/heads/hooks/x', '.git/logs/refs/heads/hooks/x', 'git~2/hooks/x', 'a.git /hooks/x', '.vscode/notes.json', 'git/hooks/x', 'src/envrc'])('%s is normal', (path) => {
     expect(judged(change(path))).toBe('normal');
   });
 
@@ -158,6 +160,16 @@ describe('git configuration', () => {
     expect(judged(change(path), contentOf('[core]\nhooksPath = x'))).toBe('control: git configuration: core.hookspath');
   });
 
+  test('of a submodule in a work tree too', () => {
+    const evil = contentOf('[core]\nfsmonitor = evil\n');
+    expect(judged(change('.git/worktrees/w/modules/a/b/config'), evil)).toBe('control: git configuration: core.fsmonitor');
+    expect(judged(change('.git/worktrees/w/modules/a/config.worktree'), evil)).toBe('control: git configuration: core.fsmonitor');
+  });
+
+  test.each(['.git/modules', '.git/modules/a/b', '.git/worktrees', '.git/worktrees/w'])('not where a symlink brings it in: %s', (path) => {
+    expect(judged(change(path, { type: 'symlink', target: fromText('x') }))).toMatch(/^control/);
+  });
+
   test('as a symlink it can not be judged', () => {
     expect(judged(change('.git/config', { type: 'symlink', target: fromText('x') }))).toMatch(/^control/);
   });
@@ -182,6 +194,10 @@ describe('bare repositories', () => {
     for (const real of ['.git', '.git/modules/lib/sub', '.git/worktrees/w']) {
       expect(bareRepositories([change(`${real}/HEAD`), change(`${real}/objects`), change(`${real}/refs`)], () => true).size, real).toBe(0);
     }
+    // With these the rest, its configuration too, is where `commondir` says.
+    const linked = bareRepositories([change('data/head'), change('data/commondir')], () => false);
+    expect(judged(change('data/commondir'), contentOf('../y'), { bare: linked })).toBe('control: bare git repository');
+    expect(judged(change('data/head'), contentOf('ref: x'), { bare: bareRepositories([change('data/head')], (path) => path.endsWith('/commondir')) })).toBe('control: bare git repository');
     // Git takes no notice of its name, only of where it lies.
     const inside = bareRepositories([change('.git/x/HEAD'), change('.git/x/objects'), change('.git/x/refs')], () => false);
     expect(judged(change('.git/x/config'), contentOf(''), { bare: inside })).toBe('control: bare git repository');
@@ -305,7 +321,7 @@ test('paths thousands of levels deep are matched in no time (CW20)', () => {
     for (let depth = 100; depth <= 4000; depth += 100) {
       for (const name of ['.git', '.claude', 'x', 'rebase-merge', 'hooks']) {
         judged(change(`${`${name}/`.repeat(depth)}y`));
-        expect(judged(change(`${`${name}/`.repeat(depth)}.git/a/hooks/y`))).toBe('control: git hook');
+        expect(judged(change(`${`${name}/`.repeat(depth)}.git/modules/hooks/y`))).toBe('control: git hook');
       }
     }
   });

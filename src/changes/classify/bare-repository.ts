@@ -1,15 +1,17 @@
 import { nameOf, parentOf, type Bytes } from '../../bytes.js';
 import type { Change } from '../change.js';
+import { foldPath } from './fold.js';
 
-const PARTS: ReadonlySet<string> = new Set(['HEAD', 'objects', 'refs']);
+/** Each makes a git directory: with `commondir` the objects, the references and the configuration lie elsewhere. */
+const SHAPES: readonly (readonly string[])[] = [['HEAD', 'objects', 'refs'], ['HEAD', 'commondir']];
 /** Names of a bare repository that count, in lower case. */
-export const BARE_NAMES: readonly string[] = ['head', 'objects', 'refs', 'config'];
+export const BARE_NAMES: readonly string[] = ['head', 'objects', 'refs', 'config', 'commondir'];
 
-const KNOWN = /\/\.git(?:\/modules\/.+|\/worktrees\/[^/]+)?$/s;
+const KNOWN = /\/\.git(?:\/modules\/.+|\/worktrees\/[^/]+(?:\/modules\/.+)?)?$/s;
 
 /**
  * Directories that git would take for a bare repository once the changes have
- * landed (`HEAD`, `objects` and `refs` side by side): a `config` in one runs
+ * landed (`HEAD` beside `objects` and `refs`, or beside `commondir`): a `config` in one runs
  * programs as soon as somebody's prompt asks git for the branch there. A real
  * `.git`, and those that it has for submodules and work trees, are judged by
  * name instead. `exists` tells of what the host has already.
@@ -22,16 +24,17 @@ export function bareRepositories(changes: Iterable<Change>, exists: (path: Bytes
   }
   const bare = new Set<Bytes>();
   for (const [dir, names] of found) {
-    const whole = [...PARTS].every((name) => names.has(name) || exists(`${dir}/${name}` as Bytes));
-    if (whole) bare.add(dir);
+    const has = (name: string): boolean => names.has(name) || exists(`${dir}/${name}` as Bytes);
+    if (SHAPES.some((shape) => shape.every(has))) bare.add(dir);
   }
   return bare;
 }
 
-/** A new repository, a `HEAD` that makes one of what was there, or a `config` in one. */
+/** A new repository, a `HEAD` or `commondir` that makes one of what was there, or a `config` in one. */
 function note(found: Map<Bytes, Set<string>>, change: Change): void {
-  const name = nameOf(change.path);
-  if (!PARTS.has(name) && name !== 'config') return;
+  const folded = foldPath(nameOf(change.path));
+  if (!BARE_NAMES.includes(folded)) return;
+  const name = folded === 'head' ? 'HEAD' : folded;
   const dir = parentOf(change.path);
   const names = found.get(dir) ?? new Set();
   found.set(dir, names.add(name));

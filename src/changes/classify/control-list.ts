@@ -14,7 +14,7 @@ function rules(reason: string, ...patterns: string[]): GateRule[] {
 
 /** Runs on the host without further action, or decides what an agent may do there. */
 export const BLOCK: readonly GateRule[] = [
-  ...rules('git hook', '.git/**/hooks/**'),
+  ...rules('git hook', '.git/hooks/**', '.git/{modules,worktrees}/**/hooks/**'),
   ...rules('git objects from elsewhere', '.git/**/objects/info/alternates', '.git/**/objects/info/http-alternates'),
   ...rules('git directory elsewhere', '.git/**/commondir'),
   ...rules('version control configuration', '.hg/hgrc*', '.hg/{sharedpath,requires}', '.sl/{config*,sharedpath,requires}'),
@@ -61,4 +61,9 @@ export const GIT_CONFIG: readonly string[] = [
   '.git/modules/**/config.worktree',
   '.git/worktrees/*/config',
   '.git/worktrees/*/config.worktree',
+  '.git/worktrees/*/modules/**/config',
+  '.git/worktrees/*/modules/**/config.worktree',
 ];
+
+/** Directories of git that hold such configuration, hooks and more: a symlink in the place of one brings in others. */
+export const GIT_DIRS: readonly string[] = ['.git/{modules,worktrees}', '.git/{modules,worktrees}/**'];

@@ -2,6 +2,10 @@ import { toText, type Bytes } from '../../bytes.js';
 
 /** Such names are folded char by char, so a path may be taken apart before. */
 const PLAIN = /^[\x20-\x7e]*$/;
+/** What NTFS and FAT take for `.git` too, as git has it: its short name, dots and spaces after it, a stream of it. */
+const ALIAS = /(?<=^|\/)(?:\.git|git~1)[. ]*(?::[^/]*)?(?=\/|$)/g;
+/** The last names that `ALIAS` may be, for the walk. */
+export const GIT_ALIASES: readonly string[] = ['.git*', 'git~1*'];
 /** Zero-width, bidi and other characters that show nothing. */
 const INVISIBLE = /\p{Default_Ignorable_Code_Point}|\p{Cf}/gu;
 
@@ -11,9 +15,13 @@ const INVISIBLE = /\p{Default_Ignorable_Code_Point}|\p{Cf}/gu;
  * folded ones, so a look-alike counts as the name.
  */
 export function foldPath(path: Bytes): string {
-  if (PLAIN.test(path)) return path.toLowerCase();
+  if (PLAIN.test(path)) return withoutAlias(path.toLowerCase());
   // Lower case can decompose (İ), hence the second round.
-  return toText(path).replace(INVISIBLE, '').normalize('NFKC').toLowerCase().normalize('NFKC').replace(INVISIBLE, '');
+  return withoutAlias(toText(path).replace(INVISIBLE, '').normalize('NFKC').toLowerCase().normalize('NFKC').replace(INVISIBLE, ''));
+}
+
+function withoutAlias(path: string): string {
+  return path.includes('git') ? path.replace(ALIAS, '.git') : path;
 }
 
 /** ASCII without control characters. */

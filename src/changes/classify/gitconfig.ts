@@ -113,6 +113,9 @@ const EXECUTING: readonly RegExp[] = [
   /^(difftool|mergetool|browser|man|guitool)\..*\.(cmd|path)$/s,
   /^(lfs\.(customtransfer|extension)\..*|lfs\.standalonetransferagent|instaweb\..*|annex\..*|remote\..*\.annex-.*)$/s,
   /^(svn\.authorsprog|gitflow\.path\.hooks|delta\.pager|stgit\.(editor|pager)|gpg\.ssh\.allowedsignersfile|core\.protect(hfs|ntfs)|remote\..*\.push)$/s,
+  // Its newlines are lines of the list of what a rebase runs.
+  /^rebase\.instructionformat$/s,
+  /^(tig\.(bind\..*|source)|gui\.(editor|historybrowser)|remote\..*\.mirror)$/s,
   /^(trailer\..*\.(cmd|command)|tar\..*\.command|imap\.tunnel|sendemail\.(.*\.)?(smtpserver|.*cmd))$/s,
 ];
 

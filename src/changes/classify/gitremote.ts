@@ -40,14 +40,16 @@ export function isUnnamedPlace({ key, value }: GitEntry): boolean {
   return /^(branch\..*\.(remote|pushremote)|remote\.pushdefault)$/s.test(key) && /[:/]/.test(value ?? '');
 }
 
-/** What an alias may begin with and still run no program but git, if no option of it names one. */
+/** What an alias may begin with and still run no program but git and write nothing but the repository, if no option of it says so. */
 const PLAIN = new Set(
   'add blame branch checkout cherry-pick commit describe diff log ls-files merge-base reflog reset restore rev-parse shortlog show stash status switch tag'.split(' '),
 );
 const PROGRAM_OPTION = /exec|pack|pager|textconv|ext-diff|^-[a-z]*[Ox]/;
+/** Writes a file, wherever; git takes the beginning of an option for it. */
+const OUTPUT_OPTION = /^--o(?:u(?:t(?:p(?:u(?:t)?)?)?)?)?(?:=|$)/;
 
 /** An alias takes the place of one that the user has elsewhere, so what it may run counts, not its name. */
 export function isPlainAlias(value: string): boolean {
   const [verb = '', ...words] = value.trim().split(/\s+/);
-  return PLAIN.has(verb) && !words.some((word) => PROGRAM_OPTION.test(word.replaceAll(/["'\\]/g, '')));
+  return PLAIN.has(verb) && !words.map((word) => word.replaceAll(/["'\\]/g, '')).some((word) => PROGRAM_OPTION.test(word) || OUTPUT_OPTION.test(word));
 }

@@ -5,6 +5,7 @@ import { filterOf } from '../../policy/match.js';
 import { BARE_NAMES } from '../classify/bare-repository.js';
 import { BLOCK, FLAG, GIT_CONFIG, HARMLESS } from '../classify/control-list.js';
 import { BESIDE } from '../database/database.js';
+import { GIT_ALIASES } from '../classify/fold.js';
 import { firstOf } from '../classify/gate-match.js';
 import { MANIFESTS } from '../capture/manifest.js';
 
@@ -14,7 +15,7 @@ import { MANIFESTS } from '../capture/manifest.js';
  */
 export function spokenNames(policy: CompiledPolicy | null): NameFilter {
   const gate = [...[...BLOCK, ...FLAG].map(({ pattern }) => pattern), ...HARMLESS, ...GIT_CONFIG].map(firstOf);
-  const own = filterOf([...gate, ...MANIFESTS.keys(), ...BARE_NAMES, ...BESIDE.map((suffix) => `*${suffix}`)]);
+  const own = filterOf([...gate, ...MANIFESTS.keys(), ...BARE_NAMES, ...GIT_ALIASES, ...BESIDE.map((suffix) => `*${suffix}`)]);
   if (policy === null) return own;
   const { literals, endings, pieces } = ruledNames(policy);
   return { literals: [...own.literals, ...literals], endings: [...own.endings, ...endings], pieces: [...own.pieces, ...pieces] };

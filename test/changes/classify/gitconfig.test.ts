@@ -72,6 +72,7 @@ describe('isExecuting', () => {
     'pager.log', 'protocol.ext.allow', 'difftool.x.cmd', 'init.templatedir', 'lfs.customtransfer.x.path', 'lfs.extension.x.clean', 'annex.secure-erase-command',
     'svn.authorsprog', 'gitflow.path.hooks', 'delta.pager', 'gpg.ssh.allowedsignersfile', 'core.protecthfs', 'remote.o.push',
     'remote.x.annex-ssh-options', 'instaweb.httpd', 'http.cookiefile', 'alias.x',
+    'rebase.instructionformat', 'tig.bind.generic', 'tig.source', 'gui.editor', 'gui.historybrowser', 'remote.o.mirror',
   ])('%s', (key) => {
     expect(isExecuting({ key, value: 'program' })).toBe(true);
   });
@@ -81,6 +82,7 @@ describe('isExecuting', () => {
     ['core.fsmonitor', 'false', false], ['pager.log', 'true', false], ['remote.o.url', 'ext::sh -c evil', true], ['remote.o.url', 'git@host:x', false],
     ['alias.x', ' "!sh" -c evil', true], ['alias.x', '--exec-path=/w/bin evil', true], ['alias.st', 'rebase --exec evil HEAD~1', true], ['alias.st', 'submodule foreach evil', true],
     ['alias.st', 'status -sb', false], ['alias.d', 'diff --ext-diff', true], ['alias.d', 'diff --"ext"-diff', true], ['alias.l', 'log --oneline --graph', false], ['alias.g', 'grep -Oevil x', true],
+    ['alias.l', 'log -1 --output=/home/me/.bashrc --format=evil', true], ['alias.s', 'show --ou"tp" x', true], ['alias.l', 'log --oneline --output-indicator-new=x', false],
     ['remote.o.url', 'EXT::sh', true], ['remote.o.url', 'evil::x', true], ['remote.o.url', '/path/with::colons', false], ['remote.o.url', 'https://[::1]/x', false],
     ['branch.main.remote', 'https://evil/x', true], ['branch.main.pushremote', 'git@evil:x', true], ['remote.pushdefault', '../evil', true], ['remote.pushdefault', 'fork', false],
     ['core.bare', 'false', false], ['user.name', 'x', false], ['branch.main.remote', 'origin', false], ['submodule.x.url', '../x', false], ['core.worktree', '../x', false],

@@ -22,7 +22,7 @@ function statOf(mode: number): Stat {
 /** Names of the rules, wildcards filled in, and others. */
 const spoken = [...[...BLOCK, ...FLAG].map(({ pattern }) => pattern), ...HARMLESS, ...GIT_CONFIG, ...MANIFESTS.keys(), 'HEAD', 'objects', 'refs', 'config']
   .flatMap((pattern) => pattern.split('/')).map((part) => part.replaceAll('*', 'x').replace(/\{(\w+)[^}]*\}/g, '$1'));
-const name = fc.oneof(fc.constantFrom(...new Set(spoken)), fc.constantFrom('f1.js', 'src', 'README', 'a', 'x.tar', '.cache', 'é', '\u200b.git', 'ＭＡＫＥＦＩＬＥ', 'Dockerfile', '.GIT'));
+const name = fc.oneof(fc.constantFrom(...new Set(spoken)), fc.constantFrom('f1.js', 'src', 'README', 'a', 'x.tar', '.cache', 'é', '\u200b.git', 'ＭＡＫＥＦＩＬＥ', 'Dockerfile', '.GIT', '.git.', 'git~1', 'head', 'commondir'));
 const path = fc.tuple(fc.constantFrom('/home/u/proj', '/home/u/proj', '/home/u', '/etc', ''), fc.array(name, { minLength: 1, maxLength: 5 })).map(([root, parts]) => fromText(`${root}/${parts.join('/')}`));
 const change: fc.Arbitrary<Change> = fc.record({
   path, kind: fc.constantFrom('add', 'modify', 'delete', 'metadata', 'type'), type: fc.constantFrom('file', 'file', 'dir', 'symlink', 'fifo'),
