@@ -34,28 +34,33 @@ static int host_char(uint8_t c)
 /*
  * The question's name from offset 12. Returns the offset after it, 0 when
  * it is malformed (a compression pointer here is). *host tells whether
- * every byte may stand in a host name.
+ * every byte may stand in a host name; the others are written as \DDD.
  */
 static size_t parse_name(const uint8_t *data, size_t len, char *name,
 			 bool *host)
 {
-	size_t at = HEADER, out = 0, i;
+	size_t at = HEADER, used = 0, out = 0, i;
 
 	*host = true;
 	while (at < len && data[at] != 0) {
 		size_t label = data[at++];
 
 		if (label > 63 || label > len - at ||
-		    out + label + 1 > DNS_NAME_MAX)
+		    used + label + 1 > DNS_NAME_MAX)
 			return 0;
+		used += label + (used > 0);
 		if (out > 0)
 			name[out++] = '.';
 		for (i = 0; i < label; i++, at++) {
 			int c = host_char(data[at]);
 
-			if (c < 0)
-				*host = false;
-			name[out++] = (char)(c < 0 ? '?' : c);
+			if (c >= 0) {
+				name[out++] = (char)c;
+				continue;
+			}
+			*host = false;
+			out += (size_t)snprintf(name + out, 5, "\\%03u",
+						data[at]);
 		}
 	}
 	name[out] = '\0';
@@ -83,7 +88,6 @@ static enum dns_parsed fail(struct dns_query *query, enum dns_rcode rcode)
 enum dns_parsed dns_parse(const uint8_t *data, size_t len,
 			  struct dns_query *query)
 {
-	bool host;
 	size_t end;
 
 	memset(query, 0, sizeof(*query));
@@ -97,7 +101,7 @@ enum dns_parsed dns_parse(const uint8_t *data, size_t len,
 	if (get16(data + 4) != 1 || get16(data + 6) || get16(data + 8) ||
 	    get16(data + 10) > 2)
 		return fail(query, DNS_FORMERR);
-	end = parse_name(data, len, query->name, &host);
+	end = parse_name(data, len, query->name, &query->host);
 	if (end == 0 || len - end < 4)
 		return fail(query, DNS_FORMERR);
 	query->question_len = (uint16_t)(end + 4 - HEADER);
@@ -106,8 +110,6 @@ enum dns_parsed dns_parse(const uint8_t *data, size_t len,
 	query->udp_size = parse_edns(data, len, end + 4);
 	if (get16(data + end + 2) != CLASS_IN)
 		return fail(query, DNS_REFUSED);
-	if (!host)
-		return fail(query, DNS_NXDOMAIN);
 	if (query->name[0] == '\0')
 		return fail(query, DNS_REFUSED);
 	return DNS_OK;

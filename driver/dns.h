@@ -8,6 +8,7 @@
 /* The part of DNS that the gate speaks. Pure: bytes in, bytes out. */
 
 #define DNS_NAME_MAX 254	/* text without the final dot, and a NUL */
+#define DNS_TEXT_MAX (4 * DNS_NAME_MAX)	/* with each byte as \DDD */
 #define DNS_QUESTION_MAX 260
 #define DNS_REPLY_MAX 4096
 
@@ -30,7 +31,7 @@ enum dns_rcode {
 };
 
 enum dns_parsed {
-	DNS_OK,		/* a query for one well-formed host name */
+	DNS_OK,		/* a query for one well-formed name */
 	DNS_DROP,	/* not a query: no answer */
 	DNS_ERROR,	/* answer with query.rcode */
 };
@@ -39,7 +40,9 @@ struct dns_query {
 	uint16_t id, type, udp_size;
 	bool recursion;
 	enum dns_rcode rcode;
-	char name[DNS_NAME_MAX + 1];	/* lower case, no final dot */
+	bool host;			/* its name can be one of a host */
+	/* lower case, no final dot, what stands in no host name as \DDD */
+	char name[DNS_TEXT_MAX + 1];
 	uint16_t question_len;
 	uint8_t question[DNS_QUESTION_MAX];	/* as asked, for the echo */
 };

@@ -28,34 +28,43 @@ static void ask(struct core *g, struct dns_pending *p)
 	chan_send(g, &w);
 }
 
-void dns_received(struct core *g, const uint8_t *data, size_t len,
+bool dns_received(struct core *g, const uint8_t *data, size_t len,
 		  const struct dns_pending *from)
 {
 	struct dns_pending *p = NULL, now = *from;
 	enum dns_parsed parsed = dns_parse(data, len, &now.query);
 
 	if (parsed == DNS_DROP)
-		return;
+		return true;
 	if (parsed == DNS_ERROR) {
 		dns_answer_code(g, &now, now.query.rcode);
-		return;
+		return true;
 	}
-	if (now.query.type == DNS_PTR) {
+	/* What is no host name is on record, too: it is asked like one. */
+	if (now.query.host && now.query.type == DNS_PTR) {
 		dns_answer_ptr(g, &now);
-		return;
+		return true;
 	}
 	if (dns_answer_known(g, &now))
-		return;
+		return true;
 	for (int i = 0; i < GATE_DNS_PENDING && !p; i++)
 		if (!g->dns_pending[i].id)
 			p = &g->dns_pending[i];
 	if (!p)
-		return;	/* a flood; the client asks again */
+		return false;
 	*p = now;
 	p->id = gate_id(g, (uint32_t)(p - g->dns_pending));
 	p->deadline = g->now + GATE_DNS_MS;
 	g->dns_waiting++;
 	ask(g, p);
+	return true;
+}
+
+static void settled(struct core *g, struct dns_pending *p)
+{
+	p->id = 0;
+	g->dns_waiting--;
+	dns_answered(g, p->session);
 }
 
 void dns_verdict(struct core *g, const struct gj_object *v)
@@ -81,8 +90,7 @@ void dns_verdict(struct core *g, const struct gj_object *v)
 		dns_answer_foreign(g, p, gj_text(v, "packet"));
 	else
 		dns_answer_code(g, p, DNS_REFUSED);
-	p->id = 0;
-	g->dns_waiting--;
+	settled(g, p);
 }
 
 void dns_tick(struct core *g)
@@ -93,8 +101,7 @@ void dns_tick(struct core *g)
 		if (!p->id || p->deadline > g->now)
 			continue;
 		dns_answer_code(g, p, DNS_SERVFAIL);
-		p->id = 0;
-		g->dns_waiting--;
+		settled(g, p);
 	}
 	dns_sessions_tick(g);
 }

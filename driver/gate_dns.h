@@ -23,12 +23,15 @@ struct dns_session {
 	struct source src;
 	uint64_t id;		/* 0: free */
 	uint64_t deadline;
+	uint32_t waiting;	/* queries of it that are pending */
+	bool stalled;		/* a whole query waits for room */
+	bool ended;		/* the client sends no more */
 	size_t len;
 	uint8_t buf[QUERY_MAX + 2];
 };
 
-/* gate_dns.c */
-void dns_received(struct core *g, const uint8_t *data, size_t len,
+/* gate_dns.c: false when there is no room for one more question */
+bool dns_received(struct core *g, const uint8_t *data, size_t len,
 		  const struct dns_pending *from);
 
 /* gate_dns_answer.c */
@@ -43,6 +46,7 @@ void dns_answer_foreign(struct core *g, const struct dns_pending *p,
 /* gate_dns_wire.c */
 void dns_send(struct core *g, const struct dns_pending *p, uint8_t *reply,
 	      size_t len);
+void dns_answered(struct core *g, uint64_t session);
 void dns_sessions_tick(struct core *g);
 
 #endif

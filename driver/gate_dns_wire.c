@@ -134,7 +134,8 @@ void dns_udp(struct core *g)
 		addr_map(&from.peer);
 		if (!asked_at(CMSG_FIRSTHDR(&m), &from.local))
 			continue;
-		dns_received(g, (uint8_t *)g->copy, (size_t)n, &from);
+		/* In a flood it is lost: the client asks again. */
+		(void)dns_received(g, (uint8_t *)g->copy, (size_t)n, &from);
 	}
 }
 
@@ -148,6 +149,8 @@ void dns_tcp_new(struct core *g, int fd)
 	}
 	s->src = (struct source){ SRC_DNS_TCP, fd };
 	s->len = 0;
+	s->waiting = 0;
+	s->stalled = s->ended = false;
 	s->deadline = g->now + SESSION_MS;
 	s->id = gate_id(g, (uint32_t)(s - g->dns_session));
 	g->dns_waiting++;
@@ -159,6 +162,7 @@ void dns_tcp_new(struct core *g, int fd)
 static bool take_queries(struct core *g, struct dns_session *s)
 {
 	struct dns_pending from = { .session = s->id };
+	uint32_t waiting;
 
 	while (s->len >= 2) {
 		size_t want = (size_t)(s->buf[0] << 8 | s->buf[1]);
@@ -167,13 +171,52 @@ static bool take_queries(struct core *g, struct dns_session *s)
 			return false;
 		if (s->len < want + 2)
 			return true;
-		dns_received(g, s->buf + 2, want, &from);
+		waiting = g->dns_waiting;
+		s->stalled = !dns_received(g, s->buf + 2, want, &from);
+		if (s->stalled)
+			return true;
 		if (s->id != from.session)
 			return true;	/* answered at once, and closed */
+		s->waiting += g->dns_waiting - waiting;
 		s->len -= want + 2;
 		memmove(s->buf, s->buf + want + 2, s->len);
 	}
 	return true;
+}
+
+/*
+ * Takes what can be taken, and goes on as the session is: while a query waits
+ * for room nothing more is read, and one whose client has ended its side is
+ * closed after its last answer.
+ */
+static void go_on(struct core *g, struct dns_session *s)
+{
+	struct epoll_event e = { .data.ptr = &s->src };
+	uint64_t id = s->id;
+	bool whole = take_queries(g, s);
+
+	if (s->id != id)
+		return;
+	e.events = s->stalled || s->ended ? 0 : EPOLLIN;
+	if (!whole || (s->ended && !s->stalled && !s->waiting) ||
+	    epoll_ctl(g->epoll, EPOLL_CTL_MOD, s->src.fd, &e) < 0)
+		session_close(g, s);
+}
+
+/* A pending question has its answer: its session ends, or another goes on. */
+void dns_answered(struct core *g, uint64_t session)
+{
+	struct dns_session *s = session ? session_by_id(g, session) : NULL;
+
+	if (s) {
+		s->waiting--;
+		s->deadline = g->now + SESSION_MS;
+		if (s->ended && !s->stalled && !s->waiting)
+			session_close(g, s);
+	}
+	for (int i = 0; i < GATE_DNS_TCP; i++)
+		if (g->dns_session[i].id && g->dns_session[i].stalled)
+			go_on(g, &g->dns_session[i]);
 }
 
 void dns_tcp(struct core *g, struct source *src, uint32_t events)
@@ -183,24 +226,30 @@ void dns_tcp(struct core *g, struct source *src, uint32_t events)
 
 	if (!s->id || !events)
 		return;
+	if (s->stalled || s->ended) {
+		if (events & (EPOLLERR | EPOLLHUP))
+			session_close(g, s);
+		return;
+	}
 	n = recv(src->fd, s->buf + s->len, sizeof(s->buf) - s->len,
 		 MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0) {
+	if (n < 0) {
 		session_close(g, s);
 		return;
 	}
+	s->ended = n == 0;
 	s->len += (size_t)n;
 	s->deadline = g->now + SESSION_MS;
-	if (!take_queries(g, s))
-		session_close(g, s);
+	go_on(g, s);
 }
 
 void dns_sessions_tick(struct core *g)
 {
 	for (int i = 0; g->dns_waiting && i < GATE_DNS_TCP; i++)
-		if (g->dns_session[i].id &&
+		if (g->dns_session[i].id && !g->dns_session[i].waiting &&
+		    !g->dns_session[i].stalled &&
 		    g->dns_session[i].deadline <= g->now)
 			session_close(g, &g->dns_session[i]);
 }

@@ -45,6 +45,11 @@ export async function answerName(
   const refused = (rule: string, why: string): void => note({ verdict: 'deny', isAsked: false, rule, origin: null, why });
   const upstream = ({ rule, origin, why }: HostJudgement): void => note({ verdict: 'allow', isAsked: true, rule, origin: originText(origin), why });
   const here = (): void => note({ verdict: 'allow', isAsked: false, rule: 'net.lookup', origin: null, why: 'it was answered here, and nothing was asked upstream' });
+  // The gate writes what stands in no host name as \DDD: such a name has no address, and is no rule's.
+  if (question.name.includes('\\')) {
+    here();
+    return simple('nxdomain');
+  }
   const host = gateHost(question.name);
   if (host.kind !== 'name' || isMetadata(host)) {
     refused(host.kind === 'name' ? 'net.metadata' : 'net.name', host.kind === 'bad' ? host.why : `${question.name} is never resolved`);

@@ -62,7 +62,7 @@ print([ask(0x0100,(16,1),b"\\x03"+n+b"\\x04test\\0",o) for n,o in ((b"300",opt(1
       const question = Buffer.from(`\u0003${name.slice(0, 3)}\u0004test\0\0\u0010\0\u0001`, 'latin1');
       return Buffer.concat([head, question, Buffer.alloc((name === '999.test' ? 1300 : Number(name.slice(0, 3))) - 26)]).toString('base64');
     };
-    const { out, messages } = await behindGate(['/usr/bin/python3', '-c', code], { dns: (name) => ({ packet: packet(name) }) });
+    const { out, messages } = await behindGate(['/usr/bin/python3', '-c', code], { dns: (name) => (name.includes('\\') ? 'nxdomain' : { packet: packet(name) }) });
 
     expect(out.trim().split('\n')).toEqual([
       // an answer; an update; of another class; of any; of the root
@@ -70,7 +70,10 @@ print([ask(0x0100,(16,1),b"\\x03"+n+b"\\x04test\\0",o) for n,o in ((b"300",opt(1
       '(3, 0, 26) (3, 0, 26) (3, 0, 26)',
       '[(0, 0, 300), (0, 2, 26), (0, 0, 990), (0, 2, 26)]',
     ]);
-    expect(messages.flatMap((message) => (message.t === 'dns' ? [message.name] : []))).toEqual(['300.test', '990.test', '990.test', '999.test']);
+    expect(messages.flatMap((message) => (message.t === 'dns' ? [message.name] : []))).toEqual([
+      ...['o\\032k.test', 'o\\046k.test', 'o\\000k.test'], // what can be no host's
+      ...['300.test', '990.test', '990.test', '999.test'],
+    ]);
   });
 
   test('a name that was refused, or whose time is over, is asked again', async () => {
@@ -93,6 +96,47 @@ for name in ("8.8.8.8.in-addr.arpa","1.0.ip6.arpa","ok.test","b._dns-sd._udp.ok.
     const { out } = await behindGate(['/usr/bin/python3', '-c', code], {});
 
     expect(out).toBe('8.8.8.8.in-addr.arpa 3 0\n1.0.ip6.arpa 3 0\nok.test 0 0\nb._dns-sd._udp.ok.test 0 0\n');
+  });
+
+  test('a client that ends its side after its questions gets every answer, then the end', async () => {
+    const code = `
+import socket,struct
+q=lambda i,name: struct.pack(">HHHHHH",i,0x100,1,0,0,0)+bytes([len(name)])+name+b"\\x04test\\0"+struct.pack(">HH",1,1)
+s=socket.create_connection(("8.8.8.8",53)); s.settimeout(60)
+for i in range(3): s.sendall(struct.pack(">H",len(q(i,b"ok%d"%i)))+q(i,b"ok%d"%i))
+s.shutdown(socket.SHUT_WR)
+got=b""
+while True:
+  part=s.recv(4096)
+  if not part: break
+  got+=part
+ids=[]
+while got: n=struct.unpack(">H",got[:2])[0]; ids.append(got[3]); got=got[2+n:]
+print(sorted(ids))`;
+    const { out } = await behindGate(['/usr/bin/python3', '-c', code], {});
+
+    expect(out).toBe('[0, 1, 2]\n');
+  });
+
+  test('of more questions than are decided at a time none is lost: the rest of the connection waits', async () => {
+    const code = `
+import socket,struct,threading
+q=lambda i: struct.pack(">HHHHHH",i,0x100,1,0,0,0)+b"\\x05%05d\\x04test\\0"%i+struct.pack(">HH",1,1)
+s=socket.create_connection(("8.8.8.8",53)); s.settimeout(60)
+def ask():
+  s.sendall(b"".join(struct.pack(">H",len(q(i)))+q(i) for i in range(5000))); s.shutdown(socket.SHUT_WR)
+threading.Thread(target=ask).start()
+got=b""
+while True:
+  part=s.recv(65536)
+  if not part: break
+  got+=part
+ids=set()
+while got: n=struct.unpack(">H",got[:2])[0]; ids.add(got[2]<<8|got[3]); got=got[2+n:]
+print(len(ids))`;
+    const { out } = await behindGate(['/usr/bin/python3', '-c', code], {});
+
+    expect(out).toBe('5000\n');
   });
 
   test('the reverse of a fake address is its name', async () => {
