@@ -1,7 +1,7 @@
 import { constants, fstatSync, ftruncateSync, readSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
-import { joinBytes } from '../bytes.js';
-import { AgentfwError } from '../errors.js';
+import { joinBytes, toText } from '../bytes.js';
+import { AgentfwError, isNoSpace } from '../errors.js';
 import { openOwn, writeAll } from '../kernel/files.js';
 import { AT_FDCWD, RENAME, type Fd, type Kernel } from '../kernel/kernel.js';
 import { GENESIS, hashLine, lineOf, signHead, type AuditAnchor } from './chain.js';
@@ -116,8 +116,15 @@ function recordOrDrop(writer: Writer, event: AuditEvent): number | null {
       writer.dropped += 1;
       return null;
     }
-    throw new AgentfwError('AFW_AUDIT', "Can't write the audit log.", { cause, hint: cause instanceof Cut ? `See agentfw log verify ${writer.options.tag}` : 'Free some space, or set audit.full: drop in your policy' });
+    throw new AgentfwError('AFW_AUDIT', "Can't write the audit log.", { cause, hint: hintFor(cause, writer.options) });
   }
+}
+
+function hintFor(cause: unknown, { tag, dir }: AuditOptions): string {
+  if (cause instanceof Cut) return `See agentfw log verify ${tag}`;
+  if (cause instanceof Full) return 'Go on in a new sandbox, or set audit.full: drop in your policy';
+  if (isNoSpace(cause)) return 'Free some space, or set audit.full: drop in your policy';
+  return `See with ls -l and lsattr what keeps you from writing it: ${toText(joinBytes(dir, CURRENT))}`;
 }
 
 /** In one write if all goes well, else one by one: then each is written, dropped or thrown for itself. */
@@ -158,7 +165,7 @@ function appendAll(writer: Writer, events: readonly AuditEvent[], progress: { wr
     }
     const line = lineOf(event, { index: index + 1, time: now(), tag, policy, prev: hash });
     if (line.length > MAX_LINE) throw new Error(`a record of ${line.length} bytes is too long`);
-    if (writer.older + writer.size + text.length + line.length > maxBytes) throw new Error(`the log has reached ${maxBytes} bytes`);
+    if (writer.older + writer.size + text.length + line.length > maxBytes) throw new Full(maxBytes);
     text += `${line}\n`;
     index += 1;
     hash = hashLine(line);
@@ -213,6 +220,13 @@ function catchUp(writer: Writer): void {
 class Cut extends Error {
   constructor(index: number) {
     super(`it was cut or changed: record ${index} is gone`);
+  }
+}
+
+/** Of room on the disk there may be plenty. */
+class Full extends Error {
+  constructor(maxBytes: number) {
+    super(`the log has reached ${maxBytes} bytes`);
   }
 }
 

@@ -11,7 +11,7 @@ import { readLog } from '../../src/audit/read.js';
 import { verifyLog, type Verification } from '../../src/audit/verify.js';
 import { openAudit, type Audit, type AuditOptions } from '../../src/audit/write.js';
 import { fromText, toText } from '../../src/bytes.js';
-import type { Kernel } from '../../src/kernel/kernel.js';
+import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native as kernel } from '../../src/kernel/native.js';
 
 const key = newKey();
@@ -39,6 +39,22 @@ describe('AU05 what is lost is told', () => {
     expect(lost).toBeGreaterThan(5);
     const told = [...readLog(kernel, fromText(dir))].slice(10 - lost).map(({ kind, object, detail }) => (kind === 'dropped' ? detail : object['host']));
     expect(told).toEqual([{ count: lost, total: lost }, 'a.test', 'b.test', 'c.test', 'd.test']);
+  });
+
+  test.each([
+    ['ENOSPC', 'Free some space'], ['EDQUOT', 'Free some space'], ['EPERM', 'lsattr'], ['EACCES', 'ls -l'], ['EIO', 'audit.jsonl'],
+  ])('what to do about %s fits it', (code, hint) => {
+    const rename = (): never => {
+      throw new KernelError(code, 0, 'renameat2', null, code);
+    };
+    const audit = open({ kernel: { ...kernel, rename }, rotateBytes: 1 });
+    record(audit);
+
+    expect(() => record(audit)).toThrow(expect.objectContaining({ code: 'AFW_AUDIT', hint: expect.stringContaining(hint) as string }));
+  });
+
+  test('what to do about a log that has reached its bound is not to make room', () => {
+    expect(() => record(open({ maxBytes: 10 }))).toThrow(expect.objectContaining({ hint: expect.stringContaining('new sandbox') as string }));
   });
 
   test('the bound is one for all files of a log', () => {
