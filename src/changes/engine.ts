@@ -16,7 +16,7 @@
 export { applyPlan } from './apply.js';
 export { startCapture, type Capture, type CaptureOptions } from './capture/capture.js';
 export { judgeConflicts } from './conflict.js';
-export { listCommits, pruneCommits, surveyCommits, type CommitInfo, type PruneOptions } from './vault/commits.js';
+export { pruneCommits, surveyCommits, type BrokenCommit, type CommitInfo, type PruneOptions } from './vault/commits.js';
 export type { Composed, Plan } from './plan/draft.js';
 export { commitFacts, type LayerFacts } from './plan/facts.js';
 export { composeHunks, hunksOf, splitHunk, type Hunk, type HunkFile } from './hunks.js';

@@ -2,7 +2,7 @@ import { AgentfwError } from '../errors.js';
 import { growSlowly, optimiseLate } from '../kernel/optimise.js';
 import { requireVaults } from './apply/bases.js';
 import { applyLocked } from './apply.js';
-import { commitInfos, holderOf, meaningsOf, type CommitInfo } from './vault/commits.js';
+import { holderOf, meaningsOf, surveyInfos, type BrokenCommit, type CommitInfo, type Survey } from './vault/commits.js';
 import { withCommitLock } from './journal/commit-lock.js';
 import { readJournal, type Journal } from './journal/journal.js';
 import { recoverLocked, unfinishedError } from './recover.js';
@@ -39,7 +39,7 @@ export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = 
   return withCommitLock(ctx, hooks, () => {
     const blocked = recoverLocked(ctx, {}).find(({ outcome }) => outcome === 'blocked');
     if (blocked !== undefined) throw unfinishedError(blocked);
-    const info = chosen(commitInfos(ctx), id);
+    const info = chosen(surveyInfos(ctx), id);
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, info.id));
     if (journal === null) throw new AgentfwError('AFW_COMMIT_BROKEN', `The journal of commit ${info.id} can't be read`);
     requireVaults(ctx.kernel, journal.header);
@@ -55,21 +55,39 @@ export function undoCommit(ctx: StoreContext, id: string | null, hooks: Hooks = 
 
 type Info = Omit<CommitInfo, 'bytes'>;
 
-function chosen(commits: readonly Info[], id: string | null): Info {
+function chosen({ commits, broken }: Survey<Info>, id: string | null): Info {
   const named =
     id === null
       ? commits.find(({ state, undoes, undoneBy }) => state === 'landed' && undoes === null && undoneBy === null)
       : commits.find((commit) => commit.id === id);
   if (named === undefined) {
+    const damaged = broken.find((one) => id === null || one.id === id);
+    if (damaged !== undefined) throw damaged.error;
     throw new AgentfwError('AFW_NO_COMMIT', id === null ? 'There is no commit to undo.' : `There is no commit ${id}`, {
       hint: 'List them: agentfw log --commits',
     });
   }
   const info = holderOf(commits, named);
+  // Who knows what a later one was: it may have taken this one back, or be the newest itself.
+  const later = broken.find((one) => !isOlder(one.id, info.id));
+  if (later !== undefined) throw unknown(info, later);
   if (info.undoneBy !== null && info.left.length === 0) throw refusal(info, `is undone already, by ${info.undoneBy}`);
   if (info.state === 'pruned') throw refusal(info, 'was pruned: what it replaced is no longer kept');
   if (info.state !== 'landed') throw refusal(info, 'did not land');
   return info;
+}
+
+/** Ids sort by time; a name that is none of ours tells nothing. */
+function isOlder(id: string, than: string): boolean {
+  return /^[0-9a-z]{8,40}$/.test(id) && id < than;
+}
+
+function unknown({ id }: Info, later: BrokenCommit): AgentfwError {
+  const hint = later.error instanceof AgentfwError ? later.error.hint : null;
+  return new AgentfwError('AFW_COMMIT_BROKEN', `Commit ${id} may be taken back already: ${later.id}, which came after it, can't be read.`, {
+    cause: later.error,
+    ...(hint === null ? {} : { hint }),
+  });
 }
 
 function touchesLayer({ header, steps, refused }: Journal): boolean {

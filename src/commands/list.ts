@@ -1,5 +1,5 @@
 import { storeContextOf } from '../changes/context.js';
-import { listCommits, type CommitInfo } from '../changes/engine.js';
+import { surveyCommits, type CommitInfo } from '../changes/engine.js';
 import { countChanges, type KindCounts } from '../changes/gather.js';
 import { interruptedCommits } from '../changes/journal/unfinished.js';
 import { nameOf, type Bytes } from '../bytes.js';
@@ -8,7 +8,7 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { listRecords, type Store } from '../sandbox/store.js';
 import { countsText } from '../ui/changes.js';
 import { AgentfwCommand, common } from '../ui/command.js';
-import { sayInterrupted } from '../ui/commits.js';
+import { sayBroken, sayInterrupted } from '../ui/commits.js';
 import { reportOf } from '../ui/error.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
 import { recordJson } from '../ui/record.js';
@@ -53,10 +53,12 @@ export default class List extends AgentfwCommand {
     return 0;
   }
 
-  /** A commit that can't be read is no reason not to tell of the sandboxes. */
+  /** A commit that can't be read is no reason not to tell of the sandboxes, nor is a store of them that can't. */
   private undoOf(store: Store): UndoUse | null {
     try {
-      return undoUse(listCommits(storeContextOf(store)));
+      const { commits, broken } = surveyCommits(storeContextOf(store));
+      sayBroken(this.printer, broken);
+      return undoUse(commits);
     } catch (error) {
       this.printer.warn(escapeForTerminal(reportOf(error).message));
       return null;

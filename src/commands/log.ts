@@ -11,9 +11,9 @@ import { resolveOnly } from '../sandbox/resolve.js';
 import { readRecord, sandboxDir, type Store } from '../sandbox/store.js';
 import { AgentfwCommand, common, wordsOf, type Line } from '../ui/command.js';
 import { commitTable } from '../ui/commitlog.js';
-import { infoJson } from '../ui/commits.js';
+import { infoJson, sayBroken } from '../ui/commits.js';
 import { reportOf } from '../ui/error.js';
-import { escapeForTerminal, showBytes } from '../ui/escape.js';
+import { escapeForTerminal } from '../ui/escape.js';
 import { recordLine } from '../ui/log.js';
 import { bytesJson } from '../ui/record.js';
 import { plural } from '../ui/table.js';
@@ -85,11 +85,10 @@ export default class Log extends AgentfwCommand {
     const tag = line.words.length + line.after.length > 0 ? resolveOnly(store, wordsOf(line), { certain: false }).tag : null;
     const { commits: all, broken } = surveyCommits(storeContextOf(store));
     const commits = all.filter((commit) => tag === null || commit.tag === tag);
-    const told = broken.map(({ id, error }) => ({ id, ...reportOf(error) }));
-    if (line.flags.json === true) this.printer.json({ version: 1, commits: commits.map(infoJson), broken: told.map(({ id, message }) => ({ ...bytesJson('id', id), error: message })) });
+    if (line.flags.json === true) this.printer.json({ version: 1, commits: commits.map(infoJson), broken: broken.map(({ id, error }) => ({ ...bytesJson('id', id), error: reportOf(error).message })) });
     else if (commits.length === 0 && broken.length === 0) this.printer.say('No commits.');
     else this.printer.product(commitTable(commits, store.context.now()));
-    if (line.flags.json !== true) for (const { id, message, hint } of told) this.printer.warn(`${showBytes(id)}: ${escapeForTerminal([message, hint].filter((text) => text !== null).join(' '))}`);
+    if (line.flags.json !== true) sayBroken(this.printer, broken);
     return broken.length === 0 ? 0 : 1;
   }
 }

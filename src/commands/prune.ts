@@ -3,7 +3,7 @@ import { joinBytes, type Bytes } from '../bytes.js';
 import { storeContextOf } from '../changes/context.js';
 import { discardSandbox } from '../changes/discarding.js';
 import { recoverRecorded } from '../changes/effects.js';
-import { pruneCommits } from '../changes/engine.js';
+import { pruneCommits, type BrokenCommit } from '../changes/engine.js';
 import { AgentfwError, usageError } from '../errors.js';
 import type { Leftover } from '../kernel/remove.js';
 import { parseDuration, parseSize, type Parsed } from '../policy/units.js';
@@ -14,7 +14,7 @@ import { Away } from '../sandbox/foreign.js';
 import { sweepTrash } from '../sandbox/trash.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { confirm } from '../ui/confirm.js';
-import { infoJson, sayRecovered } from '../ui/commits.js';
+import { infoJson, sayBroken, sayRecovered } from '../ui/commits.js';
 import { escapeForTerminal, showBytes } from '../ui/escape.js';
 import { age, plural, size, table } from '../ui/table.js';
 
@@ -46,7 +46,9 @@ export default class Prune extends AgentfwCommand {
     if (!dryRun) sayRecovered(this.printer, recoverRecorded(store));
     const sandboxes = prunableSandboxes(store, olderThanMs);
     const undo = olderThanMs !== null || maxBytes !== null;
-    const commits = undo ? pruneCommits(context, { olderThanMs, maxBytes, dryRun: true }) : [];
+    const broken: BrokenCommit[] = [];
+    const commits = undo ? pruneCommits(context, { olderThanMs, maxBytes, dryRun: true, onBroken: (one) => void broken.push(one) }) : [];
+    sayBroken(this.printer, broken);
     const now = store.context.now();
     if (flags.json !== true) {
       this.printer.product(table([
@@ -54,7 +56,7 @@ export default class Prune extends AgentfwCommand {
         ...commits.map(({ id, created, bytes }) => ['undo of', id, size(bytes), age(created, now), '']),
       ]));
     }
-    let [complete, going] = [true, sandboxes];
+    let [complete, going] = [broken.length === 0, sandboxes];
     const left = (dir: Bytes, { count, first }: Leftover): void => {
       complete = false;
       if (first instanceof Away) return this.printer.warn(`${showBytes(first.dir)} lies on a filesystem that isn't mounted. Mount it and run agentfw prune again; if it is gone for good, remove ${showBytes(first.notedIn)}.`);
@@ -64,7 +66,7 @@ export default class Prune extends AgentfwCommand {
     if (!dryRun && !nothing) {
       if (flags.yes !== true && !(await confirm(this.printer, 'Remove them for good?'))) return this.leave(flags.json === true);
       going = sandboxes.filter(({ record }) => this.removeOne(store, record));
-      complete = going.length === sandboxes.length;
+      complete &&= going.length === sandboxes.length;
       if (undo) pruneCommits(context, { olderThanMs, maxBytes, dryRun: false, only: new Set(commits.map(({ id }) => id)), onLeft: left });
     }
     if (!dryRun) for (const one of sweepTrash(store, { stuckToo: true })) left(joinBytes(store.dir, 'trash' as Bytes), one);

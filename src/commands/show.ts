@@ -1,7 +1,7 @@
 import type { Bytes } from '../bytes.js';
 import { storeContextOf } from '../changes/context.js';
 import { contentOf } from '../changes/show.js';
-import { commitInfos, holderOf } from '../changes/vault/commits.js';
+import { holderOf, surveyInfos } from '../changes/vault/commits.js';
 import { keptContent } from '../changes/vault/kept.js';
 import { usageError } from '../errors.js';
 import { resolveOnly, splitTagPath } from '../sandbox/resolve.js';
@@ -47,8 +47,10 @@ interface Version {
 /** A sandbox's version, or what a commit replaced. */
 function versionAt(store: Store, name: Bytes, path: Bytes): Version {
   const context = storeContextOf(store);
-  const commits = hasSandbox(store, name) ? [] : commitInfos(context);
+  const { commits, broken } = hasSandbox(store, name) ? { commits: [], broken: [] } : surveyInfos(context);
   const commit = commits.find(({ id }) => id === name);
+  const damaged = broken.find(({ id }) => id === name);
+  if (damaged !== undefined) throw damaged.error;
   if (commit !== undefined) return { source: { commit: commit.id }, pieces: keptContent(context, [holderOf(commits, commit).id, commit.id], path) };
   const record = resolveOnly(store, { tag: null, words: name === '' ? [] : [name], after: [] }, { certain: false });
   return { source: { tag: record.tag }, pieces: contentOf(store, record, path) };

@@ -1,8 +1,8 @@
 import { layersIn, storeContextOf } from '../changes/context.js';
 import { withBoxOf } from '../changes/commit.js';
 import { changeRecords, effectOf, recoverRecorded } from '../changes/effects.js';
-import { commitStatus, listCommits, undoCommit, type Box, type CommitInfo, type CommitResult } from '../changes/engine.js';
-import { holderOf } from '../changes/vault/commits.js';
+import { commitStatus, undoCommit, type Box, type BrokenCommit, type CommitInfo, type CommitResult } from '../changes/engine.js';
+import { holderOf, surveyInfos } from '../changes/vault/commits.js';
 import { keepOf, keepWithin } from '../changes/vault/keep.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { toText } from '../bytes.js';
@@ -10,7 +10,7 @@ import { afterwards } from '../changes/apply/afterwards.js';
 import { hasSandbox, type Store } from '../sandbox/store.js';
 import { checkTrail, recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common } from '../ui/command.js';
-import { resultJson, sayRecovered, sayResult, total } from '../ui/commits.js';
+import { resultJson, sayBroken, sayRecovered, sayResult, total } from '../ui/commits.js';
 import { progressOn } from '../ui/progress.js';
 import { plural } from '../ui/table.js';
 
@@ -34,8 +34,9 @@ export default class Undo extends AgentfwCommand {
     const keep = keepOf(store.context.env);
     sayRecovered(this.printer, recoverRecorded(store));
     const progress = progressOn(this.printer, 'Taking back');
-    const commits = listCommits(context);
-    const named = id === undefined ? newestOf(store, commits) : toText(id);
+    const { commits, broken } = surveyInfos(context);
+    sayBroken(this.printer, broken);
+    const named = id === undefined ? newestOf(store, commits, broken) : toText(id);
     const found = commits.find((commit) => commit.id === named);
     const of = found === undefined ? undefined : holderOf(commits, found);
     const undone = of?.id ?? named;
@@ -58,20 +59,23 @@ export default class Undo extends AgentfwCommand {
   }
 }
 
+type Info = Omit<CommitInfo, 'bytes'>;
+
 /** The newest that isn't undone, where it did something to the host and no newer one might be meant. */
-function newestOf(store: Store, commits: readonly CommitInfo[]): string {
+function newestOf(store: Store, commits: readonly Info[], broken: readonly BrokenCommit[]): string {
   const own = commits.filter(({ state, undoes }) => state === 'landed' && undoes === null);
   const found = own.find(({ undoneBy, counts }) => undoneBy === null && total(counts) > 0);
   const newer = own.slice(0, found === undefined ? own.length : own.indexOf(found));
   const other = newer.find(({ undoneBy, left, tag, dropped }) => (undoneBy === null ? dropped > 0 && hasSandbox(store, tag) : found !== undefined && left.length > 0));
   if (other !== undefined && found !== undefined) throw ambiguous(other, found);
   const newest = found ?? other;
+  if (newest === undefined && broken[0] !== undefined) throw broken[0].error;
   if (newest === undefined) throw new AgentfwError('AFW_NO_COMMIT', 'There is no commit to take back.', { hint: 'List them: agentfw log --commits' });
   return newest.id;
 }
 
 /** Who repeats an undo means the rest of it, or the commit before it; who dropped changes last wants them back, perhaps: nobody knows which. */
-function ambiguous({ id, undoneBy, left, tag }: CommitInfo, { id: older }: CommitInfo): AgentfwError {
+function ambiguous({ id, undoneBy, left, tag }: Info, { id: older }: Info): AgentfwError {
   const [what, then] = undoneBy === null ? [`only dropped changes of ${tag}`, 'gives them back to it'] : [`is taken back but for ${plural(left.length, 'path')}`, 'takes the rest'];
   return new AgentfwError('AFW_WHICH_COMMIT', `The newest commit ${id} ${what}: say which commit you mean.`, {
     status: 3,

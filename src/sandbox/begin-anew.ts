@@ -6,8 +6,7 @@ import { EPOCHS } from '../changes/capture/epoch.js';
 import { judgeConflicts } from '../changes/conflict.js';
 import { commitContextOf, storeContextOf } from '../changes/context.js';
 import { scan, type ScanInput } from '../changes/scan.js';
-import { commitInfos } from '../changes/vault/commits.js';
-import { AgentfwError } from '../errors.js';
+import { surveyInfos } from '../changes/vault/commits.js';
 import { AT_FDCWD, type Fd, type Kernel } from '../kernel/kernel.js';
 import { removeTree } from '../kernel/remove.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
@@ -48,12 +47,8 @@ function isDone(store: Store, record: SandboxRecord): boolean {
 
 /** A commit dropped changes that an undo gives back: they were made from the host as it was then. */
 function mayComeBack(store: Store, tag: string): boolean {
-  try {
-    return commitInfos(storeContextOf(store)).some((commit) => commit.tag === tag && commit.dropped > 0 && commit.state !== 'pruned');
-  } catch (error) {
-    if (error instanceof AgentfwError) return true;
-    throw error;
-  }
+  const { commits, broken } = surveyInfos(storeContextOf(store));
+  return broken.length > 0 || commits.some((commit) => commit.tag === tag && commit.dropped > 0 && commit.state !== 'pruned');
 }
 
 /** False: something is left. */

@@ -1,6 +1,7 @@
 import type { Bytes } from '../bytes.js';
-import type { CommitInfo, CommitResult, Counts, Recovered, Refused } from '../changes/engine.js';
+import type { BrokenCommit, CommitInfo, CommitResult, Counts, Recovered, Refused } from '../changes/engine.js';
 import { countsText } from './changes.js';
+import { reportOf } from './error.js';
 import { escapeForTerminal, showBytes } from './escape.js';
 import type { Printer } from './print.js';
 import { bytesJson } from './record.js';
@@ -86,6 +87,14 @@ export function sayRecovered(printer: Printer, recovered: readonly Recovered[]):
     }[outcome];
     if (outcome === 'blocked') printer.warn(words);
     else printer.say(words);
+  }
+}
+
+/** A commit that can't be read: what was done goes on without it. */
+export function sayBroken(printer: Printer, broken: readonly BrokenCommit[]): void {
+  for (const { id, error } of broken) {
+    const { message, hint } = reportOf(error);
+    printer.warn(`${showBytes(id)}: ${escapeForTerminal([message, hint].filter((text) => text !== null).join(' '))}`);
   }
 }
 

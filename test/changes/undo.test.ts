@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { listCommits, pruneCommits } from '../../src/changes/vault/commits.js';
+import { pruneCommits, surveyCommits } from '../../src/changes/vault/commits.js';
 import { keepOf } from '../../src/changes/vault/keep.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { needs } from '../helpers/needs.js';
@@ -124,7 +124,7 @@ describe('an undo', () => {
     sh(world, 'echo 2 >$U/a; mkdir $U/d; echo 2 >$U/d/y; echo 2 >$U/c');
     const second = commit(world);
     const paths = (found: readonly { readonly path: string }[]): string[] => found.map(({ path }) => path.slice(-1)).sort();
-    const left = (): string[] => paths(listCommits(world.ctx).find(({ id }) => id === first.id)?.left.map((path) => ({ path })) ?? []);
+    const left = (): string[] => paths(surveyCommits(world.ctx).commits.find(({ id }) => id === first.id)?.left.map((path) => ({ path })) ?? []);
 
     expect(paths(undoCommit(world.ctx, first.id).refused)).toEqual(['a', 'c', 'd']);
     expect(left()).toEqual(['a', 'c', 'd']);
@@ -274,7 +274,7 @@ describe('the list of commits', () => {
     const first = commit(world);
     const undone = undoCommit(world.ctx, null);
 
-    const [newest, oldest] = listCommits(world.ctx);
+    const [newest, oldest] = surveyCommits(world.ctx).commits;
 
     expect(newest).toMatchObject({ id: undone.id, undoes: first.id, undoneBy: null, state: 'landed', tag: 'box' });
     expect(oldest).toMatchObject({ id: first.id, undoes: null, undoneBy: undone.id, counts: { modify: 1, delete: 1 } });
@@ -289,14 +289,14 @@ describe('the list of commits', () => {
     for (const text of ['', whole.slice(0, 40), '[]', '{}', whole.replace('"counts":{', '"counts":null,"x":{'), whole.replace('"refused":[]', '"refused":[1]')]) {
       expect(text).not.toBe(whole);
       writeFileSync(file, text);
-      expect(listCommits(world.ctx)).toMatchObject([{ id, tag: 'box', state: 'landed', counts: { modify: 1 } }]);
+      expect(surveyCommits(world.ctx).commits).toMatchObject([{ id, tag: 'box', state: 'landed', counts: { modify: 1 } }]);
     }
     expect(pruneCommits(world.ctx, { olderThanMs: 0, maxBytes: null, dryRun: true })).toMatchObject([{ id }]);
     expect(undoCommit(world.ctx, id)).toMatchObject({ state: 'landed', refused: [] });
     expect(readFileSync(join(world.host, 'a'), 'utf8')).toBe('a\n');
     // It was taken back: once pruned it says so, whatever was in its place.
     expect(pruneCommits(world.ctx, { olderThanMs: -1000, maxBytes: null, dryRun: false })).toHaveLength(2);
-    expect(listCommits(world.ctx).map(({ state }) => state)).toEqual(['pruned', 'pruned']);
+    expect(surveyCommits(world.ctx).commits.map(({ state }) => state)).toEqual(['pruned', 'pruned']);
   });
   test('what can’t be removed is told with its directory, and the rest goes', () => {
     sh(world, 'for f in stays goes; do echo old >$H/$f; echo new >$U/$f; done');
@@ -321,7 +321,7 @@ describe('the list of commits', () => {
       sh(world, `head -c 100000 /dev/zero >$H/${name}; wh $U/${name}`);
       commit(world);
     }
-    const [, , oldest] = listCommits(world.ctx);
+    const [, , oldest] = surveyCommits(world.ctx).commits;
 
     expect(pruneCommits(world.ctx, { olderThanMs: 1e12, maxBytes: null, dryRun: false })).toEqual([]);
     const would = pruneCommits(world.ctx, { olderThanMs: null, maxBytes: 250_000, dryRun: true });
@@ -329,7 +329,7 @@ describe('the list of commits', () => {
 
     expect(did.map(({ id }) => id)).toEqual(would.map(({ id }) => id));
     expect(did[0]?.id).toBe(oldest?.id);
-    expect(listCommits(world.ctx).at(-1)).toMatchObject({ state: 'pruned' });
+    expect(surveyCommits(world.ctx).commits.at(-1)).toMatchObject({ state: 'pruned' });
     expect(readdirSync(join(world.state, 'commits', oldest?.id ?? ''))).toEqual(['result.json']);
     expect(() => undoCommit(world.ctx, oldest?.id ?? '')).toThrow('was pruned');
     expect(readdirSync(world.host)).toEqual([]);
@@ -341,7 +341,7 @@ test('what is kept counts as it lies on the disk: a file with holes is small, al
   sh(world, 'echo new >$U/holes; wh $U/d; echo new >$U/full');
   expect(commit(world)).toMatchObject({ state: 'landed', refused: [] });
 
-  const [newest] = listCommits(world.ctx);
+  const [newest] = surveyCommits(world.ctx).commits;
   expect(newest?.bytes).toBeGreaterThan(2_000_000);
   expect(newest?.bytes).toBeLessThan(2_200_000);
 });
@@ -355,7 +355,7 @@ test('a setting bounds what is kept, and never lets go of the newest', () => {
     sh(world, `head -c 100000 /dev/zero >$H/${name}; wh $U/${name}`);
     return commit(world).id ?? '';
   });
-  const [newest, oldest] = listCommits(world.ctx);
+  const [newest, oldest] = surveyCommits(world.ctx).commits;
   expect(newest?.bytes).toBeGreaterThan(100_000);
   const gone = pruneCommits(world.ctx, { ...{ maxBytes: 1, olderThanMs: null, dryRun: false }, ...{ spare: ids[1] ?? '' } });
   expect(gone.map(({ id }) => id)).toEqual([oldest?.id]);
@@ -377,10 +377,49 @@ test('a commit of format 0 is listed and undone', () => {
   const created = '2025-01-01T00:00:00.000Z';
   writeFileSync(join(dir, 'plan'), JSON.stringify({ version: 0, id: 'old1', tag: 'box', created, base: world.host, vault: dir, steps }));
 
-  expect(listCommits(world.ctx)).toMatchObject([{ id: 'old1', counts: { add: 1, modify: 1, delete: 1 } }]);
+  expect(surveyCommits(world.ctx).commits).toMatchObject([{ id: 'old1', counts: { add: 1, modify: 1, delete: 1 } }]);
   expect(undoCommit(world.ctx, 'old1')).toMatchObject({ state: 'landed', refused: [] });
   expect(sh(world, 'cat $H/swapped $H/gone; ls $H')).toBe('old\ngone\ngone\nswapped\n');
   expect(existsSync(join(world.host, 'added'))).toBe(false);
+});
+
+describe('beside a commit that can\'t be read', () => {
+  const names = ['a', 'b'];
+  /** Two commits, of `a` and then of `b`; the one at `at` becomes unreadable. */
+  function damaged(at: number): string[] {
+    const ids = names.map((name) => {
+      sh(world, `echo ${name} >$H/${name}; echo new >$U/${name}`);
+      return commit(world).id as string;
+    });
+    sh(world, `cd $T/state/commits/${ids[at]}; for name in plan result.json; do echo junk >$name; done`);
+    return ids;
+  }
+  const host = (): string => sh(world, 'cat $H/a $H/b');
+
+  test('a later one is taken back all the same', () => {
+    const [broken, whole] = damaged(0);
+
+    expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+    expect(host()).toBe('new\nb\n');
+    expect(() => undoCommit(world.ctx, whole ?? '')).toThrow('is undone already');
+    expect(() => undoCommit(world.ctx, broken ?? '')).toThrow(`The record of commit ${broken} can't be read`);
+  });
+
+  test('an earlier one is not: who knows whether that took it back', () => {
+    const [whole, broken] = damaged(1);
+
+    for (const id of [null, whole ?? '']) expect(() => undoCommit(world.ctx, id)).toThrow(`Commit ${whole} may be taken back already: ${broken}, which came after it, can't be read.`);
+    expect(host()).toBe('new\nnew\n');
+  });
+
+  test('what can be read is pruned, the other stays whole', () => {
+    const [broken, whole] = damaged(0);
+    const told: string[] = [];
+
+    expect(pruneCommits(world.ctx, { olderThanMs: -1000, maxBytes: null, dryRun: false, onBroken: ({ id }) => void told.push(id) })).toMatchObject([{ id: whole }]);
+    expect(told).toEqual([broken]);
+    expect(sh(world, `ls $T/state/commits/${broken}/old`)).not.toBe('');
+  });
 });
 
 test.each(['{"version": 9}', '{"version": 0', '{"version": 0, "base": 1}'])('a journal in JSON that nobody knows is told with its place, not as a fault of ours: %s', (plan) => {
@@ -388,5 +427,7 @@ test.each(['{"version": 9}', '{"version": 0', '{"version": 0, "base": 1}'])('a j
   sh(world, 'mkdir -p $T/state/commits/odd');
   writeFileSync(join(dir, 'plan'), plan);
 
-  for (const read of [() => undoCommit(world.ctx, null), () => listCommits(world.ctx)]) expect(read).toThrow(`${dir}/plan can't be read, damaged or of a version`);
+  const text = `${dir}/plan can't be read, damaged or of a version`;
+  expect(() => undoCommit(world.ctx, null)).toThrow(text);
+  expect(surveyCommits(world.ctx)).toMatchObject({ commits: [], broken: [{ id: 'odd', error: { message: expect.stringContaining(text) as string } }] });
 });

@@ -87,7 +87,7 @@ for (const identity of identities()) {
   }, LONG);
 }
 
-test('`log --commits` names a commit whose record is damaged, and lists the others', async () => {
+test('`log --commits`, `list`, `undo` and `prune` name a commit whose record is damaged, and go on with the others', async () => {
   const area = createArea(identities()[0]!);
   const commits = join(area.state, 'commits');
   const made = (): string[] => readdirSync(commits).filter((name) => !name.startsWith('.'));
@@ -108,6 +108,15 @@ test('`log --commits` names a commit whose record is damaged, and lists the othe
     expect(stderr).toMatch(new RegExp(`^Warning: ${broken}: .*can't be read.* Move ${join(commits, broken)} away`));
     const asJson = await area.cli(['log', '--commits', '--json']);
     expect([asJson.status, JSON.parse(asJson.stdout)]).toMatchObject([1, { commits: [{ id: whole }], broken: [{ id: broken }] }]);
+
+    const named = expect.stringMatching(new RegExp(`^Warning: ${broken}: .* Move ${join(commits, broken)} away`, 'm')) as string;
+    expect(await area.cli(['list'])).toMatchObject({ status: 0, stderr: named });
+    const undo = await area.cli(['undo']);
+    expect(undo).toMatchObject({ status: 0, stderr: named });
+    expect(undo.stderr).toContain('Took back 1 change: 1 deleted');
+    expect(readdirSync(area.project)).not.toContain('g');
+    expect(await area.cli(['prune', '--keep-undo', '1B', '--yes'])).toMatchObject({ status: 1, stdout: expect.stringContaining(whole ?? '') as string, stderr: named });
+    expect(await area.cli(['undo'])).toMatchObject({ status: 1, stderr: expect.stringContaining(`Move ${join(commits, broken)} away`) as string });
   } finally {
     await area.remove();
   }

@@ -13,7 +13,7 @@ import { gather, type Gathered } from '../../src/changes/gather.js';
 import { offerOf, WHOLE, type Wish } from '../../src/changes/offer.js';
 import type { CommitResult } from '../../src/changes/result.js';
 import { undoCommit } from '../../src/changes/undo.js';
-import { listCommits, type CommitInfo } from '../../src/changes/vault/commits.js';
+import { surveyCommits, type CommitInfo } from '../../src/changes/vault/commits.js';
 import { readRecord, type Store } from '../../src/sandbox/store.js';
 import type { Layer } from '../../src/sandbox/sandbox.js';
 import { faulty, isDeath } from '../crash/faulty.js';
@@ -135,7 +135,7 @@ export class Episode {
       const { host, view } = await this.trees(box);
       bad.push(...diffTells(host, view, this.changesOf(box)).map((line) => `${box.tag}: ${line}`));
     }
-    const open = listCommits(storeContextOf(this.setting.store)).filter(({ state }) => state !== 'landed' && state !== 'rolled-back');
+    const open = surveyCommits(storeContextOf(this.setting.store)).commits.filter(({ state }) => state !== 'landed' && state !== 'rolled-back');
     return [...bad, ...open.map(({ id, state }) => `commit ${id} is ${state}`)];
   }
 
@@ -227,7 +227,7 @@ export class Episode {
   }
 
   private commits(): readonly CommitInfo[] {
-    return listCommits(storeContextOf(this.setting.store)).filter(({ state }) => state === 'landed');
+    return surveyCommits(storeContextOf(this.setting.store)).commits.filter(({ state }) => state === 'landed');
   }
 
   private async discard(box: Box): Promise<readonly string[]> {

@@ -1,7 +1,7 @@
 import type { Bytes } from '../../bytes.js';
 import { joinBytes, parentOf } from '../../bytes.js';
 import { AT_FDCWD, type Stat } from '../../kernel/kernel.js';
-import { commitInfos } from '../vault/commits.js';
+import { surveyInfos } from '../vault/commits.js';
 import { JOURNAL, readJournal, type Journal } from '../journal/journal.js';
 import { absolute, isIdent, numbered, type Ident } from '../plan/step.js';
 import type { StoreContext } from '../store-context.js';
@@ -25,10 +25,10 @@ interface Later {
 
 export type LaterWork = ReadonlyMap<Bytes, Later>;
 
-/** Reads the journals of all that landed after `landedNs`. */
+/** Reads the journals of all that landed after `landedNs`: none of these is damaged (`undoCommit`). */
 export function laterWork(ctx: StoreContext, landedNs: bigint): LaterWork {
   const later = new Map<Bytes, Later>();
-  for (const { id, state, undoes, undoneBy, left } of [...commitInfos(ctx)].reverse()) {
+  for (const { id, state, undoes, undoneBy, left } of [...surveyInfos(ctx).commits].reverse()) {
     const dir = commitDir(ctx.stateDir, id);
     const ns = state === 'landed' ? (ctx.kernel.statOrNull(AT_FDCWD, joinBytes(dir, JOURNAL))?.mtimeNs ?? 0n) : 0n;
     const journal = ns > landedNs ? readJournal(ctx.kernel, dir) : null;

@@ -41,49 +41,56 @@ export interface CommitInfo {
 /** `kept`: the size when it is known without a look */
 type Plain = Omit<CommitInfo, 'undoneBy' | 'left' | 'bytes'> & { readonly kept: number | null; readonly refused: readonly Bytes[] };
 
-/** Newest first. Throws where one of them is damaged: nobody knows what it was. */
-export function listCommits(ctx: StoreContext): readonly CommitInfo[] {
-  return commitInfos(ctx).map((info) => withBytes(ctx, info));
-}
-
-/** A commit that can't be read, and why. */
+/** A commit that can't be read, and why: nobody knows what it did. */
 export interface BrokenCommit {
   readonly id: Bytes;
   readonly error: unknown;
 }
 
-/** For looking: those that can be read, newest first, and those that can't. What the machine lacks is thrown. */
-export function surveyCommits(ctx: StoreContext): { readonly commits: readonly CommitInfo[]; readonly broken: readonly BrokenCommit[] } {
-  const broken: BrokenCommit[] = [];
-  const orBroken = <T>(id: Bytes, read: () => T): T | null => {
-    try {
-      return read();
-    } catch (error) {
-      if (isShortage(error)) throw error;
-      broken.push({ id, error });
-      return null;
-    }
-  };
-  const infos = commitInfos(ctx, orBroken);
-  const commits = infos.flatMap((info) => orBroken(info.id as Bytes, () => withBytes(ctx, info)) ?? []);
-  return { commits, broken };
+/** Those that can be read, newest first, and those that can't. */
+export interface Survey<T> {
+  readonly commits: readonly T[];
+  readonly broken: readonly BrokenCommit[];
 }
 
 type Info = Omit<CommitInfo, 'bytes'> & { readonly kept: number | null };
 
-function withBytes(ctx: StoreContext, { kept, ...info }: Info): CommitInfo {
-  return { ...info, bytes: info.state === 'pruned' ? 0 : (kept ?? bytesOf(ctx, info.id)) };
+/** All commits of the store. What the machine lacks (memory, descriptors) is thrown. */
+export function surveyCommits(ctx: StoreContext): Survey<CommitInfo> {
+  const { commits: infos, broken } = surveyInfos(ctx);
+  const { found: commits, broken: unsized } = eachOrBroken(infos, ({ id }) => id as Bytes, (info) => withBytes(ctx, info));
+  return { commits, broken: [...broken, ...unsized] };
 }
 
 /** The same without the sizes, which may take a walk. */
-export function commitInfos(ctx: StoreContext, attempt: <T>(id: Bytes, read: () => T) => T | null = (_, read) => read()): readonly Info[] {
-  const found = commitIds(ctx).flatMap((id) => attempt(id, () => infoOf(ctx, id)) ?? []);
+export function surveyInfos(ctx: StoreContext): Survey<Info> {
+  const { found: read, broken } = eachOrBroken(commitIds(ctx), (id) => id, (id) => infoOf(ctx, id));
+  const found = read.filter((info) => info !== null);
   found.sort((a, b) => (a.created !== b.created ? (a.created < b.created ? 1 : -1) : a.id < b.id ? 1 : -1));
   const undone = undoneBy(found);
-  return found.map(({ refused: _, ...info }) => {
+  const commits = found.map(({ refused: _, ...info }) => {
     const by = undone.get(info.id);
     return { ...info, undoneBy: by?.id ?? null, left: by?.refused ?? [] };
   });
+  return { commits, broken };
+}
+
+function eachOrBroken<T, R>(all: readonly T[], idOf: (one: T) => Bytes, read: (one: T) => R): { readonly found: R[]; readonly broken: BrokenCommit[] } {
+  const broken: BrokenCommit[] = [];
+  const found = all.flatMap((one) => {
+    try {
+      return [read(one)];
+    } catch (error) {
+      if (isShortage(error)) throw error;
+      broken.push({ id: idOf(one), error });
+      return [];
+    }
+  });
+  return { found, broken };
+}
+
+function withBytes(ctx: StoreContext, { kept, ...info }: Info): CommitInfo {
+  return { ...info, bytes: info.state === 'pruned' ? 0 : (kept ?? bytesOf(ctx, info.id)) };
 }
 
 function commitIds({ kernel, stateDir }: StoreContext): Bytes[] {
@@ -219,11 +226,15 @@ export interface PruneOptions {
   readonly only?: ReadonlySet<string>;
   /** told of what of a commit's directory could not be removed */
   readonly onLeft?: (dir: Bytes, left: Leftover) => void;
+  /** told of each commit that can't be read */
+  readonly onBroken?: (broken: BrokenCommit) => void;
 }
 
-/** What was (or would be) pruned, oldest first. The record of a commit stays; what it kept goes. */
+/** What was (or would be) pruned, oldest first. The record of a commit stays; what it kept goes. One that can't be read stays whole. */
 export function pruneCommits(ctx: StoreContext, options: PruneOptions): readonly CommitInfo[] {
-  const chosen = chooseOld(listCommits(ctx), options, ctx.now().getTime());
+  const { commits, broken } = surveyCommits(ctx);
+  for (const one of broken) options.onBroken?.(one);
+  const chosen = chooseOld(commits, options, ctx.now().getTime());
   if (options.dryRun || chosen.length === 0) return chosen;
   return withCommitLock(ctx, {}, () => {
     for (const { id } of chosen) for (const left of pruneOne(ctx, id)) options.onLeft?.(commitDir(ctx.stateDir, id), left);
