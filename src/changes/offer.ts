@@ -60,7 +60,9 @@ interface Asked {
 
 /** Selects, holds back what needs a decision, and plans. Writes nothing. */
 export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }: Asked): Offer {
-  const { composed, notes } = wish.merges;
+  const { take, unmatched: untaken } = takesIn(gathered.single, wish.take);
+  // A side that was chosen is meant as it is.
+  const composed = new Map([...wish.merges.composed].filter(([path]) => !take.has(path)));
   const single = landingIn(gathered, composed, wish.hunks);
   const renames = withPairs(renamePaths(gathered.pairs), single, store.kernel);
   const named = namedIn(single, wish, renames);
@@ -71,7 +73,6 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   const withheld = controls.filter(({ path }) => !accepted.taken.has(path));
   const held = new Set(withheld.map(({ path }) => path));
   const chosen: Paths = { has: (path) => named.has(path) && !held.has(path) };
-  const { take, unmatched: untaken } = takesIn(single, wish.take);
   const plan = planCommit({
     ...{ changes: single, selected: chosen, renames, take },
     needs: checkoutNeeds(single, { kernel: store.kernel, layers: record.layers }),
@@ -81,7 +82,13 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   });
   const selected = named.all && held.size === 0 ? single : single.filter(({ path }) => chosen.has(path));
   const { added } = named;
-  return { plan, digest: planDigest(plan), selected, dropped: droppedIn(selected, plan, takeBoth(take, renames)), added, unmatched: [...named.unmatched, ...untaken, ...unaccepted], withheld, merges: notes };
+  const sides = takeBoth(take, renames);
+  return {
+    ...{ plan, digest: planDigest(plan), selected, dropped: droppedIn(selected, plan, sides), added, withheld },
+    unmatched: [...named.unmatched, ...untaken, ...unaccepted],
+    // The others were merged as well, to be judged, and do not land.
+    merges: wish.merges.notes.filter(({ path }) => chosen.has(path) && !sides.has(path)),
+  };
 }
 
 /** A merge holds both sides' changes: there is no conflict any more. */

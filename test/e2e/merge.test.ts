@@ -124,6 +124,20 @@ needs('userns', 'overlay').describe('what both sides changed', () => {
     expect(stderr.split('\n').filter((line) => line.startsWith('Hint:'))).toEqual([expect.stringContaining(`agentfw commit both ${words}`)]);
   });
 
+  test('only what is named is told as merged, and a side that was chosen is taken as it is', async () => {
+    const dry = async (...flags: string[]): Promise<Record<string, string>> => {
+      const { merges } = jsonOf<Merged>(await area.cli(['commit', 'both', '--dry-run', '--json', '--merge=markers', ...flags]));
+      return Object.fromEntries(merges.map((one) => [name(one), one.outcome]));
+    };
+
+    expect(await dry('--', 'same-line', 'latin-1')).toEqual({ 'same-line': 'markers', 'latin-1': 'refused' });
+    expect(await dry('--take', 'host', 'same-line', '--take', 'sandbox', 'from-empty', '--', 'same-line', 'from-empty', 'to-empty')).toEqual({ 'to-empty': 'markers' });
+
+    expect((await area.cli(['commit', 'both', '--yes', '--merge=markers', '--take', 'sandbox', 'from-empty', '--', 'from-empty'])).status).toBe(0);
+    expect(read('from-empty').equals(CASES['from-empty']!.agent!)).toBe(true);
+    expect((await area.cli(['undo'])).status).toBe(0);
+  });
+
   test('modes merge as well: one side’s change counts', () => {
     const mode = (file: string): number => statSync(path(file)).mode & 0o7777;
     expect([mode('host-mode'), mode('agent-mode'), mode('both-modes')]).toEqual([0o600, 0o750, 0o640]);
