@@ -1,7 +1,7 @@
-import { isWithin, joinBytes, nameOf, parentOf, type Bytes } from '../bytes.js';
+import { isWithin, joinBytes, nameOf, parentOf, toText, type Bytes } from '../bytes.js';
 import type { Change } from '../changes/change.js';
 import type { Stat } from '../kernel/kernel.js';
-import { type ContentSource, movedAlong, type Omitted } from './source.js';
+import { type ContentSource, movedAlong, notStill, type Omitted } from './source.js';
 import { padding, type TarEntry, tarEnd, tarHeader } from './tar-entry.js';
 
 export interface ArchiveOptions {
@@ -113,7 +113,7 @@ function* file(state: State, change: Change, stat: Stat): Generator<Buffer> {
     yield piece.value;
   }
   // The size stands before the content, so it can't be mended any more.
-  if (length !== stat.size) throw new Error(`${name} changed while it was read`);
+  if (length !== stat.size) throw notStill(toText(change.path));
   yield padding(stat.size);
 }
 

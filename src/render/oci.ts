@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Bytes } from '../bytes.js';
-import type { Omitted } from './source.js';
+import { notStill, type Omitted } from './source.js';
 import { padding, tarEnd, tarHeader } from './tar-entry.js';
 
 export interface OciOptions {
@@ -74,7 +74,7 @@ function* sameAs(described: Descriptor, layer: Generator<Buffer, Omitted[]>): Ge
   for (;;) {
     const next = layer.next();
     if (next.done === true) {
-      if (`sha256:${hash.digest('hex')}` !== described.digest) throw new Error('the layer changed while it was read');
+      if (`sha256:${hash.digest('hex')}` !== described.digest) throw notStill('The layer');
       return next.value;
     }
     hash.update(next.value);

@@ -1,3 +1,4 @@
+import { AgentfwError } from '../errors.js';
 import type { Bytes } from '../bytes.js';
 import type { Change } from '../changes/change.js';
 import type { ContentReader } from '../changes/content.js';
@@ -14,4 +15,9 @@ export interface Omitted {
 /** True for what moved along with a renamed directory, unchanged. */
 export function movedAlong(change: Change): boolean {
   return change.kind === 'rename' && change.implied;
+}
+
+/** `what` of a running sandbox is not what it was when its beginning was written: that can't be taken back. */
+export function notStill(what: string): AgentfwError {
+  return new AgentfwError('AFW_NOT_STILL', `${what} changed while it was read.`, { hint: 'Try again, or hold the sandbox still meanwhile: agentfw freeze, then agentfw thaw' });
 }
