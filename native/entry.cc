@@ -79,6 +79,8 @@ static int readMarks(const Place &place, const WalkOptions &options,
 		entry.flags |= NO_ATTRIBUTES;
 	for (const char *key = names.data(); key < names.data() + names.size();
 	     key += strlen(key) + 1) {
+		if (!strcmp(key, "security.capability") && S_ISREG(entry.upper.mode))
+			entry.flags |= CAPABLE;
 		if (!startsWith(key, family))
 			continue;
 		const char *mark = key + strlen(family);

@@ -39,6 +39,7 @@ enum EntryFlag : uint32_t {
 	// Usual, and neither it nor its base give anybody anything to judge
 	// (usual.h).
 	HARMLESS = 0x1000000,
+	CAPABLE = 0x2000000, // the upper has file capabilities
 };
 
 enum Program : uint32_t { ELF = 1, MACH_O, PE, SCRIPT };

@@ -25,7 +25,7 @@ static bool isUsual(const Entry &entry)
 	bool both = entry.flags & HAS_BASE;
 	if (entry.flags & WHITEOUT)
 		return both && isAlone(entry.base);
-	if (!isAlone(entry.upper))
+	if (!isAlone(entry.upper) || (entry.flags & CAPABLE))
 		return false;
 	if (!both)
 		return true;

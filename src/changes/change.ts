@@ -60,6 +60,8 @@ export interface Change {
   readonly copiedUp?: boolean | undefined;
   /** the layer's entry has no extended attribute at all */
   readonly plain?: boolean | undefined;
+  /** the agent's version has file capabilities */
+  readonly capable?: boolean | undefined;
   /** value of the layer's entry's one extended attribute, the overlay's origin mark */
   readonly origin?: Bytes | null | undefined;
   /** hidden by an opaque or replaced ancestor, or below a deleted directory */

@@ -64,11 +64,11 @@ function classifyAlone(change: Change, input: ClassifyInput): Classification {
 
 /** The change with its class; what policy decides is still open. */
 export function withClass(change: Change, input: ClassifyInput): JudgedChange {
-  const { path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines, crowd } = change;
+  const { path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, capable, origin, implied, target, link, meta, content, look, lines, crowd } = change;
   const { class: name, reason } = classify(change, input);
   // One literal and no spread, which takes ten times as long: there may be very many.
   return {
-    path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, origin, implied, target, link, meta, content, look, lines, crowd,
+    path, kind, from, type, oldType, upper, base, at, basePath, opaque, copiedUp, plain, capable, origin, implied, target, link, meta, content, look, lines, crowd,
     class: name, reason, conflict: null, verdict: null, rule: null,
   };
 }

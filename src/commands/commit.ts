@@ -68,7 +68,7 @@ export default class Commit extends AgentfwCommand {
     take: string({ description: 'settle conflicts for a path, all below it, or a pattern: land the agent’s version, or drop it (can be repeated)', helpValue: 'sandbox|host PATH', ...many }),
     'accept-control': string({ description: 'let a path, all below it, or a pattern land that takes effect by itself (can be repeated)', helpValue: 'PATH', ...many }),
     live: boolean({ description: 'of a sandbox that runs: stop it for a moment, and copy' }),
-    'keep-special': boolean({ description: 'land FIFOs too' }),
+    'keep-special': boolean({ description: 'keep setuid, setgid and file capabilities, and land FIFOs' }),
     message: string({ char: 'm', description: 'a note for agentfw log --commits', helpValue: 'NOTE' }),
   };
   protected override readonly decides = true;

@@ -56,6 +56,8 @@ export interface WalkEntry {
   readonly copiedUp: boolean;
   /** the upper has no extended attribute at all, the overlay's own included */
   readonly plain: boolean;
+  /** the upper is a file with capabilities (capabilities(7)) */
+  readonly capable: boolean;
   /** value of the origin mark of a file that has no other extended attribute, one char per byte; else null */
   readonly origin: Bytes | null;
   /** both are regular with equal size and bytes, or symlinks with equal targets; null when not compared */

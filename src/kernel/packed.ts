@@ -157,6 +157,7 @@ const FLAG = {
   originOnly: 0x80000,
   usual: 0x800000,
   harmless: 0x1000000,
+  capable: 0x2000000,
 } as const;
 const PROGRAM_SHIFT = 20;
 const PROGRAM_BITS = 7;
@@ -251,6 +252,7 @@ function entryAt(view: PackedView, at: number, parents: Bytes[]): WalkEntry {
     opaque: (flags & FLAG.opaque) !== 0,
     copiedUp: (flags & FLAG.copiedUp) !== 0,
     plain: (flags & FLAG.noAttributes) !== 0,
+    capable: (flags & FLAG.capable) !== 0,
     sameContent: flags & FLAG.contentCompared ? (flags & FLAG.sameContent) !== 0 : null,
     sameXattrs: compared ? (flags & FLAG.sameXattrs) !== 0 : null,
     sameAcl: compared ? (flags & FLAG.sameAcl) !== 0 : null,

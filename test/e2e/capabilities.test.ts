@@ -4,7 +4,8 @@ import { chmodSync, chownSync, copyFileSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { allIdentities, createArea, python, type Area } from '../helpers/sandbox.js';
+import type { DiffJson } from '../helpers/policy.js';
+import { allIdentities, createArea, jsonOf, python, type Area } from '../helpers/sandbox.js';
 
 /** CAP_NET_RAW, permitted and effective, as ping has it on Debian */
 const NET_RAW = '0x0100000200200000000000000000000000000000';
@@ -32,6 +33,30 @@ for (const identity of allIdentities()) {
       expect(await inside(`${program} /proc/self/status | grep -E 'CapEff|CapPrm' | tr -d '\\n'; grep -vc nosuid /proc/self/mountinfo || true`))
         .toMatch(/^CapPrm:\t([0-9a-f]+)CapEff:\t\1\n?0\n$/);
       expect(await inside(`${program} /proc/self/status`)).not.toMatch(/^CapPrm:\t[0-9a-f]{12}[2367abef]/m);
+    });
+
+    test('that the agent gave are shown, and told where they do not land (CW11)', async () => {
+      // A plain user's agent is root of a namespace of its own.
+      const gift = (file: string): string => `${identity.uid === 0 ? '' : 'unshare -Ur '}setfattr -n security.capability -v ${NET_RAW} ${file}`;
+      writeFileSync(join(area.project, 'old'), 'text\n');
+      chownSync(join(area.project, 'old'), identity.uid, identity.gid);
+      const script = `echo one > new; ${gift('new')}; mkdir dir; echo two > dir/in; ${gift('dir/in')}; ${gift('old')}; echo plain > beside`;
+      const run = await area.cli(['run', '--tag', 'given', '--net', 'off', '--', 'sh', '-euc', script]);
+      expect(run.status, run.stderr).toBe(0);
+      const path = (name: string): string => join(area.project, name);
+
+      const shown = jsonOf<DiffJson>(await area.cli(['diff', 'given', '--json'])).changes;
+      const capable = shown.filter(({ reason }) => reason === 'file capabilities');
+      expect(capable.map((change) => change.path).sort()).toEqual(['dir/in', 'new', 'old'].map(path));
+      for (const change of capable) expect(change.class).toBe('later');
+
+      const landed = await area.cli(['commit', 'given', '--yes']);
+      expect(landed.status, landed.stderr).toBe(0);
+      expect([...landed.stderr.matchAll(/Warning: (\S+): landed without (.*)/g)].map(([, name, lost]) => [name, lost]).sort())
+        .toEqual(['dir', 'new', 'old'].map((name) => [path(name), 'file capabilities']));
+      const left = await area.native([python, '-c', 'import os; print([n for n in ("new", "dir/in", "old") if "security.capability" in os.listxattr(n)])']);
+      expect(left.stdout.trim()).toBe('[]');
+      expect(readFileSync(path('dir/in'), 'utf8')).toBe('two\n');
     });
 
     test('can be copied up; what lands has none, and an undo brings them back (E53)', async () => {

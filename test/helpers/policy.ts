@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { jsonOf, type Area, type Outcome } from './sandbox.js';
 
 export interface DiffJson {
-  readonly changes: readonly { readonly path: string; readonly kind: string; readonly class: string; readonly verdict: string; readonly rule: string; readonly conflict: string | null }[];
+  readonly changes: readonly { readonly path: string; readonly kind: string; readonly class: string; readonly reason: string | null; readonly verdict: string; readonly rule: string; readonly conflict: string | null }[];
 }
 
 /** What a test of a policy does again and again, in the area that is `area()` then. */

@@ -287,20 +287,26 @@ function spentEntry(staging: Staging, draft: Draft, whole = false): Step['spent'
 }
 
 function strippedOf(draft: Draft, { keepSpecial }: Staging): readonly string[] {
-  if (keepSpecial || draft.act === 'take' || (draft.entries === null && (draft.type !== 'file' || !isSpecial(draft.fresh?.mode ?? 0)))) return NOTHING;
+  if (keepSpecial || draft.act === 'take' || (draft.entries === null && !isSpecial(draft))) return NOTHING;
   const lost = new Set<string>();
-  const note = (type: string, mode: number): void => {
+  const note = (type: string, mode: number, capable: boolean | undefined): void => {
     if (type !== 'file') return;
     if ((mode & 0o4000) !== 0) lost.add('setuid');
     if ((mode & 0o2000) !== 0) lost.add('setgid');
+    if (capable === true) lost.add('file capabilities');
   };
-  if (draft.fresh !== null) note(draft.type, draft.fresh.mode);
-  for (const { type, stat } of draft.entries ?? []) note(type, stat.mode);
+  if (draft.fresh !== null) note(draft.type, draft.fresh.mode, losesCapabilities(draft));
+  for (const { type, stat, capable } of draft.entries ?? []) note(type, stat.mode, capable);
   return [...lost];
 }
 
 const NOTHING: readonly string[] = [];
 
-function isSpecial(mode: number): boolean {
-  return (mode & 0o6000) !== 0;
+function isSpecial(draft: Draft): boolean {
+  return draft.type === 'file' && (((draft.fresh?.mode ?? 0) & 0o6000) !== 0 || losesCapabilities(draft));
+}
+
+/** Of a file that stays the host's, only the attributes that the agent changed are the agent's. */
+function losesCapabilities({ act, meta, capable }: Draft): boolean {
+  return capable && ((act !== 'meta' && act !== 'write') || meta.includes('xattr'));
 }

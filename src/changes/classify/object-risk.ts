@@ -20,11 +20,11 @@ const PROGRAMS: readonly { readonly name: NonNullable<FirstLook['program']>; rea
 export function objectRisk(change: Change, workspace: Bytes, contents: Pick<ContentReader, 'head'> | null): string | null {
   if (change.type === 'symlink') return leavesTree(change, workspace) ? 'symlink leaving the tree' : null;
   const opened = openedReason(change);
-  if (opened !== null && setIdReason(change) === null) return opened;
+  const gained = privilegeReason(change);
+  if (opened !== null && gained === null) return opened;
   // A directory's set-id bits only say which group its files get.
   if (change.type !== 'file' || change.upper === null) return null;
-  const setId = setIdReason(change);
-  if (setId !== null) return setId;
+  if (gained !== null) return gained;
   const became = becameExecutable(change);
   if (!change.content && change.kind !== 'rename') return became ? 'became executable' : null;
   const filled = change.content && change.upper.size > 0;
@@ -35,9 +35,12 @@ export function objectRisk(change: Change, workspace: Bytes, contents: Pick<Cont
   return look?.replacesText === true && replaces(change) ? 'binary replaces text' : null;
 }
 
-function setIdReason({ upper, base }: Change): string | null {
+/** Who runs it would get more rights than they have. */
+function privilegeReason({ upper, base, oldType, capable, meta }: Change): string | null {
   const gained = (upper?.mode ?? 0) & ~(base?.mode ?? 0) & SET_ID;
-  return gained === 0 ? null : 'setuid or setgid';
+  if (gained !== 0) return 'setuid or setgid';
+  const isOther = base === null || oldType !== null || meta.includes('xattr');
+  return capable === true && isOther ? 'file capabilities' : null;
 }
 
 /** What the host has and kept to fewer people. New objects are as the agent's umask makes them. */

@@ -11,6 +11,8 @@ export interface Entry {
   readonly type: FileType;
   readonly stat: Stat;
   readonly target: Bytes | null;
+  /** it has file capabilities */
+  readonly capable?: boolean | undefined;
 }
 
 /** Content that is neither side's: chosen hunks or a merge. */
@@ -69,6 +71,8 @@ export interface Draft {
   readonly copiedUp: boolean | null;
   /** the layer's entry has no extended attribute at all */
   readonly plain: boolean;
+  /** the new object has file capabilities */
+  readonly capable: boolean;
   /** its one attribute is the overlay's origin mark, with this value */
   readonly origin: Bytes | null;
   /** it lands as a further name of a file of the host */
@@ -108,7 +112,7 @@ export function copied(step: Draft): Draft {
 
 /** The same with some of it otherwise; a spread would miss what is looked up. */
 export function redraft(draft: Draft, otherwise: Partial<Draft>): Draft {
-  const { act, kind, type, path, layer, host, source, method, composed, fresh, target, old, entries, covers, layerEntry, meta, opaque, copiedUp, plain, origin, group, link, twin } = draft;
+  const { act, kind, type, path, layer, host, source, method, composed, fresh, target, old, entries, covers, layerEntry, meta, opaque, copiedUp, plain, capable, origin, group, link, twin } = draft;
   const metas = draft.metas === undefined ? {} : { metas: draft.metas };
-  return { act, kind, type, path, layer, host, source, method, composed, fresh, target, old, entries, covers, layerEntry, meta, ...metas, opaque, copiedUp, plain, origin, group, link, twin, ...otherwise };
+  return { act, kind, type, path, layer, host, source, method, composed, fresh, target, old, entries, covers, layerEntry, meta, ...metas, opaque, copiedUp, plain, capable, origin, group, link, twin, ...otherwise };
 }

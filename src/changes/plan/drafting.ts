@@ -37,10 +37,10 @@ export function draftOf(drafting: Drafting, change: JudgedChange, options: Draft
   const fact = drafting.facts[layer] as LayerFacts;
   const composed = drafting.composed.get(change.path) ?? null;
   const act = options.act ?? actIn(drafting, change);
+  const { entries = null, covers, inNew = false } = options;
   const moves =
     fact.movable && !drafting.live && composed === null && options.inOpen !== true && options.whole !== false &&
-    (act === 'place' || act === 'swap' || act === 'take');
-  const { entries = null, covers, inNew = false } = options;
+    (act === 'place' || act === 'swap' || act === 'take') && !(fact.family === 'user' && isCapable(change, entries));
   // Literals and no spreads, which take ten times as long: there may be a million.
   return new ChangeDraft(drafting, change, {
     act,
@@ -50,6 +50,11 @@ export function draftOf(drafting: Drafting, change: JudgedChange, options: Draft
     covers: covers === undefined ? NONE : covers.flatMap((covered) => coverOf(change, covered)),
     link: change.link === undefined ? undefined : linkOf(drafting, change, { layer, act, inNew }),
   });
+}
+
+/** What root of a nested namespace gave, its maker can't take off outside: a copy has none. */
+function isCapable({ capable }: Change, entries: readonly Entry[] | null): boolean {
+  return capable === true || (entries !== null && entries.some((entry) => entry.capable === true));
 }
 
 type Chosen = Pick<Draft, 'act' | 'method' | 'layerEntry' | 'entries' | 'covers' | 'link'>;
@@ -119,6 +124,9 @@ class ChangeDraft implements Draft {
   }
   get plain(): boolean {
     return this.change.plain === true;
+  }
+  get capable(): boolean {
+    return this.change.capable === true;
   }
   get origin(): Bytes | null {
     return this.change.origin ?? null;
@@ -230,9 +238,9 @@ function layerEntryOf(drafting: Drafting, change: Change, options: DraftOptions,
 /** What of a new directory lands with it. */
 export function treeEntries(anchor: JudgedChange, members: readonly JudgedChange[]): Entry[] {
   const entries: Entry[] = [];
-  for (const { path, type, upper, target, kind } of members) {
+  for (const { path, type, upper, target, kind, capable } of members) {
     if (kind === 'delete' || upper === null) continue;
-    entries.push({ path: relativeTo(anchor.path, path), type, stat: upper, target });
+    entries.push({ path: relativeTo(anchor.path, path), type, stat: upper, target, capable });
   }
   // Parents first: a path sorts after its own prefix.
   return entries.sort((a, b) => (a.path < b.path ? -1 : 1));

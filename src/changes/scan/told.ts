@@ -28,7 +28,7 @@ export interface Told {
 export function start(where: Whereabouts, entry: WalkEntry, told: Told): Change {
   const top = where.layer.base;
   const { kind = 'add', content = false, meta = NO_META, oldType = null, gone, basePath } = told;
-  const { path, upper, base, copiedUp, plain, origin, look, lines } = entry;
+  const { path, upper, base, copiedUp, plain, capable, origin, look, lines } = entry;
   const whole = joinBelow(top, path);
   const change: Change & Undecided = {
     path: whole,
@@ -44,6 +44,7 @@ export function start(where: Whereabouts, entry: WalkEntry, told: Told): Change 
     opaque: false,
     copiedUp,
     plain,
+    capable,
     origin,
     implied: false,
     target: gone === undefined ? entry.target : gone.target,

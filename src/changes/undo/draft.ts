@@ -117,6 +117,9 @@ class UndoDraft implements Draft {
   get plain(): boolean {
     return false;
   }
+  get capable(): boolean {
+    return false;
+  }
   get origin(): null {
     return null;
   }
