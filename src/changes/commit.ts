@@ -90,7 +90,13 @@ export interface Landing {
   readonly ruleOf?: (path: Bytes) => string | null;
 }
 
-/** Lands a plan, or drops it; the sandbox counts as committed once nothing of it is left to land. */
+/** A sandbox that a commit was asked of counts as committed once nothing of it is left to land, also where there never was anything. */
+export function closeIfDone(store: Store, record: SandboxRecord): void {
+  if (record.state === 'running' || record.state === 'committed' || hasChanges(store, record)) return;
+  writeRecord(store, { ...record, state: 'committed' });
+}
+
+/** Lands a plan, or drops it, and closes the sandbox where that was the last of it. */
 export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks: Hooks, { as = 'commit', ruleOf }: Landing = {}): CommitResult {
   const keep = keepOf(store.context.env);
   refuseBeyondMemory(plan);
@@ -98,7 +104,7 @@ export function landPlan(store: Store, record: SandboxRecord, plan: Plan, hooks:
   const result = applyPlan(commitContextOf(store, record), plan, hooks);
   afterwards(result.id, () => {
     if (result.id !== null) recordEffect(store, record.tag, { kind: as, ...effectOf(result) }, ...changeRecords(result, ruleOf));
-    if (result.state === 'landed' && record.state !== 'running' && !hasChanges(store, record)) writeRecord(store, { ...record, state: 'committed' });
+    if (result.state !== 'rolled-back') closeIfDone(store, record);
     keepWithin(store, keep, result.id);
   });
   return result;

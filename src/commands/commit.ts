@@ -1,7 +1,7 @@
 import { boolean, string } from '@oclif/core/flags';
 import { decodeWord } from '../argv.js';
 import type { Bytes } from '../bytes.js';
-import { landPlan, withCommitLocks, type Locked } from '../changes/commit.js';
+import { closeIfDone, landPlan, withCommitLocks, type Locked } from '../changes/commit.js';
 import { chooseHunks, mergeConflicts } from '../changes/conflict/compose.js';
 import { gather, type Gathered } from '../changes/gather.js';
 import { offerOf, WHOLE, type Offer, type Wish } from '../changes/offer.js';
@@ -137,6 +137,7 @@ export default class Commit extends AgentfwCommand {
     if (!flags.yes) {
       this.offer(job, offer);
       if (offer.plan.steps.length === 0) {
+        closeIfDone(store, record);
         this.tellNothing(job, offer);
         return statusOf(offer, 'nothing');
       }

@@ -5,7 +5,7 @@ import { parse } from '@oclif/core/parser';
 import { stripVTControlCharacters } from 'node:util';
 import { decodeWord } from '../argv.js';
 import type { Bytes } from '../bytes.js';
-import { usageError, type FailureStatus } from '../errors.js';
+import { isShortage, usageError, type FailureStatus } from '../errors.js';
 import { suggest } from '../policy/suggest.js';
 import type { Words } from '../sandbox/resolve.js';
 import { refuseInside } from '../sandbox/nested.js';
@@ -70,8 +70,16 @@ export abstract class AgentfwCommand extends Command {
     } catch (error) {
       process.exitCode = error instanceof Unread ? 0 : this.reportTo(error);
     }
-    if (this.opened !== null && hasTrash(this.opened)) {
+    await this.sweep();
+  }
+
+  /** What the machine lacks for that is no fault of the command: the next one that sees trash sweeps. */
+  private async sweep(): Promise<void> {
+    try {
+      if (this.opened === null || !hasTrash(this.opened)) return;
       (await import('../kernel/background.js')).startSweeper(this.opened.dir);
+    } catch (error) {
+      if (!isShortage(error)) throw error;
     }
   }
 

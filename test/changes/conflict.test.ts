@@ -249,6 +249,14 @@ describe('with a captured base', () => {
     expect(commit(world)).toMatchObject({ state: 'landed', refused: [{ path: at(world, 'd') }] });
     expect(sh(world, 'cd $H; find d; stat -c %a d')).toBe('d\nd/b\nd/a\n755\n');
   });
+  test('nor is it told as an edit where nobody saw that the host had none', () => {
+    begin();
+    sh(world, 'mkdir -m 700 $U/d; echo agent >$U/d/a');
+    opaque('d');
+    sh(world, 'mkdir $H/d; echo host >$H/d/b');
+
+    expect(conflicts()).toEqual({ d: 'created', 'd/a': null, 'd/b': 'created' });
+  });
   test('a directory that the agent replaced conflicts with what the host made in it since', () => {
     sh(world, HOST);
     begin();

@@ -312,6 +312,17 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
     expect((await area.cli(['list'])).stdout).toMatch(/^job +committed /);
   });
 
+  test('a sandbox whose agent changed nothing counts as committed once a commit was asked of it, and not before', async () => {
+    const state = async (): Promise<string> => /^idle +(\w+)/m.exec((await area.cli(['list'])).stdout)?.[1] ?? '';
+    await area.cli(['run', '--tag', 'idle', '--net', 'off', '--', 'true']);
+    await area.cli(['commit', 'idle', '--dry-run']);
+    expect(await state()).toBe('stopped');
+
+    expect(await area.cli(['commit', 'idle', '--yes'])).toMatchObject({ status: 0, stderr: 'Nothing to land.\n' });
+    expect(await state()).toBe('committed');
+    await area.cli(['discard', 'idle', '--yes']);
+  });
+
   test('`list` shows what is kept for undo, and a setting bounds it', async () => {
     const undo = async (): Promise<{ commits: number; bytes: number }> => jsonOf<{ undo: { commits: number; bytes: number } }>(await area.cli(['list', '--json'])).undo;
     expect((await undo()).bytes).toBeGreaterThan(0);

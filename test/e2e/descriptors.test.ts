@@ -47,7 +47,8 @@ needs('userns', 'overlay').describe('few descriptors', () => {
       writeFileSync(file, 'older\n');
       const { status, stderr } = await within(limit, ['export', 'job', '-o', file]);
       if (status === 0) expect(readFileSync(file, 'utf8')).toBe(whole);
-      else expect([limit, stderr]).toEqual([limit, expect.stringMatching(/^Hint: Allow more open files: ulimit -n$/m)]);
+      // Once, whatever else would fail for the same want; Node's own words where it couldn't begin.
+      else expect([limit, stderr.match(/^Hint: .*$/gm)]).toEqual([limit, ['Hint: Allow more open files: ulimit -n']]);
     }
   });
 });

@@ -63,10 +63,13 @@ function objectConflict(change: Change, base: Stat, evidence: Evidence): Conflic
 
 function uncaptured(change: Change, base: Stat, { t0, copiedUp }: Evidence): Conflict {
   if (change.kind === 'type') return 'type';
-  const isNew = base.btimeNs !== 0n && base.btimeNs >= t0;
-  if (!isNew) return 'uncaptured';
+  if (!isNew(base, t0)) return 'uncaptured';
   // The host made it, and the agent too, or never saw it: not an edit of one file by both.
   return change.implied || (change.upper !== null && !copiedUp()) ? 'created' : 'uncaptured';
+}
+
+function isNew({ btimeNs }: Stat, t0: bigint): boolean {
+  return btimeNs !== 0n && btimeNs >= t0;
 }
 
 /**
@@ -74,13 +77,13 @@ function uncaptured(change: Change, base: Stat, { t0, copiedUp }: Evidence): Con
  * conflicts when it is another one or its own metadata changed; that its
  * entries changed (mtime too) proves neither.
  */
-function directoryConflict(change: Change, base: Stat, { captured, landedDir, t0, sameAttributes }: Evidence): Conflict | null {
+function directoryConflict(change: Change, base: Stat, { captured, landedDir, t0, sameAttributes, copiedUp }: Evidence): Conflict | null {
   if (landedDir !== null) return sameOwner(landedDir, base) ? null : 'changed';
   if (captured?.state === 'dir') return captured.ino === base.ino && captured.btimeNs === base.btimeNs && sameOwner(captured, base) && sameAttributes() ? null : 'changed';
   if (captured?.state === 'absent') return 'created';
   if (captured !== null && captured.state !== 'unknown') return 'type';
-  if (change.kind === 'metadata') return 'uncaptured';
-  if (base.btimeNs !== 0n && base.btimeNs >= t0) return change.kind === 'type' ? 'type' : 'created';
+  if (change.kind === 'metadata') return isNew(base, t0) && !copiedUp() ? 'created' : 'uncaptured';
+  if (isNew(base, t0)) return change.kind === 'type' ? 'type' : 'created';
   return base.mtimeNs >= t0 ? null : 'uncaptured';
 }
 
