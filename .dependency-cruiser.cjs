@@ -27,9 +27,9 @@ module.exports = {
     },
     {
       name: 'one-spawner',
-      comment: 'Only kernel/driver.ts starts processes, and kernel/background.ts our own helpers.',
+      comment: 'Only kernel/driver.ts starts processes, kernel/background.ts our own helpers, and kernel/pager.ts a pager of the user.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/kernel/(driver|background)\\.ts$' },
+      from: { path: '^src/', pathNot: '^src/kernel/(driver|background|pager)\\.ts$' },
       to: { path: '^(node:)?child_process$|node_modules/execa/' },
     },
     {

@@ -1,4 +1,4 @@
-// open, close, readlink and the names in a directory.
+// open, close, pipe, readlink and the names in a directory.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -46,11 +46,24 @@ static Napi::Value List(const Napi::CallbackInfo &info)
 	return bytesOut(info.Env(), names.data(), names.size());
 }
 
+// Its ends: to read from, to write to.
+static Napi::Value Pipe(const Napi::CallbackInfo &info)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return resultOut(info.Env(), -1);
+	auto pair = Napi::Array::New(info.Env(), 2);
+	pair.Set(0u, ends[0]);
+	pair.Set(1u, ends[1]);
+	return pair;
+}
+
 void exportOpen(Napi::Env env, Napi::Object exports)
 {
 	exports.Set("open", Napi::Function::New<Open>(env));
 	exports.Set("close", Napi::Function::New<Close>(env));
 	exports.Set("readlink", Napi::Function::New<Readlink>(env));
+	exports.Set("pipe", Napi::Function::New<Pipe>(env));
 	exports.Set("list", Napi::Function::New<List>(env));
 }
 

@@ -51,6 +51,8 @@ export default class Diff extends AgentfwCommand {
     const store = await this.store();
     const resolved = resolveTag(store, wordsOf(line), { certain: false });
     const { record } = resolved;
+    // Scripts ask for a status, and for JSON.
+    if (flags.json !== true && flags['exit-code'] !== true) await this.printer.page();
     this.sayState(record);
     sayInterrupted(this.printer, interruptedCommits(storeContextOf(store)));
     // Names need no contents: that is ten times as fast.

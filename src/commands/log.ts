@@ -40,6 +40,7 @@ export default class Log extends AgentfwCommand {
   protected override async main(): Promise<number> {
     const line = await this.line(Log);
     const store = await this.store();
+    if (line.flags.json !== true && line.flags.follow !== true) await this.printer.page();
     if (line.flags.commits === true) return this.commits(store, line);
     const [first, ...rest] = line.words;
     if (first === 'verify') {

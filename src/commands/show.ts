@@ -32,6 +32,7 @@ export default class Show extends AgentfwCommand {
       this.printer.json({ version: 1, ...source, ...bytesJson('path', path), content });
       return 0;
     }
+    await this.printer.page();
     const content = contentPrinter(this.printer);
     for (const piece of pieces) content.write(piece);
     content.end();

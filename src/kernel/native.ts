@@ -12,6 +12,7 @@ type WalkHandle = object;
 interface Addon {
   open(at: number, path: string, flags: number, mode: number, resolve: number): number;
   close(fd: number): number;
+  pipe(): readonly [number, number] | number;
   stat(at: number, name: string, words: BigUint64Array): number;
   list(fd: number): string | number;
   readlink(at: number, name: string): string | number;
@@ -229,6 +230,11 @@ export function findNames({ roots, filter, skip, avoid, limit }: FindRequest): F
  */
 export function exitNow(status: number): never {
   return addon.exitNow(status);
+}
+
+/** Its ends, to read from and to write to; other than Node's own, a write to it waits. Throws `KernelError`. */
+export function makePipe(): readonly [Fd, Fd] {
+  return check<readonly [number, number]>(addon.pipe(), 'pipe2', null);
 }
 
 /** Entries of a walk that get one line each, alike but for name and numbers of lines. */

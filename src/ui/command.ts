@@ -70,6 +70,7 @@ export abstract class AgentfwCommand extends Command {
     } catch (error) {
       process.exitCode = error instanceof Unread ? 0 : this.reportTo(error);
     }
+    await this.leavePager();
     await this.sweep();
   }
 
@@ -80,6 +81,14 @@ export abstract class AgentfwCommand extends Command {
       (await import('../kernel/background.js')).startSweeper(this.opened.dir);
     } catch (error) {
       if (!isShortage(error)) throw error;
+    }
+  }
+
+  private async leavePager(): Promise<void> {
+    try {
+      await this.printer.end();
+    } catch (error) {
+      process.exitCode = this.reportTo(error);
     }
   }
 

@@ -2,6 +2,7 @@ import { fstatSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { AgentfwError } from '../errors.js';
 import { safeJson } from './escape.js';
+import { pagingBy } from './paging.js';
 
 /**
  * The only way out: `product` goes to stdout and may be piped, the rest goes
@@ -27,6 +28,10 @@ export interface Printer {
   readonly screen: boolean;
   /** both ends of a question are a terminal */
   readonly interactive: boolean;
+  /** From now on the product goes through the user's pager, where stdout is a terminal and there is one; what is said meanwhile is held back. */
+  readonly page: () => Promise<void>;
+  /** waits until the user has left the pager */
+  readonly end: () => Promise<void>;
 }
 
 /** Nobody reads stdout any more. Thrown by a printer that was made with `endUnread`. */
@@ -43,11 +48,23 @@ export type Paint = (colour: Colour, text: string) => string;
  */
 export async function makePrinter(options: { readonly color: boolean; readonly endUnread?: boolean }): Promise<Printer> {
   const paintErr = await paintFor(2, options.color);
-  const product = writer(1, options.endUnread === true);
-  const status = writer(2);
+  const endUnread = options.endUnread === true;
+  const paging = pagingBy((fd) => writer(fd, endUnread));
+  const direct = writer(1, endUnread);
+  const product = (text: string | Uint8Array): void => {
+    if (!paging.write(text)) direct(text);
+  };
+  const unpaged = writer(2);
+  const status = (text: string): void => {
+    if (!paging.hold(text)) unpaged(text);
+  };
   const say = (line: string): void => status(`${line}\n`);
   return {
     product,
+    page: async () => {
+      if (isTerminalDevice(1)) await paging.begin();
+    },
+    end: () => paging.end(unpaged),
     say,
     paintErr,
     json: (value) => product(`${safeJson(value)}\n`),
