@@ -12,6 +12,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports)
 	agentfw::exportMeta(env, exports);
 	agentfw::exportXattr(env, exports);
 	agentfw::exportCopy(env, exports);
+	agentfw::exportDomain(env, exports);
 	agentfw::exportSync(env, exports);
 	agentfw::exportWalk(env, exports);
 	agentfw::exportFind(env, exports);

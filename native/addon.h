@@ -14,6 +14,7 @@ void exportRename(Napi::Env env, Napi::Object exports);
 void exportMeta(Napi::Env env, Napi::Object exports);
 void exportXattr(Napi::Env env, Napi::Object exports);
 void exportCopy(Napi::Env env, Napi::Object exports);
+void exportDomain(Napi::Env env, Napi::Object exports);
 void exportSync(Napi::Env env, Napi::Object exports);
 void exportWalk(Napi::Env env, Napi::Object exports);
 void exportFind(Napi::Env env, Napi::Object exports);

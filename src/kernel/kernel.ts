@@ -214,6 +214,8 @@ export interface Kernel {
   sameBytes(a: Fd, b: Fd): boolean;
   fsync(fd: Fd): void;
   syncfs(fd: Fd): void;
+  /** what a directory gives on (a project, encryption): files with another one can't be renamed or linked there; '' for neither */
+  domain(fd: Fd): Bytes;
   /** false when it would block; `wait` blocks instead */
   flock(fd: Fd, kind: 'exclusive' | 'shared' | 'unlock', wait: boolean): boolean;
   /** lets go of what is in memory of Node's own file: the kernel has it still; how many bytes of addresses */

@@ -34,6 +34,7 @@ interface Addon {
   sameBytes(a: number, b: number): number;
   fsync(fd: number): number;
   syncfs(fd: number): number;
+  domain(fd: number): Bytes;
   exitNow(status: number): never;
   forgetProgram(): number;
   flock(fd: number, operation: number): number;
@@ -184,6 +185,7 @@ export const native: Kernel = {
   sameBytes: (a, b) => check<number>(addon.sameBytes(a, b), 'read', null) === 1,
   fsync: (fd) => void check(addon.fsync(fd), 'fsync', null),
   syncfs: (fd) => void check(addon.syncfs(fd), 'syncfs', null),
+  domain: (fd) => addon.domain(fd),
   flock(fd, kind, wait) {
     const result = addon.flock(fd, LOCK[kind] | (wait ? 0 : LOCK.dontWait));
     if (!wait && result === -constants.errno.EAGAIN) return false;

@@ -130,6 +130,26 @@ for (const identity of allIdentities()) {
       expect(outcome.stdout, outcome.stderr).toBe('shown\nrefused\nrefused\n');
     });
 
+    needs('root', 'loop', 'xfs').test('a directory that gives its project on (quotas), and lets no file of another one in, takes copies', async () => {
+      const host = [
+        'truncate -s 320M "$1/x"; mkfs.xfs -q -f "$1/x"; mkdir "$1/m"; mount -o loop "$1/x" "$1/m"; chmod 755 "$1" "$1/m"',
+        'mkdir -p "$1/m/state" "$1/m/work/dir"; cd "$1/m/work"; for name in changed removed closed dir/in; do echo old > $name; done; cd - > /dev/null',
+        `chattr -R -p 77 "$1/m/work"; chattr -R +P "$1/m/work"; chown -hR ${identity.uid}:${identity.gid} "$1/m"; ln -s "$1/m" m`,
+      ].join('\n');
+      const agent = 'echo new > changed; rm removed; chmod 600 closed; rm -r dir; mkdir dir; echo new > dir/other; mkdir fresh; echo new > fresh/file; ln -s changed link; mv closed moved';
+      const state = 'find . ! -type d | sort | while read name; do echo "$name $(readlink "$name" || cat "$name")"; done; echo --';
+      const outcome = await there(host, [
+        'cd -P m/work; export AGENTFW_STATE_DIR="$(realpath ../state)"', state,
+        `agentfw run --tag p --net off -- sh -euc ${quote(agent)} || exit 1`, 'agentfw commit p --yes >&2 || exit 2', state, 'agentfw undo --json > ../undone || exit 3', state,
+        'agentfw undo "$(sed "s/.*.commit.:.\\([a-z0-9]*\\).*/\\1/" ../undone)" >&2 || exit 4', state, 'agentfw diff p --name-only',
+      ].join('\n'));
+
+      const [before, landed, back, again, left] = outcome.stdout.split('--\n');
+      expect(outcome.status, outcome.stderr).toBe(0);
+      expect(landed).toBe('./changed new\n./dir/other new\n./fresh/file new\n./link changed\n./moved old\n');
+      expect([back, again, left]).toEqual([before, landed, '']);
+    });
+
     needs('root').test('E5 the kernel’s log gets no warning of the layers', async () => {
       const [from, to] = ['from', 'to'].map((word) => `agentfw-test ${word} ${area.dir}`);
       const outcome = await there(`${layOut}\necho ${quote(from ?? '')} > /dev/kmsg`, 'agentfw run --rm --net off -- sh -c "for d in m/*; do echo new > \\$d/new; done"');

@@ -9,10 +9,10 @@ import { lending } from './lend.js';
 import { prepareEmptied } from './emptied.js';
 import { findLends, lockedMode, type Lend } from './locked.js';
 import { moveOf } from './plain-move.js';
-import { Methods, nearPlace, type Method, type Preparing } from './preparing.js';
+import { nearPlace, type Method, type Methods, type Preparing } from './preparing.js';
 import { conflictText, refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
-import { dirFd, makeDirsAbove, statPlace, type OpenDirs } from './open-dirs.js';
+import { makeDirsAbove, statPlace } from './open-dirs.js';
 import { keepCopy, linkFor, dirFor, stage, type Staging } from './stage.js';
 import { dirOf, identOf, isWhiteout, type Place, type Step, type Steps, type Unmark } from '../plan/step.js';
 import { StepTable, stepsWhere } from '../journal/step-table.js';
@@ -27,65 +27,6 @@ export interface Prepared {
   readonly emptied: readonly Emptied[];
   readonly lends: readonly Lend[];
   readonly refused: readonly Refused[];
-}
-
-/**
- * Finds out per target directory what is possible there: the kernel, not the
- * plan, knows about subvolumes, mounts and directories that went away (I6).
- */
-export function chooseMethods(preparing: Preparing): Methods {
-  const { dirs, plan } = preparing;
-  const methods = new Methods(plan.steps);
-  const shifted = new Set(plan.steps.filter((step) => step.layerEntry === 'shift').map((step) => step.group));
-  const devs = new Map<string, TargetDev>();
-  // Most steps have the directory of the one before.
-  let last: { readonly root: number; readonly dir: Bytes; readonly found: TargetDev } | null = null;
-  for (const [n, draft] of plan.steps.entries()) {
-    if (draft.act === 'drop') {
-      methods.choose(n, { move: false, vault: true });
-      continue;
-    }
-    const { root, path } = draft.host;
-    const dir = dirOf(path);
-    if (last === null || last.root !== root || last.dir !== dir) {
-      const later = draft.link?.inNew === true || (shifted.has(draft.group) && draft.layerEntry !== 'shift');
-      last = { root, dir, found: targetDev(devs, `${root}/${dir}`, () => (later ? { dev: devOf(dirs, draft.layer) } : hostDev(dirs, root, dir))) };
-    }
-    if ('error' in last.found) {
-      preparing.refused.push(refusalFor(draft.path, last.found.error, 'parent'));
-      continue;
-    }
-    const vault = (plan.movable[draft.layer] ?? false) && last.found.dev === devOf(dirs, draft.layer);
-    methods.choose(n, { vault, move: draft.method === 'move' && vault });
-  }
-  return methods;
-}
-
-type TargetDev = { readonly dev: bigint } | { readonly error: unknown };
-
-function targetDev(devs: Map<string, TargetDev>, key: string, look: () => TargetDev): TargetDev {
-  const known = devs.get(key);
-  if (known !== undefined) return known;
-  const found = look();
-  devs.set(key, found);
-  return found;
-}
-
-function hostDev(dirs: OpenDirs, root: number, dir: Bytes): TargetDev {
-  try {
-    return { dev: dirs.kernel.stat(dirFd(dirs, root, dir), '' as Bytes).dev };
-  } catch (error) {
-    if (isMachineError(error)) throw error;
-    return { error };
-  }
-}
-
-const vaultDevs = new WeakMap<OpenDirs, bigint[]>();
-
-function devOf(dirs: OpenDirs, layer: number): bigint {
-  const known = vaultDevs.get(dirs) ?? [];
-  vaultDevs.set(dirs, known);
-  return (known[layer] ??= statPlace(dirs, { root: 3 * layer + 2, path: '' as Bytes })?.dev ?? 0n);
 }
 
 /** Makes what has to exist before the commit point, and turns planned steps into durable ones. */
