@@ -23,15 +23,16 @@ export interface Locked {
 /**
  * Holds a sandbox still: it can't be started, committed or discarded by
  * anybody else until `act` is done. What a crash left is finished first.
+ * `onWait` says for what, as soon as it has to wait.
  * `live`: one that runs is taken as well; `act` holds it still where it must.
  */
-export async function withCommitLocks<T>(store: Store, tag: string, onWait: () => void, act: (locked: Locked) => Promise<T>, live = false): Promise<T> {
+export async function withCommitLocks<T>(store: Store, tag: string, onWait: (what: string) => void, act: (locked: Locked) => Promise<T>, live = false): Promise<T> {
   // First: who commits or discards it holds the other one as well, and is worth waiting for.
-  const lock = lockCommit(store, tag, onWait);
+  const lock = lockCommit(store, tag, () => onWait('another commit of this sandbox to end'));
   try {
     const running = lockStopped(store, tag, live);
     try {
-      const recovered = recoverRecorded(store);
+      const recovered = recoverRecorded(store, { onWait });
       const record = readRecord(store, tag);
       return await act({ record, recovered, freezer: running === null ? freezerOf(record, lock) : null });
     } finally {

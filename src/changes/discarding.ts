@@ -5,8 +5,8 @@ import { recoverRecorded } from './effects.js';
 import { unfinishedError, type Recovered } from './recover.js';
 
 export interface Discarding {
-  /** called when a commit of it is under way */
-  readonly onWait: () => void;
+  /** called with what it waits for, when a commit is under way */
+  readonly onWait: (what: string) => void;
   /** as it was shown: one that was used since stays */
   readonly seen?: SandboxRecord;
 }
@@ -23,11 +23,11 @@ export interface Discarded {
  * it stays (AFW_UNFINISHED): its layers may hold the host's only version of a file.
  */
 export function discardSandbox(store: Store, tag: string, { onWait, seen }: Discarding): Discarded {
-  const lock = lockCommit(store, tag, onWait);
+  const lock = lockCommit(store, tag, () => onWait('a commit of this sandbox to end'));
   try {
     const running = lockRunning(store, tag);
     try {
-      const recovered = recoverRecorded(store);
+      const recovered = recoverRecorded(store, { onWait });
       const blocked = recovered.find((one) => one.outcome === 'blocked' && (one.tag === null || one.tag === tag));
       if (blocked !== undefined) throw unfinishedError(blocked);
       const record = readRecord(store, tag);

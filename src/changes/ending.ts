@@ -18,7 +18,8 @@ export interface EndingOptions {
   readonly policy: CompiledPolicy;
   /** `--on-exit keep` */
   readonly keep: boolean;
-  readonly onWait: () => void;
+  /** called with what it waits for */
+  readonly onWait: (what: string) => void;
 }
 
 /**
@@ -29,12 +30,12 @@ export interface EndingOptions {
  */
 export function endByPolicy(store: Store, record: SandboxRecord, { policy, keep, onWait }: EndingOptions): Ended {
   if (keep || !someChange(store, record, mayEnd(policy))) return NOTHING;
-  const lock = lockCommit(store, record.tag, onWait);
+  const lock = lockCommit(store, record.tag, () => onWait('a commit of this sandbox to end'));
   try {
-    recoverRecorded(store);
+    recoverRecorded(store, { onWait });
     const gathered = gather(store, record);
     try {
-      return end(store, record, gathered);
+      return end(store, record, { gathered, onWait });
     } finally {
       gathered.contents.close();
     }
@@ -59,7 +60,7 @@ function mayEnd(policy: CompiledPolicy): Question {
   };
 }
 
-function end(store: Store, record: SandboxRecord, gathered: Gathered): Ended {
+function end(store: Store, record: SandboxRecord, { gathered, onWait }: { readonly gathered: Gathered } & Pick<EndingOptions, 'onWait'>): Ended {
   const held = gathered.ruled?.held ?? null;
   const states = composedStates(gathered);
   const chosen = chosenOf(gathered, states);
@@ -74,7 +75,7 @@ function end(store: Store, record: SandboxRecord, gathered: Gathered): Ended {
     options: { live: false, keepSpecial: false, fifos: false, note: 'by policy, when the agent ended' },
   });
   const rules = new Map(gathered.shown.map(({ path, rule }) => [path, rule]));
-  const result = landPlan(store, record, plan, {}, { as: commit.size > 0 ? 'commit' : 'discard', ruleOf: (path) => rules.get(path) ?? null });
+  const result = landPlan(store, record, plan, { onWait }, { as: commit.size > 0 ? 'commit' : 'discard', ruleOf: (path) => rules.get(path) ?? null });
   return { ...countsOf(gathered, chosen, result), commit: result.id, held, failed: result.error?.text ?? null };
 }
 

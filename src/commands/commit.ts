@@ -86,7 +86,7 @@ export default class Commit extends AgentfwCommand {
     const absolute = (words: readonly string[] | undefined): Bytes[] => (words ?? []).map((word) => absolutePath(store.context.cwd, decodeWord(word)));
     const take = takesOf(line.flags.take ?? [], (word) => absolutePath(store.context.cwd, decodeWord(word)));
     const accept = absolute(line.flags['accept-control']);
-    const onWait = (): void => this.printer.say('Waiting for another commit of this sandbox to end.');
+    const onWait = (what: string): void => this.printer.say(`Waiting for ${what}.`);
     const live = line.flags.live ?? false;
     const run = (locked: Locked): Promise<number> => {
       requirePolicy(store, locked.record);

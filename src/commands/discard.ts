@@ -51,13 +51,15 @@ export default class Discard extends AgentfwCommand {
       if (!(await confirm(this.printer, `Discard ${record.tag}?`))) return this.leave(record.tag, json);
     }
     const away = awayLayers(store.kernel, record.layers);
-    const { recovered } = discardSandbox(store, record.tag, { onWait: () => this.printer.say('Waiting for a commit of this sandbox to end.') });
+    const { recovered } = discardSandbox(store, record.tag, { onWait: this.sayWait });
     sayRecovered(this.printer, recovered);
     for (const { dir } of away) this.printer.warn(`${showBytes(dir)} lies on a filesystem that isn't mounted: agentfw prune removes it once it is.`);
     if (json) this.printer.json({ version: 1, tag: record.tag, discarded: 'all' });
     else this.printer.say(`Discarded ${record.tag}`);
     return 0;
   }
+
+  private readonly sayWait = (what: string): void => this.printer.say(`Waiting for ${what}.`);
 
   /** Answered no: a program reads that, too. */
   private leave(tag: string, json: boolean): number {
@@ -69,8 +71,7 @@ export default class Discard extends AgentfwCommand {
   private async some(store: Store, resolved: Resolved, answers: Answers): Promise<number> {
     const { record: { tag }, paths } = resolved;
     if (!answers.yes && !this.printer.interactive) throw usageError('There is no terminal to ask on.', 'Say --yes to go on without asking');
-    const onWait = (): void => this.printer.say('Waiting for a commit of this sandbox to end.');
-    return withCommitLocks(store, tag, onWait, async ({ record, recovered }) => {
+    return withCommitLocks(store, tag, this.sayWait, async ({ record, recovered }) => {
       sayRecovered(this.printer, recovered);
       const gathered = gather(store, record);
       gathered.contents.close();
@@ -83,7 +84,7 @@ export default class Discard extends AgentfwCommand {
         for (const change of [...changes, ...added]) this.printer.say(`  ${changeLine(change, this.printer.paintErr)}`);
         if (!(await confirm(this.printer, `Discard ${plural(count, 'change')} of ${tag}?`))) return this.leave(tag, answers.json);
       }
-      const result = landPlan(store, record, plan, { onWait }, { as: 'discard' });
+      const result = landPlan(store, record, plan, { onWait: this.sayWait }, { as: 'discard' });
       if (answers.json) this.printer.json({ version: 1, tag, discarded: 'paths', ...listJson('added', added.map(({ path }) => path)), ...resultJson(result) });
       else {
         if (result.state === 'rolled-back') throw notDropped(result);

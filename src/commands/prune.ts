@@ -43,7 +43,7 @@ export default class Prune extends AgentfwCommand {
     const store = await this.store();
     const context = storeContextOf(store);
     const dryRun = flags['dry-run'] ?? false;
-    if (!dryRun) sayRecovered(this.printer, recoverRecorded(store));
+    if (!dryRun) sayRecovered(this.printer, recoverRecorded(store, { onWait: this.sayWait }));
     const sandboxes = prunableSandboxes(store, olderThanMs);
     const undo = olderThanMs !== null || maxBytes !== null;
     const broken: BrokenCommit[] = [];
@@ -80,11 +80,12 @@ export default class Prune extends AgentfwCommand {
     return 1;
   }
 
+  private readonly sayWait = (what: string): void => this.printer.say(`Waiting for ${what}.`);
+
   /** False: it stays, and the others go all the same. */
   private removeOne(store: Store, record: SandboxRecord): boolean {
-    const onWait = (): void => this.printer.say('Waiting for a commit to end.');
     try {
-      const { gone } = discardSandbox(store, record.tag, { onWait, seen: record });
+      const { gone } = discardSandbox(store, record.tag, { onWait: this.sayWait, seen: record });
       if (!gone) this.printer.warn(`${record.tag} was used since it was listed: it stays.`);
       return gone;
     } catch (error) {

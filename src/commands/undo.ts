@@ -32,7 +32,8 @@ export default class Undo extends AgentfwCommand {
     const store = await this.store();
     const context = storeContextOf(store);
     const keep = keepOf(store.context.env);
-    sayRecovered(this.printer, recoverRecorded(store));
+    const onWait = (what: string): void => this.printer.say(`Waiting for ${what}.`);
+    sayRecovered(this.printer, recoverRecorded(store, { onWait }));
     const progress = progressOn(this.printer, 'Taking back');
     const { commits, broken } = surveyInfos(context);
     sayBroken(this.printer, broken);
@@ -41,7 +42,6 @@ export default class Undo extends AgentfwCommand {
     const of = found === undefined ? undefined : holderOf(commits, found);
     const undone = of?.id ?? named;
     checkTrail(store, of?.tag);
-    const onWait = (what: string): void => this.printer.say(`Waiting for ${what}.`);
     const act = (box: Box): CommitResult => undoCommit(context, undone, { onProgress: progress.step, onWait }, { box, layers: layersIn(store) });
     const result = of === undefined ? act('gone') : withBoxOf(store, of, () => onWait('a commit of that sandbox to end'), act);
     progress.end();

@@ -36,7 +36,7 @@ async function judged(store: Store, record: SandboxRecord, { policy, keep, say }
   if (record.layers.every((layer) => isBare(store.kernel, layer))) return { ended: NOTHING, left: NO_CHANGES };
   const { endByPolicy } = await import('../changes/ending.js');
   const { glance } = await import('../changes/gather.js');
-  const onWait = (): void => say('agentfw: waiting for a commit of this sandbox to end');
+  const onWait = (what: string): void => say(`agentfw: waiting for ${what}`);
   const ended = endByPolicy(store, record, { policy, keep, onWait });
   return { ended, left: glance(store, record, MOST_LOOKED_AT) };
 }
