@@ -10,7 +10,8 @@ import type { SourceRequest } from './sources.js';
 export function policyRequest(context: Context, more: Partial<SourceRequest> = {}): SourceRequest {
   const { env, uid } = context;
   const home = homeOf(env);
-  return { argv: [], cwd: textOf(context.cwd, 'The current directory'), home, homes: otherHomes(uid, home), env, uid, stateDir: textOf(realOr(storePath(env)), 'The store'), ...more };
+  const cwd = more.cwd ?? textOf(context.cwd, 'The current directory');
+  return { argv: [], cwd, home, homes: otherHomes(uid, home, cwd), env, uid, stateDir: textOf(realOr(storePath(env)), 'The store'), ...more };
 }
 
 function homeOf(env: Context['env']): string {

@@ -35,6 +35,18 @@ for (const identity of allIdentities()) {
       expect(outcome.stderr).toMatch(/other\/x: /);
     });
 
+    if (identity.uid === 0) gated.test('the account whose project root works in keeps its secrets, wherever its home lies (RD01)', async () => {
+      const home = area.dir;
+      const account = [
+        `cp /etc/passwd ${home}/passwd; echo "agentfw-svc:x:12:12::${home}:/bin/sh" >> ${home}/passwd; mount --bind ${home}/passwd /etc/passwd`,
+        `mkdir -p ${home}/.aws ${home}/.ssh; echo SECRET > ${home}/.aws/credentials; echo SECRET > ${home}/.ssh/id_rsa; echo shown > ${home}/notes`,
+      ];
+      const outcome = await agent('cat ../../.aws/credentials ../../.ssh/id_rsa; cat ../../notes', account);
+
+      expect(outcome.stdout, outcome.stderr).toBe('shown');
+      expect(outcome.stderr.match(/No such file or directory/g)).toHaveLength(2);
+    });
+
     gated.test('variables that `su` kept of somebody else’s, and a HOME that is a file, are in nobody’s way', async () => {
       const foreign = { XDG_RUNTIME_DIR: '/home/other', DBUS_SESSION_BUS_ADDRESS: 'unix:path=/home/other/x/bus', SSH_AUTH_SOCK: '/home/other/agent.1' };
       const closed = 'chmod 700 /home/other';
