@@ -3,6 +3,7 @@ import { withBoxOf } from '../changes/commit.js';
 import { changeRecords, effectOf, recoverRecorded } from '../changes/effects.js';
 import { commitStatus, undoCommit, type Box, type BrokenCommit, type CommitInfo, type CommitResult } from '../changes/engine.js';
 import { holderOf, surveyInfos } from '../changes/vault/commits.js';
+import { isAround } from '../changes/undo/around.js';
 import { keepOf, keepWithin } from '../changes/vault/keep.js';
 import { AgentfwError, usageError } from '../errors.js';
 import { toText } from '../bytes.js';
@@ -61,7 +62,7 @@ export default class Undo extends AgentfwCommand {
 
 type Info = Omit<CommitInfo, 'bytes'>;
 
-/** The newest that isn't undone, where it did something to the host and no newer one might be meant. */
+/** The newest that isn't undone, where it did something to the host and no other one might be meant. */
 function newestOf(store: Store, commits: readonly Info[], broken: readonly BrokenCommit[]): string {
   const own = commits.filter(({ state, undoes }) => state === 'landed' && undoes === null);
   const found = own.find(({ undoneBy, counts }) => undoneBy === null && total(counts) > 0);
@@ -71,7 +72,17 @@ function newestOf(store: Store, commits: readonly Info[], broken: readonly Broke
   const newest = found ?? other;
   if (newest === undefined && broken[0] !== undefined) throw broken[0].error;
   if (newest === undefined) throw new AgentfwError('AFW_NO_COMMIT', 'There is no commit to take back.', { hint: 'List them: agentfw log --commits' });
+  const around = ({ id }: Info): boolean | null => isAround(storeContextOf(store), id, store.context.cwd);
+  if (around(newest) === false && own.some((one) => around(one) === true)) throw elsewhere(newest);
   return newest.id;
+}
+
+/** Where other commits landed something, nobody means one of another project. */
+function elsewhere({ id, tag }: Info): AgentfwError {
+  return new AgentfwError('AFW_WHICH_COMMIT', `The newest commit ${id} of ${tag} changed nothing around this directory, others did: say which commit you mean.`, {
+    status: 3,
+    hint: `agentfw undo ${id} takes it back; agentfw log --commits lists all`,
+  });
 }
 
 /** Who repeats an undo means the rest of it, or the commit before it; who dropped changes last wants them back, perhaps: nobody knows which. */

@@ -96,3 +96,34 @@ needs('userns', 'overlay').test('a bare undo after a commit that only dropped ch
     await own.remove();
   }
 });
+
+needs('userns', 'overlay').test('a bare undo in another project takes nothing back there', async () => {
+  const own = createArea(identity!);
+  try {
+    await own.native(['mkdir', 'deep', 'elsewhere']);
+    const landed = async (tag: string, file: string): Promise<string> => {
+      expect((await own.cli(['run', '--tag', tag, '--net', 'off', '--', 'sh', '-c', `echo x >${file}`])).status).toBe(0);
+      return jsonOf<{ commit: string }>(await own.cli(['commit', tag, '--yes', '--json'])).commit;
+    };
+    const undoIn = (cwd: string): Promise<{ readonly status: number | null; readonly stderr: string }> => own.cli(['undo'], { cwd: join(own.project, cwd) });
+    // Where nothing ever landed, the newest is all that can be meant.
+    await landed('one', 'deep/a');
+    expect(await undoIn('elsewhere')).toMatchObject({ status: 0 });
+    await landed('two', 'elsewhere/b');
+    expect(await undoIn('elsewhere')).toMatchObject({ status: 0 });
+    const commit = await landed('three', 'deep/a');
+
+    expect(await undoIn('elsewhere')).toMatchObject({
+      status: 3,
+      stderr: `Error: The newest commit ${commit} of three changed nothing around this directory, others did: say which commit you mean.\nHint: agentfw undo ${commit} takes it back; agentfw log --commits lists all\n`,
+    });
+    expect(readdirSync(join(own.project, 'deep'))).toEqual(['a']);
+
+    expect(await undoIn('.')).toMatchObject({ status: 0 });
+    // A file above: this is a directory of that project.
+    await landed('four', 'top');
+    expect(await undoIn('elsewhere')).toMatchObject({ status: 0 });
+  } finally {
+    await own.remove();
+  }
+});
