@@ -259,6 +259,20 @@ describe('errors', () => {
   });
 });
 
+test('what a running agent took away since it was looked at is refused as its own doing', () => {
+  sh(world, 'mkdir $U/d; echo new >$U/a; echo x >$U/d/x; echo b >$U/b; mkdir $H/d');
+  const plan = planOf(world, { live: true });
+  sh(world, 'rm -r $U/a $U/d; echo file >$U/d');
+
+  const { state, refused } = applyPlan(world.ctx, plan);
+
+  expect(state).toBe('landed');
+  expect(Object.fromEntries(refused.map(({ path, why, text }) => [path.slice(world.host.length + 1), `${why}: ${text}`]))).toEqual({
+    a: 'failed: it changed after it was looked at', 'd/x': 'failed: it changed after it was looked at',
+  });
+  expect(picture(world.host)).toBe('/ 755\n/b 644 x1 Ygo=\n/d/ 755');
+});
+
 describe('what fails once all has landed', () => {
   test.each(['result.json', 'epochs'])('%s: it is said that it landed, and recover writes the rest', (file) => {
     sh(world, 'echo old >$H/a; echo new >$U/a');

@@ -8,6 +8,7 @@ import { identOf, isIdent, type Ident, type Meta, type Place } from '../plan/ste
 
 const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO } = constants;
 const SPECIAL_BITS = 0o6000;
+const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
 /** The object is not the one that was judged. */
 export class Moved extends Error {
@@ -39,14 +40,24 @@ export function landingMode(stat: { readonly mode: number }, keepSpecial: boolea
 export function duplicate(doing: Duplicating, from: Place, to: Place, expected: Ident | null): Stat {
   const { dirs } = doing;
   const { kernel } = dirs;
-  const source = spotOf(dirs, from);
-  const stat = kernel.stat(source.at, source.name);
+  const { source, stat } = found(dirs, from);
   if (expected !== null && !isIdent(stat, expected)) throw new Moved(`${from.path} is not what it was`);
   if (dirs.roots[to.root]?.role === 'vault') makeDirsAbove(dirs, to);
   const target = spotOf(dirs, to);
   create(kernel, { source, target, stat });
   finishCopy(doing, { source, target, stat });
   return kernel.stat(target.at, target.name);
+}
+
+/** What left a layer since it was judged is the agent's doing: the host's directories say nothing of it. */
+function found(dirs: OpenDirs, from: Place): Pick<Pair, 'source' | 'stat'> {
+  try {
+    const source = spotOf(dirs, from);
+    return { source, stat: dirs.kernel.stat(source.at, source.name) };
+  } catch (error) {
+    if (dirs.roots[from.root]?.role !== 'layer' || !GONE.has(errnoOf(error) ?? '')) throw error;
+    throw new Moved(`${from.path} is gone`, { cause: error });
+  }
 }
 
 interface Pair {
