@@ -1,4 +1,4 @@
-import { constants, lstatSync, readdirSync } from 'node:fs';
+import { constants, lstatSync, readdirSync, type Stats } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { fromText, joinBytes, nameOf, parentOf, toBuffer } from '../bytes.js';
 import { lendAccess } from '../changes/apply/lend.js';
@@ -28,7 +28,13 @@ export async function measureLayers(kernel: Kernel, dirs: readonly Bytes[]): Pro
   for (let dir = queue.pop(); dir !== undefined; dir = queue.pop()) {
     for (const name of namesIn(kernel, dir, sum)) {
       const path = joinBytes(dir, name);
-      if (count(path, sum)) queue.push(path);
+      const found = count(path, sum);
+      if (found === 'dir') queue.push(path);
+      if (found === 'closed') {
+        // It may be listed and not searched: none of its entries was counted.
+        countByFd(kernel, dir, sum);
+        break;
+      }
       if (performance.now() - since < SLICE_MS) continue;
       await new Promise((go) => setImmediate(go));
       since = performance.now();
@@ -44,31 +50,50 @@ interface Sum {
   readonly linked: Set<string>;
 }
 
-/** True for a directory. */
-function count(path: Bytes, sum: Sum): boolean {
-  const stat = lstatSync(toBuffer(path), { throwIfNoEntry: false });
-  if (stat === undefined) return false;
+/** `closed`: the directory keeps us from looking. */
+function count(path: Bytes, sum: Sum): 'dir' | 'other' | 'closed' {
+  const stat = lookAt(path);
+  if (stat === null) return 'closed';
+  if (stat === undefined) return 'other';
   if (stat.nlink > 1 && !stat.isDirectory()) {
     const id = `${stat.dev}:${stat.ino}`;
-    if (sum.linked.has(id)) return false;
+    if (sum.linked.has(id)) return 'other';
     sum.linked.add(id);
   }
   sum.files += 1;
   sum.bytes += stat.blocks * 512;
-  return stat.isDirectory();
+  return stat.isDirectory() ? 'dir' : 'other';
 }
 
+/** Undefined: it is gone. */
+function lookAt(path: Bytes): Stats | null | undefined {
+  try {
+    return lstatSync(toBuffer(path), { throwIfNoEntry: false });
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    return null;
+  }
+}
+
+/** A path may have 4,095 bytes (PATH_MAX), a name 255; an agent goes deeper step by step. */
+const LONG = 3800;
+
 function namesIn(kernel: Kernel, dir: Bytes, sum: Sum): readonly Bytes[] {
+  if (dir.length > LONG) {
+    countByFd(kernel, dir, sum);
+    return [];
+  }
   try {
     return readdirSync(toBuffer(dir), { encoding: 'latin1' }) as Bytes[];
   } catch (error) {
     // An agent may take the permission away from itself, and so from us, who are the same user.
-    if (errnoOf(error) === 'EACCES') countLocked(kernel, dir, sum);
+    if (errnoOf(error) === 'EACCES') countByFd(kernel, dir, sum);
     return [];
   }
 }
 
-function countLocked(kernel: Kernel, dir: Bytes, sum: Sum): void {
+/** All that lies in a directory that is locked, or too deep for paths. */
+function countByFd(kernel: Kernel, dir: Bytes, sum: Sum): void {
   const open: number[] = [];
   try {
     const around = kernel.open(AT_FDCWD, parentOf(dir), constants.O_RDONLY | constants.O_DIRECTORY);

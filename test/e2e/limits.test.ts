@@ -102,6 +102,17 @@ for (const identity of identities()) {
       expect(files.stderr).toMatch(/its layers hold \d+ files, the limit is 50/);
     });
 
+    for (const [what, script] of [
+      ['a directory that can be listed and not searched', 'mkdir d; : > d/x; chmod 400 d; head -c 50000000 /dev/zero > big'],
+      ['one that holds it all', 'mkdir d; head -c 50000000 /dev/zero > d/big; chmod 400 d'],
+      ['paths longer than a path may be', 'n=$(printf %0200d 0); i=0; while [ $i -lt 30 ]; do i=$((i+1)); mkdir $n; cd -P $n; done; head -c 50000000 /dev/zero > big'],
+    ] as const) kernel.test(`\`--layer\` counts whatever the agent does against it: ${what}`, async () => {
+      const outcome = await run(['--rm', '--layer', '20MB'], 'sh', '-c', `${script}; sleep 600`);
+      expect([outcome.status, outcome.stderr]).toEqual([143, expect.stringMatching(/its layers hold .*MB, the limit is 20MB/)]);
+      // Only the sweeper removes what is so deep.
+      await eventually('the trash is empty', () => readdirSync(join(area.state, 'trash')).every((name) => name.startsWith('.')));
+    });
+
     kernel.test('`status` shows limits and use, a program of `exec` is limited, and no control group stays', async () => {
       await run(['--detach', '--tag', 't', '--memory', '1GB', '--pids', '50', '--layer', '1GB', '--time', '1h'], 'sleep', '1000');
       const { limits, driver } = await status('t');
