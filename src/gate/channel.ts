@@ -171,6 +171,8 @@ export function openChannel(stream: Duplex, onMessage: (message: GateMessage) =>
     });
     stream.on('error', (error) => resolve(isEnd(error) ? null : error));
     stream.on('close', () => resolve(null));
+    // A driver that failed at once: nothing is heard of that any more.
+    if (stream.destroyed) resolve(null);
   });
   const send = (...commands: readonly GateCommand[]): void => {
     if (stream.writable) stream.write(Buffer.concat(commands.map((command) => encodeFrame(command))));

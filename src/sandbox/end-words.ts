@@ -9,14 +9,27 @@ import type { Outcome } from './supervise.js';
 import { shellWord } from '../shell-word.js';
 
 /** When the gate ends the tree, its own reason says more than the driver's that it has ended. */
-export function whyEnded({ failure }: Outcome, broken: AgentfwError | null, { env }: Context, record: SandboxRecord): AgentfwError | null {
+export function whyEnded({ failure, started, exit, status }: Outcome, broken: AgentfwError | null, { env }: Context, record: SandboxRecord): AgentfwError | null {
   if (broken !== null && broken.code !== 'AFW_GATE') return broken;
-  if (failure === null) return broken;
+  if (failure === null) return broken ?? (started || exit !== null ? null : wordless(status));
   const closed = failure.code === 'cwd' ? closedInside(record) : null;
   if (closed !== null) return driverError({ ...failure, hint: `The agent took away its own access there (chmod); agentfw discard --tag ${record.tag} -- ${shellWord(toText(closed))} gives up what changed there` });
   if (isOccupied(failure, record)) return driverError({ ...failure, hint: `An earlier run of ${record.tag} changed what lies there: see agentfw diff ${record.tag}; agentfw discard --tag ${record.tag} -- PATH gives it up` });
   const hidden = failure.exit === 125 ? null : hiddenProgram(record, env['PATH'] ?? '');
   return driverError(hidden === null ? failure : { ...failure, hint: `It is hidden (${hidden.why}): agentfw policy explain path ${shellWord(toText(hidden.path))}` });
+}
+
+/** Who sends these wants the end of the run, and knows. */
+const MEANT: ReadonlySet<string> = new Set(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM']);
+
+/** The driver didn't come to say anything: something ended it, or it can't run here. */
+function wordless(status: number): AgentfwError | null {
+  const signal = Object.entries(constants.signals).find(([, number]) => number === status - 128)?.[0];
+  if (signal !== undefined && MEANT.has(signal)) return null;
+  return new AgentfwError('AFW_DRIVER_ENDED', `The driver ended before the agent began, ${signal === undefined ? `with status ${status}` : `by ${signal}`}.`, {
+    status: 125,
+    hint: signal === 'SIGSYS' ? 'A system call filter around this ends it: agentfw doctor, and docs/howto.md for containers' : 'Try again; agentfw doctor tells what a run needs',
+  });
 }
 
 /** The working directory, or the one above it, that an earlier run took from itself; null where the host's own modes keep it out. */

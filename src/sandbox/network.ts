@@ -30,7 +30,7 @@ export interface NetworkWish {
 
 /** The supervisor's half of the network gate, for one run. */
 export interface Network {
-  /** hands it the driver's channel; what fails from then on ends the tree */
+  /** hands it the driver's channel; what fails from then on ends the tree. Again for another start, once the driver before has ended */
   readonly attach: (driver: Driver) => void;
   /** after the driver has ended: why the gate ended the tree, or null */
   readonly end: () => Promise<AgentfwError | null>;
@@ -87,18 +87,23 @@ export function makeNetwork(options: NetworkOptions): Network {
   let gate: Gate | null = null;
   let starting: Promise<void> = Promise.resolve();
   let failure: AgentfwError | null = null;
-  let over = false;
+  /** the one whose failures count; null: it has ended */
+  let current: Driver | null = null;
   const quiet = makeQuiet(options.store.kernel);
   const fail = (driver: Driver, error: unknown): void => {
-    if (over) return;
+    if (driver !== current) return;
     failure ??= error instanceof AgentfwError ? error : new AgentfwError('AFW_GATE', 'The network gate failed; the sandbox was ended.', { status: 125, cause: error });
     driver.send({ do: 'kill' });
   };
   return {
     attach: (driver) => {
-      void driver.ended.then(() => (over = true), () => (over = true));
+      current = driver;
+      const over = (): void => void (current = current === driver ? null : current);
+      void driver.ended.then(over, over);
       quiet.soon();
-      starting = open(options, quiet, driver).then(
+      // The gate of an earlier start has ended with its driver; whatever it left makes room first.
+      const before = starting.then(() => gate?.close());
+      starting = before.then(() => open(options, quiet, driver)).then(
         (opened) => {
           gate = opened;
           if (waitsForDoors(options.wish, options.policy, options.store.context.env)) driver.send({ do: 'go' });
@@ -108,7 +113,7 @@ export function makeNetwork(options: NetworkOptions): Network {
       );
     },
     end: async () => {
-      over = true;
+      current = null;
       quiet.stop();
       await starting;
       if (gate !== null) await lastWords(gate);

@@ -42,6 +42,15 @@ test('an answer to a gate that has gone is no failure either', async () => {
   expect(await channel.ended).toBeNull();
 });
 
+test('one that had gone before anybody listened has ended', async () => {
+  const { supervisor, gate } = await pair();
+  gate.destroy();
+  supervisor.resume();
+  await once(supervisor, 'close');
+
+  expect(await openChannel(supervisor, () => undefined).ended).toBeNull();
+});
+
 test('what is no message is a failure', async () => {
   const { supervisor, gate } = await pair();
   const channel = openChannel(supervisor, () => undefined);

@@ -1,7 +1,17 @@
-import { describe, expect, test } from 'vitest';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Duplex, PassThrough } from 'node:stream';
+import { describe, expect, test, vi } from 'vitest';
+import { fromText } from '../../src/bytes.js';
+import type { Driver } from '../../src/kernel/driver.js';
+import { encodeFrame } from '../../src/kernel/frames.js';
+import { native } from '../../src/kernel/native.js';
 import { hostsOf, nsswitchOf } from '../../src/sandbox/gatefiles.js';
-import { checkNetwork, networkLines, type Network, type NetworkWish } from '../../src/sandbox/network.js';
+import { checkNetwork, makeNetwork, networkLines, type Network, type NetworkWish } from '../../src/sandbox/network.js';
+import type { SandboxRecord } from '../../src/sandbox/sandbox.js';
+import type { Store } from '../../src/sandbox/store.js';
 import type { Trail } from '../../src/sandbox/trail.js';
+import { tempDir } from '../kernel/temp.js';
 import { policyOf } from '../policy/make.js';
 
 const WISH: NetworkWish = { person: true, noAsk: false, publish: [], connectHost: new Map(), onQuestions: () => undefined };
@@ -66,6 +76,62 @@ describe('a proxy that leads out', () => {
     expect(() => checkNetwork('ask', WISH, named, env)).not.toThrow();
     const unruled = await policyOf({ managed: 'version: 1\nnested: deny\n', user });
     expect(() => checkNetwork('ask', WISH, unruled, env)).not.toThrow();
+  });
+});
+
+describe('a start that is made anew, as the host had changed under the first', () => {
+  const started = (): { readonly driver: Driver; readonly sent: unknown[]; readonly ready: () => void; readonly end: () => void } => {
+    const [said, answers] = [new PassThrough(), new PassThrough()];
+    const sent: unknown[] = [];
+    let ended = (): void => undefined;
+    const gate = Duplex.from({ readable: said, writable: answers });
+    gate.on('error', () => undefined);
+    const driver = { gate, ended: new Promise<void>((go) => (ended = go)), send: (message: unknown) => sent.push(message) } as unknown as Driver;
+    return { driver, sent, ready: () => void said.write(encodeFrame({ t: 'ready', version: 1, rung: 'tproxy', ipv6: true, udp: true, limit: 100 })), end: () => (gate.destroy(), ended()) };
+  };
+  const networkOf = async (audit: () => void): Promise<Network> => {
+    const dir = tempDir();
+    mkdirSync(join(dir, 'sandboxes/t'), { recursive: true });
+    const record = (): number => (audit(), 0);
+    return makeNetwork({
+      store: { kernel: native, dir: fromText(dir), context: { env: {}, now: () => new Date(0), random: (n: number) => Buffer.alloc(n) } } as unknown as Store,
+      record: { net: 'deny', tag: 't' } as SandboxRecord, policy: await policyOf({}), wish: WISH,
+      trail: { audit: { record, recordAll: record } as unknown as Trail['audit'] } as Trail,
+    });
+  };
+
+  test('leaves nothing of what failed at the first', async () => {
+    const network = await networkOf(() => undefined);
+    const [first, second] = [started(), started()];
+    network.attach(first.driver);
+    first.end();
+    await first.driver.ended;
+    network.attach(second.driver);
+    second.ready();
+    second.end();
+
+    expect(await network.end()).toBeNull();
+    expect(second.sent).toEqual([]);
+  });
+
+  test('is ended when its gate fails, as the first would have been', async () => {
+    let isFull = false;
+    const network = await networkOf(() => {
+      if (isFull) throw new Error('no record');
+    });
+    const [first, second] = [started(), started()];
+    network.attach(first.driver);
+    first.ready();
+    first.end();
+    await first.driver.ended;
+    isFull = true;
+    network.attach(second.driver);
+    second.ready();
+    await vi.waitFor(() => expect(second.sent).toEqual([{ do: 'kill' }]));
+    second.end();
+
+    expect((await network.end())?.message).toBe('The network gate failed; the sandbox was ended.');
+    expect(first.sent).toEqual([]);
   });
 });
 
