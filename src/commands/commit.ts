@@ -182,8 +182,8 @@ export default class Commit extends AgentfwCommand {
     this.hint(job, offer, offer.plan.refused);
   }
 
-  private hint({ record, flags }: Job, { merges }: Offer, refused: Offer['plan']['refused']): void {
-    const hint = settlingHint(record.tag, refused, flags.merge === null ? null : merges);
+  private hint({ record, flags }: Job, { selected, merges }: Offer, refused: Offer['plan']['refused']): void {
+    const hint = settlingHint(record.tag, refused, { selected, merges: flags.merge === null ? null : merges });
     if (hint !== null) this.printer.say(`${this.printer.paintErr('cyan', 'Hint:')} ${hint}`);
   }
 

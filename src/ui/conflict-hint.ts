@@ -10,7 +10,7 @@ import { escapeForTerminal } from './escape.js';
  *
  * @param merges what came of `--merge`; null when it wasn't asked for
  */
-export function settlingHint(tag: string, refused: readonly Refused[], merges: Offer['merges'] | null): string | null {
+export function settlingHint(tag: string, refused: readonly Refused[], { selected, merges }: { readonly selected: Offer['selected']; readonly merges: Offer['merges'] | null }): string | null {
   const conflicts = refused.filter(({ why }) => why === 'conflict');
   const commit = `agentfw commit ${tag}`;
   if (conflicts.length === 0) return null;
@@ -20,9 +20,15 @@ export function settlingHint(tag: string, refused: readonly Refused[], merges: O
     return `both sides committed in git: agentfw undo what landed beside that, then git merge $(agentfw show ${named(`${tag}:${toText(branch)}`)}); where git lacks that commit, ${commit} -- ${named(objects)} first`;
   }
   const choice = '--take sandbox PATH or --take host PATH chooses a side';
-  if (merges === null && conflicts.some(({ conflict }) => conflict === 'changed')) return `${commit} --merge merges text that both sides changed; ${choice}`;
+  if (merges === null && maybeMerged(conflicts, selected)) return `${commit} --merge merges text that both sides changed; ${choice}`;
   if (merges?.some(({ outcome }) => outcome === 'conflicts') === true) return `${commit} --merge=markers writes both sides into the file; ${choice}`;
   return `${commit} with ${choice}`;
+}
+
+/** Edits of files on both sides: nothing else merges. */
+function maybeMerged(conflicts: readonly Refused[], selected: Offer['selected']): boolean {
+  const changed = new Set(conflicts.filter(({ conflict }) => conflict === 'changed').map(({ path }) => path));
+  return changed.size > 0 && selected.some(({ path, kind, type, content }) => kind === 'modify' && type === 'file' && content && changed.has(path));
 }
 
 /** An agent can name a branch `$(…)`. */
