@@ -63,7 +63,10 @@ export default class Export extends AgentfwCommand {
       if (flags.json === true) {
         const lost = omitted.map(({ path, why }) => ({ ...bytesJson('path', path), why }));
         this.printer.json({ version: 1, tag: record.tag, format, changes: changes.length, omitted: lost });
-      } else for (const { path, why } of omitted) this.printer.warn(`${showBytes(path)}: left out, ${escapeForTerminal(why)}`);
+      } else {
+        for (const { path, why } of omitted) this.printer.warn(`${showBytes(path)}: left out, ${escapeForTerminal(why)}`);
+        if (changes.length === 0) this.printer.say(`Sandbox ${record.tag} has no changes.`);
+      }
       return 0;
     } finally {
       gathered.contents.close();

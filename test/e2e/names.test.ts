@@ -35,6 +35,12 @@ needs('userns', 'overlay').describe('names for programs', () => {
     }
   });
 
+  test('an export of no changes says so', async () => {
+    const run = await area.cli(['run', '--tag', 'idle', '--net', 'off', '--', 'true']);
+    expect(run.status, run.stderr).toBe(0);
+    expect(await area.cli(['export', 'idle'])).toMatchObject({ status: 0, stdout: '', stderr: 'Sandbox idle has no changes.\n' });
+  });
+
   test('an export of what is not there is refused, and writes nothing', async () => {
     const file = join(area.home, 'out');
     for (const words of [['nothing'], ['é', 'nothing']]) {
