@@ -155,10 +155,25 @@ function syncDir(kernel: Kernel, dir: Bytes): void {
 
 /** The record with its state as of now: a run that died counts as stopped, or unclean after a machine crash. */
 export function readRecord(store: Store, tag: string): SandboxRecord {
-  const file = joinBytes(sandboxDir(store, tag), RECORD);
+  const dir = sandboxDir(store, tag);
+  const file = joinBytes(dir, RECORD);
+  requireOwnDir(store, dir);
   const text = readWhole(store.kernel, file);
   if (text === null) throw noSandbox(tag);
-  return settled(store, inPlace(store, decodeRecord(text.toString('utf8'), toText(file))));
+  const record = decodeRecord(text.toString('utf8'), toText(file));
+  if (record.tag !== tag) {
+    // A copy, or one that was renamed: what was asked of it would be done to the other.
+    throw new AgentfwError('AFW_STORE_RECORD', `${toText(file)} is the record of sandbox ${record.tag}.`, { hint: `Move that directory out of the store, or give it its name back: ${record.tag}` });
+  }
+  return settled(store, inPlace(store, record));
+}
+
+/** RS04. As with the store itself: what a link leads to, or somebody else owns, says nothing of what an agent of ours did. */
+function requireOwnDir({ kernel, context: { uid } }: Store, dir: Bytes): void {
+  const stat = kernel.statOrNull(AT_FDCWD, dir);
+  if (stat === null || ((stat.mode & constants.S_IFMT) === constants.S_IFDIR && stat.uid === uid)) return;
+  const why = stat.uid === uid ? 'it is not a directory' : `it belongs to uid ${stat.uid}`;
+  throw new AgentfwError('AFW_STORE_FILE', `Refusing to use ${toText(dir)} as a sandbox: ${why}.`, { hint: 'agentfw never makes one like that: move it away' });
 }
 
 /** Where the store was moved, its own layers lie beside the record still: taken for missing, they would be changes that nobody sees. */

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, constants, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 import fc from 'fast-check';
@@ -238,6 +238,34 @@ describe('a record', () => {
 
     expect(records.map(({ tag }) => tag)).toEqual(['good']);
     expect(broken.map(({ tag }) => tag)).toEqual(['bad']);
+  });
+});
+
+describe('what lies in the place of a sandbox', () => {
+  test('RS04: a link to one, and one of somebody else, are refused and named', () => {
+    const store = storeIn(tempDir());
+    make(store, 'linked');
+    const outside = `${tempDir()}/linked`;
+    renameSync(`${store.dir}/sandboxes/linked`, outside);
+    symlinkSync(outside, `${store.dir}/sandboxes/linked`);
+    if (root) {
+      make(store, 'theirs');
+      chownSync(`${store.dir}/sandboxes/theirs`, 12, 12);
+    }
+
+    for (const tag of root ? ['linked', 'theirs'] : ['linked']) {
+      for (const use of [readRecord, lockRunning]) expect(codeOf(() => use(store, tag)), tag).toBe('AFW_STORE_FILE');
+    }
+    expect(listRecords(store).broken.map(({ tag }) => tag).sort()).toEqual(root ? ['linked', 'theirs'] : ['linked']);
+  });
+
+  test('a copy of one, or one that was renamed, is not taken for the one that it was', () => {
+    const store = storeIn(tempDir());
+    make(store, 'fix');
+    cpSync(`${store.dir}/sandboxes/fix`, `${store.dir}/sandboxes/fix-backup`, { recursive: true });
+
+    for (const use of [readRecord, lockRunning]) expect(codeOf(() => use(store, 'fix-backup'))).toBe('AFW_STORE_RECORD');
+    expect(listRecords(store).records.map(({ tag }) => tag)).toEqual(['fix']);
   });
 });
 

@@ -21,8 +21,11 @@ export interface LayerDirs {
 /** Opens both sides; give them back with `closeLayer`. One that holds nothing may be missing. */
 export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
   const upper = orNull(() => openLocked(kernel, joinBytes(layer.dir, 'upper' as Bytes)));
-  if (upper === null) requireThere(kernel, layer);
-  if (upper === null) return { upper, base: null };
+  if (upper === null) {
+    requireThere(kernel, layer);
+    requireStraight(layer);
+    return { upper, base: null };
+  }
   try {
     return { upper, base: openTop(kernel, layer.base, O_PATH) };
   } catch (error) {
@@ -36,6 +39,14 @@ export function requireThere(kernel: Kernel, { base, dir, bare }: Pick<Layer, 'b
   if (bare === true || kernel.statOrNull(AT_FDCWD, joinBytes(dir, 'upper' as Bytes)) !== null) return;
   throw new AgentfwError('AFW_LAYER_GONE', `What was changed below ${toText(base)} lies in ${toText(dir)}, which isn't there.`, {
     hint: isForeign({ dir }) ? 'Mount the filesystem that it lies on again' : 'Put that directory back; agentfw discard gives up all that the sandbox holds',
+  });
+}
+
+/** Of one that is there, and yet can't be opened: what no look followed is not nothing. */
+function requireStraight({ base, dir, bare }: Pick<Layer, 'base' | 'dir' | 'bare'>): void {
+  if (bare === true) return;
+  throw new AgentfwError('AFW_LAYER_GONE', `What was changed below ${toText(base)} lies in ${toText(dir)}, which is not a directory or behind a symlink.`, {
+    hint: 'Put the directory itself back there: links are not followed. A whole store can be moved',
   });
 }
 

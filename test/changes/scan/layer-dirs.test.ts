@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { closeLayer, isBare, openLayer } from '../../../src/changes/scan/layer-dirs.js';
@@ -41,6 +41,13 @@ test('a missing layer is named, with what to do, unless it held nothing', () => 
   const bare = openLayer(native, { ...layer, bare: true });
   expect(bare.upper).toBeNull();
   closeLayer(native, bare);
+
+  // Nor is one that a symlink stands for without changes.
+  const elsewhere = join(dir, 'elsewhere');
+  mkdirSync(join(elsewhere, '0/upper'), { recursive: true });
+  symlinkSync(elsewhere, join(dir, 'layers'));
+  expect(() => openLayer(native, layer)).toThrow(`lies in ${layer.dir}, which is not a directory or behind a symlink.`);
+  closeLayer(native, openLayer(native, { ...layer, bare: true }));
 
   const foreign = { ...layer, dir: b(join(dir, '.agentfw-0/box.abc/0')) };
   expect(() => openLayer(native, foreign)).toThrow(said(foreign));
