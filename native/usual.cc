@@ -64,9 +64,20 @@ static bool isHarmless(const WalkOptions &options, const Entry &entry)
 	       !isProgram(entry) && (entry.flags & replaced) != replaced;
 }
 
+// By the host since a time that was asked about: what came up from a base that
+// is gone may be its deletion. Then it is told by itself.
+static bool isTouched(const WalkOptions &options, const Entry &entry)
+{
+	if (options.before == INT64_MIN)
+		return false;
+	if (entry.flags & HAS_BASE)
+		return entry.base.ctime >= options.before;
+	return entry.flags & COPIED_UP;
+}
+
 void noteUsual(const WalkOptions &options, Entry &entry)
 {
-	if (!isUsual(entry))
+	if (!isUsual(entry) || isTouched(options, entry))
 		return;
 	entry.flags |= USUAL;
 	if (isHarmless(options, entry))

@@ -8,7 +8,7 @@ import { commitContextOf } from './context.js';
 import { changeRecords, effectOf, recoverRecorded } from './effects.js';
 import { applyPlan, type Box, type CommitInfo, type CommitResult, type Hooks, type Plan, type Recovered } from './engine.js';
 import { AgentfwError } from '../errors.js';
-import { hasChanges } from './gather.js';
+import { hasChanges } from './tally.js';
 import { keepOf, keepWithin } from './vault/keep.js';
 import { refuseBeyondMemory } from './apply/memory.js';
 

@@ -16,7 +16,7 @@ import { judgeConflicts, knownOf, sandboxDirOf, type Known } from './conflict.js
 import { seenOf } from './conflict/seen.js';
 import { openContents, type ContentReader } from './content.js';
 import { commitContextOf } from './context.js';
-import { pathAt, weightOf, type Crowd } from './scan/crowd.js';
+import { weightOf, type Crowd } from './scan/crowd.js';
 import { membersOf } from './scan/crowding.js';
 import { throughLink } from './scan/hostlink.js';
 import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './classify/hidden.js';
@@ -68,34 +68,6 @@ export function changesOf(store: Store, record: SandboxRecord, look: Look = 'no'
   return allOf(scanOf(store, record, blindnessOf(record), { look })).changes;
 }
 
-/** The paths that `changesOf` tells. */
-export function changedPaths(store: Store, record: SandboxRecord): Bytes[] {
-  const paths: Bytes[] = [];
-  for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', crowds: 'usual' })) {
-    for (const { path } of changes) paths.push(path);
-    for (const crowd of crowds) for (const at of crowd.at) paths.push(pathAt(crowd, at));
-  }
-  return paths;
-}
-
-/** How many of each kind `changesOf` tells. */
-export function countChanges(store: Store, record: SandboxRecord): KindCounts {
-  const counts = { ...countKinds([]) };
-  for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', crowds: 'usual' })) {
-    for (const { kind } of changes) counts[kind] += 1;
-    for (const { kind, at } of crowds) counts[kind] += at.length;
-  }
-  return counts;
-}
-
-/** Whether `changesOf` tells any. */
-export function hasChanges(store: Store, record: SandboxRecord): boolean {
-  for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', crowds: 'usual' })) {
-    if (changes.length + crowds.length > 0) return true;
-  }
-  return false;
-}
-
 /** What is asked of changes, of one or of all in a directory whose names are none of `names`; null where it depends on the name. */
 export interface Question {
   readonly names: NameFilter;
@@ -114,7 +86,8 @@ export function someChange(store: Store, record: SandboxRecord, { names, of, wit
 /** From here on code may become hot. */
 const SOME = 200;
 
-function* scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, how: Pick<ScanInput, 'look' | 'names' | 'crowds'>): Generator<ScanPiece> {
+/** The scan's own pieces, without what is hidden from the sandbox. */
+export function* scanOf({ kernel, context }: Store, record: SandboxRecord, blindness: Blindness, how: Pick<ScanInput, 'look' | 'names' | 'crowds'>): Generator<ScanPiece> {
   const pieces = scanPieces({ kernel, layers: record.layers, mode: record.mode, uid: context.uid, ...how });
   let seen = 0;
   for (const { changes, crowds } of pieces) {
@@ -159,7 +132,8 @@ export function gather(store: Store, record: SandboxRecord, { controlOnly = fals
 
 const MANY = 50_000;
 
-function allOf(scanned: Iterable<ScanPiece>, afterFirst: () => void = () => undefined): { readonly changes: Change[]; readonly crowds: readonly Crowd[] } {
+/** All pieces as one. */
+export function allOf(scanned: Iterable<ScanPiece>, afterFirst: () => void = () => undefined): { readonly changes: Change[]; readonly crowds: readonly Crowd[] } {
   const all: Change[] = [];
   const allCrowds: Crowd[] = [];
   let isFirst = true;

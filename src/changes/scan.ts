@@ -20,8 +20,8 @@ export interface ScanInput extends Ownership {
   readonly look?: 'no' | 'head' | 'lines';
   /** names that rules speak of, see `Change.ordinaryIn` */
   readonly names?: NameFilter;
-  /** usual changes are told as crowds: all of them, those whose name is ordinary, or only those that are harmless by T0 too */
-  readonly crowds?: 'usual' | 'ordinary' | { readonly harmlessBefore: bigint };
+  /** usual changes are told as crowds: those that the host hasn't touched since, those whose name is ordinary, or only those that are harmless by T0 too */
+  readonly crowds?: { readonly usualBefore: bigint } | 'ordinary' | { readonly harmlessBefore: bigint };
 }
 
 /** Changes and crowds of changes that the scan tells together. */
@@ -94,14 +94,14 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
 const SOME = '.' as Bytes;
 
 function optionsOf({ look = 'no', names, crowds }: ScanInput, { family }: Layer): WalkOptions {
-  const before = typeof crowds === 'object' ? { before: crowds.harmlessBefore } : {};
+  const before = typeof crowds === 'object' ? { before: 'usualBefore' in crowds ? crowds.usualBefore : crowds.harmlessBefore } : {};
   // Crowds don't land: only that needs origins.
   return { family, compare: true, unreadable: 'unlock', look, origins: crowds === undefined, ...before, ...(names === undefined ? {} : { names }) };
 }
 
 function apartOf({ crowds }: ScanInput): (usual: Usual) => boolean {
   if (crowds === undefined) return () => false;
-  if (crowds === 'usual') return (usual) => usual !== 'no';
+  if (typeof crowds === 'object' && 'usualBefore' in crowds) return (usual) => usual !== 'no';
   return crowds === 'ordinary' ? (usual) => usual === 'ordinary' || usual === 'harmless' : (usual) => usual === 'harmless';
 }
 

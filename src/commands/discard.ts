@@ -1,7 +1,8 @@
 import { boolean, string } from '@oclif/core/flags';
 import { landPlan, withCommitLocks } from '../changes/commit.js';
 import { discardSandbox } from '../changes/discarding.js';
-import { countChanges, gather } from '../changes/gather.js';
+import { gather } from '../changes/gather.js';
+import { countChanges } from '../changes/tally.js';
 import { dropPlan } from '../changes/dropping.js';
 import { commitStatus, type CommitResult } from '../changes/result.js';
 import { filterChanges } from '../changes/words.js';

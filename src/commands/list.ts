@@ -1,6 +1,7 @@
 import { storeContextOf } from '../changes/context.js';
 import { surveyCommits, type CommitInfo } from '../changes/engine.js';
-import { countChanges, type KindCounts } from '../changes/gather.js';
+import type { KindCounts } from '../changes/gather.js';
+import { countChanges } from '../changes/tally.js';
 import { interruptedCommits } from '../changes/journal/unfinished.js';
 import { nameOf, type Bytes } from '../bytes.js';
 import { isFrozen } from '../sandbox/frozen.js';

@@ -1,7 +1,8 @@
 import type { Bytes } from '../bytes.js';
 import { countBases, readBases, type BaseCounts } from '../changes/base.js';
 import { storeContextOf } from '../changes/context.js';
-import { countChanges, type KindCounts } from '../changes/gather.js';
+import type { KindCounts } from '../changes/gather.js';
+import { countChanges } from '../changes/tally.js';
 import { interruptedCommits } from '../changes/journal/unfinished.js';
 import { processesOf, type SandboxProcess } from '../sandbox/processes.js';
 import type { ControlState } from '../gate/control.js';

@@ -121,7 +121,7 @@ export interface WalkOptions {
   readonly origins?: boolean;
   /** names that rules are about: the others are told apart */
   readonly names?: NameFilter;
-  /** what is harmless in `WalkPiece.usual` has a base whose ctime is before this */
+  /** what is usual in `WalkPiece.usual` has a base whose ctime is before this, or came from none; without it, none is harmless that has a base */
   readonly before?: bigint;
 }
 

@@ -4,9 +4,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
 import { startCapture } from '../../src/changes/capture/capture.js';
 import { judgeConflicts } from '../../src/changes/conflict.js';
+import { countKinds } from '../../src/changes/gather.js';
+import { countChanges, hasChanges } from '../../src/changes/tally.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { AT_FDCWD, KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
+import type { Store } from '../../src/sandbox/store.js';
+import { testContext } from '../helpers/context.js';
 import { needs } from '../helpers/needs.js';
 import { at, changesIn, commit, contextFor, makeWorld, sh, type World } from './world.js';
 
@@ -32,6 +36,10 @@ function capture(fileBytes = 1 << 20): void {
 
 function conflicts(): Record<string, string | null> {
   const judged = judgeConflicts(world.ctx, changesIn(world));
+  // Who only counts comes to the same.
+  const store: Store = { context: { ...testContext({ HOME: world.top }), now: world.ctx.now }, kernel: native, dir: fromText(world.state) };
+  expect(countChanges(store, world.ctx.record)).toEqual(countKinds(judged));
+  expect(hasChanges(store, world.ctx.record)).toBe(judged.length > 0);
   return Object.fromEntries(judged.map(({ path, conflict }) => [path.slice(world.host.length + 1), conflict]));
 }
 
@@ -207,6 +215,8 @@ describe('with a captured base', () => {
     sh(world, 'for d in t/in c/in; do mkdir -p $H/$d; echo old >$H/$d/x; echo old >$H/$d/y; done');
     begin();
     sh(world, 'for d in t/in c/in; do mkdir -p $U/$d; echo old >$U/$d/x; done; echo new >$U/c/in/y');
+    // As the kernel marks what it copies up.
+    for (const path of ['t', 't/in', 't/in/x', 'c', 'c/in', 'c/in/x', 'c/in/y']) origin(path);
     capture();
     sh(world, 'rm -r $H/t $H/c');
 
@@ -271,6 +281,7 @@ describe('with a captured base', () => {
     sh(world, 'mkdir $H/dir $H/both; for f in same edited chmodded gone tagged; do echo old >$H/$f; done; ln -s t $H/link');
     begin();
     sh(world, 'mkdir $U/dir $U/both; for f in same edited chmodded gone tagged; do echo old >$U/$f; done; ln -s t $U/link');
+    origin('gone');
     capture();
     sh(world, 'echo new >$U/edited; chmod 700 $U/both; setfattr -n user.x -v 1 $U/tagged');
     sh(world, 'chmod 700 $H/dir; chmod 711 $H/both; for f in same edited tagged; do echo host >$H/$f; done; chmod 600 $H/chmodded; rm $H/gone; ln -sfn h $H/link');
