@@ -50,6 +50,21 @@ for (const identity of identities()) {
       expect(readdirSync(join(area.project, 'again'))).toEqual(['c']);
     });
 
+    if (identity.uid !== 0) gated.test('what lies in a directory that the host closed meanwhile is refused, the rest lands, and nothing is left half way (I10)', async () => {
+      await make('mkdir shut; echo old > shut/old');
+      const run = await area.cli(['run', '--tag', 'closed', '--net', 'off', '--', 'sh', '-c', 'echo new > shut/new; echo beside > beside']);
+      expect(run.status, run.stderr).toBe(0);
+      await make('chmod 0 shut');
+
+      const commit = await area.cli(['commit', 'closed', '--yes']);
+
+      await make('chmod 700 shut');
+      expect(commit).toMatchObject({ status: 1, stderr: expect.stringContaining(`not landed ${join(area.project, 'shut/new')}: you may not write there\nLanded 1 change`) as string });
+      expect((await area.cli(['recover'])).stderr).toBe('Nothing was interrupted.\n');
+      expect((await area.cli(['commit', 'closed', '--yes'])).status).toBe(0);
+      expect([readdirSync(join(area.project, 'shut')), existsSync(join(area.project, 'beside'))]).toEqual([['new', 'old'], true]);
+    });
+
     gated.test('a file with several names and without write permission lands in place (I12)', async () => {
       await make('echo old > kept; ln kept name; chmod 400 kept');
       const run = await area.cli(['run', '--tag', 'several', '--net', 'off', '--', 'sh', '-c', 'echo new > fresh; chmod 400 fresh; mv -f fresh kept']);

@@ -222,10 +222,10 @@ export function revertStep(landing: Landing, step: Step): void {
   restoreSpent(dirs, step);
   if (step.act === 'meta' && isIdent(statPlace(dirs, step.host), step.old)) revertMeta(dirs, step);
   if (step.act === 'write') revertWrite(landing, step);
-  if (step.act === 'place') revertNew(dirs, step);
+  if (step.act === 'place') revertNew(landing, step);
   if (step.act === 'swap') {
     settleAside(dirs, step);
-    revertSwap(dirs, step);
+    revertSwap(landing, step);
   }
   if (step.act === 'take') revertTake(dirs, step);
   settleModes(dirs, step);
@@ -263,9 +263,20 @@ function revertWrite({ dirs, disk }: Landing, step: Step): void {
   dirs.kernel.utimes(target.at, target.name, now.atimeNs, step.old.mtimeNs);
 }
 
-function revertNew(dirs: OpenDirs, step: Step): void {
+/** Null as well where we may not look any more: what is still in its first place has not landed. After a crash nobody knows. */
+function landedAt({ dirs, isFresh }: Landing, { host, from, fresh }: Step): Stat | null {
+  try {
+    return statPlace(dirs, host);
+  } catch (error) {
+    if (!isFresh || errnoOf(error) !== 'EACCES' || from === null || !isIdent(statPlace(dirs, from), fresh)) throw error;
+    return null;
+  }
+}
+
+function revertNew(landing: Landing, step: Step): void {
+  const { dirs } = landing;
   if (step.from === null) return;
-  if (isIdent(statPlace(dirs, step.host), step.fresh)) {
+  if (isIdent(landedAt(landing, step), step.fresh)) {
     const target = spotOf(dirs, step.host);
     const from = spotOf(dirs, step.from);
     renameUnlocked(dirs, step, { from: target, to: from, flags: RENAME.noReplace });
@@ -273,9 +284,10 @@ function revertNew(dirs: OpenDirs, step: Step): void {
   if (isIdent(statPlace(dirs, step.from), step.fresh)) soil(dirs, step);
 }
 
-function revertSwap(dirs: OpenDirs, step: Step): void {
+function revertSwap(landing: Landing, step: Step): void {
+  const { dirs } = landing;
   if (step.from === null) return;
-  if (isIdent(statPlace(dirs, step.host), step.fresh)) {
+  if (isIdent(landedAt(landing, step), step.fresh)) {
     const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(dirs, place), step.old));
     if (held === null || held === undefined) throw new Moved('the old object is gone from the undo store');
     const at = spotOf(dirs, held);
@@ -302,7 +314,7 @@ function hasDir(dirs: OpenDirs, { root, path }: Place): boolean {
 
 function revertTake(dirs: OpenDirs, step: Step): void {
   const held = [step.hold, step.keep].find((place) => place !== null && isIdent(statPlace(dirs, place), step.old));
-  if (statPlace(dirs, step.host) === null && held !== null && held !== undefined) {
+  if (held !== null && held !== undefined && statPlace(dirs, step.host) === null) {
     const at = spotOf(dirs, held);
     const target = spotOf(dirs, step.host);
     renameUnlocked(dirs, step, { from: at, to: target, flags: RENAME.noReplace });

@@ -31,7 +31,7 @@ export interface Prepared {
 
 /** Makes what has to exist before the commit point, and turns planned steps into durable ones. */
 export function prepare(preparing: Preparing, methods: Methods): Prepared {
-  const staging: Staging = { ...preparing, linked: new Map() };
+  const staging: Staging = { ...preparing, linked: new Map(), reached: null };
   const steps = new StepTable(preparing.plan.steps.length);
   for (const method of methods) {
     prepareStep(staging, method, steps);
@@ -55,6 +55,7 @@ function prepareStep(staging: Staging, method: Method, steps: StepTable): void {
       staging.refused.push(refused(method.draft, 'conflict', { text, conflict: 'changed' }));
       return;
     }
+    reach(staging, method.draft);
     const move = moveOf(staging, method);
     if (move !== null) steps.pushMove(move);
     else steps.push(lending(staging.dirs, [method.draft.source], () => stepFor(staging, method)));
@@ -67,6 +68,16 @@ function prepareStep(staging: Staging, method: Method, steps: StepTable): void {
         : refusalFor(path, error),
     );
   }
+}
+
+/** A directory that the host closed to us refuses what lies in it while nothing has happened: past the commit point we could not even see how far a step came. */
+function reach(staging: Staging, { act, host }: Draft): void {
+  if (act === 'drop') return;
+  const { reached } = staging;
+  const length = host.path.lastIndexOf('/') + 1;
+  if (reached?.root === host.root && reached.dir.length === length && host.path.startsWith(reached.dir)) return;
+  statPlace(staging.dirs, host);
+  staging.reached = { root: host.root, dir: host.path.slice(0, length) };
 }
 
 /** The steps themselves look at content only: whoever changed a mode or an attribute since the judgement must not lose it. How it is another one, or null. */

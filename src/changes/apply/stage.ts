@@ -12,6 +12,8 @@ export interface Staging extends Preparing {
   readonly disk?: Disk;
   /** copies of linked inodes, so that names which land together stay one file (E119) */
   readonly linked: Map<string, Place>;
+  /** the directory that was looked into last: steps come directory by directory */
+  reached: { readonly root: number; readonly dir: string } | null;
 }
 
 /** The link that a draft lands as; null where it must be a copy: the two names are on two filesystems. */
