@@ -32,6 +32,9 @@ static long readFile(int at, const char *name, char *into, size_t size)
 		if (got <= 0)
 			break;
 		result += got;
+		// All that it says it has: no read tells that there is no more.
+		if (result == stat.st_size)
+			break;
 	}
 	close(fd);
 	return result;
