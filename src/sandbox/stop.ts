@@ -135,13 +135,17 @@ const WAKE_MS = 100;
 
 /**
  * Ends a sandbox's tree: pid 1 is killed, and the kernel ends the rest. True
- * when it ran and is gone now; false when there was nothing to end.
+ * when it ran and is gone now, its supervisor with it; false when there was nothing to end.
  */
 export async function killSandbox(store: Store, tag: string): Promise<boolean> {
+  const supervisor = supervisorOf(store, tag);
   let killed = false;
   for (let waited = 0; waited < KILL_WAIT_MS; waited += POLL_MS) {
     const record = readRecord(store, tag);
-    if (record.state !== 'running' && record.state !== 'starting') return killed;
+    if (record.state !== 'running' && record.state !== 'starting') {
+      if (killed) await awaitEnd(store, tag, supervisor);
+      return killed;
+    }
     for (const target of [record.init, record.driver]) {
       if (target !== null && isSameProcess(target)) {
         killed = true;
@@ -154,6 +158,14 @@ export async function killSandbox(store: Store, tag: string): Promise<boolean> {
   }
   if (!killed) throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is still starting.`, { hint: 'Try again in a moment' });
   return true;
+}
+
+/** Until the supervisor has counted what changed: the next command would find the sandbox held. Not for ever, as it may have a person to ask. */
+async function awaitEnd(store: Store, tag: string, supervisor: number | null): Promise<void> {
+  for (let waited = 0; waited < KILL_WAIT_MS && supervisor !== null && supervisorOf(store, tag) === supervisor; waited += POLL_MS) {
+    if (waited % WAKE_MS === WAKE_MS - POLL_MS) wakeSupervisor(store, tag);
+    await pause();
+  }
 }
 
 /** One that is stopped (Ctrl-Z) neither says what it has started nor sees that it has ended. */

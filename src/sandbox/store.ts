@@ -208,7 +208,7 @@ export function lockRunning(store: Store, tag: string): Lock {
   const file = joinBytes(sandboxDir(store, tag), RUNNING);
   const lock = tryLock(store.kernel, file);
   if (lock !== null) return stillThere(store, tag, file, lock);
-  if (state !== 'starting' && state !== 'running') throw new AgentfwError('AFW_BUSY', `Another command holds sandbox ${tag}: a commit, a discard, or a run that begins.`, { hint: 'Try again when it has ended' });
+  if (state !== 'starting' && state !== 'running') throw new AgentfwError('AFW_BUSY', `Another command holds sandbox ${tag}: a commit, a discard, or a run that begins or ends.`, { hint: 'Try again when it has ended' });
   throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is running.`, {
     hint: `End it first: agentfw kill ${tag}`,
   });

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test as plain } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { allIdentities, createArea, eventually, identities, jsonOf, mountsBelow, onRootDisk, processesWith, type Area } from '../helpers/sandbox.js';
+import { allIdentities, createArea, eventually, identities, jsonOf, mountsBelow, onRootDisk, processesWith, python, type Area } from '../helpers/sandbox.js';
 
 type Victim = 'supervisor' | 'driver' | 'init';
 interface Listed {
@@ -39,6 +39,17 @@ for (const identity of identities()) {
       await ended;
 
       expect(statSync(file).mode & 0o7777).toBe(0o755);
+    });
+
+    needs('python').test('`agentfw kill` returns when nobody holds the sandbox any more, whatever its supervisor had to count', async () => {
+      const agent = 'import os, time\nos.mkdir("many")\nfor n in range(5000): os.mkdir(f"many/{n}")\nopen("made", "w").close()\ntime.sleep(1000)';
+      await area.cli(['run', '--detach', '--tag', 'many', '--net', 'off', '--', python, '-c', agent]);
+      await eventually('all is made', async () => (await area.cli(['show', 'many:made'])).status === 0);
+
+      const held = 'flock -n "$AGENTFW_STATE_DIR/sandboxes/many/running.lock" true';
+      const killed = await area.native(['sh', '-c', `"$@" && ${held}`, 'sh', ...area.argv(['kill', 'many'])]);
+      expect(killed, killed.stderr).toMatchObject({ status: 0 });
+      expect(await area.cli(['discard', 'many', '--yes'])).toMatchObject({ status: 0 });
     });
 
     for (const victim of ['supervisor', 'driver', 'init'] as const) {
