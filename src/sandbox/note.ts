@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, toBuffer } from '../bytes.js';
-import { errnoOf } from '../errors.js';
+import { isNoSpace } from '../errors.js';
 import { writeAll } from '../kernel/files.js';
 import { encodeRecord } from './record.js';
 import type { SandboxRecord } from './sandbox.js';
@@ -19,7 +19,7 @@ export interface Note {
 
 /**
  * The record beside its file, written but not in its place: `write` renames it there, `sync` waits
- * for the disk. Throws errno, ENOSPC only where the reserve is used up too.
+ * for the disk. Throws errno, ENOSPC and EDQUOT only where the reserve is used up too.
  */
 export function noteRecord(store: Store, record: SandboxRecord): Note {
   const dir = sandboxDir(store, record.tag);
@@ -44,9 +44,9 @@ function written(file: Buffer, record: string, reserve: Buffer): number {
     return fd;
   } catch (error) {
     closeSync(fd);
-    if (errnoOf(error) !== 'ENOSPC' || !existsSync(reserve)) throw error;
+    if (!isNoSpace(error) || !existsSync(reserve)) throw error;
   }
-  // The agent filled the disk. How it ended must still be written down.
+  // The agent filled the disk, or used up the user's share of it. How it ended must still be written down.
   rmSync(reserve);
   return written(file, record, reserve);
 }
