@@ -222,8 +222,11 @@ function hideTarget(search: Search, path: Bytes, rule: CompiledRule): void {
   const stat = target === null ? null : statOf(target);
   if (target === null || stat === null || search.found.has(target)) return;
   const ours = search.trees.some((tree) => isWithin(target, tree) && !isWithin(tree, target));
-  if (ours) hide(search, target, stat, rule);
-  else search.leaks.push({ path: target, why: `the hidden link ${path} leads to it` });
+  // Not what is everybody's: a project may bring a link to the system's own, which would be gone then.
+  const closed = (stat.isFile() || stat.isDirectory()) && (stat.mode & 0o4n) === 0n && !search.trees.some((tree) => isWithin(tree, target));
+  if (ours || closed) hide(search, target, stat, rule);
+  // `~/.bash_history` is often a link to /dev/null, which tells nobody anything.
+  else if (stat.isFile() || stat.isDirectory()) search.leaks.push({ path: target, why: `the hidden link ${path} leads to it` });
 }
 
 /** Other names of hidden files: searched only when there are any. */

@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fromText, toText } from '../../src/bytes.js';
@@ -48,6 +48,21 @@ describe('hides as paths of this machine', () => {
 
     expect(found).toEqual(['app/.env']);
     expect(leaks).toContainEqual(expect.objectContaining({ path: '/etc/hostname' }));
+  });
+
+  test('RD05 what nobody else may read is hidden wherever a link leads, and a device is no leak', async () => {
+    const home = tempHome({});
+    const outside = tempHome({ token: 'x', shown: 'x' });
+    chmodSync(join(outside, 'token'), 0o640);
+    chmodSync(join(outside, 'shown'), 0o644);
+    symlinkSync(join(outside, 'token'), join(home, '.netrc'));
+    symlinkSync(join(outside, 'shown'), join(home, '.git-credentials'));
+    symlinkSync('/dev/null', join(home, '.bash_history'));
+    const { found, hides, leaks } = await resolveIn(home);
+
+    expect(found).toEqual(['.bash_history', '.git-credentials', '.netrc']);
+    expect(hides.map(({ path }) => path)).toContain(join(outside, 'token'));
+    expect(leaks.map(({ path }) => path)).toEqual([join(outside, 'shown')]);
   });
 
   test('RD04 other names of a hidden file are hidden, and counted when they can not be found', async () => {
