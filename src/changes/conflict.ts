@@ -10,6 +10,7 @@ import { isClockBehind } from './capture/clock.js';
 import { keepDatabases } from './database/conflict.js';
 import { keepObjects, packedConflict, saysWhatLanded } from './git/conflict.js';
 import { withoutBothMade } from './conflict/both-made.js';
+import { isClosed } from './conflict/closed.js';
 import { conflictOf, isParentMoved } from './conflict/rule.js';
 import { relativeTo } from './plan/drafting.js';
 import { hasLanded, landedDir, readEpochs, tookAway } from './capture/epoch.js';
@@ -133,6 +134,7 @@ function start(ctx: CommitContext, changes: readonly Change[], known: Known): Ju
     dirs: openDirs(kernel, roots),
     packed: packedRefs(kernel),
     parents: new Map(),
+    closed: new Map(),
     others: new Map(),
     asked: null,
     own: ownDirs(changes),
@@ -147,9 +149,11 @@ function ownDirs(changes: readonly Change[]): ReadonlySet<Bytes> {
 
 function judge(judging: Judging, change: Change): Conflict | null {
   const own = ownConflict(judging, change);
-  if (own !== null) return own;
+  // What can't be looked at only seems to be gone.
+  if (own !== null && (change.base !== null || !isClosed(judging, change))) return own;
   if (isOtherBase(judging, change.at.layer)) return 'parent';
   if (judging.dirs.roots[2 * change.at.layer]?.dir === change.path) return null;
+  if (isClosed(judging, change)) return 'permission';
   return parentMoved(judging, change.at.layer, (change.basePath === undefined ? change.ordinaryIn : undefined) ?? parentOf(change.basePath ?? change.path)) ? 'parent' : null;
 }
 

@@ -6,8 +6,8 @@ import { applyPlan } from '../../src/changes/apply.js';
 import { recoverAll } from '../../src/changes/recover.js';
 import { commitStatus, type CommitResult } from '../../src/changes/result.js';
 import { undoCommit } from '../../src/changes/undo.js';
-import { fromText } from '../../src/bytes.js';
-import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
+import { fromText, type Bytes } from '../../src/bytes.js';
+import { AT_FDCWD, KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { look } from '../crash/look.js';
 import { at, changesIn, commit, contextFor, makeWorld, picture, planOf, sh, singleCalls, type World } from './world.js';
@@ -257,6 +257,26 @@ describe('errors', () => {
     expect(picture(world.host)).toBe('/ 755\n/d/ 555\n/d/f 644 x1 Zgo=\n/new/ 555\n/new/in/ 555\n/new/in/n 644 x1 bgo=');
     expect(statSync(join(world.state, 'commits', result.id ?? '', 'taken/1'), { throwIfNoEntry: false })?.mode ?? 0o40555).toBe(0o40555);
   });
+});
+
+test('what lies in a directory that was closed to us since it was judged is refused, and nothing is left half way (I10)', () => {
+  sh(world, 'mkdir $H/shut $U/shut; echo old >$H/shut/old; echo new >$U/shut/new; echo x >$U/shut/old; echo b >$U/b; echo l >$H/shut/linked; ln $H/shut/linked $H/name; echo y >$U/shut/linked');
+  const { ino } = native.stat(AT_FDCWD, fromText(join(world.host, 'shut')));
+  const isShut = (at: number): boolean => at !== AT_FDCWD && native.stat(at, '' as Bytes).ino === ino;
+  const kernel: Kernel = {
+    ...singleCalls(native),
+    statOrNull: (at, name, ...rest) => {
+      if (isShut(at)) throw new KernelError('EACCES', 13, 'statx', name, 'EACCES: injected');
+      return native.statOrNull(at, name, ...rest);
+    },
+  };
+
+  const result = applyPlan(contextFor(world, kernel), planOf(world));
+
+  expect(result.state).toBe('landed');
+  expect(refusals(result)).toEqual({ 'shut/linked': 'permission', 'shut/new': 'permission', 'shut/old': 'permission' });
+  expect(recoverAll(world.ctx)).toEqual([]);
+  expect(sh(world, 'cat $H/shut/old $H/name $H/b; cat $U/shut/new $U/shut/old $U/shut/linked')).toBe('old\nl\nb\nnew\nx\ny\n');
 });
 
 test('what a running agent took away since it was looked at is refused as its own doing', () => {

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, identities, type Area } from '../helpers/sandbox.js';
+import { createArea, identities, jsonOf, type Area } from '../helpers/sandbox.js';
 
 for (const identity of identities()) {
   needs('userns', 'overlay', 'python').describe(`edges as ${identity.name}`, () => {
@@ -52,14 +52,18 @@ for (const identity of identities()) {
 
     if (identity.uid !== 0) gated.test('what lies in a directory that the host closed meanwhile is refused, the rest lands, and nothing is left half way (I10)', async () => {
       await make('mkdir shut; echo old > shut/old');
-      const run = await area.cli(['run', '--tag', 'closed', '--net', 'off', '--', 'sh', '-c', 'echo new > shut/new; echo beside > beside']);
+      const run = await area.cli(['run', '--tag', 'closed', '--net', 'off', '--', 'sh', '-c', 'echo new > shut/new; echo edited > shut/old; echo beside > beside']);
       expect(run.status, run.stderr).toBe(0);
-      await make('chmod 0 shut');
+      for (const mode of ['555', '0']) {
+        await make(`chmod ${mode} shut`);
+        const { changes } = jsonOf<{ changes: { path: string; conflict: string | null }[] }>(await area.cli(['diff', 'closed', '--json']));
+        expect(changes.map(({ path, conflict }) => [path.slice(area.project.length + 1), conflict])).toEqual([['beside', null], ['shut/new', 'permission'], ['shut/old', 'permission']]);
+      }
 
       const commit = await area.cli(['commit', 'closed', '--yes']);
 
       await make('chmod 700 shut');
-      expect(commit).toMatchObject({ status: 1, stderr: expect.stringContaining(`not landed ${join(area.project, 'shut/new')}: you may not write there\nLanded 1 change`) as string });
+      expect(commit).toMatchObject({ status: 1, stderr: expect.stringContaining(`not landed ${join(area.project, 'shut/old')}: you may not write there\nLanded 1 change`) as string });
       expect((await area.cli(['recover'])).stderr).toBe('Nothing was interrupted.\n');
       expect((await area.cli(['commit', 'closed', '--yes'])).status).toBe(0);
       expect([readdirSync(join(area.project, 'shut')), existsSync(join(area.project, 'beside'))]).toEqual([['new', 'old'], true]);

@@ -23,6 +23,8 @@ export interface Judging {
   readonly packed: (path: Bytes) => PackedRef;
   /** by directory: it or one above it was moved */
   readonly parents: Map<Bytes, boolean>;
+  /** by directory of the host: see `isClosed` */
+  readonly closed: Map<Bytes, boolean>;
   /** by layer: its base is another directory by now */
   readonly others: Map<number, boolean>;
   /** the directory that was asked for last, and whether its entries changed: changes come directory by directory */

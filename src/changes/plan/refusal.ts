@@ -32,7 +32,7 @@ export function refusalOf(change: JudgedChange, rules: Rules): Refused | null {
     return refused(change, 'special', { text: change.type === 'fifo' ? 'a FIFO lands only when asked for (--keep-special)' : `a ${change.type} never lands` });
   }
   if (change.conflict === null) return null;
-  if (change.conflict === 'permission') return refused(change, 'permission', { text: CONFLICTS.permission, conflict: 'permission' });
+  if (change.conflict === 'permission' && takeOf(change.path, rules) !== 'host') return refused(change, 'permission', { text: CONFLICTS.permission, conflict: 'permission' });
   // Either choice settles it: the agent's version lands, or it is dropped.
   if (takeOf(change.path, rules) !== null) return null;
   return refused(change, 'conflict', { text: CONFLICTS[change.conflict], conflict: change.conflict });
