@@ -41,8 +41,17 @@ export function beginAnew(store: Store, record: SandboxRecord): SandboxRecord {
  */
 function isDone(store: Store, record: SandboxRecord): boolean {
   const input: ScanInput = { kernel: store.kernel, layers: record.layers, mode: record.mode, uid: store.context.uid };
-  if (scan(input).next().done === true) return true;
+  if (isEmpty(scan(input))) return true;
   return record.state === 'committed' && judgeConflicts(commitContextOf(store, record), [...scan(input)]).length === 0;
+}
+
+/** Ends the walk with it: it would hold descriptors of the host, and lend what an agent had closed, into the next run. */
+function isEmpty(changes: Generator<unknown>): boolean {
+  try {
+    return changes.next().done === true;
+  } finally {
+    changes.return(undefined);
+  }
 }
 
 /** A commit dropped changes that an undo gives back: they were made from the host as it was then. */
