@@ -6,9 +6,9 @@ import { holderOf, surveyInfos } from '../changes/vault/commits.js';
 import { isAround } from '../changes/undo/around.js';
 import { keepOf, keepWithin } from '../changes/vault/keep.js';
 import { AgentfwError, usageError } from '../errors.js';
-import { toText } from '../bytes.js';
+import { isWithin, toText } from '../bytes.js';
 import { afterwards } from '../changes/apply/afterwards.js';
-import { hasSandbox, type Store } from '../sandbox/store.js';
+import { hasSandbox, readRecord, type Store } from '../sandbox/store.js';
 import { checkTrail, recordEffect } from '../sandbox/trail.js';
 import { AgentfwCommand, common } from '../ui/command.js';
 import { resultJson, sayBroken, sayRecovered, sayResult, total } from '../ui/commits.js';
@@ -72,14 +72,26 @@ function newestOf(store: Store, commits: readonly Info[], broken: readonly Broke
   const newest = found ?? other;
   if (newest === undefined && broken[0] !== undefined) throw broken[0].error;
   if (newest === undefined) throw new AgentfwError('AFW_NO_COMMIT', 'There is no commit to take back.', { hint: 'List them: agentfw log --commits' });
-  const around = ({ id }: Info): boolean | null => isAround(storeContextOf(store), id, store.context.cwd);
-  if (around(newest) === false && own.some((one) => around(one) === true)) throw elsewhere(newest);
+  if (!isFromHere(store, newest) && isAround(storeContextOf(store), newest.id, store.context.cwd) === false) throw elsewhere(newest);
   return newest.id;
 }
 
-/** Where other commits landed something, nobody means one of another project. */
+/** Its sandbox was started in this directory, or above. */
+function isFromHere(store: Store, { tag, created }: Info): boolean {
+  if (!hasSandbox(store, tag)) return false;
+  try {
+    const record = readRecord(store, tag);
+    return record.created <= created && isWithin(store.context.cwd, record.cwd);
+  } catch (error) {
+    // A record that can't be read says nothing, and holds up nothing.
+    if (!(error instanceof AgentfwError)) throw error;
+    return false;
+  }
+}
+
+/** Nobody means what landed in another project. */
 function elsewhere({ id, tag }: Info): AgentfwError {
-  return new AgentfwError('AFW_WHICH_COMMIT', `The newest commit ${id} of ${tag} changed nothing around this directory, others did: say which commit you mean.`, {
+  return new AgentfwError('AFW_WHICH_COMMIT', `The newest commit ${id} of ${tag} changed nothing around this directory: say which commit you mean.`, {
     status: 3,
     hint: `agentfw undo ${id} takes it back; agentfw log --commits lists all`,
   });

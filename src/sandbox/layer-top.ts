@@ -30,12 +30,14 @@ export function makeTop(kernel: Kernel, at: Fd, layer: PlannedLayer): void {
   kernel.rename(at, MADE, at, UPPER, RENAME.noReplace);
 }
 
-/** None, of a directory that the user may enter and not read. */
+const UNSEEN: ReadonlySet<string> = new Set(['EACCES', 'ENOENT']);
+
+/** None, of a directory that the user may enter and not read, or that the host removed just now: the mount of it says so. */
 function readable(kernel: Kernel, path: Bytes): readonly Xattr[] {
   try {
     return ownAttributes(kernel, AT_FDCWD, path);
   } catch (error) {
-    if (errnoOf(error) !== 'EACCES') throw error;
+    if (!UNSEEN.has(errnoOf(error) ?? '')) throw error;
     return [];
   }
 }

@@ -69,6 +69,16 @@ function checkForeign(kernel: Kernel, room: Bytes): void {
 /** The directory's own entries as they are now; what the agent changed of them is in the upper. */
 function makeSkeleton(kernel: Kernel, at: Fd, layer: PlannedLayer): void {
   const skeleton = freshDir(kernel, at, 'skeleton' as Bytes);
+  try {
+    // Of a directory that is gone by now there is nothing to copy: the mount of it says so.
+    unlessGone(() => fillSkeleton(kernel, skeleton, layer));
+  } finally {
+    kernel.close(skeleton);
+  }
+  kernel.chmod(at, 'skeleton' as Bytes, layer.mode);
+}
+
+function fillSkeleton(kernel: Kernel, skeleton: Fd, layer: PlannedLayer): void {
   const base = kernel.open(AT_FDCWD, layer.base, DIRECTORY);
   try {
     for (const { name, kind, mode } of layer.skeletonEntries) {
@@ -78,9 +88,7 @@ function makeSkeleton(kernel: Kernel, at: Fd, layer: PlannedLayer): void {
     }
   } finally {
     kernel.close(base);
-    kernel.close(skeleton);
   }
-  kernel.chmod(at, 'skeleton' as Bytes, layer.mode);
 }
 
 /** What the host removed since it was looked at is not there. */

@@ -50,7 +50,7 @@ test('undo, discard and prune say what to mount, and remove what lies there once
   expect((await area.cli(['run', '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'echo x >g'], { cwd })).status).toBe(0);
   await unplug();
 
-  const undo = await area.cli(['undo']);
+  const undo = await area.cli(['undo'], { cwd: drive });
   expect([undo.status, undo.stderr]).toEqual([1, expect.stringMatching(/^Error: What commit \S+ keeps of \S+ lies in \S+, which isn't there\.\nHint: Mount the filesystem that it lies on again\n$/)]);
   const discard = await area.cli(['discard', 'box', '--yes']);
   expect([discard.status, discard.stderr]).toEqual([0, expect.stringMatching(/^Warning: \S+\/box\.\S+ lies on a filesystem that isn't mounted: agentfw prune removes it once it is\.\nDiscarded box\n$/)]);
@@ -62,7 +62,7 @@ test('undo, discard and prune say what to mount, and remove what lies there once
   plug();
   const room = join(drive, `.agentfw-${root!.uid}`);
   expect(readdirSync(room).filter((name) => name.startsWith('box.'))).toHaveLength(1);
-  expect((await area.cli(['undo'])).status).toBe(0);
+  expect((await area.cli(['undo'], { cwd: drive })).status).toBe(0);
   expect(readFileSync(join(cwd, 'f'), 'utf8')).toBe('old\n');
   expect((await area.cli(['prune', '--keep-undo', '1B', '--yes'])).status).toBe(0);
   expect([readdirSync(room).filter((name) => name.startsWith('box.')), readdirSync(join(room, 'commits'))]).toEqual([[], []]);
@@ -75,7 +75,7 @@ test('undo puts nothing into the directory beneath the mount point', async () =>
   await land('landed', drive, 'echo new >f; rm gone');
   await unplug();
 
-  const undo = await area.cli(['undo']);
+  const undo = await area.cli(['undo'], { cwd: drive });
   expect([undo.status, undo.stderr]).toEqual([3, expect.stringContaining(`not taken back ${join(drive, 'gone')}: a directory above it was renamed, replaced or removed on the host`)]);
   expect(readdirSync(drive)).toEqual([]);
 

@@ -100,28 +100,31 @@ needs('userns', 'overlay').test('a bare undo after a commit that only dropped ch
 needs('userns', 'overlay').test('a bare undo in another project takes nothing back there', async () => {
   const own = createArea(identity!);
   try {
-    await own.native(['mkdir', 'deep', 'elsewhere']);
-    const landed = async (tag: string, file: string): Promise<string> => {
-      expect((await own.cli(['run', '--tag', tag, '--net', 'off', '--', 'sh', '-c', `echo x >${file}`])).status).toBe(0);
-      return jsonOf<{ commit: string }>(await own.cli(['commit', tag, '--yes', '--json'])).commit;
+    await own.native(['mkdir', '-p', 'deep/in', 'elsewhere']);
+    const at = (cwd: string): { readonly cwd: string } => ({ cwd: join(own.project, cwd) });
+    const landed = async (tag: string, cwd: string, file: string): Promise<string> => {
+      expect((await own.cli(['run', '--tag', tag, '--net', 'off', '--', 'sh', '-c', `echo x >${file}`], at(cwd))).status).toBe(0);
+      return jsonOf<{ commit: string }>(await own.cli(['commit', tag, '--yes', '--accept-control', '/', '--json'], at(cwd))).commit;
     };
-    const undoIn = (cwd: string): Promise<{ readonly status: number | null; readonly stderr: string }> => own.cli(['undo'], { cwd: join(own.project, cwd) });
-    // Where nothing ever landed, the newest is all that can be meant.
-    await landed('one', 'deep/a');
-    expect(await undoIn('elsewhere')).toMatchObject({ status: 0 });
-    await landed('two', 'elsewhere/b');
-    expect(await undoIn('elsewhere')).toMatchObject({ status: 0 });
-    const commit = await landed('three', 'deep/a');
+    const undoIn = (cwd: string): Promise<{ readonly status: number | null; readonly stderr: string }> => own.cli(['undo'], at(cwd));
+    const commit = await landed('one', 'deep', 'a');
 
     expect(await undoIn('elsewhere')).toMatchObject({
       status: 3,
-      stderr: `Error: The newest commit ${commit} of three changed nothing around this directory, others did: say which commit you mean.\nHint: agentfw undo ${commit} takes it back; agentfw log --commits lists all\n`,
+      stderr: `Error: The newest commit ${commit} of one changed nothing around this directory: say which commit you mean.\nHint: agentfw undo ${commit} takes it back; agentfw log --commits lists all\n`,
     });
-    expect(readdirSync(join(own.project, 'deep'))).toEqual(['a']);
+    expect(readdirSync(join(own.project, 'deep'))).toEqual(['a', 'in']);
 
+    // Above what it changed, and below where its sandbox was started.
     expect(await undoIn('.')).toMatchObject({ status: 0 });
-    // A file above: this is a directory of that project.
-    await landed('four', 'top');
+    await landed('two', 'deep', 'b');
+    expect(await undoIn('deep/in')).toMatchObject({ status: 0 });
+    // What it landed lies elsewhere, and yet it was started here.
+    await landed('three', 'elsewhere', '../deep/c');
+    expect(await undoIn('elsewhere')).toMatchObject({ status: 0 });
+    // The sandbox is gone; this is a directory of what holds all that it changed.
+    await landed('four', 'deep', '../top');
+    expect((await own.cli(['discard', 'four', '--yes'])).status).toBe(0);
     expect(await undoIn('elsewhere')).toMatchObject({ status: 0 });
   } finally {
     await own.remove();

@@ -1,10 +1,13 @@
-import { constants, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { constants, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { fromText, type Bytes } from '../../src/bytes.js';
 import { AT_FDCWD, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { isAsMade, madeTop, makeTop } from '../../src/sandbox/layer-top.js';
-import type { PlannedLayer } from '../../src/view/plan.js';
+import { hostMoved } from '../../src/sandbox/moved.js';
+import { prepareView } from '../../src/sandbox/prepare.js';
+import type { Outcome } from '../../src/sandbox/supervise.js';
+import type { PlannedLayer, ViewPlan } from '../../src/view/plan.js';
 import { tempDir } from '../kernel/temp.js';
 
 const errno = (code: string): Error => Object.assign(new Error(code), { code });
@@ -41,6 +44,16 @@ describe('the top of a layer', () => {
     expect(native.xattrs(at, 'upper' as Bytes).filter(({ name }) => name.startsWith('user.'))).toEqual([]);
     expect(top?.attributes).toBe('');
     expect(isAsMade(native, { dir: layer.dir, top }, native.stat(AT_FDCWD, fromText(`${dir}/upper`)))).toBe(true);
+    native.close(at);
+  });
+
+  test('what the host removed since it was planned ends no start here: the mount of it has it planned anew', () => {
+    const { kernel, at, dir, layer } = planned();
+    rmdirSync(`${dir}/base`);
+    prepareView(kernel, { layers: [{ ...layer, skeleton: true, skeletonEntries: [{ name: 'link' as Bytes, kind: 'symlink', mode: 0o777 }] }], privateDirs: [], standIns: [] } as unknown as ViewPlan, layer.dir);
+
+    expect(readdirSync(dir)).toEqual(expect.arrayContaining(['skeleton', 'upper', 'work']));
+    expect(hostMoved({ started: false, failure: { code: 'mount', message: "can't mount: No such file or directory" } as NonNullable<Outcome['failure']> })).toBe(true);
     native.close(at);
   });
 
