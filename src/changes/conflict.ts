@@ -10,7 +10,7 @@ import { isClockBehind } from './capture/clock.js';
 import { keepDatabases } from './database/conflict.js';
 import { keepObjects, packedConflict, saysWhatLanded } from './git/conflict.js';
 import { withoutBothMade } from './conflict/both-made.js';
-import { isClosed } from './conflict/closed.js';
+import { accessAround } from './conflict/closed.js';
 import { conflictOf, isParentMoved } from './conflict/rule.js';
 import { relativeTo } from './plan/drafting.js';
 import { hasLanded, landedDir, readEpochs, tookAway } from './capture/epoch.js';
@@ -134,7 +134,7 @@ function start(ctx: CommitContext, changes: readonly Change[], known: Known): Ju
     dirs: openDirs(kernel, roots),
     packed: packedRefs(kernel),
     parents: new Map(),
-    closed: new Map(),
+    access: new Map(),
     others: new Map(),
     asked: null,
     own: ownDirs(changes),
@@ -150,10 +150,10 @@ function ownDirs(changes: readonly Change[]): ReadonlySet<Bytes> {
 function judge(judging: Judging, change: Change): Conflict | null {
   const own = ownConflict(judging, change);
   // What can't be looked at only seems to be gone.
-  if (own !== null && (change.base !== null || !isClosed(judging, change))) return own;
+  if (own !== null && (change.base !== null || accessAround(judging, change) !== 'unseen')) return own;
   if (isOtherBase(judging, change.at.layer)) return 'parent';
   if (judging.dirs.roots[2 * change.at.layer]?.dir === change.path) return null;
-  if (isClosed(judging, change)) return 'permission';
+  if (accessAround(judging, change) !== 'open') return 'permission';
   return parentMoved(judging, change.at.layer, (change.basePath === undefined ? change.ordinaryIn : undefined) ?? parentOf(change.basePath ?? change.path)) ? 'parent' : null;
 }
 

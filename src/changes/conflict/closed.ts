@@ -1,28 +1,31 @@
 import { accessSync, constants } from 'node:fs';
-import { parentOf, type Bytes } from '../../bytes.js';
+import { parentOf, toBuffer, type Bytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
 import type { Change } from '../change.js';
-import type { Judging } from './judging.js';
+import type { Access, Judging } from './judging.js';
 
 /**
- * The caller may not make, replace or take away names in the host's directory around the change, which the agent could:
+ * What the caller may do in the host's directory around the change, which the agent could:
  * its mode is another one by now. What an attribute forbids (`chattr +i`) is said when it is tried.
  */
-export function isClosed({ own, closed }: Pick<Judging, 'own' | 'closed'>, { path, basePath, kind, base, implied }: Change): boolean {
+export function accessAround({ own, access }: Pick<Judging, 'own' | 'access'>, { path, basePath, kind, base, implied }: Change): Access {
   // Deleted with its directory, or written in place.
-  if (implied || kind === 'metadata' || (kind === 'modify' && base !== null && base.nlink > 1)) return false;
+  if (implied || kind === 'metadata' || (kind === 'modify' && base !== null && base.nlink > 1)) return 'open';
   const dir = parentOf(basePath ?? path);
-  if (own.has(dir)) return false;
-  const known = closed.get(dir);
-  if (known !== undefined) return known;
-  const isShut = !mayChange(dir);
-  closed.set(dir, isShut);
-  return isShut;
+  if (own.has(dir)) return 'open';
+  const found = access.get(dir) ?? accessTo(dir);
+  access.set(dir, found);
+  return found;
 }
 
-function mayChange(dir: Bytes): boolean {
+function accessTo(dir: Bytes): Access {
+  if (may(dir, constants.W_OK | constants.X_OK)) return 'open';
+  return may(dir, constants.X_OK) ? 'shut' : 'unseen';
+}
+
+function may(dir: Bytes, how: number): boolean {
   try {
-    accessSync(Buffer.from(dir, 'latin1'), constants.W_OK | constants.X_OK);
+    accessSync(toBuffer(dir), how);
     return true;
   } catch (error) {
     return errnoOf(error) !== 'EACCES';

@@ -11,6 +11,9 @@ import { spotOf, type OpenDirs } from '../apply/open-dirs.js';
 import type { Place } from '../plan/step.js';
 import type { CommitContext } from '../store-context.js';
 
+/** To a directory of the host. `shut`: names in it may not be made, replaced or taken away; `unseen`: nor looked at. */
+export type Access = 'open' | 'shut' | 'unseen';
+
 /** What a search for conflicts knows and has open. */
 export interface Judging {
   readonly ctx: CommitContext;
@@ -23,8 +26,8 @@ export interface Judging {
   readonly packed: (path: Bytes) => PackedRef;
   /** by directory: it or one above it was moved */
   readonly parents: Map<Bytes, boolean>;
-  /** by directory of the host: see `isClosed` */
-  readonly closed: Map<Bytes, boolean>;
+  /** by directory of the host: see `accessAround` */
+  readonly access: Map<Bytes, Access>;
   /** by layer: its base is another directory by now */
   readonly others: Map<number, boolean>;
   /** the directory that was asked for last, and whether its entries changed: changes come directory by directory */
