@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, closeSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { AgentfwError } from '../errors.js';
+import { shellWord } from '../shell-word.js';
 import { makePipe } from './native.js';
 
 /** A program of the user's that shows what is longer than a screen, page by page. */
@@ -21,19 +22,23 @@ export function pagerIn(env: NodeJS.ProcessEnv): string | null {
   if (env['TERM'] === undefined || env['TERM'] === '' || env['TERM'] === 'dumb') return null;
   const named = (env['AGENTFW_PAGER'] ?? env['PAGER'])?.trim();
   if (named !== undefined) return named === '' || named === 'cat' ? null : named;
-  return isInPath('less', env['PATH'] ?? '') ? 'less' : null;
+  const less = findInPath('less', env['PATH'] ?? '');
+  return less === null ? null : shellWord(less);
 }
 
-function isInPath(name: string, path: string): boolean {
-  return path.split(':').some((dir) => {
-    try {
-      // What is no absolute path may be the agent's.
-      if (dir.startsWith('/')) accessSync(join(dir, name), constants.X_OK);
-      return dir.startsWith('/');
-    } catch {
-      return false;
-    }
-  });
+/** Its absolute path: what a relative directory holds may be the agent's. */
+function findInPath(name: string, path: string): string | null {
+  const files = path.split(':').flatMap((dir) => (dir.startsWith('/') ? [join(dir, name)] : []));
+  return files.find(isProgram) ?? null;
+}
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** less: ends by itself where all fits on a screen (F), shows our colours and nothing else that acts (R), leaves the text there (X). */

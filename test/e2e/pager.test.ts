@@ -68,6 +68,20 @@ for (const identity of identities()) {
       expect(screen).toContain('Hint: Set PAGER');
     });
 
+    it('is never one that lies in the directory, and what an agent wrote acts on no terminal behind it', async () => {
+      const esc = await area.cli(['run', '--tag', 'esc', '--net', 'off', '--', 'sh', '-c', 'printf "\\033]0;owned\\007\\n" >title']);
+      expect(esc.stderr).toContain('1 added in esc');
+      pager('echo fooled <&3');
+      await area.native(['mv', 'pager', 'less']);
+      await terminal.type('PATH=.:$PATH; unset PAGER AGENTFW_PAGER; clear; agentfw diff esc title; echo "status=$?"');
+      const screen = await terminal.sees(/status=0$/m);
+      expect(screen).not.toContain('fooled');
+      expect(screen).toMatch(/^\+\S*\]0;owned/m);
+      await terminal.type('clear; AGENTFW_PAGER="cat >kept" agentfw diff esc title; echo "status=$?"');
+      await terminal.sees(/status=0$/m);
+      expect(readFileSync(join(area.project, 'kept'), 'latin1')).not.toMatch(/\x1b\]|\x07/);
+    });
+
     it('is not taken for what goes elsewhere', async () => {
       const file = pager('cat <&3 >/dev/null');
       await terminal.type(`PAGER=${file} agentfw diff job --name-only | cat; echo "done"`);
