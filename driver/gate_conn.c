@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -267,26 +266,16 @@ static void gone(struct core *g, struct conn *c)
 }
 
 /*
- * A held client that hangs up: its question may live on, it doesn't. With
- * bytes of it, waiting or read for the proxy, a half-close and a close look
- * the same from here, so netd is asked whether anybody still has the other
- * end.
+ * A held client that hangs up: its question may live on, it doesn't. A client
+ * that only ends its side, as one with nothing to say does, looks the same
+ * from here, so netd is asked whether anybody still has the other end.
  */
 static void asked_event(struct core *g, struct conn *c, uint32_t events)
 {
-	int waiting = 0;
-
-	if (events & (EPOLLERR | EPOLLHUP)) {
+	if (events & (EPOLLERR | EPOLLHUP))
 		gone(g, c);
-		return;
-	}
-	if (!(events & EPOLLRDHUP) ||
-	    ioctl(c->s[0].src.fd, FIONREAD, &waiting) < 0)
-		return;
-	if (waiting || c->head_len > 0)
+	else if (events & EPOLLRDHUP)
 		netd_ask(g, NETD_WHO, c->id, &c->peer, &c->local);
-	else
-		gone(g, c);
 }
 
 void conn_orphan(struct core *g, uint64_t id)

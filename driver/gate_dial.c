@@ -18,7 +18,8 @@ static socklen_t size_of(const struct sockaddr_storage *ss)
 /* The way is open to its end. */
 void dial_done(struct core *g, struct conn *c)
 {
-	bool due = c->sniff != SNIFF_DONE && c->expect != EXPECT_ANY;
+	bool due = c->sniff != SNIFF_DONE &&
+		   (c->expect != EXPECT_ANY || c->head_len > 0);
 
 	c->state = CONN_OPEN;
 	c->s[1].wr = true;

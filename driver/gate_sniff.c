@@ -213,7 +213,9 @@ static void ask_first(struct core *g, struct conn *c, const struct first *f)
 	struct gj_writer w;
 
 	c->sniff = SNIFF_ASKED;
-	conn_deadline(g, c, 0);
+	/* Before that the deadline is of the dial. */
+	if (c->state == CONN_OPEN)
+		conn_deadline(g, c, 0);
 	gj_begin(&w, "first");
 	gj_put_number(&w, "id", c->id);
 	gj_put_text(&w, "spoke", spoke[c->spoken]);

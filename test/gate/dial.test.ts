@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { behindGate, buildHarness, listen, startBehindGate } from './harness.js';
+
+beforeAll(buildHarness);
+
+const python = (code: string): string[] => ['/usr/bin/python3', '-c', code];
+
+describe('a client that ends its side before it is answered', () => {
+  let server: Awaited<ReturnType<typeof listen>>;
+  beforeAll(async () => (server = await listen((socket) => socket.resume().on('end', () => socket.end('hello')))));
+  afterAll(() => server.close());
+
+  test('hears what the server says first', async () => {
+    const client = 'import socket\nfor _ in range(20):\n  s=socket.create_connection(("ok.test",7),60); s.shutdown(socket.SHUT_WR); print(s.recv(9).decode())';
+
+    const { out } = await behindGate(python(client), { conn: () => ({ addrs: ['127.0.0.1'], port: server.port }) });
+
+    expect(out).toBe('hello\n'.repeat(20));
+  });
+
+  test('is gone when nobody has its socket any more', async () => {
+    const client = 'import socket,time\ns=socket.create_connection(("held.test",7),60); s.shutdown(socket.SHUT_WR); s.close(); time.sleep(1000)';
+    const run = await startBehindGate(python(client), { conn: () => 'hold' });
+    const { id } = await run.seen('conn');
+
+    expect(await run.seen('close', (one) => one.id === id)).toMatchObject({ up: 0, down: 0 });
+
+    run.channel.close();
+    await run.done;
+  });
+});
+
+/** Two addresses with one port: the first takes no connection and refuses none. */
+const DEAF = `import socket,threading
+deaf=socket.socket(); deaf.bind(("127.0.0.2",0)); deaf.listen(0); port=deaf.getsockname()[1]
+fill=[socket.socket() for _ in range(4)]
+for s in fill: s.setblocking(False); s.connect_ex(("127.0.0.2",port))
+good=socket.create_server(("127.0.0.1",port)); print(port,flush=True)
+while True:
+  c,_=good.accept(); c.recv(999); c.sendall(b"HTTP/1.1 204 OK\\r\\nConnection: close\\r\\n\\r\\n"); c.close()`;
+
+describe('an address that does not answer', () => {
+  test.each(['match', 'always'] as const)('gives way to the next one, with first bytes that are there (check `%s`)', async (check) => {
+    const servers = spawn('/usr/bin/python3', ['-c', DEAF], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [said] = await once(servers.stdout, 'data') as [Buffer];
+    const client = 'import socket\ns=socket.create_connection(("ok.test",80),60); s.sendall(b"GET / HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"); print(s.recv(12).decode())';
+
+    const { out } = await behindGate(python(client), { conn: () => ({ addrs: ['127.0.0.2', '127.0.0.1'], port: Number(said.toString()), check }), first: () => true });
+    servers.kill();
+
+    expect(out).toBe('HTTP/1.1 204\n');
+  });
+});
