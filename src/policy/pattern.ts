@@ -110,7 +110,9 @@ function refusal(text: string): { why: string; hint: string | null } | null {
 function parseOne(text: string): Alternative | { why: string; hint: string | null } {
   const { root, rest } = rootOf(text);
   if (root === null) {
-    return { why: `\`${text}\` is neither absolute nor anchored`, hint: `Write \`./${text}\` (in the project) or \`**/${text}\` (anywhere).` };
+    const astray = text.startsWith('~') || text.split('/').includes('..');
+    const hint = astray ? 'Write the path it leads to, from `/` or `~/` on.' : `Write \`./${text}\` (in the project) or \`**/${text}\` (anywhere).`;
+    return { why: `\`${text}\` is neither absolute nor anchored`, hint };
   }
   const parts = rest.split('/').filter((part) => part !== '' && part !== '.');
   const bad = parts.map((part) => badComponent(part, text)).find((why) => why !== null);

@@ -46,7 +46,7 @@ function securePath(context: Context, path: Bytes): Bytes {
   const { kernel, uid } = context;
   refuseUmask();
   refuseNoHome(context, path);
-  const real = joinBytes(walkTo(kernel, parentOf(path), uid), nameOf(path));
+  const real = joinBytes(walkAbove(kernel, path, uid), nameOf(path));
   const stat = kernel.statOrNull(AT_FDCWD, real) ?? makeDir(kernel, real);
   if ((stat.mode & constants.S_IFMT) === constants.S_IFLNK) throw foreign(path, 'it is a symlink');
   checkDir(stat, real, path);
@@ -101,9 +101,9 @@ function claim(kernel: Kernel, dir: Bytes): void {
 /** What an interrupted `claim` may have left. */
 const OURS: ReadonlySet<string> = new Set(['sandboxes', 'commits', 'trash', '.format.new']);
 
-/** Walks the path by hand, because who owns each symlink decides whether it may be followed. */
-function walkTo(kernel: Kernel, path: Bytes, uid: number): Bytes {
-  const left = path.split('/').filter((part) => part !== '') as Bytes[];
+/** Walks to the store's parent by hand, because who owns each symlink decides whether it may be followed. */
+function walkAbove(kernel: Kernel, path: Bytes, uid: number): Bytes {
+  const left = parentOf(path).split('/').filter((part) => part !== '') as Bytes[];
   let here = '/' as Bytes;
   for (let links = 0; left.length > 0; ) {
     const name = left.shift() as Bytes;

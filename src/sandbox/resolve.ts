@@ -3,7 +3,7 @@ import { fromText, isWithin, joinBytes, toText } from '../bytes.js';
 import { errnoOf, AgentfwError, usageError } from '../errors.js';
 import { AT_FDCWD } from '../kernel/kernel.js';
 import type { SandboxRecord } from './sandbox.js';
-import { hasSandbox, listRecords, readRecord, type Store } from './store.js';
+import { hasSandbox, hintFor, listRecords, readRecord, type Store } from './store.js';
 import { isTag } from './tag.js';
 
 /** The words of `diff`, `commit`, …, before they are told apart. */
@@ -21,7 +21,7 @@ export interface Resolved {
   /** absolute, `.` and `..` resolved by words; may hold glob characters */
   readonly paths: readonly Bytes[];
   /** the first of the paths, where the word may have been meant as a tag: there is no such sandbox, and no such file either */
-  readonly mistyped: { readonly tag: string; readonly path: Bytes } | null;
+  readonly mistyped: { readonly tag: string; readonly path: Bytes; readonly hint: string } | null;
 }
 
 export interface ResolveOptions {
@@ -60,8 +60,8 @@ export function resolveTag(store: Store, words: Words, options: ResolveOptions):
     }
     return { record: readRecord(store, first), paths: pathsOf(rest), mistyped: null };
   }
-  const mistyped = first !== undefined && isTag(first) && !isFile ? { tag: toText(first), path: absolutePath(cwd, first) } : null;
-  return { record: newestFrom(store, options, first), paths: pathsOf(words.words), mistyped };
+  const mistyped = first !== undefined && isTag(first) && !isFile ? { tag: first, path: absolutePath(cwd, first), hint: hintFor(store, first) } : null;
+  return { record: newestFrom(store, options, mistyped?.tag), paths: pathsOf(words.words), mistyped };
 
   function pathsOf(before: readonly Bytes[]): Bytes[] {
     return [...before, ...words.after].map((path) => absolutePath(cwd, path));
@@ -71,7 +71,7 @@ export function resolveTag(store: Store, words: Words, options: ResolveOptions):
 /** A word that is neither a tag, nor a file, nor a change is no path without changes: to say nothing of it hides the mistake. */
 export function refuseMistyped({ record, mistyped }: Resolved, unmatched: readonly Bytes[]): void {
   if (mistyped === null || !unmatched.includes(mistyped.path)) return;
-  throw new AgentfwError('AFW_NO_SANDBOX', `There is no sandbox ${mistyped.tag}, and ${record.tag}, which was started here, has nothing of that name.`, { hint: 'List the sandboxes: agentfw list' });
+  throw new AgentfwError('AFW_NO_SANDBOX', `There is no sandbox ${mistyped.tag}, and ${record.tag}, which was started here, has nothing of that name.`, { hint: mistyped.hint });
 }
 
 /** The same, where each word must name a change. */
@@ -88,20 +88,22 @@ export function resolveOnly(store: Store, words: Words, options: ResolveOptions)
   return first === undefined ? newestFrom(store, options) : readRecord(store, toText(first));
 }
 
-function newestFrom(store: Store, { certain, running = false }: ResolveOptions, word?: Bytes): SandboxRecord {
+/** `mistyped` is a word that names no sandbox and no file. */
+function newestFrom(store: Store, { certain, running = false }: ResolveOptions, mistyped?: string): SandboxRecord {
   const { cwd } = store.context;
   const { records } = listRecords(store);
   const here = records.filter((record) => (running ? record.state === 'running' : record.state !== 'discarded') && isWithin(cwd, record.cwd));
   const [newest] = here;
   if (newest === undefined) {
-    const which = word !== undefined && isTag(word) ? `no sandbox ${toText(word)}, and ` : '';
+    const which = mistyped === undefined ? '' : `no sandbox ${mistyped}, and `;
     throw new AgentfwError('AFW_NO_SANDBOX', `There is ${which}no sandbox ${running ? 'that runs and was ' : ''}started in this directory.`, {
       hint: 'List them all: agentfw list',
     });
   }
   if (certain && here.length > 1) {
     const tags = here.map((record) => record.tag).join(', ');
-    throw usageError(`Several sandboxes ${running ? 'that run ' : ''}were started here: ${tags}`, 'Name the one you mean');
+    const several = `everal sandboxes ${running ? 'that run ' : ''}were started here: ${tags}`;
+    throw usageError(mistyped === undefined ? `S${several}` : `There is no sandbox ${mistyped}, and s${several}`, 'Name the one you mean');
   }
   return newest;
 }

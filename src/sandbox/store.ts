@@ -6,6 +6,7 @@ import { AgentfwError, errnoOf } from '../errors.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, RENAME, type Kernel } from '../kernel/kernel.js';
 import { removeGroups } from '../kernel/cgroup.js';
+import { suggest } from '../policy/suggest.js';
 import { holderOf, isLocked, tryLock, waitLock, type Lock } from './lock.js';
 import { secureStore, storePath } from './place.js';
 import { decodeRecord, encodeRecord } from './record.js';
@@ -159,7 +160,7 @@ export function readRecord(store: Store, tag: string): SandboxRecord {
   const file = joinBytes(dir, RECORD);
   requireOwnDir(store, dir);
   const text = readWhole(store.kernel, file);
-  if (text === null) throw noSandbox(tag);
+  if (text === null) throw noSandbox(store, tag);
   const record = decodeRecord(text.toString('utf8'), toText(file));
   if (record.tag !== tag) {
     // A copy, or one that was renamed: what was asked of it would be done to the other.
@@ -232,21 +233,33 @@ function stillThere(store: Store, tag: string, file: Bytes, lock: Lock): Lock {
   const ours = store.kernel.stat(lock.fd, '' as Bytes);
   if (now !== null && now.ino === ours.ino && now.dev === ours.dev) return lock;
   lock.release();
-  throw noSandbox(tag);
+  throw noSandbox(store, tag);
 }
 
-function noSandbox(tag: string): AgentfwError {
-  return new AgentfwError('AFW_NO_SANDBOX', `There is no sandbox ${tag}`, { hint: 'List them: agentfw list' });
+function noSandbox(store: Store, tag: string): AgentfwError {
+  return new AgentfwError('AFW_NO_SANDBOX', `There is no sandbox ${tag}`, { hint: hintFor(store, tag) });
+}
+
+/** What to do about a tag that no sandbox has: the nearest one, if it looks like a slip. */
+export function hintFor(store: Store, tag: string): string {
+  const near = suggest(tag, tagsOf(store));
+  return near === null ? 'List them: agentfw list' : `Did you mean ${near}?`;
+}
+
+function tagsOf(store: Store): string[] {
+  const sandboxes = store.kernel.open(AT_FDCWD, storeDirOf(store, 'sandboxes'), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return store.kernel.list(sandboxes).filter(isTag);
+  } finally {
+    store.kernel.close(sandboxes);
+  }
 }
 
 /** The newest first. A record that can't be read is `broken`, and no reason not to tell of the others. */
 export function listRecords(store: Store): Listing {
   const records: SandboxRecord[] = [];
   const broken: { tag: string; error: unknown }[] = [];
-  const sandboxes = store.kernel.open(AT_FDCWD, storeDirOf(store, 'sandboxes'), constants.O_RDONLY | constants.O_DIRECTORY);
-  const tags = store.kernel.list(sandboxes).filter(isTag);
-  store.kernel.close(sandboxes);
-  for (const tag of tags) {
+  for (const tag of tagsOf(store)) {
     try {
       records.push(readRecord(store, tag));
     } catch (error) {

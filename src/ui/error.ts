@@ -13,6 +13,7 @@ export interface ErrorReport {
 
 /** Of the shell that started us, or of the machine. */
 const LIMITS: Readonly<Record<string, string>> = {
+  EACCES: 'Your rights there don’t suffice: ls -ld tells owner and mode of what is named, and of each directory above it',
   EFBIG: 'Raise the largest size of a file: ulimit -f',
   EMFILE: 'Allow more open files: ulimit -n',
   EROFS: 'If the store lies there, set AGENTFW_STATE_DIR to a directory where you can write',

@@ -36,6 +36,8 @@ describe('what YAML allows and a policy does not', () => {
     ['a duration in a wrong unit', 'version: 1\nlimits: {time: 2GB}\n', 'is not a unit of duration', '2h'],
     ['a budget without unit', 'version: 1\nchanges: {capture: {total: 5}}\n', 'changes.capture.total', ''],
     ['a negative count', 'version: 1\nchanges: {thresholds: {files: -1}}\n', 'changes.thresholds.files', ''],
+    ['a pattern above the project', 'version: 1\nfiles: {hide: [../x]}\n', 'neither absolute nor anchored', 'Write the path it leads to'],
+    ['the home of somebody else', 'version: 1\nfiles: {hide: [~root/x]}\n', 'neither absolute nor anchored', 'Write the path it leads to'],
     ['an unanchored pattern', 'version: 1\nfiles: {hide: [secrets]}\n', 'p.yaml:2:16: `secrets` is neither absolute nor anchored', '`./secrets`'],
     ['a pattern with `..`', 'version: 1\nfiles: {hide: ["~/../x"]}\n', 'has a `..`', ''],
     ['a negated pattern', 'version: 1\nfiles: {hide: ["!~/x"]}\n', 'not negated', 'except'],

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
-import { absolutePath, resolveOnly, resolveTag } from '../../src/sandbox/resolve.js';
+import { absolutePath, refuseMistyped, resolveOnly, resolveTag } from '../../src/sandbox/resolve.js';
 import { writeRecord } from '../../src/sandbox/store.js';
 import { tempDir } from '../kernel/temp.js';
 import { codeOf, make, storeIn } from './made.js';
@@ -50,6 +50,23 @@ describe('resolveTag', () => {
     const dir = tempDir();
 
     expect(() => resolveTag(storeIn(dir, dir), just('fixx'), loose)).toThrow('no sandbox fixx');
+  });
+
+  test('says of a mistyped tag that there is none, and which is near', () => {
+    const dir = tempDir();
+    const store = storeIn(dir, dir);
+    make(store, 'fix-login', dir);
+    const resolved = resolveTag(store, just('fix-logn'), loose);
+
+    expect(() => refuseMistyped(resolved, resolved.paths)).toThrow(expect.objectContaining({ hint: 'Did you mean fix-login?' }));
+    expect(() => resolveOnly(store, just('fix-logn'), loose)).toThrow(expect.objectContaining({ code: 'AFW_NO_SANDBOX', hint: 'Did you mean fix-login?' }));
+    expect(() => resolveOnly(store, just('elsewhere'), loose)).toThrow(expect.objectContaining({ hint: 'List them: agentfw list' }));
+
+    make(store, 'other', dir);
+    writeFileSync(`${dir}/file`, '');
+
+    expect(() => resolveTag(store, just('fix-logn'), { certain: true })).toThrow(/^There is no sandbox fix-logn, and several sandboxes were started here: /);
+    expect(() => resolveTag(store, just('file'), { certain: true })).toThrow(/^Several sandboxes were started here: /);
   });
 });
 

@@ -118,7 +118,8 @@ describe('openStore', () => {
     mkdirSync(`${dir}/open`);
     chmodSync(`${dir}/open`, 0o777);
 
-    expect(codeOf(() => openStore(testContext({ AGENTFW_STATE_DIR: `${dir}/open/state` })))).toBe('AFW_STORE_PLACE');
+    expect(() => openStore(testContext({ AGENTFW_STATE_DIR: `${dir}/open/state` })))
+      .toThrow(expect.objectContaining({ code: 'AFW_STORE_PLACE', message: `Refusing to use ${dir}/open/state as the store: everybody can replace what is in ${dir}/open.` }));
   });
 
   test('follows the user’s own symlinks on the way to the real place', () => {

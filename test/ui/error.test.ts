@@ -23,6 +23,7 @@ describe('reportOf', () => {
     expect(reportOf(system)).toMatchObject({ code: 'AFW_SYSTEM', status: 1 });
     expect(reportOf(system)).toMatchObject({ hint: null });
     expect(reportOf(Object.assign(new Error('EMFILE: Too many open files'), { code: 'EMFILE' })).hint).toContain('ulimit -n');
+    expect(reportOf(Object.assign(new Error("EACCES: Permission denied, openat2 'x'"), { code: 'EACCES' })).hint).toContain('ls -ld');
     expect(reportOf(full)).toMatchObject({ code: 'AFW_DISK_FULL', causes: [full.message], status: 1 });
     expect(reportOf(new TypeError('x is undefined'))).toMatchObject({ code: 'AFW_INTERNAL', status: 70 });
     expect(reportOf('thrown text')).toMatchObject({ message: 'Internal error: thrown text', status: 70 });
