@@ -8,8 +8,13 @@ import { mountOf } from './mountinfo.js';
 import type { OverlayOption, PlannedLayer, SkeletonEntry } from './plan.js';
 import { PlanError } from './plan.js';
 
-/** Lays a layer over the host directory `base`; `skeleton` when mounts below it forbid using the directory itself. */
+/**
+ * Lays a layer over the host directory `base`; `skeleton` when mounts below it forbid using the directory itself.
+ * None where `base` is passed through: what an earlier run changed there stays a change, out of sight.
+ */
 export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: readonly SkeletonEntry[] | null = null): void {
+  const passed = isPassedThrough(draft, base);
+  if (passed && !draft.options.previous.some((layer) => layer.base === base)) return;
   const place = placeOf(draft, base, skeleton !== null);
   const stat = draft.facts.lstat(base);
   const host = stat?.mode ?? 0o755;
@@ -28,6 +33,7 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
     skeletonEntries: skeleton ?? [],
   };
   draft.layers.push(layer);
+  if (passed) return;
   ensurePoint(draft, base, 'dir');
   draft.ops.push({
     op: 'overlay',
@@ -39,6 +45,11 @@ export function addOverlay(draft: Draft, base: Bytes, why: string, skeleton: rea
   });
   setRegion(draft, base, 'overlay');
   decide(draft, base, 'overlay', why);
+}
+
+/** The host's own directory will lie there: a layer would be covered by it, which the driver refuses. */
+export function isPassedThrough({ options }: Draft, path: Bytes): boolean {
+  return options.passthrough.some((one) => isWithin(path, one.path));
 }
 
 function optionsOf({ options, table }: Draft, base: Bytes): readonly OverlayOption[] {

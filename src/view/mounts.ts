@@ -7,7 +7,7 @@ import { coverElsewhere, refuseMachine } from './kernel-mounts.js';
 import { placeHides, replaceDecision } from './hiding.js';
 import { aliasesOf } from './hides.js';
 import { finishLayers } from './layers.js';
-import { mountOf, mountTable, parseMountinfo } from './mountinfo.js';
+import { mountOf, mountsBelow, mountTable, parseMountinfo } from './mountinfo.js';
 import type { Decided, HostFacts, ViewOptions, ViewPlan } from './plan.js';
 import { PlanError } from './plan.js';
 import { findPrivateRoots, MARKER, placePrivate, placePrograms } from './private.js';
@@ -130,7 +130,7 @@ function placeGrants(draft: Draft): void {
     ensurePoint(draft, path, 'dir');
     draft.ops.push({ op: 'bind', src: path, dst: path, write: true });
     setRegion(draft, path, 'passthrough');
-    replaceDecision(draft, path, 'passthrough', why);
+    for (const { point } of [{ point: path }, ...mountsBelow(draft.table, path)]) replaceDecision(draft, point, 'passthrough', why);
   }
   for (const { path, rule } of options.readonly) {
     refuseCovering(draft, path, rule);
@@ -168,9 +168,13 @@ function refuseOwn(draft: Draft, path: Bytes, source: Bytes): void {
   if (own !== undefined) throw new PlanError(`Can't share ${path}: the sandbox has ${own} of its own.`, 'Name only the paths in it that are needed');
 }
 
-/** A read-only bind of the host would lie over what the sandbox has there of its own: its layers, its /var/tmp. */
-function refuseCovering({ regions }: Draft, path: Bytes, rule: string): void {
-  const own = [...regions.values()].find((region) => isWithin(region.path, path) && (region.kind === 'overlay' || (region.path !== path && isPrivate(region))));
+/**
+ * A read-only bind of the host would lie over what the sandbox has there of its own: its layers, its /var/tmp.
+ * A layer over just that directory, as a mount has one, is what the rule asks to have no use for.
+ */
+function refuseCovering({ regions, options }: Draft, path: Bytes, rule: string): void {
+  const isNeeded = options.trees.some((tree) => isWithin(tree, path));
+  const own = [...regions.values()].find((region) => isWithin(region.path, path) && (region.path === path ? isNeeded && region.kind === 'overlay' : region.kind === 'overlay' || isPrivate(region)));
   if (own === undefined) return;
   throw new PlanError(`Can't make ${path} read-only: the sandbox has ${own.path} of its own (${rule}).`, 'Name directories that lie deeper, such as ~/.config or ./db');
 }

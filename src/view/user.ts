@@ -4,7 +4,7 @@ import { addReadOnly, addTmpfs, decide, decideBelow, makeDir, ensurePoint, regio
 import { isForeignDrive, placeDrive } from './drives.js';
 import { canBeLower, isPseudo } from './fstypes.js';
 import { layerRootFor, surveyOf } from './ownership.js';
-import { addOverlay } from './layers.js';
+import { addOverlay, isPassedThrough } from './layers.js';
 import { mountOf, mountsBelow, type Mount } from './mountinfo.js';
 import type { HostStat, SkeletonEntry } from './plan.js';
 import { isPrivateRoot } from './private.js';
@@ -228,11 +228,6 @@ function placeChild(draft: Draft, path: Bytes, bare: boolean): void {
     const why = whyNotCopied(draft, path, stat);
     if (why !== null) addReadOnly(draft, path, why);
   }
-}
-
-/** The host's own directory will lie there: a layer would be covered by it. */
-function isPassedThrough({ options }: Draft, path: Bytes): boolean {
-  return options.passthrough.some((one) => isWithin(path, one.path));
 }
 
 /** Makes a tree of the user's (project, home) writable where it lies, if the host lets the user write it. */

@@ -1,4 +1,5 @@
 /** What the agent sees. */
+import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -171,6 +172,21 @@ for (const identity of identities()) {
       expect(out).toBe('given\n');
       expect(readFileSync(given, 'utf8')).toBe('given\n');
       expect(readFileSync(join(open, 'file'), 'utf8')).toBe('through\n');
+    });
+
+    needs('root', 'userns', 'overlay').test('lets a mount of its own through, and shows one read-only, whoever asks', async () => {
+      const disk = join(area.dir, 'disk');
+      mkdirSync(disk);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `mode=755,uid=${String(identity.uid)}`, 'disk', disk]);
+      try {
+        expect(await inside(`echo through > ${disk}/file`, ['--passthrough', disk])).toBe('');
+        expect(readFileSync(join(disk, 'file'), 'utf8')).toBe('through\n');
+        const policy = join(area.home, 'readonly.yaml');
+        own(area, policy, `version: 1\nfiles: {readonly: ["${disk}"]}\n`);
+        expect(await inside(`cat ${disk}/file; echo x 2>/dev/null > ${disk}/file; echo $?`, ['--policy', policy])).toBe('through\n2\n');
+      } finally {
+        execFileSync('umount', ['-l', disk]);
+      }
     });
 
     gated.test('what the sandbox has of its own, and the machine itself, are handed in by nobody (KN14 WR23)', async () => {

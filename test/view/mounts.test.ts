@@ -133,6 +133,41 @@ describe('a plain user', () => {
     expect(layers.filter(({ base: path }) => path.startsWith('/tmp/'))).toEqual([]);
   });
 
+  test.each(['user', 'root'] as const)('a mount that is passed through has no layer beneath it, nor have mounts in it (%s mode)', (mode) => {
+    const mountinfo = `${base.mountinfo}
+90 27 254:9 / /data rw - ext4 /dev/vdb rw
+91 90 254:10 / /data/sub rw - ext4 /dev/vdc rw` as Bytes;
+    const host = `${BASIC}
+/data/  777
+/data/mine/  755  me
+/data/sub/  755  me`;
+    const options = { mode, passthrough: passed('/data') };
+
+    const found = plan({ ...base, mountinfo, host, options });
+    const earlier = plan({ ...base, mountinfo, host, options: { mode } }).layers;
+    const again = plan({ ...base, mountinfo, host, options: { ...options, previous: earlier } });
+
+    for (const { ops } of [found, again]) {
+      expect(ops.filter((step) => step.op === 'overlay' && isWithin(step.dst, '/data' as Bytes))).toEqual([]);
+      expect(ops).toContainEqual({ op: 'bind', src: '/data', dst: '/data', write: true });
+    }
+    expect(found.mounts.filter(({ path }) => path.startsWith('/data')).map(({ decision }) => decision)).toEqual(['passthrough', 'passthrough']);
+    expect(again.layers.map(({ dir }) => dir)).toEqual(expect.arrayContaining(earlier.map(({ dir }) => dir)));
+  });
+
+  test.each(['user', 'root'] as const)('a mount can be made read-only, but for one that the project lies on (%s mode)', (mode) => {
+    const mountinfo = `${base.mountinfo}
+90 27 254:9 / /data rw - ext4 /dev/vdb rw` as Bytes;
+    const host = `${BASIC}
+/data/  755  me
+/data/work/  755  me`;
+    const readonly = [{ path: '/data', rule: 'files.readonly:/data' }] as unknown as ViewOptions['readonly'];
+
+    expect(plan({ ...base, mountinfo, host, options: { mode, readonly } }).ops).toContainEqual({ op: 'bind', src: '/data', dst: '/data', write: false });
+    expect(() => plan({ ...base, mountinfo, host, options: { mode, readonly, cwd: '/data/work' as Bytes, trees: ['/data/work'] as Bytes[] } }))
+      .toThrow("Can't make /data read-only: the sandbox has /data of its own");
+  });
+
   test('the real resolv.conf is bound where the link in /etc points', () => {
     const { ops } = plan({
       ...base,
