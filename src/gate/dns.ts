@@ -3,12 +3,13 @@ import type { HostJudgement } from '../policy/judge.js';
 import { isOver } from '../policy/upstream.js';
 import { originText, type DecideOptions } from './decide.js';
 import { gateHost, hostRule, hostText, isMetadata } from './names.js';
+import type { Records } from './records.js';
 
 export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve' | 'asking' | 'upstream'> {
   /** what DNS says of a denied name: the gate's own refusal says more than a missing name */
   readonly dnsDenied: 'fake' | 'nxdomain' | 'refused';
-  /** TXT, MX, SRV of allowed names, as a whole DNS packet; null: no data */
-  readonly records?: (name: string, type: number) => Promise<Buffer | null>;
+  /** TXT, MX, SRV of allowed names */
+  readonly records?: (name: string, type: number) => Promise<Records>;
 }
 
 /** An address that stands for a name allows nothing: a client that asks again before each connection may have it at once. */
@@ -64,17 +65,19 @@ export async function answerName(
   const isOpen = judgement.verdict === 'allow' && options.asking.answered(hostRule(host))?.verdict !== 'deny';
   // A proxy may know names that the host's resolver doesn't.
   const isAsked = options.upstream === null || !isOver(options.upstream, host.name, 443);
-  if (type === TYPE.A && isOpen && isAsked) {
-    // An allowed name may be asked upstream: then a typing error looks like one.
+  if ((type === TYPE.A || type === TYPE.AAAA) && isOpen && isAsked) {
+    // An allowed name may be asked upstream: then a typing error looks like one, and a resolver that fails like
+    // that. With no data for one of the two a client would take the name for one that has no address.
     upstream(judgement);
     const found = await options.resolve(host.name);
-    return found.kind === 'addresses' ? fake() : simple(found.missing ? 'nxdomain' : 'servfail');
+    if (found.kind === 'none') return simple(found.missing ? 'nxdomain' : 'servfail');
+    return type === TYPE.A ? fake() : simple('nodata');
   }
   if (!isOpen || type === TYPE.A) here();
   if (type === TYPE.A) return fake();
   if (!FORWARDED.has(type) || !isOpen || options.records === undefined) return simple('nodata');
   upstream(judgement);
   const packet = await options.records(host.name, type);
-  if (packet === null) return simple('nodata');
+  if (typeof packet === 'string') return simple(packet);
   return send({ t: 'dns', id, verdict: 'reply', packet: packet.toString('base64') });
 }

@@ -15,7 +15,7 @@ import { serveControl, type ControlReply, type ControlState } from './control.js
 import { canonAddresses, exactRule, gateHost, hostRule, hostText, isMetadata } from './names.js';
 import { makeNotes } from './notes.js';
 import type { Published } from './publish.js';
-import { makeRecords } from './records.js';
+import { makeRecords, type Records } from './records.js';
 import { hostLookup, makeResolver, type Resolver } from './resolve.js';
 import { startSession, type Session, type SessionOptions } from './session.js';
 import { upstreamText } from './via.js';
@@ -54,7 +54,7 @@ export interface GateOptions {
   readonly unusedProxy: string | null;
   /** for tests */
   readonly resolve?: Resolver;
-  readonly records?: (name: string, type: number) => Promise<Buffer | null>;
+  readonly records?: (name: string, type: number) => Promise<Records>;
 }
 
 export interface Gate {

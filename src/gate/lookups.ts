@@ -2,6 +2,8 @@ import type { NameNote } from './dns.js';
 import type { Outbox } from './outbox.js';
 
 const MAX_NAMES = 10_000;
+/** The host's resolver is asked for both kinds of address at once. */
+const [A, AAAA] = [1, 28];
 
 export interface Lookups {
   readonly note: (question: { readonly name: string; readonly type: number }, found: NameNote) => void;
@@ -14,7 +16,8 @@ export interface Lookups {
 export function makeLookups(outbox: Outbox, refused: (name: string, rule: string, why: string) => void): Lookups {
   const seen = new Set<string>();
   return {
-    note: ({ name, type }, { verdict, isAsked, rule, origin, why }) => {
+    note: ({ name, type: of }, { verdict, isAsked, rule, origin, why }) => {
+      const type = of === AAAA ? A : of;
       const key = isAsked ? `${name} ${type}` : `${name} ${verdict}`;
       if (seen.has(key)) return;
       const isFull = seen.size >= MAX_NAMES;

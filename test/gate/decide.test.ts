@@ -3,6 +3,7 @@ import { makeAsking, MOST_MISSED, type AskOptions } from '../../src/gate/ask.js'
 import { askApprover } from '../../src/gate/approver.js';
 import type { ConnQuestion, FirstQuestion } from '../../src/gate/channel.js';
 import { answerName } from '../../src/gate/dns.js';
+import { makeLookups } from '../../src/gate/lookups.js';
 import { decideUdp, judgeFirst, lookAt, vet, type Allowed, type DecideOptions } from '../../src/gate/decide.js';
 import { addressClass, exactRule, gateHost, isMetadata } from '../../src/gate/names.js';
 import { hostLookup, makeResolver } from '../../src/gate/resolve.js';
@@ -70,6 +71,25 @@ test('what a run denies on every port is not asked upstream either; one port of 
 
   expect(records).toHaveBeenCalledTimes(1);
   expect(sent).toMatchObject([{ verdict: 'reply' }, { verdict: 'nodata' }, { verdict: 'fake' }]);
+});
+
+test.each([
+  [{ kind: 'addresses', addresses: ['192.0.2.1'] }, ['fake', 'nodata']],
+  [{ kind: 'none', missing: true, why: 'it does not exist' }, ['nxdomain', 'nxdomain']],
+  // With no data for the second, getaddrinfo(3) says for good that there is no address.
+  [{ kind: 'none', missing: false, why: 'the resolver failed' }, ['servfail', 'servfail']],
+] as const)('an allowed name that the host resolves to %o is so in both kinds of address, and on record once', async (found, told) => {
+  const given = { ...options({ allow: ['a.test'] }), resolve: () => Promise.resolve(found) };
+  const sent: string[] = [];
+  const recorded: unknown[] = [];
+  const outbox = { record: (event: unknown) => void recorded.push(event), send: () => undefined, flush: () => undefined, end: () => undefined };
+  const lookups = makeLookups(outbox, () => undefined);
+  for (const type of [1, 28]) {
+    await answerName({ ...given, dnsDenied: 'fake' }, { t: 'dns', id: 1, name: 'a.test', type }, (reply) => sent.push('verdict' in reply ? String(reply.verdict) : ''), (note) => lookups.note({ name: 'a.test', type }, note));
+  }
+
+  expect(sent).toEqual(told);
+  expect(recorded).toMatchObject([{ kind: 'dns', object: { name: 'a.test', type: 1 }, verdict: 'allow' }]);
 });
 
 test('an answer that can\'t be recorded holds for nothing: the question stays open', async () => {

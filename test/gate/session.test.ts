@@ -245,9 +245,9 @@ bash -c "$ask" x "$(printf '\377\200')"`;
     withCurl.test(`PO11 a \`net ${op}\` while addresses are looked up holds for what is found`, async () => {
       let release: () => void = () => undefined;
       let lookups = 0;
-      // The first lookup is for the name's own address; the second is to dial, and takes its time.
+      // The first lookup is for the name's own address, of one kind; the second is to dial, and takes its time.
       const onResolve = (): Promise<void> | void => ((lookups += 1) === 2 ? new Promise((resolve) => (release = resolve)) : undefined);
-      const run = await start(sh(`${curl('a.test')}; ${curl('a.test')}`), await policyOf({ allow: ['a.test'] }), {}, onResolve);
+      const run = await start(sh(`${curl('a.test')} -4; ${curl('a.test')} -4`), await policyOf({ allow: ['a.test'] }), {}, onResolve);
       await expect.poll(() => lookups).toBe(2);
       if (op === 'revoke') run.gate.asking.preset(`a.test:${port}`, 'allow', 'net');
       expect(await askSandbox(dir, { do: 'net', op, rule: `a.test:${port}` })).toMatchObject({ ok: true });
