@@ -39,6 +39,8 @@ static int dial_with(struct core *g, struct conn *c, int fd)
 
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0 ||
+	    /* A server may be bound to the port that it leaves from. */
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    fd_reset_at_end(fd, 1) < 0 ||
 	    (connect(fd, (const struct sockaddr *)to, size_of(to)) < 0 &&
 	     errno != EINPROGRESS)) {

@@ -53,3 +53,21 @@ describe('an address that does not answer', () => {
     expect(out).toBe('HTTP/1.1 204\n');
   });
 });
+
+test('the port that a connection leaves from can be published all the same, while it is open and when it has gone', async () => {
+  const ports: number[] = [];
+  const server = await listen((socket) => {
+    ports.push(socket.remotePort!);
+    socket.end('x');
+  });
+  const client = 'import socket,time\na=socket.create_connection(("ok.test",7),60); a.recv(9); a.close()\nb=socket.create_connection(("ok.test",7),60); b.recv(9); time.sleep(1000)';
+  const run = await startBehindGate(python(client), { conn: () => ({ addrs: ['127.0.0.1'], port: server.port }) });
+  await expect.poll(() => ports.length).toBe(2);
+  for (const [at, port] of ports.entries()) run.channel.send({ t: 'publish', id: at + 1, addr: '127.0.0.1', port, inside: 7 });
+
+  for (const [at, port] of ports.entries()) expect(await run.seen('door', ({ id }) => id === at + 1)).toMatchObject({ error: null, port });
+
+  run.channel.close();
+  await run.done;
+  await server.close();
+});
