@@ -30,7 +30,7 @@ export async function withCommitLocks<T>(store: Store, tag: string, onWait: (wha
   // First: who commits or discards it holds the other one as well, and is worth waiting for.
   const lock = lockCommit(store, tag, () => onWait('another commit of this sandbox to end'));
   try {
-    const running = lockStopped(store, tag, live);
+    const running = lockStopped(store, tag, onWait, live);
     try {
       const recovered = recoverRecorded(store, { onWait });
       const record = readRecord(store, tag);
@@ -44,9 +44,9 @@ export async function withCommitLocks<T>(store: Store, tag: string, onWait: (wha
 }
 
 /** Null: it runs, and that is no hindrance. */
-function lockStopped(store: Store, tag: string, live: boolean): Lock | null {
+function lockStopped(store: Store, tag: string, onWait: (what: string) => void, live: boolean): Lock | null {
   try {
-    return lockRunning(store, tag);
+    return lockRunning(store, tag, onWait);
   } catch (error) {
     if (live && error instanceof AgentfwError && error.code === 'AFW_RUNNING') return null;
     throw error;
@@ -57,13 +57,13 @@ function lockStopped(store: Store, tag: string, live: boolean): Lock | null {
  * Holds the sandbox of a commit still, where there is one to hold: what was
  * dropped from its layers goes back into them only then.
  */
-export function withBoxOf<T>(store: Store, { tag, created }: Pick<CommitInfo, 'tag' | 'created'>, onWait: () => void, act: (box: Box) => T): T {
+export function withBoxOf<T>(store: Store, { tag, created }: Pick<CommitInfo, 'tag' | 'created'>, onWait: (what: string) => void, act: (box: Box) => T): T {
   if (!hasSandbox(store, tag)) return act('gone');
   const locks: Lock[] = [];
   try {
     try {
-      locks.push(lockCommit(store, tag, onWait));
-      locks.push(lockRunning(store, tag));
+      locks.push(lockCommit(store, tag, () => onWait('a commit of that sandbox to end')));
+      locks.push(lockRunning(store, tag, onWait));
     } catch (error) {
       if (!(error instanceof AgentfwError) || !['AFW_RUNNING', 'AFW_BUSY'].includes(error.code)) throw error;
       return act('running');

@@ -25,7 +25,7 @@ export interface Discarded {
 export function discardSandbox(store: Store, tag: string, { onWait, seen }: Discarding): Discarded {
   const lock = lockCommit(store, tag, () => onWait('a commit of this sandbox to end'));
   try {
-    const running = lockRunning(store, tag);
+    const running = lockRunning(store, tag, onWait);
     try {
       const recovered = recoverRecorded(store, { onWait });
       const blocked = recovered.find((one) => one.outcome === 'blocked' && (one.tag === null || one.tag === tag));

@@ -44,7 +44,7 @@ export default class Undo extends AgentfwCommand {
     const undone = of?.id ?? named;
     checkTrail(store, of?.tag);
     const act = (box: Box): CommitResult => undoCommit(context, undone, { onProgress: progress.step, onWait }, { box, layers: layersIn(store) });
-    const result = of === undefined ? act('gone') : withBoxOf(store, of, () => onWait('a commit of that sandbox to end'), act);
+    const result = of === undefined ? act('gone') : withBoxOf(store, of, onWait, act);
     progress.end();
     afterwards(result.id, () => {
       keepWithin(store, keep, result.id);

@@ -40,15 +40,27 @@ export function waitLock(kernel: Kernel, file: Bytes, onWait: () => void): Lock 
 function took(kernel: Kernel, fd: Fd): boolean {
   for (let left = TRIES; left > 0; left -= 1) {
     if (kernel.flock(fd, 'exclusive', false)) return true;
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+    pauseHere(PAUSE_MS);
   }
   return false;
+}
+
+/** Stands still for `ms`: nothing else of this process goes on meanwhile. */
+export function pauseHere(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** True while another process holds the lock. A missing file is not locked. */
 export function isLocked(kernel: Kernel, file: Bytes): boolean {
   if (kernel.statOrNull(AT_FDCWD, file) === null) return false;
-  const fd = openOwn(kernel, file, constants.O_RDONLY);
+  let fd: Fd;
+  try {
+    fd = openOwn(kernel, file, constants.O_RDONLY);
+  } catch (error) {
+    // Moved to the trash since.
+    if (kernel.statOrNull(AT_FDCWD, file) === null) return false;
+    throw error;
+  }
   try {
     return !kernel.flock(fd, 'shared', false);
   } finally {

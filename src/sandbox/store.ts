@@ -6,8 +6,9 @@ import { AgentfwError, errnoOf } from '../errors.js';
 import { readWhole, replaceFile } from '../kernel/files.js';
 import { AT_FDCWD, RENAME, type Kernel } from '../kernel/kernel.js';
 import { removeGroups } from '../kernel/cgroup.js';
+import { isSameProcess } from '../kernel/process.js';
 import { suggest } from '../policy/suggest.js';
-import { holderOf, isLocked, tryLock, waitLock, type Lock } from './lock.js';
+import { holderOf, isLocked, pauseHere, tryLock, waitLock, type Lock } from './lock.js';
 import { secureStore, storePath } from './place.js';
 import { decodeRecord, encodeRecord } from './record.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
@@ -203,16 +204,46 @@ function settled(store: Store, record: SandboxRecord): SandboxRecord {
   return { ...record, state: crashed ? 'unclean' : 'stopped', driver: null, init: null };
 }
 
-/** The lock that a run holds from before its start until its end. */
-export function lockRunning(store: Store, tag: string): Lock {
-  const { state } = readRecord(store, tag);
+/**
+ * The lock that a run holds from before its start until its end. Where only the
+ * end is not recorded yet, or another command is about to let go, it waits, 10 s
+ * at most; `onWait` tells the user. AFW_RUNNING while the agent runs, AFW_BUSY.
+ */
+export function lockRunning(store: Store, tag: string, onWait: (what: string) => void = () => undefined): Lock {
   const file = joinBytes(sandboxDir(store, tag), RUNNING);
-  const lock = tryLock(store.kernel, file);
-  if (lock !== null) return stillThere(store, tag, file, lock);
-  if (state !== 'starting' && state !== 'running') throw new AgentfwError('AFW_BUSY', `Another command holds sandbox ${tag}: a commit, a discard, or a run that begins or ends.`, { hint: 'Try again when it has ended' });
-  throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is running.`, {
-    hint: `End it first: agentfw kill ${tag}`,
-  });
+  for (let waited = 0; ; waited += TRY_MS) {
+    const record = readRecord(store, tag);
+    const lock = inSandbox(store, tag, () => tryLock(store.kernel, file));
+    if (lock !== null) return stillThere(store, tag, file, lock);
+    if (isAlive(record) || (waited >= LET_GO_MS && isOpen(record))) throw new AgentfwError('AFW_RUNNING', `Sandbox ${tag} is running.`, { hint: `End it first: agentfw kill ${tag}` });
+    if (waited >= LET_GO_MS) throw new AgentfwError('AFW_BUSY', `Another command holds sandbox ${tag}: a commit, a discard, or a run that begins or ends.`, { hint: 'Try again when it has ended' });
+    if (waited === SAY_MS) onWait(`what else holds ${tag} to let go`);
+    pauseHere(PAUSE_MS);
+  }
+}
+
+const PAUSE_MS = 20;
+/** The pause, and what a try takes that is refused. */
+const TRY_MS = 50;
+const SAY_MS = 500;
+const LET_GO_MS = 10_000;
+
+function isOpen({ state }: SandboxRecord): boolean {
+  return state === 'starting' || state === 'running';
+}
+
+/** A tree that has ended leaves `running` behind until its supervisor has counted what changed. */
+function isAlive(record: SandboxRecord): boolean {
+  return isOpen(record) && (record.init === null || isSameProcess(record.init));
+}
+
+/** Discarded by another command a moment ago, its files are missing one by one. */
+function inSandbox<T>(store: Store, tag: string, look: () => T): T {
+  try {
+    return look();
+  } catch (error) {
+    throw hasSandbox(store, tag) ? error : noSandbox(store, tag);
+  }
 }
 
 /** The supervisor of a sandbox that runs. */
@@ -224,7 +255,7 @@ export function supervisorOf(store: Store, tag: string): number | null {
 export function lockCommit(store: Store, tag: string, onWait: () => void): Lock {
   readRecord(store, tag);
   const file = joinBytes(sandboxDir(store, tag), COMMIT);
-  return stillThere(store, tag, file, waitLock(store.kernel, file, onWait));
+  return stillThere(store, tag, file, inSandbox(store, tag, () => waitLock(store.kernel, file, onWait)));
 }
 
 /** The sandbox may have been discarded while we waited: then what we hold is a lock in the trash. */

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fromText, type Bytes } from '../../src/bytes.js';
 import { removeTree } from '../../src/kernel/remove.js';
-import { AT_FDCWD } from '../../src/kernel/kernel.js';
+import { AT_FDCWD, type Kernel } from '../../src/kernel/kernel.js';
 import { decodeRecord, encodeRecord } from '../../src/sandbox/record.js';
 import type { SandboxRecord } from '../../src/sandbox/sandbox.js';
 import {
@@ -302,6 +302,41 @@ describe('locks', () => {
 
     expect(said).toEqual(['waits']);
     expect(code).toBe('AFW_NO_SANDBOX');
+  });
+
+  test('of a sandbox that another command discards at that moment are those of none', () => {
+    const store = storeIn(tempDir());
+    for (const [file, lock] of [['commit.lock', lockCommit], ['running.lock', lockRunning]] as const) {
+      const record = make(store, 'a');
+      // Gone between the look at its record and that at its lock.
+      const open: Kernel['open'] = (dir, path, ...rest) => {
+        if (path.endsWith(file) && existsSync(dirname(path))) trashSandbox(store, record);
+        return store.kernel.open(dir, path, ...rest);
+      };
+
+      expect(codeOf(() => lock({ ...store, kernel: { ...store.kernel, open } }, 'a', () => undefined)), file).toBe('AFW_NO_SANDBOX');
+    }
+  });
+
+  test('of a run that is about to record its end are waited for', () => {
+    const store = storeIn(tempDir());
+    const record = make(store, 'a');
+    locks.pop()?.release();
+    const lock = `${store.dir}/sandboxes/a/running.lock`;
+    const gone = { pid: 1, start: '0' };
+    for (const state of [{ state: 'stopped' }, { state: 'running', driver: gone, init: gone }] as const) {
+      writeRecord(store, { ...record, ...state });
+      const holder = spawn('flock', [lock, 'sleep', '600'], { stdio: 'ignore', detached: true });
+      while (spawnSync('flock', ['-n', lock, 'true']).status === 0);
+      const said: string[] = [];
+
+      lockRunning(store, 'a', (what) => {
+        said.push(what);
+        process.kill(-(holder.pid ?? 0), 'SIGKILL');
+      }).release();
+
+      expect(said).toEqual(['what else holds a to let go']);
+    }
   });
 });
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { joinBytes, toText, type Bytes } from '../../bytes.js';
+import { joinBytes, nameOf, parentOf, toText, type Bytes } from '../../bytes.js';
 import { AgentfwError } from '../../errors.js';
 import { AT_FDCWD, type Fd, type Kernel, KernelError, O_PATH, RESOLVE } from '../../kernel/kernel.js';
 import { openLocked } from '../../kernel/locked.js';
@@ -34,9 +34,11 @@ export function openLayer(kernel: Kernel, layer: Layer): LayerDirs {
   }
 }
 
-/** Refuses a layer that somebody removed, or that went with the filesystem that it lies on. */
+/** Refuses a layer that somebody removed, or that went with the filesystem that it lies on, or with its sandbox while we looked. */
 export function requireThere(kernel: Kernel, { base, dir, bare }: Pick<Layer, 'base' | 'dir' | 'bare'>): void {
   if (bare === true || kernel.statOrNull(AT_FDCWD, joinBytes(dir, 'upper' as Bytes)) !== null) return;
+  const sandbox = parentOf(parentOf(dir));
+  if (!isForeign({ dir }) && kernel.statOrNull(AT_FDCWD, sandbox) === null) throw new AgentfwError('AFW_NO_SANDBOX', `Sandbox ${nameOf(sandbox)} was discarded meanwhile.`, { hint: 'List them: agentfw list' });
   throw new AgentfwError('AFW_LAYER_GONE', `What was changed below ${toText(base)} lies in ${toText(dir)}, which isn't there.`, {
     hint: isForeign({ dir }) ? 'Mount the filesystem that it lies on again' : 'Put that directory back; agentfw discard gives up all that the sandbox holds',
   });
