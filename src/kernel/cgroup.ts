@@ -247,9 +247,18 @@ export function removeGroups(groups: readonly Group[]): boolean {
 
 /** Groups of supervisors that are gone. One with processes in it can't be removed: its tree is about to end. */
 function sweepGroups(parent: string): void {
-  for (const name of readdirSync(parent)) {
+  for (const name of namesIn(parent)) {
     const [, pid, start] = NAME.exec(name) ?? [];
     if (pid !== undefined && startTimeOf(Number(pid)) !== start) removeDir(posix.join(parent, name));
+  }
+}
+
+/** None where it may not be listed: groups can be made there all the same. */
+function namesIn(dir: string): readonly string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
   }
 }
 

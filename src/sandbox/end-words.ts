@@ -3,6 +3,7 @@ import { isWithin, joinBytes, toText, type Bytes } from '../bytes.js';
 import type { Context } from '../context.js';
 import { AgentfwError } from '../errors.js';
 import { hostFacts } from '../kernel/facts.js';
+import { hostMoved } from './moved.js';
 import { hiddenProgram } from './program.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
 import type { Outcome } from './supervise.js';
@@ -15,6 +16,7 @@ export function whyEnded({ failure, started, exit, status }: Outcome, broken: Ag
   const closed = failure.code === 'cwd' ? closedInside(record) : null;
   if (closed !== null) return driverError({ ...failure, hint: `The agent took away its own access there (chmod); agentfw discard --tag ${record.tag} -- ${shellWord(toText(closed))} gives up what changed there` });
   if (isOccupied(failure, record)) return driverError({ ...failure, hint: `An earlier run of ${record.tag} changed what lies there: see agentfw diff ${record.tag}; agentfw discard --tag ${record.tag} -- PATH gives it up` });
+  if (failure.hint === null && hostMoved({ failure, started })) return driverError({ ...failure, hint: 'It came or went on the host while the sandbox was started: try again' });
   const hidden = failure.exit === 125 ? null : hiddenProgram(record, env['PATH'] ?? '');
   return driverError(hidden === null ? failure : { ...failure, hint: `It is hidden (${hidden.why}): agentfw policy explain path ${shellWord(toText(hidden.path))}` });
 }
@@ -43,9 +45,9 @@ function closedInside({ cwd, layers }: SandboxRecord): Bytes | null {
   return closed === undefined ? null : joinBytes(layer.base, closed);
 }
 
-/** What is handed in, let through or hidden has its place in the view, which an earlier run may have taken away. */
+/** What is handed in, let through or hidden has its place in the view, which an earlier run may have taken away. What fails on the host's own side is the host's. */
 function isOccupied(failure: NonNullable<Outcome['failure']>, { created, started }: SandboxRecord): boolean {
-  return created !== started && failure.code === 'mount' && failure.hint === null;
+  return created !== started && failure.code === 'mount' && failure.hint === null && /^can't (find|mount at) /s.test(failure.message);
 }
 
 /** The kernel ends it without a word. */

@@ -1,12 +1,12 @@
 import { constants } from 'node:fs';
-import { joinBytes, nameOf, parentOf, type Bytes } from '../bytes.js';
+import { joinBytes, type Bytes } from '../bytes.js';
 import { isBare, requireThere } from '../changes/scan/layer-dirs.js';
 import { AT_FDCWD, KernelError, type Kernel } from '../kernel/kernel.js';
-import { removeTree } from '../kernel/remove.js';
 import { isForeign } from './foreign.js';
 import { isAsMade } from './layer-top.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
 import { writeRecord, type Store } from './store.js';
+import { removeLayer } from './trash.js';
 
 /**
  * The sandbox with those layers of an earlier run that hold something, or lie
@@ -46,13 +46,20 @@ function isEmpty(kernel: Kernel, dir: Bytes): boolean {
 
 /** One on another filesystem goes with the sandbox: its room there is shared by all of them. */
 function dropLayer(kernel: Kernel, layer: Layer): void {
-  if (isForeign(layer) || kernel.statOrNull(AT_FDCWD, layer.dir) === null) return;
-  const around = kernel.open(AT_FDCWD, parentOf(layer.dir), constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    removeTree(kernel, around, nameOf(layer.dir));
-  } finally {
-    kernel.close(around);
-  }
+  if (!isForeign(layer)) removeLayer(kernel, layer.dir);
+}
+
+/**
+ * Removes what a start that came to nothing had made for its layers, before the
+ * plan is made anew: the next one may have others in their places, whose top
+ * directories are other ones, and on another filesystem nothing would name them.
+ * The caller has seen its mounts gone; `before` names what earlier runs left.
+ */
+export function dropTried(store: Store, tried: SandboxRecord, before: SandboxRecord): void {
+  const old = new Set(before.layers.map(({ dir }) => dir));
+  const made = tried.layers.filter(({ dir }) => !old.has(dir));
+  if (made.length > 0) writeRecord(store, { ...tried, layers: before.layers });
+  for (const { dir } of made) removeLayer(store.kernel, dir);
 }
 
 /** The layers at the end of a run, each with whether anything is in it: one that holds something can't just be missing later. */

@@ -14,6 +14,7 @@ import { captureOf, settingOf, type CompiledPolicy } from '../policy/index.js';
 import { makeExecLog } from './execs.js';
 import { foreignGroupNote } from './foreign-group.js';
 import { watchLimits, type LimitWatch } from './limit-watch.js';
+import { dropTry, giveUp, letFall } from './give-up.js';
 import { keepLayers } from './keep-layers.js';
 import { limitLines } from './limit-words.js';
 import { holdLimits, releaseLimits, type LimitPlan } from './limits.js';
@@ -25,7 +26,7 @@ import { notesOf, startLines, withheldIn } from './policy-words.js';
 import { policyForRun, type PolicyWish, type RunPolicy } from './policy.js';
 import { endLines, whyEnded } from './end-words.js';
 import { accountOf, idsOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
-import { awaitGone, dropWork, isDiskFull, recordStop, removeSandbox } from './stop.js';
+import { awaitGone, isDiskFull, recordStop, removeSandbox } from './stop.js';
 import { createSandbox, lockRunning, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
 import { refuseUnstartable } from './startable.js';
 import { socketRecord } from './sockets.js';
@@ -122,7 +123,7 @@ async function open(store: Store, options: RunOptions): Promise<Opened> {
     const made = createSandbox(store, { tag: options.tag, argv, cwd: context.cwd, mode, net, durable });
     return { record: made.record, running: made.running, fresh: true };
   }
-  const running = lockRunning(store, options.resume);
+  const running = lockRunning(store, options.resume, (what) => options.say(`agentfw: waiting for ${what}`));
   try {
     await options.onResume(store);
     let record = readRecord(store, options.resume);
@@ -164,7 +165,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
   let record = opened.record;
   let outcome: Outcome;
   const { policy } = options.policy;
-  const trail = await beginTrail(store, opened, policy);
+  const trail = await beginTrail(store, opened, policy, options.say);
   for (const { name, why } of options.limits.lacking) {
     trail.degraded(name, why);
     options.say(`agentfw: accepted: no ${name} limit: ${why}`);
@@ -180,11 +181,11 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
       }
       outcome = await drive(store, start, { keep: (changed) => (record = changed), options, trail, network });
       if (tries <= 1 || !hostMoved(outcome)) break;
+      await dropTry(store, record, opened.record);
     }
   } catch (error) {
     trail.leave();
-    await letFall(store, { ...opened, record }, options.say);
-    await network?.end();
+    await letFall(store, { ...opened, record }, { say: options.say, network });
     throw error;
   }
   const broken = (await network?.end()) ?? null;
@@ -212,12 +213,12 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
 }
 
 /** A run that can't be recorded doesn't begin. */
-async function beginTrail(store: Store, opened: Opened, policy: CompiledPolicy): Promise<Trail> {
+async function beginTrail(store: Store, opened: Opened, policy: CompiledPolicy, say: RunOptions['say']): Promise<Trail> {
   try {
     const full = settingOf(policy, 'audit.full')?.value === 'drop' ? 'drop' : 'stop';
     return openTrail(store, opened.record, { digest: policy.digest, profile: policy.profile.name, full });
   } catch (error) {
-    await giveUp(store, opened);
+    await letFall(store, opened, { say, network: null });
     throw error;
   }
 }
@@ -343,19 +344,4 @@ function captureBases(store: Store, { tag, layers, t0 }: SandboxRecord, policy: 
 function processOf(pid: number): SandboxRecord['driver'] {
   const start = startTimeOf(pid);
   return start === null ? null : { pid, start };
-}
-
-/** We lost hold of it. Of an agent that had begun what it did is kept, whatever became of its log. */
-async function letFall(store: Store, opened: Opened, say: RunOptions['say']): Promise<void> {
-  const kept = opened.record.state === 'running';
-  await giveUp(store, { ...opened, fresh: opened.fresh && !kept });
-  if (kept) say(`agentfw: the sandbox was ended; what the agent changed is kept: agentfw diff ${opened.record.tag}`);
-}
-
-/** After a start that came to nothing: a sandbox made for it goes, an older one is stopped as before. */
-async function giveUp(store: Store, { record, fresh }: Opened): Promise<void> {
-  await awaitGone(record);
-  if (fresh) return removeSandbox(store, record);
-  dropWork(store, record);
-  writeRecord(store, { ...record, state: 'stopped', stopped: store.context.now().toISOString(), driver: null, init: null });
 }

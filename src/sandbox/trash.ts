@@ -1,10 +1,10 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { fromText, isWithin, joinBytes, nameOf, parentOf } from '../bytes.js';
-import { AT_FDCWD, RENAME, type Fd } from '../kernel/kernel.js';
+import { AT_FDCWD, RENAME, type Fd, type Kernel } from '../kernel/kernel.js';
 import { readWhole } from '../kernel/files.js';
 import { removeTree, type Leftover } from '../kernel/remove.js';
-import { Away, isAway } from './foreign.js';
+import { Away, isAway, isForeign } from './foreign.js';
 import { tryLock } from './lock.js';
 import { decodeRecord } from './record.js';
 import type { SandboxRecord } from './sandbox.js';
@@ -92,7 +92,7 @@ function sweepDrafts(store: Store): void {
 /** First the layers that lie elsewhere, last the record that names them. */
 function removeEntry(store: Store, trash: Fd, name: Bytes): Leftover | null {
   try {
-    const left = foreignDirs(store, name).flatMap((dir) => awayIn(store, name, dir) ?? removeForeign(store, dir) ?? []);
+    const left = foreignDirs(store, name).flatMap((dir) => awayIn(store, name, dir) ?? removeLayer(store.kernel, dir) ?? []);
     return left[0] ?? removeTree(store.kernel, trash, name);
   } catch (error) {
     return { count: 1, first: error };
@@ -117,15 +117,14 @@ function awayIn(store: Store, name: Bytes, dir: Bytes): Leftover | null {
   return { count: 1, first: new Away(dir, joinBytes(storeDirOf(store, 'trash'), kept)) };
 }
 
-/** Removes one layer directory and then the sandbox's directory around it, if that was the last. */
-function removeForeign(store: Store, dir: Bytes): Leftover | null {
-  const { kernel } = store;
+/** Removes one layer directory; on another filesystem the sandbox's directory around it as well, if that was the last. */
+export function removeLayer(kernel: Kernel, dir: Bytes): Leftover | null {
   const around = parentOf(dir);
   if (kernel.statOrNull(AT_FDCWD, around) === null) return null;
   const at = kernel.open(AT_FDCWD, around, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
     const left = removeTree(kernel, at, nameOf(dir));
-    if (left !== null || kernel.list(at).length > 0) return left;
+    if (left !== null || !isForeign({ dir }) || kernel.list(at).length > 0) return left;
   } finally {
     kernel.close(at);
   }

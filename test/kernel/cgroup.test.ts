@@ -1,5 +1,5 @@
 /** Control groups: where they are made, what is written, on a stand-in of the hierarchies. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -99,6 +99,15 @@ test('what a supervisor left that is gone is removed by the next, what runs stay
   makeGroups({ pids: 3 }, { mounts: two(), own: '0::/\n' });
 
   expect(['agentfw-999999999-1', 'agentfw-1-0', `agentfw-1-${startTimeOf(1)}`, 'agentfw-x'].map((name) => existsSync(join(top, name)))).toEqual([false, false, true, true]);
+});
+
+test.skipIf(process.getuid?.() === 0)('a group is made also where those beside it may not be listed', () => {
+  chmodSync(group('', 'pids'), 0o300);
+
+  const made = makeGroups({ pids: 3 }, { mounts: two(), own: '0::/\n' });
+  chmodSync(top, 0o700);
+
+  expect(made).toMatchObject([{ version: 2, controllers: ['pids'] }]);
 });
 
 test('use and events are read, and an empty group goes with all below it', () => {

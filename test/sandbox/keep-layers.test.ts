@@ -1,7 +1,7 @@
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
-import { keepLayers, markBare } from '../../src/sandbox/keep-layers.js';
+import { dropTried, keepLayers, markBare } from '../../src/sandbox/keep-layers.js';
 import type { Layer, SandboxRecord } from '../../src/sandbox/sandbox.js';
 import { readRecord, type Store } from '../../src/sandbox/store.js';
 import { tempDir } from '../kernel/temp.js';
@@ -55,6 +55,20 @@ describe('layers of an earlier run', () => {
 
     expect(codeOf(() => keepLayers(store, { ...record, layers: [gone] }))).toBe('AFW_LAYER_GONE');
     expect(kept({ ...gone, bare: true }, layerAt('empty'))).toEqual([]);
+  });
+
+  test('stay when a start is planned anew, and what it had made goes, wherever it lies', () => {
+    const [old, ...made] = ['old', '1', '.agentfw-1/a.0/2', '.agentfw-1/b.0/3'].map((name) => layerAt(name));
+    const before = { ...record, layers: old === undefined ? [] : [old] };
+    mkdirSync(`${dir}/.agentfw-1/b.0/9`);
+    mkdirSync(`${dir}/1/work/work`, { recursive: true });
+    chmodSync(`${dir}/1/work/work`, 0);
+
+    dropTried(store, { ...before, layers: [...before.layers, ...made] }, before);
+
+    expect(readdirSync(dir).sort()).toEqual(['.agentfw-1', 'old', 'state']);
+    expect(readdirSync(`${dir}/.agentfw-1`, { recursive: true }).sort()).toEqual(['b.0', 'b.0/9']);
+    expect(readRecord(store, 'a').layers.map((layer) => layer.dir)).toEqual(before.layers.map((layer) => layer.dir));
   });
 
   test('are marked as bare where nothing is in them', () => {
