@@ -29,7 +29,7 @@ export default class Diff extends AgentfwCommand {
   static override summary = 'show what an agent changed, against the host as it is now';
   static override description =
     'What takes effect by itself comes first, then what runs code later, then deletions, then the rest. ' +
-    'Text is a patch that `git apply` takes in the directory where the sandbox was started. --exit-code: 0 none, 1 changes, 2 and more a failure.';
+    'Text is a patch that `git apply` takes in the directory where the sandbox was started. --exit-code: 0 none, 1 changes, 2 and more a failure. On a terminal it goes through AGENTFW_PAGER or PAGER, else less; `cat` for none.';
   static override usage = ['diff [TAG] [PATH...]'];
   static override examples = ['agentfw diff', 'agentfw diff fix-login src --stat', 'agentfw diff fix-login --conflicts'];
   static override flags = {

@@ -24,7 +24,7 @@ export default class Log extends AgentfwCommand {
   static override id = 'log';
   static override summary = 'show what a sandbox did and was refused; prove that the record is whole; list commits';
   static override description =
-    '`log verify` reads the whole log again and names the first record that was changed, moved or cut off; its status is 1 then. docs/audit.md describes a record.';
+    '`log verify` reads the whole log again and names the first record that was changed, moved or cut off; its status is 1 then. docs/audit.md describes a record. On a terminal it goes through AGENTFW_PAGER or PAGER, else less; `cat` for none.';
   static override usage = ['log [TAG]', 'log verify [TAG]', 'log --commits [TAG]'];
   static override examples = ['agentfw log fix-login --denied', 'agentfw log verify fix-login', 'agentfw log --commits'];
   static override flags = {

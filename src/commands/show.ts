@@ -13,7 +13,7 @@ import { bytesJson } from '../ui/record.js';
 export default class Show extends AgentfwCommand {
   static override id = 'show';
   static override summary = 'print a file as the agent left it, or as it was before a commit';
-  static override description = 'Byte for byte; on a terminal what would act on it is escaped.';
+  static override description = 'Byte for byte; on a terminal what would act on it is escaped, and it goes through AGENTFW_PAGER or PAGER, else less; `cat` for none.';
   static override usage = ['show TAG:PATH', 'show COMMIT:PATH'];
   static override examples = ['agentfw show fix-login:src/main.c', 'agentfw show 01m89d2x4wj829fpcsdrv5nvg9:src/main.c'];
   static override flags = { ...common };

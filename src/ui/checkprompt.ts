@@ -1,3 +1,4 @@
+import { onQuitKey } from './confirm.js';
 import type { Checklist, CheckLine } from './checklist.js';
 import type { Paint } from './print.js';
 
@@ -68,6 +69,7 @@ async function restoring(ask: (signal: AbortSignal) => Promise<boolean>): Promis
   };
   // The terminal is gone: Node would try to set it back and call that a bug of its own.
   const onGone = (): void => exitNow(HUNG_UP);
+  const offQuit = onQuitKey(() => stop.abort());
   for (const signal of ENDS) process.on(signal, onSignal);
   process.stdin.on('error', onGone);
   try {
@@ -78,6 +80,7 @@ async function restoring(ask: (signal: AbortSignal) => Promise<boolean>): Promis
   } finally {
     for (const signal of ENDS) process.off(signal, onSignal);
     process.stdin.off('error', onGone);
+    offQuit();
     if (by !== null) process.kill(process.pid, by);
   }
 }

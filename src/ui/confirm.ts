@@ -1,8 +1,15 @@
 import { usageError } from '../errors.js';
 import type { Printer } from './print.js';
 
-/** Asks for one line on the terminal; null at the end of input or at Ctrl-C. */
+/** Asks for one line on the terminal; null at the end of input, at Ctrl-C or Ctrl-\. */
 export type AskLine = (prompt: string) => Promise<string | null>;
+
+/** Calls back at Ctrl-\, until what it gives is called: who reads keys gets no signal from it, and readline knows no such key. */
+export function onQuitKey(act: () => void): () => void {
+  const onKey = (_: string | undefined, { sequence }: { readonly sequence?: string }): void => void (sequence === '\x1c' && act());
+  process.stdin.on('keypress', onKey);
+  return () => void process.stdin.off('keypress', onKey);
+}
 
 /** Questions go to stderr, because stdout may be piped while the user looks on. */
 export function terminalLine(): AskLine {
@@ -13,8 +20,10 @@ export function terminalLine(): AskLine {
       line.on('SIGINT', () => line.close());
       // Node lets go of the terminal at Ctrl-Z, and takes it back at `fg` only for who asks for it: else nothing is left to wait for, and the process ends.
       line.on('SIGCONT', () => line.prompt(true));
+      const offQuit = onQuitKey(() => line.close());
       let entered = false;
       line.on('close', () => {
+        offQuit();
         if (entered) return;
         // The cursor stands behind the question.
         process.stderr.write('\n');

@@ -48,6 +48,17 @@ for (const identity of identities()) {
       expect((await area.cli(['diff', 'job', 'numbers'])).stdout).toMatch(/\+three\n[^]*\+thirty-two\n/);
     });
 
+    test('Ctrl-\\ ends the questions as Ctrl-C does', async () => {
+      for (const [how, question] of [['-p', /\(1\/2\) Take this hunk/], ['-i', /⏎ submit/]] as const) {
+        await terminal.type(`clear; agentfw commit job numbers ${how}; echo "status=$?"`);
+        await terminal.sees(question);
+        await terminal.press('C-\\');
+        await terminal.sees(/Nothing landed\.\nstatus=1/);
+      }
+      await terminal.type('clear; echo again | cat');
+      await terminal.sees(/^again$/m);
+    });
+
     test('Ctrl-C ends all questions, and lands nothing', async () => {
       await terminal.type('clear; agentfw commit job numbers -p; echo "status=$?"');
       await terminal.sees(/\(1\/2\) Take this hunk/);

@@ -1,6 +1,6 @@
 /** The `policy` commands end to end: bundled once, each run in an emptied environment. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -109,6 +109,17 @@ describe('agentfw policy', () => {
     expect(readFileSync(join(home, '.config/agentfw/policy.yaml'), 'utf8')).toContain('# The profile allows: api.anthropic.com');
     expect(after.rules).toEqual(before.rules);
     expect(cli(home, 'init').status).toBe(1);
+  });
+
+  test('`init` says what to do where there is no place for a file, and makes no home', () => {
+    const home = tempHome();
+    writeFileSync(join(home, 'file'), '');
+    for (const [place, why] of [['none', 'the home directory /none does not exist'], ['file', 'ENOTDIR']] as const) {
+      const { status, stderr } = spawnSync(process.execPath, [bundle, 'init'], { cwd: home, encoding: 'utf8', env: { HOME: join(home, place), PATH: '/usr/bin:/bin' } });
+
+      expect([status, stderr.replaceAll(home, '')]).toEqual([1, expect.stringMatching(new RegExp(`^Error: Can't write /${place}/\\S+/policy\\.yaml\nCaused by: .*${why}.*\nHint: Name another place for it: XDG_CONFIG_HOME=DIR`))]);
+      expect(existsSync(join(home, 'none'))).toBe(false);
+    }
   });
 
   test('`test` compares a table, and shows the difference', () => {

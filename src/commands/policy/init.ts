@@ -26,17 +26,25 @@ export default class PolicyInit extends AgentfwCommand {
     const profile = flags.agent === undefined ? null : await loadProfile(request, flags.agent);
     const file = flags.project === true ? join(request.cwd, PROJECT_FILE) : userFile(request);
     if (flags.project !== true) refuseOthers(file, request.uid);
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    if (flags.project !== true && file.startsWith(join(request.home, '/')) && !existsSync(request.home)) throw noPlace(file, `the home directory ${request.home} does not exist`);
     try {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
       writeFileSync(file, policyTemplate(flags.agent ?? null, profile), { flag: 'wx', mode: 0o644 });
     } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') throw error;
-      throw new AgentfwError('AFW_POLICY_EXISTS', `${file} exists already`, { hint: 'Edit it, or move it away first' });
+      const code = errnoOf(error);
+      if (code === null) throw error;
+      // Of the directory it says that something else lies there.
+      if (code === 'EEXIST' && existsSync(file)) throw new AgentfwError('AFW_POLICY_EXISTS', `${file} exists already`, { hint: 'Edit it, or move it away first' });
+      throw noPlace(file, error);
     }
     if (flags.json) this.printer.json({ version: 1, file });
     else this.printer.say(`Wrote ${escapeForTerminal(file)}`);
     return 0;
   }
+}
+
+function noPlace(file: string, cause: unknown): AgentfwError {
+  return new AgentfwError('AFW_POLICY_PLACE', `Can't write ${file}`, { cause, hint: 'Name another place for it: XDG_CONFIG_HOME=DIR, or --project for one in this directory' });
 }
 
 /** Root would leave a file there, and directories, that keep their owner from the own policy: a sudo may keep HOME. */
