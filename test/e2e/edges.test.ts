@@ -69,6 +69,21 @@ for (const identity of identities()) {
       expect([readdirSync(join(area.project, 'shut')), existsSync(join(area.project, 'beside'))]).toEqual([['new', 'old'], true]);
     });
 
+    if (identity.uid !== 0) gated.test('changes in a directory that the host closed meanwhile can be dropped', async () => {
+      await make('mkdir sealed; echo old > sealed/old');
+      const run = await area.cli(['run', '--tag', 'drop', '--net', 'off', '--', 'sh', '-c', 'echo new > sealed/new; echo edited > sealed/old']);
+      expect(run.status, run.stderr).toBe(0);
+      await make('chmod 0 sealed');
+
+      expect(await area.cli(['discard', 'drop', 'sealed/new', '--yes', '--json'])).toMatchObject({ status: 0 });
+      expect(await area.cli(['commit', 'drop', '--yes', '--take', 'host', 'sealed/old'])).toMatchObject({ status: 0 });
+      expect((await area.cli(['diff', 'drop', '--name-only'])).stdout).toBe('');
+      const [{ id = '' } = {}] = jsonOf<{ commits: { id: string }[] }>(await area.cli(['log', '--commits', '--json'])).commits;
+      await make('chmod 700 sealed');
+      expect(await area.cli(['undo', id])).toMatchObject({ status: 0 });
+      expect((await area.cli(['diff', 'drop', '--name-only'])).stdout).toBe(`${join(area.project, 'sealed/old')}\n`);
+    });
+
     gated.test('a file with several names and without write permission lands in place (I12)', async () => {
       await make('echo old > kept; ln kept name; chmod 400 kept');
       const run = await area.cli(['run', '--tag', 'several', '--net', 'off', '--', 'sh', '-c', 'echo new > fresh; chmod 400 fresh; mv -f fresh kept']);

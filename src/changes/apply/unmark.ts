@@ -20,7 +20,7 @@ export function findMarked(dirs: OpenDirs, steps: Iterable<Step>, planned: reado
     const left = step.from?.root === step.host.root + 1 ? step.from : (step.spent?.at ?? null);
     if (left === null || dirs.roots[left.root]?.role !== 'layer') continue;
     // What the host has not can't look deleted there, and the mark may hide what the agent deleted.
-    if (step.act === 'drop' && statPlace(dirs, step.host) === null) continue;
+    if (step.act === 'drop' && !isOnHost(dirs, step.host)) continue;
     const from = step.kind === 'rename' ? { root: step.host.root + 1, path: `${step.host.path}/` as Bytes } : left;
     for (let dir = splitPath(from.path).dir; dir !== ''; dir = splitPath(dir).dir) {
       const key = `${from.root}/${dir}`;
@@ -30,6 +30,16 @@ export function findMarked(dirs: OpenDirs, steps: Iterable<Step>, planned: reado
     }
   }
   return marked;
+}
+
+/** False also in a directory that the host has closed to us since: too many deletions are seen, too few are not. */
+function isOnHost(dirs: OpenDirs, place: Place): boolean {
+  try {
+    return statPlace(dirs, place) !== null;
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    return false;
+  }
 }
 
 function marksAt(dirs: OpenDirs, place: Place): Bytes[] {
