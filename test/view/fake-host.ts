@@ -2,7 +2,7 @@ import type { Bytes } from '../../src/bytes.js';
 import { fromText, joinBytes, nameOf, parentOf } from '../../src/bytes.js';
 import type { Layer } from '../../src/sandbox/sandbox.js';
 import { planView } from '../../src/view/mounts.js';
-import type { HostFacts, HostStat, ViewOptions, ViewPlan } from '../../src/view/plan.js';
+import type { Hidden, HostFacts, HostStat, ViewOptions, ViewPlan } from '../../src/view/plan.js';
 
 /**
  * A host written down: one line per object, `PATH [-> TARGET] [MODE] [OWNER]`.
@@ -149,6 +149,12 @@ function spied(facts: HostFacts, spy: Case['spy']): HostFacts {
     searchable: seen('searchable', facts.searchable),
   };
 }
+
+/** Paths that a rule hides. */
+export const hides = (...paths: readonly string[]): Hidden[] => paths.map((path) => ({ path: path as Bytes, rule: 'a.rule' }));
+
+/** Directories whose writes go to the host. */
+export const passed = (...paths: readonly string[]): ViewOptions['passthrough'] => paths.map((path) => ({ path: path as Bytes, why: 'you let writes through to the host' }));
 
 /** `PATH DECISION` for each mount. */
 export function decisions({ mounts }: ViewPlan): readonly string[] {

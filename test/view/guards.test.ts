@@ -2,15 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../src/bytes.js';
 import { mountTable, parseMountinfo } from '../../src/view/mountinfo.js';
-import type { Hidden, ViewOptions, ViewPlan } from '../../src/view/plan.js';
-import { BASIC, KERNEL_MOUNTS, plan } from './fake-host.js';
+import type { ViewOptions, ViewPlan } from '../../src/view/plan.js';
+import { BASIC, hides, KERNEL_MOUNTS, passed, plan } from './fake-host.js';
 
 const ROOT = '27 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw';
 const DATA = '40 27 254:2 / /data rw,relatime - xfs /dev/vdb rw';
 const AS_ROOT: Partial<ViewOptions> = { mode: 'root', uid: 0, home: '/root' as Bytes, trees: [] };
 const bytes = (...paths: readonly string[]): Bytes[] => paths as Bytes[];
-const hides = (...paths: readonly string[]): Hidden[] => bytes(...paths).map((path) => ({ path, rule: 'a.rule' }));
-const passed = (path: string): ViewOptions['passthrough'] => [{ path: path as Bytes, why: 'yours' }];
 
 function planOf(host: string, options: Partial<ViewOptions> = {}, mounts = ''): ViewPlan {
   return plan({ mountinfo: `${ROOT}${KERNEL_MOUNTS}${mounts}`, host: `${BASIC}\n${host}`, options });
