@@ -25,7 +25,9 @@ static bool isUsual(const Entry &entry)
 	bool both = entry.flags & HAS_BASE;
 	if (entry.flags & WHITEOUT)
 		return both && isAlone(entry.base);
-	if (!isAlone(entry.upper) || (entry.flags & CAPABLE))
+	// What is stripped when it lands is told by itself.
+	if (!isAlone(entry.upper) || (entry.flags & CAPABLE) ||
+	    (entry.upper.mode & SET_ID))
 		return false;
 	if (!both)
 		return true;

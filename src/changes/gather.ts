@@ -11,7 +11,7 @@ import type { CompiledPolicy } from '../policy/compiled.js';
 import { getReady, judgeChange } from '../policy/judge.js';
 import { readPolicyOf } from '../sandbox/policy-file.js';
 import { classify, takeClass, withClass, withClassOf, withStrictestClass, type ClassifyInput } from './classify.js';
-import { provenBefore } from './capture/clock.js';
+import { isClockBehind, provenBefore } from './capture/clock.js';
 import { judgeConflicts, knownOf, sandboxDirOf, type Known } from './conflict.js';
 import { seenOf } from './conflict/seen.js';
 import { openContents, type ContentReader } from './content.js';
@@ -20,9 +20,11 @@ import { weightOf, type Crowd } from './scan/crowd.js';
 import { membersOf } from './scan/crowding.js';
 import { throughLink } from './scan/hostlink.js';
 import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './classify/hidden.js';
+import type { CommitContext } from './store-context.js';
 import { withRepresentatives } from './scan/representatives.js';
 import { orderChanges } from './scan/order.js';
 import { spokenNames } from './scan/ordinary.js';
+import { unpackedButNew } from './scan/unpack.js';
 import { workspaceOf } from './classify/workspace.js';
 import { detectRenames, type Renames } from './scan/rename.js';
 import { scanPieces, type ScanInput, type ScanPiece } from './scan.js';
@@ -56,8 +58,8 @@ export interface GatherOptions {
   readonly controlOnly?: boolean;
   /** `--on-exit keep` */
   readonly keep?: boolean;
-  /** changes that all is alike for are told by one of them, see `Change.crowd` */
-  readonly crowds?: boolean;
+  /** changes that all is alike for are told by one of them, see `Change.crowd`: where they are `shown`, or of those that are `landed` by path all that stay packed, new files in new directories */
+  readonly crowds?: 'shown' | 'landed' | undefined;
 }
 
 /** How far a scan looks into files, see `WalkOptions`. */
@@ -99,7 +101,7 @@ export function* scanOf({ kernel, context }: Store, record: SandboxRecord, blind
 }
 
 /** Scans, classifies, finds conflicts and renames, and orders. Close `contents` when done. */
-export function gather(store: Store, record: SandboxRecord, { controlOnly = false, look = controlOnly ? 'no' : 'head', keep = false, crowds = false }: GatherOptions = {}): Gathered {
+export function gather(store: Store, record: SandboxRecord, { controlOnly = false, look = controlOnly ? 'no' : 'head', keep = false, crowds }: GatherOptions = {}): Gathered {
   const blindness = blindnessOf(record);
   const policy = readPolicyOf(store, record.tag)?.policy ?? null;
   const ctx = commitContextOf(store, record);
@@ -109,7 +111,7 @@ export function gather(store: Store, record: SandboxRecord, { controlOnly = fals
     if (record.state !== 'running') ready.known = knownOf(ctx);
     if (policy !== null) getReady(policy);
   };
-  const scanned = allOf(scanOf(store, record, blindness, { look, names: spokenNames(policy), ...(crowds ? { crowds: { harmlessBefore: provenBefore(ctx) } } : {}) }), meanwhile);
+  const scanned = allOf(scanOf(store, record, blindness, { look, names: spokenNames(policy), ...crowdsOf(ctx, crowds) }), meanwhile);
   const contents = openContents(store.kernel, record.layers);
   const full = classifyInputOf(store, record, { policy, contents, ...scanned });
   const input = controlOnly ? { ...full, contents: { ...contents, head: () => null } } : full;
@@ -122,12 +124,18 @@ export function gather(store: Store, record: SandboxRecord, { controlOnly = fals
   let made: Shown | null = null;
   const show = (): Shown => (made ??= shownOf(renames, (shown) => (policy === null ? null : ruleChanges(policy, { shown, states, ending: endingOf(record, keep) }))));
   return {
-    ...{ single, pairs: renames.parts, contents, states },
+    ...{ single: crowds === 'landed' ? unpackedButNew(single) : single, pairs: renames.parts, contents, states },
     landing: (change, content) => withClassOf(content, change, full),
     get shown() { return show().shown; },
     get parts() { return show().parts; },
     get ruled() { return show().ruled; },
   };
+}
+
+/** What a clock that is behind says of the host proves nothing. */
+function crowdsOf(ctx: CommitContext, crowds: GatherOptions['crowds']): Pick<ScanInput, 'crowds'> {
+  if (crowds === undefined || (crowds === 'landed' && isClockBehind(ctx))) return {};
+  return { crowds: crowds === 'shown' ? { harmlessBefore: provenBefore(ctx) } : { landingBefore: provenBefore(ctx) } };
 }
 
 const MANY = 50_000;

@@ -1,18 +1,21 @@
 import { parentOf, toText, type Bytes } from '../bytes.js';
 import { anchored } from './plan/anchors.js';
 import type { Change, JudgedChange } from './change.js';
+import { countsOf } from './plan/counts.js';
 import { digestOf } from './plan/digest.js';
 import { copied, type Composed, type Draft, type Plan } from './plan/draft.js';
-import { actIn, draftOf, partedIn, relativeTo, treeEntries, type Drafting } from './plan/drafting.js';
+import { actIn, draftOf, partedIn, type Drafting } from './plan/drafting.js';
 import { holdsMore, isBelow, isHosts, isTop, outermost, stillUsed, takeBoth, undroppable, withoutInner, type Fate } from './plan/drops.js';
 import type { LayerFacts } from './plan/facts.js';
 import { withoutNeeded } from './git/needs.js';
 import { joinAll, newGroup } from './plan/groups.js';
 import { copyBytesOf, keepLinks } from './plan/links.js';
 import { conflictText, refusalOf, refused, takeOf, type Paths, type Rules, type Take } from './plan/refusal.js';
-import type { Counts, Refused } from './result.js';
+import type { Refused } from './result.js';
 import { inOrder } from './plan/sequence.js';
-import type { Root } from './plan/step.js';
+import { relativeTo, type Root } from './plan/step.js';
+import { treeEntries } from './plan/tree-entries.js';
+import { unpacked } from './scan/unpack.js';
 
 export interface CommitOptions {
   /** the sandbox is frozen, not stopped: copy only, leave the layer alone (I18) */
@@ -58,9 +61,16 @@ interface Planning extends Drafting {
 
 /** Which steps put the selected changes on the host. Nothing is looked at but the input. */
 export function planCommit(input: CommitInput): Plan {
+  return planned(input) ?? (planned({ ...input, changes: unpacked(input.changes) }) as Plan);
+}
+
+/** Null where what is packed has to be told each by itself: something stays, or a new directory lands entry by entry. */
+function planned(input: CommitInput): Plan | null {
   const planning = start(input);
   survey(planning);
   const { anchors, singles } = settleAll(planning);
+  const isSplit = !planning.isAll || planning.refusals.size + planning.open.size + planning.rules.take.size > 0;
+  if (isSplit && input.changes.some(({ crowd }) => crowd !== undefined)) return null;
   for (const [anchor, members] of anchors) planAnchor(planning, anchor, members);
   for (const change of singles) planSingle(planning, change);
   return finish(planning);
@@ -293,8 +303,7 @@ function planSingle(planning: Planning, change: JudgedChange): void {
 }
 
 function isBelowPartly({ partly }: Planning, path: Bytes): boolean {
-  if (partly.size === 0) return false;
-  return isBelow(path, partly);
+  return partly.size > 0 && isBelow(path, partly);
 }
 
 function finish(planning: Planning): Plan {
@@ -323,13 +332,6 @@ function landingOf(planning: Planning): readonly JudgedChange[] {
   const { input, isAll, refusals, shifts } = planning;
   if (isAll && refusals.size + shifts.size === 0) return input.changes;
   return input.changes.filter((change) => lands(planning, change) && !(change.kind === 'rename' && change.implied));
-}
-
-/** A rename counts as one modification. */
-export function countsOf(changes: readonly Pick<Change, 'kind'>[]): Counts {
-  const counts = { add: 0, modify: 0, delete: 0, type: 0, metadata: 0 };
-  for (const { kind } of changes) counts[kind === 'rename' ? 'modify' : kind] += 1;
-  return counts;
 }
 
 function rootsOf({ base, upper, vault, family }: LayerFacts): Root[] {

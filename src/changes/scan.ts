@@ -20,8 +20,8 @@ export interface ScanInput extends Ownership {
   readonly look?: 'no' | 'head' | 'lines';
   /** names that rules speak of, see `Change.ordinaryIn` */
   readonly names?: NameFilter;
-  /** usual changes are told as crowds: those that the host hasn't touched since, those whose name is ordinary, or only those that are harmless by T0 too */
-  readonly crowds?: { readonly usualBefore: bigint } | 'ordinary' | { readonly harmlessBefore: bigint };
+  /** usual changes are told as crowds: those that the host hasn't touched since, those whose name is ordinary, both (these may land), or only those that are harmless by T0 too */
+  readonly crowds?: { readonly usualBefore: bigint } | 'ordinary' | { readonly landingBefore: bigint } | { readonly harmlessBefore: bigint };
 }
 
 /** Changes and crowds of changes that the scan tells together. */
@@ -94,15 +94,16 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
 const SOME = '.' as Bytes;
 
 function optionsOf({ look = 'no', names, crowds }: ScanInput, { family }: Layer): WalkOptions {
-  const before = typeof crowds === 'object' ? { before: 'usualBefore' in crowds ? crowds.usualBefore : crowds.harmlessBefore } : {};
-  // Crowds don't land: only that needs origins.
-  return { family, compare: true, unreadable: 'unlock', look, origins: crowds === undefined, ...before, ...(names === undefined ? {} : { names }) };
+  const before = typeof crowds === 'object' ? { before: Object.values(crowds)[0] as bigint } : {};
+  // Only what lands needs origins.
+  const origins = crowds === undefined || (typeof crowds === 'object' && 'landingBefore' in crowds);
+  return { family, compare: true, unreadable: 'unlock', look, origins, ...before, ...(names === undefined ? {} : { names }) };
 }
 
 function apartOf({ crowds }: ScanInput): (usual: Usual) => boolean {
   if (crowds === undefined) return () => false;
   if (typeof crowds === 'object' && 'usualBefore' in crowds) return (usual) => usual !== 'no';
-  return crowds === 'ordinary' ? (usual) => usual === 'ordinary' || usual === 'harmless' : (usual) => usual === 'harmless';
+  return crowds === 'ordinary' || 'landingBefore' in crowds ? (usual) => usual === 'ordinary' || usual === 'harmless' : (usual) => usual === 'harmless';
 }
 
 const PIECE = 1024;

@@ -3,7 +3,7 @@ import { decodeWord } from '../argv.js';
 import type { Bytes } from '../bytes.js';
 import { closeIfDone, landPlan, withCommitLocks, type Locked } from '../changes/commit.js';
 import { chooseHunks, mergeConflicts } from '../changes/conflict/compose.js';
-import { gather, type Gathered } from '../changes/gather.js';
+import { gather, type Gathered, type GatherOptions } from '../changes/gather.js';
 import { offerOf, WHOLE, type Offer, type Wish } from '../changes/offer.js';
 import type { Take } from '../changes/plan/refusal.js';
 import { commitStatus, nothing } from '../changes/result.js';
@@ -93,7 +93,8 @@ export default class Commit extends AgentfwCommand {
       const wish: Wish = { ...WHOLE, words: paths, accept, take, keepSpecial: line.flags['keep-special'] ?? false, note: line.flags.message ?? null, live: locked.freezer !== null };
       // Nobody is shown what lands, nor chooses from it.
       const isSilent = flags.yes && !flags.dryRun && flags.merge === null && flags.hunks.length === 0;
-      return this.withChanges(store, locked, isSilent, (gathered) => this.settle({ store, record: locked.record, gathered, flags, freezer: locked.freezer, resolved }, wish));
+      const isWhole = isSilent && !wish.live && paths.length + accept.length + take.size === 0;
+      return this.withChanges(store, locked, { controlOnly: isSilent, crowds: isWhole ? 'landed' : undefined }, (gathered) => this.settle({ store, record: locked.record, gathered, flags, freezer: locked.freezer, resolved }, wish));
     };
     try {
       return await withCommitLocks(store, record.tag, onWait, run, live);
@@ -103,11 +104,11 @@ export default class Commit extends AgentfwCommand {
   }
 
   /** One moment of a running sandbox; it goes on while the user looks, and is held again to be copied. */
-  private async withChanges(store: Store, { record, recovered, freezer }: Locked, isSilent: boolean, act: (gathered: Gathered) => Promise<number>): Promise<number> {
+  private async withChanges(store: Store, { record, recovered, freezer }: Locked, how: GatherOptions, act: (gathered: Gathered) => Promise<number>): Promise<number> {
     sayRecovered(this.printer, recovered);
     try {
       await freezer?.hold();
-      const gathered = gather(store, record, { controlOnly: isSilent });
+      const gathered = gather(store, record, how);
       try {
         return await act(gathered);
       } finally {

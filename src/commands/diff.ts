@@ -63,10 +63,10 @@ export default class Diff extends AgentfwCommand {
       return flags['exit-code'] === true && paths.length > 0 ? 1 : 0;
     }
     const counts = flags.stat === true || flags.json === true;
-    const crowds = flags.stat === true && flags.json !== true && resolved.paths.length === 0;
+    const crowds = flags.stat === true && flags.json !== true && resolved.paths.length === 0 ? ('shown' as const) : undefined;
     const gathered = gather(store, record, { look: counts ? 'lines' : 'head', crowds });
     try {
-      const named = crowds ? gathered.shown : this.named(gathered.shown, resolved);
+      const named = crowds !== undefined ? gathered.shown : this.named(gathered.shown, resolved);
       const changes = named.filter(
         (change) => (flags.class === undefined || change.class === flags.class) && (flags.conflicts !== true || change.conflict !== null),
       );

@@ -126,7 +126,7 @@ export interface WalkOptions {
 }
 
 /**
- * Of an entry: `yes` for a regular file with one name that came, went, or has other
+ * Of an entry: `yes` for a regular file with one name and neither set-id bits nor capabilities that came, went, or has other
  * content with the same metadata; `ordinary` if its name is, too; `harmless` if beside that
  * neither content nor permissions nor the time of its base give anything to judge.
  */
@@ -153,6 +153,8 @@ export interface WalkPiece {
   readonly path: (at: number) => Bytes;
   /** as a `WalkEntry` has it */
   readonly upper: (at: number) => Stat;
+  /** both are the agent's version of one object, as far as `isSameObject` tells for files */
+  readonly sameUpper: (at: number, other: WalkPiece, otherAt: number) => boolean;
   readonly whiteout: (at: number) => boolean;
   readonly plain: (at: number) => boolean;
   /** asked for in the order of the walk */

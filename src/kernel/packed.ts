@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { FirstLook, LineCounts, Stat, Usual, UsualKind, WalkEntry, WalkPiece } from './kernel.js';
 
@@ -129,6 +130,13 @@ function word(view: PackedView, index: number): number {
   return view.narrow[index] ?? 0;
 }
 
+/** Of a packed stat, counted in halves of words: no big integer is made to compare them. */
+const [INO, SIZE, MTIME, MODE] = [2, 6, 12, 18] as const;
+
+function isSameWord(a: PackedView, at: number, b: PackedView, other: number): boolean {
+  return word(a, at) === word(b, other) && word(a, at + 1) === word(b, other + 1);
+}
+
 /** A 64-bit word that is no bigger than a number can be exact. */
 function wide(view: PackedView, index: number): number {
   return word(view, index * 2) + word(view, index * 2 + 1) * HIGH_WORD;
@@ -212,6 +220,12 @@ export class PackedEntries implements WalkPiece {
   }
   upper(at: number): Stat {
     return new PackedStat(this.view, at + HEAD_BYTES);
+  }
+  sameUpper(at: number, other: WalkPiece, otherAt: number): boolean {
+    if (!(other instanceof PackedEntries)) return false;
+    const [a, b, one, two] = [this.view, other.view, (at + HEAD_BYTES) / 4, (otherAt + HEAD_BYTES) / 4];
+    const format = (word(a, one + MODE) ^ word(b, two + MODE)) & constants.S_IFMT;
+    return format === 0 && isSameWord(a, one + INO, b, two + INO) && isSameWord(a, one + SIZE, b, two + SIZE) && isSameWord(a, one + MTIME, b, two + MTIME);
   }
   whiteout(at: number): boolean {
     return (word(this.view, at / 4 + 1) & FLAG.whiteout) !== 0;

@@ -6,7 +6,7 @@ import type { Change } from '../../src/changes/change.js';
 import { landPlan, withBoxOf, withCommitLocks } from '../../src/changes/commit.js';
 import { chooseHunks, hunkFileOf, mergeConflicts } from '../../src/changes/conflict/compose.js';
 import { layersIn, storeContextOf } from '../../src/changes/context.js';
-import { relativeTo } from '../../src/changes/plan/drafting.js';
+import { relativeTo } from '../../src/changes/plan/step.js';
 import { dropPlan } from '../../src/changes/dropping.js';
 import { recoverRecorded } from '../../src/changes/effects.js';
 import { gather, type Gathered } from '../../src/changes/gather.js';

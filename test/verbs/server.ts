@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Layer } from '../../src/sandbox/sandbox.js';
 import type { Bytes } from '../../src/bytes.js';
-import { relativeTo } from '../../src/changes/plan/drafting.js';
+import { relativeTo } from '../../src/changes/plan/step.js';
 
 /** What there is at a path, as `ops.py` dumps it. */
 export type Entry = Readonly<Record<string, unknown>>;

@@ -2,11 +2,13 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import type { WalkEntry, WalkPiece, Xattr } from '../../kernel/kernel.js';
 import type { Draft } from '../plan/draft.js';
+import { Expected } from './expected.js';
 import { landingMode, Moved, staysBehind, type Duplicating } from './duplicate.js';
 import { lendAccess, lendBelow, lending, type Lent } from './lend.js';
 import { ORIGIN_NAME, OriginMark } from '../scan/origin-mark.js';
 import { rootFd, spotOf, type OpenDirs, type Spot } from './open-dirs.js';
-import { below, isSameObject, isWhiteout, type Cleaning, type Place, type Step } from '../plan/step.js';
+import { TreeEntries } from '../plan/tree-entries.js';
+import { below, isWhiteout, type Cleaning, type Place, type Step } from '../plan/step.js';
 
 const ORIGIN = 'user.overlay.origin' as Bytes;
 const NOTHING = Buffer.alloc(0);
@@ -60,33 +62,28 @@ function leaving(doing: Duplicating, spot: Spot): Xattr[] {
 /** Walks the tree that is going to land: each entry must be one that was shown, and nothing else may be in it. */
 function treeCleaning(doing: Duplicating, draft: Draft, source: Place): Cleaning {
   const { dirs, keepSpecial } = doing;
-  const expected = new Map((draft.entries ?? []).map((entry) => [entry.path, entry]));
+  const expected = new Expected(draft.entries ?? new TreeEntries([]));
   const whiteouts: Bytes[] = [];
   const modes: { path: Bytes; from: number; to: number }[] = [];
   const marks: { path: Bytes; name: Bytes; value: Buffer }[] = [];
   const { family } = dirs.roots[source.root] ?? { family: 'user' as const };
   const paths: Bytes[] = [];
-  let seen = 0;
   for (const piece of treePieces(dirs, source, family)) {
     for (let at = 0; at < piece.end; at = piece.after(at)) {
-      const path = piece.path(at);
       if (piece.whiteout(at)) {
-        whiteouts.push(path);
+        whiteouts.push(piece.path(at));
         continue;
       }
+      const isTop = piece.name(at) === '';
+      if (!isTop && !expected.meet(piece, at)) throw new Moved(`${piece.path(at)} changed`);
       const upper = piece.upper(at);
-      if (path !== '') {
-        const entry = expected.get(path);
-        if (entry === undefined || !isSameObject(upper, entry.stat)) throw new Moved(`${path} changed`);
-        seen += 1;
-      }
       const mode = upper.mode & 0o7777;
       const to = landingMode(upper, keepSpecial);
-      if (to !== mode) modes.push({ path, from: mode, to });
-      if (!piece.plain(at)) paths.push(path);
+      if (to !== mode) modes.push({ path: piece.path(at), from: mode, to });
+      if (!piece.plain(at)) paths.push(piece.path(at));
     }
   }
-  if (seen !== expected.size) throw new Moved('something in it is gone');
+  if (!expected.isWhole) throw new Moved('something in it is gone');
   // After the walk, which lends itself permissions as it goes.
   for (const path of paths) noteMarks(doing, below(source, path), path, marks);
   return { whiteouts, modes, marks };

@@ -13,7 +13,7 @@ export function heapWanted(count: number, heap: { readonly limit: number; readon
 
 /** Better before the commit point than in the middle, although a commit that dies there is finished by the next command. */
 export function refuseBeyondMemory({ steps }: Plan): void {
-  const count = steps.reduce((sum, { entries, covers }) => sum + 1 + (entries?.length ?? 0) + covers.length, 0);
+  const count = steps.reduce((sum, { entries, covers }) => sum + 1 + (entries?.listed.length ?? 0) + covers.length, 0);
   const { heap_size_limit: limit, used_heap_size: used } = getHeapStatistics();
   const wanted = heapWanted(count, { limit, used });
   if (wanted === null) return;

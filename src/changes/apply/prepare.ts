@@ -248,7 +248,7 @@ function strippedOf(draft: Draft, { keepSpecial }: Staging): readonly string[] {
     if (capable === true) lost.add('file capabilities');
   };
   if (draft.fresh !== null) note(draft.type, draft.fresh.mode, losesCapabilities(draft));
-  for (const { type, stat, capable } of draft.entries ?? []) note(type, stat.mode, capable);
+  for (const { type, stat, capable } of draft.entries?.listed ?? []) note(type, stat.mode, capable);
   return [...lost];
 }
 

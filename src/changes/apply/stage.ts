@@ -2,7 +2,8 @@ import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import type { Stat } from '../../kernel/kernel.js';
 import { nodeDisk, type Disk } from './disk.js';
-import type { Draft, DraftLink, Entry } from '../plan/draft.js';
+import type { Draft, DraftLink } from '../plan/draft.js';
+import type { Entry } from '../plan/tree-entries.js';
 import { duplicate, landingMode, Moved, setMeta, staysBehind } from './duplicate.js';
 import { nearPlace, type Method, type Preparing } from './preparing.js';
 import { makeDirsAbove, spotOf, statPlace } from './open-dirs.js';
@@ -77,11 +78,10 @@ function copyTree(staging: Staging, draft: Draft, to: Place): void {
   const { source, fresh } = draft;
   if (source === null || fresh === null) return;
   duplicate(staging, source, to, identOf(fresh));
-  const entries = draft.entries ?? [];
-  for (const { path, stat } of entries) {
+  for (const { path, stat } of draft.entries ?? []) {
     copyOne(staging, { from: below(source, path), stat, to: below(to, path), layer: draft.layer });
   }
-  stampDirs(staging, to, entries);
+  stampDirs(staging, to, draft.entries?.listed ?? []);
   const top = spotOf(staging.dirs, to);
   staging.dirs.kernel.utimes(top.at, top.name, fresh.atimeNs, fresh.mtimeNs);
 }

@@ -4,11 +4,10 @@ import { isRefusal } from '../../errors.js';
 import type { Fd, Stat } from '../../kernel/kernel.js';
 import type { Bases } from '../base.js';
 import type { Change } from '../change.js';
-import { relativeTo } from '../plan/drafting.js';
 import { isOurs, type Epochs } from '../capture/epoch.js';
 import type { PackedRef } from '../git/packed-ref.js';
 import { spotOf, type OpenDirs } from '../apply/open-dirs.js';
-import type { Place } from '../plan/step.js';
+import { relativeTo, type Place } from '../plan/step.js';
 import type { CommitContext } from '../store-context.js';
 
 /** To a directory of the host. `shut`: names in it may not be made, replaced or taken away; `unseen`: nor looked at. */

@@ -1,7 +1,6 @@
 import type { Bytes } from '../../bytes.js';
 import { isWithin } from '../../bytes.js';
 import { redraft, type Draft } from '../plan/draft.js';
-import { relativeTo } from '../plan/drafting.js';
 import { bareIn, gitPartOf, type GitPart } from './dir.js';
 import { anyNaming, hasHead, type Naming } from './names.js';
 import { refused as refusedFor } from '../plan/refusal.js';
@@ -10,7 +9,7 @@ import { closeDirs, openDirs, type OpenDirs } from '../apply/open-dirs.js';
 import { openQuietly } from '../conflict/judging.js';
 import { readIndex } from '../capture/epoch.js';
 import { mayBeIndex } from './touched-index.js';
-import { below, type Place } from '../plan/step.js';
+import { below, relativeTo, type Place } from '../plan/step.js';
 
 /** What an undo would do, and what it can't. */
 export interface Undone {

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import type { Bytes } from '../../bytes.js';
 import type { Stat } from '../../kernel/kernel.js';
 import type { Change } from '../change.js';
+import { byPath, type Told } from './bypath.js';
 import type { Composed } from './draft.js';
 import { takeOf, type Take } from './refusal.js';
 
@@ -24,13 +25,18 @@ export function digestOf(changes: readonly Change[], bound: Bound): string {
   const hash = createHash('sha256');
   const { keepSpecial, fifos } = bound.options;
   hash.update(`agentfw plan 1\n${keepSpecial} ${fifos}\n`);
-  const sorted = [...changes].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
-  for (let at = 0; at < sorted.length; at += PIECE) addPiece(hash, sorted.slice(at, at + PIECE), bound);
+  let piece: Told[] = [];
+  for (const told of byPath(changes)) {
+    if (piece.push(told) < PIECE) continue;
+    addPiece(hash, piece, bound);
+    piece = [];
+  }
+  if (piece.length > 0) addPiece(hash, piece, bound);
   return `sha256:${hash.digest('hex')}`;
 }
 
 /** Numbers go in as 64-bit words, which costs a fraction of writing them as text. */
-function addPiece(hash: Hash, changes: readonly Change[], bound: Bound): void {
+function addPiece(hash: Hash, changes: readonly Told[], bound: Bound): void {
   const { composed: contents, take } = bound;
   const sides = sidesFor(2 * changes.length);
   const lines: string[] = [];
@@ -76,7 +82,7 @@ function packSide({ words, halves }: Sides, at: number, stat: Stat | null): void
 
 const HIGH_WORD = 2 ** 32;
 
-function lineOf(change: Change): string {
+function lineOf(change: Told): string {
   const { path, kind, type, from, target, opaque, meta, link } = change;
   // NUL ends each part that may hold anything else.
   return `${kind} ${type} ${opaque ? 1 : 0} ${path}\0${from ?? ''}\0${target ?? ''}\0${meta.join()}${link === undefined ? '' : `\0${link.path}`}`;

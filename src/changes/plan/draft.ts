@@ -3,17 +3,7 @@ import type { Stat } from '../../kernel/kernel.js';
 import type { Change, ChangeKind, FileType } from '../change.js';
 import type { CommitResult, Counts } from '../result.js';
 import type { Act, Covered, Ident, Place, Root, Step, Unmark } from './step.js';
-
-/** An entry below a new directory. */
-export interface Entry {
-  /** relative to that directory */
-  readonly path: Bytes;
-  readonly type: FileType;
-  readonly stat: Stat;
-  readonly target: Bytes | null;
-  /** it has file capabilities */
-  readonly capable?: boolean | undefined;
-}
+import type { TreeEntries } from './tree-entries.js';
 
 /** Content that is neither side's: chosen hunks or a merge. */
 export interface Composed {
@@ -60,7 +50,7 @@ export interface Draft {
   readonly target: Bytes | null;
   readonly old: Stat | null;
   /** for a directory: all that is in it; null for other types */
-  readonly entries: readonly Entry[] | null;
+  readonly entries: TreeEntries | null;
   readonly covers: readonly Covered[];
   readonly layerEntry: LayerEntry;
   /** which metadata differ */

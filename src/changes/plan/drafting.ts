@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import type { Change, JudgedChange } from '../change.js';
-import { redraft, type Composed, type Draft, type DraftLink, type Entry, type LayerEntry } from './draft.js';
+import { redraft, type Composed, type Draft, type DraftLink, type LayerEntry } from './draft.js';
 import type { LayerFacts } from './facts.js';
-import { identOf, type Act, type Place } from './step.js';
+import { identOf, relativeTo, type Act, type Place } from './step.js';
+import type { TreeEntries } from './tree-entries.js';
 
 /** What drafts are made from. */
 export interface Drafting {
@@ -20,7 +21,7 @@ export interface Drafting {
 export interface DraftOptions {
   /** default: by the kind of the change */
   readonly act?: Act;
-  readonly entries?: readonly Entry[] | null;
+  readonly entries?: TreeEntries | null;
   readonly covers?: readonly JudgedChange[];
   /** nothing of the directory stays behind */
   readonly whole?: boolean;
@@ -53,8 +54,8 @@ export function draftOf(drafting: Drafting, change: JudgedChange, options: Draft
 }
 
 /** What root of a nested namespace gave, its maker can't take off outside: a copy has none. */
-function isCapable({ capable }: Change, entries: readonly Entry[] | null): boolean {
-  return capable === true || (entries !== null && entries.some((entry) => entry.capable === true));
+function isCapable({ capable }: Change, entries: TreeEntries | null): boolean {
+  return capable === true || (entries !== null && entries.listed.some((entry) => entry.capable === true));
 }
 
 type Chosen = Pick<Draft, 'act' | 'method' | 'layerEntry' | 'entries' | 'covers' | 'link'>;
@@ -66,7 +67,7 @@ class ChangeDraft implements Draft {
   readonly act: Act;
   readonly method: Draft['method'];
   readonly layerEntry: LayerEntry;
-  readonly entries: readonly Entry[] | null;
+  readonly entries: TreeEntries | null;
   readonly covers: Draft['covers'];
   readonly link: DraftLink | undefined;
   private readonly drafting: Drafting;
@@ -162,11 +163,6 @@ function positionOf(drafting: Drafting, change: Change): number {
   return position;
 }
 
-/** A path below `base` as the layer has it: no slash in front, '' for `base` itself. */
-export function relativeTo(base: Bytes, path: Bytes): Bytes {
-  return path.slice(base === '/' ? 1 : base.length + 1) as Bytes;
-}
-
 /** What of the agent's metadata lands: with content of ours maybe less than what differs. */
 function metaOf({ meta, base }: Change, composed: Composed | null): Change['meta'] {
   const own = composed?.meta;
@@ -233,15 +229,4 @@ function layerEntryOf(drafting: Drafting, change: Change, options: DraftOptions,
   if (composed !== undefined && !composed.consume) return 'stays';
   if (act === 'meta' && change.type === 'dir') return 'stays';
   return options.whole === false ? 'stays' : 'spent';
-}
-
-/** What of a new directory lands with it. */
-export function treeEntries(anchor: JudgedChange, members: readonly JudgedChange[]): Entry[] {
-  const entries: Entry[] = [];
-  for (const { path, type, upper, target, kind, capable } of members) {
-    if (kind === 'delete' || upper === null) continue;
-    entries.push({ path: relativeTo(anchor.path, path), type, stat: upper, target, capable });
-  }
-  // Parents first: a path sorts after its own prefix.
-  return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
 }

@@ -78,7 +78,7 @@ function namesOf(steps: readonly Draft[]): Map<string, Names> {
   steps.forEach((step, index) => {
     if (step.act !== 'place' && step.act !== 'swap') return;
     if (step.fresh !== null && step.type !== 'dir' && step.fresh.nlink > 1) note(step.layer, step.fresh, index);
-    for (const { type, stat } of step.entries ?? []) if (type !== 'dir' && stat.nlink > 1) note(step.layer, stat, index);
+    for (const { type, stat } of step.entries?.listed ?? []) if (type !== 'dir' && stat.nlink > 1) note(step.layer, stat, index);
   });
   return inodes;
 }

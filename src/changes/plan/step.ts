@@ -149,6 +149,11 @@ export function below(place: Place, path: Bytes): Place {
   return { root: place.root, path: (place.path === '' ? path : `${place.path}/${path}`) as Bytes };
 }
 
+/** A path below `base` as the layer has it: no slash in front, '' for `base` itself. */
+export function relativeTo(base: Bytes, path: Bytes): Bytes {
+  return path.slice(base === '/' ? 1 : base.length + 1) as Bytes;
+}
+
 /** Splits a relative path into its directory ('' for the root) and name. */
 export function splitPath(path: Bytes): { readonly dir: Bytes; readonly name: Bytes } {
   const slash = path.lastIndexOf('/');

@@ -3,7 +3,8 @@ import type { Stat } from '../../kernel/kernel.js';
 import type { StatStore } from '../../kernel/stat-store.js';
 import type { OpenDirs } from '../apply/open-dirs.js';
 import type { ChangeKind, FileType } from '../change.js';
-import type { Draft, Entry, LayerEntry } from '../plan/draft.js';
+import type { Draft, LayerEntry } from '../plan/draft.js';
+import type { TreeEntries } from '../plan/tree-entries.js';
 import { absolute, type Covered, type Place, type Root, type Step } from '../plan/step.js';
 import { fileTypeOf } from '../scan/filetype.js';
 import { entriesOf } from './entries.js';
@@ -61,7 +62,7 @@ class UndoDraft implements Draft {
   readonly old: Stat | null;
   readonly fresh: Stat | null;
   readonly covers: readonly Covered[];
-  readonly entries: readonly Entry[] | null;
+  readonly entries: TreeEntries | null;
   private readonly roots: readonly Root[];
   private readonly step: Origin;
   private readonly place: Place | undefined;

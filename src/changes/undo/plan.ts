@@ -8,7 +8,6 @@ import { StatStore } from '../../kernel/stat-store.js';
 import { otherBases } from '../apply/bases.js';
 import { treeWalk } from '../apply/cleaning.js';
 import { redraft, type Draft, type DraftLink, type Plan } from '../plan/draft.js';
-import { relativeTo } from '../plan/drafting.js';
 import { conflicted, isMachineError, refusalFor } from '../apply/failure.js';
 import { readIndex, type Meanings } from '../capture/epoch.js';
 import { fileTypeOf } from '../scan/filetype.js';
@@ -16,7 +15,7 @@ import type { Naming } from '../git/names.js';
 import { encodeStep } from '../journal/step.js';
 import { JOURNAL, type Journal } from '../journal/journal.js';
 import { surprise } from '../apply/land.js';
-import { countsOf } from '../plan.js';
+import { countsOf } from '../plan/counts.js';
 import { isOfLayer, refillOf, type Refill } from '../apply/refill.js';
 import { refused } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
@@ -30,7 +29,7 @@ import { draft, inVault, type Kept } from './draft.js';
 import { replacedAbove, wouldHaunt } from './hidden-base.js';
 import { isMovable } from './movable.js';
 import { isSameMeta, metaAt } from './meta.js';
-import { absolute, below, identOf, isIdent, splitPath, type Covered, type Ident, type Place, type Root, type Step, type Steps } from '../plan/step.js';
+import { absolute, below, identOf, isIdent, relativeTo, splitPath, type Covered, type Ident, type Place, type Root, type Step, type Steps } from '../plan/step.js';
 import { commitDir } from '../vault/vault.js';
 
 interface Undoing {

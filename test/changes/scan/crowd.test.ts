@@ -6,8 +6,10 @@ import { expect, test } from 'vitest';
 import { fromText } from '../../../src/bytes.js';
 import { appendBases, capturedOf, openIndex } from '../../../src/changes/base.js';
 import type { JudgedChange } from '../../../src/changes/change.js';
+import { offerOf, WHOLE } from '../../../src/changes/offer.js';
 import { weightOf } from '../../../src/changes/scan/crowd.js';
 import { membersOf } from '../../../src/changes/scan/crowding.js';
+import { unpacked } from '../../../src/changes/scan/unpack.js';
 import { frameOf } from '../../../src/changes/journal/frames.js';
 import { changesOf, countKinds, gather, someChange, type Gathered, type Question } from '../../../src/changes/gather.js';
 import { changedPaths, countChanges, hasChanges } from '../../../src/changes/tally.js';
@@ -42,12 +44,12 @@ const NAMES = [...FILES, 'a', 'a.js', 'z', 'Makefile', 'package.json', 'a\\b', '
 const CONTENTS = ['', 'one\n', 'one\ntwo\n', 'two\n', 'x\0y', '#!/bin/sh\n', '\x7fELF', 'one\r\n', 'a longer text\nof three\nlines'];
 
 const spot: fc.Arbitrary<Spot> = fc.record({
-  path: fc.tuple(fc.oneof(fc.constantFrom('src/', 'src/deep/', 'a/'), fc.constantFrom(...DIRS)), fc.oneof(fc.constantFrom(...FILES), fc.constantFrom(...NAMES))).map(([dir, name]) => dir + name),
+  path: fc.tuple(fc.oneof(fc.constantFrom('src/', 'src/deep/', 'a/', 'new/', 'new/deep/'), fc.constantFrom(...DIRS)), fc.oneof(fc.constantFrom(...FILES), fc.constantFrom(...NAMES))).map(([dir, name]) => dir + name),
   host: fc.oneof(fc.constant(null), fc.constantFrom(...CONTENTS)),
   layer: fc.oneof({ weight: 1, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.constant('whiteout') }, { weight: 8, arbitrary: fc.constantFrom(...CONTENTS) }),
   mode: fc.oneof({ weight: 20, arbitrary: fc.constant(0o644) }, { weight: 1, arbitrary: fc.constantFrom(0o755, 0o4755) }),
   odd: fc.oneof({ weight: 40, arbitrary: fc.constant('no' as const) }, { weight: 1, arbitrary: fc.constantFrom(...ODD) }),
-});
+}).map((one) => (one.path.startsWith('new/') ? { ...one, host: null } : one));
 
 const POLICIES = [
   null,
@@ -137,8 +139,27 @@ function wordsOf(changes: readonly JudgedChange[], { contents }: Gathered): stri
 }
 
 /** What a commit of everything asks of each. */
-function asked({ single }: Gathered): unknown[] {
+function asked(single: readonly JudgedChange[]): unknown[] {
   return single.map(({ path, kind, type, class: name, reason, conflict, link, meta }) => [path, kind, type, name === 'control' ? reason : null, conflict, link?.path, meta]);
+}
+
+/** What would land, and how. */
+function landing(store: Store, record: SandboxRecord, gathered: Gathered): unknown {
+  const { plan, digest, withheld } = offerOf(store, record, { gathered, wish: WHOLE });
+  const steps = plan.steps.map(({ act, kind, type, path, method, layerEntry, group, covers, entries, origin, plain, old, fresh }) => {
+    const within = entries === null ? null : [...entries].map((entry) => [entry.path, entry.type, entry.stat.ino, entry.stat.mode]);
+    return [path, act, kind, type, method, layerEntry, group !== 0, covers, within?.sort(byFirst), entries?.length, origin, plain, old?.ctimeNs, fresh?.ctimeNs];
+  });
+  const { counts, refused, copyBytes, emptied, unmark } = plan;
+  return [digest, withheld.map(({ path }) => path).sort(), counts, [...refused].map((one) => [one.path, one.why, one.text, one.conflict]).sort(byFirst), copyBytes, emptied, unmark, steps.sort(byFirst)];
+}
+
+function byFirst(a: readonly unknown[], b: readonly unknown[]): number {
+  return String(a[0]) < String(b[0]) ? -1 : 1;
+}
+
+function packedIn({ single }: Gathered): number {
+  return single.reduce((sum, change) => sum + weightOf(change) - 1, 0);
 }
 
 function tables(gathered: Gathered): string[] {
@@ -155,12 +176,21 @@ function isNamed(name: string): Question {
   };
 }
 
-function expectSame(store: Store, record: SandboxRecord): number {
-  const [single, crowded, silent] = [gather(store, record, { look: 'lines' }), gather(store, record, { look: 'lines', crowds: true }), gather(store, record, { controlOnly: true })];
+/** How many changes followed another one where they were shown, and where they landed. */
+interface Followers {
+  readonly shown: number;
+  readonly landed: number;
+}
+
+function expectSame(store: Store, record: SandboxRecord): Followers {
+  const [single, crowded] = [gather(store, record, { look: 'lines' }), gather(store, record, { look: 'lines', crowds: 'shown' })];
+  const [silent, landed] = [gather(store, record, { controlOnly: true }), gather(store, record, { controlOnly: true, crowds: 'landed' })];
   try {
     expect(wordsOf(apart(crowded.shown), crowded)).toEqual(wordsOf(single.shown, single));
     expect(tables(crowded)).toEqual(tables(single));
-    expect(asked(silent)).toEqual(asked(single));
+    expect(asked(silent.single)).toEqual(asked(single.single));
+    expect(asked(unpacked(landed.single)).map(textOf).sort()).toEqual(asked(single.single).map(textOf).sort());
+    expect(landing(store, record, landed)).toEqual(landing(store, record, silent));
     expect(silent.single.every(({ look }) => look === null || look === undefined)).toBe(true);
     expect([crowded.ruled?.counts, crowded.ruled?.exceeded, crowded.ruled?.held]).toEqual([single.ruled?.counts, single.ruled?.exceeded, single.ruled?.held]);
     expect(countKinds(crowded.shown)).toEqual(countKinds(single.shown));
@@ -169,17 +199,21 @@ function expectSame(store: Store, record: SandboxRecord): number {
     expect(hasChanges(store, record)).toBe(single.single.length > 0);
     const changes = changesOf(store, record);
     for (const one of ['f2.js', 'f9.js']) expect(someChange(store, record, isNamed(one))).toBe(changes.some(isNamed(one).of));
-    return crowded.shown.reduce((sum, change) => sum + weightOf(change) - 1, 0);
+    return { shown: crowded.shown.reduce((sum, change) => sum + weightOf(change) - 1, 0), landed: packedIn(landed) };
   } finally {
-    for (const { contents } of [single, crowded, silent]) contents.close();
+    for (const { contents } of [single, crowded, silent, landed]) contents.close();
   }
+}
+
+function textOf(words: unknown): string {
+  return JSON.stringify(words);
 }
 
 /** A text of the host became binary, and has a new name that came to no text. */
 const NAMED_TWICE: Spot[] = [{ path: 'f0.js', host: 'one\ntwo\n', layer: 'x\0y', mode: 0o644, odd: 'linked' }, { path: 'src/f0.js', host: null, layer: '', mode: 0o644, odd: 'no' }];
 
 test('whatever changed, was judged and is hidden', async () => {
-  let followers = 0;
+  const followers = { shown: 0, landed: 0 };
   const many = fc.array(spot, { minLength: 1, maxLength: 100, size: 'max' });
   await fc.assert(fc.asyncProperty(many, fc.constantFrom(...POLICIES), fc.constantFrom([], ['b/c'], ['src', 'f1.js']), fc.boolean(), fc.boolean(), async (all, layers, covered, isWhole, deletes) => {
     // What may be a rename is not in a crowd.
@@ -191,13 +225,16 @@ test('whatever changed, was judged and is hidden', async () => {
       afterwards(world, spots);
       const record = recordOf(world, spots, t0, covered);
       if (layers !== null) writePolicy(storeOf(world), 'box', { version: 1, policy: await policyOf({ ...layers, root: world.host, home: world.top }), notes: [], withheld: [] });
-      followers += expectSame(storeOf(world), isWhole ? record : { ...record, cwd: fromText(join(world.host, 'src')) });
+      const found = expectSame(storeOf(world), isWhole ? record : { ...record, cwd: fromText(join(world.host, 'src')) });
+      followers.shown += found.shown;
+      followers.landed += found.landed;
     } finally {
       world.remove();
     }
   }), { numRuns: 80, examples: [[NAMED_TWICE, null, [], true, false]] });
 
-  expect(followers).toBeGreaterThan(20);
+  expect(followers.shown).toBeGreaterThan(20);
+  expect(followers.landed).toBeGreaterThan(20);
 }, 120_000);
 
 test('more additions and deletions of one size than are compared, and names that sort before a slash', () => {
@@ -214,7 +251,9 @@ test('more additions and deletions of one size than are compared, and names that
     // A pair that would be a rename, were there no others of its size.
     plant(world, [{ ...rest, path: 'Makefile', host: null, layer: '99999\n' }, { ...rest, path: 'package.json', host: '99999\n', layer: 'whiteout' }]);
 
-    expect(expectSame(storeOf(world), recordOf(world, [], markTime(world), []))).toBeGreaterThan(3000);
+    const followers = expectSame(storeOf(world), recordOf(world, [], markTime(world), []));
+    expect(followers.shown).toBeGreaterThan(3000);
+    expect(followers.landed).toBeGreaterThan(2000);
   } finally {
     world.remove();
   }
