@@ -19,7 +19,7 @@ static struct sock_filter filter[] = {
 	ALLOW(recvfrom), ALLOW(sendto), ALLOW(splice), ALLOW(recvmsg),
 	ALLOW(sendmsg), ALLOW(accept4), ALLOW(close), ALLOW(connect),
 	ALLOW(epoll_ctl), ALLOW(setsockopt), ALLOW(getsockopt),
-	ALLOW(getsockname), ALLOW(shutdown), ALLOW(ioctl), ALLOW(fcntl),
+	ALLOW(getsockname), ALLOW(shutdown), ALLOW(fcntl),
 	ALLOW(pipe2), ALLOW(bind), ALLOW(listen), ALLOW(write),
 	ALLOW_POLL, ALLOW_LIBRARY,
 	/* Only sockets that a dial or a listener needs. */
