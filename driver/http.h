@@ -58,6 +58,7 @@ struct http_line {	/* zeros at the start */
 	bool begun, rooted;	/* begun: a word; rooted: the target is one */
 	bool nul;		/* before the method */
 	bool odd;		/* the method is no word */
+	bool object;		/* the target begins like one of JSON */
 	uint32_t zeros, before, seen; /* before the method, then of the line */
 	char method[HTTP_METHOD_MAX + 1];
 };

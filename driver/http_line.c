@@ -82,8 +82,10 @@ static void target_char(struct http_line *l, char c)
 {
 	static const char colon[] = "://";
 
-	if (!l->begun)
+	if (!l->begun) {
 		l->rooted = c == '/' || c == '*';
+		l->object = c == '{';
+	}
 	l->begun = true;
 	l->colon = c == colon[l->colon] ? l->colon + 1 : c == ':';
 	if (l->colon == strlen(colon)) {
@@ -108,13 +110,21 @@ static bool word_char(struct http_line *l, char c)
 	return false;
 }
 
+/* A line that has ended without a version: what servers may take for one. */
+static bool is_request(const struct http_line *l)
+{
+	/* NATS begins so, and no server finds a host in it. */
+	if (l->object && !strcmp(l->method, "CONNECT"))
+		return false;
+	return http_known(l->method) || (l->rooted && upper(l)) || proxied(l);
+}
+
 static enum http_result rest_char(struct http_line *l, char c)
 {
 	static const char version[] = "http/";
 
 	if (c == '\n')
-		return http_known(l->method) || (l->rooted && upper(l)) ||
-		       proxied(l) ? HTTP_BAD : HTTP_NOT;
+		return is_request(l) ? HTTP_BAD : HTTP_NOT;
 	if (blank(c)) {
 		if (l->begun)
 			l->part = LINE_REST;

@@ -22,6 +22,8 @@ describe('first bytes', () => {
   test.each([
     ['NT13 a Host that is not the name', 80, 'b"GET / HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
     ['NT19 an absolute-form request for another host', 80, 'b"GET http://evil.test/ HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
+    ['NT04 CONNECT without a version', 8080, 'b"CONNECT evil.test:443\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
+    ['NT04 CONNECT of an object, with a version', 8080, 'b"CONNECT {evil.test:443 HTTP/1.1\\r\\nHost: ok.test:8080\\r\\n\\r\\n"', '403'],
     ['NT04 CONNECT through an allowed host', 80, 'b"CONNECT evil.test:443 HTTP/1.1\\r\\nHost: ok.test\\r\\n\\r\\n"', '403'],
     ['two Host headers', 80, 'b"GET / HTTP/1.1\\r\\nHost: ok.test\\r\\nHost: evil.test\\r\\n\\r\\n"', '403'],
     ['a bare LF', 80, 'b"GET / HTTP/1.1\\nHost: evil.test\\n\\n"', '403'],
@@ -62,6 +64,16 @@ describe('first bytes', () => {
 
     expect(out).toContain(expected);
     expect(messages.some(({ t }) => t === 'first')).toBe(true);
+  });
+
+  test('NATS, whose first line has a method of HTTP, passes as it is', async () => {
+    const echo = await listen((socket) => socket.pipe(socket));
+    const line = 'b\'CONNECT {"verbose":false,"name":"nats://ok.test","protocol":1}\\r\\nPING\\r\\n\'';
+    const { out, messages } = await behindGate(raw('ok.test', 4222, line), allowing(['ok.test'], echo.port));
+    await echo.close();
+
+    expect(out).toContain('CONNECT {"verbose":false,"name":"nats://ok.test","protocol":1}\\r\\nPING\\r\\n');
+    expect(messages.some(({ t }) => t === 'first')).toBe(false);
   });
 
   test.each([
