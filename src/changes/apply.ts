@@ -30,6 +30,7 @@ export function applyPlan(ctx: StoreContext & { readonly record?: { readonly tag
   });
 }
 
+/** One plan that is landed for the sandbox `tag`. */
 export interface Applying {
   readonly ctx: StoreContext;
   readonly plan: Plan;

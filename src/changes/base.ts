@@ -26,10 +26,12 @@ export interface CapturedBase {
   readonly detail: Bytes;
 }
 
+/** By absolute path. */
 export type Bases = ReadonlyMap<Bytes, CapturedBase>;
 
 const INDEX = 'index' as Bytes;
 
+/** How many versions of the host a sandbox has, and why not the others. */
 export interface BaseCounts {
   readonly captured: number;
   /** by reason: `large`, `changed` (by the host, before it could be kept), or an errno */
@@ -135,6 +137,7 @@ export function openIndex(kernel: Kernel, sandboxDir: Bytes, disk: Disk = nodeDi
   return { fd, disk, at };
 }
 
+/** One line of the list of bases; `path` is absolute. */
 export interface BaseRecord {
   readonly path: Bytes;
   readonly base: CapturedBase;

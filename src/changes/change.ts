@@ -2,11 +2,15 @@ import type { Bytes } from '../bytes.js';
 import type { FirstLook, LineCounts, Stat } from '../kernel/kernel.js';
 import type { Following } from './scan/crowd.js';
 
+/** How a view differs from the base at a path. */
 export type ChangeKind = 'add' | 'modify' | 'delete' | 'type' | 'metadata' | 'rename';
+/** By `S_IFMT` of stat(2). */
 export type FileType = 'file' | 'dir' | 'symlink' | 'fifo' | 'socket' | 'char' | 'block';
 /** `normal`; `later` runs code later; `control` runs on the host without further action */
 export type RiskClass = 'normal' | 'later' | 'control';
+/** What the policy says of a change. */
 export type Verdict = 'commit' | 'discard' | 'escalate';
+/** docs/commit.md, Conflicts. */
 export type Conflict = 'changed' | 'deleted' | 'created' | 'type' | 'parent' | 'permission' | 'uncaptured' | 'hidden';
 
 /** Where the agent's version of a path lies. */

@@ -26,6 +26,7 @@ export interface ClassifyInput {
   readonly ruled?: (change: Change) => { readonly class: RiskClass; readonly reason: string } | null;
 }
 
+/** `reason` in words, for people; null for `normal`. */
 export interface Classification {
   readonly class: RiskClass;
   readonly reason: string | null;

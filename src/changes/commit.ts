@@ -12,6 +12,7 @@ import { hasChanges } from './tally.js';
 import { keepOf, keepWithin } from './vault/keep.js';
 import { refuseBeyondMemory } from './apply/memory.js';
 
+/** A sandbox whose commit lock is held. */
 export interface Locked {
   readonly record: SandboxRecord;
   /** what an earlier crash had left, finished or taken back by now */

@@ -4,6 +4,7 @@ import { trashSandbox } from '../sandbox/trash.js';
 import { recoverRecorded } from './effects.js';
 import { unfinishedError, type Recovered } from './recover.js';
 
+/** How a whole sandbox is thrown away. */
 export interface Discarding {
   /** called with what it waits for, when a commit is under way */
   readonly onWait: (what: string) => void;

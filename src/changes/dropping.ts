@@ -11,6 +11,7 @@ import { gitPartOf } from './git/dir.js';
 import { bareRepositories, withoutNeeded } from './git/needs.js';
 import { selectionOf } from './words.js';
 
+/** What leaves a sandbox without landing. */
 export interface Dropping {
   readonly plan: Plan;
   /** named by nobody: they mean nothing, or do harm, without what was */

@@ -14,6 +14,7 @@ import { gather, someChange, type Gathered, type Question } from './gather.js';
 import { checkoutNeeds } from './git/checkout.js';
 import { withPairs } from './plan/pairs.js';
 
+/** How the policy commits and discards at the end of a run. */
 export interface EndingOptions {
   readonly policy: CompiledPolicy;
   /** `--on-exit keep` */

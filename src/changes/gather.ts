@@ -31,6 +31,7 @@ import { scanPieces, type ScanInput, type ScanPiece } from './scan.js';
 import { stateFilesOf, type StateFile } from './classify/statefiles.js';
 import { endingOf, ruleChanges, withStateClass, type Ruled } from './classify/verdicts.js';
 
+/** Number of changes of each kind. */
 export type KindCounts = Readonly<Record<ChangeKind, number>>;
 
 /** All changes of a sandbox, judged, in two forms. */
@@ -52,6 +53,7 @@ export interface Gathered {
   readonly ruled: Ruled | null;
 }
 
+/** How closely changes are looked at; by default all is told of each. */
 export interface GatherOptions {
   readonly look?: Look;
   /** of the classes only `control` is asked for: no file is opened to tell whether it is a program */

@@ -7,6 +7,7 @@ export interface Hunk extends TextHunk {
   readonly id: string;
 }
 
+/** The hunks of one text, from its beginning to its end. */
 export interface HunkFile {
   readonly path: Bytes;
   readonly hunks: readonly Hunk[];

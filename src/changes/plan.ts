@@ -17,6 +17,7 @@ import { relativeTo, type Root } from './plan/step.js';
 import { treeEntries } from './plan/tree-entries.js';
 import { unpacked } from './scan/unpack.js';
 
+/** How a commit lands, whatever its paths. */
 export interface CommitOptions {
   /** the sandbox is frozen, not stopped: copy only, leave the layer alone (I18) */
   readonly live: boolean;
@@ -25,6 +26,7 @@ export interface CommitOptions {
   readonly note: string | null;
 }
 
+/** What a plan is made of. Pure: no file is looked at after this. */
 export interface CommitInput {
   /** everything the scan found, judged, renames taken apart (`splitRenames`) */
   readonly changes: readonly JudgedChange[];

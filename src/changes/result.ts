@@ -14,6 +14,7 @@ export interface Landed {
   readonly stripped: readonly string[];
 }
 
+/** What landed, made path by path: there may be a million. */
 export interface LandedPaths extends Iterable<Landed> {
   readonly length: number;
 }
@@ -36,6 +37,7 @@ export interface Refused {
   readonly text: string;
 }
 
+/** Number of landed changes by kind; a rename is an `add` and a `delete`. */
 export interface Counts {
   readonly add: number;
   readonly modify: number;

@@ -11,6 +11,7 @@ export interface Selection {
   readonly globs: readonly Bytes[];
 }
 
+/** The changes that words and paths chose, with what can't be parted from them. */
 export interface Selected<T extends Change> {
   /** in the order of the input */
   readonly changes: readonly T[];
@@ -42,6 +43,7 @@ export function selectChanges<T extends Change>(
   return { changes: changes.filter(({ path }) => taken.has(path)), paths: taken, added, unmatched: named.unmatched };
 }
 
+/** What words match, before anything comes along. */
 export interface Matched {
   readonly taken: ReadonlySet<Bytes>;
   readonly unmatched: readonly Bytes[];

@@ -8,6 +8,7 @@ export function selectionOf(words: readonly Bytes[], changes: readonly Change[])
   return { paths: words.filter((word) => !isPattern(word)), globs: words.filter(isPattern) };
 }
 
+/** Changes that the words of a command line name. */
 export interface Filtered<T extends Change> {
   readonly changes: readonly T[];
   /** words that match no change */

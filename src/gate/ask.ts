@@ -20,8 +20,10 @@ export interface Question {
   readonly asked: number;
 }
 
+/** How long an answer holds: for this connection or its retry, this run, or all runs of the project. */
 export type Scope = 'once' | 'session' | 'project';
 
+/** What somebody says to one question. */
 export interface Answer {
   readonly id: string;
   /** the rule as it was shown: an answer to something else is refused */
@@ -34,10 +36,12 @@ export interface Answer {
   readonly why?: string;
 }
 
+/** What became of a question, for the connection that waits. */
 export type Outcome =
   | { readonly verdict: 'allow'; readonly approval: string }
   | { readonly verdict: 'deny'; readonly rule: string; readonly why: string; readonly approval: string | null };
 
+/** Clocks and bounds of asking. */
 export interface AskOptions {
   /** epoch ms, for people */
   readonly now: () => number;
@@ -60,6 +64,7 @@ export interface AskOptions {
   readonly onAnswered?: (question: Question, answer: Answer) => void;
 }
 
+/** The open questions of one run, and what was answered. */
 export interface Asking {
   /** Joins the open question about this rule or opens one; settles with the answer or at the end of the hold. */
   readonly ask: (about: { readonly host: string; readonly port: number; readonly rule: string; readonly note: string | null; readonly who: Readonly<AuditSubject> | null }, signal?: AbortSignal) => Promise<Outcome>;

@@ -62,6 +62,7 @@ export interface FirstQuestion {
   readonly upgrade: boolean;
 }
 
+/** A new datagram flow; `name` null: by address. docs/gate-protocol.md has all messages. */
 export interface UdpQuestion {
   readonly t: 'udp';
   readonly id: number;
@@ -71,6 +72,7 @@ export interface UdpQuestion {
   readonly stray: boolean;
 }
 
+/** The end of a connection or flow; `up` and `down` in bytes that the agent sent and got. */
 export interface CloseReport {
   readonly t: 'close';
   readonly id: number;
@@ -86,6 +88,7 @@ export interface CloseReport {
   readonly proxy: number;
 }
 
+/** How many of each the gate holds now. */
 export interface StatsReport {
   readonly t: 'stats';
   readonly id: number;
@@ -114,6 +117,7 @@ export interface Via {
   readonly extra?: string;
 }
 
+/** What the supervisor answers and orders. */
 export type GateCommand =
   | { readonly t: 'dns'; readonly id: number; readonly verdict: 'nodata' | 'nxdomain' | 'refused' | 'servfail' }
   /** keep: so many ms the gate gives the name its address again without a question */
@@ -143,6 +147,7 @@ export type GateCommand =
   | { readonly t: 'publish'; readonly id: number; readonly addr: string; readonly port: number; readonly inside: number }
   | { readonly t: 'forward'; readonly id: number; readonly port: number };
 
+/** The supervisor's end of fd 5. */
 export interface Channel {
   /** all in one write */
   readonly send: (...commands: readonly GateCommand[]) => void;

@@ -11,6 +11,7 @@ export type ControlRequest =
   | ({ readonly do: 'answer' } & Answer)
   | { readonly do: 'net'; readonly op: 'allow' | 'deny' | 'revoke'; readonly rule: string };
 
+/** What other terminals may see of a run. */
 export interface ControlState {
   readonly questions: readonly Question[];
   readonly rules: readonly { readonly rule: string; readonly verdict: string; readonly by: string }[];
@@ -22,18 +23,21 @@ export interface ControlState {
   readonly upstream: string | null;
 }
 
+/** One reply to one request; docs/gate-protocol.md. */
 export type ControlReply =
   | { readonly ok: true; readonly state: ControlState }
   | { readonly ok: true; readonly result: string; readonly cut: number }
   /** `mend`: what opens it all the same */
   | { readonly ok: false; readonly why: string; readonly mend?: string };
 
+/** Who answers requests of other terminals. */
 export interface ControlHandler {
   readonly state: () => ControlState;
   readonly answer: (answer: Answer) => ControlReply;
   readonly net: (op: 'allow' | 'deny' | 'revoke', rule: string) => ControlReply;
 }
 
+/** The socket `control.sock`, while it is there. */
 export interface ControlServer {
   readonly close: () => void;
 }

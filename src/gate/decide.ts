@@ -9,6 +9,7 @@ import { exactRule, gateHost, hostText, isMetadata, isSameHost } from './names.j
 import { within, type Resolution, type Resolver } from './resolve.js';
 import { upstreamText } from './via.js';
 
+/** What a connection is judged by. */
 export interface DecideOptions {
   readonly judge: (question: HostQuestion) => HostJudgement;
   readonly flags: (judgement: HostJudgement) => HostGrants;
@@ -26,6 +27,7 @@ export interface DecideOptions {
   readonly unusedProxy: string | null;
 }
 
+/** `why` and `how` are told to the client, unless `silent`; `approval` is the question that was answered no. */
 export interface Refused {
   readonly verdict: 'deny';
   readonly rule: string;
@@ -36,6 +38,7 @@ export interface Refused {
   readonly approval: string | null;
 }
 
+/** The vetted addresses to dial, in order, and what the rule grants beside. */
 export interface Allowed {
   readonly verdict: 'allow';
   readonly host: Host;
@@ -49,6 +52,7 @@ export interface Allowed {
   readonly via: Upstream | null;
 }
 
+/** The last word about one connection. */
 export type Decision = Allowed | Refused;
 
 /** Where a connection wants to go. */

@@ -5,6 +5,7 @@ import { originText, type DecideOptions } from './decide.js';
 import { gateHost, hostRule, hostText, isMetadata } from './names.js';
 import type { Records } from './records.js';
 
+/** What a lookup is judged by. */
 export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve' | 'asking' | 'upstream'> {
   /** what DNS says of a denied name: the gate's own refusal says more than a missing name */
   readonly dnsDenied: 'fake' | 'nxdomain' | 'refused';

@@ -21,6 +21,7 @@ import { startSession, type Session, type SessionOptions } from './session.js';
 import { upstreamText } from './via.js';
 import { briefly, subjectOf } from './who.js';
 
+/** What a run gives its gate. */
 export interface GateOptions {
   /** the supervisor's end of the driver's fd 5 */
   readonly stream: Duplex;
@@ -57,6 +58,7 @@ export interface GateOptions {
   readonly records?: (name: string, type: number) => Promise<Records>;
 }
 
+/** A gate that is ready; `rung` is the one in force. */
 export interface Gate {
   readonly session: Session;
   readonly asking: Asking;

@@ -5,6 +5,7 @@ const MAX_NAMES = 10_000;
 /** The host's resolver is asked for both kinds of address at once. */
 const [A, AAAA] = [1, 28];
 
+/** Keeps on record what was looked up, once for each name. */
 export interface Lookups {
   readonly note: (question: { readonly name: string; readonly type: number }, found: NameNote) => void;
 }

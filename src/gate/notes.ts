@@ -1,6 +1,7 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** One refusal, as the agent reads it. */
 export interface Note {
   readonly time: Date;
   /** what was refused: `example.org:443`, `udp 1.2.3.4:53` */
@@ -10,6 +11,7 @@ export interface Note {
   readonly how: string;
 }
 
+/** The file `/run/agentfw/notes`. */
 export interface Notes {
   readonly add: (note: Note) => void;
   /** writes what is due now */

@@ -1,6 +1,7 @@
 import type { AuditEvent } from '../audit/event.js';
 import type { Channel, GateCommand } from './channel.js';
 
+/** Where records and answers go; `failed` is told what writing threw. */
 export interface OutboxOptions {
   /** must not return before they are written */
   readonly audit: (events: readonly AuditEvent[]) => void;

@@ -1,13 +1,16 @@
 import type { LookupAddress } from 'node:dns';
 import { canonAddresses } from './names.js';
 
+/** What a name resolves to; `missing`: it does not exist, else it could not be told. */
 export type Resolution =
   | { readonly kind: 'addresses'; readonly addresses: readonly string[] }
   /** `missing`: there is no such name, rather than no answer about it */
   | { readonly kind: 'none'; readonly missing: boolean; readonly why: string };
 
+/** Never rejects: a failure is a resolution of kind `none`. */
 export type Resolver = (name: string) => Promise<Resolution>;
 
+/** Times in ms. */
 export interface ResolverOptions {
   /** `hostLookup`, over `dns.promises.lookup` with `all` */
   readonly lookup: (name: string) => Promise<readonly LookupAddress[]>;

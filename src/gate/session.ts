@@ -12,6 +12,7 @@ import { makeOutbox, type Outbox } from './outbox.js';
 import { isProxy, upstreamText, viaOf } from './via.js';
 import { makeRecent, type Recent } from './recent.js';
 
+/** What the conversation with one gate goes by. */
 export interface SessionOptions extends DecideOptions, NameOptions {
   /** the gate's channel */
   readonly stream: Duplex;
@@ -23,6 +24,7 @@ export interface SessionOptions extends DecideOptions, NameOptions {
   readonly now: () => Date;
 }
 
+/** A connection that has not ended. */
 export interface OpenConnection {
   readonly id: number;
   readonly host: string;
@@ -32,6 +34,7 @@ export interface OpenConnection {
   readonly exe: string | null;
 }
 
+/** The conversation with one gate, until it ends. */
 export interface Session {
   /** settles when the gate has ended: null, or why */
   readonly ended: Promise<Error | null>;

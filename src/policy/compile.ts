@@ -22,6 +22,7 @@ export interface Source {
   readonly document: PolicyDocument;
 }
 
+/** All that a policy depends on: the same input compiles to the same digest. */
 export interface CompileInput {
   readonly sources: readonly Source[];
   readonly profile: ChosenProfile;

@@ -18,6 +18,7 @@ export interface Subjects {
   readonly names: readonly string[];
 }
 
+/** A rule with its patterns ready to match. `ports` null: the list's usual ones. */
 export interface CompiledRule {
   readonly list: RuleList;
   readonly id: string;
@@ -34,6 +35,7 @@ export interface CompiledRule {
   readonly tightens: boolean;
 }
 
+/** A plain setting in force; sizes in bytes, times in seconds. */
 export interface Setting {
   readonly key: SettingKey;
   readonly value: string | number;
@@ -49,6 +51,7 @@ export interface Loosening {
   readonly hint: string | null;
 }
 
+/** A variable that the policy sets. */
 export interface Variable {
   readonly name: string;
   readonly value: string;
@@ -64,6 +67,7 @@ export interface SourceFile {
   readonly trusted: boolean;
 }
 
+/** The profile of a run, and how it came to be that one. */
 export interface ChosenProfile {
   readonly name: string;
   readonly version: string | null;

@@ -10,6 +10,7 @@ export type Layer = 'built-in' | 'profile' | 'managed' | 'user' | 'project' | 'c
 /** Layers in the order of DESIGN §10: later ones refine, none loosens `managed`. */
 export const LAYERS: readonly Layer[] = ['built-in', 'profile', 'managed', 'user', 'project', 'command line'];
 
+/** The lists that rules stand in, by their path in the file. */
 export type RuleList =
   | 'files.hide' | 'files.readonly' | 'files.passthrough' | 'files.share' | 'files.state' | 'files.skip'
   | 'changes.commit' | 'changes.discard' | 'changes.escalate' | 'changes.accept' | 'changes.control' | 'changes.later'
@@ -26,11 +27,13 @@ export const GRANTS: ReadonlySet<RuleList> = new Set<RuleList>([
   'changes.commit', 'changes.accept', 'network.allow', 'sockets.allow', 'environment.keep',
 ]);
 
+/** In a policy file; both count from 1. */
 export interface Place {
   readonly line: number;
   readonly col: number;
 }
 
+/** A rule as it is written, in the one form that all short forms mean. */
 export interface RuleText {
   readonly list: RuleList;
   readonly id: string;
@@ -61,15 +64,20 @@ export interface HostGrants {
   readonly methods?: readonly string[];
 }
 
+/** Plain settings, by their path in the file. */
 export type SettingKey =
   | 'changes.default' | 'network.default' | 'network.upstream' | 'environment.secrets' | 'nested'
   | 'ask.timeout' | 'ask.approver' | 'audit.full' | 'audit.exec'
   | `changes.thresholds.${ThresholdName}` | `changes.capture.${CaptureName}` | `limits.${LimitName}`;
 
+/** What a commit by rule is bounded in. */
 export type ThresholdName = 'deletions' | 'files' | 'bytes' | 'executables' | 'types';
+/** What the capture of bases is bounded in: each file, and all together. */
 export type CaptureName = 'file' | 'total';
+/** What a run may be limited in. */
 export type LimitName = 'memory' | 'pids' | 'layer' | 'inodes' | 'time' | 'cpu';
 
+/** A setting as it is written; sizes in bytes, times in seconds. */
 export interface SettingText {
   readonly key: SettingKey;
   readonly value: string | number;
@@ -102,6 +110,7 @@ export interface Signature {
   readonly unverified: boolean;
 }
 
+/** A policy file, parsed and checked by itself. */
 export interface PolicyDocument {
   readonly version: 1;
   readonly description: string | null;

@@ -5,6 +5,7 @@ import { refusal } from './holes.js';
 import { judgeSocket, type Access, type Judgement } from './judge.js';
 import { credentialIn } from './tokens.js';
 
+/** A variable that the agent doesn't get. */
 export interface DroppedVariable {
   readonly name: string;
   readonly why: string;
@@ -22,6 +23,7 @@ export interface BuiltEnvironment {
   readonly path: { readonly moved: readonly string[]; readonly removed: readonly string[] };
 }
 
+/** Whether a variable of the caller passes. */
 export interface EnvJudgement {
   readonly verdict: 'allow' | 'deny';
   readonly rule: string;

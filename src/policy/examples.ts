@@ -4,6 +4,7 @@ import { canonHost, hostMatches, parseHostPattern, type HostPattern } from './ho
 import { pathMatcher } from './match.js';
 import { expandPattern, parsePattern } from './pattern.js';
 
+/** An example of a rule that doesn't hold; `index` in its list, from 0. */
 export interface ExampleProblem {
   readonly key: 'match' | 'not';
   readonly index: number;

@@ -5,7 +5,9 @@ import type { CompiledPolicy, CompiledRule, Origin } from './compiled.js';
 import { judgeEnv } from './environment.js';
 import { judgeChange, judgeHost, judgePath, judgeSocket, type Judgement } from './judge.js';
 
+/** What can be asked about. */
 export type SubjectKind = 'path' | 'host' | 'env' | 'socket';
+/** What would be done with a path. */
 export type Operation = 'read' | 'write' | 'commit';
 
 /** One question to the engine that enforces. */
@@ -18,6 +20,7 @@ export interface Question {
   readonly addresses?: readonly string[];
 }
 
+/** The answer of the engine that enforces, with its reason. */
 export interface Explanation {
   readonly kind: SubjectKind;
   /** in canonical form */

@@ -10,6 +10,7 @@ export interface GivenHole extends HoleText {
 /** Rules that nothing pierces: agentfw's own files, and addresses that hand out credentials. */
 const SEALED = /^(agentfw\.|net\.metadata$)/;
 
+/** Rules with the holes that `except:` made, and what no layer may make. */
 export interface Pierced {
   readonly rules: readonly CompiledRule[];
   readonly loosened: readonly Loosening[];

@@ -15,6 +15,7 @@ export interface HostPattern {
   readonly ports: readonly number[] | 'any' | null;
 }
 
+/** A pattern of hosts, or why it is none. */
 export type HostPatternResult =
   | { readonly ok: true; readonly pattern: HostPattern }
   | { readonly ok: false; readonly why: string; readonly hint: string | null };

@@ -44,11 +44,13 @@ export { standInFor, STAND_INS } from './standin.js';
 /** The request of this process, paths real. */
 export { policyRequest } from './request.js';
 
+/** What `run` and the commands of `policy` compile from. */
 export interface PolicyRequest extends SourceRequest {
   /** more host sets that only this machine knows; `registries` is found by itself */
   readonly sets?: CompileInput['sets'];
 }
 
+/** A policy that is ready to judge by. */
 export interface Compiled {
   readonly policy: CompiledPolicy;
   /** for people, on stderr */

@@ -7,6 +7,7 @@ import { engineOf, type Engine } from './engine.js';
 import { canonHost } from './host.js';
 import { isPublic } from './ip.js';
 
+/** What is said of reading, writing and dialling. */
 export type Access = 'allow' | 'ask' | 'deny';
 
 /** A verdict, the rule that gave it, and everything else that matched. */
@@ -19,11 +20,13 @@ export interface Judgement<V extends string> {
   readonly also: readonly CompiledRule[];
 }
 
+/** Of one path; `lands` null where nothing is written. */
 export interface PathJudgement extends Judgement<Access> {
   /** where a write goes: `host` at once, `layer` until commit */
   readonly lands: 'host' | 'layer' | null;
 }
 
+/** A connection to be judged, before it is dialled. */
 export interface HostQuestion {
   /** what the client asked for: name or address */
   readonly host: string;
@@ -32,6 +35,7 @@ export interface HostQuestion {
   readonly addresses?: readonly string[];
 }
 
+/** What rules say of a connection. */
 export interface HostJudgement extends Judgement<Access> {
   /** refuse without telling anybody but the audit */
   readonly silent: boolean;

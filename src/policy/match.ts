@@ -13,6 +13,7 @@ import { hasManyStars, segmentTest } from './segments.js';
  */
 export type MatchMode = 'exact' | 'covering';
 
+/** Many patterns, matched at once. */
 export interface PathMatcher<T> {
   /** values of all patterns that match, each once, in no particular order */
   all(path: Bytes): T[];
@@ -20,6 +21,7 @@ export interface PathMatcher<T> {
   within(dir: Bytes): readonly T[] | null;
 }
 
+/** The patterns that go by a name alone. */
 export interface NameMatcher<T> {
   /** values of the `any-depth NAME` patterns that match one name */
   named(name: Bytes): readonly T[];

@@ -16,6 +16,7 @@ export interface PathPattern {
   readonly tree: boolean;
 }
 
+/** Where a pattern begins: at `~`, `./` or `/`, or at any depth. */
 export type PatternRoot = 'home' | 'project' | 'absolute' | 'anywhere';
 
 interface Alternative {
@@ -25,6 +26,7 @@ interface Alternative {
   readonly tree: boolean;
 }
 
+/** A pattern, or why it is none. */
 export type PatternResult =
   | { readonly ok: true; readonly alternatives: readonly Alternative[] }
   | { readonly ok: false; readonly why: string; readonly hint: string | null };

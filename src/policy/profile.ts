@@ -21,6 +21,7 @@ export interface KnownAgent {
   readonly agent: Signature;
 }
 
+/** The command whose profile is looked for; `path` as in PATH. */
 export interface ProfileRequest {
   readonly argv: readonly string[];
   readonly cwd: string;

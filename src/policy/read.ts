@@ -17,6 +17,7 @@ export type Ownership =
   /** anybody: the file is bound by its digest, or only tightens */
   | { readonly by: 'anybody' };
 
+/** A policy file, and who may have written it. */
 export interface ReadRequest {
   readonly file: string;
   readonly owner: Ownership;

@@ -17,6 +17,7 @@ export interface Hide {
   readonly ino: bigint | null;
 }
 
+/** The hidden paths of this machine, now. */
 export interface ResolvedHides {
   /** sorted by path, none below another */
   readonly hides: readonly Hide[];
@@ -27,6 +28,7 @@ export interface ResolvedHides {
   readonly entries: number;
 }
 
+/** How far the search for hidden files goes; `limit` in entries. */
 export interface ResolveOptions {
   /** more trees to search for any-depth hides, beside home and project */
   readonly roots?: readonly Bytes[];

@@ -158,6 +158,7 @@ export const policySchema = z.strictObject({
   except: z.record(z.string(), z.array(z.string()).min(1)).describe('Holes in rules by id, e.g. `secrets.pem: ["./test/**"]`. Not in a project file that is not trusted.').optional(),
 });
 
+/** A file that the schema took, before short forms are written out. */
 export type PolicyInput = z.infer<typeof policySchema>;
 
 /** Top-level words that later versions will use. */

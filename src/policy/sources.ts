@@ -41,6 +41,7 @@ export interface SourceRequest {
   readonly trusting?: TrustStore;
 }
 
+/** All layers of a policy, in their order. */
 export interface Gathered {
   readonly sources: readonly Source[];
   readonly profile: ChosenProfile;

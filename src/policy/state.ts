@@ -3,6 +3,7 @@ import { parseCommentedJson } from '../json.js';
 /** JSON values as `JSON.parse` gives them. */
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
+/** An agent's state file, merged key by key. */
 export interface StateMerge {
   /** what the host's file becomes */
   readonly text: string;
@@ -12,6 +13,7 @@ export interface StateMerge {
   readonly contested: readonly string[];
 }
 
+/** Three versions of a state file, as text. */
 export interface StateInput {
   /** the file when the sandbox started, null when there was none or it was not captured */
   readonly base: string | null;

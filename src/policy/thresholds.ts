@@ -4,6 +4,7 @@ import { thresholdOf, type CompiledPolicy } from './compiled.js';
 import type { ThresholdName } from './document.js';
 import { sizeText } from './units.js';
 
+/** A threshold that a commit by rule would exceed. */
 export interface Exceeded {
   readonly name: ThresholdName;
   readonly limit: number;

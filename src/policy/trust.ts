@@ -8,6 +8,7 @@ export interface TrustRecord {
   /** ISO 8601 UTC */
   readonly at: string;
 }
+/** By absolute path of the project file. */
 export type TrustStore = Readonly<Record<string, TrustRecord>>;
 
 /** Reads the store; a missing one trusts nothing, a damaged one is refused. */

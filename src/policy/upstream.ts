@@ -11,6 +11,7 @@ export interface Upstream {
   readonly direct: readonly string[];
 }
 
+/** A proxy as it is written in a policy, or why it is none. */
 export type UpstreamText = { readonly ok: true; readonly value: Upstream } | { readonly ok: false; readonly why: string; readonly hint: string };
 
 type Env = Readonly<Record<string, string | undefined>>;

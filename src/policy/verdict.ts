@@ -13,6 +13,7 @@ export interface Ending {
   readonly keep: boolean;
 }
 
+/** What the policy says of all changes of a run together. */
 export interface Verdicts {
   readonly changes: readonly JudgedChange[];
   readonly exceeded: readonly Exceeded[];

@@ -1,8 +1,10 @@
 import { lstatSync, readdir, readdirSync, type Dirent } from 'node:fs';
 import { joinBytes, toBuffer, toText, type Bytes } from '../bytes.js';
 
+/** By the type in its directory (getdents64(2)); links are not followed. */
 export type EntryKind = 'dir' | 'file' | 'symlink' | 'other';
 
+/** A walk over names, no file opened. */
 export interface WalkRequest {
   readonly roots: readonly Bytes[];
   /** names of directories that are not entered */
@@ -15,6 +17,7 @@ export interface WalkRequest {
   readonly visit: (dir: Bytes, name: Bytes, kind: EntryKind) => boolean;
 }
 
+/** Numbers of what was met. */
 export interface WalkResult {
   readonly entries: number;
   readonly dirs: number;

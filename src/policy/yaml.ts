@@ -8,6 +8,7 @@ export interface PositionedYaml {
   place(path: readonly PropertyKey[], key?: boolean): Place;
 }
 
+/** A document as plain values with their places, or what is wrong with it. */
 export type YamlResult =
   | { readonly kind: 'ok'; readonly yaml: PositionedYaml }
   | { readonly kind: 'empty' }

@@ -43,6 +43,7 @@ function simpleOf(index: number, step: Packed, other: Place): Simple {
   return { index, step, host, hostDir, other, otherDir: other.path === host.path ? hostDir : dirOf(other.path) };
 }
 
+/** Steps that are landed by the addon, many per call. */
 export interface Batching {
   readonly dirs: OpenDirs;
   readonly steps: Steps;

@@ -124,6 +124,7 @@ function lendTop(dirs: OpenDirs, tree: Place): Lent | null {
   return lendAccess(dirs.kernel, rootFd(dirs, tree.root), tree.path);
 }
 
+/** What taking overlay marks off new objects goes by. */
 export interface Washing {
   readonly dirs: OpenDirs;
   readonly keepSpecial: boolean;

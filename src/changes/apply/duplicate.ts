@@ -16,6 +16,7 @@ export class Moved extends Error {
   readonly code = 'ESTALE';
 }
 
+/** How objects are copied. */
 export interface Duplicating {
   readonly dirs: OpenDirs;
   /** keep setuid, setgid and file capabilities */

@@ -17,6 +17,7 @@ import { settleAside } from './rename.js';
 import { spotOf, statPlace, type OpenDirs } from './open-dirs.js';
 import { absolute, below, dirOf, isIdent, isWhiteout, type Place, type Step } from '../plan/step.js';
 
+/** What steps are landed with, one after the other. */
 export interface Landing {
   readonly dirs: OpenDirs;
   readonly keepSpecial: boolean;

@@ -21,6 +21,7 @@ import { metaFor } from './stepmeta.js';
 import { mayBeIndex } from '../git/touched-index.js';
 import { findMarked } from './unmark.js';
 
+/** What the journal will hold: steps with identities, marks to take off, layers to empty, modes that are lent. `refused` is not among the steps. */
 export interface Prepared {
   readonly steps: Steps;
   readonly unmark: readonly Unmark[];

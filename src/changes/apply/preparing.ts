@@ -37,6 +37,7 @@ export class Methods {
 
 const [CHOSEN, MOVES, VAULT] = [1, 2, 4] as const;
 
+/** A commit `id` before its commit point; `refused` grows as paths fail. */
 export interface Preparing extends Duplicating {
   readonly dirs: OpenDirs;
   readonly id: string;

@@ -5,6 +5,7 @@ import { KernelError, RENAME, type Kernel } from '../../kernel/kernel.js';
 import { spotOf, statPlace, type OpenDirs, type Spot } from './open-dirs.js';
 import { isIdent, type Place, type Step } from '../plan/step.js';
 
+/** One rename; `flags` are those of renameat2(2). */
 export interface Move {
   readonly from: Spot;
   readonly to: Spot;

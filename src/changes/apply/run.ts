@@ -27,6 +27,7 @@ export interface Running extends Landing {
   readonly hooks: Hooks;
 }
 
+/** Why a commit was rolled back. */
 export type RunError = NonNullable<CommitResult['error']>;
 
 const PROGRESS_EVERY = 256;

@@ -9,6 +9,7 @@ import { nearPlace, type Method, type Preparing } from './preparing.js';
 import { makeDirsAbove, spotOf, statPlace } from './open-dirs.js';
 import { below, identOf, isIdent, splitPath, type Covered, type Place } from '../plan/step.js';
 
+/** What copies are made with, in the vault or beside their targets. */
 export interface Staging extends Preparing {
   readonly disk?: Disk;
   /** copies of linked inodes, so that names which land together stay one file (E119) */

@@ -8,6 +8,7 @@ import { makeDirsAbove, spotOf, statPlace, type OpenDirs } from './open-dirs.js'
 import { isIdent, isWhiteout, numbered, type Place, type Step, type Steps, type Unmark } from '../plan/step.js';
 import { unmark } from './unmark.js';
 
+/** What is left to do in layers and vault once all steps are through; `refused` by number of the step. */
 export interface Tidying {
   readonly steps: Steps;
   readonly refused: ReadonlyMap<number, unknown>;

@@ -11,6 +11,7 @@ import type { FrameWriter } from '../journal/frames.js';
 import { packedRefs, referenceOf, type PackedRef } from '../git/packed-ref.js';
 import { NOT_SEEN } from '../git/reference.js';
 
+/** What is watched, and how much of it may be kept. `t0` in ns since the epoch. */
 export interface CaptureOptions {
   readonly kernel: Kernel;
   readonly sandboxDir: Bytes;
@@ -28,6 +29,7 @@ export interface Capture {
   readonly stop: () => CaptureCounts;
 }
 
+/** Numbers of paths: kept, known to be unkept, and directories that nobody watched. */
 export interface CaptureCounts {
   readonly captured: number;
   readonly unknown: number;

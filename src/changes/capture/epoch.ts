@@ -38,6 +38,7 @@ export interface Epoch {
 /** With the time of birth, as a filesystem gives a number of an inode again. */
 export type Owner = Pick<Stat, 'mode' | 'uid' | 'gid' | 'btimeNs'>;
 
+/** What agentfw landed since T0, by absolute path; `hasTrees`: some stand for all below them. */
 export interface Epochs {
   readonly byPath: ReadonlyMap<Bytes, Epoch>;
   readonly hasTrees: boolean;

@@ -1,3 +1,4 @@
+/** One line of a git configuration (git-config(1)). */
 export interface GitEntry {
   /** `section.subsection.name`, section and name in lower case */
   readonly key: string;

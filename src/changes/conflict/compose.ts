@@ -58,6 +58,7 @@ export interface MergeNote {
   readonly why: string | null;
 }
 
+/** Contents made of two versions, by absolute path, and what is to be told of each. */
 export interface Merges {
   readonly composed: ReadonlyMap<Bytes, Composed>;
   readonly notes: readonly MergeNote[];

@@ -1,5 +1,6 @@
 import { mergePieces } from './merge-pieces.js';
 
+/** Three whole versions of one file. */
 export interface MergeInput {
   /** the captured base */
   readonly base: Uint8Array;

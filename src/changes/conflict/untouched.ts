@@ -1,6 +1,7 @@
 import { parentOf, type Bytes } from '../../bytes.js';
 import type { Change, Conflict } from '../change.js';
 
+/** A change that was compared with the host. */
 export type Judged = Change & { readonly conflict: Conflict | null };
 
 /**

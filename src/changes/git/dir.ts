@@ -3,6 +3,7 @@ import type { Bytes } from '../../bytes.js';
 /** `refs`: what is checked out, and the names of commits. `logs`: the names they had. */
 export type GitPart = 'objects' | 'refs' | 'logs';
 
+/** `dir` is the absolute path of the git directory, `part` what of it a path is. */
 export interface InGitDir {
   readonly dir: Bytes;
   readonly part: GitPart;

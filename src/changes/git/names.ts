@@ -8,6 +8,7 @@ import { NAMING } from './dir.js';
 import { spotOf, statPlace, type OpenDirs } from '../apply/open-dirs.js';
 import { below, type Place } from '../plan/step.js';
 
+/** A git directory of the host, to be read by `place`. */
 export interface GitDir {
   /** absolute */
   readonly dir: Bytes;

@@ -2,6 +2,7 @@ import type { Bytes } from '../../bytes.js';
 import type { Change } from '../change.js';
 import { bareIn, gitPartOf, type InGitDir } from './dir.js';
 
+/** A change that names objects which stay in the sandbox. */
 export interface Needing<T> {
   readonly change: T;
   /** of the same repository, and does not land */

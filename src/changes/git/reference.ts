@@ -5,6 +5,7 @@ import type { PackedRef } from './packed-ref.js';
 /** In place of a value: the packed ones had changed by the time that the agent wrote its own. */
 export const NOT_SEEN = '?';
 
+/** What is known of a reference on the host, loose and packed. */
 export interface ReferenceEvidence {
   readonly captured: CapturedBase | null;
   /** the value in the captured file; null when it has none */

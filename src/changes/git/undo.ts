@@ -17,6 +17,7 @@ export interface Undone {
   readonly refused: readonly Refused[];
 }
 
+/** What an undo may ask of the host and of the sandboxes. */
 export interface Looking {
   readonly dirs: OpenDirs;
   /** the host changed it after the commit landed */

@@ -2,6 +2,7 @@ import type { Lend } from '../apply/locked.js';
 import type { Counts, Refused } from '../result.js';
 import type { Place, Root, Steps, Unmark } from '../plan/step.js';
 
+/** The first record of a journal: what the commit is, and which directories its steps name by number. */
 export interface Header {
   readonly version: 1;
   readonly id: string;

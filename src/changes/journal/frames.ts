@@ -22,6 +22,7 @@ const MOST = 480 * 1024 * 1024;
 /** A list goes into records of about this size. */
 const PIECE = 256 * 1024;
 
+/** A journal that is being written; `at` in bytes from its beginning. */
 export interface FrameWriter {
   readonly fd: Fd;
   readonly disk: Disk;

@@ -45,6 +45,7 @@ export function writeHeader(writer: FrameWriter, header: Header): void {
   writeFrame(writer, 'H', Buffer.from(JSON.stringify({ ...header, roots }), 'utf8').toString('latin1'));
 }
 
+/** A whole journal's content: what the commit point made sure of. */
 export interface Settled {
   readonly steps: Steps;
   readonly unmark: readonly Unmark[];

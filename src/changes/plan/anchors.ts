@@ -13,6 +13,7 @@ export function isAnchor(change: Change): boolean {
   return change.type === 'dir' && (change.kind === 'add' || change.opaque);
 }
 
+/** Changes by the new or gone directory that they land with. */
 export interface Anchored<T extends Change> {
   /** outermost anchors and what is below each, in the order of the input */
   readonly anchors: ReadonlyMap<T, readonly T[]>;

@@ -18,6 +18,7 @@ export interface Drafting {
   readonly parted: ReadonlySet<Bytes>;
 }
 
+/** What a draft of a step is told beside its change. */
 export interface DraftOptions {
   /** default: by the kind of the change */
   readonly act?: Act;

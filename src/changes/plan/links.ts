@@ -6,6 +6,7 @@ interface Names {
   readonly steps: number[];
 }
 
+/** Drafts in which new names of the host's files are links. */
 export interface Linked {
   readonly steps: readonly Draft[];
   /** groups that became part of another */

@@ -3,6 +3,7 @@ import { parentOf } from '../../bytes.js';
 import type { Conflict, JudgedChange } from '../change.js';
 import type { Refused } from '../result.js';
 
+/** The side that settles a conflict (`--take`). */
 export type Take = 'sandbox' | 'host';
 
 /** Some paths, or all there are. */

@@ -37,6 +37,7 @@ export interface Ident {
   readonly mtimeNs: bigint;
 }
 
+/** `mode` with its type, as of stat(2); attributes without those that never land. */
 export interface Meta {
   readonly mode: number;
   readonly uid: number;

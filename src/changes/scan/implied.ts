@@ -25,6 +25,7 @@ export interface Displaced {
   readonly ref: LayerRef;
 }
 
+/** A replaced directory, and what of the host lies below it. */
 export interface ImpliedInput {
   readonly kernel: Kernel;
   readonly base: Fd;

@@ -15,6 +15,7 @@ export interface RenameLimits {
   readonly bytes: number;
 }
 
+/** Content of one side of a change as a digest; null where it is not to be read. */
 export type DigestOf = (change: Change, side: Side) => string | null;
 
 /** A file of the host as the agent saw it. */

@@ -23,6 +23,7 @@ interface Later {
   stays: boolean;
 }
 
+/** By absolute path: what commits after the undone one did there. */
 export type LaterWork = ReadonlyMap<Bytes, Later>;
 
 /** Reads the journals of all that landed after `landedNs`: none of these is damaged (`undoCommit`). */

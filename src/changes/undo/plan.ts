@@ -54,6 +54,7 @@ interface Undoing {
   readonly isElsewhere: (root: number) => boolean;
 }
 
+/** A commit that may be taken back; `closed`: why nothing goes back into a layer, or null. */
 export interface Undoable {
   readonly journal: Journal;
   readonly closed: string | null;

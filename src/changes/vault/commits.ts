@@ -16,6 +16,7 @@ import type { StoreContext } from '../store-context.js';
 import type { Root } from '../plan/step.js';
 import { commitDir, commitsDir, removeIn, removeVault, vaultDirs } from './vault.js';
 
+/** One commit as lists tell of it. */
 export interface CommitInfo {
   readonly id: string;
   readonly tag: string;
@@ -214,6 +215,7 @@ function blocksIn(kernel: Kernel, dir: Bytes): number {
   return blocks * 512;
 }
 
+/** What is dropped of kept commits; both bounds hold. */
 export interface PruneOptions {
   /** prune what is older; null: age doesn't matter */
   readonly olderThanMs: number | null;
