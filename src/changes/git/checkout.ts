@@ -3,7 +3,7 @@ import type { Kernel } from '../../kernel/kernel.js';
 import type { Layer } from '../../sandbox/sandbox.js';
 import type { Change } from '../change.js';
 import { readHostFile } from '../conflict/host-file.js';
-import { packedRefs } from './packed-ref.js';
+import { packedRefs, referenceOf } from './packed-ref.js';
 
 const LONGEST_HEAD = 4096;
 
@@ -16,8 +16,34 @@ export interface Seeing {
 /** What of a repository lands only with something else of it, by path. */
 export function checkoutNeeds(changes: readonly Change[], seeing: Seeing): ReadonlyMap<Bytes, readonly Bytes[]> {
   const heads = headNeeds(changes, seeing);
-  const pointers = pointerNeeds(changes, seeing);
-  return pointers.length === 0 ? heads : new Map([...heads, ...pointers]);
+  const others = [...pointerNeeds(changes, seeing), ...packedNeeds(changes), ...tableNeeds(changes)];
+  return others.length === 0 ? heads : new Map([...heads, ...others]);
+}
+
+/** A branch or tag that the agent's git packed loses its own file: without the packed ones it would be gone. */
+function packedNeeds(changes: readonly Change[]): (readonly [Bytes, readonly Bytes[]])[] {
+  const packed = new Set(changes.filter(({ path, upper }) => upper !== null && nameOf(path) === 'packed-refs').map(({ path }) => path));
+  if (packed.size === 0) return [];
+  return changes.flatMap(({ path, kind }) => {
+    const file = kind === 'delete' ? referenceOf(path)?.file : undefined;
+    return file === undefined || !packed.has(file) ? [] : [[path, [file]] as const];
+  });
+}
+
+const TABLE = /^(.*\/reftable)\/(.+)\.ref$/s;
+
+/** References in tables: the list of them comes with the new ones, and the old ones go with it. */
+function tableNeeds(changes: readonly Change[]): (readonly [Bytes, readonly Bytes[]])[] {
+  const tables = new Map<Bytes, Bytes[]>();
+  const gone: (readonly [Bytes, Bytes])[] = [];
+  for (const { path, kind } of changes) {
+    const dir = TABLE.exec(path)?.[1];
+    if (dir === undefined) continue;
+    const list = `${dir}/tables.list` as Bytes;
+    if (kind === 'delete') gone.push([path, list]);
+    else tables.set(list, [...(tables.get(list) ?? []), path]);
+  }
+  return [...tables, ...gone.map(([path, list]) => [path, [list]] as const)];
 }
 
 /** The `.git` file of a work tree or a submodule, and the new git directory that it leads to: without that it would lead nowhere. */

@@ -1,0 +1,62 @@
+/** References that the agent's git moved to the packed ones: no commit may take them away and leave those out. */
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { needs } from '../helpers/needs.js';
+import { createArea, identities, jsonOf, type Area } from '../helpers/sandbox.js';
+
+const { test } = needs('userns', 'overlay', 'git');
+
+for (const identity of identities()) {
+  describe(`references as ${identity.name}`, () => {
+    let area: Area;
+    const host = async (script: string): Promise<string> => {
+      const { status, stdout, stderr } = await area.native(['bash', '-euc', script]);
+      expect(status, stderr).toBe(0);
+      return stdout;
+    };
+    const names = (): Promise<string> => host('git for-each-ref --format="%(refname) %(contents:subject)"; git status --short');
+    const cli = async (words: readonly string[], status = 0): Promise<void> => {
+      const outcome = await area.cli([...words]);
+      expect(outcome.status, outcome.stderr).toBe(status);
+    };
+
+    beforeEach(async () => {
+      area = createArea(identity);
+      await host('git config --global user.name n; git config --global user.email n@e; git config --global init.defaultBranch main; git init -q; git commit -q --allow-empty -m one; git branch old; git pack-refs --all; git commit -q --allow-empty -m two; git branch feature/a; git tag t; sleep 0.05');
+    });
+    afterEach(() => area.remove());
+
+    test('stay where the host has packed ones of its own since', async () => {
+      await cli(['run', '--tag', 'box', '--net', 'off', '--', 'git', 'pack-refs', '--all']);
+      await host('git branch -qD old');
+      const before = await names();
+
+      // The references conflict by themselves, unless their bases were captured.
+      const { refused } = jsonOf<{ refused: { path: string }[] }>(await area.cli(['commit', 'box', '--yes', '--json']));
+
+      expect(refused.map(({ path }) => path.slice(join(area.project, '.git/').length)).sort()).toEqual(expect.arrayContaining(['packed-refs', 'refs/heads/feature/a', 'refs/heads/main', 'refs/tags/t']));
+      expect(await names()).toBe(before);
+    });
+
+    test('stay where the packed ones are held back, or not asked for, and are discarded with them', async () => {
+      await cli(['run', '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'git replace HEAD HEAD~ && git pack-refs --all']);
+      const before = await names();
+      await cli(['commit', 'box', '--yes'], 3);
+      await cli(['commit', 'box', '--yes', '.git/refs'], 1);
+      expect(await names()).toBe(before);
+
+      await cli(['discard', 'box', '--yes', '.git/packed-refs']);
+      const inside = await area.cli(['run', '--in', 'box', '--net', 'off', '--', 'git', 'for-each-ref', '--format=%(refname) %(contents:subject)']);
+      expect(inside.stdout).toBe(before);
+    });
+
+    test('land with them, and come back', async () => {
+      await cli(['run', '--tag', 'box', '--net', 'off', '--', 'git', 'pack-refs', '--all']);
+      const before = await names();
+      await cli(['commit', 'box', '--yes']);
+      expect(await host('ls .git/refs/heads; git for-each-ref --format="%(refname) %(contents:subject)"; git status --short')).toBe(before);
+      await cli(['undo']);
+      expect(await names()).toBe(before);
+    });
+  });
+}
