@@ -1,7 +1,7 @@
 import { isWithin, nameOf, parentOf, toText, type Bytes } from '../bytes.js';
 import type { Change, JudgedChange, RiskClass } from './change.js';
 import type { ContentReader } from './content.js';
-import { BLOCK, FLAG, GIT_CONFIG, GIT_DIRS, HARMLESS } from './classify/control-list.js';
+import { BLOCK, FLAG, GIT_CONFIG, GIT_DIRS, GIT_REFS, HARMLESS } from './classify/control-list.js';
 import { foldPath, isPlain } from './classify/fold.js';
 import { compileGate, compilePatterns, reachOf, type FoldedPath } from './classify/gate-match.js';
 import { gitNames, gitNamesIn, type NamedByGit } from './classify/git-named.js';
@@ -35,13 +35,16 @@ export interface Classification {
 const NORMAL: Classification = { class: 'normal', reason: null };
 /** Configuration and manifests beyond this size are not parsed but taken for the worst. */
 const MOST_TEXT = 4 * 1024 * 1024;
+/** Some repositories have a million references. */
+const MOST_REFS = 64 * 1024 * 1024;
 
 const block = compileGate(BLOCK);
 const flag = compileGate(FLAG);
 const isHarmless = compilePatterns(HARMLESS);
 const isGitConfig = compilePatterns(GIT_CONFIG);
+const isGitRefs = compilePatterns(GIT_REFS);
 const isGitDir = compilePatterns(GIT_DIRS);
-const reachesGit = reachOf([...HARMLESS, ...GIT_CONFIG]);
+const reachesGit = reachOf([...HARMLESS, ...GIT_CONFIG, ...GIT_REFS]);
 
 /** Pure but for `contents`: what may run because of the change, and why. */
 export function classify(change: Change, input: ClassifyInput): Classification {
@@ -148,6 +151,7 @@ function controlReason(change: Change, folded: FoldedPath, input: ClassifyInput)
   if (listed !== null) return listed;
   if (replacesDirectory(change) && isGitDir(folded)) return 'git directory elsewhere';
   if (isGitConfig(folded)) return gitConfigReason(change, input);
+  if (isGitRefs(folded) && replacesObjects(change, input.contents)) return 'git objects replaced';
   const named = input.named === undefined ? null : gitNames(input.named, change);
   if (named !== null) return named;
   return inBareRepository(change, input) ? 'bare git repository' : null;
@@ -192,6 +196,17 @@ function gitConfigReason(change: Change, { contents, workspace }: ClassifyInput)
   if (change.kind === 'delete') return baseText(change, contents) === null ? 'git configuration' : gitConfigRisk('', baseText(change, contents), place);
   const text = change.type === 'file' ? textOf(change, 'upper', contents) : null;
   return text === null ? "git configuration that can't be read" : gitConfigRisk(text, baseText(change, contents), place);
+}
+
+/** Packed into one file with all others they have no name of their own. */
+function replacesObjects(change: Change, contents: ClassifyInput['contents']): boolean {
+  const replacing = (side: 'upper' | 'base'): string | null => {
+    const content = contents?.read(change, side, MOST_REFS) ?? null;
+    return content === null ? null : (content.toString('latin1').match(/^.* refs\/replace\/.*$/gm) ?? []).join('\n');
+  };
+  const before = change.base === null || change.oldType !== null ? '' : replacing('base');
+  const after = change.kind === 'delete' ? '' : change.type === 'file' ? replacing('upper') : null;
+  return change.kind !== 'metadata' && (after === null || after !== before);
 }
 
 function textOf(change: Change, side: 'upper' | 'base', contents: ClassifyInput['contents']): string | null {

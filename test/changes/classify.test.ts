@@ -48,6 +48,7 @@ describe('control', () => {
     ['GIT~1/hooks/pre-commit', 'git hook'], ['.git /hooks/x', 'git hook'], ['.git. ./hooks/x', 'git hook'], ['.Git::$INDEX_ALLOCATION/hooks/x', 'git hook'],
     ['sub/git~1', '.git as a file'], ['.g\u200cit./hooks/x', 'git hook'],
     ['.git/objects/info/alternates', 'git objects from elsewhere'],
+    ['.git/refs/replace/e69de29bb2d1d6434b8b29ae775ad8c2e48c5391', 'git objects replaced'], ['.git/modules/m/info/grafts', 'git objects replaced'],
     ['.git/worktrees/feat/commondir', 'git directory elsewhere'],
     ['.GIT/modules/a/b/commondir', 'git directory elsewhere'],
     ['.hg/hgrc', 'version control configuration'], ['sub/.hg/sharedpath', 'version control configuration'], ['.sl/sharedpath', 'version control configuration'],
@@ -65,6 +66,16 @@ describe('control', () => {
 
   test.each(['.git/hooks/pre-commit.sample', '.git/index', '.jj/repo/store/type', '.hg/store/data/x', '.git/refs/heads/main', '.git/refs/heads/hooks/x', '.git/logs/refs/heads/hooks/x', 'git~2/hooks/x', 'a.git /hooks/x', '.vscode/notes.json', 'git/hooks/x', 'src/envrc'])('%s is normal', (path) => {
     expect(judged(change(path))).toBe('normal');
+  });
+
+  test.each([
+    ['abc refs/heads/main\nabc refs/replace/def\n', 'abc refs/heads/main\n', 'control: git objects replaced'],
+    ['abc refs/heads/main\nabc refs/replace/def\n', 'fff refs/heads/main\nabc refs/replace/def\n', 'normal'],
+    ['abc refs/heads/main\n', 'abc refs/replace/def\n', 'control: git objects replaced'],
+    ['abc refs/heads/refs/replace\n', '', 'normal'],
+  ])('packed references replace objects or don\u2019t: %j in the place of %j', (upper, base, found) => {
+    expect(judged(change('.git/packed-refs', modified), contentOf(upper, base))).toBe(found);
+    expect(judged(change('.git/packed-refs', modified), null)).toBe('control: git objects replaced');
   });
 
   test('a deletion counts too: settings protect', () => {

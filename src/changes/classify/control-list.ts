@@ -16,6 +16,8 @@ function rules(reason: string, ...patterns: string[]): GateRule[] {
 export const BLOCK: readonly GateRule[] = [
   ...rules('git hook', '.git/hooks/**', '.git/{modules,worktrees}/**/hooks/**'),
   ...rules('git objects from elsewhere', '.git/**/objects/info/alternates', '.git/**/objects/info/http-alternates'),
+  // Git shows and checks out one object, or history, in the place of another, under its name.
+  ...rules('git objects replaced', '.git/**/refs/replace/**', '.git/**/info/grafts'),
   ...rules('git directory elsewhere', '.git/**/commondir'),
   ...rules('version control configuration', '.hg/hgrc*', '.hg/{sharedpath,requires}', '.sl/{config*,sharedpath,requires}'),
   // As a file it says where the repository is.
@@ -64,6 +66,9 @@ export const GIT_CONFIG: readonly string[] = [
   '.git/worktrees/*/modules/**/config',
   '.git/worktrees/*/modules/**/config.worktree',
 ];
+
+/** Whose content is searched for references that replace objects. */
+export const GIT_REFS: readonly string[] = ['.git/**/packed-refs'];
 
 /** Directories of git that hold such configuration, hooks and more: a symlink in the place of one brings in others. */
 export const GIT_DIRS: readonly string[] = ['.git/{modules,worktrees}', '.git/{modules,worktrees}/**'];

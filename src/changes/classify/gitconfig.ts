@@ -101,6 +101,8 @@ function readValue(reader: Reader): string | null {
 
 /** Keys whose value is a program, or decides which program runs or where code comes from. */
 const EXECUTING: readonly RegExp[] = [
+  // Attributes choose drivers and what a diff shows; a file elsewhere would do so unseen.
+  /^core\.attributesfile$/s,
   /^core\.(hookspath|sshcommand|editor|pager|askpass|gitproxy|alternaterefscommand|fsmonitor)$/s,
   /^(diff\.(external|.*\.(command|textconv))|interactive\.difffilter|sequence\.editor)$/s,
   /^(filter|protocol|hook)\..*$/s,

@@ -7,7 +7,7 @@ export interface GitEntry {
 }
 
 /** Keys that say where code comes from and goes to. */
-const PLACES = /^(remote\..*\.(url|pushurl|lfsurl|lfspushurl)|submodule\..*\.url|lfs\.(url|pushurl)|svn-remote\..*\.(url|pushurl))$/s;
+const PLACES = /^(remote\..*\.(url|pushurl|lfsurl|lfspushurl)|submodule\..*\.url|lfs\.(url|pushurl)|svn-remote\..*\.(url|pushurl)|fetch\.bundleuri|bundle\..*\.uri)$/s;
 
 /** True for a key whose value is a place, and only that. */
 export function isPlace({ key }: GitEntry): boolean {

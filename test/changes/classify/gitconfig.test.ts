@@ -66,7 +66,7 @@ describe('isExecuting', () => {
   test.each([
     'core.hookspath', 'core.fsmonitor', 'core.sshcommand', 'core.editor', 'core.pager', 'core.askpass', 'core.gitproxy',
     'core.alternaterefscommand', 'diff.x.command', 'diff.x.textconv', 'diff.external', 'filter.lfs.clean', 'merge.x.driver',
-    'credential.helper', 'credential.https://host.helper', 'gpg.program', 'gpg.ssh.program', 'url.a.insteadof', 'url.a.b.pushinsteadof',
+    'core.attributesfile', 'credential.helper', 'credential.https://host.helper', 'gpg.program', 'gpg.ssh.program', 'url.a.insteadof', 'url.a.b.pushinsteadof',
     'include.path', 'includeif.gitdir:/x.path', 'remote.origin.uploadpack', 'remote.origin.receivepack', 'remote.origin.vcs',
     'http.proxy', 'http.https://x.extraheader', 'http.sslcainfo', 'uploadpack.packobjectshook', 'sequence.editor', 'interactive.difffilter',
     'pager.log', 'protocol.ext.allow', 'difftool.x.cmd', 'init.templatedir', 'lfs.customtransfer.x.path', 'lfs.extension.x.clean', 'annex.secure-erase-command',
@@ -116,6 +116,7 @@ describe('gitConfigRisk', () => {
   test.each<[string, string, string | null, string | null]>([
     ['another host', '[remote "o"]\nurl = https://evil.example/r\n', '[remote "o"]\nurl = git@good.example:r\n', 'remote.o.url'],
     ['another host for large files', '[remote "o"]\nurl = https://good.example/r\n[lfs]\nurl = https://evil.example/r\n', '[remote "o"]\nurl = https://good.example/r\n', 'lfs.url'],
+    ['another host for bundles', '[remote "o"]\nurl = https://good.example/r\n[fetch]\nbundleURI = https://evil.example/b\n', '[remote "o"]\nurl = https://good.example/r\n', 'fetch.bundleuri'],
     ['another host to push to', '[remote "o"]\nurl = https://good.example/r\npushurl = evil.example:r\n', '[remote "o"]\nurl = https://good.example/r\n', 'remote.o.pushurl'],
     ['another host of a submodule', '[submodule "s"]\nurl = ssh://u@evil.example:22/r\n', '[remote "o"]\nurl = https://good.example/r\n', 'submodule.s.url'],
     ['the same host in another form', '[remote "o"]\nurl = ssh://git@GOOD.example:22/other\n', '[remote "o"]\nurl = good.example:r\n', null],
