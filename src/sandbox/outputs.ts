@@ -1,16 +1,17 @@
 import { fchmodSync, fstatSync, type Stats } from 'node:fs';
 
-const OUTPUTS = [1, 2];
+const OUTPUTS: readonly number[] = [1, 2];
 const SET_ID = 0o6000;
 
 /**
  * The agent may change the mode of a file that its output goes to, which is the host's. What settles that is the
  * driver; this is for one that was killed. Returns what takes set-id bits away that came since.
+ * `outputs` are descriptors.
  */
-export function watchOutputs(): () => void {
-  const before = OUTPUTS.map(statOf);
+export function watchOutputs(outputs = OUTPUTS): () => void {
+  const before = outputs.map(statOf);
   return () => {
-    OUTPUTS.forEach((fd, n) => takeSetId(fd, before[n] ?? null));
+    outputs.forEach((fd, n) => takeSetId(fd, before[n] ?? null));
   };
 }
 
