@@ -54,6 +54,36 @@ describe('races with the host (I5, I6)', () => {
     expect(readFileSync(join(world.upper, 'a'), 'utf8')).toBe('new\n');
     expect(readFileSync(join(world.host, 'b'), 'utf8')).toBe('b\n');
   });
+  test('a file replaced right before it is taken goes back to its place, and is deleted in the layer as before', () => {
+    sh(world, 'echo old >$H/a; wh $U/a; echo old >$H/b; wh $U/b');
+    const plan = planOf(world);
+    const kernel = before('rename', (...args) => args[1] === 'a', () => sh(world, 'echo saved >$H/a.tmp; mv $H/a.tmp $H/a'));
+
+    const result = applyPlan(contextFor(world, kernel), plan);
+
+    expect(refusals(result)).toEqual({ a: 'changed' });
+    expect(sh(world, 'ls $H; cat $H/a; stat -c "%F %t %T" $U/a')).toBe('a\nsaved\ncharacter special file 0 0\n');
+  });
+  test.each([['before it is opened', 'open'], ['before it is read', 'copy']] as const)('what changes in the layer %s does not land (I16)', (_, call) => {
+    sh(world, 'echo old >$H/a; echo reviewed >$U/a; echo b >$U/b');
+    const plan = planOf(world, { live: true });
+    const kernel = before(call, (...args) => call === 'copy' || args[1] === 'a', () => sh(world, call === 'copy' ? 'echo sneaked in >$U/a' : 'echo other >$U/a.tmp; mv $U/a.tmp $U/a'));
+
+    const result = applyPlan(contextFor(world, kernel), plan);
+
+    expect(refusals(result)).toEqual({ a: 'failed' });
+    expect(sh(world, 'ls $H; cat $H/a $H/b')).toBe('a\nb\nold\nb\n');
+  });
+  test('a file that the host puts in the place of one whose mode is just set is told, not taken for it', () => {
+    sh(world, 'echo m >$H/m; cp -p $H/m $U/m; chmod 755 $U/m');
+    const plan = planOf(world);
+    const kernel = before('chmod', (...args) => args[1] === 'm', () => sh(world, 'echo saved >$H/m.tmp; mv $H/m.tmp $H/m'));
+
+    const result = applyPlan(contextFor(world, kernel), plan);
+
+    expect(refusals(result)).toEqual({ m: 'changed' });
+    expect(readFileSync(join(world.host, 'm'), 'utf8')).toBe('saved\n');
+  });
   test('the same in a batch: what changed since the scan is left alone', () => {
     sh(world, 'echo old >$H/a; echo new >$U/a; echo old >$H/b; wh $U/b; echo c >$U/c; echo d >$U/d');
     const plan = planOf(world);
