@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { settingsText } from './settings-text.js';
 
 /** A file of the user's that stands for another: what is hidden there is hidden here too. */
 export type Named = readonly [from: string, to: string];
 
-const MOST = 256 * 1024;
 const MOST_INCLUDED = 64;
 
 /**
@@ -14,7 +14,7 @@ const MOST_INCLUDED = 64;
  */
 export function namedCredentials(home: string): readonly Named[] {
   const keys = sshKeys(home, join(home, '.ssh/config'), 0);
-  const stores = ['.gitconfig', '.config/git/config'].flatMap((name) => storesIn(textOf(join(home, name)), home));
+  const stores = ['.gitconfig', '.config/git/config'].flatMap((name) => storesIn(settingsText(join(home, name)), home));
   return [
     ...keys.filter((path) => !path.endsWith('.pub')).map((path): Named => [join(home, '.ssh/id_rsa'), path]),
     ...stores.map((path): Named => [join(home, '.git-credentials'), path]),
@@ -23,7 +23,7 @@ export function namedCredentials(home: string): readonly Named[] {
 
 function sshKeys(home: string, file: string, depth: number): string[] {
   const keys: string[] = [];
-  for (const line of textOf(file).split('\n')) {
+  for (const line of settingsText(file).split('\n')) {
     const [, word = '', rest = ''] = /^\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*$/.exec(line) ?? [];
     if (/^identityfile$/i.test(word)) keys.push(...pathIn(rest, home));
     if (!/^include$/i.test(word) || depth > 2) continue;
@@ -53,14 +53,4 @@ function storesIn(text: string, home: string): string[] {
 function pathIn(text: string, home: string): string[] {
   const bare = text.replace(/^"(.*)"$/, '$1').replace(/^(?:~|%d|\$\{HOME\}|\$HOME)(?=\/)/, home);
   return bare.startsWith('/') && !/[%$]/.test(bare) ? [bare] : [];
-}
-
-/** Empty where there is nothing that ends soon. */
-function textOf(file: string): string {
-  try {
-    const stat = statSync(file);
-    return stat.isFile() && stat.size <= MOST ? readFileSync(file, 'utf8') : '';
-  } catch {
-    return '';
-  }
 }

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { readdirSync, realpathSync } from 'node:fs';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { canonHost } from './host.js';
 import { addressesIn, isInNet } from './ip.js';
+import { settingsText } from './settings-text.js';
 
 /**
  * The set `registries`: hosts of this machine's own package manager
@@ -42,7 +43,7 @@ function npmUrls({ home, env }: RegistryRequest, root: string): string[] {
   ];
   const named = [...valuesOf(env, /^npm_config_(@[^:]+:)?registry$|^yarn_npm_registry_server$/i), ...files.flatMap((file) => urlsOf(file, /registry|npmRegistryServer/i))];
   if (program === null) return named;
-  const text = textOf(join(dirname(program), '../node_modules/@npmcli/config/lib/definitions/definitions.js'));
+  const text = settingsText(join(dirname(program), '../node_modules/@npmcli/config/lib/definitions/definitions.js'));
   const fallback = /define\('registry'[\s\S]{0,400}?default: ['"](https:[^'"]+)/.exec(text)?.[1] ?? /new Definition\('registry', \{\s*default: ['"`](https:[^'"`]+)/.exec(text)?.[1];
   return [...named, fallback ?? ''];
 }
@@ -57,7 +58,7 @@ function pipUrls({ home, env }: RegistryRequest, root: string): string[] {
     ...ini.flatMap((file) => urlsOf(file, /index|url|find-links/i, true)), ...toml.flatMap((file) => urlsOf(file, /index|url|find-links/i)),
   ];
   const models = listOf(join(root, 'usr/lib')).filter((name) => /^python3/.test(name)).map((name) => join(root, 'usr/lib', name, 'dist-packages/pip/_internal/models/index.py'));
-  const defaults = models.flatMap((file) => [...textOf(file).matchAll(/PackageIndex\(\s*"(https:[^"]+)"(?:,\s*file_storage_domain="([^"]+)")?/g)]);
+  const defaults = models.flatMap((file) => [...settingsText(file).matchAll(/PackageIndex\(\s*"(https:[^"]+)"(?:,\s*file_storage_domain="([^"]+)")?/g)]);
   return [...own, ...defaults.filter((match) => !match[1]?.includes('test')).flatMap((match) => [match[1] ?? '', match[2] === undefined ? '' : `https://${match[2]}`])];
 }
 
@@ -68,7 +69,7 @@ function cargoUrls({ home, env }: RegistryRequest): string[] {
 
 function goUrls({ home, env }: RegistryRequest): string[] {
   const program = realOf(env['PATH'], 'go');
-  const texts = [filesIn(env, 'GOENV')[0] ?? join(configDir(home, env), 'go/env'), ...(program === null ? [] : [join(dirname(program), '../go.env')])].map(textOf);
+  const texts = [filesIn(env, 'GOENV')[0] ?? join(configDir(home, env), 'go/env'), ...(program === null ? [] : [join(dirname(program), '../go.env')])].map(settingsText);
   const setting = (name: string): string => env[name] ?? texts.map((text) => new RegExp(`^${name}=(.*)$`, 'm').exec(text)?.[1]).find((value) => value !== undefined) ?? '';
   return [setting('GOPROXY'), setting('GOSUMDB')].flatMap((value) => value.split(/[,|]/)).map((word) => (/^[a-z0-9.-]+\.[a-z]+$/.test(word) ? `https://${word}` : word));
 }
@@ -87,7 +88,7 @@ function aptUrls(root: string): string[] {
 /** URLs in the lines of a file that a word marks; `continued`: and in the indented ones below them. */
 function urlsOf(file: string, marked: RegExp, continued = false): string[] {
   let on = false;
-  const lines = textOf(file).split('\n').filter((line) => {
+  const lines = settingsText(file).split('\n').filter((line) => {
     if (/^\s*[#;]/.test(line)) return false;
     on = marked.test(line) || (continued && on && /^\s+\S/.test(line));
     return on;
@@ -124,14 +125,6 @@ function hostOf(url: string): string[] {
 
 function isLoopback(ip: string): boolean {
   return addressesIn(ip).some((one) => one === '::1' || isInNet(one, '127.0.0.0/8'));
-}
-
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return ''; // not configured here
-  }
 }
 
 function listOf(dir: string): string[] {

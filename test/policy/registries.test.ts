@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -17,6 +18,18 @@ describe('`registries` is this machine’s own configuration', () => {
 
     expect(machineRegistries({ home, env: { GOPROXY: 'https://go.example,direct', GOSUMDB: 'off' }, root: join(home, 'root') }))
       .toEqual(['apt.example', 'apt2.example', 'cargo.example', 'go.example', 'npm.example', 'pip.example', 'scoped.example:8443']);
+  });
+
+  test('a pipe is not waited for: who writes to it may not be there', () => {
+    const home = tempHome({ '.cargo/config.toml': 'index = "https://cargo.example/"\n' });
+    const pipe = join(home, '.npmrc');
+    execFileSync('mkfifo', [pipe]);
+    // Else the test would wait, too.
+    const writer = spawn('sh', ['-c', 'echo registry=https://npm.example/ > "$1"', 'sh', pipe], { stdio: 'ignore' });
+
+    expect(machineRegistries({ home, env: {}, root: join(home, 'root') })).toEqual(['cargo.example']);
+
+    writer.kill('SIGKILL');
   });
 
   test('wherever a tool has its configuration: variables, several in one, lines that go on, other directories', () => {
