@@ -29,7 +29,7 @@ mkdirSync(work, { recursive: true });
 process.chdir(work);
 try {
   for (const load of Object.values(module.exports.COMMANDS)) await load();
-  for (const line of lines) await module.exports.main(line.split(' '), root);
+  for (const line of lines) await module.exports.perform(line.split(' '), root);
 } finally {
   process.chdir('/');
   removePlace();

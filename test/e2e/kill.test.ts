@@ -94,9 +94,11 @@ for (const identity of identities()) {
 
     for (const moment of [0, 1000]) test(`RS02 \`kill\` ends a run whose supervisor is stopped ${moment} ms after the start`, async () => {
       const tag = `held-${moment}`;
-      const child = start(area, ['run', '--tag', tag, '--net', 'off', '--', 'sh', '-c', `: ${area.dir}-${tag}; exec sleep 60${moment}`]);
+      // Nobody else sleeps for so long.
+      const nap = `sleep 60${process.pid}${moment}`;
+      const child = start(area, ['run', '--tag', tag, '--net', 'off', '--', 'sh', '-c', `: ${area.dir}-${tag}; exec ${nap}`]);
       const ended = new Promise((done) => child.once('exit', done));
-      await eventually('the agent runs', () => processesWith(`sleep 60${moment}`).length > 1);
+      await eventually('the agent runs', () => processesWith(nap).length > 1);
       await new Promise((go) => setTimeout(go, moment));
       child.kill('SIGSTOP');
 
