@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { fromText, type Bytes } from '../../src/bytes.js';
 import { databaseOf, withDatabasePairs } from '../../src/changes/database/database.js';
 import { undoCommit } from '../../src/changes/undo.js';
-import { AT_FDCWD } from '../../src/kernel/kernel.js';
+import { AT_FDCWD, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
-import { at, changesIn, commit, contextFor, judgedIn, makeWorld, refusalsIn, sh, type World } from './world.js';
+import { at, changesIn, commit, contextFor, judgedIn, makeWorld, refusalsIn, sh, singleCalls, type World } from './world.js';
 
 let world: World;
 beforeEach(() => {
@@ -82,6 +82,37 @@ describe('an undo', () => {
     sh(world, 'echo host >>$H/a.db-wal');
 
     expect(refusalsIn(world, undoCommit(world.ctx, null))).toEqual({ 'a.db': 'changed', 'a.db-wal': 'changed' });
+  });
+  test('leaves a database with its log where the host has emptied the log', () => {
+    sh(world, `${WRITE}; echo agent >$U/a.db-wal`);
+    commit(world);
+    sh(world, ': >$H/a.db-wal');
+
+    expect(refusalsIn(world, undoCommit(world.ctx, null))).toEqual({ 'a.db': 'changed', 'a.db-wal': 'changed' });
+  });
+  test('takes one back beside a log that was there before, and is as it was', () => {
+    sh(world, 'echo log >$H/a.db-wal');
+    begin();
+    sh(world, WRITE);
+    commit(world);
+
+    expect(refusalsIn(world, undoCommit(world.ctx, null))).toEqual({});
+  });
+  test('takes each one back or leaves it, whatever becomes of another', () => {
+    sh(world, `${WRITE}; echo agent >$U/a.db-wal; head -c 1024 /dev/urandom >$U/other.db; echo agent >$U/other.db-wal`);
+    commit(world);
+    let done = false;
+    const late: Kernel = {
+      ...singleCalls(native),
+      rename: (...args) => {
+        if (!done && args.includes(fromText('a.db'))) sh(world, 'echo host >$H/new; mv $H/new $H/a.db');
+        done ||= args.includes(fromText('a.db'));
+        native.rename(...args);
+      },
+    };
+
+    expect(refusalsIn(world, undoCommit(contextFor(world, late), null))).toMatchObject({ 'a.db': 'changed', 'a.db-wal': 'with' });
+    expect(sh(world, 'ls $H; cat $H/a.db')).toBe('a.db\na.db-wal\nempty\nother.db\ntext\nhost\n');
   });
   test.each([
     ['leaves a database of which the host wrote a log since', 'echo host', { 'a.db': 'changed' }],
