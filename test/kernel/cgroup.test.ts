@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Bytes } from '../../src/bytes.js';
-import { groupUse, isHullWhole, makeGroups, makeHull, removeGroups, treeOf } from '../../src/kernel/cgroup.js';
+import { groupUse, isGroupFrozen, isHullWhole, isInGroup, makeGroups, makeHull, removeGroups, treeOf } from '../../src/kernel/cgroup.js';
 import { startTimeOf } from '../../src/kernel/process.js';
 import { parseMountinfo } from '../../src/view/mountinfo.js';
 
@@ -120,4 +120,20 @@ test('use and events are read, and an empty group goes with all below it', () =>
   writeFileSync(join(dir, 'memory.current'), '12345\n');
   writeFileSync(join(dir, 'memory.events'), 'low 0\noom 3\noom_kill 2\n');
   expect(groupUse([{ version: 2, controllers: ['memory'], dir, back: top }])).toEqual({ memory: 12345, pids: null, oomKills: 2, refusedTasks: 0 });
+});
+
+test('a group stands still when the kernel says so, and only what is in it is', () => {
+  const dir = group('own');
+  const states = ['populated 1\nfrozen 0\n', 'populated 1\nfrozen 1\n'].map((events) => {
+    writeFileSync(join(dir, 'cgroup.events'), events);
+    return isGroupFrozen(dir);
+  });
+
+  expect(states).toEqual([false, true]);
+  expect(isGroupFrozen(join(top, 'gone'))).toBe(false);
+  expect(isInGroup(process.pid, '/sys/fs/cgroup/agentfw-1-2')).toBe(false);
+});
+
+test('a group that is gone already counts as removed', () => {
+  expect(removeGroups([{ version: 2, controllers: [], dir: join(top, 'gone'), back: top }])).toBe(true);
 });

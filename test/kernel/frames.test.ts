@@ -23,6 +23,7 @@ test('a length beyond 1 MiB is an error, not an allocation', () => {
   const read = frameReader(() => undefined);
 
   expect(() => read(Buffer.from([0xff, 0xff, 0xff, 0x7f]))).toThrow(/bytes/);
+  expect(() => encodeFrame({ text: 'x'.repeat(1 << 20) })).toThrow(/too long/);
 });
 
 test('where more is expected, more arrives, in time that grows with its length', () => {
