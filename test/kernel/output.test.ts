@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -39,4 +39,29 @@ test.each([['nameless', native], ['named', plain]] as const)('a %s file that is 
   output.write(Buffer.from('half'));
   output.drop();
   expect(readdirSync(dir)).toEqual([]);
+});
+
+test.each([['nameless', native], ['named', plain]] as const)('what a link leads to is written, and the link stays (%s)', (_, kernel) => {
+  writeFileSync(join(dir, 'target'), 'old and longer');
+  symlinkSync('target', join(dir, 'out'));
+
+  const output = openOutput(kernel, fromText(join(dir, 'out')));
+  output.write(Buffer.from('new'));
+  output.done();
+
+  expect([readlinkSync(join(dir, 'out')), readFileSync(join(dir, 'target'), 'utf8')]).toEqual(['target', 'new']);
+});
+
+test('nothing is written through what stands where the file is named until it is whole', () => {
+  writeFileSync(join(dir, 'target'), 'mine');
+  symlinkSync('target', join(dir, `.out.${process.pid}.new`));
+
+  expect(() => openOutput(plain, fromText(join(dir, 'out')))).toThrow(expect.objectContaining({ code: 'AFW_OUTPUT' }));
+  expect(readFileSync(join(dir, 'target'), 'utf8')).toBe('mine');
+});
+
+test.each([['EMFILE', 24, 'EMFILE'], ['EIO', 5, 'AFW_OUTPUT']])('%s of the first call is told as what it is', (code, errno, told) => {
+  const failing: Kernel = { ...native, open: (_at, path) => { throw new KernelError(code, errno, 'openat2', path, `${code}: injected`); } };
+
+  expect(() => openOutput(failing, fromText(join(dir, 'out')))).toThrow(expect.objectContaining({ code: told }));
 });

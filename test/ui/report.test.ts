@@ -1,12 +1,13 @@
 /** Where `run --report` may write, and what becomes of what stands there. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, lstatSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, lstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
 import type { Bytes } from '../../src/bytes.js';
-import { reportFile } from '../../src/ui/report.js';
+import { usageError } from '../../src/errors.js';
+import { failedReport, reportFile } from '../../src/ui/report.js';
 
 let dir: string;
 beforeAll(() => { dir = mkdtempSync(join(tmpdir(), 'agentfw-report-')); });
@@ -32,6 +33,16 @@ test('a device, or what leads to one, and a pipe are refused before the run: not
 
   for (const name of ['device', 'pipe']) expect(() => report(name), name).toThrow(`--report: ${at(name)} is no regular file, and would be replaced by one`);
   expect(() => reportFile('\xff' as Bytes, false)).toThrow('is not valid UTF-8');
+});
+
+test('a place that can\'t be written is refused before the run, and what a killed one left is in nobody\'s way', () => {
+  expect(() => report('none/report')).toThrow(`--report: can't write in ${at('none')}: ENOENT`);
+  mkdirSync(at('directory'));
+  expect(() => report('directory')).toThrow(`--report: ${at('directory')} is a directory`);
+
+  symlinkSync('target', at(`.agentfw-report.${process.pid}`));
+  expect(report('new').write({ again: true })).toBeNull();
+  expect([readFileSync(at('target'), 'utf8'), JSON.parse(readFileSync(at('new'), 'utf8'))]).toEqual(['mine', { again: true }]);
 });
 
 test('nor is what came there during the run', () => {
@@ -67,3 +78,7 @@ test('nor are descriptors taken that were opened to read, or that Node keeps for
 function linkAt(name: string): string {
   return lstatSync(`/proc/self/fd/${name}`, { throwIfNoEntry: false }) === undefined ? '' : readlinkSync(`/proc/self/fd/${name}`);
 }
+
+test('of a run whose agent never started there are the error and the status', () => {
+  expect(failedReport(usageError('What.', 'Do'), 125)).toEqual({ version: 1, error: { code: 'AFW_USAGE', message: 'What.', causes: [], hint: 'Do' }, status: 125 });
+});
