@@ -22,7 +22,7 @@ export function checkoutNeeds(changes: readonly Change[], seeing: Seeing): Reado
 
 /** A branch or tag that the agent's git packed loses its own file: without the packed ones it would be gone. */
 function packedNeeds(changes: readonly Change[]): (readonly [Bytes, readonly Bytes[]])[] {
-  const packed = new Set(changes.filter(({ path, upper }) => upper !== null && nameOf(path) === 'packed-refs').map(({ path }) => path));
+  const packed = new Set(changes.filter(({ path, upper }) => upper !== null && path.endsWith('/packed-refs')).map(({ path }) => path));
   if (packed.size === 0) return [];
   return changes.flatMap(({ path, kind }) => {
     const file = kind === 'delete' ? referenceOf(path)?.file : undefined;
@@ -37,7 +37,8 @@ function tableNeeds(changes: readonly Change[]): (readonly [Bytes, readonly Byte
   const tables = new Map<Bytes, Bytes[]>();
   const gone: (readonly [Bytes, Bytes])[] = [];
   for (const { path, kind } of changes) {
-    const dir = TABLE.exec(path)?.[1];
+    // Tried on each of a million paths, the pattern alone would take seconds.
+    const dir = path.endsWith('.ref') ? TABLE.exec(path)?.[1] : undefined;
     if (dir === undefined) continue;
     const list = `${dir}/tables.list` as Bytes;
     if (kind === 'delete') gone.push([path, list]);
