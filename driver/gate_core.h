@@ -298,6 +298,7 @@ void linger_step(struct core *g, struct conn *c);
 
 /* gate_pump.c */
 void pump(struct core *g, struct conn *c, int from);
+void pump_broken(struct core *g, struct conn *c, int i, int err);
 void pump_turn(struct core *g);
 void pump_free(struct core *g, struct conn *c);
 int pump_put(struct core *g, struct conn *c, const char *data, size_t len);

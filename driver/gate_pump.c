@@ -352,6 +352,24 @@ static void pass_eof(struct core *g, struct conn *c, int i)
 	conn_deadline(g, c, GATE_HALF_MS);
 }
 
+/*
+ * Nobody takes what side i says any more. What the other one said before it
+ * left, such as why a large body is refused, still waits to be read, and is
+ * passed on.
+ */
+void pump_broken(struct core *g, struct conn *c, int i, int err)
+{
+	c->error = err;
+	if ((err == EPIPE || err == ECONNRESET) && c->state == CONN_OPEN) {
+		c->s[!i].rd = true;
+		if (c->sniff == SNIFF_DONE)
+			(void)move(g, c, !i);
+		else if (c->sniff == SNIFF_PENDING && i == 1)
+			sniff_step(g, c);
+	}
+	conn_close(g, c, true);
+}
+
 void pump(struct core *g, struct conn *c, int i)
 {
 	uint64_t before = c->d[i].total;
@@ -359,8 +377,7 @@ void pump(struct core *g, struct conn *c, int i)
 	if (c->s[!i].src.fd < 0)
 		return;
 	if (move(g, c, i) < 0) {
-		c->error = errno;
-		conn_close(g, c, true);
+		pump_broken(g, c, i, errno);
 		return;
 	}
 	pass_eof(g, c, i);

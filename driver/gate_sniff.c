@@ -44,11 +44,11 @@ bool sniff_read(struct core *g, struct conn *c)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
 			s->rd = false;
-		} else if (n < 0) {
+		} else if (n < 0 && c->head_len == 0) {
 			c->error = errno;
 			conn_close(g, c, true);
 			return false;
-		} else if (n == 0) {
+		} else if (n <= 0) {	/* it said something before it left */
 			s->eof = true;
 		} else {
 			c->head_len += (uint32_t)n;
@@ -297,8 +297,7 @@ void sniff_pass(struct core *g, struct conn *c)
 	if (c->state == CONN_OPEN)
 		conn_deadline(g, c, 0);
 	if (c->head_len > 0 && pass_held(g, c, judged) < 0) {
-		c->error = errno;
-		conn_close(g, c, true);
+		pump_broken(g, c, 0, errno);
 		return;
 	}
 	if (c->state != CONN_OPEN)

@@ -71,3 +71,67 @@ test('the port that a connection leaves from can be published all the same, whil
   await run.done;
   await server.close();
 });
+
+/** Reads the head of a request, says no and leaves: what is not read makes a reset of it. */
+const EARLY = `import socket,threading
+server=socket.create_server(("127.0.0.1",0)); print(server.getsockname()[1],flush=True)
+def one(c):
+  try: c.recv(999); c.sendall(b"HTTP/1.1 413 Payload Too Large\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+  except OSError: pass
+  c.close()
+while True: threading.Thread(target=one,args=server.accept()[:1]).start()`;
+
+test('an answer that comes before the request has ended reaches the client, though the server has gone', async () => {
+  const server = spawn('/usr/bin/python3', ['-c', EARLY], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [said] = await once(server.stdout, 'data') as [Buffer];
+  const client = `import socket
+got=0
+for _ in range(100):
+  s=socket.create_connection(("ok.test",80),60)
+  try:
+    s.sendall(b"POST / HTTP/1.1\\r\\nHost: ok.test\\r\\nContent-Length: 20000000\\r\\n\\r\\n")
+    while True: s.sendall(b"x"*65536)
+  except OSError: pass
+  try: got+=s.recv(12)==b"HTTP/1.1 413"
+  except OSError: pass
+print(got)`;
+
+  const { out } = await behindGate(python(client), { conn: () => ({ addrs: ['127.0.0.1'], port: Number(said.toString()) }) });
+  server.kill();
+
+  expect(out).toBe('100\n');
+});
+
+/** Says much, hears all the same what is said to it, and prints that. */
+const HEARS = `import os,socket,threading
+server=socket.create_server(("127.0.0.1",0)); print(server.getsockname()[1],flush=True)
+def talk(c):
+  try:
+    while True: c.sendall(b"x"*1000)
+  except OSError: pass
+def one(c):
+  threading.Thread(target=talk,args=(c,)).start()
+  text=b""
+  try:
+    while d:=c.recv(99): text+=d
+  except OSError: pass
+  os.write(1,text+b"\\n")
+while True: threading.Thread(target=one,args=server.accept()[:1]).start()`;
+
+test('what a client says last reaches the server, though it leaves without having read all of the answer', async () => {
+  const server = spawn('/usr/bin/python3', ['-c', HEARS], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let heard = '';
+  server.stdout.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+  await expect.poll(() => heard).toMatch(/\n/);
+  const port = Number(heard.split('\n')[0]);
+  const client = `import socket
+for _ in range(200):
+  s=socket.create_connection(("ok.test",7),60)
+  s.setsockopt(6,1,1); s.sendall(b"first,"); s.recv(9999); s.sendall(b"last"); s.close()`;
+
+  await behindGate(python(client), { conn: () => ({ addrs: ['127.0.0.1'], port }) });
+  await expect.poll(() => heard.split('\n').length).toBe(202);
+  server.kill();
+
+  expect(heard).toBe(`${port}\n${'first,last\n'.repeat(200)}`);
+});
