@@ -147,8 +147,9 @@ for (const identity of identities()) {
       expect(await terminal.hasCursor()).toBe(true);
 
       // The shell outlives the terminal, to tell the status.
-      await terminal.type(`clear; sh -c 'trap : HUP; "$@"; echo "status=$?" > ~/status' sh ${argv}`);
-      await terminal.sees(/Which changes land\?/);
+      await terminal.type(`clear; sh -c 'trap : HUP; echo again; "$@"; echo "status=$?" > ~/status' sh ${argv}`);
+      // Not the first question, which is on the screen until it is cleared.
+      await terminal.sees(/^again\s[^]*Which changes land\?/m);
       await terminal.close();
       await eventually('the command has ended', () => existsSync(join(home, 'status')) && readFileSync(join(home, 'status'), 'utf8') !== '');
       expect(readFileSync(join(home, 'status'), 'utf8')).toBe('status=129\n');
