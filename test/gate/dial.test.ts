@@ -135,3 +135,15 @@ for _ in range(200):
 
   expect(heard).toBe(`${port}\n${'first,last\n'.repeat(200)}`);
 });
+
+test('a client that sends all of a large body before it reads hears why it is refused, and nothing counts as sent', async () => {
+  const client = `import urllib.request,urllib.error
+for _ in range(10):
+  try: urllib.request.urlopen("http://ok.test/",data=b"x"*20000000,timeout=60)
+  except OSError as e: print(e)`;
+
+  const { out, messages } = await behindGate(python(client), { conn: () => null });
+
+  expect(out).toBe('HTTP Error 403: Forbidden by agentfw\n'.repeat(10));
+  expect(messages.flatMap((one) => (one.t === 'close' ? [one.up] : []))).toEqual(Array.from({ length: 10 }, () => 0));
+});
