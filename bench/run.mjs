@@ -155,7 +155,7 @@ function changeRows(bench) {
   if (!selected('changes')) return [];
   const template = join(bench.home, 'template-changes');
   ok(bench, [...work, 'make', 'changes', template]);
-  const samples = { names: [], diff: [], commit: [], discard: [], copy: [] };
+  const samples = { names: [], diff: [], commit: [], discard: [], copy: [], renames: [] };
   for (let n = 0; n < rounds; n++) {
     const dir = freshCopy(bench, template, 'host');
     ok(bench, [...agentfw, 'run', '--tag', 'changes', '--net', 'off', '--', ...work, 'changes', dir], dir);
@@ -177,10 +177,16 @@ function changeRows(bench) {
     samples.copy.push(out + spawned(bench, ['rsync', '-a', '--delete', `${copy}/`, `${other}/`]));
     clean(bench, other);
     clean(bench, copy);
+
+    const many = join(bench.home, 'many');
+    ok(bench, [...work, 'make', 'renames', many]);
+    must(['sync']);
+    samples.renames.push(...Object.values(JSON.parse(ok(bench, [...work, 'renames', many], many))));
+    clean(bench, many);
   }
   const title = (what) => `${what} of 20,000 changes (native: \`cp -a\` + \`rsync\` of the same)`;
   const titles = { names: 'diff --name-only', diff: 'diff --stat', commit: 'commit', discard: 'discard' };
-  return Object.entries(titles).map(([name, what]) => row(title(what), samples.copy, samples[name]));
+  return Object.entries(titles).map(([name, what]) => row(title(what), samples.copy, samples[name], name === 'commit' ? { '20,000 bare renames': samples.renames } : {}));
 }
 
 /** The search for what is hidden at any depth: a launch in a full home against one in an empty home. */

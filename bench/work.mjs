@@ -5,7 +5,7 @@
  *     node work.mjs NAME DIR          do it; prints milliseconds as JSON
  */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSync, openSync, writeSync, closeSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync, openSync, writeSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 
@@ -133,6 +133,15 @@ print(json.dumps({"sqlite, 300 transactions with fsync": (time.perf_counter() - 
       closeSync(fd);
     },
     run: (dir) => ({ 'append one byte to a 1 GiB file': timed(() => appendFileSync(join(dir, 'large'), 'x')) }),
+  },
+  renames: {
+    make: (dir) => {
+      files(join(dir, 'from'), 20_000);
+      for (const n of range(200)) mkdirSync(join(dir, 'to', `d${n}`), { recursive: true });
+    },
+    run: (dir) => ({ 'rename 20,000 files to other directories': timed(() => {
+      for (const n of range(20_000)) renameSync(at(join(dir, 'from'), n), at(join(dir, 'to'), n));
+    }) }),
   },
   changes: {
     make: (dir) => files(dir, 10_000),
