@@ -7,6 +7,7 @@ export type ErrorCode = `AFW_${string}`;
 /** 1 failed or refused · 2 usage · 3 needs a decision · 70 internal · 125–127 before an agent starts */
 export type FailureStatus = 1 | 2 | 3 | 70 | 125 | 126 | 127;
 
+/** Beside code and message; `hint` is one thing to do, `status` that of the command (1 where nothing is said). */
 export interface ErrorOptions {
   /** one thing to do about it */
   readonly hint?: string;

@@ -10,6 +10,7 @@ export const AUDIT_KINDS = [
   'rotate', 'dropped', 'closed',
 ] as const;
 
+/** The kinds of docs/audit.md. */
 export type AuditKind = (typeof AUDIT_KINDS)[number];
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
@@ -42,8 +43,11 @@ export const auditRecordSchema = z.strictObject({
   prev: hash.describe('SHA-256 of the previous line without its line end; zeros in the first record.'),
 }).describe('One record of an agentfw audit log.');
 
+/** One line of a log, as `docs/audit.schema.json` has it. */
 export type AuditRecord = z.infer<typeof auditRecordSchema>;
+/** The process that did it, by the host's pids and paths. */
 export type AuditSubject = z.infer<typeof subject>;
+/** What an `object` or a `detail` holds: flat. */
 export type AuditFields = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 
 /** What callers hand in; the writer adds the rest. */

@@ -7,6 +7,7 @@ import { AT_FDCWD, type Fd, type Kernel } from '../kernel/kernel.js';
 import { auditRecordSchema, type AuditKind, type AuditRecord } from './event.js';
 import { logFiles } from './files.js';
 
+/** A line of a log as it lies on the disk, whatever it says. */
 export interface RawLine {
   readonly file: Bytes;
   /** 1, 2, … in its file */
@@ -17,6 +18,7 @@ export interface RawLine {
   readonly ended: boolean;
 }
 
+/** What of a log is told; all of it where nothing is said. */
 export interface LogFilter {
   readonly kinds?: readonly AuditKind[];
   readonly denied?: boolean;

@@ -44,6 +44,7 @@ const SECRET_OPTION = /^--?(?:[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api
 /** Each pattern above needs one of these, so a text without any is whole: most are. A test holds it against them. */
 const SUSPECT = /[=:]|pass|mysql|mariadb|redis-cli|secret|token|key|-----BEGIN|bearer|eyJ|AKIA|ASIA|AIza|gh[pousr]_|github_pat_|glpat-|npm_|pypi-|xox|sk-|_live_|ya29|hf_|dop_v1|shpat_|SG\./i;
 
+/** A value without its secrets, and how many were cut out. */
 export interface Redacted<T> {
   readonly value: T;
   readonly count: number;

@@ -5,6 +5,7 @@ import { GENESIS, hashLine, isSignedBy, type AuditAnchor, type AuditHead } from 
 import { readHead } from './files.js';
 import { parseLine, rawLines, type RawLine } from './read.js';
 
+/** That a log is whole, or where it isn't. */
 export type Verification =
   | {
       readonly ok: true;

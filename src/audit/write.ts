@@ -8,6 +8,7 @@ import { GENESIS, hashLine, lineOf, signHead, type AuditAnchor } from './chain.j
 import type { AuditEvent } from './event.js';
 import { CURRENT, LOCK, logFiles, nextRotated, readHead, writeHead } from './files.js';
 
+/** Whose log it is, and what bounds it. */
 export interface AuditOptions {
   readonly kernel: Kernel;
   /** the sandbox's directory in the store */
@@ -23,6 +24,7 @@ export interface AuditOptions {
   readonly maxBytes?: number;
 }
 
+/** A log that is open for writing. */
 export interface Audit {
   /** Appends one record before it returns; several processes may. Its index, or null when it was dropped. */
   readonly record: (event: AuditEvent) => number | null;

@@ -4,6 +4,7 @@ import { toText } from '../bytes.js';
 import type { Mount } from '../view/mountinfo.js';
 import { isRealTime, startTimeOf } from './process.js';
 
+/** What control groups limit, by the kernel's names. */
 export type Controller = 'memory' | 'pids' | 'cpu';
 
 /** Bytes, tasks, processors. */

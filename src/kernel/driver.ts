@@ -23,8 +23,10 @@ export type DriverEvent =
   | { readonly event: 'exit'; readonly code: number }
   | { readonly event: 'exit'; readonly signal: number };
 
+/** docs/driver-protocol.md, Events. */
 export type DriverCommand = { readonly do: 'signal'; readonly signal: number } | { readonly do: 'kill' | 'go' };
 
+/** A driver that was started. */
 export interface Driver {
   readonly pid: number;
   readonly send: (command: DriverCommand) => void;

@@ -25,6 +25,7 @@ export interface Stat {
   readonly btimeNs: bigint;
 }
 
+/** An extended attribute; `name` with its namespace, as `user.x`. */
 export interface Xattr {
   readonly name: Bytes;
   readonly value: Buffer;
@@ -104,6 +105,7 @@ export interface LineCounts {
   readonly removed: number | null;
 }
 
+/** How a layer is walked. */
 export interface WalkOptions {
   /** overlay xattr family of the layer */
   readonly family: 'user' | 'trusted';
@@ -131,6 +133,7 @@ export interface WalkOptions {
  * neither content nor permissions nor the time of its base give anything to judge.
  */
 export type Usual = 'no' | 'yes' | 'ordinary' | 'harmless';
+/** Changes that a walk can tell by itself. */
 export type UsualKind = 'add' | 'modify' | 'delete';
 
 /** Entries of a walk that stay packed until they are asked for, by their place: from 0 by `after` to `end`. */

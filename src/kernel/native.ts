@@ -198,6 +198,7 @@ export const native: Kernel = {
   walkPieces,
 };
 
+/** What is searched for, and where. */
 export interface FindRequest {
   readonly roots: readonly Bytes[];
   readonly filter: NameFilter;
@@ -208,6 +209,7 @@ export interface FindRequest {
   readonly limit: number;
 }
 
+/** What a search found; `entries` it met. */
 export interface FindResult {
   /** sorted; names with bytes beyond ASCII are always among them */
   readonly paths: readonly Bytes[];
@@ -253,6 +255,7 @@ export interface CrowdLines {
   readonly at: Uint32Array;
 }
 
+/** Lines of a table that is sorted and laid out by the addon. */
 export interface StatLines {
   /** of each line that is given: rank, order, and length of its name */
   readonly words: Uint32Array;

@@ -4,6 +4,7 @@ import type { Stat } from '../kernel/kernel.js';
 import { type ContentSource, movedAlong, notStill, type Omitted } from './source.js';
 import { padding, type TarEntry, tarEnd, tarHeader } from './tar-entry.js';
 
+/** What an archive is made of. */
 export interface ArchiveOptions {
   /** names in the archive are relative to it; what lies outside is omitted */
   readonly root: Bytes;

@@ -1,6 +1,7 @@
 /** Scripts that complete command lines in a shell. Pure: the commands in, text out. */
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+/** Shells that completion is printed for. */
 export type Shell = (typeof SHELLS)[number];
 
 /** A command as the manifest has it. */

@@ -57,6 +57,7 @@ export interface DiffJson {
   readonly counts: CountsJson;
 }
 
+/** What `diff --json` tells of. */
 export interface DiffJsonInput {
   readonly tag: string;
   /** of the plan that would land them; null where none was made */

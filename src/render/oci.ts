@@ -3,6 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { notStill, type Omitted } from './source.js';
 import { padding, tarEnd, tarHeader } from './tar-entry.js';
 
+/** What an image says of itself (OCI image specification). */
 export interface OciOptions {
   /** e.g. `amd64` */
   readonly architecture: string;

@@ -9,6 +9,7 @@ import { fileLinePath, quotePath } from './quote.js';
 import type { ContentSource, Omitted } from './source.js';
 import { hunkText, textDiff, wholeText } from './text-diff.js';
 
+/** What a patch is made of. */
 export interface PatchOptions {
   /** names in the patch are relative to it; what lies outside is omitted */
   readonly root: Bytes;

@@ -18,6 +18,7 @@ import { openStore, readRecord, sandboxDir } from './store.js';
 import { supervise } from './supervise.js';
 import { recordEffect } from './trail.js';
 
+/** What `exec` and `shell` start, and in which sandbox. */
 export interface EnterOptions {
   readonly context: Context;
   readonly tag: string;

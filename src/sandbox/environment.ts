@@ -3,6 +3,7 @@ import type { BuiltEnvironment } from '../policy/index.js';
 const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const PRIVATE = ['/tmp', '/var/tmp', '/run', '/dev/shm'];
 
+/** What the agent's environment is made of. */
 export interface EnvironmentOptions {
   /** what the policy makes of the user's environment */
   readonly built: BuiltEnvironment;

@@ -6,6 +6,7 @@ import { errnoOf } from '../errors.js';
 import { AT_FDCWD, type Kernel } from '../kernel/kernel.js';
 import type { SandboxRecord } from './sandbox.js';
 
+/** What layers and private directories take. */
 export interface LayerUse {
   /** on disk, as `du` counts */
   readonly bytes: number;

@@ -14,6 +14,7 @@ export interface LimitEnds {
   readonly onNear: (limit: Limit, sentence: string) => void;
 }
 
+/** A watch on a limit that the kernel doesn't hold, until it is stopped. */
 export interface LimitWatch {
   readonly stop: () => void;
 }

@@ -11,6 +11,7 @@ import type { Limit, SandboxRecord } from './sandbox.js';
 import type { Spec } from './spec.js';
 
 export const LIMIT_NAMES = ['memory', 'pids', 'cpu', 'layer', 'inodes', 'time'] as const;
+/** Limits by their names in a policy. */
 export type LimitName = (typeof LIMIT_NAMES)[number];
 
 /** A limit that the policy sets and this machine can't hold. */

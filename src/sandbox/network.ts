@@ -40,6 +40,7 @@ export interface Network {
   readonly asks: boolean;
 }
 
+/** What a run's network is made of. */
 export interface NetworkOptions {
   readonly store: Store;
   readonly record: SandboxRecord;

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import type { SandboxRecord } from './sandbox.js';
 
+/** A process of a sandbox, as the host sees it. */
 export interface SandboxProcess {
   /** as the host numbers it */
   readonly pid: number;

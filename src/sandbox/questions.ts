@@ -42,6 +42,7 @@ export async function liveSandboxes(store: Store): Promise<{ readonly live: read
   return { live: found.flatMap(({ tag, state }) => (state === null ? [] : [{ tag, state }])), mute };
 }
 
+/** A question that was answered from here. */
 export interface Answered {
   readonly tag: string;
   readonly question: Question;

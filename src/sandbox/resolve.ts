@@ -16,6 +16,7 @@ export interface Words {
   readonly after: readonly Bytes[];
 }
 
+/** What the words of a command line mean. */
 export interface Resolved {
   readonly record: SandboxRecord;
   /** absolute, `.` and `..` resolved by words; may hold glob characters */
@@ -24,6 +25,7 @@ export interface Resolved {
   readonly mistyped: { readonly tag: string; readonly path: Bytes; readonly hint: string } | null;
 }
 
+/** Which sandboxes can be meant. */
 export interface ResolveOptions {
   /** refuse when several sandboxes could be meant: `commit --yes` and `discard --yes` */
   readonly certain: boolean;

@@ -33,6 +33,7 @@ import { socketRecord } from './sockets.js';
 import { supervise, type Outcome } from './supervise.js';
 import { openTrail, type Trail } from './trail.js';
 
+/** What `agentfw run` was asked for. */
 export interface RunOptions {
   readonly context: Context;
   readonly argv: readonly Bytes[];

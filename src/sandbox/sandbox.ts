@@ -2,6 +2,7 @@ import type { Bytes } from '../bytes.js';
 import type { AuditAnchor } from '../audit/chain.js';
 import type { Group } from '../kernel/cgroup.js';
 
+/** docs/store.md, Formats. */
 export type SandboxState = 'starting' | 'running' | 'stopped' | 'unclean' | 'committed' | 'discarded';
 
 /** What the sandbox wrote over one host directory. */

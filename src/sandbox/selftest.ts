@@ -22,6 +22,7 @@ export interface Attempt {
   readonly detail: string;
 }
 
+/** What was tried, and which protections were missing. */
 export interface SelfTest {
   readonly attempts: readonly (Attempt & { readonly meaning: string })[];
   readonly degraded: SandboxRecord['degraded'];

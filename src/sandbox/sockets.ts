@@ -18,6 +18,7 @@ export interface HostSocket {
   readonly origin: string;
 }
 
+/** The host's sockets that a run brokers. */
 export interface HostSockets {
   readonly sockets: readonly HostSocket[];
   /** what a rule names and the agent can't have, for people */

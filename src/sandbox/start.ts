@@ -33,6 +33,7 @@ export interface Wanted {
   readonly wait: boolean;
 }
 
+/** A sandbox that can be started: its record is written, the driver's spec is ready. */
 export interface Start {
   readonly record: SandboxRecord;
   readonly spec: Buffer;
@@ -159,6 +160,7 @@ export function idsOf(context: Context): { readonly uid: number; readonly gid: n
   return { uid: context.uid, gid: process.getgid?.() ?? -1 };
 }
 
+/** The user's entry in passwd(5). */
 export type Account = EnvironmentOptions['account'];
 
 /** Who runs: from the environment where it says so, else from the account database. */

@@ -35,6 +35,7 @@ export interface NewSandbox {
   readonly durable: boolean;
 }
 
+/** A sandbox that was just made, and is nobody else's. */
 export interface CreatedSandbox {
   /** state `starting`, no layers yet */
   readonly record: SandboxRecord;

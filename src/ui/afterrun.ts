@@ -5,6 +5,7 @@ import type { LeftLink } from '../sandbox/left-links.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import { plural } from './table.js';
 
+/** What is left to tell when a run has ended. */
 export interface AfterRun {
   /** `--rm` */
   readonly removed: boolean;

@@ -7,6 +7,7 @@ import type { Store } from '../sandbox/store.js';
 import { escapeForTerminal } from './escape.js';
 import type { Printer } from './print.js';
 
+/** What `approve` or `deny` was called with. */
 export interface Given {
   readonly words: readonly Bytes[];
   readonly verdict: 'allow' | 'deny';

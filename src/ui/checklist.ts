@@ -4,6 +4,7 @@ export interface CheckGroup {
   readonly rows: readonly CheckRow[];
 }
 
+/** One row of a list to choose from. */
 export interface CheckRow {
   /** made when the row is shown: there may be very many */
   readonly label: () => string;

@@ -2,6 +2,7 @@ import { onQuitKey } from './confirm.js';
 import type { Checklist, CheckLine } from './checklist.js';
 import type { Paint } from './print.js';
 
+/** A list to choose from, and what is asked of it. */
 export interface CheckQuestion {
   readonly message: string;
   readonly list: Checklist;

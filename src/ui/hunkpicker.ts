@@ -11,6 +11,7 @@ export interface Choice {
   readonly split: (() => readonly Choice[]) | null;
 }
 
+/** The hunks of one file, to be chosen one after the other. */
 export interface ChoiceFile {
   /** shown once, before the first choice; may be empty */
   readonly header: string;

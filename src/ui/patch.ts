@@ -9,6 +9,7 @@ import { escapeForTerminal, showLine } from './escape.js';
 import type { Paint } from './print.js';
 import { size } from './table.js';
 
+/** What `diff` shows, and to whom. */
 export interface PatchView {
   readonly gathered: Pick<Gathered, 'parts' | 'contents'>;
   /** names in the patch are relative to it; what lies outside is named from the root */

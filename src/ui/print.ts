@@ -37,6 +37,7 @@ export interface Printer {
 /** Nobody reads stdout any more. Thrown by a printer that was made with `endUnread`. */
 export class Unread extends Error {}
 
+/** What text is painted with. */
 export type Colour = 'red' | 'green' | 'yellow' | 'cyan' | 'bold' | 'dim';
 /** Wraps text in a colour, or not. */
 export type Paint = (colour: Colour, text: string) => string;

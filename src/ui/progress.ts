@@ -1,5 +1,6 @@
 import type { Printer } from './print.js';
 
+/** A line on the terminal that says how far something is. */
 export interface Progress {
   readonly step: (done: number, total: number) => void;
   readonly end: () => void;

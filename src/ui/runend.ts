@@ -5,6 +5,7 @@ import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { afterRun, isEmpty } from './afterrun.js';
 
+/** How the policy ends a run. */
 export interface RunEnding {
   readonly policy: CompiledPolicy;
   /** `--on-exit keep` */

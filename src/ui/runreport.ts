@@ -9,6 +9,7 @@ import type { Store } from '../sandbox/store.js';
 import { policyJson } from './policystatus.js';
 import { recordJson } from './record.js';
 
+/** What a report tells of. */
 export interface RunEnd {
   readonly ended: Ended;
   readonly facts: RunFacts;

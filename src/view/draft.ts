@@ -12,6 +12,7 @@ import type { Decided, Decision, HostFacts, PlannedLayer, PrivateDir, StandIn, V
  */
 export type RegionKind = 'bare' | 'overlay' | 'read-only' | 'tmpfs' | 'store' | 'passthrough' | 'hidden';
 
+/** A path of the view, and what lies there. */
 export interface Region {
   readonly path: Bytes;
   readonly kind: RegionKind;

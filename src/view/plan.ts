@@ -21,6 +21,7 @@ export type ViewOp =
   | { readonly op: 'tmpfs'; readonly dst: Bytes; readonly mode: number; readonly size: number; readonly flags: readonly ('ro' | 'noexec')[] }
   | { readonly op: 'proc' | 'dev' | 'hide' | 'remount-ro'; readonly dst: Bytes };
 
+/** docs/driver-protocol.md, `overlay`. */
 export type OverlayOption = 'user' | 'trusted' | 'volatile' | 'nosuid' | 'noexec';
 
 /**
@@ -31,6 +32,7 @@ export type OverlayOption = 'user' | 'trusted' | 'volatile' | 'nosuid' | 'noexec
  */
 export type Decision = 'overlay' | 'read-only' | 'private' | 'hide' | 'stand-in' | 'skip' | 'passthrough';
 
+/** What became of a path, and why, for people. */
 export interface Decided {
   readonly path: Bytes;
   readonly decision: Decision;
@@ -49,6 +51,7 @@ export interface PlannedLayer extends Layer {
   readonly skeletonEntries: readonly SkeletonEntry[];
 }
 
+/** An entry of a directory that was taken apart. */
 export interface SkeletonEntry {
   readonly name: Bytes;
   /** `point`: an empty file, over which the host's own is laid */
@@ -82,6 +85,7 @@ export interface StandIn {
   readonly name: Bytes;
 }
 
+/** The whole view: steps for the driver, and what has to be there for them. */
 export interface ViewPlan {
   readonly ops: readonly ViewOp[];
   readonly layers: readonly PlannedLayer[];
@@ -118,6 +122,7 @@ export interface HostFacts {
   readonly searchable: (path: Bytes) => boolean;
 }
 
+/** What a view is planned for. */
 export interface ViewOptions {
   readonly mode: 'user' | 'root';
   readonly uid: number;

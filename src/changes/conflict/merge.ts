@@ -13,6 +13,7 @@ export interface MergeInput {
 /** Why a file is not merged: it would be mangled, or nobody could read the result. */
 export type MergeRefusal = 'binary' | 'encoding' | 'line-endings' | 'large' | 'long-lines' | 'repetitive';
 
+/** The merged bytes, or why there are none; `clean` false: with markers. */
 export type Merged =
   | { readonly kind: 'clean'; readonly content: Buffer }
   | { readonly kind: 'conflicts'; readonly content: Buffer; readonly count: number }
