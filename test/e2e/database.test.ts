@@ -49,6 +49,23 @@ for (const identity of identities()) {
       expect(await rows()).toBe('ok one\n');
     });
 
+    test('of many files lands and goes back as one', async () => {
+      const both = (word: string): string => `mkdir -p pg/global pg/base; echo ${word} | tee pg/global/pg_control pg/base/1 > pg/base/2`;
+      const words = (): Promise<string> => host('cat pg/global/pg_control pg/base/1 pg/base/2 | tr "\\n" " "');
+      await host(`${both('old')}; sleep 0.05`);
+      await agent(`${both('agent')}; echo new > pg/base/3`);
+      await host('echo user > pg/global/pg_control');
+
+      expect(names(await land())).toEqual(['pg/base/1', 'pg/base/2', 'pg/base/3', 'pg/global/pg_control']);
+      expect(await words()).toBe('user old old ');
+
+      expect(names(await land('--take', 'sandbox', 'pg/global/pg_control'))).toEqual([]);
+      expect(await words()).toBe('agent agent agent ');
+      await host('echo user > pg/global/pg_control');
+      expect(names(await undo())).toEqual(['pg/base/1', 'pg/base/2', 'pg/base/3', 'pg/global/pg_control']);
+      expect(await words()).toBe('user agent agent ');
+    });
+
     test('conflicts when the host wrote a log and left the database alone', async () => {
       await agent(`${write('agent')}; ${close}`);
       await host(`${write('user')}; test -s a.db-wal`);

@@ -1,4 +1,4 @@
-/** References that the agent's git moved to the packed ones: no commit may take them away and leave those out. */
+/** What of a repository means nothing, or does harm, without something else of it that does not land. */
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
 import { needs } from '../helpers/needs.js';
@@ -48,6 +48,33 @@ for (const identity of identities()) {
       await cli(['discard', 'box', '--yes', '.git/packed-refs']);
       const inside = await area.cli(['run', '--in', 'box', '--net', 'off', '--', 'git', 'for-each-ref', '--format=%(refname) %(contents:subject)']);
       expect(inside.stdout).toBe(before);
+    });
+
+    test('a merge that the agent left open comes with its index, or not at all', async () => {
+      await host('git switch -qc side; echo side > side; git add .; git commit -qm side; git switch -q main; echo 1 > f; git add f; git commit -qm f');
+      await cli(['run', '--tag', 'box', '--net', 'off', '--', 'git', 'merge', '-q', '--no-ff', '--no-commit', 'side']);
+      await host('echo host > h; git add h');
+
+      await cli(['commit', 'box', '--yes'], 3);
+      expect(await host('ls .git | grep -e _HEAD -e MERGE || true; git commit -qm host; git log -1 --format=%p | wc -w')).toBe('ORIG_HEAD\n1\n');
+    });
+
+    test('a rebase that the agent left open comes with its HEAD, or not at all', async () => {
+      await host('git switch -qc side; echo side > o; git add .; git commit -qm side; git switch -q main; echo main > o; git add o; git commit -qm main');
+      await cli(['run', '--tag', 'box', '--net', 'off', '--', 'sh', '-c', 'git rebase -q side || true; [ -d .git/rebase-merge ]']);
+      await host('git commit -q --allow-empty -m host; echo h > h; git add h; git commit -qm "host 2"');
+
+      await cli(['commit', 'box', '--yes'], 3);
+      expect(await host('ls -d .git/rebase-merge .git/REBASE_HEAD 2>/dev/null || true; git rebase --abort 2>/dev/null || true; git log -1 --format=%s')).toBe('host 2\n');
+    });
+
+    test('a work tree that stays keeps what git has of it', async () => {
+      await host('git worktree add -q wt old; echo user > wt/new; sleep 0.05');
+      await cli(['run', '--tag', 'box', '--net', 'off', '--', 'git', 'worktree', 'remove', '--force', 'wt']);
+      await host('echo more >> wt/new');
+
+      await cli(['commit', 'box', '--yes', '--accept-control', '.git/worktrees/wt/commondir'], 3);
+      expect(await host('cat wt/new; git -C wt status --short --branch')).toBe('user\nmore\n## old\n?? new\n');
     });
 
     test('land with them, and come back', async () => {

@@ -3,7 +3,9 @@ import type { Kernel } from '../../kernel/kernel.js';
 import type { Layer } from '../../sandbox/sandbox.js';
 import type { Change } from '../change.js';
 import { readHostFile } from '../conflict/host-file.js';
+import { unitNeeds } from '../database/units.js';
 import { packedRefs, referenceOf } from './packed-ref.js';
+import { removalNeeds, unfinishedNeeds } from './unfinished.js';
 
 const LONGEST_HEAD = 4096;
 
@@ -13,11 +15,15 @@ export interface Seeing {
   readonly layers: readonly Layer[];
 }
 
-/** What of a repository lands only with something else of it, by path. */
+/** What of a repository, or of another store of several files, lands only with something else of it, by path. */
 export function checkoutNeeds(changes: readonly Change[], seeing: Seeing): ReadonlyMap<Bytes, readonly Bytes[]> {
   const heads = headNeeds(changes, seeing);
-  const others = [...pointerNeeds(changes, seeing), ...packedNeeds(changes), ...tableNeeds(changes)];
-  return others.length === 0 ? heads : new Map([...heads, ...others]);
+  const inGit = changes.filter(({ path }) => path.includes('.git/') || path.endsWith('/.git'));
+  const others = [...pointerNeeds(inGit, seeing), ...packedNeeds(inGit), ...tableNeeds(inGit), ...unfinishedNeeds(inGit), ...removalNeeds(inGit, seeing.kernel), ...unitNeeds(changes)];
+  if (others.length === 0) return heads;
+  const all = new Map(heads);
+  for (const [path, needed] of others) all.set(path, all.has(path) ? [...(all.get(path) ?? []), ...needed] : needed);
+  return all;
 }
 
 /** A branch or tag that the agent's git packed loses its own file: without the packed ones it would be gone. */

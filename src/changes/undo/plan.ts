@@ -23,6 +23,7 @@ import { closeDirs, openDirs, statPlace, type OpenDirs } from '../apply/open-dir
 import { inOrder } from '../plan/sequence.js';
 import type { StoreContext } from '../store-context.js';
 import { keepDatabases } from '../database/undo.js';
+import { keepUnits } from '../database/units.js';
 import { keepRepositories, type Layered } from '../git/undo.js';
 import { isOwnWork, laterWork, type LaterWork } from './later.js';
 import { draft, inVault, type Kept } from './draft.js';
@@ -343,7 +344,7 @@ function notKept(): Error {
 function planFrom(id: string, journal: Journal, undoing: Undoing): Plan {
   const { dirs, layers } = undoing;
   const looking = { dirs, layers, isNew: ({ path, stat, place }: Naming) => isHosts(undoing, path, stat) && !saysAsLanded(undoing, place) };
-  const { drafts, refused: found } = keepDatabases(keepRepositories(undoing, looking), looking);
+  const { drafts, refused: found } = keepUnits(keepDatabases(keepRepositories(undoing, looking), looking));
   const hash = createHash('sha256').update(`undo ${id}\n`);
   for (const step of journal.steps) hash.update(encodeStep(step), 'latin1');
   return {
