@@ -60,7 +60,7 @@ export interface GatherOptions {
   readonly controlOnly?: boolean;
   /** `--on-exit keep` */
   readonly keep?: boolean;
-  /** changes that all is alike for are told by one of them, see `Change.crowd`: where they are `shown`, or of those that are `landed` by path all that stay packed, new files in new directories */
+  /** changes that all is alike for are told by one of them, see `Change.crowd`: `shown` for a table of all, `landed` for a commit of all, where only new files in new directories stay so */
   readonly crowds?: 'shown' | 'landed' | undefined;
 }
 
