@@ -1,11 +1,11 @@
 // A small regular file in one call.
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "addon.h"
+#include "entry.h"
 #include "retry.h"
 #include "value.h"
 
@@ -15,8 +15,7 @@ namespace agentfw {
 // the other end of a FIFO.
 static long readFile(int at, const char *name, char *into, size_t size)
 {
-	int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC;
-	int fd = retry([&] { return openat(at, name, flags); });
+	int fd = retry([&] { return openToRead({ at, name }); });
 	if (fd < 0)
 		return -errno;
 	struct stat stat;

@@ -196,7 +196,7 @@ export interface Kernel {
   /** names in a directory fd, without . and .., in directory order */
   list(fd: Fd): Bytes[];
   readlink(at: Fd, name: Bytes): Bytes;
-  /** the beginning of a regular file, as far as it fits: how many bytes that are; ENOTSUP for anything else */
+  /** the beginning of a regular file, as far as it fits: how many bytes that are; ENOTSUP for anything else. The file's owner and root leave its access time alone */
   readFile(at: Fd, name: Bytes, into: Buffer): number;
   mkdir(at: Fd, name: Bytes, mode: number): void;
   symlink(target: Bytes, at: Fd, name: Bytes): void;

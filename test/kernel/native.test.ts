@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, constants, lstatSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, constants, lstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../src/bytes.js';
@@ -77,6 +77,26 @@ describe('open', () => {
 
     expect(errorOf(() => native.close(fd)).code).toBe('EBADF');
   });
+});
+
+test('what is looked at keeps the time of its last access', () => {
+  const dir = mkdtempSync('/dev/shm/afw-native-');
+  try {
+    const at = openDir(dir);
+    for (const name of ['one', 'other']) {
+      writeFileSync(join(dir, name), 'text');
+      utimesSync(join(dir, name), 1_000_000, 2_000_000);
+    }
+    const accessed = (name: string): number => lstatSync(join(dir, name)).atimeMs / 1000;
+
+    expect(native.readFile(at, b('one'), Buffer.alloc(8))).toBe(4);
+    readFileSync(join(dir, 'other'));
+    // Where a filesystem notes no access at all nothing is proven.
+    expect(accessed('other')).toBeGreaterThan(1_000_000);
+    expect(accessed('one')).toBe(1_000_000);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 });
 
 describe('names', () => {
