@@ -2,7 +2,7 @@ import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { undoCommit } from '../../../src/changes/undo.js';
-import { at, changesIn, commit, contextFor, judgedIn, makeWorld, picture, sh, type World } from '../world.js';
+import { at, changesIn, commit, contextFor, judgedIn, makeWorld, picture, refusalsIn, sh, singleCalls, type World } from '../world.js';
 import { native } from '../../../src/kernel/native.js';
 import { needs } from '../../helpers/needs.js';
 
@@ -170,6 +170,15 @@ test('an undo whose file lost its other name keeps the content', () => {
   expect(sh(world, 'ls $H')).toBe('');
   undoCommit(world.ctx, undone.id);
   expect(sh(world, 'cat $H/new')).toBe('text\n');
+});
+test.each([['by the addon', native], ['one by one', singleCalls(native)]])('nor does one that loses it while the undo is under way (%s)', (_, kernel) => {
+  sh(world, LINK);
+  commit(world);
+
+  const result = undoCommit(contextFor(world, kernel), null, { onStaged: () => sh(world, 'rm $H/base') });
+
+  expect(refusalsIn(world, result)).toEqual({ new: 'changed' });
+  expect(sh(world, 'ls $H; cat $H/new')).toBe('new\ntext\n');
 });
 test('of a file that is written in place, because the host has further names of it: also a name that sorts before it (I12)', () => {
   sh(world, 'mkdir $H/d; echo old >$H/d/z; ln $H/d/z $H/other; mkdir $U/d; echo new >$U/d/z; ln $U/d/z $U/d/a');
