@@ -223,6 +223,44 @@ for step in (999, 1):
       }
     });
 
+    gated.test('the place of an allowed one, which the agent can lead elsewhere, leads the broker nowhere else', async () => {
+      const [passed, other] = ['led', 'other'].map((name) => join(area.home, name)) as [string, string];
+      for (const place of [passed, join(passed, 'sub'), other]) {
+        mkdirSync(place);
+        chownSync(place, identity.uid, identity.gid);
+      }
+      const paths = [join(passed, 'sub/door'), join(other, 'door')];
+      const bound = paths.map((path) => spawn(python, ['-c', GREETER, path], { stdio: ['ignore', 'pipe', 'inherit'] }));
+      await Promise.all(bound.map((server) => once(server.stdout!, 'data')));
+      const policy = join(area.dir, 'led.yaml');
+      writeFileSync(policy, `version: 1\nsockets: {allow: [${paths[0] ?? ''}]}\n`, { mode: 0o600 });
+      chownSync(policy, identity.uid, identity.gid);
+      // What is mounted at the place goes along with its directory; the host's path is free then.
+      const code = `import os, socket
+def greeted(path):
+  s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(path)
+  try: return s.recv(300).decode()
+  except OSError: return ""
+os.chdir(${JSON.stringify(passed)})
+print(greeted("sub/door"))
+os.rename("sub", "old"); os.mkdir("sub"); os.symlink(${JSON.stringify(paths[1])}, "sub/door")
+print(greeted("old/door"))
+os.unlink("sub/door"); os.rmdir("sub"); os.symlink(${JSON.stringify(other)}, "sub")
+print(greeted("old/door"))`;
+      try {
+        const outcome = await area.cli(['run', '--tag', 'led', '--net', 'off', '--policy', policy, '--passthrough', passed, '--', python, '-c', code]);
+
+        expect(outcome.stdout, outcome.stderr).toBe(`${paths[0] ?? ''}\n\n\n`);
+        expect((await records('led')).map(({ verdict, detail }) => `${verdict}: ${String(detail['why'])}`)).toEqual([
+          'allow: it is brokered',
+          "deny: the host's socket refused: Socket operation on non-socket",
+          "deny: the host's socket refused: Too many levels of symbolic links",
+        ]);
+      } finally {
+        for (const server of bound) server.kill();
+      }
+    });
+
     gated.test('one that is no stream stays out, and the start says so', async () => {
       const types = [['SOCK_DGRAM', 'datagram'], ['SOCK_SEQPACKET', 'sequenced packet']] as const;
       for (const [type, words] of types) {
