@@ -140,7 +140,7 @@ needs('userns', 'overlay', 'git').describe('changes', () => {
 
   test('a word that is neither a tag, nor a file, nor a change is no diff without changes', async () => {
     for (const [args, status] of [[['diff', 'jbo'], 1], [['diff', 'jbo', '--stat'], 1], [['diff', 'jbo', '--name-only'], 1], [['diff', 'jbo', '--exit-code'], 2], [['export', 'jbo'], 1]] as const) {
-      expect(await area.cli(args)).toMatchObject({ status, stdout: '', stderr: 'Error: There is no sandbox jbo, and job, which was started here, has nothing of that name.\nHint: List the sandboxes: agentfw list\n' });
+      expect(await area.cli(args)).toMatchObject({ status, stdout: '', stderr: 'Error: There is no sandbox jbo, and job, which was started here, has nothing of that name.\nHint: Did you mean job?\n' });
     }
     expect((await area.cli(['diff', 'job', 'jbo'])).status).toBe(0);
   });
