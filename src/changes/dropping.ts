@@ -24,7 +24,8 @@ export function dropPlan(store: Store, record: SandboxRecord, { gathered, words 
   const renames = withDatabasePairs(renamePaths(gathered.pairs), single);
   const selected = selectChanges(single, selectionOf(words, single), renames, 'alone');
   const checkedOut = checkedOutWithout(checkoutNeeds(single, { kernel: store.kernel, layers: record.layers }), selected.paths);
-  const unnamed = new Set([...selected.added, ...checkedOut, ...namesWithout(single, selected.paths)]);
+  const found = withWhole(single, new Set([...selected.added, ...checkedOut, ...namesWithout(single, selected.paths)]));
+  const unnamed = new Set([...found].filter((path) => !selected.paths.has(path) || selected.added.includes(path)));
   const paths = new Set([...selected.paths, ...unnamed]);
   const plan = planCommit({
     // Nothing of the host is written, so no conflict stands in the way.
@@ -34,6 +35,15 @@ export function dropPlan(store: Store, record: SandboxRecord, { gathered, words 
     options: { live: false, keepSpecial: true, fifos: true, note: null },
   });
   return { plan, added: single.filter(({ path }) => unnamed.has(path)) };
+}
+
+/** What nobody named and the agent deleted with its directory comes back with all of that: one deletion can't be taken out of it. */
+function withWhole(changes: readonly JudgedChange[], unnamed: ReadonlySet<Bytes>): ReadonlySet<Bytes> {
+  if (unnamed.size === 0) return unnamed;
+  const names = [...unnamed];
+  const held = (dir: Bytes): boolean => names.some((path) => isWithin(path, dir));
+  const tops = changes.filter(({ kind, type, implied, path }) => kind === 'delete' && type === 'dir' && !implied && held(path));
+  return new Set([...unnamed, ...changes.filter(({ path }) => tops.some((top) => isWithin(path, top.path))).map(({ path }) => path)]);
 }
 
 /**

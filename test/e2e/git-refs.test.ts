@@ -77,6 +77,15 @@ for (const identity of identities()) {
       expect(await host('cat wt/new; git -C wt status --short --branch')).toBe('user\nmore\n## old\n?? new\n');
     });
 
+    test('a work tree that is given back has its git directory again', async () => {
+      await host('git worktree add -q wt old; sleep 0.05');
+      await cli(['run', '--tag', 'box', '--net', 'off', '--', 'git', 'worktree', 'remove', 'wt']);
+
+      await cli(['discard', 'box', '--yes', 'wt']);
+      const inside = await area.cli(['run', '--in', 'box', '--net', 'off', '--', 'git', '-C', 'wt', 'status', '--short', '--branch']);
+      expect(inside).toMatchObject({ status: 0, stdout: '## old\n' });
+    });
+
     test('land with them, and come back', async () => {
       await cli(['run', '--tag', 'box', '--net', 'off', '--', 'git', 'pack-refs', '--all']);
       const before = await names();
