@@ -1,11 +1,12 @@
 /** Host sockets: none, but those of `sockets.allow`, brokered, and never a descriptor through them. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, linkSync, mkdirSync, mkdtempSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, linkSync, mkdirSync, mkdtempSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { AuditRecord } from '../../src/audit/event.js';
 import { needs } from '../helpers/needs.js';
+import { childrenOf } from '../helpers/processes.js';
 import { allIdentities, createArea, helpers, identities, jsonOf, python, removeTree, type Area, type Outcome } from '../helpers/sandbox.js';
 
 /** Says each type that it is asked for, and answers that there are no keys. */
@@ -276,6 +277,28 @@ print(greeted("old/door"))`;
         } finally {
           server.kill();
         }
+      }
+    });
+
+    gated.test('who copies for the agent, and who reads its arguments, can do next to nothing else', async () => {
+      const policy = join(area.dir, 'hard.yaml');
+      writeFileSync(policy, `version: 1\nsockets: {allow: [${inHome}]}\n`, { mode: 0o600 });
+      chownSync(policy, identity.uid, identity.gid);
+      const started = await area.cli(['run', '--tag', 'hard', '--net', 'off', '--audit', 'exec', '--policy', policy, '--detach', '--', 'sleep', '600']);
+      expect(started.status, started.stderr).toBe(0);
+      try {
+        const { driver, init } = jsonOf<{ readonly driver: number; readonly init: number }>(await area.cli(['status', 'hard', '--json']));
+        const beside = childrenOf(driver).filter((pid) => pid !== init).map((pid) => readFileSync(`/proc/${pid}/status`, 'utf8'));
+
+        expect(beside).toHaveLength(2);
+        for (const status of beside) {
+          expect(status).toMatch(/^NoNewPrivs:\t1\nSeccomp:\t2$/m);
+          // The right to read other processes' memory (CAP_SYS_PTRACE), where root has one to give.
+          expect(status).toMatch(/^CapEff:\t0000000000(00|08)0000$/m);
+        }
+        expect(beside.filter((status) => /^CapEff:\t0+$/m.test(status)).length).toBeGreaterThan(0);
+      } finally {
+        await area.cli(['kill', 'hard']);
       }
     });
 
