@@ -259,12 +259,6 @@ void conn_accept(struct core *g, struct source *listener, bool door)
 		gate_pause(g, listener, 0);
 }
 
-static void gone(struct core *g, struct conn *c)
-{
-	c->gone = true;
-	conn_close(g, c, true);
-}
-
 /*
  * A held client that hangs up: its question may live on, it doesn't. A client
  * that only ends its side, as one with nothing to say does, looks the same
@@ -273,17 +267,38 @@ static void gone(struct core *g, struct conn *c)
 static void asked_event(struct core *g, struct conn *c, uint32_t events)
 {
 	if (events & (EPOLLERR | EPOLLHUP))
-		gone(g, c);
+		conn_close(g, c, true);
 	else if (events & EPOLLRDHUP)
 		netd_ask(g, NETD_WHO, c->id, &c->peer, &c->local);
 }
 
+static void tell_left(struct core *g, const struct conn *c)
+{
+	struct gj_writer w;
+
+	gj_begin(&w, "left");
+	gj_put_number(&w, "id", c->id);
+	chan_send(g, &w);
+}
+
+/*
+ * What it said before it left would have reached a server, so it waits for
+ * the answer; the supervisor knows whether that is to come at once.
+ */
 void conn_orphan(struct core *g, uint64_t id)
 {
 	struct conn *c = conn_by_id(g, id);
+	char first;
 
-	if (c && c->state == CONN_ASKED && c->s[0].hup)
-		gone(g, c);
+	if (!c || c->state != CONN_ASKED || !c->s[0].hup || c->gone)
+		return;
+	if (c->head_len == 0 && recv(c->s[0].src.fd, &first, 1,
+				     MSG_PEEK | MSG_DONTWAIT) <= 0) {
+		conn_close(g, c, true);
+		return;
+	}
+	c->gone = true;
+	tell_left(g, c);
 }
 
 static void note_events(struct side *s, uint32_t events)

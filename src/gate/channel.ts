@@ -13,6 +13,7 @@ export type GateMessage =
   | FirstQuestion
   | UdpQuestion
   | WhoReport
+  | LeftReport
   | { readonly t: 'ingress'; readonly id: number; readonly door: number; readonly ip: string; readonly port: number; readonly inside: number }
   | { readonly t: 'door'; readonly id: number; readonly error: string | null; readonly port: number }
   | CloseReport
@@ -24,6 +25,12 @@ export interface WhoReport {
   readonly id: number;
   readonly pid: number;
   readonly process: Omit<AuditSubject, 'pid'> | null;
+}
+
+/** A held client has said something and gone: it would have reached a server. */
+export interface LeftReport {
+  readonly t: 'left';
+  readonly id: number;
 }
 
 /** A new connection, accepted and held. */
@@ -205,6 +212,8 @@ export function parseMessage(value: unknown): GateMessage {
       };
     case 'who':
       return { t, id: id(fields), pid: count(fields, 'pid'), process: processOf(fields) };
+    case 'left':
+      return { t, id: id(fields) };
     case 'ingress':
       return { t, id: id(fields), door: count(fields, 'door'), ip: textField(fields['ip'], 'ip'), port: count(fields, 'port'), inside: count(fields, 'inside') };
     case 'door':

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { AuditEvent, AuditFields, AuditSubject } from '../audit/event.js';
-import { openChannel, type CloseReport, type ConnQuestion, type FirstQuestion, type GateMessage, type UdpQuestion, type WhoReport } from './channel.js';
+import { openChannel, type CloseReport, type ConnQuestion, type FirstQuestion, type GateMessage, type LeftReport, type UdpQuestion, type WhoReport } from './channel.js';
 import type { Outcome } from './ask.js';
 import { decideUdp, forwardOf, judgeFirst, lookAt, refuse, vet, type Allowed, type DecideOptions, type Decision, type Refused } from './decide.js';
 import { doorFailed, makeDoors, type Doors } from './doors.js';
@@ -56,6 +56,8 @@ interface Entry {
   readonly port: number;
   /** aborted when the client gives up; made when somebody has to be asked */
   gone: AbortController | null;
+  /** nobody waits for it: what was said goes on if policy lets it, and no person is waited for */
+  left: boolean;
   subject: AuditSubject | null;
   /** whose it is was answered, though it may not be known */
   named: boolean;
@@ -143,6 +145,8 @@ function handle(state: State, message: GateMessage): void {
       return run(state, answerName(state.options, message, (reply) => state.outbox.send(reply), (found) => state.lookups.note(message, found)));
     case 'who':
       return onWho(state, message);
+    case 'left':
+      return onLeft(state, message);
     case 'close':
       return onClose(state, message);
     case 'ingress':
@@ -167,14 +171,14 @@ function broken({ stream }: SessionOptions, error: unknown): void {
 }
 
 function entryOf(id: number, kind: Entry['kind'], host: string, port: number): Entry {
-  return { id, kind, host, port, gone: null, subject: null, named: false, onWho: null, allowed: null, refused: false, vetting: kind === 'udp', withdrawn: false, work: Promise.resolve(), closed: null };
+  return { id, kind, host, port, gone: null, left: false, subject: null, named: false, onWho: null, allowed: null, refused: false, vetting: kind === 'udp', withdrawn: false, work: Promise.resolve(), closed: null };
 }
 
 function onConn(state: State, question: ConnQuestion): void {
   const entry = entryOf(question.id, 'conn', question.name ?? question.ip, question.port);
   // Asked about as the proxy already, and by the same process.
   const asProxy = state.entries.get(entry.id);
-  if (asProxy !== undefined) Object.assign(entry, { subject: asProxy.subject, named: asProxy.named });
+  if (asProxy !== undefined) Object.assign(entry, { subject: asProxy.subject, named: asProxy.named, left: asProxy.left });
   state.entries.set(entry.id, entry);
   const { upstream, forwards } = state.options;
   const forwarded = question.forward && forwards.has(question.port);
@@ -196,7 +200,7 @@ async function conclude(state: State, entry: Entry, question: ConnQuestion): Pro
   const decision = question.forward ? forwardOf(options, question) : await decide(state, entry, question);
   const gone = !state.entries.has(entry.id);
   if (decision.verdict === 'deny' && !gone) await known(entry);
-  settle(state, entry, question, { decision, gone });
+  settle(state, entry, question, { decision, gone: gone || (entry.left && decision.verdict === 'deny') });
 }
 
 function settle(state: State, entry: Entry, question: ConnQuestion, { decision: found, gone }: { readonly decision: Decision; readonly gone: boolean }): void {
@@ -219,8 +223,7 @@ function answer({ outbox }: State, { id, port, begun }: ConnQuestion, decision: 
     outbox.send({ t: 'conn', id, verdict: 'deny', rule: decision.rule, message: decision.why, how: decision.how, begun });
     return;
   }
-  const { raw = false, methods } = decision.flags;
-  const { via, host } = decision;
+  const { via, host, flags: { raw = false, methods } } = decision;
   outbox.send({
     ...{ t: 'conn', id, verdict: 'allow', begun, addrs: decision.addresses.slice(0, 8), port: decision.port },
     expect: raw ? 'any' : port === 443 ? 'tls' : port === 80 ? 'http' : 'any',
@@ -245,7 +248,7 @@ async function decide(state: State, entry: Entry, question: ConnQuestion): Promi
   entry.gone = new AbortController();
   const { host, judgement, rule } = look;
   const note = question.name === null ? 'dialled by address' : null;
-  const outcome = await options.asking.ask({ host: hostText(host), port: question.port, rule, note, who: entry.subject }, entry.gone.signal);
+  const outcome = await options.asking.ask({ host: hostText(host), port: question.port, rule, note, who: entry.subject }, entry.left ? AbortSignal.abort() : entry.gone.signal);
   if (outcome.verdict === 'deny') return asked(rule, outcome);
   entry.vetting = true;
   return vet(options, { kind: 'dial', host, judgement, approval: outcome.approval }, question.port);
@@ -319,6 +322,13 @@ function recordDecision(state: State, entry: Entry, { ip, port }: ConnQuestion |
 
 function tell({ options }: State, what: string, { rule, why, how }: Refused): void {
   options.note({ time: options.now(), what, rule, why, how });
+}
+
+/** Its question is open all the same, but may be answered a minute later, when the same was said again. */
+function onLeft({ entries }: State, { id }: LeftReport): void {
+  const entry = entries.get(id);
+  if (entry !== undefined) entry.left = true;
+  entry?.gone?.abort();
 }
 
 function onClose(state: State, close: CloseReport): void {

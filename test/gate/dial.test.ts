@@ -32,6 +32,22 @@ describe('a client that ends its side before it is answered', () => {
   });
 });
 
+test('what a client said before it left, while it was decided, reaches the server all the same', async () => {
+  const heard: string[] = [];
+  const server = await listen((socket) => socket.on('data', (chunk: Buffer) => heard.push(chunk.toString())).on('end', () => socket.end()));
+  const client = 'import socket,time\ns=socket.create_connection(("ok.test",7),60); s.sendall(b"a line"); s.close(); time.sleep(1000)';
+  const run = await startBehindGate(python(client), { conn: () => 'hold' });
+  const { id } = await run.seen('left');
+  run.channel.send({ t: 'conn', id, verdict: 'allow', addrs: ['127.0.0.1'], port: server.port, expect: 'any', check: 'match' });
+
+  expect(await run.seen('close', (one) => one.id === id)).toMatchObject({ up: 6, error: null });
+  expect(heard).toEqual(['a line']);
+
+  run.channel.close();
+  await run.done;
+  await server.close();
+});
+
 /** Two addresses with one port: the first takes no connection and refuses none. */
 const DEAF = `import socket,threading
 deaf=socket.socket(); deaf.bind(("127.0.0.2",0)); deaf.listen(0); port=deaf.getsockname()[1]

@@ -69,6 +69,27 @@ describe('a connection that', () => {
     expect(records('conn')).toMatchObject([{ verdict: 'deny', rule: 'ask.gone', detail: { gone: true } }]);
   });
 
+  test.each(['before', 'after'])('was left with something said %s its program was known is refused, and its question stays for the retry', async (when) => {
+    const { gate, say, answer, records } = await play({});
+    const left = { t: 'left', id: 1 } as const;
+    say(...(when === 'before' ? [conn(1, 'a.test'), left, who(1)] : [conn(1, 'a.test'), who(1)]));
+    if (when === 'after') {
+      await vi.waitFor(() => expect(gate.asking.open()).toMatchObject([{ waiting: 1 }]));
+      say(left);
+    }
+
+    expect(await answer('conn', 1)).toMatchObject({ verdict: 'deny', rule: 'ask.gone' });
+    expect(gate.asking.open()).toMatchObject([{ host: 'a.test', port: 80, waiting: 0, asked: 1 }]);
+    expect(records('ask')).toHaveLength(1);
+  });
+
+  test('was left with something said is decided by policy as ever: it would have reached a server', async () => {
+    const { say, answer } = await play({ allow: [A] });
+    say(conn(1, 'a.test'), { t: 'left', id: 1 } as const);
+
+    expect(await answer('conn', 1)).toMatchObject({ verdict: 'allow' });
+  });
+
   test('is refused is refused once its program is known: the record names it', async () => {
     const { say, answer, seen, records } = await play({ deny: ['a.test'] });
     say(conn(1, 'a.test'));
