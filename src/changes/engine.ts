@@ -21,7 +21,7 @@ export type { Composed, Plan } from './plan/draft.js';
 export { commitFacts, type LayerFacts } from './plan/facts.js';
 export { composeHunks, hunksOf, splitHunk, type Hunk, type HunkFile } from './hunks.js';
 export { mergeText, type Merged } from './conflict/merge.js';
-export { planCommit, type CommitInput, type CommitOptions } from './plan.js';
+export { planCommit, planPacked, type CommitInput, type CommitOptions } from './plan.js';
 export { recoverAll, type Recovered } from './recover.js';
 export { commitStatus, type CommitResult, type Counts, type Landed, type Refused } from './result.js';
 export { selectChanges, type Selected, type Selection } from './selection.js';

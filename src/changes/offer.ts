@@ -4,11 +4,12 @@ import type { Store } from '../sandbox/store.js';
 import type { JudgedChange } from './change.js';
 import type { Merges } from './conflict/compose.js';
 import { commitContextOf } from './context.js';
-import { commitFacts, planCommit, planDigest, renamePaths, selectChanges, type Composed, type Plan } from './engine.js';
+import { commitFacts, planDigest, planPacked, renamePaths, selectChanges, type Composed, type Plan } from './engine.js';
 import type { Gathered } from './gather.js';
 import { checkoutNeeds } from './git/checkout.js';
 import { withPairs } from './plan/pairs.js';
 import type { Paths, Take } from './plan/refusal.js';
+import { unpacked } from './scan/unpack.js';
 import { isHosts, takeBoth } from './plan/drops.js';
 import { takesIn } from './takes.js';
 import { namedBy, selectionOf, unmatchedIn } from './words.js';
@@ -58,8 +59,17 @@ interface Asked {
   readonly wish: Wish;
 }
 
+type Landing = Pick<Gathered, 'single' | 'pairs' | 'landing'>;
+
 /** Selects, holds back what needs a decision, and plans. Writes nothing. */
 export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }: Asked): Offer {
+  const { single, pairs, landing } = gathered;
+  // What is packed may belong to what stays: then each is looked at by itself.
+  return offered(store, record, { single, pairs, landing, wish }) ?? (offered(store, record, { single: unpacked(single), pairs, landing, wish }) as Offer);
+}
+
+/** Null where something packed has to be told by itself. */
+function offered(store: Store, record: SandboxRecord, { wish, ...gathered }: Landing & { readonly wish: Wish }): Offer | null {
   const { take, unmatched: untaken } = takesIn(gathered.single, wish.take);
   // A side that was chosen is meant as it is.
   const composed = new Map([...wish.merges.composed].filter(([path]) => !take.has(path)));
@@ -73,13 +83,14 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
   const withheld = controls.filter(({ path }) => !accepted.taken.has(path));
   const held = new Set(withheld.map(({ path }) => path));
   const chosen: Paths = { has: (path) => named.has(path) && !held.has(path) };
-  const plan = planCommit({
+  const plan = planPacked({
     ...{ changes: single, selected: chosen, renames, take },
     needs: checkoutNeeds(single, { kernel: store.kernel, layers: record.layers }),
     composed: new Map([...composed, ...wish.hunks].filter(([path]) => chosen.has(path))),
     facts: commitFacts(commitContextOf(store, record)),
     options: { live: wish.live, keepSpecial: wish.keepSpecial, fifos: wish.keepSpecial, note: wish.note },
   });
+  if (plan === null) return null;
   const selected = named.all && held.size === 0 ? single : single.filter(({ path }) => chosen.has(path));
   const { added } = named;
   const sides = takeBoth(take, renames);
@@ -92,7 +103,7 @@ export function offerOf(store: Store, record: SandboxRecord, { gathered, wish }:
 }
 
 /** A merge holds both sides' changes: there is no conflict any more. */
-function landingIn({ single, landing }: Gathered, merges: Wish['hunks'], hunks: Wish['hunks']): readonly JudgedChange[] {
+function landingIn({ single, landing }: Landing, merges: Wish['hunks'], hunks: Wish['hunks']): readonly JudgedChange[] {
   if (merges.size + hunks.size === 0) return single;
   return single.map((change) => {
     const composed = hunks.get(change.path) ?? merges.get(change.path);

@@ -15,7 +15,6 @@ import type { Refused } from './result.js';
 import { inOrder } from './plan/sequence.js';
 import { relativeTo, type Root } from './plan/step.js';
 import { treeEntries } from './plan/tree-entries.js';
-import { unpacked } from './scan/unpack.js';
 
 /** How a commit lands, whatever its paths. */
 export interface CommitOptions {
@@ -61,13 +60,15 @@ interface Planning extends Drafting {
   readonly partly: Set<Bytes>;
 }
 
-/** Which steps put the selected changes on the host. Nothing is looked at but the input. */
+/** Which steps put the selected changes on the host, each told by itself. Nothing is looked at but the input. */
 export function planCommit(input: CommitInput): Plan {
-  return planned(input) ?? (planned({ ...input, changes: unpacked(input.changes) }) as Plan);
+  const plan = planPacked(input);
+  if (plan === null) throw new Error('something is packed');
+  return plan;
 }
 
-/** Null where what is packed has to be told each by itself: something stays, or a new directory lands entry by entry. */
-function planned(input: CommitInput): Plan | null {
+/** The same where some may be packed. Null where these have to be told each by itself: something stays, or a new directory lands entry by entry. */
+export function planPacked(input: CommitInput): Plan | null {
   const planning = start(input);
   survey(planning);
   const { anchors, singles } = settleAll(planning);
@@ -159,8 +160,7 @@ function refuseHalves(planning: Planning): void {
   if (planning.groups.size === 0) return;
   const byPath = new Map(planning.input.changes.map((change) => [change.path, change]));
   for (const [from, to] of planning.input.renames ?? []) {
-    const a = byPath.get(from);
-    const b = byPath.get(to);
+    const [a, b] = [byPath.get(from), byPath.get(to)];
     if (a === undefined || b === undefined) continue;
     if (!lands(planning, a)) refuseWith(planning, b, a);
     else if (!lands(planning, b)) refuseWith(planning, a, b);

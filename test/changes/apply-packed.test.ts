@@ -119,3 +119,15 @@ test('what takes effect by itself is held back as ever', () => {
   expect(JSON.stringify(landing(packed))).not.toContain('pre-commit"');
   expect(landing(packed)).toEqual(landing(single));
 });
+
+test('a database of which something stays lands nothing of its new directories either (I20)', () => {
+  sh(world, 'mkdir -p $H/pg/global $U/pg/global $U/pg/base/5; echo old >$H/pg/global/pg_control; echo new, and longer >$U/pg/global/pg_control; for i in $(seq 40); do echo $i >$U/pg/base/5/$i; done; echo other >$U/other');
+  native.setXattr(AT_FDCWD, fromText(join(world.upper, 'pg/global/pg_control')), fromText('user.overlay.origin'), Buffer.alloc(0));
+  const { plan, packed } = planIn({ ...world, ctx: contextFor(world, native, 1n) });
+  const within = plan.steps.flatMap(({ path, entries }) => [path, ...[...(entries ?? [])].map((entry) => `${path}/${entry.path}`)]).map((path) => path.slice(world.host.length));
+
+  expect(packed).toBeGreaterThan(30);
+  expect(plan.refused.map(({ path }) => path.slice(world.host.length))).toEqual(expect.arrayContaining(['/pg/global/pg_control', '/pg/base/5/1', '/pg/base/5/40']));
+  expect(within.filter((path) => /\/\d+$/.test(path) && path !== '/pg/base/5')).toEqual([]);
+  expect(within).toContain('/other');
+});
