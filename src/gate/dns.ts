@@ -7,8 +7,8 @@ import type { Records } from './records.js';
 
 /** What a lookup is judged by. */
 export interface NameOptions extends Pick<DecideOptions, 'judge' | 'resolve' | 'asking' | 'upstream'> {
-  /** what DNS says of a denied name: the gate's own refusal says more than a missing name */
-  readonly dnsDenied: 'fake' | 'nxdomain' | 'refused';
+  /** what DNS says of a denied name: of an address the gate's own refusal says more than a missing name */
+  readonly dnsDenied: 'address' | 'nxdomain' | 'refused';
   /** TXT, MX, SRV of allowed names */
   readonly records?: (name: string, type: number) => Promise<Records>;
 }
@@ -59,7 +59,7 @@ export async function answerName(
   }
   const judgement = options.judge({ host: hostText(host), port: 443 });
   const denied = judgement.verdict === 'deny' && judgement.final;
-  if (denied && (judgement.silent || options.dnsDenied !== 'fake')) {
+  if (denied && (judgement.silent || options.dnsDenied !== 'address')) {
     refused(judgement.rule, judgement.why);
     return simple(options.dnsDenied === 'refused' ? 'refused' : 'nxdomain');
   }

@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { Audit } from '../audit/write.js';
 import { errnoOf } from '../errors.js';
-import type { CompiledPolicy } from '../policy/compiled.js';
+import { settingOf, type CompiledPolicy } from '../policy/compiled.js';
 import { hostGrants, isPrivatelyAllowed } from '../policy/grants.js';
 import { judgeHost } from '../policy/judge.js';
 import { parseHostPattern, type Host } from '../policy/host.js';
@@ -126,7 +126,7 @@ function sessionOf(options: GateOptions, asking: Asking, note: SessionOptions['n
     subject: (pid) => subjectOf(pid),
     note,
     now: options.now,
-    dnsDenied: 'fake',
+    dnsDenied: (settingOf(options.policy, 'network.dns')?.value ?? 'address') as SessionOptions['dnsDenied'],
     records: options.records ?? makeRecords(),
   });
 }

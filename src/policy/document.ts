@@ -66,7 +66,7 @@ export interface HostGrants {
 
 /** Plain settings, by their path in the file. */
 export type SettingKey =
-  | 'changes.default' | 'network.default' | 'network.upstream' | 'environment.secrets' | 'nested'
+  | 'changes.default' | 'network.default' | 'network.dns' | 'network.upstream' | 'environment.secrets' | 'nested'
   | 'ask.timeout' | 'ask.approver' | 'audit.full' | 'audit.exec'
   | `changes.thresholds.${ThresholdName}` | `changes.capture.${CaptureName}` | `limits.${LimitName}`;
 

@@ -181,6 +181,7 @@ function settingsOf(input: PolicyInput, sink: Sink): SettingText[] {
   };
   add('changes.default', input.changes?.default);
   add('network.default', input.network?.default);
+  add('network.dns', input.network?.dns);
   add('network.upstream', upstreamOf(input, sink));
   add('environment.secrets', input.environment?.secrets);
   add('nested', input.nested);

@@ -89,6 +89,7 @@ const network = z.strictObject({
   ask: hostRules('Hosts that need an answer from a person.'),
   deny: hostRules('Hosts that are refused; no answer and no `allow` lifts it.'),
   default: z.enum(['allow', 'ask', 'deny']).describe('What happens to a host that no rule names.').optional(),
+  dns: z.enum(['address', 'nxdomain', 'refused']).describe('What a lookup of a refused name is told: an address, of which the connection is refused in the words of its client (the default), or by DNS itself.').optional(),
   upstream: z.string().describe('The HTTP proxy that is the way out: `http://proxy.corp.example:3128`, or `environment`: the one that HTTPS_PROXY names where agentfw runs. NO_PROXY there says what is reached without it.').optional(),
   sets: z.record(z.string().regex(/^[a-z][a-z0-9-]*$/), z.array(host).min(1)).describe('Named sets of hosts for `allow`, `ask` and `deny`.').optional(),
 });

@@ -24,7 +24,7 @@ const UNSET: Partial<Record<SettingKey, string | number>> = {
 };
 
 /** Neither stricter nor looser than another: the managed one holds, and an untrusted file has no say. */
-const UNORDERED: ReadonlySet<SettingKey> = new Set<SettingKey>(['ask.approver', 'network.upstream', 'changes.capture.file', 'changes.capture.total']);
+const UNORDERED: ReadonlySet<SettingKey> = new Set<SettingKey>(['ask.approver', 'network.dns', 'network.upstream', 'changes.capture.file', 'changes.capture.total']);
 
 /** True when `a` withholds more than `b`. */
 export function isStricter(key: SettingKey, a: string | number, b: string | number): boolean {

@@ -34,6 +34,16 @@ for (const identity of allIdentities()) {
     const url = (host: string): string => `http://${host}:${up.port}`;
     const code = "curl -s -m 300 -o /dev/null -w '%{http_code}\\n'";
 
+    // EAI_NONAME and EAI_AGAIN.
+    for (const [how, told] of [['address', '198.1'], ['nxdomain', '-2'], ['refused', '-3']] as const) gated.test(`a lookup of a refused name is told ${how}, as the policy has it`, async () => {
+      const policy = `version: 1\nnetwork:\n  deny: [refused.example]\n  dns: ${how}\n`;
+      const script = "python3 -c 'import socket\ntry: print(socket.getaddrinfo(\"refused.example\", 443, socket.AF_INET)[0][4][0][:5])\nexcept socket.gaierror as error: print(error.errno)'";
+      const outcome = await run(`dns-${how}`, policy, script);
+
+      expect(outcome.stdout, outcome.stderr).toBe(`${told}\n`);
+      expect((await records(`dns-${how}`, 'dns')).map(({ verdict, object }) => [object['name'], verdict])).toEqual([['refused.example', how === 'address' ? 'allow' : 'deny']]);
+    });
+
     gated.test('a rule may limit methods, or pass any bytes', async () => {
       const policy = `version: 1
 network:

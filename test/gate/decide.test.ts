@@ -23,7 +23,7 @@ test('what a run denies on every port is not asked upstream either; one port of 
   const sent: unknown[] = [];
   const records = vi.fn(() => Promise.resolve(Buffer.from('x')));
   const ask = async (type: number): Promise<void> => {
-    await answerName({ ...given, dnsDenied: 'fake', records }, { t: 'dns', id: 1, name: 'a.test', type }, (reply) => sent.push(reply), () => undefined);
+    await answerName({ ...given, dnsDenied: 'address', records }, { t: 'dns', id: 1, name: 'a.test', type }, (reply) => sent.push(reply), () => undefined);
   };
   given.asking.preset('a.test:443', 'deny', 'net');
   await ask(16);
@@ -47,7 +47,7 @@ test.each([
   const outbox = { record: (event: unknown) => void recorded.push(event), send: () => undefined, flush: () => undefined, end: () => undefined };
   const lookups = makeLookups(outbox, () => undefined);
   for (const type of [1, 28]) {
-    await answerName({ ...given, dnsDenied: 'fake' }, { t: 'dns', id: 1, name: 'a.test', type }, (reply) => sent.push('verdict' in reply ? String(reply.verdict) : ''), (note) => lookups.note({ name: 'a.test', type }, note));
+    await answerName({ ...given, dnsDenied: 'address' }, { t: 'dns', id: 1, name: 'a.test', type }, (reply) => sent.push('verdict' in reply ? String(reply.verdict) : ''), (note) => lookups.note({ name: 'a.test', type }, note));
   }
 
   expect(sent).toEqual(told);
@@ -195,7 +195,7 @@ describe('through a proxy', () => {
   test('DNS: an allowed name that the host’s resolver doesn’t know has its address', async () => {
     const asked = async (more: World): Promise<unknown> => {
       const replies: unknown[] = [];
-      await answerName({ ...options({ allow: ['far.test'], ...more }), dnsDenied: 'fake' }, { t: 'dns', id: 1, name: 'far.test', type: 1 }, (reply) => replies.push(reply), () => undefined);
+      await answerName({ ...options({ allow: ['far.test'], ...more }), dnsDenied: 'address' }, { t: 'dns', id: 1, name: 'far.test', type: 1 }, (reply) => replies.push(reply), () => undefined);
       return replies[0];
     };
 
