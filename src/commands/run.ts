@@ -90,7 +90,7 @@ export default class Run extends AgentfwCommand {
       say: (line) => this.printer.say(escapeForTerminal(line)),
       warn: warning((line) => this.printer.say(escapeForTerminal(line))),
       onStopped: async (store, record, policy, facts) => this.unlessFailed(facts.status, write, async () => {
-        const how = { policy, keep: flags['on-exit'] === 'keep', removed: flags.rm ?? false, say: (line: string) => this.printer.say(line) };
+        const how = { policy, keep: flags['on-exit'] === 'keep', removed: flags.rm !== true ? (false as const) : flags.in === undefined ? ('fresh' as const) : ('resumed' as const), say: (line: string) => this.printer.say(line) };
         const { ended, isEmpty } = await endRun(store, record, how);
         const held = flags['fail-on-escalate'] === true && (!isEmpty || ended.failed !== null) ? 3 : null;
         if (report === null) return held;

@@ -7,16 +7,16 @@ import { plural } from './table.js';
 
 /** What is left to tell when a run has ended. */
 export interface AfterRun {
-  /** `--rm` */
-  readonly removed: boolean;
+  /** `--rm`; of a sandbox that was there before, it may take the work of earlier runs along */
+  readonly removed: false | 'fresh' | 'resumed';
   readonly links: readonly LeftLink[];
 }
 
 /** What the user should know when the agent is done: at most four lines. */
 export function afterRun(record: SandboxRecord, ended: Ended, left: Glance, { removed, links }: AfterRun): string[] {
   const { tag } = record;
-  const done = [doneText(record, ended, removed), linksText(links)].filter((part) => part !== '').join('; ');
-  const rest = removed ? [] : leftText(tag, ended, left);
+  const done = [doneText(record, ended, removed !== false), linksText(links)].filter((part) => part !== '').join('; ');
+  const rest = removed === false ? leftText(tag, ended, left) : removed === 'fresh' || isEmpty(left) ? [] : [`discarded ${tag}: ${howMany(left)}`];
   return [...(done === '' ? [] : [`agentfw: ${done}`]), ...rest.map((line) => `agentfw: ${line}`)];
 }
 
@@ -48,15 +48,19 @@ function linksText(links: readonly LeftLink[]): string {
 
 function leftText(tag: string, { held, landed, dropped }: Ended, left: Glance): string[] {
   if (isEmpty(left)) return landed + dropped > 0 ? [] : [`no changes in ${tag}`];
-  const { kinds, classes, more } = left;
+  const { classes } = left;
   const risks = [
     classes.control === 0 ? null : `${plural(classes.control, 'change')} would take effect on the host at once`,
     classes.later === 0 ? null : `${plural(classes.later, 'change')} would run code later`,
   ].filter((risk) => risk !== null);
   const why = held === null ? '' : `; waiting, because ${escapeForTerminal(held)}`;
   return [
-    `${more ? 'more than ' : ''}${countsText(kinds)} in ${tag}${why}`,
+    `${howMany(left)} in ${tag}${why}`,
     ...(risks.length === 0 ? [] : [risks.join(', ')]),
     `look with agentfw diff ${tag}; then agentfw commit ${tag} or agentfw discard ${tag}`,
   ];
+}
+
+function howMany({ kinds, more }: Glance): string {
+  return `${more ? 'more than ' : ''}${countsText(kinds)}`;
 }

@@ -3,15 +3,15 @@ import { isBare } from '../changes/scan/layer-dirs.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
-import { afterRun, isEmpty } from './afterrun.js';
+import { afterRun, isEmpty, type AfterRun } from './afterrun.js';
 
 /** How the policy ends a run. */
 export interface RunEnding {
   readonly policy: CompiledPolicy;
   /** `--on-exit keep` */
   readonly keep: boolean;
-  /** `--rm` */
-  readonly removed: boolean;
+  /** see `AfterRun` */
+  readonly removed: AfterRun['removed'];
   readonly say: (line: string) => void;
 }
 

@@ -115,6 +115,13 @@ for (const identity of identities()) {
       expect(await agent('--in', 'sed -i s/^9/again/ both; echo 3 >>seen; rm -r deep; cat touched')).toMatchObject({ status: 0, stdout: '2\n' });
       expect((await area.cli(['diff', 'days', '--conflicts', '--name-only'])).stdout).toBe('');
     });
+    test('`--rm` says what of earlier runs goes with the sandbox', async () => {
+      await area.cli(['run', '--tag', 'gone', '--net', 'off', '--', 'sh', '-c', 'echo work >precious']);
+
+      expect(await area.cli(['run', '--rm', '--in', 'gone', '--net', 'off', '--', 'true'])).toMatchObject({ status: 0, stderr: 'agentfw: discarded gone: 1 added\n' });
+      expect((await area.cli(['list'])).stdout).not.toMatch(/^gone/m);
+      expect(await area.cli(['run', '--rm', '--net', 'off', '--', 'touch', 'new'])).toMatchObject({ status: 0, stderr: '' });
+    });
     test('keeps what it knows of the host where a dropped change may come back', async () => {
       const host = (script: string) => area.native(['sh', '-euc', script]);
       const agent = (how: string, script: string) => area.cli(['run', how, 'drop', '--net', 'off', '--', 'sh', '-euc', script]);
