@@ -3,6 +3,7 @@ import type { Change, JudgedChange, RiskClass } from './change.js';
 import type { ContentReader } from './content.js';
 import { BLOCK, FLAG, GIT_CONFIG, GIT_DIRS, GIT_REFS, HARMLESS } from './classify/control-list.js';
 import { foldPath, isPlain } from './classify/fold.js';
+import { judgedAs } from './scan/told.js';
 import { compileGate, compilePatterns, reachOf, type FoldedPath } from './classify/gate-match.js';
 import { gitNames, gitNamesIn, type NamedByGit } from './classify/git-named.js';
 import { gitConfigRisk } from './classify/gitconfig.js';
@@ -77,16 +78,10 @@ export function withClass(change: Change, input: ClassifyInput): JudgedChange {
   };
 }
 
-/** As `withClass`, for a change that nobody else has: there may be a million, and a copy of each is half of their memory. */
+/** As `withClass`, for a change that nobody else has. */
 export function takeClass(change: Change, input: ClassifyInput): JudgedChange {
-  const taken = change as { -readonly [K in keyof JudgedChange]: JudgedChange[K] };
-  const { class: name, reason } = classify(change, input);
-  taken.class = name;
-  taken.reason = reason;
-  taken.conflict = null;
-  taken.verdict = null;
-  taken.rule = null;
-  return taken;
+  const { class: risk, reason } = classify(change, input);
+  return judgedAs(change, { class: risk, reason, conflict: null, verdict: null, rule: null });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { joinBytes, type Bytes } from '../../bytes.js';
 import type { WalkEntry } from '../../kernel/kernel.js';
-import type { Change } from '../change.js';
+import type { Change, JudgedChange } from '../change.js';
 import { fileTypeOf } from './filetype.js';
 
 /** Where an entry of a layer is. */
@@ -62,6 +62,19 @@ export function start(where: Whereabouts, entry: WalkEntry, told: Told): Change 
     rule: undefined,
   };
   return change;
+}
+
+type Judgement = Pick<JudgedChange, 'class' | 'reason' | 'conflict' | 'verdict' | 'rule'>;
+
+/** What was decided of a change that nobody else has, written into it: there may be a million, and a copy of each is half of their memory. */
+export function judgedAs(change: Change, { class: risk, reason, conflict, verdict, rule }: Judgement): JudgedChange {
+  const judged = change as { -readonly [K in keyof JudgedChange]: JudgedChange[K] };
+  judged.class = risk;
+  judged.reason = reason;
+  judged.conflict = conflict;
+  judged.verdict = verdict;
+  judged.rule = rule;
+  return judged;
 }
 
 /** Room for what is decided later: an object that grows is moved. */

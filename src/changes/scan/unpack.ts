@@ -1,6 +1,7 @@
 import type { Bytes } from '../../bytes.js';
-import type { Change, JudgedChange } from '../change.js';
+import type { JudgedChange } from '../change.js';
 import { memberOf } from './crowding.js';
+import { judgedAs } from './told.js';
 
 /** Each change by itself. */
 export function unpacked(changes: readonly JudgedChange[]): JudgedChange[] {
@@ -30,17 +31,4 @@ function unpack(change: JudgedChange, all: JudgedChange[]): void {
   const { crowd } = change.crowd;
   all.push({ ...change, crowd: undefined });
   for (const at of crowd.at) all.push(judgedAs(memberOf(crowd, at), change));
-}
-
-type Judgement = Pick<JudgedChange, 'class' | 'reason' | 'conflict' | 'verdict' | 'rule'>;
-
-/** What was decided of the one that stood for it, written into the change itself: there may be a million. */
-function judgedAs(change: Change, { class: risk, reason, conflict, verdict, rule }: Judgement): JudgedChange {
-  const judged = change as { -readonly [K in keyof JudgedChange]: JudgedChange[K] };
-  judged.class = risk;
-  judged.reason = reason;
-  judged.conflict = conflict;
-  judged.verdict = verdict;
-  judged.rule = rule;
-  return judged;
 }
