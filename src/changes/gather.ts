@@ -81,7 +81,7 @@ export interface Question {
 
 /** Whether it holds for any that `changesOf` tells. */
 export function someChange(store: Store, record: SandboxRecord, { names, of, within }: Question): boolean {
-  for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', names, crowds: 'ordinary' })) {
+  for (const { changes, crowds } of scanOf(store, record, blindnessOf(record), { look: 'no', names, crowds: { from: 'ordinary' } })) {
     if (changes.some(of) || crowds.some((crowd) => within(crowd.dir) ?? membersOf(crowd).some(of))) return true;
   }
   return false;
@@ -137,7 +137,8 @@ export function gather(store: Store, record: SandboxRecord, { controlOnly = fals
 /** What a clock that is behind says of the host proves nothing. */
 function crowdsOf(ctx: CommitContext, crowds: GatherOptions['crowds']): Pick<ScanInput, 'crowds'> {
   if (crowds === undefined || (crowds === 'landed' && isClockBehind(ctx))) return {};
-  return { crowds: crowds === 'shown' ? { harmlessBefore: provenBefore(ctx) } : { landingBefore: provenBefore(ctx) } };
+  const before = provenBefore(ctx);
+  return { crowds: crowds === 'shown' ? { from: 'harmless', before } : { from: 'ordinary', before, land: true } };
 }
 
 const MANY = 50_000;

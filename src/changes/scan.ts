@@ -20,8 +20,16 @@ export interface ScanInput extends Ownership {
   readonly look?: 'no' | 'head' | 'lines';
   /** names that rules speak of, see `Change.ordinaryIn` */
   readonly names?: NameFilter;
-  /** usual changes are told as crowds: those that the host hasn't touched since, those whose name is ordinary, both (these may land), or only those that are harmless by T0 too */
-  readonly crowds?: { readonly usualBefore: bigint } | 'ordinary' | { readonly landingBefore: bigint } | { readonly harmlessBefore: bigint };
+  readonly crowds?: CrowdsAsked;
+}
+
+/** Usual changes are told as crowds, from what is so usual on. */
+export interface CrowdsAsked {
+  readonly from: Exclude<Usual, 'no'>;
+  /** only what the host hasn't touched since, see `WalkOptions.before` */
+  readonly before?: bigint;
+  /** they may land, which needs their origins */
+  readonly land?: boolean;
 }
 
 /** Changes and crowds of changes that the scan tells together. */
@@ -94,16 +102,18 @@ function* scanLayer(input: ScanInput, layer: Layer, index: number, upper: Fd, ba
 const SOME = '.' as Bytes;
 
 function optionsOf({ look = 'no', names, crowds }: ScanInput, { family }: Layer): WalkOptions {
-  const before = typeof crowds === 'object' ? { before: Object.values(crowds)[0] as bigint } : {};
-  // Only what lands needs origins.
-  const origins = crowds === undefined || (typeof crowds === 'object' && 'landingBefore' in crowds);
+  const before = crowds?.before === undefined ? {} : { before: crowds.before };
+  const origins = crowds === undefined || crowds.land === true;
   return { family, compare: true, unreadable: 'unlock', look, origins, ...before, ...(names === undefined ? {} : { names }) };
 }
 
+/** Each also is what is before it. */
+const USUAL: readonly Usual[] = ['yes', 'ordinary', 'harmless'];
+
 function apartOf({ crowds }: ScanInput): (usual: Usual) => boolean {
   if (crowds === undefined) return () => false;
-  if (typeof crowds === 'object' && 'usualBefore' in crowds) return (usual) => usual !== 'no';
-  return crowds === 'ordinary' || 'landingBefore' in crowds ? (usual) => usual === 'ordinary' || usual === 'harmless' : (usual) => usual === 'harmless';
+  const taken = new Set(USUAL.slice(USUAL.indexOf(crowds.from)));
+  return (usual) => taken.has(usual);
 }
 
 const PIECE = 1024;

@@ -59,7 +59,7 @@ function toldOf(store: Store, record: SandboxRecord): Told {
 
 function piecesOf(store: Store, ctx: CommitContext): Generator<ScanPiece> {
   const { record } = ctx;
-  return scanOf(store, record, blindnessOf(record), { look: 'no', ...(isClockBehind(ctx) ? {} : { crowds: { usualBefore: record.t0 } }) });
+  return scanOf(store, record, blindnessOf(record), { look: 'no', ...(isClockBehind(ctx) ? {} : { crowds: { from: 'yes', before: record.t0 } }) });
 }
 
 /** The difference may be the host's doing alone; of others it is the agent's. */
