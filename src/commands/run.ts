@@ -12,7 +12,7 @@ import { attention, warning } from '../ui/attention.js';
 import { AgentfwCommand } from '../ui/command.js';
 import { sayRecovered } from '../ui/commits.js';
 import { escapeForTerminal } from '../ui/escape.js';
-import { endRun } from '../ui/runend.js';
+import { endRun, type RunEnding } from '../ui/runend.js';
 import { failedReport, reportFile } from '../ui/report.js';
 
 const many = { multiple: true, multipleNonGreedy: true } as const;
@@ -90,7 +90,7 @@ export default class Run extends AgentfwCommand {
       say: (line) => this.printer.say(escapeForTerminal(line)),
       warn: warning((line) => this.printer.say(escapeForTerminal(line))),
       onStopped: async (store, record, policy, facts) => this.unlessFailed(facts.status, write, async () => {
-        const how = { policy, keep: flags['on-exit'] === 'keep', removed: flags.rm !== true ? (false as const) : flags.in === undefined ? ('fresh' as const) : ('resumed' as const), say: (line: string) => this.printer.say(line) };
+        const how: RunEnding = { policy, keep: flags['on-exit'] === 'keep', removed: flags.rm === true && (flags.in === undefined ? 'fresh' : 'resumed'), say: (line: string) => this.printer.say(line) };
         const { ended, isEmpty } = await endRun(store, record, how);
         const held = flags['fail-on-escalate'] === true && (!isEmpty || ended.failed !== null) ? 3 : null;
         if (report === null) return held;
