@@ -71,7 +71,7 @@ function refuseUmask(): void {
 }
 
 /** False when the directory has no mark yet; another one than ours is refused. */
-function isClaimed(kernel: Kernel, dir: Bytes): boolean {
+export function isClaimed(kernel: Kernel, dir: Bytes): boolean {
   const format = readWhole(kernel, joinBytes(dir, 'format' as Bytes))?.toString('latin1');
   if (format !== undefined && format !== FORMAT) throw otherFormat(dir, format);
   return format !== undefined;

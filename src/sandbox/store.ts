@@ -9,7 +9,7 @@ import { removeGroups } from '../kernel/cgroup.js';
 import { isSameProcess } from '../kernel/process.js';
 import { suggest } from '../policy/suggest.js';
 import { holderOf, isLocked, pauseHere, tryLock, waitLock, type Lock } from './lock.js';
-import { secureStore, storePath } from './place.js';
+import { isClaimed, secureStore, storePath } from './place.js';
 import { decodeRecord, encodeRecord } from './record.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
 import { checkTag, isTag, tagFor } from './tag.js';
@@ -54,6 +54,11 @@ export interface Listing {
 export function openStore(context: Context): Store {
   const dir = secureStore(context, storePath(context.env));
   return { context, kernel: context.kernel, dir };
+}
+
+/** The store whose real path `dir` is, as `openStore` gave it to who started us; null when it was removed since. Makes nothing. */
+export function reopenStore(context: Context, dir: Bytes): Store | null {
+  return isClaimed(context.kernel, dir) ? { context, kernel: context.kernel, dir } : null;
 }
 
 /** Throws `AFW_TAG` for what is no tag, so that no path comes of it. */

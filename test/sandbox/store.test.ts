@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 import fc from 'fast-check';
@@ -7,7 +7,7 @@ import type { Bytes } from '../../src/bytes.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { decodeRecord, encodeRecord } from '../../src/sandbox/record.js';
 import type { SandboxRecord } from '../../src/sandbox/sandbox.js';
-import { listRecords, lockCommit, lockRunning, openStore, readRecord, sandboxDir, writeRecord } from '../../src/sandbox/store.js';
+import { listRecords, lockCommit, lockRunning, openStore, readRecord, reopenStore, sandboxDir, writeRecord } from '../../src/sandbox/store.js';
 import { isTag } from '../../src/sandbox/tag.js';
 import { trashSandbox } from '../../src/sandbox/trash.js';
 import { testContext } from '../helpers/context.js';
@@ -54,6 +54,18 @@ describe('openStore', () => {
     expect(codeOf(() => storeIn(dir))).toBe('AFW_STORE_PLACE');
     expect(readdirSync(`${dir}/state`)).toEqual(['thesis.tex']);
     expect(statSync(`${dir}/state`).mode & 0o777).toBe(0o755);
+  });
+
+  test('opened again by its path, is the same one, and never made anew', () => {
+    const dir = tempDir();
+    const store = storeIn(dir);
+
+    expect(reopenStore(store.context, store.dir)).toEqual(store);
+    rmSync(store.dir, { recursive: true });
+    expect(reopenStore(store.context, store.dir)).toBeNull();
+    mkdirSync(store.dir);
+    expect(reopenStore(store.context, store.dir)).toBeNull();
+    expect(readdirSync(store.dir)).toEqual([]);
   });
 
   test('refuses another format by its name', () => {
