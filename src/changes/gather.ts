@@ -193,7 +193,7 @@ function classifyInputOf(store: Store, record: SandboxRecord, { policy, contents
   const place = workspaceOf(store, record, policy);
   const configHome = configHomeOf(place.home, store.context.env['XDG_CONFIG_HOME']);
   const made = new Set(changes.flatMap(({ type, kind, path }) => (type === 'dir' && (kind === 'add' || kind === 'type') ? [path] : [])));
-  const named = namedByGit({ ...place, configHome, dirs: dirsOf(changes, crowds), isNew: (dir) => made.has(dir) });
+  const named = namedByGit({ ...place, configHome, system: '/etc/gitconfig' as Bytes, dirs: dirsOf(changes, crowds), isNew: (dir) => made.has(dir) });
   return { ...place, contents, bare, named };
 }
 

@@ -10,6 +10,8 @@ export interface GitUse {
   readonly home: Bytes;
   /** where git has the user's configuration beside `~/.gitconfig` */
   readonly configHome: Bytes;
+  /** the system's configuration, `/etc/gitconfig` */
+  readonly system: Bytes;
   /** directories in which something changed, and those that are new to the host */
   readonly dirs: Iterable<Bytes>;
   readonly isNew: (dir: Bytes) => boolean;
@@ -29,7 +31,7 @@ export function namedByGit(use: GitUse): NamedByGit {
     const own = [joinBytes(repository, '.git' as Bytes), ...sharedGitDirs(repository)];
     const places = [
       ...own.flatMap((dir) => [joinBytes(dir, 'config' as Bytes), joinBytes(dir, 'config.worktree' as Bytes)]),
-      joinBytes(use.home, '.gitconfig' as Bytes), joinBytes(use.configHome, 'git/config' as Bytes), '/etc/gitconfig' as Bytes,
+      joinBytes(use.home, '.gitconfig' as Bytes), joinBytes(use.configHome, 'git/config' as Bytes), use.system,
     ];
     readAll(places, { ...use, repository, named });
   }

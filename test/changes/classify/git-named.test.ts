@@ -26,7 +26,7 @@ function named(dirs: readonly string[] = ['project'], made: readonly string[] = 
   const absolute = (name: string): Bytes => fromText(join(home, name));
   const isNew = new Set(made.map(absolute));
   return namedByGit({
-    workspace: fromText(project), home: fromText(home), configHome: configHomeOf(fromText(home), undefined),
+    workspace: fromText(project), home: fromText(home), configHome: configHomeOf(fromText(home), undefined), system: fromText(join(home, 'etc/gitconfig')),
     dirs: dirs.map(absolute), isNew: (dir) => isNew.has(dir),
   });
 }
@@ -57,14 +57,16 @@ test('WR07 what the host’s git is configured to run is told, whatever its name
   expect(gitNamesIn(by, fromText(join(project, 'src')))).toBe(false);
 });
 
-test('WR07 the user’s own configuration counts, also where a link leads to it', () => {
+test('WR07 the user’s own configuration and the system’s count, also where a link leads to it', () => {
   put('dotfiles/git', '[core]\nhooksPath = .hooks\n');
   symlinkSync(join(home, 'dotfiles/git'), join(home, '.gitconfig'));
   put('.config/git/config', `[core]\neditor = ${project}/ed.sh\n`);
+  put('etc/gitconfig', '[core]\nsshCommand = ./ssh.sh\n');
   const by = named();
 
   expect(reason(by, '.hooks/pre-push')).toBe('git hook: core.hookspath');
   expect(reason(by, 'ed.sh')).toBe('git runs it: core.editor');
+  expect(reason(by, 'ssh.sh')).toBe('git runs it: core.sshcommand');
 });
 
 test('WR07 each repository below has its own, and what the agent made is none of the host', () => {
