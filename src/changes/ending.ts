@@ -13,6 +13,7 @@ import { commitFacts, planCommit, renamePaths, type CommitResult, type Composed 
 import { gather, someChange, type Gathered, type Question } from './gather.js';
 import { checkoutNeeds } from './git/checkout.js';
 import { withPairs } from './plan/pairs.js';
+import { isOnlyMark } from './scan/mark.js';
 
 /** How the policy commits and discards at the end of a run. */
 export interface EndingOptions {
@@ -99,10 +100,10 @@ interface Chosen {
 }
 
 /** By the verdicts on what was shown: both halves of a rename go one way. */
-function chosenOf({ single, shown, parts }: Gathered, states: ReadonlyMap<Bytes, Composed>): Chosen {
+function chosenOf({ single, shown, ruled, parts }: Gathered, states: ReadonlyMap<Bytes, Composed>): Chosen {
   const commit = new Set(states.keys());
   const discard = new Set<Bytes>();
-  for (const change of shown) {
+  for (const change of ruled?.shown ?? shown) {
     const into = change.verdict === 'commit' ? commit : change.verdict === 'discard' ? discard : null;
     for (const { path } of into === null ? [] : (parts.get(change) ?? [change])) into?.add(path);
   }
@@ -145,8 +146,9 @@ function countsOf({ single }: Gathered, { commit, discard }: Chosen, result: Com
   if (result.state !== 'landed') return { landed: 0, dropped: 0 };
   const refused = new Set(result.refused.map(({ path }) => path));
   let [landed, dropped] = [0, 0];
-  for (const { path } of single) {
-    if (refused.has(path)) continue;
+  for (const change of single) {
+    const { path } = change;
+    if (refused.has(path) || isOnlyMark(change)) continue;
     if (commit.has(path)) landed += 1;
     else if (discard.has(path)) dropped += 1;
   }

@@ -19,6 +19,7 @@ import { commitContextOf } from './context.js';
 import { weightOf, type Crowd } from './scan/crowd.js';
 import { membersOf } from './scan/crowding.js';
 import { throughLink } from './scan/hostlink.js';
+import { isOnlyMark } from './scan/mark.js';
 import { blindnessOf, hiddenConflict, withoutHidden, type Blindness } from './classify/hidden.js';
 import type { CommitContext } from './store-context.js';
 import { withRepresentatives } from './scan/representatives.js';
@@ -40,7 +41,7 @@ export interface Gathered {
   readonly single: readonly JudgedChange[];
   /** renames and what each stands for in `single` */
   readonly pairs: ReadonlyMap<JudgedChange, readonly JudgedChange[]>;
-  /** `single` with renames told as such, judged by the policy: what people see, made when it is asked for */
+  /** `single` with renames told as such and without mere marks (`isOnlyMark`), judged by the policy: what people see, made when it is asked for */
   readonly shown: readonly JudgedChange[];
   /** `pairs` for the renames of `shown` */
   readonly parts: ReadonlyMap<JudgedChange, readonly JudgedChange[]>;
@@ -178,7 +179,9 @@ type Shown = Pick<Gathered, 'shown' | 'parts' | 'ruled'>;
 function shownOf(renames: Renames<JudgedChange>, rule: (shown: readonly JudgedChange[]) => Ruled | null): Shown {
   const shown = orderChanges(renames.changes);
   const ruled = rule(shown);
-  return { shown: ruled?.shown ?? shown, parts: partsOf(renames.parts, shown, ruled), ruled };
+  const all = ruled?.shown ?? shown;
+  const shownOnly = all.some(isOnlyMark) ? all.filter((change) => !isOnlyMark(change)) : all;
+  return { shown: shownOnly, parts: partsOf(renames.parts, shown, ruled), ruled };
 }
 
 interface Seen {
@@ -258,7 +261,7 @@ export function glance(store: Store, record: SandboxRecord, most: number): Glanc
   const classes = { normal: 0, later: 0, control: 0 };
   for (const change of changes) classes[classify(change, input).class] += 1;
   contents.close();
-  return { kinds: countKinds(changes), classes, more };
+  return { kinds: countKinds(changes.filter((change) => !isOnlyMark(change))), classes, more };
 }
 
 /** A crowd counts as all its members. */

@@ -9,6 +9,7 @@ import type { Gathered } from './gather.js';
 import { checkoutNeeds } from './git/checkout.js';
 import { withPairs } from './plan/pairs.js';
 import type { Paths, Take } from './plan/refusal.js';
+import { isOnlyMark } from './scan/mark.js';
 import { unpacked } from './scan/unpack.js';
 import { isHosts, takeBoth } from './plan/drops.js';
 import { takesIn } from './takes.js';
@@ -42,6 +43,7 @@ export interface Offer {
   readonly plan: Plan;
   /** `sha256:…`, what `--expect` names */
   readonly digest: string;
+  /** what is asked for, without mere marks (`isOnlyMark`) */
   readonly selected: readonly JudgedChange[];
   /** of these, what leaves the sandbox without landing (`--take host`) */
   readonly dropped: readonly JudgedChange[];
@@ -91,7 +93,7 @@ function offered(store: Store, record: SandboxRecord, { wish, ...gathered }: Lan
     options: { live: wish.live, keepSpecial: wish.keepSpecial, fifos: wish.keepSpecial, note: wish.note },
   });
   if (plan === null) return null;
-  const selected = named.all && held.size === 0 ? single : single.filter(({ path }) => chosen.has(path));
+  const selected = named.all && held.size === 0 && !single.some(isOnlyMark) ? single : single.filter((change) => chosen.has(change.path) && !isOnlyMark(change));
   const { added } = named;
   const sides = takeBoth(take, renames);
   return {

@@ -8,8 +8,9 @@ import { actIn, draftOf, partedIn, type Drafting } from './plan/drafting.js';
 import { holdsMore, isBelow, isHosts, isTop, outermost, stillUsed, takeBoth, undroppable, withoutInner, type Fate } from './plan/drops.js';
 import type { LayerFacts } from './plan/facts.js';
 import { withoutNeeded } from './git/needs.js';
-import { joinAll, newGroup } from './plan/groups.js';
+import { groupsOf, joinAll, newGroup } from './plan/groups.js';
 import { copyBytesOf, keepLinks } from './plan/links.js';
+import { isOnlyMark } from './scan/mark.js';
 import { conflictText, refusalOf, refused, takeOf, type Paths, type Rules, type Take } from './plan/refusal.js';
 import type { Refused } from './result.js';
 import { inOrder } from './plan/sequence.js';
@@ -81,12 +82,6 @@ export function planPacked(input: CommitInput): Plan | null {
 
 function start(input: CommitInput): Planning {
   const { facts, options } = input;
-  const groups = new Map<Bytes, number>();
-  for (const [from, to] of input.renames ?? []) {
-    // Several may belong to one.
-    const group = groups.get(to) ?? groups.size + 1;
-    groups.set(from, group).set(to, group);
-  }
   return {
     input,
     rules: { selected: input.selected, take: takeBoth(input.take ?? new Map(), input.renames ?? new Map()), fifos: options.fifos },
@@ -103,7 +98,7 @@ function start(input: CommitInput): Planning {
     live: options.live,
     parted: partedIn(input.changes),
     composed: input.composed ?? new Map(),
-    groups,
+    groups: groupsOf(input.renames ?? new Map()),
   };
 }
 
@@ -220,13 +215,13 @@ function settle(planning: Planning): ReturnType<typeof anchored<JudgedChange>> {
 
 function judgeAnchor(planning: Planning, anchor: JudgedChange, members: readonly JudgedChange[]): void {
   if (isDropped(planning, anchor) && lands(planning, anchor)) return;
-  const bad = members.find((member) => !lands(planning, member));
+  const bad = members.find((member) => !landsAsMark(planning, member));
   if (anchor.kind === 'add' || (anchor.kind === 'type' && anchor.type === 'dir')) {
     if (!lands(planning, anchor)) leaveAnchor(planning, anchor, members);
     return;
   }
   if (anchor.opaque && anchor.kind !== 'type') {
-    openOpaque(planning, [anchor, ...members], lands(planning, anchor) && bad === undefined);
+    openOpaque(planning, [anchor, ...members], landsAsMark(planning, anchor) && bad === undefined);
     return;
   }
   if (lands(planning, anchor) && bad === undefined) return;
@@ -234,6 +229,11 @@ function judgeAnchor(planning: Planning, anchor: JudgedChange, members: readonly
   const partial = anchor.kind === 'delete' && !(bad !== undefined && planning.refusals.has(bad.path));
   if (partial && members.some((member) => lands(planning, member))) planning.open.add(anchor.path);
   else for (const member of members) refuseWith(planning, member, anchor);
+}
+
+/** A mere mark is shown to nobody, so nobody can choose it: it goes with all that it hides. */
+function landsAsMark(planning: Planning, change: JudgedChange): boolean {
+  return lands(planning, change) || (isOnlyMark(change) && !planning.refusals.has(change.path));
 }
 
 /** Of a directory that stays nothing lands, but what is in it can be dropped. */
@@ -329,11 +329,11 @@ function finish(planning: Planning): Plan {
   };
 }
 
-/** What moves along with a renamed directory lands, but changes in nothing. */
+/** What moves along with a renamed directory lands, and a mere mark goes, but nothing changes by it. */
 function landingOf(planning: Planning): readonly JudgedChange[] {
   const { input, isAll, refusals, shifts } = planning;
-  if (isAll && refusals.size + shifts.size === 0) return input.changes;
-  return input.changes.filter((change) => lands(planning, change) && !(change.kind === 'rename' && change.implied));
+  if (isAll && refusals.size + shifts.size === 0 && !input.changes.some(isOnlyMark)) return input.changes;
+  return input.changes.filter((change) => lands(planning, change) && !(change.kind === 'rename' && change.implied) && !isOnlyMark(change));
 }
 
 function rootsOf({ base, upper, vault, family }: LayerFacts): Root[] {

@@ -8,6 +8,7 @@ import { judgeConflicts } from './conflict.js';
 import { commitContextOf } from './context.js';
 import { allOf, changesOf, countKinds, scanOf, type KindCounts } from './gather.js';
 import { pathAt, type Crowd } from './scan/crowd.js';
+import { isOnlyMark } from './scan/mark.js';
 import type { ScanPiece } from './scan.js';
 import type { CommitContext } from './store-context.js';
 
@@ -34,6 +35,11 @@ export function changedPaths(store: Store, record: SandboxRecord): Bytes[] {
   return [...changes.map(({ path }) => path), ...crowds.flatMap((crowd) => crowd.at.map((at) => pathAt(crowd, at)))];
 }
 
+/** The same, each a change of its own, for who chooses among them. */
+export function changesTold(store: Store, record: SandboxRecord): Change[] {
+  return judgeConflicts(commitContextOf(store, record), changesOf(store, record)).filter((change) => !isOnlyMark(change));
+}
+
 /** Whether there are any. */
 export function hasChanges(store: Store, record: SandboxRecord): boolean {
   const ctx = commitContextOf(store, record);
@@ -44,6 +50,11 @@ export function hasChanges(store: Store, record: SandboxRecord): boolean {
 }
 
 function toldOf(store: Store, record: SandboxRecord): Told {
+  const { changes, crowds } = judgedOf(store, record);
+  return { changes: changes.some(isOnlyMark) ? changes.filter((change) => !isOnlyMark(change)) : changes, crowds };
+}
+
+function judgedOf(store: Store, record: SandboxRecord): Told {
   const ctx = commitContextOf(store, record);
   const told = allOf(piecesOf(store, ctx));
   const suspects = told.changes.filter((change) => isSuspect(ctx, change));

@@ -5,8 +5,8 @@ import { storeContextOf } from '../changes/context.js';
 import { interruptedCommits } from '../changes/journal/unfinished.js';
 import { hunkFileOf } from '../changes/conflict/compose.js';
 import { weightOf } from '../changes/scan/crowd.js';
-import { changesOf, countKinds, gather, type Gathered } from '../changes/gather.js';
-import { changedPaths } from '../changes/tally.js';
+import { countKinds, gather, type Gathered } from '../changes/gather.js';
+import { changedPaths, changesTold } from '../changes/tally.js';
 import { wholeDigest } from '../changes/offer.js';
 import { filterChanges } from '../changes/words.js';
 import { diffJson } from '../render/json.js';
@@ -58,7 +58,7 @@ export default class Diff extends AgentfwCommand {
     sayInterrupted(this.printer, interruptedCommits(storeContextOf(store)));
     // Names need no contents: that is ten times as fast.
     if (flags['name-only'] === true && flags.json !== true && flags.class === undefined && flags.conflicts !== true) {
-      const paths = resolved.paths.length === 0 ? changedPaths(store, record) : this.named(changesOf(store, record), resolved).map(({ path }) => path);
+      const paths = resolved.paths.length === 0 ? changedPaths(store, record) : this.named(changesTold(store, record), resolved).map(({ path }) => path);
       this.names(paths.sort(), flags.null);
       return flags['exit-code'] === true && paths.length > 0 ? 1 : 0;
     }

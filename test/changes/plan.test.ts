@@ -138,6 +138,11 @@ describe('directories', () => {
     expect(whole.unmark).toEqual([{ root: 1, path: 'd', group: 1 }]);
     expect(steps(plan(opaque, { only: ['d/n'] }))).toEqual(['place d/n copy stays']);
     expect(plan(opaque, { only: ['d/n'] }).unmark).toEqual([]);
+    // Nobody is shown the directory itself, which is as it was: all that it hides is all of it.
+    const all = plan(opaque, { only: ['d/n', 'd/x'] });
+    expect([steps(all), all.unmark]).toEqual([steps(whole), whole.unmark]);
+    const changed = opaque.map((one) => (one.opaque ? { ...one, meta: ['mode' as const] } : one));
+    expect(plan(changed, { only: ['d/n', 'd/x'] }).unmark).toEqual([]);
   });
   test('permissions that are given come first, those that are taken last', () => {
     const mode = (path: string, bits: number): JudgedChange => change('metadata', path, 'dir', { meta: ['mode'], upper: stat('dir', { mode: FMT.dir | bits }) });

@@ -43,11 +43,34 @@ for (const identity of identities()) {
 
       const diff = await area.native(['env', 'PATH=/nonexistent', ...area.argv(['diff', '--tag', 'e93', '--name-only'])]);
 
-      const names = diff.stdout.split('\n').filter((line) => line.startsWith(join(area.project, 'again/')));
-      expect(names.map((name) => name.slice(-1))).toEqual(['a', 'b', 'c']);
+      expect(diff.stdout).toBe(['a', 'b', 'c'].map((name) => `${join(area.project, 'again', name)}\n`).join(''));
       const commit = await area.native(['env', 'PATH=/nonexistent', ...area.argv(['commit', 'e93', '--yes'])]);
       expect(commit.status, commit.stderr).toBe(0);
       expect(readdirSync(join(area.project, 'again'))).toEqual(['c']);
+    });
+
+    gated.test('a directory made anew as it was is no change itself: what it hides is, everywhere alike, and all of it chosen is all of it', async () => {
+      await make('mkdir -p anew/sub; for f in anew/a anew/same anew/sub/b; do echo old > $f; done');
+      const run = await area.cli(['run', '--tag', 'renewed', '--net', 'off', '--', 'sh', '-c', 'rm -r anew; mkdir -p anew/sub; echo old > anew/same; echo new > anew/c; echo new > anew/sub/d']);
+      const names = ['a', 'c', 'sub/b', 'sub/d'].map((name) => join(area.project, 'anew', name));
+      expect(run.stderr).toContain('agentfw: 2 added, 2 deleted in renewed\n');
+
+      const { changes, counts } = jsonOf<{ changes: { path: string }[]; counts: object }>(await area.cli(['diff', 'renewed', '--json']));
+      expect(changes.map(({ path }) => path).sort()).toEqual(names);
+      expect(counts).toMatchObject({ total: 4, add: 2, modify: 0, delete: 2 });
+      expect((await area.cli(['diff', 'renewed', '--stat'])).stdout).toMatch(/\n2 added, 2 deleted\n$/);
+      expect((await area.cli(['diff', '--tag', 'renewed', '--name-only', 'anew'])).stdout.trimEnd().split('\n').sort()).toEqual(names);
+      const dry = (await area.cli(['commit', 'renewed', '--dry-run'])).stderr;
+      expect(dry).toContain('4 other changes:\n');
+      expect(dry).toContain('\n2 added, 2 deleted, digest ');
+
+      expect((await area.cli(['commit', '--tag', 'renewed', '--yes', ...names])).stderr).toContain('Landed 4 changes: 2 added, 2 deleted\n');
+
+      // Nothing hides what the host puts there from now on.
+      await make('echo later > anew/later');
+      expect((await area.cli(['diff', 'renewed', '--name-only'])).stdout).toBe('');
+      expect((await area.cli(['run', '--in', 'renewed', '--net', 'off', '--', 'cat', 'anew/later'])).stdout).toBe('later\n');
+      await area.cli(['discard', 'renewed', '--yes']);
     });
 
     if (identity.uid !== 0) gated.test('what lies in a directory that the host closed meanwhile is refused, the rest lands, and nothing is left half way (I10)', async () => {

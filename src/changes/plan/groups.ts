@@ -3,6 +3,16 @@ import type { Bytes } from '../../bytes.js';
 /** By path, the number of what it lands together with, or not at all (I11). */
 export type Groups = Map<Bytes, number>;
 
+/** One for each new path, with all that belongs to it. `pairs` has old and new paths, of which several may have one new one. */
+export function groupsOf(pairs: ReadonlyMap<Bytes, Bytes>): Groups {
+  const groups: Groups = new Map();
+  for (const [from, to] of pairs) {
+    const group = groups.get(to) ?? groups.size + 1;
+    groups.set(from, group).set(to, group);
+  }
+  return groups;
+}
+
 /** A number that no group has; 0 is never one. */
 export function newGroup(groups: Groups): number {
   let most = 0;
