@@ -13,6 +13,8 @@ export const CURRENT = 'audit.jsonl' as Bytes;
 export const LOCK = 'audit.lock' as Bytes;
 const HEAD = 'audit.head.json' as Bytes;
 const KEY = 'audit-key.pem' as Bytes;
+/** Bytes of a record. */
+export const MAX_LINE = 256 * 1024;
 
 /** What the log is renamed to when it is full; numbers count up from 1, the oldest first. */
 export function rotatedName(number: number): Bytes {

@@ -1,4 +1,4 @@
-import { constants, fstatSync, ftruncateSync, readSync } from 'node:fs';
+import { constants, fstatSync, ftruncateSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes, toText } from '../bytes.js';
 import { AgentfwError, isNoSpace } from '../errors.js';
@@ -6,7 +6,8 @@ import { openOwn, writeAll } from '../kernel/files.js';
 import { AT_FDCWD, RENAME, type Fd, type Kernel } from '../kernel/kernel.js';
 import { GENESIS, hashLine, lineOf, signHead, type AuditAnchor } from './chain.js';
 import type { AuditEvent } from './event.js';
-import { CURRENT, LOCK, logFiles, nextRotated, readHead, writeHead } from './files.js';
+import { CURRENT, LOCK, logFiles, MAX_LINE, nextRotated, readHead, writeHead } from './files.js';
+import { endOf, endPartialLine, furthest, lastLine, lastOfRotated } from './tail.js';
 
 /** Whose log it is, and what bounds it. */
 export interface AuditOptions {
@@ -15,6 +16,8 @@ export interface AuditOptions {
   readonly dir: Bytes;
   readonly tag: string;
   readonly policy: string | null;
+  /** how far `sandbox.json` remembers it to have come */
+  readonly anchor?: AuditAnchor | null;
   readonly now: () => Date;
   /** `stop`: a record that can't be written throws; `drop`: it is counted, and the count recorded later */
   readonly onFull: 'stop' | 'drop';
@@ -45,8 +48,6 @@ export interface Audit {
   /** leaves without a signature */
   readonly leave: () => void;
 }
-
-const MAX_LINE = 256 * 1024;
 
 interface Writer {
   readonly options: AuditOptions;
@@ -212,10 +213,9 @@ function catchUp(writer: Writer): void {
   const files = logFiles(kernel, dir).filter((name) => name !== CURRENT);
   writer.older = files.reduce((sum, name) => sum + kernel.stat(AT_FDCWD, joinBytes(dir, name)).size, 0);
   const end = endPartialLine(writer.fd, size);
-  const last = lastLine(writer.fd, end) ?? lastOfRotated(writer, files);
-  const index = last === null ? -1 : indexOf(last);
-  if (index < writer.index || (fstatSync(writer.fd).ino === held.ino && isChanged(writer))) throw new Cut(writer.index);
-  Object.assign(writer, { size: end, index, hash: last === null ? GENESIS : hashLine(last) });
+  const found = endOf(lastLine(writer.fd, end) ?? lastOfRotated(writer.options, files));
+  if (found.index < writer.index || (fstatSync(writer.fd).ino === held.ino && isChanged(writer))) throw new Cut(writer.index);
+  Object.assign(writer, { size: end, ...(writer.size < 0 ? furthest(writer.options, found) : found) });
 }
 
 /** What was written is not there any more: to go on would sign what is left of it. */
@@ -236,41 +236,6 @@ class Full extends Error {
 function isChanged({ fd, size, index, hash }: Writer): boolean {
   const line = index < 0 || size <= 0 ? null : lastLine(fd, size);
   return line !== null && hashLine(line) !== hash;
-}
-
-/** What a crash left of a line is ended, so that it stays one bad record and takes no good one with it. */
-function endPartialLine(fd: Fd, size: number): number {
-  if (size === 0) return 0;
-  const tail = Buffer.alloc(1);
-  readSync(fd, tail, 0, 1, size - 1);
-  if (tail[0] === 0x0a) return size;
-  writeAll(fd, '\n');
-  return size + 1;
-}
-
-function lastOfRotated({ options }: Writer, files: readonly Bytes[]): string | null {
-  const name = files.at(-1);
-  if (name === undefined) return null;
-  const fd = openOwn(options.kernel, joinBytes(options.dir, name), constants.O_RDONLY);
-  try {
-    return lastLine(fd, fstatSync(fd).size);
-  } finally {
-    options.kernel.close(fd);
-  }
-}
-
-/** The last line that is a record. */
-function lastLine(fd: Fd, size: number): string | null {
-  const tail = Buffer.alloc(Math.min(size, 2 * MAX_LINE));
-  readSync(fd, tail, 0, tail.length, size - tail.length);
-  const lines = tail.toString('latin1').split('\n');
-  return lines.reverse().find((line) => line.startsWith('{"v":1,') && line.endsWith('}')) ?? null;
-}
-
-function indexOf(line: string): number {
-  const found = /^\{"v":1,"index":(\d+),/.exec(line);
-  if (found === null) throw new Error('the last audit record has no index');
-  return Number(found[1]);
 }
 
 function newest({ index, hash, options }: Writer): AuditAnchor | null {

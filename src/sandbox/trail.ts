@@ -35,7 +35,7 @@ const NETWORK: ReadonlySet<string> = new Set(['conn', 'first', 'udp', 'dns']);
 /** Opens the log and says what begins, under which policy, before anything of it does. */
 export function openTrail(store: Store, record: SandboxRecord, policy: { readonly digest: string; readonly profile: string; readonly full: Audits }): Trail {
   checkTrail(store);
-  const log = auditOf(store, record.tag, policy.digest, policy.full);
+  const log = auditOf(store, record, policy.digest, policy.full);
   let refused = 0;
   const count = ({ verdict, kind }: AuditEvent): void => {
     if (verdict === 'deny' && NETWORK.has(kind)) refused += 1;
@@ -72,7 +72,7 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
     },
     settle: () => {
       try {
-        if (!audit.isEnd()) auditOf(store, record.tag, policy.digest).seal(userKey(store.kernel, store.dir));
+        if (!audit.isEnd()) auditOf(store, record, policy.digest).seal(userKey(store.kernel, store.dir));
       } catch {
         // It stays open, and `log verify` says so.
       }
@@ -84,22 +84,23 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
 /** Before something that is recorded happens: a key that can't sign, or a log that can't be written, is no reason to find out afterwards. */
 export function checkTrail(store: Store, tag?: string): void {
   userKey(store.kernel, store.dir);
-  if (tag !== undefined && hasSandbox(store, tag)) auditOf(store, tag, null).leave();
+  if (tag !== undefined && hasSandbox(store, tag)) auditOf(store, readRecord(store, tag), null).leave();
 }
 
 /** Records what a command does to a sandbox, or did to what is in it. Nothing where it has gone. */
 export function recordEffect(store: Store, tag: string, ...events: readonly AuditEvent[]): void {
   if (!hasSandbox(store, tag)) return;
-  const { state, policy } = readRecord(store, tag);
-  const audit = auditOf(store, tag, policy?.digest ?? null);
+  const record = readRecord(store, tag);
+  const { state, policy } = record;
+  const audit = auditOf(store, record, policy?.digest ?? null);
   audit.recordAll(events);
   // The end of a running sandbox's log is signed when it stops.
   if (state === 'running' || state === 'starting') audit.leave();
   else audit.seal(userKey(store.kernel, store.dir));
 }
 
-function auditOf(store: Store, tag: string, policy: string | null, onFull: Audits = 'stop'): Audit {
-  return openAudit({ kernel: store.kernel, dir: sandboxDir(store, tag), tag, policy, now: store.context.now, onFull });
+function auditOf(store: Store, { tag, audit }: SandboxRecord, policy: string | null, onFull: Audits = 'stop'): Audit {
+  return openAudit({ kernel: store.kernel, dir: sandboxDir(store, tag), tag, policy, anchor: audit ?? null, now: store.context.now, onFull });
 }
 
 function lost(tag: string, audit: Audit): string[] {

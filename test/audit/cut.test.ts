@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fromText } from '../../src/bytes.js';
-import { newKey, publicKeyOf } from '../../src/audit/chain.js';
+import { newKey, publicKeyOf, type AuditAnchor } from '../../src/audit/chain.js';
 import { verifyLog } from '../../src/audit/verify.js';
 import { openAudit, type Audit, type AuditOptions } from '../../src/audit/write.js';
 import { native as kernel } from '../../src/kernel/native.js';
@@ -55,6 +55,44 @@ describe('AU02 a writer does not go on behind', () => {
     appendFileSync(log(), '{"v":1,"ind');
 
     expect(record(one)).toBeGreaterThan(10);
+  });
+});
+
+describe('AU02 who goes on with a log that lost records does not have it look whole', () => {
+  const keep = (count: number): void => writeFileSync(log(), readFileSync(log(), 'utf8').split('\n').slice(0, count).map((line) => `${line}\n`).join(''));
+  const written = (): AuditAnchor | null => {
+    const audit = open();
+    for (let i = 0; i < 4; i += 1) record(audit);
+    audit.close(key);
+    return audit.newest();
+  };
+  const goOn = (anchor: AuditAnchor | null): AuditAnchor | null => {
+    const audit = open({ anchor });
+    record(audit);
+    audit.close(key);
+    return audit.newest();
+  };
+  const check = (anchor: AuditAnchor | null): unknown => verifyLog(kernel, fromText(dir), 't', { publicKey: publicKeyOf(key), anchor });
+  const head = (): void => rmSync(join(dir, 'audit.head.json'));
+
+  test.each([
+    ['by the signed end, of its last two records', 3, () => keep(3), false],
+    ['by what sandbox.json remembers, of its signed end too', 3, () => (keep(3), head()), true],
+    ['by the signed end, of all', 0, () => rmSync(log()), false],
+    ['by what sandbox.json remembers, of all', 0, () => (rmSync(log()), head()), true],
+    ['in a last record that was changed', 5, () => writeFileSync(log(), readFileSync(log(), 'utf8').replace(/"dropped":0/, '"dropped":9')), false],
+  ])('known %s', (_, index, meddle, remembered) => {
+    const anchor = written();
+    meddle();
+    const newest = goOn(remembered ? anchor : null);
+
+    expect(newest).toMatchObject({ index: 6 });
+    expect(check(newest)).toMatchObject({ ok: false, index });
+    expect(check(goOn(newest))).toMatchObject({ ok: false, index });
+  });
+
+  test('and one that is whole goes on as it was', () => {
+    expect(check(goOn(written()))).toMatchObject({ ok: true, records: 7, end: 'signed' });
   });
 });
 
