@@ -1,6 +1,6 @@
 import { boolean, string } from '@oclif/core/flags';
 import { publicKeyOf } from '../audit/chain.js';
-import { AUDIT_KINDS, type AuditKind } from '../audit/event.js';
+import { AUDIT_KINDS, type AuditKind, type AuditRecord } from '../audit/event.js';
 import { userKey } from '../audit/files.js';
 import { followLog, readLog, type LogFilter } from '../audit/read.js';
 import { verifyLog } from '../audit/verify.js';
@@ -13,7 +13,7 @@ import { AgentfwCommand, common, wordsOf, type Line } from '../ui/command.js';
 import { commitTable } from '../ui/commitlog.js';
 import { infoJson, sayBroken } from '../ui/commits.js';
 import { reportOf } from '../ui/error.js';
-import { escapeForTerminal } from '../ui/escape.js';
+import { escapeForTerminal, safeJson } from '../ui/escape.js';
 import { recordLine } from '../ui/log.js';
 import { bytesJson } from '../ui/record.js';
 import { plural } from '../ui/table.js';
@@ -54,7 +54,7 @@ export default class Log extends AgentfwCommand {
 
   private show(store: Store, tag: string, flags: Flags): number {
     const records = readLog(store.kernel, sandboxDir(store, tag), filterOf(flags));
-    if (flags.json === true) this.printer.json({ version: 1, tag, records: [...records] });
+    if (flags.json === true) for (const piece of piecesOfJson(tag, records)) this.printer.product(piece);
     else for (const record of records) this.printer.product(`${recordLine(record, this.printer.paint)}\n`);
     return 0;
   }
@@ -92,6 +92,23 @@ export default class Log extends AgentfwCommand {
     if (line.flags.json !== true) sayBroken(this.printer, broken);
     return broken.length === 0 ? 0 : 1;
   }
+}
+
+/** A short log that turns out to be unreadable has printed nothing by then. */
+const PIECE = 1 << 20;
+
+/** One object in pieces: of a long log it is more text than Node can hold. */
+function* piecesOfJson(tag: string, records: Iterable<AuditRecord>): Generator<string> {
+  let text = `{"version":1,"tag":${safeJson(tag)},"records":[`;
+  let comma = '';
+  for (const record of records) {
+    text += `${comma}${safeJson(record)}`;
+    comma = ',';
+    if (text.length < PIECE) continue;
+    yield text;
+    text = '';
+  }
+  yield `${text}]}\n`;
 }
 
 function filterOf({ kind, denied }: Flags): LogFilter {

@@ -2,9 +2,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { auditRecordSchema, type AuditRecord } from '../../src/audit/event.js';
+import { openAudit } from '../../src/audit/write.js';
+import { fromText } from '../../src/bytes.js';
+import { native as kernel } from '../../src/kernel/native.js';
 import { needs } from '../helpers/needs.js';
 import { createArea, eventually, identities, jsonOf, ownSleep, processesWith, type Area, type Outcome } from '../helpers/sandbox.js';
 
@@ -90,6 +93,18 @@ for (const identity of identities()) {
         writeFileSync(key, whole);
       }
       expect((await area.cli(['commit', 'key', '--yes'])).status).toBe(0);
+    });
+
+    gated.test('a long log is one JSON object, and never whole in memory', async () => {
+      await run('long', ['--net', 'off'], 'true');
+      const audit = openAudit({ kernel, dir: fromText(dirname(file('long'))), tag: 'long', policy: null, now: () => new Date(), onFull: 'stop', rotateBytes: 1 << 30 });
+      const argv = ['x'.repeat(2000), 'y'.repeat(2000)];
+      for (let i = 0; i < 20; i += 1) audit.recordAll(Array.from({ length: 1000 }, () => ({ kind: 'exec', object: { argv } })));
+      audit.leave();
+      const script = 'NODE_OPTIONS=--max-old-space-size=40 "$@" | node -e \'let n = 0, text = ""; process.stdin.on("data", (chunk) => (text += chunk)).on("end", () => console.log(JSON.parse(text).records.length))\'';
+      const { stdout, stderr } = await area.native(['sh', '-c', script, 'sh', ...area.argv(['log', 'long', '--json'])]);
+
+      expect([stdout, stderr]).toEqual([`${4 + 20_000}\n`, '']);
     });
 
     gated.test('an edited, removed or moved record is named by its index, a cut end is found, a forged one is no end (AU02)', async () => {
