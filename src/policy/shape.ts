@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Place, Problem } from './document.js';
 import { policySchema, RESERVED, type PolicyInput } from './schema.js';
 import { suggest } from './suggest.js';
+import { parseDuration, parseMemory, parseSize, parseWait, type Parsed } from './units.js';
 import { sourceLine, type PositionedYaml } from './yaml.js';
 
 /** Checks the shape of a parsed file; zod's issues become problems with their place. */
@@ -102,11 +103,19 @@ function valueProblem(values: readonly unknown[], value: unknown, name: string):
 
 function typeProblem(expected: string, value: unknown, name: string): { message: string; hint: string | null } {
   if (value === undefined) return { message: `\`${name}\` is missing`, hint: null };
+  const unitless = typeof value === 'number' && Object.hasOwn(WITH_UNIT, name) ? WITH_UNIT[name]?.(value) : undefined;
+  if (unitless?.ok === false) return { message: unitless.why, hint: unitless.hint };
   const wanted = TYPE_NAMES[expected] ?? expected;
   const hint = expected === 'string' && (typeof value === 'number' || typeof value === 'boolean') ? `Quote it: "${String(value)}"`
     : expected === 'array' && typeof value === 'string' ? `Write a list: ["${value}"]` : null;
   return { message: `\`${name}\` is ${kindOf(value)}, but must be ${wanted}`, hint };
 }
+
+/** A number there lacks more than its quotes. */
+const WITH_UNIT: Readonly<Record<string, (value: number) => Parsed>> = {
+  'limits.memory': parseMemory, 'limits.layer': parseSize, 'limits.time': parseDuration, 'ask.timeout': parseWait,
+  'changes.thresholds.bytes': parseSize, 'changes.capture.file': parseSize, 'changes.capture.total': parseSize,
+};
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   string: 'text', number: 'a number', int: 'a whole number', boolean: '`true` or `false`', array: 'a list', object: 'a block of keys', record: 'a block of keys',
