@@ -13,6 +13,7 @@ import type { Layered } from './git/undo.js';
 import { sinceTheCommit } from './plan/refusal.js';
 import { numbered } from './plan/step.js';
 import { planUndo } from './undo/plan.js';
+import { noCommit } from './vault/named.js';
 import { commitDir } from './vault/vault.js';
 
 /** As for a commit of as many: code is optimised late from here on, */
@@ -63,9 +64,7 @@ function chosen({ commits, broken }: Survey<Info>, id: string | null): Info {
   if (named === undefined) {
     const damaged = broken.find((one) => id === null || one.id === id);
     if (damaged !== undefined) throw damaged.error;
-    throw new AgentfwError('AFW_NO_COMMIT', id === null ? 'There is no commit to undo.' : `There is no commit ${id}`, {
-      hint: 'List them: agentfw log --commits',
-    });
+    throw id === null ? new AgentfwError('AFW_NO_COMMIT', 'There is no commit to undo.', { hint: 'List them: agentfw log --commits' }) : noCommit(id);
   }
   const info = holderOf(commits, named);
   // Who knows what a later one was: it may have taken this one back, or be the newest itself.

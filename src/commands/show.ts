@@ -1,7 +1,8 @@
-import type { Bytes } from '../bytes.js';
+import { toText, type Bytes } from '../bytes.js';
 import { storeContextOf } from '../changes/context.js';
 import { contentOf } from '../changes/show.js';
 import { holderOf, surveyInfos } from '../changes/vault/commits.js';
+import { idNamed } from '../changes/vault/named.js';
 import { keptContent } from '../changes/vault/kept.js';
 import { usageError } from '../errors.js';
 import { resolveOnly, splitTagPath } from '../sandbox/resolve.js';
@@ -13,7 +14,7 @@ import { bytesJson } from '../ui/record.js';
 export default class Show extends AgentfwCommand {
   static override id = 'show';
   static override summary = 'print a file as the agent left it, or as it was before a commit';
-  static override description = 'Byte for byte; on a terminal what would act on it is escaped, and it goes through AGENTFW_PAGER or PAGER, else less; `cat` for none.';
+  static override description = 'Of the id of a commit its first letters do, four or more that only one begins with. Byte for byte; on a terminal what would act on it is escaped, and it goes through AGENTFW_PAGER or PAGER, else less; `cat` for none.';
   static override usage = ['show TAG:PATH', 'show COMMIT:PATH'];
   static override examples = ['agentfw show fix-login:src/main.c', 'agentfw show 01m89d2x4wj829fpcsdrv5nvg9:src/main.c'];
   static override flags = { ...common };
@@ -48,9 +49,11 @@ interface Version {
 /** A sandbox's version, or what a commit replaced. */
 function versionAt(store: Store, name: Bytes, path: Bytes): Version {
   const context = storeContextOf(store);
-  const { commits, broken } = hasSandbox(store, name) ? { commits: [], broken: [] } : surveyInfos(context);
-  const commit = commits.find(({ id }) => id === name);
-  const damaged = broken.find(({ id }) => id === name);
+  const survey = hasSandbox(store, name) ? { commits: [], broken: [] } : surveyInfos(context);
+  const { commits, broken } = survey;
+  const named = idNamed(survey, toText(name));
+  const commit = commits.find(({ id }) => id === named);
+  const damaged = broken.find(({ id }) => id === named);
   if (damaged !== undefined) throw damaged.error;
   if (commit !== undefined) return { source: { commit: commit.id }, pieces: keptContent(context, [holderOf(commits, commit).id, commit.id], path) };
   const record = resolveOnly(store, { tag: null, words: name === '' ? [] : [name], after: [] }, { certain: false });

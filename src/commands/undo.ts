@@ -3,6 +3,7 @@ import { withBoxOf } from '../changes/commit.js';
 import { changeRecords, effectOf, recoverRecorded } from '../changes/effects.js';
 import { commitStatus, undoCommit, type Box, type BrokenCommit, type CommitInfo, type CommitResult } from '../changes/engine.js';
 import { holderOf, surveyInfos } from '../changes/vault/commits.js';
+import { idNamed } from '../changes/vault/named.js';
 import { isAround } from '../changes/undo/around.js';
 import { keepOf, keepWithin } from '../changes/vault/keep.js';
 import { AgentfwError, usageError } from '../errors.js';
@@ -19,7 +20,7 @@ export default class Undo extends AgentfwCommand {
   static override id = 'undo';
   static override summary = 'take a commit back: the newest, or the one named';
   static override description =
-    'What changed on the host since the commit is not overwritten but reported. What it dropped (--take host, discard PATH, a policy) goes back into the sandbox. ' +
+    'Of an id its first letters do, four or more that only one begins with. What changed on the host since the commit is not overwritten but reported. What it dropped (--take host, discard PATH, a policy) goes back into the sandbox. ' +
     'An undo is a commit too: undo it to have the commit again.';
   static override usage = ['undo [COMMIT]'];
   static override examples = ['agentfw undo', 'agentfw undo 01m89d2x4wj829fpcsdrv5nvg9'];
@@ -36,9 +37,10 @@ export default class Undo extends AgentfwCommand {
     const onWait = (what: string): void => this.printer.say(`Waiting for ${what}.`);
     sayRecovered(this.printer, recoverRecorded(store, { onWait }));
     const progress = progressOn(this.printer, 'Taking back');
-    const { commits, broken } = surveyInfos(context);
+    const survey = surveyInfos(context);
+    const { commits, broken } = survey;
     sayBroken(this.printer, broken);
-    const named = id === undefined ? newestOf(store, commits, broken) : toText(id);
+    const named = id === undefined ? newestOf(store, commits, broken) : (idNamed(survey, toText(id)) ?? toText(id));
     const found = commits.find((commit) => commit.id === named);
     const of = found === undefined ? undefined : holderOf(commits, found);
     const undone = of?.id ?? named;

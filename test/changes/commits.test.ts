@@ -3,7 +3,9 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { pruneCommits, surveyCommits } from '../../src/changes/vault/commits.js';
+import { idNamed } from '../../src/changes/vault/named.js';
 import { keepOf } from '../../src/changes/vault/keep.js';
+import { fromText } from '../../src/bytes.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
@@ -27,6 +29,15 @@ describe('the list of commits', () => {
     expect(newest).toMatchObject({ id: undone.id, undoes: first.id, undoneBy: null, state: 'landed', tag: 'box' });
     expect(oldest).toMatchObject({ id: first.id, undoes: null, undoneBy: undone.id, counts: { modify: 1, delete: 1 } });
     expect(newest?.bytes).toBeGreaterThan(0);
+  });
+  test('an id may be cut short, as long as it names one commit', () => {
+    const survey = { commits: [{ id: '01m8aa', tag: 'box' }, { id: '01m8ab', tag: 'cot' }, { id: '01m8', tag: 'old' }], broken: [{ id: fromText('01m9x'), error: new Error('torn') }] };
+
+    expect(idNamed(survey, '01m8aa')).toBe('01m8aa');
+    expect(idNamed(survey, '01m8')).toBe('01m8');
+    expect(idNamed(survey, '01m9')).toBe('01m9x');
+    expect([idNamed(survey, '01m'), idNamed(survey, '01m7'), idNamed(survey, '')]).toEqual([null, null, null]);
+    expect(() => idNamed(survey, '01m8a')).toThrow('Several commits begin with 01m8a: 01m8aa of box, 01m8ab of cot');
   });
   test('a damaged record hides no commit and stops no command: the journal says the same', () => {
     sh(world, 'echo a >$H/a; echo A >$U/a');
