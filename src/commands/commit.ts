@@ -3,7 +3,7 @@ import { decodeWord } from '../argv.js';
 import type { Bytes } from '../bytes.js';
 import { closeIfDone, landPlan, withCommitLocks, type Locked } from '../changes/commit.js';
 import { chooseHunks, mergeConflicts } from '../changes/conflict/compose.js';
-import { gather, type Gathered, type GatherOptions } from '../changes/gather.js';
+import { changesOf, gather, type Gathered, type GatherOptions } from '../changes/gather.js';
 import { offerOf, WHOLE, type Offer, type Wish } from '../changes/offer.js';
 import type { Take } from '../changes/plan/refusal.js';
 import { commitStatus, nothing } from '../changes/result.js';
@@ -76,13 +76,10 @@ export default class Commit extends AgentfwCommand {
   protected override async main(): Promise<number> {
     const line = await this.line(Commit);
     const flags = flagsOf(line.flags);
-    const chosen = flags.pick !== null;
-    if ((chosen || (!flags.yes && !flags.dryRun)) && !this.printer.interactive) {
-      throw usageError('There is no terminal to ask on.', chosen ? 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks' : 'Say --yes to land it, or --dry-run to see what would');
-    }
     const store = await this.store();
     const resolved = resolveTag(store, wordsOf(line), { certain: flags.yes });
     const { record, paths } = resolved;
+    if ((flags.pick !== null || (!flags.yes && !flags.dryRun)) && !this.printer.interactive) throw noTerminal(store, resolved, flags);
     const absolute = (words: readonly string[] | undefined): Bytes[] => (words ?? []).map((word) => absolutePath(store.context.cwd, decodeWord(word)));
     const take = takesOf(line.flags.take ?? [], (word) => absolutePath(store.context.cwd, decodeWord(word)));
     const accept = absolute(line.flags['accept-control']);
@@ -99,7 +96,7 @@ export default class Commit extends AgentfwCommand {
     try {
       return await withCommitLocks(store, record.tag, onWait, run, live);
     } catch (error) {
-      throw live ? error : orLive(error, record.tag);
+      throw live ? error : orLive(error, resolved);
     }
   }
 
@@ -183,8 +180,8 @@ export default class Commit extends AgentfwCommand {
     this.hint(job, offer, offer.plan.refused);
   }
 
-  private hint({ record, flags }: Job, { selected, merges }: Offer, refused: Offer['plan']['refused']): void {
-    const hint = settlingHint(record.tag, refused, { selected, merges: flags.merge === null ? null : merges });
+  private hint({ record: { tag }, flags, resolved: { said } }: Job, { selected, merges }: Offer, refused: Offer['plan']['refused']): void {
+    const hint = settlingHint({ tag, said }, refused, { selected, merges: flags.merge === null ? null : merges });
     if (hint !== null) this.printer.say(`${this.printer.paintErr('cyan', 'Hint:')} ${hint}`);
   }
 
@@ -242,10 +239,16 @@ function takesOf(words: readonly string[], absolute: (word: string) => Bytes): R
   return takes;
 }
 
+/** Whoever mistyped a word learns of that first. */
+function noTerminal(store: Store, resolved: Resolved, { pick }: Flags): AgentfwError {
+  if (resolved.paths.length > 0) refuseUnmatched(resolved, filterChanges(changesOf(store, resolved.record), resolved.paths).unmatched);
+  return usageError('There is no terminal to ask on.', pick !== null ? 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks' : 'Say --yes to land it, or --dry-run to see what would');
+}
+
 /** A running sandbox has two ways out. */
-function orLive(error: unknown, tag: string): unknown {
+function orLive(error: unknown, { record: { tag }, said }: Resolved): unknown {
   if (!(error instanceof AgentfwError) || error.code !== 'AFW_RUNNING') return error;
-  return new AgentfwError(error.code, error.message, { hint: `End it first: agentfw kill ${tag}; or land what it has now: agentfw commit ${tag} --live` });
+  return new AgentfwError(error.code, error.message, { hint: `End it first: agentfw kill ${tag}; or land what it has now: agentfw commit ${said} --live` });
 }
 
 function otherDigest(expected: string, digest: string): AgentfwError {

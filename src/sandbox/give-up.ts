@@ -1,5 +1,6 @@
 import { dropTried } from './keep-layers.js';
 import type { Network } from './network.js';
+import { sayTag } from './resolve.js';
 import type { SandboxRecord } from './sandbox.js';
 import { awaitGone, dropWork, removeSandbox } from './stop.js';
 import { writeRecord, type Store } from './store.js';
@@ -27,7 +28,7 @@ export async function letFall(store: Store, { record, fresh }: Fallen, { say, ne
   const told = (error: unknown): void => say(`agentfw: and then: ${error instanceof Error ? error.message : String(error)}`);
   await giveUp(store, { record, fresh: fresh && !kept }).catch(told);
   await network?.end().catch(told);
-  if (kept) say(`agentfw: the sandbox was ended; what the agent changed is kept: agentfw diff ${record.tag}`);
+  if (kept) say(`agentfw: the sandbox was ended; what the agent changed is kept: agentfw diff ${sayTag(store, record.tag)}`);
 }
 
 /** After a start that came to nothing: a sandbox made for it goes, an older one is stopped as before. Throws `KernelError`. */

@@ -23,6 +23,8 @@ export interface Resolved {
   readonly paths: readonly Bytes[];
   /** the first of the paths, where the word may have been meant as a tag: there is no such sandbox, and no such file either */
   readonly mistyped: { readonly tag: string; readonly path: Bytes; readonly hint: string } | null;
+  /** as `sayTag` has it */
+  readonly said: string;
 }
 
 /** Which sandboxes can be meant. */
@@ -43,6 +45,16 @@ function isThere({ kernel }: Store, path: Bytes): boolean {
   }
 }
 
+/** The word or words that name the sandbox to `diff`, `commit`, `discard` and `export` in the current directory: a tag that is a file there too needs its flag. */
+export function sayTag(store: Store, tag: string): string {
+  try {
+    return isThere(store, absolutePath(store.context.cwd, fromText(tag))) ? `--tag ${tag}` : tag;
+  } catch {
+    // Only a hint: a directory that can't be looked at fails nothing here.
+    return tag;
+  }
+}
+
 /**
  * Finds the sandbox and the paths. The first word is a tag if such a sandbox
  * exists, unless a file of that name exists too; without a tag it is the
@@ -50,7 +62,7 @@ function isThere({ kernel }: Store, path: Bytes): boolean {
  */
 export function resolveTag(store: Store, words: Words, options: ResolveOptions): Resolved {
   const { cwd } = store.context;
-  if (words.tag !== null) return { record: readRecord(store, words.tag), paths: pathsOf(words.words), mistyped: null };
+  if (words.tag !== null) return resolved(readRecord(store, words.tag), words.words, null);
   const [first, ...rest] = words.words;
   const isFile = first !== undefined && isTag(first) && isThere(store, absolutePath(cwd, first));
   if (first !== undefined && isTag(first) && hasSandbox(store, first)) {
@@ -60,13 +72,13 @@ export function resolveTag(store: Store, words: Words, options: ResolveOptions):
         `Say which: --tag ${toText(first)} for the sandbox, -- ${toText(first)} for the file`,
       );
     }
-    return { record: readRecord(store, first), paths: pathsOf(rest), mistyped: null };
+    return resolved(readRecord(store, first), rest, null);
   }
   const mistyped = first !== undefined && isTag(first) && !isFile ? { tag: first, path: absolutePath(cwd, first), hint: hintFor(store, first) } : null;
-  return { record: newestFrom(store, options, mistyped?.tag), paths: pathsOf(words.words), mistyped };
+  return resolved(newestFrom(store, options, mistyped?.tag), words.words, mistyped);
 
-  function pathsOf(before: readonly Bytes[]): Bytes[] {
-    return [...before, ...words.after].map((path) => absolutePath(cwd, path));
+  function resolved(record: SandboxRecord, before: readonly Bytes[], mistyped: Resolved['mistyped']): Resolved {
+    return { record, paths: [...before, ...words.after].map((path) => absolutePath(cwd, path)), mistyped, said: sayTag(store, record.tag) };
   }
 }
 
@@ -80,7 +92,7 @@ export function refuseMistyped({ record, mistyped }: Resolved, unmatched: readon
 export function refuseUnmatched(resolved: Resolved, unmatched: readonly Bytes[]): void {
   refuseMistyped(resolved, unmatched);
   const [first] = unmatched;
-  if (first !== undefined) throw new AgentfwError('AFW_NO_CHANGE', `The sandbox has no change at ${toText(first)}`, { hint: `List them: agentfw diff ${resolved.record.tag} --name-only` });
+  if (first !== undefined) throw new AgentfwError('AFW_NO_CHANGE', `The sandbox has no change at ${toText(first)}`, { hint: `List them: agentfw diff ${resolved.said} --name-only` });
 }
 
 /** The sandbox of a command that takes only `[TAG]`. */

@@ -28,6 +28,7 @@ import { endLines, whyEnded } from './end-words.js';
 import { accountOf, idsOf, isReadOnlyAt, modeOf, netOf, prepareStart, type Start } from './start.js';
 import { awaitGone, isDiskFull, recordStop, removeSandbox } from './stop.js';
 import { createSandbox, lockRunning, openStore, readRecord, sandboxDir, writeRecord, type Lock, type Store } from './store.js';
+import { sayTag } from './resolve.js';
 import { refuseUnstartable } from './startable.js';
 import { socketRecord } from './sockets.js';
 import { supervise, type Outcome } from './supervise.js';
@@ -203,7 +204,7 @@ async function runOpened(store: Store, opened: Opened, options: Prepared): Promi
     await giveUp(store, { ...opened, record });
     throw failed;
   }
-  if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${record.tag} or agentfw prune frees some`);
+  if (isDiskFull(record)) options.say(`agentfw: the disk under the store is full, the agent had no space left; agentfw discard ${sayTag(store, record.tag)} or agentfw prune frees some`);
   if (failed !== null && (broken !== null || outcome.failure?.code === 'net' || outcome.failure?.code === 'audit')) throw failed;
   for (const line of [...networkLines(options.rm ? null : record.tag, trail, network), ...limitLines(record, use), ...endLines(outcome)]) options.say(line);
   const facts = { status: outcome.status, refused: trail.refused(), wouldAsk: (network?.wouldAsk() ?? []).map(({ rule }) => rule) };

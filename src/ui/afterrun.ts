@@ -10,13 +10,15 @@ export interface AfterRun {
   /** `--rm`; of a sandbox that was there before, it may take the work of earlier runs along */
   readonly removed: false | 'fresh' | 'resumed';
   readonly links: readonly LeftLink[];
+  /** how a command names the sandbox where the user is, see `sayTag` */
+  readonly said: string;
 }
 
 /** What the user should know when the agent is done: at most four lines. */
-export function afterRun(record: SandboxRecord, ended: Ended, left: Glance, { removed, links }: AfterRun): string[] {
+export function afterRun(record: SandboxRecord, ended: Ended, left: Glance, { removed, links, said }: AfterRun): string[] {
   const { tag } = record;
   const done = [doneText(record, ended, removed !== false), linksText(links)].filter((part) => part !== '').join('; ');
-  const rest = removed === false ? leftText(tag, ended, left) : removed === 'fresh' || isEmpty(left) ? [] : [`discarded ${tag}: ${howMany(left)}`];
+  const rest = removed === false ? leftText({ tag, said }, ended, left) : removed === 'fresh' || isEmpty(left) ? [] : [`discarded ${tag}: ${howMany(left)}`];
   return [...(done === '' ? [] : [`agentfw: ${done}`]), ...rest.map((line) => `agentfw: ${line}`)];
 }
 
@@ -46,21 +48,27 @@ function linksText(links: readonly LeftLink[]): string {
   return `new on the host, and leading elsewhere: ${told}${more}`;
 }
 
-function leftText(tag: string, { held, landed, dropped }: Ended, left: Glance): string[] {
+function leftText({ tag, said }: { readonly tag: string; readonly said: string }, { held, landed, dropped }: Ended, left: Glance): string[] {
   if (isEmpty(left)) return landed + dropped > 0 ? [] : [`no changes in ${tag}`];
   const { classes } = left;
   const risks = [
-    classes.control === 0 ? null : `${plural(classes.control, 'change')} would take effect on the host at once`,
-    classes.later === 0 ? null : `${plural(classes.later, 'change')} would run code later`,
+    classes.control === 0 ? null : `${howManyOf(classes.control, left)} would take effect on the host at once`,
+    classes.later === 0 ? null : `${howManyOf(classes.later, left)} would run code later`,
   ].filter((risk) => risk !== null);
   const why = held === null ? '' : `; waiting, because ${escapeForTerminal(held)}`;
   return [
     `${howMany(left)} in ${tag}${why}`,
     ...(risks.length === 0 ? [] : [risks.join(', ')]),
-    `look with agentfw diff ${tag}; then agentfw commit ${tag} or agentfw discard ${tag}`,
+    `look with agentfw diff ${said}; then agentfw commit ${said} or agentfw discard ${said}`,
   ];
 }
 
+function howManyOf(count: number, { more }: Glance): string {
+  return `${more ? 'at least ' : ''}${plural(count, 'change')}`;
+}
+
 function howMany({ kinds, more }: Glance): string {
-  return `${more ? 'more than ' : ''}${countsText(kinds)}`;
+  if (!more) return countsText(kinds);
+  // Of which kinds they are is chance: only the first of them were looked at.
+  return `more than ${Object.values(kinds).reduce((sum, count) => sum + count, 0)} changes`;
 }

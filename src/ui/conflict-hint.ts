@@ -8,11 +8,12 @@ import { escapeForTerminal } from './escape.js';
  * The one thing to do next about what can't land as it is; null where nothing
  * of it is the user's to decide here (a permission, an error of the kernel).
  *
+ * @param said how a command names the sandbox, see `sayTag`
  * @param merges what came of `--merge`; null when it wasn't asked for
  */
-export function settlingHint(tag: string, refused: readonly Refused[], { selected, merges }: { readonly selected: Offer['selected']; readonly merges: Offer['merges'] | null }): string | null {
+export function settlingHint({ tag, said }: { readonly tag: string; readonly said: string }, refused: readonly Refused[], { selected, merges }: { readonly selected: Offer['selected']; readonly merges: Offer['merges'] | null }): string | null {
   const conflicts = refused.filter(({ why }) => why === 'conflict');
-  const commit = `agentfw commit ${tag}`;
+  const commit = `agentfw commit ${said}`;
   if (conflicts.length === 0) return null;
   const branch = conflicts.find(({ path }) => /\/\.git\/refs\/heads\//.test(path))?.path;
   if (branch !== undefined) {

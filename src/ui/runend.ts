@@ -1,6 +1,7 @@
 import { NO_CHANGES, NOTHING, type Ended, type Glance } from '../changes/ended.js';
 import { isBare } from '../changes/scan/layer-dirs.js';
 import type { CompiledPolicy } from '../policy/compiled.js';
+import { sayTag } from '../sandbox/resolve.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
 import { afterRun, isEmpty, type AfterRun } from './afterrun.js';
@@ -28,7 +29,7 @@ export async function endRun(store: Store, record: SandboxRecord, ending: RunEnd
   const { ended, left } = await judged(store, record, ending);
   const passes = record.mounts.some(({ decision }) => decision === 'passthrough');
   const links = passes ? (await import('../sandbox/left-links.js')).leftLinks(record) : [];
-  for (const line of afterRun(record, ended, left, { removed: ending.removed, links })) ending.say(line);
+  for (const line of afterRun(record, ended, left, { removed: ending.removed, links, said: sayTag(store, record.tag) })) ending.say(line);
   return { ended, isEmpty: isEmpty(left) };
 }
 

@@ -319,6 +319,10 @@ needs('userns', 'overlay').describe('with sandboxes', () => {
       --- exit 2 ---
       "
     `);
+    // What a command says to do next is not refused either.
+    expect((await area.cli(['run', '--in', 'job', '--net', 'off', '--', 'true'])).stderr).toContain('look with agentfw diff --tag job; then agentfw commit --tag job or agentfw discard --tag job');
+    expect((await area.cli(['diff', '--tag', 'job'])).status).toBe(0);
+    expect((await area.cli(['commit', '--tag', 'job', '--yes', 'nothing'])).stderr).toContain('Hint: List them: agentfw diff --tag job --name-only');
   });
 
   test('`discard` without a terminal and without `--yes` says what would be lost and stops (E118)', async () => {

@@ -23,6 +23,8 @@ needs('userns', 'overlay').describe('a refusal says what and what to do', () => 
   const refused: readonly (readonly [line: string, status: number, error: string, hint: string])[] = [
     ['commit job -p --dry-run', 2, 'There is no terminal to ask on.', 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks'],
     ['commit job -i', 2, 'There is no terminal to ask on.', 'Name what you choose: agentfw commit --yes PATH, or --hunk ID of agentfw diff --json --hunks'],
+    ['commit jobb', 1, 'There is no sandbox jobb, and job, which was started here, has nothing of that name.', 'Did you mean job?'],
+    ['commit job src/none', 1, 'The sandbox has no change at $PROJECT/src/none', 'List them: agentfw diff job --name-only'],
     ['commit jobb --yes', 1, 'There is no sandbox jobb, and job, which was started here, has nothing of that name.', 'Did you mean job?'],
     ['discard jobb --yes', 1, 'There is no sandbox jobb, and job, which was started here, has nothing of that name.', 'Did you mean job?'],
     ['commit job --yes src/none', 1, 'The sandbox has no change at $PROJECT/src/none', 'List them: agentfw diff job --name-only'],

@@ -12,7 +12,7 @@ test.each(['plain/x-1.0', 'sp ace', "it's", '$(touch x)', '`id`', 'a;b|c&d', '"'
 test('the name of a branch does nothing there', () => {
   const refused = { path: fromText('/p/.git/refs/heads/$(id)\u001b'), why: 'conflict', conflict: 'changed', code: null, text: '' } as never;
 
-  expect(settlingHint('box', [refused], { selected: [], merges: null })).toContain("git merge $(agentfw show 'box:/p/.git/refs/heads/$(id)\\x1b'); where");
+  expect(settlingHint({ tag: 'box', said: 'box' }, [refused], { selected: [], merges: null })).toContain("git merge $(agentfw show 'box:/p/.git/refs/heads/$(id)\\x1b'); where");
 });
 
 test.each([
@@ -25,7 +25,7 @@ test.each([
   const path = fromText('/p/a');
   const refused = { path, why: 'conflict', conflict: 'changed', code: null, text: '' } as never;
 
-  const hint = settlingHint('box', [refused], { selected: [{ path, ...change } as never], merges: null });
+  const hint = settlingHint({ tag: 'box', said: 'box' }, [refused], { selected: [{ path, ...change } as never], merges: null });
 
   expect(hint).toContain('--take sandbox PATH or --take host PATH chooses a side');
   expect(hint?.includes('--merge')).toBe(offered);
