@@ -115,6 +115,25 @@ for (const identity of identities()) {
       expect(await host('git log --format=%s; git show work:g')).toBe('agent\none\nnew\n');
     });
 
+    test('a merge or a rebase that it ended is not opened again beside an index that stays', async () => {
+      const merge = 'git switch -q -c side; echo s >s; git add s; git commit -qm side; git switch -q main; echo 2 >>f2; git commit -qam two; git merge -q --no-commit side';
+      await host(merge);
+      await landed('echo agent >>f1; git add f1; git commit -qm merged');
+      await host('echo mine >m; git add m');
+
+      expect(stayed(await undo())).toEqual(expect.arrayContaining(['.git/MERGE_HEAD', '.git/index', '.git/refs/heads/main']));
+      expect(await host('ls .git | grep MERGE || :; git commit -qm mine; git log --format="%s %p" -1 | wc -w')).toBe('2\n');
+      expect(await sound()).toBe('## main\n M f1\n');
+
+      await host('git checkout -q f1; git switch -q -c top HEAD~1; echo t >>f3; git commit -qam top; git switch -q main; git rebase -q -x false top || :');
+      await area.cli(['discard', 'box', '--yes']);
+      await landed('echo agent >>f1; git commit -qam more; git rebase --continue');
+      await host('echo more >m2; git add m2');
+
+      expect((await undo()).refused.length).toBeGreaterThan(3);
+      expect(await host('ls .git | grep rebase || :; git status --short --branch')).toBe('## main\n M f1\nA  m2\n');
+    });
+
     test('so does a commit on top, and nothing of either is lost', async () => {
       await landed('echo agent >>f1; git commit -qam agent');
       await host('echo user >>f2; git commit -qam user');

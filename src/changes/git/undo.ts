@@ -1,7 +1,8 @@
 import type { Bytes } from '../../bytes.js';
 import { isWithin } from '../../bytes.js';
 import { redraft, type Draft } from '../plan/draft.js';
-import { bareIn, gitPartOf, type GitPart } from './dir.js';
+import { bareIn, gitPartOf, type GitPart, type InGitDir } from './dir.js';
+import { unfinishedIn } from './unfinished.js';
 import { anyNaming, hasHead, type Naming } from './names.js';
 import { refused as refusedFor } from '../plan/refusal.js';
 import type { Refused } from '../result.js';
@@ -74,6 +75,13 @@ function isRepository(dirs: OpenDirs, place: Place | null): boolean {
   return place === null || hasHead(dirs, place);
 }
 
+/** Of what is checked out is also a merge or rebase that is open: beside another index and branch it would begin from what isn't there. */
+function partOf(path: Bytes, bare: ReadonlySet<Bytes>): InGitDir | null {
+  const named = gitPartOf(path, bare);
+  const dir = named === null ? unfinishedIn(path) : null;
+  return dir === null ? named : { dir, part: 'refs' };
+}
+
 function repositoriesIn({ drafts, refused }: Undone, bare: ReadonlySet<Bytes>): ReadonlyMap<Bytes, Repository> {
   const found = new Map<Bytes, Repository>();
   const at = (dir: Bytes): Repository => {
@@ -82,11 +90,11 @@ function repositoriesIn({ drafts, refused }: Undone, bare: ReadonlySet<Bytes>): 
     return known;
   };
   for (const draft of drafts) {
-    const inside = gitPartOf(draft.path, bare);
+    const inside = partOf(draft.path, bare);
     if (inside !== null) at(inside.dir).drafts.set(draft, inside.part);
   }
   for (const { path } of refused) {
-    const inside = gitPartOf(path, bare);
+    const inside = partOf(path, bare);
     if (inside !== null) at(inside.dir).refused.add(inside.part);
   }
   return found;
