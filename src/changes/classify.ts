@@ -21,6 +21,8 @@ export interface ClassifyInput {
   readonly owned?: (path: Bytes) => boolean;
   /** directories that are laid out like bare git repositories, see `bareRepositories` */
   readonly bare?: ReadonlySet<Bytes>;
+  /** git directories of work trees that go as a whole, see `goneWorktrees` */
+  readonly gone?: ReadonlySet<Bytes>;
   /** what git on the host runs or reads by its configuration, see `namedByGit` */
   readonly named?: NamedByGit;
   /** the class that the policy gives it, if any: the stricter one holds */
@@ -140,7 +142,7 @@ function isPersonal(path: Bytes, home: Bytes): boolean {
 function controlReason(change: Change, folded: FoldedPath, input: ClassifyInput): string | null {
   // A directory runs nothing; what is in it is told by changes of their own.
   if (change.type === 'dir') return null;
-  if (isHarmless(folded)) return null;
+  if (isHarmless(folded) || (change.kind === 'delete' && folded.name === 'commondir' && input.gone?.has(parentOf(change.path)) === true)) return null;
   if (folded.name === '.git' && change.kind !== 'delete') return `.git as a ${change.type}`;
   const listed = block.reasonFor(folded) ?? (replacesDirectory(change) ? block.reasonForDirectory(folded) : null);
   if (listed !== null) return listed;

@@ -3,7 +3,7 @@ import { AT_FDCWD, type NameFilter } from '../kernel/kernel.js';
 import { growSlowly, optimiseLate } from '../kernel/optimise.js';
 import type { SandboxRecord } from '../sandbox/sandbox.js';
 import type { Store } from '../sandbox/store.js';
-import { bareRepositories } from './classify/bare-repository.js';
+import { bareRepositories, goneWorktrees } from './classify/bare-repository.js';
 import { configHomeOf, namedByGit } from './classify/git-names.js';
 import type { Change, ChangeKind, JudgedChange, Verdict } from './change.js';
 import type { Glance } from './ended.js';
@@ -197,7 +197,7 @@ function classifyInputOf(store: Store, record: SandboxRecord, { policy, contents
   const configHome = configHomeOf(place.home, store.context.env['XDG_CONFIG_HOME']);
   const made = new Set(changes.flatMap(({ type, kind, path }) => (type === 'dir' && (kind === 'add' || kind === 'type') ? [path] : [])));
   const named = namedByGit({ ...place, configHome, system: '/etc/gitconfig' as Bytes, dirs: dirsOf(changes, crowds), isNew: (dir) => made.has(dir) });
-  return { ...place, contents, bare, named };
+  return { ...place, contents, bare, gone: goneWorktrees(changes), named };
 }
 
 function* dirsOf(changes: readonly Change[], crowds: readonly Crowd[]): Generator<Bytes> {

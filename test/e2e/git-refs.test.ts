@@ -73,8 +73,25 @@ for (const identity of identities()) {
       await cli(['run', '--tag', 'box', '--net', 'off', '--', 'git', 'worktree', 'remove', '--force', 'wt']);
       await host('echo more >> wt/new');
 
-      await cli(['commit', 'box', '--yes', '--accept-control', '.git/worktrees/wt/commondir'], 3);
+      await cli(['commit', 'box', '--yes'], 3);
       expect(await host('cat wt/new; git -C wt status --short --branch')).toBe('user\nmore\n## old\n?? new\n');
+    });
+
+    test('a work tree that was removed is gone when that lands, and comes back', async () => {
+      await host('git worktree add -q wt old; git worktree add -q wt2 HEAD; sleep 0.05');
+      await cli(['run', '--tag', 'box', '--net', 'off', '--', 'git', 'worktree', 'remove', 'wt']);
+
+      await cli(['commit', 'box', '--yes', '--', '.git/worktrees/wt/commondir'], 1);
+      expect(await host('ls .git/worktrees/wt/HEAD')).toContain('HEAD');
+      await cli(['commit', 'box', '--yes']);
+      expect(await host('ls .git/worktrees; ls -d wt 2>/dev/null || git worktree list | wc -l')).toBe('wt2\n2\n');
+      await cli(['undo']);
+      expect(await host('git -C wt status --short --branch')).toBe('## old\n');
+
+      // Alone it makes a repository of its own of what is there.
+      await cli(['run', '--tag', 'own', '--net', 'off', '--', 'rm', '.git/worktrees/wt/commondir']);
+      await cli(['commit', 'own', '--yes'], 3);
+      expect(await host('ls .git/worktrees/wt/commondir')).toContain('commondir');
     });
 
     test('a work tree that is given back has its git directory again', async () => {

@@ -30,6 +30,18 @@ export function bareRepositories(changes: Iterable<Change>, exists: (path: Bytes
   return bare;
 }
 
+const WORKTREE = /\.git\/(?:.+\/)?worktrees\/[^/]+$/s;
+
+/**
+ * The git directories of work trees that go as a whole, as `git worktree remove`
+ * has it: none of the agent's is left there, and I19 lands no part of that alone.
+ */
+export function goneWorktrees(changes: Iterable<Change>): ReadonlySet<Bytes> {
+  const gone = new Set<Bytes>();
+  for (const { kind, type, path } of changes) if (kind === 'delete' && type === 'dir' && path.includes('/worktrees/') && WORKTREE.test(path)) gone.add(path);
+  return gone;
+}
+
 /** A new repository, a `HEAD` or `commondir` that makes one of what was there, or a `config` in one. */
 function note(found: Map<Bytes, Set<string>>, change: Change): void {
   const folded = foldPath(nameOf(change.path));
