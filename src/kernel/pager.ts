@@ -26,8 +26,8 @@ export function pagerIn(env: NodeJS.ProcessEnv): string | null {
   return less === null ? null : shellWord(less);
 }
 
-/** Its absolute path: what a relative directory holds may be the agent's. */
-function findInPath(name: string, path: string): string | null {
+/** A program's absolute path, or null: what a relative directory of PATH holds may be the agent's. */
+export function findInPath(name: string, path: string): string | null {
   const files = path.split(':').flatMap((dir) => (dir.startsWith('/') ? [join(dir, name)] : []));
   return files.find(isProgram) ?? null;
 }

@@ -21,7 +21,7 @@ export type Ownership =
 export interface ReadRequest {
   readonly file: string;
   readonly owner: Ownership;
-  /** a link would make the file's place and its content two things */
+  /** false of a project's file: a link would make the file's place and its content two things */
   readonly follow: boolean;
   /** directory for parsed documents, or null */
   readonly cache: Cache | null;
@@ -62,7 +62,7 @@ function readChecked({ file, owner, follow }: Omit<ReadRequest, 'cache'>): LoadR
     if (code === 'ENOENT' || code === 'ENOTDIR') return isDangling(file) ? unreadable(file, 'it is a link to nothing', `Remove it: rm ${file}`) : { kind: 'missing', file };
     if (code === 'ELOOP') return unreadable(file, 'it is a symbolic link', 'A project policy must be a file of its own.');
     if (code === 'ENXIO') return irregular(file);
-    return code === 'EACCES' ? forbidden(file) : unreadable(file, message, null);
+    return code === 'EACCES' ? forbidden(file, follow) : unreadable(file, message, null);
   }
   try {
     const stat = fstatSync(fd);
@@ -110,14 +110,21 @@ function irregular(file: string): LoadResult {
   return unreadable(file, 'it is not a regular file', `Move it away: mv ${shellWord(file)} ${shellWord(`${file}.old`)}`);
 }
 
-function forbidden(file: string): LoadResult {
-  const dir = dirname(file);
+function forbidden(file: string, follow: boolean): LoadResult {
+  const dir = closedAbove(file);
   try {
     accessSync(dir, constants.X_OK);
     return unreadable(file, 'you may not read it', `${opening(file, 'u+r')}, or move it away`);
   } catch {
-    return unreadable(file, `you may not enter ${dir}`, `${opening(dir, 'u+x')}, or cd elsewhere`);
+    return unreadable(file, `you may not enter ${dir}`, `${opening(dir, 'u+x')}${follow ? '' : ', or cd elsewhere'}`);
   }
+}
+
+/** Its directory, or what is above it and lets us not even see that one. */
+function closedAbove(file: string): string {
+  let dir = dirname(file);
+  while (ownerOf(dir) === null && dir !== '/') dir = dirname(dir);
+  return dir;
 }
 
 /** What opens it to us: sudo may have left it to root. */

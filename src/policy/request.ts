@@ -17,6 +17,8 @@ export function policyRequest(context: Context, more: Partial<SourceRequest> = {
 function homeOf(env: Context['env']): string {
   const home = env['HOME'];
   if (home?.startsWith('/') !== true) throw new AgentfwError('AFW_HOME', 'HOME is not set to an absolute path.', { hint: 'Set HOME' });
+  // Node puts U+FFFD for what is not UTF-8: a directory that is none, and nothing in the real one would be hidden.
+  if (home.includes('\ufffd')) throw new AgentfwError('AFW_HOME', 'HOME is not valid UTF-8, so that no policy can name what is in it.', { hint: 'Set HOME to another path of the same directory, such as a bind mount' });
   return textOf(realOr(fromText(home)), 'HOME');
 }
 

@@ -2,12 +2,12 @@ import type { AuditRecord } from '../audit/event.js';
 import { escapeForTerminal } from './escape.js';
 import type { Paint } from './print.js';
 
-/** One record on one line: when, verdict, kind, what, rule, who, why. */
+/** One record on one line: when (UTC, as `Z` says), verdict, kind, what, rule, who, why. */
 export function recordLine(record: AuditRecord, paint: Paint): string {
   const { time, kind, verdict, object, subject, detail } = record;
   const colour = verdict === 'deny' ? 'red' : verdict === 'ask' ? 'yellow' : 'green';
   const words = [
-    time.slice(0, 19).replace('T', ' '),
+    `${time.slice(0, 19).replace('T', ' ')}Z`,
     paint(verdict === null ? 'dim' : colour, (verdict ?? '-').padEnd(5)),
     kind.padEnd(8),
     ...[whatOf(object), ruleOf(record), subject === null ? '' : whoOf(subject), factsOf(detail)].filter((word) => word !== '').map(escapeForTerminal),

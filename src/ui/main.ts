@@ -130,17 +130,24 @@ function isTopic(word: string): boolean {
 const ELSEWHERE: Readonly<Record<string, string>> = {
   ls: 'list', ps: 'list', rm: 'discard', remove: 'discard', delete: 'discard', stop: 'kill', pause: 'freeze', unpause: 'thaw', logs: 'log',
   attach: 'shell', enter: 'shell', start: 'run', resume: 'run --in TAG', apply: 'commit', merge: 'commit', revert: 'undo', reset: 'discard',
-  cat: 'show', cp: 'export', save: 'export', inspect: 'status', info: 'status', gc: 'prune', clean: 'prune', allow: 'approve', config: 'policy show',
+  cat: 'show', cp: 'export', save: 'export', inspect: 'status', info: 'status', gc: 'prune', clean: 'prune', allow: 'approve', config: 'policy show', init: 'policy init', rollback: 'undo', restore: 'discard', abandon: 'discard',
   '-v': '--version', '-V': '--version',
 };
 
 /** `argv` says whether the answer is to be JSON. */
-function refuse(word: string, argv: readonly string[]): Promise<void> {
+async function refuse(word: string, argv: readonly string[]): Promise<void> {
   if (isTopic(word)) return answer(usageError(`${word} needs a subcommand.`, `See agentfw ${word} --help`), argv);
-  const near = (Object.hasOwn(ELSEWHERE, word) ? ELSEWHERE[word] : undefined) ?? suggest(word, [...Object.keys(COMMANDS), '--help', '--version']);
+  const near = (Object.hasOwn(ELSEWHERE, word) ? ELSEWHERE[word] : undefined) ?? suggest(word, [...Object.keys(COMMANDS), '--help', '--version']) ?? (await agentAs(word));
   const [topic = ''] = word.split(' ');
   const hint = near === null ? `See agentfw ${isTopic(topic) ? `${topic} ` : ''}--help` : `Did you mean ${near}?`;
   return answer(usageError(`There is no ${word.startsWith('-') ? 'flag' : 'command'} ${word}`, hint), argv);
+}
+
+/** `agentfw claude` means an agent. */
+async function agentAs(word: string): Promise<string | null> {
+  if (!/^\w[\w.+-]*$/.test(word)) return null;
+  const { findInPath } = await import('../kernel/pager.js');
+  return findInPath(word, process.env['PATH'] ?? '') === null ? null : `run ${word}`;
 }
 
 async function answer(error: AgentfwError, argv: readonly string[]): Promise<void> {

@@ -72,6 +72,14 @@ describe.skipIf(isSecondRun)('without a sandbox', () => {
     expect(await cli([word, 'x'])).toMatch(new RegExp(`Did you mean ${ours}\\?`));
   });
 
+  test('a program of the user’s is taken for the agent', async () => {
+    const hint = async (word: string) => (await area.cli([word, '-p', 'x'])).stderr.split('\n')[1];
+
+    expect(await hint('seq')).toBe('Hint: Did you mean run seq?');
+    expect(await hint('seq-is-not-there')).toBe('Hint: See agentfw --help');
+    expect(await hint('../bin/seq')).toBe('Hint: See agentfw --help');
+  });
+
   test('a word that is no command gets the nearest one', async () => {
     expect(await cli(['comit'])).toMatchInlineSnapshot(`
       "--- stderr ---

@@ -2,13 +2,15 @@
  * What is asked for wrongly: each refusal tells one thing to do that works,
  * with the status of DESIGN §13, and as one object where JSON was asked for.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { needs } from '../helpers/needs.js';
 import { createArea, identities, type Area } from '../helpers/sandbox.js';
 
 const [identity] = identities();
+/** Root where the user's tests run apart. */
+const plain = identities().at(-1)!;
 let area: Area;
 
 beforeAll(async () => {
@@ -62,6 +64,27 @@ needs('userns', 'overlay').describe('a refusal says what and what to do', () => 
     const asJson = await area.cli([...line.split(' '), '--json']);
     expect(asJson.status).toBe(status);
     expect(JSON.parse(asJson.stdout)).toMatchObject({ version: 1, error: { hint: expect.any(String) as string } });
+  });
+
+  test('a home that is not UTF-8 is refused, as nothing in it could be hidden', async () => {
+    const { status, stdout, stderr } = await area.native(['sh', '-c', 'HOME="$HOME/h$(printf "\\377")"; mkdir "$HOME"; exec "$@"', 'sh', ...area.argv(['run', '--rm', '--net', 'off', '--', 'echo', 'began'])]);
+
+    expect(stderr).toMatch(/^Error: HOME is not valid UTF-8, .*\nHint: Set HOME to another path of the same directory, such as a bind mount\n$/);
+    expect([status, stdout]).toEqual([125, '']);
+  });
+
+  test.skipIf(plain.uid === 0)('of a configuration that you may not enter the closed directory is named, however far above', async () => {
+    const own = createArea(plain);
+    const closed = join(own.dir, 'closed');
+    mkdirSync(join(closed, 'config'), { recursive: true });
+    chownSync(closed, plain.uid, plain.gid);
+    chmodSync(closed, 0);
+
+    const { stderr } = await own.cli(['policy', 'check'], { env: { XDG_CONFIG_HOME: join(closed, 'config') } });
+
+    chmodSync(closed, 0o700);
+    await own.remove();
+    expect(stderr).toContain(`: you may not enter ${closed}\nHint: Run chmod u+x ${closed}\n`);
   });
 
   test('in colour it is the same words', async () => {

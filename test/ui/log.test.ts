@@ -8,11 +8,11 @@ const record = (object: AuditRecord['object']): AuditRecord => ({
 });
 
 test.each([[16, 'TXT'], [1, 'A'], [99, 'type 99']])('a lookup is told with what was asked for (%i)', (type, word) => {
-  expect(recordLine(record({ name: 'a.example', type }), (_, text) => text)).toBe(`2026-01-02 03:04:05 allow dns      a.example ${word} [r]`);
+  expect(recordLine(record({ name: 'a.example', type }), (_, text) => text)).toBe(`2026-01-02 03:04:05Z allow dns      a.example ${word} [r]`);
 });
 
 test('what an answer let pass is told with the answer', () => {
   const asked: AuditRecord = { ...record({ host: 'a.example', port: 443 }), kind: 'conn', rule: 'network.default', approval: '7k867' };
 
-  expect(recordLine(asked, (_, text) => text)).toBe('2026-01-02 03:04:05 allow conn     a.example:443 [network.default, approved: 7k867]');
+  expect(recordLine(asked, (_, text) => text)).toBe('2026-01-02 03:04:05Z allow conn     a.example:443 [network.default, approved: 7k867]');
 });
