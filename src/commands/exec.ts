@@ -9,7 +9,7 @@ import { AgentfwCommand } from '../ui/command.js';
 export default class Exec extends AgentfwCommand {
   static override id = 'exec';
   static override summary = 'run a command in a running sandbox, confined as its agent is';
-  static override description = 'The exit status is the command’s, 128+n for a signal; 125, 126 and 127 mean that it never started.';
+  static override description = 'The exit status is the command’s, 128+n for a signal; 125, 126 and 127 mean that it never started. What it leaves running goes on until the sandbox ends.';
   static override usage = ['exec TAG -- COMMAND [ARG...]'];
   static override examples = ['agentfw exec fix-login -- git status', 'agentfw exec fix-login --cwd /tmp -- ls'];
   static override flags = {

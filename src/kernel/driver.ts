@@ -167,11 +167,12 @@ function removeLeftover(path: Buffer): void {
 }
 
 function cannotStart(cause: Error): AgentfwError {
-  const missing = errnoOf(cause) === 'ENOENT';
+  const errno = errnoOf(cause);
+  const missing = errno === 'ENOENT';
   return new AgentfwError('AFW_DRIVER', missing ? 'The driver is not built.' : "Can't start the driver.", {
     status: 125,
     cause,
-    hint: missing ? 'Build it: npm run build:driver' : `Is ${PROGRAM} executable by you?`,
+    hint: missing ? 'Build it: npm run build:driver' : errno === 'EAGAIN' ? 'You run too many processes: end some, or raise ulimit -u' : `Is ${PROGRAM} executable by you?`,
   });
 }
 

@@ -55,11 +55,13 @@ export interface OwnLimits {
   readonly descriptors: number | null;
   /** bytes in one file */
   readonly fileSize: number | null;
+  /** processes and threads of the user; root has no limit */
+  readonly processes: number | null;
 }
 
 /**
- * getrlimit(2): the hard limit of descriptors and the soft one of
- * bytes in a file. Null for unlimited, and where `/proc` doesn't say.
+ * getrlimit(2): the hard limit of descriptors and the soft ones of
+ * bytes in a file and of processes. Null for unlimited, and where `/proc` doesn't say.
  */
 export function ownLimits(): OwnLimits {
   const text = attempt(() => readFileSync('/proc/self/limits', 'latin1')) ?? '';
@@ -67,7 +69,7 @@ export function ownLimits(): OwnLimits {
     const found = line.exec(text)?.[1];
     return found === undefined ? null : Number(found);
   };
-  return { descriptors: number(/^Max open files +\S+ +(\d+)/m), fileSize: number(/^Max file size +(\d+)/m) };
+  return { descriptors: number(/^Max open files +\S+ +(\d+)/m), fileSize: number(/^Max file size +(\d+)/m), processes: process.getuid?.() === 0 ? null : number(/^Max processes +(\d+)/m) };
 }
 
 /**

@@ -86,6 +86,13 @@ for (const identity of identities()) {
       expect(sandboxes()).toEqual([]);
     });
 
+    gated.test('where too few processes may run, likewise, but for root, who has no such limit', async () => {
+      const { status, stderr } = await area.native(['bash', '-c', 'ulimit -u 15 && exec "$@"', 'sh', ...area.argv(['run', '--net', 'off', '--rm', '--', 'true'])]);
+      if (identity.name === 'root') return expect(status, stderr).toBe(0);
+      expect([status, stderr]).toEqual([125, 'Error: Only 15 processes and threads may run here, and a run needs 16 beside what you run already.\nHint: Raise the limit of processes: ulimit -u\n']);
+      expect(sandboxes()).toEqual([]);
+    });
+
     gated.test('the agent has the limit of descriptors that its caller has, and not the one that Node takes', async () => {
       const { stdout, stderr } = await area.native(['sh', '-c', 'ulimit -Sn 400; "$@"; ulimit -Hn', 'sh', ...area.argv(['run', '--net', 'off', '--rm', '--', 'sh', '-c', 'ulimit -Sn; ulimit -Hn'])]);
       const [soft, hard, callers] = stdout.trim().split('\n');
