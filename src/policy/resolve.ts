@@ -32,8 +32,10 @@ export interface ResolvedHides {
 export interface ResolveOptions {
   /** more trees to search for any-depth hides, beside home and project */
   readonly roots?: readonly Bytes[];
-  /** directories not entered: network mounts, agentfw's own store */
+  /** directories not entered, such as agentfw's own store */
   readonly avoid?: readonly Bytes[];
+  /** mount points of other machines: looking through them may take minutes, so only what is a tree itself is searched there */
+  readonly remote?: readonly Bytes[];
   readonly limit?: number;
 }
 
@@ -62,15 +64,18 @@ export async function resolveHides(policy: CompiledPolicy, options: ResolveOptio
   const engine = engineOf(policy);
   const rules = engine.rules(['files.hide']);
   const patterns = rules.flatMap((rule) => rule.subjects.paths.map((pattern): [PathPattern, CompiledRule] => [pattern, rule]));
-  const trees = topmost([fromText(policy.home), ...(policy.homes ?? []).map(fromText), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)]);
+  const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
+  const remote = options.remote ?? [];
+  const avoid = new Set([...(options.avoid ?? []), ...remote]);
+  const trees = topmost([fromText(policy.home), ...(policy.homes ?? []).map(fromText), fromText(policy.project), ...(options.roots ?? []), ...deepBases(patterns)], { skip, avoid });
   const search: Search = { engine, found: new Map(), stats: new Map(), real: new Map(), lists: new Map(), folded: new Map(), leaks: [], trees, unread: [] };
   lookUp(search, patterns.flatMap(([pattern, rule]) => soughtIn(search, pattern, rule)));
   const deep = patterns.flatMap(([pattern, rule]) => lastNameOf(pattern, rule));
-  const skip = new Set(engine.rules(['files.skip']).flatMap((rule) => rule.subjects.names));
-  const request = { roots: trees, skip, avoid: new Set(options.avoid ?? []), limit: options.limit ?? 3_000_000 };
+  const request = { roots: trees, skip, avoid, limit: options.limit ?? 3_000_000 };
   const { entries, unread } = deep.length === 0 ? NOTHING_SOUGHT : findDeep(search, deep, request);
   await addHardLinks(search, request);
-  return { hides: outermost(search.found), leaks: search.leaks, incomplete: whyIncomplete(entries, request.limit, [...new Set([...unread, ...search.unread])]), entries };
+  const passed = remote.filter((point) => !search.found.has(point) && !isBelow(search.found, point) && trees.some((tree) => point !== tree && leadsTo(tree, parentOf(point), request)) && !trees.includes(point));
+  return { hides: outermost(search.found), leaks: search.leaks, incomplete: whyIncomplete(entries, request.limit, [...new Set([...unread, ...search.unread])], passed), entries };
 }
 
 interface Trees {
@@ -272,8 +277,16 @@ function deepBases(patterns: readonly (readonly [PathPattern, CompiledRule])[]):
   return patterns.filter(([pattern]) => pattern.base !== '/' && pattern.glob.split('/').includes('**')).map(([pattern]) => fromText(pattern.base));
 }
 
-function topmost(paths: readonly Bytes[]): Bytes[] {
-  return [...new Set(paths)].filter((path) => !paths.some((other) => other !== path && isWithin(path, other)));
+/** Without those that a search of another one comes to. */
+function topmost(paths: readonly Bytes[], barred: Pick<Trees, 'skip' | 'avoid'>): Bytes[] {
+  return [...new Set(paths)].filter((path) => !paths.some((other) => other !== path && leadsTo(other, path, barred)));
+}
+
+/** A search of `tree` comes to that directory: it lies in it, and not behind one that is not entered. */
+function leadsTo(tree: Bytes, dir: Bytes, { skip, avoid }: Pick<Trees, 'skip' | 'avoid'>): boolean {
+  if (!isWithin(dir, tree)) return false;
+  for (let at = dir; at !== tree; at = parentOf(at)) if (avoid.has(at) || skip.has(nameOf(at))) return false;
+  return true;
 }
 
 function outermost(found: ReadonlyMap<Bytes, Hide>): Hide[] {

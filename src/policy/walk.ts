@@ -52,11 +52,11 @@ export async function walk(request: WalkRequest): Promise<WalkResult> {
   return { entries, dirs, incomplete: whyIncomplete(entries, request.limit, unread) };
 }
 
-/** Why a search may have missed something; null when it has seen all. */
-export function whyIncomplete(entries: number, limit: number, unread: readonly Bytes[]): string | null {
+/** Why a search may have missed something; null when it has seen all. `remote`: mounts that it did not enter. */
+export function whyIncomplete(entries: number, limit: number, unread: readonly Bytes[], remote: readonly Bytes[] = []): string | null {
   if (entries > limit) return `gave up after ${entries} entries`;
   const [first] = unread;
-  if (first === undefined) return null;
+  if (first === undefined) return remote.length === 0 ? null : `it keeps out of what other machines or programs mount: ${remote.map(toText).join(', ')}`;
   return unread.length === 1 ? `1 directory could not be read: ${toText(first)}` : `${unread.length} directories could not be read, the first of them ${toText(first)}`;
 }
 

@@ -38,7 +38,7 @@ export async function policyForRun(store: Store, argv: readonly Bytes[], wish: P
   refuseRefused(policy);
   const grants = await grantsOf(policy);
   const roots = handedIn(grants);
-  const hides = await resolveHides(policy, { roots, avoid: [store.dir, ...remoteMounts()] });
+  const hides = await resolveHides(policy, { roots, avoid: [store.dir, ...mountsOf((type) => type === 'autofs')], remote: mountsOf((type) => type !== 'autofs' && isRemote(type)) });
   return { policy, hides, grants, sockets: socketsFor(policy), notes: [...openCredentials(policy, roots), ...notes] };
 }
 
@@ -69,8 +69,8 @@ function refuseRefused({ loosened }: CompiledPolicy): void {
 }
 
 /** Looking through a network mount may take minutes, and at an automount point mounts something. */
-function remoteMounts(): Bytes[] {
-  return parseMountinfo(readMountinfo()).flatMap(({ point, type }) => (isRemote(type) ? [point] : []));
+function mountsOf(isOne: (type: string) => boolean): Bytes[] {
+  return [...new Set(parseMountinfo(readMountinfo()).flatMap(({ point, type }) => (isOne(type) ? [point] : [])))];
 }
 
 /** A path typed by the user, for a flag that takes patterns too: what exists is meant literally. */

@@ -19,6 +19,21 @@ describe('hides as paths of this machine', () => {
     expect((await resolveIn(home)).found).toEqual(['.aws', '.bash_history', '.netrc', 'app/.env', 'app/deep/er/.env.local', 'app/tls.key']);
   });
 
+  test('RD01 a project in a directory that the search keeps out of is searched', async () => {
+    const home = tempHome({ '.cache/work/.env': '', '.cache/other/.env': '', 'mnt/server/.env': '', 'mnt/b/.env': '', 'c/mnt/.env': '' });
+    const found = async (root: string): Promise<readonly string[]> => {
+      const policy = await policyOf({ home, root: join(home, root) });
+      const { hides, incomplete } = await resolveHides(policy, { remote: ['mnt', 'mnt/b', 'c/mnt', '.cache/work/mnt'].map((dir) => fromText(join(home, dir))) });
+      return [...hides.filter(({ kind, rule }) => kind === 'file' && rule === 'secrets.env').map(({ path }) => toText(path).slice(home.length + 1)), incomplete ?? ''];
+    };
+    const away = (...mounts: string[]): string => `it keeps out of what other machines or programs mount: ${mounts.map((dir) => join(home, dir)).join(', ')}`;
+
+    expect(await found('app')).toEqual([away('mnt', 'c/mnt')]);
+    expect(await found('.cache/work')).toEqual(['.cache/work/.env', away('mnt', 'c/mnt', '.cache/work/mnt')]);
+    expect(await found('mnt/server')).toEqual(['mnt/server/.env', away('mnt', 'c/mnt')]);
+    expect(await found('c/mnt')).toEqual(['c/mnt/.env', away('mnt')]);
+  });
+
   test('a directory with exceptions stays, without what is not excepted', async () => {
     const home = tempHome({ '.ssh/id_rsa': '', '.ssh/id_rsa.pub': '', '.ssh/config': '', '.ssh/known_hosts.old': '', '.ssh/deep/key': '' });
 
