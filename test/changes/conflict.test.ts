@@ -158,6 +158,15 @@ describe('without a captured base', () => {
 
     expect(conflicts()).toEqual({ d: 'created', 'd/a': null, 'd/b': 'created' });
   });
+  test('the host’s own mode of a directory that the agent replaced is no guess of the agent’s', () => {
+    sh(world, 'mkdir -m 755 $H/as $H/other; echo x | tee $H/as/x >$H/other/x');
+    begin();
+    sh(world, 'mkdir -m 755 $U/as; mkdir -m 700 $U/other');
+    for (const dir of ['as', 'other']) opaque(dir);
+    sh(world, 'chmod 750 $H/other; echo y | tee $H/as/y >$H/other/y');
+
+    expect(conflicts()).toMatchObject({ as: null, other: 'uncaptured' });
+  });
   test('a clock that runs behind T0 proves nothing', () => {
     sh(world, HOST);
     begin();

@@ -74,6 +74,17 @@ describe('an undo', () => {
     expect(refused.map(({ path, conflict }) => [path.slice(world.host.length), conflict]).sort()).toEqual([['/a', 'changed'], ['/b', 'changed'], ['/c', 'changed'], ['/e', 'changed']]);
     expect(sh(world, 'cd $H; cat a b c d e; stat -c %a a b c d e; getfattr --only-values -n user.x c e')).toBe('new\nnew\nnew\nold\nold\n600\n600\n644\n644\n755\n11');
   });
+  needs('attr').test('leaves a new file that the host gave another mode or attribute since, unless it has another name', () => {
+    sh(world, 'for f in plain closed tagged linked; do echo new >$U/$f; done; ln -s t $U/link');
+    const { id } = commit(world);
+    sh(world, 'sleep 0.02; chmod 600 $H/closed; setfattr -n user.x -v 1 $H/tagged; ln $H/linked $H/backup; chmod 600 $H/backup');
+
+    const { refused } = undoCommit(world.ctx, null);
+
+    expect(refused.map(({ path, conflict }) => [path.slice(world.host.length), conflict]).sort()).toEqual([['/closed', 'changed'], ['/tagged', 'changed']]);
+    expect(sh(world, 'cd $H; ls; stat -c %a backup')).toBe('backup\nclosed\ntagged\n600\n');
+    expect(undoCommit(world.ctx, id)).toMatchObject({ state: 'nothing' });
+  });
   test('takes the newest commit that is not undone, and refuses what can\'t be', () => {
     sh(world, 'echo 1 >$U/one');
     const one = commit(world);

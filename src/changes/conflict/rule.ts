@@ -84,7 +84,8 @@ function directoryConflict(change: Change, base: Stat, { captured, landedDir, t0
   if (captured !== null && captured.state !== 'unknown') return 'type';
   if (change.kind === 'metadata') return isNew(base, t0) && !copiedUp() ? 'created' : 'uncaptured';
   if (isNew(base, t0)) return change.kind === 'type' ? 'type' : 'created';
-  return base.mtimeNs >= t0 ? null : 'uncaptured';
+  // Its own metadata would land as well: nobody can say whether these changed, too.
+  return base.mtimeNs >= t0 && change.meta.length === 0 ? null : 'uncaptured';
 }
 
 function sameOwner(a: Omit<Owner, 'btimeNs'>, b: Omit<Owner, 'btimeNs'>): boolean {

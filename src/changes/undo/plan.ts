@@ -25,23 +25,19 @@ import type { StoreContext } from '../store-context.js';
 import { keepDatabases } from '../database/undo.js';
 import { keepUnits } from '../database/units.js';
 import { keepRepositories, type Layered } from '../git/undo.js';
-import { isOwnWork, laterWork, type LaterWork } from './later.js';
+import { laterWork, type LaterWork } from './later.js';
 import { draft, inVault, type Kept } from './draft.js';
 import { replacedAbove, wouldHaunt } from './hidden-base.js';
 import { isMovable } from './movable.js';
 import { isSameMeta, metaAt } from './meta.js';
+import { isHosts, wouldReset, wouldTakeAlong, type Since } from './touched.js';
 import { absolute, below, identOf, isIdent, relativeTo, splitPath, type Covered, type Ident, type Place, type Root, type Step, type Steps } from '../plan/step.js';
 import { commitDir } from '../vault/vault.js';
 
-interface Undoing {
-  readonly dirs: OpenDirs;
+interface Undoing extends Since {
   readonly refill: Refill;
   /** why nothing can go back into a layer; null: it can */
   readonly closed: string | null;
-  /** nothing in a landed directory may have changed after this */
-  readonly landedNs: bigint;
-  /** read when it is asked for: seldom */
-  readonly later: () => LaterWork;
   readonly meanings: Meanings;
   readonly layers: readonly Layered[];
   readonly refused: Refused[];
@@ -140,6 +136,7 @@ function unplace(undoing: Undoing, step: Step): Planned {
   if (now === null) return null;
   if (!isAsLanded(undoing, step, now)) return surprise({ old: step.fresh }, now);
   if (step.link !== null) return unlink(undoing, step, now);
+  if (wouldTakeAlong(undoing, step, now)) return 'changed';
   const covers = untouched(undoing, step, now);
   return covers === null ? 'changed' : draft(undoing, step, { act: 'take', kind: 'delete', old: now, covers });
 }
@@ -217,11 +214,6 @@ function renewedIn({ dirs, meanings }: Undoing, tree: Place): ReadonlySet<Bytes>
   return new Set(renewed.flatMap((path) => [path, splitPath(path).dir]));
 }
 
-/** The host did something to it since the commit. */
-function isHosts({ landedNs, later }: Undoing, path: Bytes, stat: Stat): boolean {
-  return stat.ctimeNs > landedNs && !isOwnWork(later(), path, stat, fileTypeOf(stat) === 'dir');
-}
-
 /** All that a landed directory holds now; null when the host changed something in it. */
 function untouched(undoing: Undoing, step: Step, now: Stat): Covered[] | null {
   if (step.fresh?.fmt !== constants.S_IFDIR) return [];
@@ -270,12 +262,6 @@ function writtenName({ drafts }: Undoing, { stat }: Kept): DraftLink | undefined
   const written = drafts.find(({ act, old }) => act === 'write' && old?.ino === stat.ino && old.dev === stat.dev);
   if (!written?.fresh) return undefined;
   return { at: written.host, ident: { ...identOf(written.fresh), ino: stat.ino }, now: identOf(stat), same: false, inNew: false };
-}
-
-/** The host gave it another mode, owner or attribute since the commit, which the undo would take back. */
-function wouldReset(undoing: Undoing, { host }: Step, now: Stat, { place, stat }: Kept): boolean {
-  const { dirs } = undoing;
-  return fileTypeOf(now) === 'file' && fileTypeOf(stat) === 'file' && isHosts(undoing, absolute(dirs.roots, host), now) && !isSameMeta(metaAt(dirs, host), metaAt(dirs, place));
 }
 
 function untake(undoing: Undoing, step: Step): Planned {
