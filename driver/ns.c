@@ -167,9 +167,16 @@ static int map_self(int proc, pid_t pid, const struct spec *s,
 
 	snprintf(uids, sizeof(uids), "%u %u 1\n", s->uid, s->uid);
 	snprintf(gids, sizeof(gids), "%u %u 1\n", s->gid, s->gid);
-	if (write_map(proc, pid, "setgroups", "deny", f) ||
-	    write_map(proc, pid, "uid_map", uids, f))
+	if (write_map(proc, pid, "setgroups", "deny", f))
 		return -1;
+	if (write_map(proc, pid, "uid_map", uids, f)) {
+		/* To map the root of the namespace around takes it (Linux 5.12). */
+		if (s->uid == 0 && strstr(f->text, strerror(EPERM)))
+			fault_hint(f, "Root needs CAP_SETFCAP for that: give it "
+				      "back (in a container --cap-add SETFCAP), "
+				      "or start as a plain user");
+		return -1;
+	}
 	return write_map(proc, pid, "gid_map", gids, f);
 }
 

@@ -217,13 +217,15 @@ struct outcome {
 };
 
 /* The child: waits for its id maps, probes, tells. */
-static _Noreturn void child(const struct row *r, struct probe *p, int go,
-			    int out)
+static _Noreturn void child(const struct row *r, struct probe *p,
+			    const int go[2], int out)
 {
 	struct outcome o = {.result = -1};
 	char byte;
 
-	if (read(go, &byte, 1) == 1)
+	/* Ours of the end that says go: without maps nobody else closes it. */
+	close(go[1]);
+	if (read(go[0], &byte, 1) == 1)
 		o.result = r->probe(p);
 	if (o.result > 0 && !p->detail[0])
 		snprintf(p->detail, sizeof(p->detail), "%s",
@@ -265,20 +267,26 @@ static void run_row(const struct row *r, struct probe p)
 		return;
 	pid = start(r, &flags);
 	if (pid == 0)
-		child(r, &p, go[0], out[1]);
+		child(r, &p, go, out[1]);
 	close(out[1]);
 	if (pid < 0) {
 		o.result = errno;
 		snprintf(o.detail, sizeof(o.detail), "%s", strerror(errno));
 	} else {
-		if ((flags & CLONE_NEWUSER) && ns_map_outer(pid, &ids, &f))
-			snprintf(o.detail, sizeof(o.detail), "%.190s", f.text);
-		else
+		bool mapped = !(flags & CLONE_NEWUSER) ||
+			      !ns_map_outer(pid, &ids, &f);
+
+		if (mapped)
 			(void)!write(go[1], "", 1);
 		close(go[1]);
 		go[1] = -1;
 		(void)!RETRY(read(out[0], &o, sizeof(o)));
 		waitpid(pid, NULL, 0);
+		if (!mapped)
+			snprintf(o.detail, sizeof(o.detail), "%.150s%s", f.text,
+				 strstr(f.hint, "CAP_SETFCAP")
+					 ? " (root lacks CAP_SETFCAP)"
+					 : "");
 	}
 	close(go[0]);
 	if (go[1] >= 0)

@@ -4,7 +4,7 @@ export interface Explanation {
   /** counts in this mode only */
   readonly only?: 'user' | 'root';
   readonly meaning: string;
-  readonly mends?: Partial<Record<'limit' | 'apparmor' | 'docker' | 'kubernetes' | 'podman' | 'wsl' | 'debian' | 'fedora' | 'other', string>>;
+  readonly mends?: Partial<Record<'limit' | 'setfcap' | 'apparmor' | 'docker' | 'kubernetes' | 'podman' | 'wsl' | 'debian' | 'fedora' | 'other', string>>;
 }
 
 const APPARMOR_PROFILE = `Ubuntu forbids user namespaces to programs without an AppArmor profile. Install one for the driver, as root:
@@ -26,6 +26,7 @@ const CONTAINER = {
 
 const USERNS = {
   ...CONTAINER,
+  setfcap: 'Give root CAP_SETFCAP back (Docker, Podman: --cap-add SETFCAP; Kubernetes: securityContext {capabilities: {add: [SETFCAP]}}), or start as a plain user',
   limit: 'As root, where the limit was set (the machine, or the container around this one): sysctl -w user.max_user_namespaces=15000, and the same in /etc/sysctl.d/agentfw.conf',
   apparmor: APPARMOR_PROFILE,
   debian: 'As root: sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000, and the same in /etc/sysctl.d/agentfw.conf',

@@ -45,7 +45,7 @@ export function diagnose(probes: readonly Probe[], where: Surroundings): Finding
     const level = levelIn(words, where);
     const follows = base !== undefined && probe.name !== BASE && probe.detail !== '' && probe.detail === base.detail;
     const others = `Nothing to fix: only ${words.only === 'root' ? 'root needs it' : 'a plain user needs it'}`;
-    const mend = isOthers(words, where) ? others : follows ? `Fix ${BASE} first` : mendFor(words, where, blocked);
+    const mend = isOthers(words, where) ? others : follows ? `Fix ${BASE} first` : mendFor(words, where, blocked, probe);
     return { ...probe, level, meaning: words.meaning, mend: probe.ok ? null : mend };
   });
 }
@@ -65,10 +65,10 @@ function isOthers({ only }: Explanation, { mode }: Surroundings): boolean {
 }
 
 /** The most specific advice first: what blocks it, then the container, then the distribution. */
-function mendFor(words: Explanation, where: Surroundings, blocked: (name: string) => boolean): string {
-  const { mends = {} } = words;
+function mendFor({ mends = {} }: Explanation, where: Surroundings, blocked: (name: string) => boolean, { detail }: Probe): string {
   const apparmor = blocked('kernel/apparmor_restrict_unprivileged_userns');
   if (blocked('user/max_user_namespaces') && mends.limit !== undefined) return mends.limit;
+  if (detail.includes('CAP_SETFCAP') && mends.setfcap !== undefined) return mends.setfcap;
   if (apparmor && mends.apparmor !== undefined) return mends.apparmor.replaceAll('$DRIVER', where.driver);
   if (where.container !== null && mends[where.container] !== undefined) return mends[where.container] ?? '';
   if (where.wsl && mends.wsl !== undefined) return mends.wsl;

@@ -196,6 +196,14 @@ for (const identity of allIdentities()) {
       expect(refused.stderr).toContain('Sandboxes can’t run here');
     });
 
+    if (identity.uid === 0) needs('root', 'setpriv').test('E7 root without CAP_SETFCAP can’t map itself: start and doctor say so, and doctor ends', async () => {
+      const refused = await there('', 'agentfw run --net off -- true; echo $?; agentfw doctor', 'setpriv --bounding-set=-all --inh-caps=-all ');
+
+      expect(refused.stderr).toMatch(/^Error: Can't write uid_map of the user namespace: Operation not permitted\.\nHint: Root needs CAP_SETFCAP/);
+      expect(refused.stdout).toMatch(/^125\nFAIL {2}userns .*\n +Give root CAP_SETFCAP back/);
+      expect(refused.stdout).toMatch(/^mode {4}user$/m);
+    });
+
     needs('root').test('E7 where one kind of namespace is switched off, the start names the setting of that kind', async () => {
       const start = area.argv(['run', '--rm', '--net', 'off', '--', 'true']).map(quote).join(' ');
       const outcome = await there('', `for k in mnt pid user; do unshare --user --map-root-user sh -c 'echo 0 > /proc/sys/user/max_'$k'_namespaces; exec "$@"' sh ${start}; done`);

@@ -33,6 +33,12 @@ describe('the mend fits the place', () => {
     expect(mendOf({ container: 'docker' }, 'userns', probe('user/max_user_namespaces'))).toContain('sysctl -w user.max_user_namespaces=15000');
   });
 
+  test('root of whom CAP_SETFCAP was taken gets it back, or is nobody special', () => {
+    const [found] = diagnose([{ name: 'userns', ok: false, detail: "can't write uid_map (root lacks CAP_SETFCAP)" }], { ...DEBIAN, container: 'docker' });
+
+    expect(found?.mend).toMatch(/--cap-add SETFCAP.*, or start as a plain user$/);
+  });
+
   test('what fails for want of a user namespace is mended with it', () => {
     const failed = (name: string, detail: string): Probe => ({ name, ok: false, detail });
     const found = diagnose([failed('userns', 'No space left on device'), failed('mountns', 'No space left on device'), failed('landlock', 'no')], DEBIAN);
