@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { needs } from '../helpers/needs.js';
-import { createArea, eventually, identities, ownSleep, processesWith, type Area } from '../helpers/sandbox.js';
+import { createArea, eventually, identities, jsonOf, ownSleep, processesWith, type Area } from '../helpers/sandbox.js';
 import { openTerminal, type Terminal } from '../helpers/tmux.js';
 
 for (const identity of identities()) {
@@ -40,6 +40,19 @@ for (const identity of identities()) {
       await terminal.press('Enter');
 
       await terminal.sees(/status=4/);
+    });
+
+    test('a question can be seen and answered while Ctrl-S holds the output', async () => {
+      await terminal.type("agentfw run --net ask -- bash -c 'echo up; read line; exec 3<>/dev/tcp/held.test/80; cat <&3; echo over'");
+      await terminal.sees(/^up$/m);
+      await terminal.press('C-s');
+      await terminal.type('go on');
+      const id = await eventually('it is asked', async () => jsonOf<{ readonly questions: readonly { readonly id: string }[] }>(await area.cli(['approvals', '--json'])).questions[0]?.id ?? false);
+      const { status, stderr } = await area.cli(['deny', String(id)]);
+      await terminal.press('C-q');
+
+      expect([status, stderr]).toEqual([0, expect.stringContaining('Denied held.test:80')]);
+      await terminal.sees(/^over$/m);
     });
 
     test('Ctrl-\\ is status 131', async () => {
