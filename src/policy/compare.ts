@@ -15,21 +15,47 @@ export interface PolicyDifference {
 /** What going from one policy to the other would allow or forbid. */
 export function comparePolicies(before: CompiledPolicy, after: CompiledPolicy): PolicyDifference[] {
   const [old, now] = [byMeaning(before.rules), byMeaning(after.rules)];
+  const removed = [...old].flatMap(([key, rule]) => (now.has(key) ? [] : [rule]));
   const differences: PolicyDifference[] = [];
-  for (const [key, rule] of now) if (!old.has(key)) differences.push(ruleDifference(rule, 'added'));
-  for (const [key, rule] of old) if (!now.has(key)) differences.push(ruleDifference(rule, 'removed'));
+  for (const [key, rule] of now) {
+    if (old.has(key)) continue;
+    const at = removed.findIndex((one) => meaningOf(one, NO_HOLES) === meaningOf(rule, NO_HOLES));
+    const [was] = at < 0 ? [] : removed.splice(at, 1);
+    differences.push(...(was === undefined ? [ruleDifference(rule, 'added')] : holeDifferences(was, rule)));
+  }
+  for (const rule of removed) differences.push(ruleDifference(rule, 'removed'));
   return [...differences, ...settingDifferences(before.settings, after.settings), ...variableDifferences(before, after)];
 }
 
 function byMeaning(rules: readonly CompiledRule[]): Map<string, CompiledRule> {
-  return new Map(rules.map((rule) => [JSON.stringify([rule.list, rule.subjects, rule.except, rule.ports, rule.private, rule.keys, rule.grants ?? null]), rule]));
+  return new Map(rules.map((rule) => [meaningOf(rule, rule.except), rule]));
+}
+
+const NO_HOLES = null;
+
+function meaningOf(rule: CompiledRule, holes: CompiledRule['except'] | null): string {
+  return JSON.stringify([rule.list, rule.subjects, holes, rule.ports, rule.private, rule.keys, rule.grants ?? null]);
+}
+
+/** The same rule with other holes: who decides about it reads which. */
+function holeDifferences(before: CompiledRule, after: CompiledRule): PolicyDifference[] {
+  const [old, now] = [holesOf(before), holesOf(after)];
+  const isGrant = GRANTS.has(after.list);
+  const told = (holes: readonly string[], allows: boolean): PolicyDifference[] => (holes.length === 0 ? [] : [{ effect: allows ? 'allows' : 'forbids', how: 'changed', what: `except ${after.id} ${holes.join(', ')}`, origin: after.origin }]);
+  const differences = [...told(now.filter((hole) => !old.includes(hole)), !isGrant), ...told(old.filter((hole) => !now.includes(hole)), isGrant)];
+  // Alike in words, as `./x` of two projects is: the whole rules then.
+  return differences.length > 0 ? differences : [ruleDifference(after, 'added'), ruleDifference(before, 'removed')];
+}
+
+function holesOf({ except }: CompiledRule): string[] {
+  return [...new Set([...except.paths.map(({ text }) => text), ...except.hosts.map(hostText), ...except.names])];
 }
 
 function ruleDifference(rule: CompiledRule, how: 'added' | 'removed'): PolicyDifference {
   const effect = GRANTS.has(rule.list) === (how === 'added') ? 'allows' : 'forbids';
   const { paths, hosts, names } = rule.subjects;
   const subjects = [...new Set([...paths.map(({ text }) => text), ...hosts.map(hostText), ...names])].join(', ');
-  const holes = [...new Set([...rule.except.paths.map(({ text }) => text), ...rule.except.hosts.map(hostText), ...rule.except.names])];
+  const holes = holesOf(rule);
   const extent = extentOf(rule);
   return { effect, how, what: `${rule.list} ${subjects}${extent === '' ? '' : ` (${extent})`}${holes.length === 0 ? '' : ` except ${holes.join(', ')}`}`, origin: rule.origin };
 }

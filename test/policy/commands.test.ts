@@ -145,6 +145,16 @@ describe('agentfw policy', () => {
 });
 
 describe('agentfw policy trust', () => {
+  test('a hole in a rule is told as what it opens, not as the rule without it', () => {
+    const home = tempHome({
+      'app/.agentfw.yaml': 'version: 1\nexcept: {secrets.env: ["./test/**"]}\n',
+      'app/a.yaml': 'version: 1\nfiles: {hide: [{path: ./p, except: [./p/a]}]}\n', 'app/b.yaml': 'version: 1\nfiles: {hide: [{path: ./p, except: [./p/b]}]}\n',
+    });
+
+    expect(cli(home, 'trust', '--yes').stderr).toBe('~/app/.agentfw.yaml will:\n  allow except secrets.env ./test/**\nTrusted ~/app/.agentfw.yaml\n');
+    expect(cli(home, 'diff', 'a.yaml', 'b.yaml').stdout.split('\n').map((line) => line.split(' (')[0])).toEqual(['allows   except files.hide:./p ./p/b', 'forbids  except files.hide:./p ./p/a', '']);
+  });
+
   test('asks, shows what it would allow, and is undone', () => {
     const home = tempHome();
     put(join(home, 'app/.agentfw.yaml'), 'version: 1\nchanges: {commit: ["./src/**"]}\nfiles: {hide: ["./x"]}\n');
