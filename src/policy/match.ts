@@ -114,8 +114,9 @@ export function fold(path: Bytes): string {
   return toText(path).split('/').map(foldName).join('/');
 }
 
+/** Upper case in between, for what lower case alone keeps apart: ß and ss, σ and ς. */
 function foldName(name: string): string {
-  const folded = name.normalize('NFKC').replace(/\p{Default_Ignorable_Code_Point}/gu, '').toLowerCase().normalize('NFKC');
+  const folded = name.normalize('NFKC').replace(/\p{Default_Ignorable_Code_Point}/gu, '').toLowerCase().toUpperCase().toLowerCase().normalize('NFKC');
   return folded.replaceAll('/', '\u2215');
 }
 

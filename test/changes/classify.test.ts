@@ -345,6 +345,10 @@ test('foldPath is the identity but for case on plain names', () => {
   expect(foldPath(fromText('README.md'))).toBe('readme.md');
 });
 
+test('foldPath takes for one name what full case folding does', () => {
+  expect(foldPath(fromText('.ſſh/.PGPAẞ'))).toBe('.ssh/.pgpass');
+});
+
 test('a rename has the strictest class of its parts', () => {
   const make = (path: string): JudgedChange => withClass(change(path), { workspace, home, contents: contentOf('x') });
 

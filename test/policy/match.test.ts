@@ -95,3 +95,8 @@ test('nor do many `*` in one name, of a path or of a variable', () => {
   expect(matchesAny(['*[A*B*\\C'], 'x[AyBz\\C')).toBe(true);
   expect(performance.now() - began).toBeLessThan(5000);
 });
+
+test.each([['Straße', 'STRASSE'], ['STRAẞE', 'strasse'], ['σας', 'ΣΑΣ'], ['ΟΔΌΣ', 'οδόσ'], ['ŉ', 'ʼN'], ['ᲀ', 'В']])('%s and %s are one name where case is folded in full', (one, other) => {
+  expect(fold(fromText(one))).toBe(fold(fromText(other)));
+  expect(pathMatcher([[pattern('/p', one), true]], 'covering').all(fromText(`/p/${other}/x`))).toEqual([true]);
+});

@@ -16,8 +16,8 @@ const INVISIBLE = /\p{Default_Ignorable_Code_Point}|\p{Cf}/gu;
  */
 export function foldPath(path: Bytes): string {
   if (PLAIN.test(path)) return withoutAlias(path.toLowerCase());
-  // Lower case can decompose (İ), hence the second round.
-  return withoutAlias(toText(path).replace(INVISIBLE, '').normalize('NFKC').toLowerCase().normalize('NFKC').replace(INVISIBLE, ''));
+  // Lower case alone keeps ß from ss, and can decompose (İ), hence the second round.
+  return withoutAlias(toText(path).replace(INVISIBLE, '').normalize('NFKC').toLowerCase().toUpperCase().toLowerCase().normalize('NFKC').replace(INVISIBLE, ''));
 }
 
 function withoutAlias(path: string): string {
