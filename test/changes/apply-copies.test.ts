@@ -1,10 +1,11 @@
 /** A commit where what is new can not be moved to its place by one rename. */
 import { existsSync, readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { KernelError, type Kernel } from '../../src/kernel/kernel.js';
+import { fromText, type Bytes } from '../../src/bytes.js';
+import { AT_FDCWD, KernelError, type Kernel } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import { undoCommit } from '../../src/changes/undo.js';
-import { changesIn, commit, contextFor, isStaged, makeWorld, picture, refusalsIn, sh, singleCalls, withoutFlags, type World } from './world.js';
+import { at, changesIn, commit, contextFor, isStaged, makeWorld, picture, refusalsIn, sh, singleCalls, withoutFlags, type World } from './world.js';
 
 let world: World;
 beforeEach(() => {
@@ -42,6 +43,26 @@ describe('where nothing can be renamed', () => {
 
     expect(Object.keys(refusalsIn(world, commit({ ...other, ctx: contextFor(other, shut) })))).toHaveLength(1);
     expect(picture(other.host)).toBe('/ 755\n/a 644 x1 QTIK\n/ok 644 x1 b2sK');
+  });
+
+  test.each([['refuses', 'permission'], ['ignores', 'failed']] as const)('where a filesystem %s modes, content lands with what it gives, a mode alone is refused, and nothing is left half way', (does, why) => {
+    const ask = 'for f in a d; do echo old >$H/$f; cp -p $H/$f $U/$f; done; chmod 600 $U/d; echo more >>$U/a; echo n >$U/n; chmod 755 $U/n';
+    sh(other, ask);
+    const lax: Kernel = {
+      ...singleCalls(native),
+      chmod: (...args) => {
+        if (native.stat(args[0], '' as Bytes).dev !== native.stat(AT_FDCWD, fromText(other.host)).dev) return native.chmod(...args);
+        if (does === 'refuses') throw new KernelError('EPERM', 1, 'fchmodat2', args[1], 'EPERM: injected');
+      },
+    };
+    const own = { ...other, ctx: contextFor(other, lax) };
+
+    const result = commit(own);
+
+    expect(result).toMatchObject({ state: 'landed', refused: [{ path: at(other, 'd'), why }] });
+    expect(sh(other, 'stat -c %a $H/d; cat $H/a $H/n')).toBe('644\nold\nmore\nn\n');
+    expect(undoCommit(own.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+    expect(sh(other, 'ls -A $H; cat $H/a $H/d')).toBe('a\nd\nold\nold\n');
   });
 
   test('on a slow disk, too, what went away beside targets is no change of the host\'s to a later undo (I17)', () => {

@@ -85,6 +85,14 @@ describe('an undo', () => {
     expect(sh(world, 'cd $H; ls; stat -c %a backup')).toBe('backup\nclosed\ntagged\n600\n');
     expect(undoCommit(world.ctx, id)).toMatchObject({ state: 'nothing' });
   });
+  test('has nothing to take back where the host set a mode back itself', () => {
+    sh(world, 'echo e >$H/e; cp -p $H/e $U/e; chmod 755 $U/e; echo n >$U/n');
+    commit(world);
+    sh(world, 'chmod 644 $H/e');
+
+    expect(undoCommit(world.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
+    expect(sh(world, 'ls $H; stat -c %a $H/e')).toBe('e\n644\n');
+  });
   test('takes the newest commit that is not undone, and refuses what can\'t be', () => {
     sh(world, 'echo 1 >$U/one');
     const one = commit(world);

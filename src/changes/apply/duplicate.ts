@@ -99,16 +99,41 @@ function finishCopy(doing: Duplicating, { source, target, stat }: Pair): void {
   const { kernel } = doing.dirs;
   const xattrs = kernel.xattrs(source.at, source.name).filter(({ name }) => !staysBehind(name, doing.keepSpecial));
   const mode = landingMode(stat, doing.keepSpecial);
-  setMeta(kernel, target, { mode: (stat.mode & S_IFMT) | mode, uid: stat.uid, gid: stat.gid, xattrs });
+  setMadeMeta(kernel, target, { mode: (stat.mode & S_IFMT) | mode, uid: stat.uid, gid: stat.gid, xattrs });
   kernel.utimes(target.at, target.name, stat.atimeNs, stat.mtimeNs);
 }
 
 /** Owner first, as it clears mode bits and capabilities; then mode, then xattrs and ACLs. */
 export function setMeta(kernel: Kernel, spot: Spot, meta: Meta): void {
-  const now = kernel.stat(spot.at, spot.name);
-  if (now.uid !== meta.uid || now.gid !== meta.gid) chownIfAllowed(kernel, spot, meta);
-  const isLink = (now.mode & S_IFMT) === S_IFLNK;
-  if (!isLink) kernel.chmod(spot.at, spot.name, meta.mode & 0o7777);
+  setOwnerAndMode(kernel, spot, meta);
+  setXattrs(kernel, spot, meta);
+}
+
+/**
+ * The same of what we have just made. Where a filesystem has a mode of its own for all
+ * files, and lets nobody choose (drives of Windows under WSL, shared folders of a virtual
+ * machine), that is what it lands with.
+ */
+export function setMadeMeta(kernel: Kernel, spot: Spot, meta: Meta): void {
+  try {
+    setOwnerAndMode(kernel, spot, meta);
+  } catch (error) {
+    if (errnoOf(error) !== 'EPERM') throw error;
+  }
+  setXattrs(kernel, spot, meta);
+}
+
+/** A mode that is right already is not set: some filesystems refuse that as any other. */
+function setOwnerAndMode(kernel: Kernel, spot: Spot, meta: Meta): void {
+  const before = kernel.stat(spot.at, spot.name);
+  const isOwn = before.uid === meta.uid && before.gid === meta.gid;
+  if (!isOwn) chownIfAllowed(kernel, spot, meta);
+  if ((before.mode & S_IFMT) === S_IFLNK) return;
+  const now = isOwn ? before : kernel.stat(spot.at, spot.name);
+  if ((now.mode & 0o7777) !== (meta.mode & 0o7777)) kernel.chmod(spot.at, spot.name, meta.mode & 0o7777);
+}
+
+function setXattrs(kernel: Kernel, spot: Spot, meta: Meta): void {
   const present = kernel.xattrs(spot.at, spot.name);
   for (const { name } of present) {
     if (!meta.xattrs.some((wanted) => wanted.name === name)) dropXattr(kernel, spot, name);

@@ -26,7 +26,7 @@ function isCrowded(error: unknown): boolean {
 }
 
 /** The kernel doesn't say which. */
-const FORBIDDEN = 'it may not be changed there: it is another user’s, or immutable or append-only (lsattr shows it)';
+const FORBIDDEN = 'it may not be changed there: it is another user’s, immutable or append-only (lsattr shows it), or its filesystem takes no such change';
 
 const WORDS: Readonly<Record<string, string>> = {
   EXDEV: 'another filesystem is mounted there',

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import type { Bytes } from '../../bytes.js';
 import { errnoOf } from '../../errors.js';
-import { RENAME, type Stat } from '../../kernel/kernel.js';
+import { KernelError, RENAME, type Stat } from '../../kernel/kernel.js';
 import { clean, soil } from './cleaning.js';
 import type { Conflict } from '../change.js';
 import type { Disk } from './disk.js';
@@ -186,7 +186,12 @@ function landMeta({ dirs }: Landing, step: Step): Conflict | null {
   if (!isIdent(now, step.old) || step.meta === null) return surprise(step, now);
   if (!isOnItsWay(dirs, step)) return 'changed';
   setMeta(kernel, spotOf(dirs, step.host), step.meta.fresh);
-  return isIdent(statPlace(dirs, step.host), step.old) ? null : 'changed';
+  const then = statPlace(dirs, step.host);
+  if (!isIdent(then, step.old)) return 'changed';
+  // With an access list the bits are what that says.
+  const isListed = step.meta.fresh.xattrs.some(({ name }) => name === 'system.posix_acl_access');
+  if (!isListed && ((then?.mode ?? 0) & 0o777) !== (step.meta.fresh.mode & 0o777)) throw new KernelError('ENOTSUP', 95, 'fchmodat2', step.host.path, 'its filesystem takes no such mode');
+  return null;
 }
 
 /** Nobody but us gave it another mode, owner or attribute since it was prepared (I5, I13). */

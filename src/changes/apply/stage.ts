@@ -4,7 +4,7 @@ import type { Stat } from '../../kernel/kernel.js';
 import { nodeDisk, type Disk } from './disk.js';
 import type { Draft, DraftLink } from '../plan/draft.js';
 import type { Entry } from '../plan/tree-entries.js';
-import { duplicate, landingMode, Moved, setMeta, staysBehind } from './duplicate.js';
+import { duplicate, landingMode, Moved, setMadeMeta, staysBehind } from './duplicate.js';
 import { nearPlace, type Method, type Preparing } from './preparing.js';
 import { makeDirsAbove, spotOf, statPlace } from './open-dirs.js';
 import { below, identOf, isIdent, splitPath, type Covered, type Place } from '../plan/step.js';
@@ -115,7 +115,7 @@ function compose(staging: Staging, draft: Draft, to: Place): void {
   const model = composed.meta === undefined ? origin : spotOf(dirs, draft.host);
   const { mode, uid, gid } = composed.meta ?? fresh;
   const xattrs = kernel.xattrs(model.at, model.name).filter(({ name }) => !staysBehind(name, keepSpecial));
-  setMeta(kernel, target, { mode: landingMode({ mode }, keepSpecial), uid, gid, xattrs });
+  setMadeMeta(kernel, target, { mode: landingMode({ mode }, keepSpecial), uid, gid, xattrs });
 }
 
 /** Copies the old object where a rename can't take it, before anything happens to it (I7). */

@@ -29,7 +29,7 @@ import { laterWork, type LaterWork } from './later.js';
 import { draft, inVault, type Kept } from './draft.js';
 import { replacedAbove, wouldHaunt } from './hidden-base.js';
 import { isMovable } from './movable.js';
-import { isSameMeta, metaAt } from './meta.js';
+import { isSameMeta, metaAt, standing } from './meta.js';
 import { isHosts, wouldReset, wouldTakeAlong, type Since } from './touched.js';
 import { absolute, below, identOf, isIdent, relativeTo, splitPath, type Covered, type Ident, type Place, type Root, type Step, type Steps } from '../plan/step.js';
 import { commitDir } from '../vault/vault.js';
@@ -277,9 +277,9 @@ function unmeta(undoing: Undoing, step: Step): Planned {
   const { dirs } = undoing;
   const now = statPlace(dirs, step.host);
   if (now === null || step.meta === null || !isIdent(now, step.old)) return surprise(step, now);
-  const { fresh, old } = step.meta;
-  if (!isSameMeta(metaAt(dirs, step.host), fresh)) return 'changed';
-  return redraft(draft(undoing, step, { act: 'meta', kind: 'metadata', old: now }), { metas: { old: fresh, fresh: old } });
+  const stands = standing(metaAt(dirs, step.host), step.meta);
+  if (stands !== 'landed') return stands === 'before' ? null : stands;
+  return redraft(draft(undoing, step, { act: 'meta', kind: 'metadata', old: now }), { metas: { old: step.meta.fresh, fresh: step.meta.old } });
 }
 
 function unwrite(undoing: Undoing, step: Step): Planned {
