@@ -24,20 +24,54 @@ export interface LogFilter {
   readonly denied?: boolean;
 }
 
-/** All lines of a log, oldest first, a piece of file at a time. */
+/** All lines of a log, oldest first, a piece of file at a time. Throws what kept a file from being opened when it comes to it. */
 export function* rawLines(kernel: Kernel, dir: Bytes): Generator<RawLine> {
-  for (const file of logFiles(kernel, dir)) {
-    const fd = openOwn(kernel, joinBytes(dir, file), constants.O_RDONLY);
-    try {
+  const opened = openAll(kernel, dir);
+  try {
+    for (const { file, fd } of opened) {
+      if (typeof fd === 'function') return fd();
       let number = 0;
       const pieces = new Pieces(fd);
       for (let line = pieces.next(); line !== null; line = pieces.next()) yield { file, number: (number += 1), ...line };
       const rest = pieces.rest();
       if (rest !== '') yield { file, number: number + 1, text: rest, ended: false };
-    } finally {
-      kernel.close(fd);
     }
+  } finally {
+    closeAll(kernel, opened);
   }
+}
+
+interface Opened {
+  readonly file: Bytes;
+  /** or what throws why there is none */
+  readonly fd: Fd | (() => never);
+}
+
+/** Rotations that may come while the files are opened: each takes 16 MiB of records. */
+const MOST_ROTATIONS = 100;
+
+/** All at once: of files that are opened one by one, one that is rotated away meanwhile would be passed over, and its records be missed. */
+function openAll(kernel: Kernel, dir: Bytes): readonly Opened[] {
+  for (let looks = 1; ; looks += 1) {
+    const files = logFiles(kernel, dir);
+    const opened = files.map((file): Opened => ({ file, fd: openOrThrow(kernel, joinBytes(dir, file)) }));
+    if (logFiles(kernel, dir).join('/') === files.join('/') || looks === MOST_ROTATIONS) return opened;
+    closeAll(kernel, opened);
+  }
+}
+
+function openOrThrow(kernel: Kernel, path: Bytes): Opened['fd'] {
+  try {
+    return openOwn(kernel, path, constants.O_RDONLY);
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}
+
+function closeAll(kernel: Kernel, opened: readonly Opened[]): void {
+  for (const { fd } of opened) if (typeof fd !== 'function') kernel.close(fd);
 }
 
 /** Records that fit; what is no record is left to `verify`. */

@@ -100,6 +100,41 @@ describe('AU02 the chain is one', () => {
     expect(() => audit.close(key)).toThrow('record 2 is gone');
   });
 
+  describe('to who reads while it is rotated', () => {
+    const many = (audit: Audit): void => {
+      for (let i = 0; i < 10; i += 1) record(audit);
+    };
+    const withoutGap = (records: readonly { readonly index: number }[]): void => {
+      expect(records.length).toBeGreaterThan(5);
+      expect(records.map(({ index }) => index)).toEqual(records.map((_, at) => at));
+    };
+
+    test('between two of its files', () => {
+      const audit = open({ rotateBytes: 1000 });
+      many(audit);
+      const reading = readLog(kernel, fromText(dir));
+      const first = reading.next();
+      many(audit);
+
+      withoutGap([...(first.done === true ? [] : [first.value]), ...reading]);
+    });
+
+    test('after it has seen their names', () => {
+      const audit = open({ rotateBytes: 1000 });
+      many(audit);
+      let seen = 0;
+      const list: Kernel['list'] = (fd) => {
+        const names = kernel.list(fd);
+        if ((seen += 1) === 1) many(audit);
+        return names;
+      };
+
+      withoutGap([...readLog({ ...kernel, list }, fromText(dir))]);
+      seen = 0;
+      expect(verifyLog({ ...kernel, list }, fromText(dir), 't', { publicKey: null, anchor: null })).toMatchObject({ ok: true });
+    });
+  });
+
   test('of several processes that write at once', async () => {
     const script = `
       const { openAudit } = await import(process.argv[1] + '/audit/write.js');
