@@ -118,6 +118,19 @@ for (const identity of allIdentities()) {
       });
     }
 
+    needs('root', 'loop', 'btrfs').test('E25 what the agent wrote in a read-only snapshot stays a change, and the rest lands', async () => {
+      const host = [
+        'truncate -s 160M "$1/b"; mkfs.btrfs -q -f "$1/b" > /dev/null; mkdir m; mount -o loop "$1/b" m; btrfs -q subvolume create m/sub > /dev/null; echo old > m/sub/file; cp m/sub/file m/sub/mode; ln m/sub/file m/sub/name',
+        `chown -hR ${identity.uid}:${identity.gid} m; btrfs property set m/sub ro true`,
+      ].join('\n');
+      const outcome = await there(host, [
+        'agentfw run --tag ro --net off -- sh -euc "echo more >> m/sub/file; echo n > m/sub/new; chmod 700 m/sub/mode; echo n > m/new; echo n > new" || exit 1',
+        'agentfw commit ro --yes >&2; echo $?; cat new m/new m/sub/file; agentfw diff ro --conflicts --name-only | wc -l; agentfw undo >&2; echo $?',
+      ].join('\n'));
+
+      expect([outcome.stdout, outcome.stderr.match(/^not landed .*$/gm)?.length], outcome.stderr).toEqual(['1\nn\nn\nold\n3\n0\n', 3]);
+    });
+
     needs('root', 'loop', 'btrfs', 'python').test('RD05 a snapshot of a shared subvolume, which would show what is hidden in it, can’t be made', async () => {
       const host = [
         'truncate -s 160M "$1/b"; mkfs.btrfs -q -f "$1/b" > /dev/null; mkdir "$1/m"; mount -o loop "$1/b" "$1/m"; chmod 755 "$1" "$1/m"',

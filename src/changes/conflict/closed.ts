@@ -6,28 +6,33 @@ import type { Access, Judging } from './judging.js';
 
 /**
  * What the caller may do in the host's directory around the change, which the agent could:
- * its mode is another one by now. What an attribute forbids (`chattr +i`) is said when it is tried.
+ * its mode is another one by now, or it is read-only. What an attribute forbids (`chattr +i`) is said when it is tried.
  */
 export function accessAround({ own, access }: Pick<Judging, 'own' | 'access'>, { path, basePath, kind, base, implied }: Change): Access {
-  // Deleted with its directory, or written in place.
-  if (implied || kind === 'metadata' || (kind === 'modify' && base !== null && base.nlink > 1)) return 'open';
+  // Deleted with its directory.
+  if (implied) return 'open';
   const dir = parentOf(basePath ?? path);
   if (own.has(dir)) return 'open';
   const found = access.get(dir) ?? accessTo(dir);
   access.set(dir, found);
-  return found;
+  // Written in place.
+  const isSpared = kind === 'metadata' || (kind === 'modify' && base !== null && base.nlink > 1);
+  return isSpared && found !== 'fixed' ? 'open' : found;
 }
 
 function accessTo(dir: Bytes): Access {
-  if (may(dir, constants.W_OK | constants.X_OK)) return 'open';
-  return may(dir, constants.X_OK) ? 'shut' : 'unseen';
+  const refused = refusalOf(dir, constants.W_OK | constants.X_OK);
+  // A subvolume of btrfs may be read-only within a mount that is not; the agent's layer over it was none.
+  if (refused === 'EROFS') return 'fixed';
+  if (refused !== 'EACCES') return 'open';
+  return refusalOf(dir, constants.X_OK) === 'EACCES' ? 'unseen' : 'shut';
 }
 
-function may(dir: Bytes, how: number): boolean {
+function refusalOf(dir: Bytes, how: number): string | null {
   try {
     accessSync(toBuffer(dir), how);
-    return true;
+    return null;
   } catch (error) {
-    return errnoOf(error) !== 'EACCES';
+    return errnoOf(error);
   }
 }

@@ -10,8 +10,8 @@ import { spotOf, type OpenDirs } from '../apply/open-dirs.js';
 import { relativeTo, type Place } from '../plan/step.js';
 import type { CommitContext } from '../store-context.js';
 
-/** To a directory of the host. `shut`: names in it may not be made, replaced or taken away; `unseen`: nor looked at. */
-export type Access = 'open' | 'shut' | 'unseen';
+/** To a directory of the host. `shut`: names in it may not be made, replaced or taken away; `unseen`: nor looked at; `fixed`: nor may what is in it be changed. */
+export type Access = 'open' | 'shut' | 'unseen' | 'fixed';
 
 /** What a search for conflicts knows and has open. */
 export interface Judging {
