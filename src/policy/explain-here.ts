@@ -19,7 +19,8 @@ function closedAbove(policy: CompiledPolicy, path: Bytes): Bytes | null {
   const roots = [policy.home, ...(policy.homes ?? []), policy.project].map(fromText);
   let closed: Bytes | null = null;
   for (let at = path; roots.some((root) => root !== at && isWithin(at, root)); at = parentOf(at)) {
-    if (skip.has(toText(nameOf(at)))) closed = null;
+    // Not for what is in a tree of its own below it.
+    if (skip.has(toText(nameOf(at))) && !roots.some((root) => isWithin(root, at) && isWithin(path, root))) closed = null;
     else if (hostFacts.lstat(at)?.type === 'dir' && !hostFacts.searchable(at)) closed = at;
   }
   return closed;

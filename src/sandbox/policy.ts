@@ -38,7 +38,8 @@ export async function policyForRun(store: Store, argv: readonly Bytes[], wish: P
   refuseRefused(policy);
   const grants = await grantsOf(policy);
   const roots = handedIn(grants);
-  const hides = await resolveHides(policy, { roots, avoid: [store.dir, ...mountsOf((type) => type === 'autofs')], remote: mountsOf((type) => type !== 'autofs' && isRemote(type)) });
+  // The agent works in the directory it starts in, also where a search of the project keeps out of it.
+  const hides = await resolveHides(policy, { roots: [...roots, store.context.cwd], avoid: [store.dir, ...mountsOf((type) => type === 'autofs')], remote: mountsOf((type) => type !== 'autofs' && isRemote(type)) });
   return { policy, hides, grants, sockets: socketsFor(policy), notes: [...openCredentials(policy, roots), ...notes] };
 }
 

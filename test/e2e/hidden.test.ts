@@ -45,6 +45,20 @@ for (const identity of identities()) {
       for (const name of secrets) expect(host(name)).toBe(KEY);
     });
 
+    needs('git').test('where the agent starts is searched, also in directories that the search keeps out of (RD01)', async () => {
+      for (const dir of ['.cache/work', 'project/target/app']) put(`${dir}/.env`, KEY);
+      await area.native(['git', 'init', '-q', area.project]);
+      for (const dir of ['.cache/work', 'project/target/app']) {
+        const { stdout, stderr } = await area.cli(['run', '--rm', '--net', 'off', '--', 'sh', '-c', 'cat .env; pwd'], { cwd: join(area.home, dir) });
+
+        expect(stdout, stderr).toBe(`${join(area.home, dir)}\n`);
+      }
+      if (identity.uid === 0) return;
+      chmodSync(dirname(put('.cache/work/closed/x', KEY)), 0);
+      const told = await area.cli(['policy', 'explain', 'path', 'closed/x', '--json'], { cwd: join(area.home, '.cache/work') });
+      expect(jsonOf(told)).toMatchObject({ verdict: 'deny', rule: 'agentfw.closed' });
+    });
+
     gated.test('what editors and people leave beside a secret does not exist either (RD01 RD17)', async () => {
       const copies = ['.ssh.bak/work', '.aws-old/credentials', '.netrc.swp', '.netrc~', '.git-credentials.bak', '.docker/config.json.old', '.config/gh/hosts.yml~', '.bash_history-123.tmp', 'backup/.aws/credentials',
         'project/.env~', 'project/.env.swp', 'project/.env.local.bak', 'project/prod.env', 'project/#.env#', 'project/keys/id_rsa.bak', 'project/keys/id_ed25519.old', 'project/.id_rsa.swp', 'project/server.pem~', 'project/.server.pem.swp', 'project/.terraform/terraform.tfstate',
