@@ -73,7 +73,10 @@ const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP',
 function isLinkMade(kernel: Kernel, from: Spot, to: Spot): boolean {
   try {
     kernel.link(from.at, from.name, to.at, to.name);
-    return true;
+    if (kernel.stat(to.at, to.name).ino === kernel.stat(from.at, from.name).ino) return true;
+    // Where each name has a number of its own (sshfs), the object would not be known again under the new one.
+    kernel.unlink(to.at, to.name);
+    return false;
   } catch (error) {
     if (NO_LINKS.has(errnoOf(error) ?? '')) return false;
     throw error;
