@@ -57,7 +57,9 @@ function isUntouched(judging: Judging, change: Judged): boolean {
   if (!mayBe || upper === null || captured === undefined || change.opaque || captured.state !== type) return false;
   const sameOwner = judging.ctx.record.mode === 'user' || (captured.uid === upper.uid && captured.gid === upper.gid);
   if (captured.mode !== upper.mode || !sameOwner) return false;
-  if ((meta.includes('xattr') || meta.includes('acl')) && !layerHasAttributes(judging, change, captured)) return false;
+  // Of what the host has no more no metadata was compared.
+  const mayDiffer = kind === 'add' ? captured.attributes !== null : meta.includes('xattr') || meta.includes('acl');
+  if (mayDiffer && !layerHasAttributes(judging, change, captured)) return false;
   if (type === 'symlink') return change.target === captured.detail;
   return type === 'dir' || ((captured.size === upper.size || mayBeIndex(change.path)) && layerHas(judging, change, captured));
 }

@@ -326,6 +326,16 @@ describe('with a captured base', () => {
 
     expect(conflicts()).toEqual({});
   });
+  needs('attr').test('attributes that the agent changed are its change, also of what the host has no more', () => {
+    sh(world, 'mkdir $H/d $H/idle; for f in d idle f g; do touch $H/$f; setfattr -n user.a -v 1 $H/$f; done');
+    begin();
+    sh(world, 'mkdir $U/d $U/idle; touch $U/f $U/g; for f in d f; do setfattr -n user.a -v 2 $U/$f; done; for f in idle g; do setfattr -n user.a -v 1 $U/$f; done');
+    for (const path of ['d', 'idle', 'f', 'g']) origin(path);
+    capture();
+    sh(world, 'rm -r $H/d $H/idle $H/f $H/g');
+
+    expect(conflicts()).toEqual({ d: 'deleted', f: 'deleted' });
+  });
   test('what came too late, or was too big, is not guessed', () => {
     sh(world, 'echo old >$H/late; head -c 2000 /dev/zero >$H/big');
     begin();

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromText, isWithin, joinBytes, type Bytes } from '../../src/bytes.js';
+import { startCapture, type Capture } from '../../src/changes/capture/capture.js';
 import type { Change } from '../../src/changes/change.js';
 import { landPlan, withBoxOf, withCommitLocks } from '../../src/changes/commit.js';
 import { chooseHunks, hunkFileOf, mergeConflicts } from '../../src/changes/conflict/compose.js';
@@ -14,7 +15,7 @@ import { offerOf, WHOLE, type Wish } from '../../src/changes/offer.js';
 import type { CommitResult } from '../../src/changes/result.js';
 import { undoCommit } from '../../src/changes/undo.js';
 import { surveyCommits, type CommitInfo } from '../../src/changes/vault/commits.js';
-import { readRecord, type Store } from '../../src/sandbox/store.js';
+import { readRecord, sandboxDir, type Store } from '../../src/sandbox/store.js';
 import type { Layer } from '../../src/sandbox/sandbox.js';
 import { faulty, isDeath } from '../crash/faulty.js';
 import { differing, diffTells, isBelow, landed, pathsOf, lostUpdates, show, takenBack, text, type Landing, type Told, type Trees, type Verb } from './expect.js';
@@ -48,6 +49,8 @@ export class Episode {
   private readonly boxes: readonly Box[];
   private readonly past: Past[] = [];
   private steps = 0;
+  /** what the host had at each path, at any time */
+  private readonly history = new Map<string, Set<string>>();
   /** a directory was renamed on the host: what is in it is as old as it was, and new at that path */
   private renamed = false;
 
@@ -133,18 +136,48 @@ export class Episode {
     const bad: string[] = [];
     for (const box of this.boxes) {
       const { host, view } = await this.trees(box);
-      bad.push(...diffTells(host, view, this.changesOf(box)).map((line) => `${box.tag}: ${line}`));
+      this.remember(host);
+      bad.push(...diffTells(host, view, this.changesOf(box), this.isHosts).map((line) => `${box.tag}: ${line}`));
     }
     const open = surveyCommits(storeContextOf(this.setting.store)).commits.filter(({ state }) => state !== 'landed' && state !== 'rolled-back');
     return [...bad, ...open.map(({ id, state }) => `commit ${id} is ${state}`)];
   }
 
+  /** A capture tells what the agent only touched, which is no change of its. */
+  private get isHosts(): Landing['isHosts'] {
+    return this.captures ? (path, seen) => this.history.get(path)?.has(seen) === true : undefined;
+  }
+
+  private remember(host: Tree): void {
+    for (const path of Object.keys(host)) {
+      const seen = this.history.get(path) ?? new Set();
+      this.history.set(path, seen.add(text(host[path])));
+    }
+  }
+
   private async inside(box: Box): Promise<readonly string[]> {
     const { server, root } = this.setting;
-    const before = (await server.host(root)).dump;
-    const { log } = await server.view(this.layerOf(box), root, { seed: `${this.setting.seed} ${this.steps}`, count: 1 + this.random.below(6) });
+    const before = await this.trees(box);
+    const capture = this.capture(box);
+    const { log, dump } = await server.view(this.layerOf(box), root, { seed: `${this.setting.seed} ${this.steps}`, count: 1 + this.random.below(6) });
+    capture?.stop();
     this.say(box.tag, log);
-    return differing(before, (await server.host(root)).dump).map((path) => `the host changed at ${path}`);
+    // It saw what the host made of it, and a capture has that.
+    for (const path of this.captures ? differing(before.view, dump) : []) if (text(before.view[path]) === text(before.host[path])) box.edited.delete(path);
+    return differing(before.host, (await server.host(root)).dump).map((path) => `the host changed at ${path}`);
+  }
+
+  /** In every second seed, as it may be switched off. */
+  private get captures(): boolean {
+    return this.setting.seed % 2 === 1;
+  }
+
+  /** What the supervisor does while an agent works. */
+  private capture({ tag }: Box): Capture | null {
+    const { store } = this.setting;
+    if (!this.captures) return null;
+    const { layers, t0 } = readRecord(store, tag);
+    return startCapture({ kernel: store.kernel, sandboxDir: sandboxDir(store, tag), layers, t0, fileBytes: 1 << 20, totalBytes: 1 << 30 });
   }
 
   private say(who: string, log: readonly string[]): void {
@@ -155,6 +188,7 @@ export class Episode {
   private async edit(): Promise<readonly string[]> {
     const { server, root } = this.setting;
     const before = (await server.host(root)).dump;
+    this.remember(before);
     const { log, dump } = await server.host(root, { seed: `host ${this.setting.seed} ${this.steps}`, count: 1 + this.random.below(2) });
     this.say('host', log);
     for (const { edited } of this.boxes) for (const path of differing(before, dump)) if (!edited.has(path)) edited.set(path, text(before[path]));
@@ -208,6 +242,7 @@ export class Episode {
           refused: wish.take.size > 0 ? new Set() : this.withContent((result?.refused ?? []).map(({ path }) => path), gathered, before),
           composed,
           moved: this.moved(gathered),
+          isHosts: this.isHosts,
         };
         const settled = new Set([...wish.take.keys()].map((path) => this.relative(path)));
         say(`  ${this.steps} ${box.tag}: commit ${how} ${wish.words.map((path) => JSON.stringify(this.relative(path))).join(' ')} take ${JSON.stringify([...wish.take].map(([path, side]) => [side, this.relative(path)]))}: ${result === null ? 'crashed' : `${result.id} ${result.state}`} refused ${JSON.stringify(result?.refused.map(({ path, why, conflict }) => [this.relative(path), why, conflict]) ?? [])}`);
@@ -269,7 +304,7 @@ export class Episode {
       if (dump === null) return [];
       const { view } = await this.trees(box);
       const left = new Set(omitted.map(({ path }) => this.relative(path)));
-      return [...log, ...unlike(kind, view, dump).filter((path) => !isBelow(path, left)).map((path) => `${kind} of ${box.tag} makes ${show(path)} ${text(dump[path])} instead of ${text(view[path])}`)];
+      return [...log, ...unlike(kind, view, dump).filter((path) => !isBelow(path, left) && this.isHosts?.(path, text(view[path])) !== true).map((path) => `${kind} of ${box.tag} makes ${show(path)} ${text(dump[path])} instead of ${text(view[path])}`)];
     } finally {
       gathered.contents.close();
     }

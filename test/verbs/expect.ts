@@ -25,12 +25,15 @@ export function differing(a: Tree, b: Tree): readonly string[] {
   return pathsOf(a, b).filter((path) => text(a[path]) !== text(b[path]));
 }
 
-/** `diff` tells exactly what differs, as what it is. */
-export function diffTells(host: Tree, view: Tree, changes: ReadonlyMap<string, Told>): readonly string[] {
+type IsHosts = (path: string, seen: string) => boolean;
+
+/** `diff` tells exactly what differs, as what it is. `isHosts`: the view has what the host had before it changed that: the agent did nothing to it. */
+export function diffTells(host: Tree, view: Tree, changes: ReadonlyMap<string, Told>, isHosts: IsHosts = () => false): readonly string[] {
   const bad: string[] = [];
   for (const path of differing(host, view)) {
     const told = changes.get(path)?.kind ?? 'nothing';
     const kind = kindOf(host[path], view[path]);
+    if (told === 'nothing' && isHosts(path, text(view[path]))) continue;
     if (told !== kind && told !== 'rename' && !(kind === 'metadata' && changes.get(path)?.opaque === true) && !movedWithParent(path, changes) && !(told === 'nothing' && isConflated(path, { host, view }, changes))) bad.push(`diff tells ${told} of ${show(path)}, which is ${kind}: host ${text(host[path])}, view ${text(view[path])}`);
   }
   for (const [path, change] of changes) {
@@ -77,10 +80,12 @@ export interface Landing {
   readonly composed: ReadonlySet<string>;
   /** directories that the agent renamed (root mode), by both names: the host's entries move along */
   readonly moved: ReadonlySet<string>;
+  /** the agent did nothing to what the view has there: it may leave the layer, and then the view has what the host has */
+  readonly isHosts: IsHosts | undefined;
 }
 
 /** The host gets the agent's version of what was selected and not refused; the view stays. */
-export function landed({ before, after }: Verb, { selected, dropped, refused, composed, moved }: Landing, done = true): readonly string[] {
+export function landed({ before, after }: Verb, { selected, dropped, refused, composed, moved, isHosts }: Landing, done = true): readonly string[] {
   const bad: string[] = [];
   const isNamed = (path: string, of: ReadonlySet<string>): boolean => of.has(path) || (before.host[path]?.['links'] as string[] | undefined)?.some((name) => of.has(name)) === true;
   for (const path of pathsOf(before.host, before.view, after.host, after.view)) {
@@ -91,6 +96,7 @@ export function landed({ before, after }: Verb, { selected, dropped, refused, co
     if (!wanted.includes(now) && !isNamed(path, selected)) bad.push(`host ${show(path)} is ${now} instead of ${wanted.join(' or ')} (${chosen ? 'chosen' : 'not chosen'}, view ${view})`);
     else if (!wanted.includes(now) && selected.has(path)) bad.push(`host ${show(path)} is ${now} instead of ${wanted.join(' or ')} (${refused.has(path) ? 'refused' : 'chosen'})`);
     const kept = dropped.has(path) ? (refused.size === 0 && done ? [host] : [host, view]) : isNamed(path, selected) ? [view, now] : [view];
+    if (seen === host && isHosts?.(path, view ?? '') === true) continue;
     if (!kept.includes(seen) && !isNamed(path, selected)) bad.push(`view ${show(path)} is ${seen} instead of ${kept.join(' or ')}`);
     else if (!kept.includes(seen) && selected.has(path)) bad.push(`view ${show(path)} is ${seen} instead of ${kept.join(' or ')} (selected)`);
   }
