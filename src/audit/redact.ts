@@ -13,16 +13,21 @@ const MAX_LIST = 12_288;
 
 /** name, pattern; a first group is kept in front of the mark */
 const TOKENS: readonly (readonly [string, RegExp])[] = [
-  ['private-key', /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g],
+  ['private-key', /-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|$)/g],
   ['jwt', /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/g],
-  ['token', /\b(?:gh[pousr]_|github_pat_|glpat-|npm_|pypi-|xox[abeoprs]-|sk-|rk_live_|sk_live_|AIza|ya29\.|hf_|dop_v1_|shpat_|SG\.)[A-Za-z0-9_.-]{8,}/g],
+  ['token', /\b(?:gh[pousr]_|github_pat_|gl(?:pat|rt|dt|ptt|cbt|soat)-|npm_|pypi-|xox[abeoprs]-|xapp-|sk-|[rs]k_(?:live|test)_|whsec_|AIza|ya29\.|GOCSPX-|hf_|gsk_|xai-|pplx-|dop_v1_|shp(?:at|ss|ca|pa)_|SG\.|hv[bs]\.|tskey-|lin_api_|sbp_|figd_|sntrys_|ATATT3|AGE-SECRET-KEY-1)[A-Za-z0-9_.-]{8,}/g],
+  ['webhook', /(https:\/\/(?:hooks\.slack\.com\/(?:services|workflows|triggers)|(?:\w+\.)?discord(?:app)?\.com\/api\/webhooks)\/)[^\s'"]+/gi],
   ['aws-key', /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g],
-  ['authorization', /\b((?:Authorization|Proxy-Authorization|X-Api-Key|Api-Key|Private-Token|Cookie|Set-Cookie)\s*[:=]\s*(?:(?:Bearer|Basic|Token|Digest)\s+)?)[^\s'"]+/gi],
+  ['authorization', /\b((?:Authorization|Proxy-Authorization|X-Api-Key|Api-Key|Private-Token|Cookie|Set-Cookie)\s*[:=]\s*(?:(?:Bearer|Basic|Token|Digest|ApiKey|Key|Bot|OAuth|Negotiate|NTLM|SSWS|GenieKey)\s+)?)[^\s'"]+/gi],
   ['bearer', /\b(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}/gi],
   // Up to the last `@` before a path: a password may have one.
   ['userinfo', /\b([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/?#'"]+@/gi],
   // Only from where a name begins: from each `-` of it the time would grow with its third power, and an agent may make one.
-  ['value', /((?<![\w.-])[\w.-]*(?:passw(?:or)?d|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|session[_-]?id|signature|sig)[\w-]*["']?\s*[=:]\s*["']?)[^\s&"',;}]+/gi],
+  ['value', /((?<![\w.-])[\w.-]*(?:passw(?:or)?d|passphrase|passcode|secret|token|(?:api|access|account|private)[_-]?key|credential|session[_-]?id|signature|sig)[\w-]*\\*["']?\s*[=:]\s*\\*)(?:"[^"]+|'[^']+|[^\s&"',;}]+)/gi],
+  // What a variable's name ends with, and a query's short words.
+  ['value', /((?<![\w.-])(?:[\w.-]*[_-](?:key|pass|pwd|auth|pin|otp|dsn|connection_string|webhook_url)|pass|pwd)\\*["']?\s*[=:]\s*\\*)(?:"[^"]+|'[^']+|[^\s&"',;}]+)/gi],
+  ['value', /([?&](?:key|auth|code|pass|pwd|sid)=)[^\s&"'#]+/gi],
+  ['value', /((?:^|\s)(?:-b|--cookie)(?:\s+|=)["']?\w[\w.-]*=)[^\s"']+/g],
   // As in `sh -c "curl -u name:password"`: a command line in one piece.
   ['argument', /((?:^|\s)--?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key)[\w-]*\s+["']?)[^\s"'-][^\s"']*/gi],
   ['argument', /((?:^|\s)(?:-[uU](?:\s+|=)?|--(?:proxy-)?user(?:\s+|=))["']?)[^\s"':]+:[^\s"']+/g],
@@ -36,13 +41,18 @@ const SHORT_OPTIONS: readonly { readonly program: RegExp; readonly option: strin
   { program: /(?:^|\/)(?:mysql\w*|mariadb[\w-]*)$/, option: '-p', apart: false },
   { program: /(?:^|\/)sshpass$/, option: '-p', apart: true },
   { program: /(?:^|\/)redis-cli$/, option: '-a', apart: true },
+  { program: /(?:^|\/)curl$/, option: '-b', apart: true },
+  { program: /(?:^|\/)zip$/, option: '-P', apart: true },
+  { program: /(?:^|\/)7z[a-z]*$/, option: '-p', apart: false },
+  { program: /(?:^|\/)ssh-keygen$/, option: '-N', apart: true },
+  { program: /(?:^|\/)ldap[a-z]+$/, option: '-w', apart: true },
 ];
 
 /** Options whose next argument is a secret. */
-const SECRET_OPTION = /^--?(?:[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key)[\w-]*|(?:\w+-)*pass(?:in|out)?|user|proxy-user|u|U)$/i;
+const SECRET_OPTION = /^--?(?:[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|access-?key|bearer|cookie)[\w-]*|(?:\w+-)*pass(?:in|out)?|user|proxy-user|u|U)$/i;
 
 /** Each pattern above needs one of these, so a text without any is whole: most are. A test holds it against them. */
-const SUSPECT = /[=:]|pass|mysql|mariadb|redis-cli|secret|token|key|-----BEGIN|bearer|eyJ|AKIA|ASIA|AIza|gh[pousr]_|github_pat_|glpat-|npm_|pypi-|xox|sk-|_live_|ya29|hf_|dop_v1|shpat_|SG\./i;
+const SUSPECT = /[=:]|pass|mysql|mariadb|redis-cli|zip|7z|ldap|cookie|secret|token|key|-----BEGIN|bearer|eyJ|AKIA|ASIA|AIza|gh[pousr]_|github_pat_|gl(?:pat|rt|dt|ptt|cbt|soat)-|npm_|pypi-|xox|xapp-|sk-|[rs]k_(?:live|test)_|whsec_|ya29|GOCSPX-|hf_|gsk_|xai-|pplx-|dop_v1|shp(?:at|ss|ca|pa)_|SG\.|hv[bs]\.|lin_api_|sbp_|figd_|sntrys_|ATATT3/i;
 
 /** A value without its secrets, and how many were cut out. */
 export interface Redacted<T> {
@@ -60,7 +70,9 @@ export function redactText(text: string): Redacted<string> {
       if (whole.includes('[redacted:')) return whole;
       count += 1;
       const at = name === 'userinfo' ? '@' : '';
-      return `${typeof kept === 'string' ? kept : ''}[redacted:${name}]${at}`;
+      const front = typeof kept === 'string' ? kept : '';
+      const quote = /^["']/.exec(whole.slice(front.length))?.[0] ?? '';
+      return `${front}${quote}[redacted:${name}]${at}`;
     });
   }
   return { value, count };

@@ -12,13 +12,22 @@ describe('redaction (CR11)', () => {
     [`x ${fake('gh' + 'p_')} y`, 'x [redacted:token] y'],
     [`NPM_TOKEN=${fake('')}`, 'NPM_TOKEN=[redacted:value]'],
     ['https://h.test/?a=1&access_token=abc&b=2', 'https://h.test/?a=1&access_token=[redacted:value]&b=2'],
-    [`{"password": "x y"}`, '{"password": "[redacted:value] y"}'],
+    [`{"password": "x y"}`, '{"password": "[redacted:value]"}'],
+    [`{"pass": 'x y'} {\\"token\\": \\"${'s3'}cret\\"}`, `{"pass": '[redacted:value]'} {\\"token\\": \\"[redacted:value]"}`],
+    [`MYSQL_PWD=${'s3'}cret DB_PASS='${'s3'} cret' OPENAI_KEY=${'s3'}cret AccountKey=${'s3'}cret;x make`, `MYSQL_PWD=[redacted:value] DB_PASS='[redacted:value]' OPENAI_KEY=[redacted:value] AccountKey=[redacted:value];x make`],
+    [`https://h.test/?key=${'s3'}cret&code=${'s3'}cret&q=1`, 'https://h.test/?key=[redacted:value]&code=[redacted:value]&q=1'],
+    [`curl -b "sid=${'s3'}cret" --cookie a=${'s3'}cret -b jar.txt h.test`, 'curl -b "sid=[redacted:value]" --cookie a=[redacted:value] -b jar.txt h.test'],
+    [`curl -H "Authorization: ${'Api'}Key ${'s3'}cret" h.test`, 'curl -H "Authorization: ApiKey [redacted:authorization]" h.test'],
+    [`x ${fake('gl' + 'rt-')} ${fake('hv' + 's.')} ${fake('sk_' + 'test_')} ${fake('xa' + 'pp-')} y`, 'x [redacted:token] [redacted:token] [redacted:token] [redacted:token] y'],
+    [`https://hooks.slack.com/services/${fake('T0/')}`, 'https://hooks.slack.com/services/[redacted:webhook]'],
+    [`-----BEGIN PGP ${'PRI'}VATE KEY BLOCK-----\nabc`, '[redacted:private-key]'],
+    ['sort --reverse keys.txt; passage monkey: x', 'sort --reverse keys.txt; passage monkey: x'],
     [`-----BEGIN RSA ${'PRI'}VATE KEY-----\nabc`, '[redacted:private-key]'],
     [`curl -u "me:${'s3'}cret" h.test; curl --user=me:${'s3'}cret h.test`, 'curl -u "[redacted:argument]" h.test; curl --user=[redacted:argument] h.test'],
     [`curl -ume:${'s3'}cret h.test`, 'curl -u[redacted:argument] h.test'],
     [`https://u:p@${'s3'}cret@h.test/a@b`, 'https://[redacted:userinfo]@h.test/a@b'],
     ['https://h.test/?mail=a@b', 'https://h.test/?mail=a@b'],
-    [`curl --pass ${'s3'}cret; openssl rsa -passin pass:${'s3'}cret`, 'curl --pass [redacted:argument] openssl rsa -passin [redacted:argument]'],
+    [`curl --pass ${'s3'}cret; openssl rsa -passin pass:${'s3'}cret`, 'curl --pass [redacted:argument] openssl rsa -passin pass:[redacted:value]'],
     [`mysql -uroot -p${'s3'}cret db; sshpass -p '${'s3'}cret' ssh -p 22 h`, "mysql -uroot -p[redacted:argument] db; sshpass -p '[redacted:argument]' ssh -p 22 h"],
     ['mkdir -p a; ssh -p22 h; mysql -p db; tool --bypass x', 'mkdir -p a; ssh -p22 h; mysql -p db; tool --bypass x'],
     [`tool --api-key ${fake('')} --token -v`, 'tool --api-key [redacted:argument] --token -v'],
@@ -29,7 +38,7 @@ describe('redaction (CR11)', () => {
   });
 
   test('what is passed unread is what no pattern would cut', () => {
-    const piece = fc.constantFrom('--token ', '-u ', 'secret ', 'BEARER ', 'bearer\t', 'eyJabcdefghi.', 'eyjabcdefgh.', 'A1b2C3d4E5f6.', 'AKIA', 'asia', '0123456789ABCDEF', 'AIza', 'sk-', 'hf_', 'ya29.', 'SG.', 'xoxb-', 'npm_', 'rk_live_', 'ghs_', '-----BEGIN RSA PRIVATE KEY-----', 'a://u@', 'h.test', ' ', '/', '"');
+    const piece = fc.constantFrom('--token ', '-u ', 'secret ', 'BEARER ', 'bearer\t', 'eyJabcdefghi.', 'eyjabcdefgh.', 'A1b2C3d4E5f6.', 'AKIA', 'asia', '0123456789ABCDEF', 'AIza', 'sk-', 'hf_', 'ya29.', 'SG.', 'xoxb-', 'npm_', 'rk_live_', 'sk_test_', 'glrt-', 'hvs.', 'tskey-', 'xapp-', 'AGE-SECRET-KEY-1', 'ATATT3', '-b a=', 'x_pwd=', '?key=', 'ghs_', '-----BEGIN RSA PRIVATE KEY-----', 'a://u@', 'h.test', ' ', '/', '"');
     fc.assert(fc.property(fc.array(piece), (pieces) => {
       const text = pieces.join('');
 
@@ -49,6 +58,11 @@ describe('redaction (CR11)', () => {
     [['sshpass', '-p', 'pw', 'ssh', 'h'], ['sshpass', '-p', '[redacted:argument]', 'ssh', 'h']],
     [['redis-cli', '-a', 'pw', 'PING'], ['redis-cli', '-a', '[redacted:argument]', 'PING']],
     [['ssh', '-p22', 'h'], ['ssh', '-p22', 'h']],
+    [['zip', '-P', 'pw', 'a.zip', 'f'], ['zip', '-P', '[redacted:argument]', 'a.zip', 'f']],
+    [['7z', 'a', '-ppw', 'a.7z'], ['7z', 'a', '-p[redacted:argument]', 'a.7z']],
+    [['ssh-keygen', '-N', 'pw'], ['ssh-keygen', '-N', '[redacted:argument]']],
+    [['ldapsearch', '-w', 'pw'], ['ldapsearch', '-w', '[redacted:argument]']],
+    [['curl', '-b', 'sid=pw', 'h'], ['curl', '-b', '[redacted:argument]', 'h']],
   ])('a short option for a password is that of its program: %j', (argv, expected) => {
     expect(redactEvent({ kind: 'exec', object: { argv } }).value.object).toEqual({ argv: expected });
   });
@@ -73,7 +87,7 @@ describe('redaction (CR11)', () => {
   });
 
   test('text is cut in linear time', () => {
-    const units = ['token', 'eyJ', '-----BEGIN ', 'a://', '"', 'Bearer ', '--token', 'token-', '-secret', 'a-', 'a.', '--pass', 'key ', '--key\t'];
+    const units = ['token', 'eyJ', '-----BEGIN ', 'a://', '"', 'Bearer ', '--token', 'token-', '-secret', 'a-', 'a.', '--pass', 'key ', '--key\t', '_key', '-b ', '-b a=', 'pwd="', '?key='];
     const texts = units.flatMap((unit) => ['', '-', ' '].map((first) => first + unit.repeat(20_000)));
     expect(secondsOf(() => texts.map((text) => redactArgv([text, text, text, text, text])))).toBeLessThan(5);
   });
