@@ -172,6 +172,14 @@ function foreign(path: Bytes, why: string): AgentfwError {
   });
 }
 
+/** The store lies where renames know no flags (NFS, many of FUSE), which no layer can be on. */
+export function flagless(dir: Bytes): AgentfwError {
+  return new AgentfwError('AFW_STORE_PLACE', `The store ${toText(dir)} lies on a filesystem that can't hold layers.`, {
+    status: 125,
+    hint: 'Set AGENTFW_STATE_DIR to a directory on a disk filesystem, or on a tmpfs such as /dev/shm',
+  });
+}
+
 function otherFormat(path: Bytes, format: string): AgentfwError {
   const named = format.split('\n')[0]?.slice(0, 60) ?? '';
   return new AgentfwError(

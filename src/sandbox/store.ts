@@ -9,7 +9,7 @@ import { removeGroups } from '../kernel/cgroup.js';
 import { isSameProcess } from '../kernel/process.js';
 import { suggest } from '../policy/suggest.js';
 import { holderOf, isLocked, pauseHere, tryLock, waitLock, type Lock } from './lock.js';
-import { isClaimed, secureStore, storePath } from './place.js';
+import { flagless, isClaimed, secureStore, storePath } from './place.js';
 import { decodeRecord, encodeRecord } from './record.js';
 import type { Layer, SandboxRecord } from './sandbox.js';
 import { checkTag, isTag, tagFor } from './tag.js';
@@ -115,8 +115,7 @@ export function createSandbox(store: Store, made: NewSandbox): CreatedSandbox {
     kernel.rename(AT_FDCWD, draft, AT_FDCWD, joinBytes(sandboxes, fromText(tag)), RENAME.noReplace);
   } catch (error) {
     running.release();
-    if (errnoOf(error) === 'EEXIST') throw tagTaken(tag);
-    throw error;
+    throw errnoOf(error) === 'EEXIST' ? tagTaken(tag) : errnoOf(error) === 'EINVAL' ? flagless(store.dir) : error;
   }
   syncDir(kernel, sandboxes);
   return { record, dir: sandboxDir(store, tag), running };

@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../src/bytes.js';
-import type { Kernel } from '../../src/kernel/kernel.js';
+import { KernelError, RENAME, type Kernel } from '../../src/kernel/kernel.js';
 import { decodeRecord, encodeRecord } from '../../src/sandbox/record.js';
 import type { SandboxRecord } from '../../src/sandbox/sandbox.js';
 import { listRecords, lockCommit, lockRunning, openStore, readRecord, reopenStore, sandboxDir, writeRecord } from '../../src/sandbox/store.js';
@@ -347,4 +347,17 @@ describe('locks', () => {
       expect(said).toEqual(['what else holds a to let go']);
     }
   });
+});
+
+test('a store where renames know no flags, as on many filesystems of FUSE, is refused with what to do', () => {
+  const store = storeIn(tempDir());
+  const kernel: Kernel = {
+    ...store.kernel,
+    rename: (...args) => {
+      if (args[4] !== RENAME.replace) throw new KernelError('EINVAL', 22, 'renameat2', null, 'EINVAL: Invalid argument, renameat2');
+      store.kernel.rename(...args);
+    },
+  };
+
+  expect(() => make({ ...store, kernel }, 'fix')).toThrow(expect.objectContaining({ code: 'AFW_STORE_PLACE', status: 125, hint: expect.stringContaining('AGENTFW_STATE_DIR') as string }));
 });
