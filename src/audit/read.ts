@@ -1,4 +1,4 @@
-import { constants, readSync } from 'node:fs';
+import { constants, fstatSync, readSync } from 'node:fs';
 import type { Bytes } from '../bytes.js';
 import { joinBytes } from '../bytes.js';
 import { errnoOf } from '../errors.js';
@@ -85,9 +85,10 @@ export function* readLog(kernel: Kernel, dir: Bytes, filter: LogFilter = {}): Ge
 /** The same, then what is appended, until the signal or until the log is gone. */
 export async function* followLog(kernel: Kernel, dir: Bytes, filter: LogFilter, signal: AbortSignal, pauseMs = 200): AsyncGenerator<AuditRecord> {
   let next = 0;
+  const read: Read = { ino: null, at: 0 };
   while (!signal.aborted) {
     try {
-      for (const record of readFrom(kernel, dir, next)) {
+      for (const record of readFrom(kernel, dir, next, read)) {
         next = record.index + 1;
         if (fits(record, filter)) yield record;
       }
@@ -108,16 +109,24 @@ export async function* followLog(kernel: Kernel, dir: Bytes, filter: LogFilter, 
   }
 }
 
-function* readFrom(kernel: Kernel, dir: Bytes, index: number): Generator<AuditRecord> {
+/** How far the newest file has been read: a log of megabytes is not read anew five times a second. */
+interface Read {
+  ino: number | null;
+  at: number;
+}
+
+function* readFrom(kernel: Kernel, dir: Bytes, index: number, read: Read): Generator<AuditRecord> {
   const fds: Fd[] = [];
   try {
     if (!openFrom(kernel, dir, index, fds)) return;
     for (const fd of fds) {
-      const pieces = new Pieces(fd);
+      const { ino, size } = fstatSync(fd);
+      const pieces = new Pieces(fd, ino === read.ino && size >= read.at ? read.at : 0);
       for (let line = pieces.next(); line !== null; line = pieces.next()) {
         const record = parseLine(line.text);
         if (record !== null && record.index >= index) yield record;
       }
+      Object.assign(read, { ino, at: pieces.ended() });
     }
   } finally {
     for (const fd of fds) kernel.close(fd);
@@ -156,10 +165,9 @@ const LONGEST = 1 << 20;
 /** Lines of a file without holding the file. */
 class Pieces {
   private pending = '';
-  private at = 0;
   private searched = 0;
   private readonly buffer = Buffer.alloc(64 * 1024);
-  constructor(private readonly fd: Fd) {}
+  constructor(private readonly fd: Fd, private at = 0) {}
 
   next(): { text: string; ended: true } | null {
     for (;;) {
@@ -177,6 +185,11 @@ class Pieces {
       this.at += count;
       this.pending += this.buffer.toString('latin1', 0, count);
     }
+  }
+
+  /** where the last line that `next` gave has its end */
+  ended(): number {
+    return this.at - this.pending.length;
   }
 
   rest(): string {

@@ -369,6 +369,25 @@ describe('reading', () => {
     expect(seen).toEqual(Array.from({ length: 20 }, (_, i) => `${i}.test`));
   });
 
+  test('who follows a long log reads what is added, not all of it each time', async () => {
+    const audit = open();
+    audit.recordAll(Array.from({ length: 1000 }, () => ({ kind: 'exec' as const, object: { argv: ['x'.repeat(2000), 'y'.repeat(2000)] } })));
+    audit.record(conn('0.test'));
+    const bytesRead = (): number => Number(/^rchar: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+    const before = bytesRead();
+    const following = followLog(kernel, fromText(dir), { kinds: ['conn'] }, new AbortController().signal, 1);
+    expect((await following.next()).value?.object['host']).toBe('0.test');
+    for (let i = 1; i < 20; i += 1) {
+      const next = following.next();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      audit.record(conn(`${i}.test`));
+      expect((await next).value?.object['host']).toBe(`${i}.test`);
+    }
+    await following.return(undefined);
+
+    expect(bytesRead() - before).toBeLessThan(4 * statSync(join(dir, 'audit.jsonl')).size);
+  });
+
   test('who follows passes nothing over that is rotated away between two looks, and is done when the log is gone', async () => {
     const place = join(dir, 'log');
     mkdirSync(place);
