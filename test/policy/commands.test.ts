@@ -122,6 +122,18 @@ describe('agentfw policy', () => {
     }
   });
 
+  test('`explain` says where the search for hidden names does not come to', () => {
+    const home = tempHome({ 'app/.env': '', 'app/node_modules/p/.env': '', 'work/.git': '', 'work/target/in/.env': '' });
+    const because = (...argv: string[]): string | undefined => /^because {2}(.*)$/m.exec(cli(home, 'explain', 'path', ...argv).stdout)?.[1];
+
+    expect(because('.env')).toBe('it is hidden');
+    expect(because('node_modules/p/.env')).toBe('it is hidden, but the search for it keeps out of ~/app/node_modules');
+    expect(because('~/work/target/in/.env')).toBe('it is hidden, but the search for it keeps out of ~/work/target');
+    expect(because('/opt/there/.env')).toBe('it is hidden in home, project and working directory, and this is in none of them');
+    expect(because('~/.ssh/id_rsa')).toBe('it is hidden');
+    expect(because('node_modules/p/.env', '--op', 'commit')).not.toContain('search');
+  });
+
   test('`test` compares a table, and shows the difference', () => {
     const home = tempHome({ 'app/cases.yaml': 'version: 1\ncases:\n  - {path: "~/.ssh/id_rsa", expect: deny}\n  - {path: ./a, expect: commit}\n' });
     const { status, stdout } = cli(home, 'test', 'cases.yaml');
