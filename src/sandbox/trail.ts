@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { toText } from '../bytes.js';
 import type { AuditEvent } from '../audit/event.js';
 import { userKey } from '../audit/files.js';
@@ -52,7 +53,7 @@ export function openTrail(store: Store, record: SandboxRecord, policy: { readonl
     },
   };
   const object = { argv: record.argv.map(toText), cwd: toText(record.cwd) };
-  audit.record({ kind: 'start', object, detail: { profile: policy.profile, net: record.net, mode: record.mode, supervisor: process.pid } });
+  audit.record({ kind: 'start', object, detail: { profile: policy.profile, net: record.net, mode: record.mode, supervisor: process.pid, uid: store.context.uid, host: hostname() } });
   audit.record({ kind: 'policy', object: { digest: policy.digest }, detail: { why: 'a run begins' } });
   return {
     audit,

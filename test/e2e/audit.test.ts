@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { auditRecordSchema, type AuditRecord } from '../../src/audit/event.js';
@@ -33,7 +34,7 @@ for (const identity of identities()) {
 
         expect(found.map(({ kind }) => kind)).toEqual(['start', 'policy', ...(net === 'deny' ? ['gate'] : []), 'end', 'closed']);
         expect(found.every((record) => auditRecordSchema.safeParse(record).success)).toBe(true);
-        expect(found[0]).toMatchObject({ object: { argv: ['sh', '-c', 'exit 3'], cwd: area.project }, detail: { net } });
+        expect(found[0]).toMatchObject({ object: { argv: ['sh', '-c', 'exit 3'], cwd: area.project }, detail: { net, uid: identity.uid, host: hostname() } });
         expect(found[0]?.policy).toBe(found[1]?.object['digest']);
         expect(found.find(({ kind }) => kind === 'end')?.detail).toMatchObject({ status: 3, code: 3 });
         expect(await verified(`n-${net}`)).toMatchObject({ ok: true, end: 'signed' });
