@@ -1,7 +1,11 @@
-import { rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, rmSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { letFall } from '../../src/sandbox/give-up.js';
+import { giveUp, letFall } from '../../src/sandbox/give-up.js';
 import { writeRecord } from '../../src/sandbox/store.js';
+import { startTimeOf } from '../../src/kernel/process.js';
 import { tempDir } from '../kernel/temp.js';
 import { make, storeIn } from './made.js';
 
@@ -20,4 +24,23 @@ test('what fails while a run is given up is told, and throws nothing in the plac
     'agentfw: and then: the gate is stuck',
     'agentfw: the sandbox was ended; what the agent changed is kept: agentfw diff a',
   ]);
+});
+
+test.each([true, false])('nothing is taken from under a tree that has not ended (made for this run: %s)', async (fresh) => {
+  const dir = tempDir();
+  const store = storeIn(dir);
+  const tree = spawn('sleep', ['1000'], { stdio: 'ignore' });
+  const record = { ...make(store, 'a'), state: 'starting', driver: { pid: tree.pid!, start: startTimeOf(tree.pid!)! } } as const;
+  writeRecord(store, record);
+  let isOver = false;
+
+  const over = giveUp(store, { record, fresh }).then(() => (isOver = true));
+  for (let turns = 0; turns < 20; turns += 1) await turn();
+  const [early, there] = [isOver, existsSync(`${dir}/state/sandboxes/a`)];
+  tree.kill('SIGKILL');
+  await once(tree, 'exit');
+  await over;
+
+  expect([early, there]).toEqual([false, true]);
+  expect(existsSync(`${dir}/state/sandboxes/a`)).toBe(!fresh);
 });
