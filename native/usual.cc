@@ -49,9 +49,17 @@ static bool isProgram(const Entry &entry)
 	return program && program != SCRIPT;
 }
 
+// Or nobody knows: sshfs has the content's whole seconds in the change's place
+// (src/changes/conflict/judging.ts).
+static bool isSince(const FileStat &base, int64_t before)
+{
+	return base.ctime >= before ||
+	       (base.ctime == base.mtime && base.ctime % 1000000000 == 0);
+}
+
 static bool isHarmless(const WalkOptions &options, const Entry &entry)
 {
-	if ((entry.flags & HAS_BASE) && entry.base.ctime >= options.before)
+	if ((entry.flags & HAS_BASE) && isSince(entry.base, options.before))
 		return false;
 	if (options.look == Look::lines &&
 	    (entry.flags & (COUNTED | BINARY)) != COUNTED)
@@ -73,7 +81,7 @@ static bool isTouched(const WalkOptions &options, const Entry &entry)
 	if (options.before == INT64_MIN)
 		return false;
 	if (entry.flags & HAS_BASE)
-		return entry.base.ctime >= options.before;
+		return isSince(entry.base, options.before);
 	return entry.flags & COPIED_UP;
 }
 

@@ -8,7 +8,7 @@ import { countKinds } from '../../src/changes/gather.js';
 import { isOnlyMark } from '../../src/changes/scan/mark.js';
 import { countChanges, hasChanges } from '../../src/changes/tally.js';
 import { undoCommit } from '../../src/changes/undo.js';
-import { AT_FDCWD, KernelError, type Kernel } from '../../src/kernel/kernel.js';
+import { AT_FDCWD, KernelError, type Kernel, type Stat } from '../../src/kernel/kernel.js';
 import { native } from '../../src/kernel/native.js';
 import type { Store } from '../../src/sandbox/store.js';
 import { testContext } from '../helpers/context.js';
@@ -200,6 +200,18 @@ describe('with a captured base', () => {
     const sick: Kernel = { ...native, sameBytes: () => { throw new KernelError('EIO', 5, 'read', null, 'EIO: i/o error, read'); } };
 
     expect(() => judgeConflicts({ ...world.ctx, kernel: sick }, changes)).toThrow('EIO');
+  });
+  test('where a server tells no time of a change, as by sshfs, the host\'s edit doesn\'t hide behind an old time of the content', () => {
+    sh(world, 'for f in edited same kept; do echo old >$H/$f; touch -d @1000000000 $H/$f; done');
+    begin();
+    sh(world, 'for f in edited same kept; do echo new >$U/$f; done');
+    capture();
+    sh(world, 'echo edit >$H/edited; touch -d @900000000 $H/edited $H/same');
+    const changes = changesIn(world).map((change) => ({ ...change, base: change.base === null ? null : (Object.create(change.base, { ctimeNs: { value: change.base.mtimeNs } }) as Stat) }));
+
+    const judged = judgeConflicts(world.ctx, changes);
+
+    expect(judged.map(({ path, conflict }) => [path.slice(world.host.length + 1), conflict])).toEqual([['edited', 'changed'], ['kept', null], ['same', null]]);
   });
   test('a touch, a save of the same bytes and an agent that made both are told apart', () => {
     sh(world, 'for f in touched saved edited chmodded gone link; do echo old >$H/$f; done; ln -sfn t $H/link');

@@ -36,8 +36,17 @@ export interface Judging {
 }
 
 /** Changed at or after T0, and not by agentfw. */
-export function isTouched({ t0, epochs, clockIsBehind }: Judging, path: Bytes, base: Stat): boolean {
-  return (clockIsBehind || base.ctimeNs >= t0) && !isOurs(epochs, path, base);
+export function isTouched({ t0, epochs, clockIsBehind, bases }: Pick<Judging, 't0' | 'epochs' | 'clockIsBehind' | 'bases'>, path: Bytes, base: Stat): boolean {
+  return (clockIsBehind || base.ctimeNs >= t0 || isBackdated(bases, path, base)) && !isOurs(epochs, path, base);
+}
+
+const SECOND = 1_000_000_000n;
+
+/** Some servers tell no time of a change (sshfs has whole seconds of the content's in its place): `cp -p` of the host hides behind an old one, but for what was captured. */
+function isBackdated(bases: Bases, path: Bytes, { ctimeNs, mtimeNs, size }: Stat): boolean {
+  if (ctimeNs !== mtimeNs || ctimeNs % SECOND !== 0n) return false;
+  const captured = bases.get(path);
+  return captured?.state === 'file' && (captured.size !== size || captured.mtimeNs !== mtimeNs);
 }
 
 /** Where the change's base is. */
