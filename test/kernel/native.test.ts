@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, constants, lstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -297,6 +298,27 @@ describe('flock', () => {
 
     native.close(one);
     native.close(two);
+  });
+
+  test('what is no refusal is thrown, also by who would not wait', () => {
+    expect(errorOf(() => native.flock(1_000_000, 'exclusive', false)).code).toBe('EBADF');
+  });
+
+  test('who waits gets it when its holder ends', async () => {
+    const file = join(tempDir(), 'lock');
+    // It ends by itself once somebody waits: we do nothing else then, and can't tell it.
+    const script = 'exec 9> "$1"; flock 9; echo held; n=0; until grep -q -- "-> FLOCK .* $PPID " /proc/locks || [ $n = 2000 ]; do n=$((n + 1)); done';
+    const holder = spawn('sh', ['-c', script, 'sh', file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      await once(holder.stdout, 'data');
+      const fd = openSync(file, 'r');
+
+      expect(native.flock(fd, 'exclusive', false)).toBe(false);
+      expect(native.flock(fd, 'exclusive', true)).toBe(true);
+      native.close(fd);
+    } finally {
+      holder.kill('SIGKILL');
+    }
   });
 });
 
