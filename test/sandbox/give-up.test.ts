@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { giveUp, letFall } from '../../src/sandbox/give-up.js';
@@ -42,5 +42,7 @@ test.each([true, false])('nothing is taken from under a tree that has not ended 
   await over;
 
   expect([early, there]).toEqual([false, true]);
-  expect(existsSync(`${dir}/state/sandboxes/a`)).toBe(!fresh);
+  const left = existsSync(`${dir}/state/sandboxes/a`) ? (JSON.parse(readFileSync(`${dir}/state/sandboxes/a/sandbox.json`, 'utf8')) as object) : null;
+  if (fresh) expect(left).toBeNull();
+  else expect(left).toMatchObject({ state: 'stopped', driver: null, init: null });
 });
