@@ -189,7 +189,7 @@ function hold(state: State, entry: Entry, signal: AbortSignal | undefined): Prom
   entry.until = elapsed() + keepMs;
   entry.question = { ...entry.question, waiting: entry.waiters.size + 1, asked: entry.question.asked + 1, expires: now() + keepMs };
   return new Promise((resolve) => {
-    const timer = setTimeout(() => finish({ verdict: 'deny', rule: 'ask.timeout', why: `nobody answered within ${Math.round(holdMs / 1000)} s; the question ${entry.question.id} stays open`, approval: entry.question.id }), holdMs);
+    const timer = setTimeout(() => finish({ verdict: 'deny', rule: 'ask.timeout', why: `nobody answered within ${Math.round(holdMs / 1000)} s; the question stays open`, approval: entry.question.id }), holdMs);
     const onAbort = (): void => finish({ verdict: 'deny', rule: 'ask.gone', why: 'the client gave up', approval: entry.question.id });
     function finish(outcome: Outcome): void {
       clearTimeout(timer);

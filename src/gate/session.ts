@@ -255,7 +255,8 @@ async function decide(state: State, entry: Entry, question: ConnQuestion): Promi
 }
 
 function asked(rule: string, outcome: Extract<Outcome, { verdict: 'deny' }>): Refused {
-  const how = outcome.rule === 'ask.timeout' ? `Have your user run: agentfw approve ${outcome.approval ?? ''}, then try again.`
+  // Not by its id: an agent could have its user say yes to one question in the name of another.
+  const how = outcome.rule === 'ask.timeout' ? 'Have your user run: agentfw approvals, which says what is asked and how to answer, then try again.'
     : outcome.rule === 'ask.answer' ? '' : `To allow it: add \`${rule}\` to network.allow of your policy.`;
   return { ...refuse(outcome.rule, `${rule}: ${outcome.why}`, how), approval: outcome.approval };
 }

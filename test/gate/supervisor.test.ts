@@ -212,6 +212,17 @@ describe('answers', () => {
     expect(seen).toContainEqual({ t: 'cut', id: 1 });
   });
 
+  test('the agent hears no id of a question that nobody answered: its user could be led to say yes to another', async () => {
+    const { gate, say, answer, records } = await play({ ask: { timeoutMs: 20 } });
+    say(conn(1, 'a.test'), who(1));
+
+    const told = await answer('conn', 1);
+    expect(told).toMatchObject({ verdict: 'deny', rule: 'ask.timeout', how: 'Have your user run: agentfw approvals, which says what is asked and how to answer, then try again.' });
+    expect(gate.asking.open()[0]?.id).toBe('q1');
+    expect(JSON.stringify(told)).not.toContain('q1');
+    await vi.waitFor(() => expect(records('conn')).toMatchObject([{ verdict: 'deny', approval: 'q1' }]));
+  });
+
   test('where only the approver can answer, none from it is a no', async () => {
     const approver = { argv: ['x'], run: () => Promise.reject(new Error('it failed')) };
     const { say, answer } = await play({ ask: { approver, person: false } });
