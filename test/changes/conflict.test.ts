@@ -348,6 +348,15 @@ describe('with a captured base', () => {
 
     expect(conflicts()).toEqual({ d: 'deleted', f: 'deleted' });
   });
+  needs('attr').test('nor are the attributes of a directory in which the host had made something before', () => {
+    sh(world, 'mkdir $H/d $H/mode; setfattr -n user.a -v 1 $H/d');
+    begin();
+    sh(world, 'touch $H/d/x $H/mode/x; mkdir $U/d $U/mode; setfattr -n user.a -v 1 $U/d; chmod 700 $U/mode');
+    capture();
+    sh(world, 'setfattr -x user.a $H/d; touch $H/mode/y');
+
+    expect(conflicts()).toEqual({ d: 'uncaptured', mode: null });
+  });
   test('what came too late, or was too big, is not guessed', () => {
     sh(world, 'echo old >$H/late; head -c 2000 /dev/zero >$H/big');
     begin();

@@ -79,7 +79,11 @@ function isNew({ btimeNs }: Stat, t0: bigint): boolean {
  */
 function directoryConflict(change: Change, base: Stat, { captured, landedDir, t0, sameAttributes, copiedUp }: Evidence): Conflict | null {
   if (landedDir !== null) return sameOwner(landedDir, base) ? null : 'changed';
-  if (captured?.state === 'dir') return captured.ino === base.ino && captured.btimeNs === base.btimeNs && sameOwner(captured, base) && sameAttributes() ? null : 'changed';
+  if (captured?.state === 'dir') {
+    if (captured.ino !== base.ino || captured.btimeNs !== base.btimeNs || !sameOwner(captured, base) || !sameAttributes()) return 'changed';
+    // Not looked at where entries had come and gone before the agent came.
+    return captured.attributes === null && (change.meta.includes('xattr') || change.meta.includes('acl')) ? 'uncaptured' : null;
+  }
   if (captured?.state === 'absent') return 'created';
   if (captured !== null && captured.state !== 'unknown') return 'type';
   if (change.kind === 'metadata') return isNew(base, t0) && !copiedUp() ? 'created' : 'uncaptured';
