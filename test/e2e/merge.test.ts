@@ -153,6 +153,14 @@ needs('userns', 'overlay').describe('what both sides changed', () => {
 
     expect((await area.cli(['undo'])).status).toBe(0);
     expect(read('same-line').equals(CASES['same-line']!.host!)).toBe(true);
+
+    // The agent's own left the sandbox with the merge.
+    const id = /agentfw undo (\w+)/.exec(outcome.stderr)?.[1] ?? '';
+    const side = (...flags: string[]): ReturnType<Area['cli']> => area.cli(['show', `${id}:same-line`, ...flags]);
+    expect((await side('--side', 'sandbox')).stdout).toBe(CASES['same-line']!.agent!.toString());
+    expect(jsonOf<{ content: string }>(await side('--side=sandbox', '--json')).content).toBe(CASES['same-line']!.agent!.toString('base64'));
+    expect(await area.cli(['show', `${id}:mine`, '--side', 'sandbox'])).toMatchObject({ status: 1, stderr: expect.stringContaining('That commit keeps nothing for') as string });
+    expect(await area.cli(['show', 'both:same-line', '--side', 'sandbox'])).toMatchObject({ status: 2, stderr: expect.stringContaining('--side is about a commit, and that is none.') as string });
   });
 
   test('`--take` settles single paths, for either side, and leaves the rest', async () => {

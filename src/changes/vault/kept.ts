@@ -11,38 +11,43 @@ import { fileTypeOf } from '../scan/filetype.js';
 import type { StoreContext } from '../store-context.js';
 import { commitDir } from './vault.js';
 
+/** `host`: what stood at the path before the commit; `sandbox`: the agent's own version, where a merge or a choice took it out of the sandbox */
+export type Side = 'host' | 'sandbox';
+
 /**
- * What stood at a path of the host before a commit, piece by piece; of a
- * symlink, its target. It is what `undo` would put back.
+ * One side's version of a path that a commit keeps, piece by piece; of a
+ * symlink, its target. The host's is what `undo` would put back.
  *
  * @param ids of the undo that landed the commit again, if there is one, and of the
  * commit itself: where the undo in between was refused, that one still has it
  */
-export function* keptContent(ctx: StoreContext, ids: readonly string[], path: Bytes): Generator<Buffer> {
+export function* keptContent(ctx: StoreContext, ids: readonly string[], path: Bytes, side: Side = 'host'): Generator<Buffer> {
   for (const id of ids) {
     const journal = readJournal(ctx.kernel, commitDir(ctx.stateDir, id));
     if (journal === null) continue;
     requireVaults(ctx.kernel, journal.header);
     const dirs = openDirs(ctx.kernel, journal.header.roots);
     try {
-      const found = keptAt(dirs, journal, path);
+      const found = keptAt(dirs, journal, { path, side });
       if (found !== null) return yield* contentAt(dirs, found, path);
     } finally {
       closeDirs(dirs);
     }
   }
-  throw new AgentfwError('AFW_NO_FILE', `That commit keeps nothing for ${toText(path)}: it replaced no file there, or an undo has put it back, or it was pruned.`, {
+  const why = side === 'host' ? 'it replaced no file there' : 'what the agent made of it landed as it was';
+  throw new AgentfwError('AFW_NO_FILE', `That commit keeps nothing for ${toText(path)}: ${why}, or an undo has put it back, or it was pruned.`, {
     hint: 'List the commits: agentfw log --commits',
   });
 }
 
 /** By itself, or in a directory that was replaced or taken away as a whole. */
-function keptAt(dirs: OpenDirs, { steps, refused }: Journal, path: Bytes): { place: Place; stat: Stat } | null {
+function keptAt(dirs: OpenDirs, { steps, refused }: Journal, { path, side }: { readonly path: Bytes; readonly side: Side }): { place: Place; stat: Stat } | null {
   for (const [index, step] of numbered(steps)) {
-    if (refused.has(index) || step.keep === null || step.act === 'drop') continue;
+    const keep = side === 'host' ? (step.act === 'drop' ? null : step.keep) : (step.spent?.keep ?? null);
+    if (refused.has(index) || keep === null) continue;
     const top = absolute(dirs.roots, step.host);
     if (!isWithin(path, top)) continue;
-    const place = path === top ? step.keep : below(step.keep, relativeTo(top, path));
+    const place = path === top ? keep : below(keep, relativeTo(top, path));
     const stat = statPlace(dirs, place);
     if (stat !== null) return { place, stat };
   }
