@@ -57,9 +57,9 @@ function isUntouched(judging: Judging, change: Judged): boolean {
   if (!mayBe || upper === null || captured === undefined || change.opaque || captured.state !== type) return false;
   const sameOwner = judging.ctx.record.mode === 'user' || (captured.uid === upper.uid && captured.gid === upper.gid);
   if (captured.mode !== upper.mode || !sameOwner) return false;
-  // Of what the host has no more no metadata was compared.
-  const mayDiffer = kind === 'add' ? captured.attributes !== null : meta.includes('xattr') || meta.includes('acl');
-  if (mayDiffer && !layerHasAttributes(judging, change, captured)) return false;
+  // Of what the host has no more no metadata was compared. What nobody looked at is taken for none.
+  const base = kind === 'add' ? (captured.attributes ?? '') : captured.attributes;
+  if ((kind === 'add' || meta.includes('xattr') || meta.includes('acl')) && (base === null || attributesInLayer(judging, change) !== base)) return false;
   if (type === 'symlink') return change.target === captured.detail;
   return type === 'dir' || ((captured.size === upper.size || mayBeIndex(change.path)) && layerHas(judging, change, captured));
 }
@@ -80,8 +80,8 @@ function layerHas({ dirs, sandboxDir }: Judging, change: Change, captured: Captu
   }
 }
 
-function layerHasAttributes({ dirs }: Judging, change: Change, { attributes }: CapturedBase): boolean {
-  return attributes !== null && attributesAt(dirs, { root: 2 * change.at.layer + 1, path: change.at.path }) === attributes;
+function attributesInLayer({ dirs }: Judging, { at }: Change): string | null {
+  return attributesAt(dirs, { root: 2 * at.layer + 1, path: at.path });
 }
 
 function attributesAt(dirs: OpenDirs, place: Place): string | null {

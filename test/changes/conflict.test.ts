@@ -347,6 +347,12 @@ describe('with a captured base', () => {
     sh(world, 'rm -r $H/d $H/idle $H/f $H/g');
 
     expect(conflicts()).toEqual({ d: 'deleted', f: 'deleted' });
+    // Nor did the capture look at them where the host had made something in the directory before.
+    sh(world, 'mkdir $H/late $H/plain; mkdir $U/late $U/plain; setfattr -n user.a -v 1 $U/late');
+    for (const path of ['late', 'plain']) origin(path);
+    capture();
+    sh(world, 'rmdir $H/late $H/plain');
+    expect(conflicts()).toEqual({ d: 'deleted', f: 'deleted', late: 'deleted' });
   });
   needs('attr').test('nor are the attributes of a directory in which the host had made something before', () => {
     sh(world, 'mkdir $H/d $H/mode; setfattr -n user.a -v 1 $H/d');
