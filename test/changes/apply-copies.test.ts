@@ -57,6 +57,7 @@ describe('where nothing can be renamed', () => {
     sh(other, ask);
     const lax: Kernel = {
       ...singleCalls(native),
+      open: (dir, path, flags, mode, resolve) => native.open(dir, path, flags, mode === 0o600 ? 0o777 : mode, resolve),
       chmod: (...args) => {
         if (native.stat(args[0], '' as Bytes).dev !== native.stat(AT_FDCWD, fromText(other.host)).dev) return native.chmod(...args);
         if (does === 'refuses') throw new KernelError('EPERM', 1, 'fchmodat2', args[1], 'EPERM: injected');
@@ -70,6 +71,23 @@ describe('where nothing can be renamed', () => {
     expect(sh(other, 'stat -c %a $H/d; cat $H/a $H/n')).toBe('644\nold\nmore\nn\n');
     expect(undoCommit(own.ctx, null)).toMatchObject({ state: 'landed', refused: [] });
     expect(sh(other, 'ls -A $H; cat $H/a $H/d')).toBe('a\nd\nold\nold\n');
+  });
+
+  test('a refusal of another kind lands nothing with the mode that it was made with', () => {
+    sh(other, 'echo old >$H/a; cp -p $H/a $U/a; echo more >>$U/a; echo n >$U/n');
+    let left = 1;
+    const once: Kernel = {
+      ...singleCalls(native),
+      chmod: (...args) => {
+        if ((left -= 1) === 0) throw new KernelError('EPERM', 1, 'fchmodat2', args[1], 'EPERM: injected');
+        native.chmod(...args);
+      },
+    };
+
+    expect(commit({ ...other, ctx: contextFor(other, once) })).toMatchObject({ state: 'landed', refused: [{ why: 'permission' }] });
+    expect(sh(other, 'stat -c %a $H/*')).toMatch(/^644\n(644\n)?$/);
+    expect(commit(other)).toMatchObject({ state: 'landed', refused: [] });
+    expect(sh(other, 'stat -c %a $H/*; cat $H/*')).toBe('644\n644\nold\nmore\nn\n');
   });
 
   test('on a slow disk, too, what went away beside targets is no change of the host\'s to a later undo (I17)', () => {

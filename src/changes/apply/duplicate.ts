@@ -118,9 +118,14 @@ export function setMadeMeta(kernel: Kernel, spot: Spot, meta: Meta): void {
   try {
     setOwnerAndMode(kernel, spot, meta);
   } catch (error) {
-    if (errnoOf(error) !== 'EPERM') throw error;
+    if (errnoOf(error) !== 'EPERM' || !hasGivenMode(kernel, spot)) throw error;
   }
   setXattrs(kernel, spot, meta);
+}
+
+/** It is not the one that we made it with, which is closed to others: nothing lands like that for a refusal of another kind. */
+function hasGivenMode(kernel: Kernel, spot: Spot): boolean {
+  return (kernel.stat(spot.at, spot.name).mode & 0o077) !== 0;
 }
 
 /** A mode that is right already is not set: some filesystems refuse that as any other. */
