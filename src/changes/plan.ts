@@ -5,7 +5,7 @@ import { countsOf } from './plan/counts.js';
 import { digestOf } from './plan/digest.js';
 import { copied, type Composed, type Draft, type Plan } from './plan/draft.js';
 import { actIn, draftOf, partedIn, type Drafting } from './plan/drafting.js';
-import { holdsMore, isBelow, isHosts, isTop, outermost, stillUsed, takeBoth, undroppable, withoutInner, type Fate } from './plan/drops.js';
+import { holdsMore, isBelow, isHosts, isTop, orphansIn, outermost, stillUsed, takeBoth, undroppable, withoutInner, type Fate } from './plan/drops.js';
 import type { LayerFacts } from './plan/facts.js';
 import { withoutNeeded } from './git/needs.js';
 import { groupsOf, joinAll, newGroup } from './plan/groups.js';
@@ -218,6 +218,7 @@ function judgeAnchor(planning: Planning, anchor: JudgedChange, members: readonly
   const bad = members.find((member) => !landsAsMark(planning, member));
   if (anchor.kind === 'add' || (anchor.kind === 'type' && anchor.type === 'dir')) {
     if (!lands(planning, anchor)) leaveAnchor(planning, anchor, members);
+    else if (bad !== undefined) for (const [orphan, dir] of orphansIn(members, (member) => lands(planning, member))) refuseWith(planning, orphan, dir);
     return;
   }
   if (anchor.opaque && anchor.kind !== 'type') {

@@ -75,6 +75,13 @@ describe('what is dropped from the layer (`--take host`, `discard PATH`)', () =>
   test('is one of a new directory that stays', () => {
     expect(steps(plan(tree, { only: ['d/x'], take: host('d/x') }))).toEqual(['drop d/x copy spent']);
   });
+  test('leaves what is below in a new directory without a place', () => {
+    const deep = [change('type', 'd', 'dir', { oldType: 'file', conflict: 'type' }), change('add', 'd/s', 'dir'), change('add', 'd/s/x'), change('add', 'd/y')];
+    const made = plan(deep, { take: new Map([['/h/d' as Bytes, 'sandbox'], ...host('d/s'), ['/h/d/s/x' as Bytes, 'sandbox']]) });
+
+    expect(refusals(made)).toEqual({ 'd/s': 'with', 'd/s/x': 'with' });
+    expect(steps(made)).toEqual(['swap d copy +1 stays']);
+  });
   test('is not a directory of which something that was not named is in it', () => {
     const changed = [change('metadata', 'd', 'dir', { meta: ['mode'] }), change('modify', 'd/x')];
     expect(refusals(plan(changed, { only: ['d'], take: host('d') }))).toEqual({ d: 'with' });

@@ -78,6 +78,17 @@ export function isBelow(path: Bytes, tops: ReadonlySet<Bytes>): boolean {
   return false;
 }
 
+/** In a new directory of the host: what would land, and the directory above it that stays and has no other there. */
+export function* orphansIn<T extends JudgedChange>(members: readonly T[], lands: (member: T) => boolean): Generator<readonly [T, T]> {
+  const staying = new Map(members.filter((member) => member.type === 'dir' && !member.implied && !lands(member)).map((dir) => [dir.path, dir]));
+  for (const member of staying.size === 0 ? [] : members) {
+    for (let at = parentOf(member.path); at !== '/'; at = parentOf(at)) {
+      const dir = staying.get(at);
+      if (dir !== undefined && lands(member)) yield [member, dir];
+    }
+  }
+}
+
 /** A directory leaves the layer with all that is in it: nothing of that is dropped by itself. */
 export function withoutInner(steps: readonly Draft[]): readonly Draft[] {
   const going = new Map<number, Set<Bytes>>();
